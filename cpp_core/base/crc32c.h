@@ -1,0 +1,28 @@
+// CRC-32C (Castagnoli) as PostgreSQL computes it (port/pg_crc32c.h), by the code of libpgport: it
+// picks the processor's instruction where there is one.
+#ifndef NEON_REDO_BASE_CRC32C_H_
+#define NEON_REDO_BASE_CRC32C_H_
+
+#include <cstdint>
+
+#include "cpp_core/base/bytes.h"
+
+namespace neon_redo {
+
+// Start with kCrc32cInit, extend over each piece in order, finish with Crc32cFinish
+// (INIT_CRC32C, COMP_CRC32C, FIN_CRC32C). Thread-safe.
+inline constexpr uint32_t kCrc32cInit = 0xffffffffu;
+uint32_t Crc32cExtend(uint32_t crc, Bytes bytes);
+inline uint32_t Crc32cFinish(uint32_t crc) { return crc ^ 0xffffffffu; }
+
+// The checksum of one buffer.
+inline uint32_t Crc32c(Bytes bytes) { return Crc32cFinish(Crc32cExtend(kCrc32cInit, bytes)); }
+
+// The checksum that a WAL record's xl_crc must equal: everything after the fixed header, then the
+// header up to xl_crc (ValidXLogRecord in access/transam/xlogreader.c). record holds at least
+// kRecordHeaderSize (24) bytes.
+uint32_t RecordCrc32c(Bytes record);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_BASE_CRC32C_H_
