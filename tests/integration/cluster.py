@@ -1,0 +1,377 @@
+"""Throw-away PostgreSQL clusters for the integration tests, the demo and the benchmarks.
+
+    with Cluster(settings={"wal_level": "logical"}) as cluster:
+        cluster.psql("CREATE TABLE t (a int)")
+        backup = cluster.basebackup("backup")
+        cluster.stop()
+        run_neon_redo("waldump", "--wal", cluster.wal)
+
+Everything of a cluster lives in one temporary directory: data, backups, the Unix socket (there is no
+TCP), the log. Leaving the block ends the server and removes the directory; so does the end of the
+Python process by an exception, Ctrl-C or (after exit_on_signals()) SIGTERM or SIGHUP. Should Python
+be killed outright, the kernel tells the server to shut down; only the directory then stays.
+
+PostgreSQL refuses to run as root, so a root caller runs it as the user postgres.
+"""
+
+import atexit
+import functools
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+START_TIMEOUT = 120  # seconds; generous, since CI machines stall
+STOP_TIMEOUT = 300  # a clean stop writes a checkpoint
+STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+_open_clusters = []
+
+
+class CommandFailed(Exception):
+    """A program ended with another status than expected; the text shows what it printed."""
+
+    def __init__(self, command, result):
+        self.returncode = result.returncode
+        self.stdout = result.stdout
+        self.stderr = result.stderr
+        words = " ".join(str(word) for word in command)
+        super().__init__(f"exit status {result.returncode}: {words}\n{result.stdout}{result.stderr}")
+
+
+def exit_on_signals():
+    """Makes SIGTERM and SIGHUP end the program the way Ctrl-C does, with its cleaning up."""
+
+    def leave(number, _frame):
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGHUP, leave)
+
+
+@functools.cache
+def pg_config(what):
+    """pg_config("bindir") and the like, of the PostgreSQL named by the environment's PG_CONFIG."""
+    program = os.environ.get("PG_CONFIG", "pg_config")
+    return subprocess.run(
+        [program, f"--{what}"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def server_program(name):
+    """Absolute path of one of PostgreSQL's programs."""
+    return os.path.join(pg_config("bindir"), name)
+
+
+def server_user():
+    """The user the server runs as, or None when it is the caller."""
+    return "postgres" if os.geteuid() == 0 else None
+
+
+def as_server_user(command, die_with_parent=False):
+    """The command line that runs `command` as the server's user."""
+    prefix = ["setpriv"]
+    if user := server_user():
+        entry = pwd.getpwnam(user)
+        prefix += [f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--init-groups"]
+    if die_with_parent:
+        prefix += ["--pdeathsig", "INT"]
+    return prefix + [str(word) for word in command] if len(prefix) > 1 else [str(w) for w in command]
+
+
+def run(command, check=True, text=True, **options):
+    """subprocess.run with output captured; check raises CommandFailed, which shows the output."""
+    result = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=text, **options
+    )
+    if check and result.returncode != 0:
+        raise CommandFailed(command, result)
+    return result
+
+
+def neon_redo_program():
+    """Path of the program under test: $NEON_REDO, or the one this tree built."""
+    return os.environ.get("NEON_REDO", str(ROOT / "build" / "neon-redo"))
+
+
+def run_neon_redo(*arguments, check=True, **options):
+    """Runs neon-redo, output captured; returns subprocess.CompletedProcess."""
+    return run([neon_redo_program(), *arguments], check=check, **options)
+
+
+def copy_module(directory):
+    """Copies neon.so to where the server's user can read it (the tree may be below /root)."""
+    target = os.path.join(directory, "neon.so")
+    shutil.copyfile(os.environ.get("NEON_MODULE", ROOT / "neon.so"), target)
+    os.chmod(target, 0o755)
+    return target
+
+
+def make_directory(prefix="neon_redo."):
+    """A new temporary directory that belongs to the server's user."""
+    directory = tempfile.mkdtemp(prefix=prefix)
+    if user := server_user():
+        shutil.chown(directory, user, pwd.getpwnam(user).pw_gid)
+    return directory
+
+
+class Cluster:
+    """One PostgreSQL server with its data directory; see the top of this file.
+
+    settings: postgresql.conf entries, name to value.  initdb: further options of initdb.
+    from_backup: a directory made by basebackup(), taken over as the data directory instead of
+    running initdb.  standby_of: a running Cluster; this one is then its streaming standby.
+    start: whether entering the block starts the server.
+    """
+
+    def __init__(
+        self,
+        name="node",
+        *,
+        settings=None,
+        checksums=True,
+        wal_segment_mb=None,
+        initdb=(),
+        from_backup=None,
+        standby_of=None,
+        start=True,
+    ):
+        self.name = name
+        self.settings = dict(settings or {})
+        self.checksums = checksums
+        self.wal_segment_mb = wal_segment_mb
+        self.initdb = list(initdb)
+        self.from_backup = from_backup
+        self.standby_of = standby_of
+        self.start_on_entry = start
+        self.process = None
+        self.directory = None
+
+    # Life of the directory.
+
+    def __enter__(self):
+        self.directory = make_directory()
+        _open_clusters.append(self)
+        try:
+            self._create()
+            if self.start_on_entry:
+                self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_exception):
+        self.close()
+
+    def close(self):
+        """Ends the server and removes the directory. Further signals wait until that is done."""
+        if self not in _open_clusters:
+            return
+        in_main = threading.current_thread() is threading.main_thread()
+        handlers = {}
+        if in_main:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                handlers[number] = signal.signal(number, signal.SIG_IGN)
+        try:
+            self._end_server()
+            shutil.rmtree(self.directory, ignore_errors=True)
+            _open_clusters.remove(self)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _create(self):
+        self.data = os.path.join(self.directory, "data")
+        self.wal = os.path.join(self.data, "pg_wal")
+        self.log_file = os.path.join(self.directory, "log")
+        self.port = 5432  # part of the socket's name only
+        if self.standby_of:
+            self.from_backup = self.standby_of.basebackup(f"for_{self.name}", "--wal-method=stream")
+            self.run_as_server(["touch", os.path.join(self.from_backup, "standby.signal")])
+            self.settings.setdefault(
+                "primary_conninfo",
+                f"host={self.standby_of.directory} port={self.standby_of.port}"
+                f" user=postgres application_name={self.name}",
+            )
+        if self.from_backup:
+            shutil.move(self.from_backup, self.data)
+        else:
+            self._run_initdb()
+        self.configure(
+            {
+                "listen_addresses": "",
+                "unix_socket_directories": self.directory,
+                "port": self.port,
+                "fsync": "off",  # the cluster never outlives the machine
+                **self.settings,
+            }
+        )
+
+    def _run_initdb(self):
+        options = ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"]
+        options += ["--locale=C.UTF-8"] + self.initdb
+        if self.checksums:
+            options.append("--data-checksums")
+        if self.wal_segment_mb:
+            options.append(f"--wal-segsize={self.wal_segment_mb}")
+        self.run_as_server([server_program("initdb"), "-D", self.data, *options])
+
+    def configure(self, settings):
+        """Appends to postgresql.conf; the last entry of a name wins."""
+        with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as file:
+            for name, value in settings.items():
+                quoted = str(value).replace("'", "''")
+                file.write(f"{name} = '{quoted}'\n")
+
+    # Life of the server.
+
+    def start(self, check=True):
+        """Starts the server and waits until it takes connections (or, check=False: or ends).
+
+        Returns whether it runs. A server that ends instead raises CommandFailed with its log.
+        """
+        command = as_server_user([server_program("postgres"), "-D", self.data], die_with_parent=True)
+        log_start = os.path.getsize(self.log_file) if os.path.exists(self.log_file) else 0
+        with open(self.log_file, "ab") as log:
+            # A session of its own: Ctrl-C is for us, and we then end the server in order.
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._is_ready():
+            if self.process.poll() is not None:
+                status, self.process = self.process.returncode, None
+                if not check:
+                    return False
+                text = self.log()[log_start:]
+                raise CommandFailed(command, subprocess.CompletedProcess(command, status, text, ""))
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"server not ready after {START_TIMEOUT} s:\n{self.log()}")
+            time.sleep(0.02)
+        return True
+
+    def _is_ready(self):
+        """Reads the status line that the postmaster keeps for pg_ctl (utils/pidfile.h)."""
+        try:
+            lines = pathlib.Path(self.data, "postmaster.pid").read_text("utf-8").splitlines()
+        except FileNotFoundError:
+            return False
+        own = len(lines) >= 8 and int(lines[0]) == self.process.pid
+        return own and lines[7].strip() in ("ready", "standby")
+
+    def stop(self, mode="fast"):
+        """Ends the server: smart, fast (both with a shutdown checkpoint) or immediate (a crash)."""
+        self.process.send_signal(STOP_SIGNALS[mode])
+        status = self.process.wait(STOP_TIMEOUT)
+        self.process = None
+        if status != 0 and mode != "immediate":
+            raise RuntimeError(f"the server ended with status {status}:\n{self.log()}")
+
+    def restart(self, mode="fast"):
+        self.stop(mode)
+        self.start()
+
+    def _end_server(self):
+        """Ends the server however it goes, leaving no process and no shared memory."""
+        if self.process is None:
+            return
+        segment = self._shared_memory_segment()
+        for number, patience in ((signal.SIGINT, 20), (signal.SIGQUIT, 20), (signal.SIGKILL, None)):
+            self.process.send_signal(number)
+            try:
+                self.process.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        if self.process.returncode < 0 and segment:
+            subprocess.run(["ipcrm", "-m", segment], check=False, stderr=subprocess.DEVNULL)
+        self.process = None
+
+    def _shared_memory_segment(self):
+        """Identifier of the System V segment, from line 7 of postmaster.pid (utils/pidfile.h)."""
+        try:
+            line = pathlib.Path(self.data, "postmaster.pid").read_text("utf-8").splitlines()[6]
+            return line.split()[1]
+        except (OSError, IndexError):
+            return None
+
+    def promote(self):
+        """Ends recovery of a standby and waits until it takes writes."""
+        self.psql("SELECT pg_promote(true, 120)")
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.psql("SELECT pg_is_in_recovery()") != "f":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not promoted:\n{self.log()}")
+            time.sleep(0.05)
+
+    def log(self):
+        """What the server has written to its log."""
+        return pathlib.Path(self.log_file).read_text("utf-8", errors="replace")
+
+    # Clients.
+
+    def environment(self):
+        """Environment in which libpq programs reach this server, and no other."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        return {
+            **kept,
+            "PGHOST": self.directory,
+            "PGPORT": str(self.port),
+            "PGUSER": "postgres",
+            "PGDATABASE": "postgres",
+            "PGCLIENTENCODING": "UTF8",
+        }
+
+    def run_as_server(self, command, **options):
+        """Runs a program as the server's user, in the cluster's directory and environment."""
+        return run(
+            as_server_user(command),
+            cwd=self.directory,
+            env=self.environment(),
+            stdin=None if "input" in options else subprocess.DEVNULL,
+            **options,
+        )
+
+    def psql(self, sql, dbname="postgres", check=True):
+        """Runs SQL (psql's commands too) and returns the rows, unaligned, without the last newline.
+
+        Any error raises CommandFailed; with check=False the CompletedProcess is returned instead.
+        """
+        command = [server_program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        command += ["-d", dbname, "-f", "-"]
+        result = self.run_as_server(command, input=sql, check=check)
+        return result.stdout.rstrip("\n") if check else result
+
+    def pgbench(self, *arguments, dbname="postgres"):
+        """Runs pgbench and returns what it printed."""
+        return self.run_as_server([server_program("pgbench"), *arguments, dbname]).stdout
+
+    def basebackup(self, name="backup", *arguments):
+        """Takes a plain base backup with an immediate checkpoint; returns its directory."""
+        target = os.path.join(self.directory, name)
+        command = [server_program("pg_basebackup"), "-D", target, "--checkpoint=fast", "--no-sync"]
+        self.run_as_server([*command, *arguments])
+        return target
+
+    def wal_lsn(self):
+        """The current end of WAL."""
+        return self.psql("SELECT pg_current_wal_insert_lsn()")
+
+
+@atexit.register
+def _close_all():
+    for cluster in list(_open_clusters):
+        cluster.close()
