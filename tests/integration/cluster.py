@@ -345,13 +345,15 @@ class Cluster:
             **options,
         )
 
-    def psql(self, sql, dbname="postgres", check=True):
+    def psql(self, sql, dbname="postgres", check=True, variables=None):
         """Runs SQL (psql's commands too) and returns the rows, unaligned, without the last newline.
 
-        Any error raises CommandFailed; with check=False the CompletedProcess is returned instead.
+        variables are psql's.  Any error raises CommandFailed; with check=False the
+        CompletedProcess is returned instead.
         """
-        command = [server_program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
-        command += ["-d", dbname, "-f", "-"]
+        command = [server_program("psql"), "-X", "-q", "-A", "-t", "-d", dbname, "-f", "-"]
+        for name, value in {"ON_ERROR_STOP": 1, **(variables or {})}.items():
+            command += ["-v", f"{name}={value}"]
         result = self.run_as_server(command, input=sql, check=check)
         return result.stdout.rstrip("\n") if check else result
 
