@@ -1,0 +1,48 @@
+// neon.so: what PostgreSQL loads. In an ordinary server it adds settings and SQL functions and
+// touches nothing else. With neon.wal_redo = on, `postgres --single` never gets further than
+// _PG_init: the process becomes a redo worker there (worker.h).
+#include "src/server.h"
+#include "src/worker.h"
+
+#pragma GCC visibility push(default)
+extern "C" {
+PG_MODULE_MAGIC;
+void _PG_init(void);
+}
+#pragma GCC visibility pop
+
+static bool neon_wal_redo = false;
+static bool neon_redo_sandbox = true;
+static int neon_redo_memory_limit = 2048;
+
+static void DefineSettings() {
+  DefineCustomBoolVariable("neon.wal_redo", "Turns postgres --single into a WAL redo worker.",
+                           nullptr, &neon_wal_redo, false, PGC_POSTMASTER, 0, nullptr, nullptr,
+                           nullptr);
+  DefineCustomBoolVariable("neon.redo_sandbox", "Runs the WAL redo worker in its sandbox.",
+                           "Turn this off only to debug the worker: it replays WAL that somebody "
+                           "else wrote.",
+                           &neon_redo_sandbox, true, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("neon.redo_memory_limit",
+                          "Memory that the WAL redo worker may add to what it has at start-up.",
+                          nullptr, &neon_redo_memory_limit, 2048, 16, MAX_KILOBYTES / 1024,
+                          PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+  MarkGUCPrefixReserved("neon");
+}
+
+void _PG_init(void) {
+  // Settings of class PGC_POSTMASTER can only be made while the server starts; a session that loads
+  // the module for its SQL functions needs none of them.
+  if (!process_shared_preload_libraries_in_progress) return;
+  DefineSettings();
+  if (!neon_wal_redo) return;
+  if (IsPostmasterEnvironment || IsUnderPostmaster || IsBootstrapProcessingMode())
+    ereport(FATAL, (errcode(ERRCODE_CONFIG_FILE_ERROR),
+                    errmsg("neon.wal_redo can only be turned on in single-user mode"),
+                    errdetail("The setting turns the process into a WAL redo worker; this one is "
+                              "an ordinary server."),
+                    errhint("Remove neon.wal_redo from the configuration, or start a worker with "
+                            "\"neon-redo worker\".")));
+  core::WorkerConfig config = {neon_redo_sandbox, neon_redo_memory_limit};
+  core::RunWorker(config);
+}

@@ -1,0 +1,13 @@
+// The pipe protocol's server side (cpp_core/redo/frames.h, docs/protocol.md).
+#ifndef NEON_REDO_SRC_SERVE_H_
+#define NEON_REDO_SRC_SERVE_H_
+
+namespace neon_redo {
+
+// Allocates its buffers, then reads frames from descriptor 0 and writes pages to descriptor 1.
+// Returns at EOF between requests; anything else that ends the stream is ereport(FATAL).
+void Serve();
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_SRC_SERVE_H_

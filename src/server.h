@@ -1,0 +1,40 @@
+// The PostgreSQL server headers, with C linkage, and what differs between its versions. Include
+// this first and nothing of the server elsewhere. Tried on 15; 17 and 18 are told apart here when
+// they come.
+#ifndef NEON_REDO_SRC_SERVER_H_
+#define NEON_REDO_SRC_SERVER_H_
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "access/xlogreader.h"
+#include "access/xlogutils.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/buf_internals.h"
+#include "storage/bufmgr.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/pg_shmem.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "storage/smgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+}
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 160000
+#error "neon_redo is written for PostgreSQL 15"
+#endif
+
+// The core's names would hide the server's, so the core is not `using`-ed: write core::.
+namespace neon_redo {}
+namespace core = neon_redo;
+
+#endif  // NEON_REDO_SRC_SERVER_H_

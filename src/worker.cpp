@@ -1,0 +1,59 @@
+// Start-up of the worker. The order matters: everything that opens, maps or asks the system for
+// anything happens before EnterSandbox; afterwards there is only reading, computing and writing.
+#include "src/worker.h"
+
+#include <malloc.h>
+#include <unistd.h>
+#include <clocale>
+#include <csignal>
+#include <cstdlib>
+
+#include "src/engine.h"
+#include "src/sandbox.h"
+#include "src/serve.h"
+#include "src/server.h"
+
+namespace neon_redo {
+
+namespace {
+
+// proc_exit ends here, before it and exit(3) do things that the sandbox forbids and a worker does
+// not need.
+void ExitAtOnce(int code, Datum) { _exit(code); }
+
+// A FATAL or PANIC says its message and then must be able to end the process; a handler would want
+// rt_sigreturn. The caller's signals simply end the worker.
+void ResetSignals() {
+  for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+}  // namespace
+
+void RunWorker(const WorkerConfig& config) {
+  // All memory from brk: the sandbox has no mmap. Before the first large allocation.
+  mallopt(M_MMAP_MAX, 0);
+  SetConfigOption("log_line_prefix", "", PGC_POSTMASTER, PGC_S_OVERRIDE);
+  SetConfigOption("log_destination", "stderr", PGC_POSTMASTER, PGC_S_OVERRIDE);
+  SetConfigOption("backtrace_functions", "", PGC_POSTMASTER, PGC_S_OVERRIDE);
+  setlocale(LC_ALL, "C");  // messages need no catalogue file
+  clearenv();
+
+  on_exit_reset();  // leaves postmaster.pid to whoever owns the home directory
+  on_proc_exit(ExitAtOnce, 0);
+  StartEngine();
+  ResetSignals();
+
+  if (config.sandbox)
+    EnterSandbox(config.memory_limit_mb);
+  else
+    ereport(WARNING, (errmsg("the WAL redo worker runs without its sandbox"),
+                      errdetail("neon.redo_sandbox is off."),
+                      errhint("Never feed it WAL that you do not trust.")));
+  Serve();
+  _exit(0);
+}
+
+}  // namespace neon_redo
