@@ -1,0 +1,72 @@
+# neon_redo: the extension by PGXS, the library and the program by meson, and what drives them.
+#
+#   make            neon.so and build/neon-redo
+#   make demo       the main job on a throw-away cluster        (installs missing Debian packages)
+#   make test       every test                                  (installs missing Debian packages)
+#   make bench      the benchmarks
+#   make install    extension into the server of PG_CONFIG, the rest below PREFIX (/usr/local)
+#   make installcheck   pg_regress against a running server that has the extension installed
+#   make format, make clean, make deps
+
+PG_CONFIG ?= pg_config
+PREFIX ?= /usr/local
+export PG_CONFIG
+
+EXTENSION = neon_redo
+DATA = sql/neon_redo--1.0.sql
+REGRESS = info_test
+
+MODULE_big = neon
+OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp)) cpp_core/base/crc32c.o cpp_core/wal/record.o
+PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"1.0"'
+PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
+# The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
+SHLIB_LINK = -lseccomp
+EXTRA_CLEAN = $(OBJS:.o=.d) build build-asan
+
+# Without PostgreSQL's build files only the targets that do not need them work; deps installs them.
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+ifneq ($(PGXS),)
+override with_llvm = no
+include $(PGXS)
+# Our warnings are not for the server's headers.
+override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
+-include $(OBJS:.o=.d)
+
+all: program
+install: install-program
+else
+all install installcheck clean:
+	@echo "PostgreSQL's build files are missing ($(PG_CONFIG) --pgxs). Run: make deps" >&2; exit 1
+endif
+
+program: build/build.ninja
+	ninja -C build
+
+build/build.ninja:
+	meson setup build --prefix=$(abspath $(PREFIX)) -Dpg_config=$(PG_CONFIG)
+
+install-program: program
+	DESTDIR=$(DESTDIR) meson install -C build --no-rebuild
+
+deps:
+	@scripts/deps.sh
+
+# Each of these starts with nothing but git and make, so what needs PGXS is a make of its own.
+demo: deps
+	+$(MAKE) all
+	python3 tests/demo/demo.py
+
+test: deps
+	+$(MAKE) all
+	python3 tests/run.py
+
+bench: deps
+	+$(MAKE) all
+	meson test -C build --benchmark --verbose
+	build/neon-redo bench
+
+format:
+	clang-format -i $$(git ls-files '*.cpp' '*.h')
+
+.PHONY: all program install-program deps demo test bench format

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Makes sure that the Debian packages this project needs are installed: installs what is missing as
+# root or through sudo without a password; otherwise prints the one line to run, and fails.
+set -eu
+
+packages="g++ make pkg-config meson ninja-build python3
+  postgresql-15 postgresql-server-dev-15 libpq-dev
+  libseccomp-dev libcli11-dev libfmt-dev nlohmann-json3-dev libexpected-dev liblz4-dev libzstd-dev
+  libgtest-dev libbenchmark-dev"
+
+missing=""
+for package in $packages; do
+  status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) || status=""
+  [ "$status" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+  root=""
+elif sudo -n true 2>/dev/null; then
+  root="sudo -n"
+else
+  echo "Some Debian packages are missing. Install them, then run make again:" >&2
+  echo "  sudo apt-get install$missing" >&2
+  exit 1
+fi
+
+# Installing a PostgreSQL server on Debian creates and starts a cluster named "main". Nobody asked
+# for one here, so it is told not to, for the length of this installation.
+drop_in_directory=/etc/postgresql-common/createcluster.d
+drop_in=$drop_in_directory/zz-neon-redo.conf
+remove_drop_in() {
+  $root rm -f $drop_in
+}
+trap remove_drop_in EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+$root mkdir -p $drop_in_directory
+echo "create_main_cluster = false" | $root tee $drop_in >/dev/null
+
+echo "Installing Debian packages:$missing"
+$root apt-get update -qq
+$root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends -qq \
+  $missing </dev/null
