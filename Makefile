@@ -13,12 +13,13 @@ PREFIX ?= /usr/local
 export PG_CONFIG
 
 EXTENSION = neon_redo
-DATA = sql/neon_redo--1.0.sql
+VERSION_TEXT := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" neon_redo.control)
+DATA = $(wildcard sql/neon_redo--*.sql)
 REGRESS = info_test
 
 MODULE_big = neon
 OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp)) cpp_core/base/crc32c.o cpp_core/wal/record.o
-PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"1.0"'
+PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
@@ -31,6 +32,7 @@ override with_llvm = no
 include $(PGXS)
 # Our warnings are not for the server's headers.
 override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
+$(OBJS): Makefile
 -include $(OBJS:.o=.d)
 
 all: program

@@ -101,6 +101,39 @@ def neon_redo_program():
     return os.environ.get("NEON_REDO", str(ROOT / "build" / "neon-redo"))
 
 
+def make_install(directory):
+    """make install below a directory; a root caller's files stay readable for the server."""
+    environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    run(["make", "-C", ROOT, "install", f"DESTDIR={directory}"], env=environment, umask=0o022)
+
+
+def private_server(directory):
+    """make install into a copy of the server, and returns the copy's bindir.
+
+    PostgreSQL looks for its files by the place of its executable (make_relative_path in
+    src/port/path.c). So two copied executables in a tree of links make a server of its own in which
+    an extension can be created, with nothing installed on the system and no rights needed.
+    """
+    make_install(directory)
+    for what in ("pkglibdir", "sharedir"):
+        _link_entries(pg_config(what), directory + pg_config(what))
+    extensions = os.path.join(pg_config("sharedir"), "extension")
+    _link_entries(extensions, directory + extensions)
+    bindir = directory + pg_config("bindir")
+    os.makedirs(bindir)
+    for program in ("postgres", "initdb"):
+        shutil.copy(server_program(program), bindir)
+    _link_entries(pg_config("bindir"), bindir)
+    return bindir
+
+
+def _link_entries(source, target):
+    for name in os.listdir(source):
+        link = os.path.join(target, name)
+        if not os.path.lexists(link):
+            os.symlink(os.path.join(source, name), link)
+
+
 def run_neon_redo(*arguments, check=True, **options):
     """Runs neon-redo, output captured; returns subprocess.CompletedProcess."""
     return run([neon_redo_program(), *arguments], check=check, **options)
@@ -128,7 +161,8 @@ class Cluster:
     settings: postgresql.conf entries, name to value.  initdb: further options of initdb.
     from_backup: a directory made by basebackup(), taken over as the data directory instead of
     running initdb.  standby_of: a running Cluster; this one is then its streaming standby.
-    start: whether entering the block starts the server.
+    bindir: of private_server(), else of pg_config.  start: whether entering the block starts the
+    server.
     """
 
     def __init__(
@@ -141,6 +175,7 @@ class Cluster:
         initdb=(),
         from_backup=None,
         standby_of=None,
+        bindir=None,
         start=True,
     ):
         self.name = name
@@ -150,9 +185,14 @@ class Cluster:
         self.initdb = list(initdb)
         self.from_backup = from_backup
         self.standby_of = standby_of
+        self.bindir = bindir or pg_config("bindir")
         self.start_on_entry = start
         self.process = None
         self.directory = None
+
+    def program(self, name):
+        """Absolute path of one of this server's programs."""
+        return os.path.join(self.bindir, name)
 
     # Life of the directory.
 
@@ -222,7 +262,7 @@ class Cluster:
             options.append("--data-checksums")
         if self.wal_segment_mb:
             options.append(f"--wal-segsize={self.wal_segment_mb}")
-        self.run_as_server([server_program("initdb"), "-D", self.data, *options])
+        self.run_as_server([self.program("initdb"), "-D", self.data, *options])
 
     def configure(self, settings):
         """Appends to postgresql.conf; the last entry of a name wins."""
@@ -238,7 +278,7 @@ class Cluster:
 
         Returns whether it runs. A server that ends instead raises CommandFailed with its log.
         """
-        command = as_server_user([server_program("postgres"), "-D", self.data], die_with_parent=True)
+        command = as_server_user([self.program("postgres"), "-D", self.data], die_with_parent=True)
         log_start = os.path.getsize(self.log_file) if os.path.exists(self.log_file) else 0
         with open(self.log_file, "ab") as log:
             # A session of its own: Ctrl-C is for us, and we then end the server in order.
@@ -351,7 +391,7 @@ class Cluster:
         variables are psql's.  Any error raises CommandFailed; with check=False the
         CompletedProcess is returned instead.
         """
-        command = [server_program("psql"), "-X", "-q", "-A", "-t", "-d", dbname, "-f", "-"]
+        command = [self.program("psql"), "-X", "-q", "-A", "-t", "-d", dbname, "-f", "-"]
         for name, value in {"ON_ERROR_STOP": 1, **(variables or {})}.items():
             command += ["-v", f"{name}={value}"]
         result = self.run_as_server(command, input=sql, check=check)
@@ -359,12 +399,12 @@ class Cluster:
 
     def pgbench(self, *arguments, dbname="postgres"):
         """Runs pgbench and returns what it printed."""
-        return self.run_as_server([server_program("pgbench"), *arguments, dbname]).stdout
+        return self.run_as_server([self.program("pgbench"), *arguments, dbname]).stdout
 
     def basebackup(self, name="backup", *arguments):
         """Takes a plain base backup with an immediate checkpoint; returns its directory."""
         target = os.path.join(self.directory, name)
-        command = [server_program("pg_basebackup"), "-D", target, "--checkpoint=fast", "--no-sync"]
+        command = [self.program("pg_basebackup"), "-D", target, "--checkpoint=fast", "--no-sync"]
         self.run_as_server([*command, *arguments])
         return target
 

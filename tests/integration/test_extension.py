@@ -1,0 +1,126 @@
+"""neon.so in an ordinary server: harmless, and what `make install` puts where."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import unittest
+
+from cluster import Cluster, CommandFailed, make_directory, make_install, pg_config, private_server, run
+
+
+def process_titles(postmaster):
+    """What the postmaster's children call themselves ("postgres: checkpointer ")."""
+    children = pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text("ascii")
+    lines = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children.split()]
+    return sorted(line.rstrip(b"\0 ").decode() for line in lines)
+
+
+class Installed(unittest.TestCase):
+    """One installation, in a directory of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = make_directory()
+        cls.addClassCleanup(shutil.rmtree, cls.directory)
+        cls.bindir = private_server(cls.directory)
+        cls.module = cls.directory + pg_config("pkglibdir") + "/neon.so"
+
+    def test_module_needs_no_cpp_runtime(self):
+        needed = re.findall(r"NEEDED.*\[(.*)\]", run(["readelf", "-d", self.module]).stdout)
+        self.assertTrue(set(needed) <= {"libc.so.6", "libseccomp.so.2"}, needed)
+        undefined = run(["nm", "-D", "--undefined-only", self.module]).stdout
+        mangled = re.findall(r" U (_Z\S+|__cxa_throw\S*|_Unwind\S*|__gxx\S*)", undefined)
+        self.assertEqual(mangled, [])
+
+    def test_module_shows_only_what_the_server_looks_for(self):
+        defined = run(["nm", "-D", "--defined-only", "--format=just-symbols", self.module]).stdout
+        expected = {"Pg_magic_func", "_PG_init", "neon_redo_info", "pg_finfo_neon_redo_info"}
+        self.assertEqual(set(defined.split()), expected)
+
+    def test_preloaded_module_changes_nothing(self):
+        """The same processes, locks and settings as without it, but for its own settings."""
+        names = "SELECT name FROM pg_settings WHERE name NOT LIKE 'neon.%' ORDER BY 1"
+        shared = "SELECT name, allocated_size FROM pg_shmem_allocations ORDER BY 1"
+        seen = []
+        for preloaded in ("", "neon"):
+            settings = {"shared_preload_libraries": preloaded, "autovacuum": "off"}
+            with Cluster(bindir=self.bindir, settings=settings) as cluster:
+                processes = process_titles(cluster.process.pid)
+                seen.append((processes, cluster.psql(names), cluster.psql(shared)))
+        self.assertEqual(seen[0], seen[1])
+        self.assertTrue(seen[0][0])
+
+    def test_extension_in_a_server_that_preloads_it(self):
+        settings = {"shared_preload_libraries": "neon"}
+        with Cluster(bindir=self.bindir, settings=settings) as cluster:
+            self.assertEqual(cluster.psql("SHOW neon.wal_redo"), "off")
+            self.assertEqual(cluster.psql("SHOW neon.redo_sandbox"), "on")
+            cluster.psql("CREATE EXTENSION neon_redo")
+            version = cluster.psql("SELECT server_version_num FROM neon_redo_info()")
+            self.assertEqual(version, cluster.psql("SHOW server_version_num"))
+            refused = cluster.psql("SET neon.wal_redo = on", check=False)
+            self.assertIn("cannot be changed without restarting the server", refused.stderr)
+            cluster.restart()
+            self.assertEqual(cluster.psql("SELECT count(*) FROM neon_redo_info()"), "1")
+            self.assertNotRegex(cluster.log(), r"FATAL|PANIC|WARNING")
+
+    def test_extension_in_a_server_that_does_not_preload_it(self):
+        with Cluster(bindir=self.bindir) as cluster:
+            cluster.psql("CREATE EXTENSION neon_redo")
+            self.assertEqual(cluster.psql("SELECT module_version FROM neon_redo_info()"), "1.0")
+            cluster.psql("LOAD 'neon'")
+            cluster.psql("DROP EXTENSION neon_redo")
+
+    def test_redo_mode_is_refused_outside_single_user_mode(self):
+        settings = {"shared_preload_libraries": "neon", "neon.wal_redo": "on"}
+        with Cluster(bindir=self.bindir, settings=settings, start=False) as cluster:
+            with self.assertRaisesRegex(CommandFailed, "neon.wal_redo can only be turned on in sin"):
+                cluster.start()
+            self.assertFalse(os.path.exists(os.path.join(cluster.data, "postmaster.pid")))
+            # The cluster itself is unharmed.
+            cluster.configure({"neon.wal_redo": "off"})
+            cluster.start()
+            self.assertEqual(cluster.psql("SELECT 1"), "1")
+
+
+EMBEDDER = """
+#include <cstdio>
+#include "cpp_core/base/lsn.h"
+
+int main(int, char** argv) {
+  const auto lsn = neon_redo::Lsn::Parse(argv[1]);
+  if (!lsn) return 1;
+  std::printf("%s\\n", lsn->ToString().c_str());
+  return 0;
+}
+"""
+
+
+class Embedding(unittest.TestCase):
+    """A program that knows of the library only what pkg-config says."""
+
+    def test_program_built_with_pkg_config(self):
+        directory = make_directory()
+        self.addCleanup(shutil.rmtree, directory)
+        make_install(directory)
+        found = run(["find", directory, "-name", "neon_redo.pc"]).stdout.split()
+        self.assertEqual(len(found), 1)
+        environment = {**os.environ, "PKG_CONFIG_PATH": os.path.dirname(found[0])}
+        prefix = run(["pkg-config", "--variable=prefix", "neon_redo"], env=environment).stdout.strip()
+        flags = run(
+            ["pkg-config", f"--define-variable=prefix={directory}{prefix}"]
+            + ["--cflags", "--libs", "neon_redo"],
+            env=environment,
+        ).stdout.split()
+        source, program = os.path.join(directory, "embed.cpp"), os.path.join(directory, "embed")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(EMBEDDER)
+        run(["g++", "-std=c++20", source, "-o", program, *flags], cwd="/")
+        self.assertEqual(run([program, "16/B374D848"]).stdout, "16/B374D848\n")
+        self.assertEqual(subprocess.run([program, "not an LSN"], check=False).returncode, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
