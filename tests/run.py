@@ -72,7 +72,8 @@ def sanitized_unit_tests():
 
 def script(name):
     """Runs a script of tests/integration and reads its last line: "NAME: N passed, N failed"."""
-    command = [sys.executable, str(INTEGRATION / name)]
+    # Ended with us, whatever ends us, so that it can clean up.
+    command = ["setpriv", "--pdeathsig", "TERM", sys.executable, str(INTEGRATION / name)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         last = ""
         for line in process.stdout:
