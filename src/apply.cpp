@@ -2,13 +2,14 @@
 // resource manager in the form that DecodeXLogRecord would have made of it, and its effect on the
 // page is what remains. A block whose image the record carries for redo is restored here: that is
 // all that redo does to such a block.
-#include "src/apply.h"
+#include "src/engine.h"
 
 #include <cstring>
 
 #include "cpp_core/wal/record.h"
-#include "src/engine.h"
+#include "src/insert_run.h"
 #include "src/pages.h"
+#include "src/replay.h"
 #include "src/server.h"
 
 extern "C" {
@@ -25,38 +26,24 @@ namespace {
 BlockTag target;
 bool have_page;
 RecordView view;
-XLogReaderState* reader;
-MemoryContext record_context;
-// Room for the largest number of block references; data stays where the record lies.
-alignas(DecodedXLogRecord) char decoded_space[sizeof(DecodedXLogRecord) +
-                                              (XLR_MAX_BLOCK_ID + 1) * sizeof(DecodedBkpBlock)];
-DecodedXLogRecord* const decoded = reinterpret_cast<DecodedXLogRecord*>(decoded_space);
-
-// The record being applied, for messages.
+// The record being applied, for messages: its bytes while they are whole, the parsed header after.
 uint64_t current_lsn;
-const uint8_t* current_record;
-
-const char* CurrentRmgrName() {
-  const uint8_t rmid = LoadNative<RecordHeader>(current_record).rmid;
-  return RmgrIdExists(rmid) ? RmgrTable[rmid].rm_name : "unknown";
-}
+Bytes current_bytes;
 
 // CONTEXT line of every message raised while a record is applied.
 void NameRecord(void*) {
-  const auto header = LoadNative<RecordHeader>(current_record);
+  RecordHeader header = {};
+  if (current_bytes.size() >= sizeof(header))
+    header = LoadNative<RecordHeader>(current_bytes.data());
+  if (current_bytes.empty()) header = view.header();
   errcontext(
       "WAL redo of the record that ends at %X/%X (resource manager %s, info 0x%02X) for block %u "
       "of "
       "fork %d of relation %u/%u/%u",
-      static_cast<uint32>(current_lsn >> 32), static_cast<uint32>(current_lsn), CurrentRmgrName(),
-      header.info, target.block, target.fork, target.rel.spc, target.rel.db, target.rel.rel);
+      static_cast<uint32>(current_lsn >> 32), static_cast<uint32>(current_lsn),
+      RmgrIdExists(header.rmid) ? RmgrTable[header.rmid].rm_name : "unknown", header.info,
+      target.block, target.fork, target.rel.spc, target.rel.db, target.rel.rel);
 }
-
-#define REFUSE(...)                                                         \
-  do {                                                                      \
-    ereport(FATAL, (errcode(ERRCODE_DATA_CORRUPTED), errmsg(__VA_ARGS__))); \
-    pg_unreachable();                                                       \
-  } while (0)
 
 // Records that change relation pages, through block references, and nothing else. The rest write
 // files or concern other state; no page can be asked of them.
@@ -126,8 +113,8 @@ void DecodeBlock(DecodedBkpBlock* out, const BlockRef* in, char** space) {
 // Fills *decoded from view. Overwrites the record's bytes.
 void Decode(uint8_t* record) {
   char* space = reinterpret_cast<char*>(record);
+  DecodedXLogRecord* decoded = Decoded();
   memcpy(&decoded->header, &view.header(), sizeof(decoded->header));
-  decoded->lsn = current_lsn;
   decoded->record_origin = view.origin();
   decoded->toplevel_xid = view.toplevel_xid();
   decoded->max_block_id = view.max_block_id();
@@ -140,7 +127,8 @@ void Decode(uint8_t* record) {
 // What redo does with a block whose image is to be restored (XLogReadBufferForRedoExtended).
 void RestoreTarget(int id) {
   char* page = reinterpret_cast<char*>(TargetPage());
-  if (!RestoreBlockImage(reader, static_cast<uint8>(id), page)) REFUSE("%s", reader->errormsg_buf);
+  if (!RestoreBlockImage(Reader(), static_cast<uint8>(id), page))
+    REFUSE("%s", Reader()->errormsg_buf);
   if (!PageIsNew(page)) PageSetLSN(page, current_lsn);
 }
 
@@ -151,13 +139,7 @@ void RunRedo(int id, const BlockRef& block) {
       block.will_init || target.fork == kVisibilityMapFork || target.fork == kFreeSpaceMapFork;
   if (!in_pool && PageIsNew(reinterpret_cast<char*>(TargetPage())))
     REFUSE("the page is all zeroes and the record does not initialise it");
-  PlacePages(decoded, id, in_pool, have_page);
-  MemoryContext old_context = MemoryContextSwitchTo(record_context);
-  RmgrTable[view.rmid()].rm_redo(reader);
-  MemoryContextSwitchTo(old_context);
-  MemoryContextReset(record_context);
-  if (XLogHaveInvalidPages()) REFUSE("the record needs a page that is not there");
-  TakeTargetBack();
+  Replay(current_lsn, id, in_pool, have_page);
 }
 
 void CheckRecord(uint8_t* record, uint32_t length) {
@@ -171,16 +153,8 @@ void CheckRecord(uint8_t* record, uint32_t length) {
 
 }  // namespace
 
-void InitApply() {
-  static XLogReaderRoutine no_input = {};  // records come from Decode, never from this reader
-  reader = XLogReaderAllocate(wal_segment_size, nullptr, &no_input, nullptr);
-  if (reader == nullptr) ereport(FATAL, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-  reader->record = decoded;
-  record_context =
-      AllocSetContextCreate(TopMemoryContext, "WAL redo record", ALLOCSET_DEFAULT_SIZES);
-}
-
 void BeginRequest(const BlockTag& tag, uint8_t* page) {
+  DropInsertRun();
   EndRequest();
   target = tag;
   SetTargetTag(tag);
@@ -199,10 +173,8 @@ void PushBase(const uint8_t* image) {
 
 void ApplyRecord(uint64_t end_lsn, uint8_t* record, uint32_t length) {
   static ErrorContextCallback context = {nullptr, NameRecord, nullptr};
-  RecordHeader header = {};
-  memcpy(&header, record, length < sizeof(header) ? length : sizeof(header));
   current_lsn = end_lsn;
-  current_record = reinterpret_cast<const uint8_t*>(&header);
+  current_bytes = Bytes(record, length);
   error_context_stack = &context;
 
   CheckRecord(record, length);
@@ -212,8 +184,14 @@ void ApplyRecord(uint64_t end_lsn, uint8_t* record, uint32_t length) {
   if (!have_page && !block.initialises())
     REFUSE("the record does not initialise the block and there is no base image");
 
+  current_bytes = Bytes();
+  if (have_page && AddToInsertRun(view, block, end_lsn)) {
+    error_context_stack = nullptr;
+    return;
+  }
+  ReplayInsertRun();
+  error_context_stack = &context;
   Decode(record);
-  reader->ReadRecPtr = reader->EndRecPtr = end_lsn;
   if (block.apply_image && !block.will_init)
     RestoreTarget(id);
   else
@@ -225,6 +203,7 @@ void ApplyRecord(uint64_t end_lsn, uint8_t* record, uint32_t length) {
 bool HavePage() { return have_page; }
 
 void EndRequest() {
+  ReplayInsertRun();
   have_page = false;
   DropPool();
 }

@@ -6,8 +6,8 @@
 
 #include <sys/mman.h>
 
-#include "src/apply.h"
 #include "src/pages.h"
+#include "src/replay.h"
 #include "src/server.h"
 
 namespace neon_redo {
@@ -51,7 +51,7 @@ void StartEngine() {
   InRecovery = true;
   RmgrStartup();
   InitPages();
-  InitApply();
+  InitReplay();
 }
 
 }  // namespace neon_redo

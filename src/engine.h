@@ -31,7 +31,7 @@ void ApplyRecord(uint64_t end_lsn, uint8_t* record, uint32_t length);
 // There is a page to answer: a base was pushed or a record applied.
 bool HavePage();
 
-// Ends the request: nothing of it stays in the engine.
+// Ends the request: its page is complete, and nothing of it stays in the engine.
 void EndRequest();
 
 }  // namespace neon_redo

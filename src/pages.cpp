@@ -117,6 +117,12 @@ void SetTargetTag(const BlockTag& tag) {
   local_descriptors[0].tag = target_tag;
 }
 
+void SetTargetReference(DecodedBkpBlock* block) {
+  block->rnode = target_tag.rnode;
+  block->forknum = target_tag.forkNum;
+  block->blkno = target_tag.blockNum;
+}
+
 void SetTargetPage(uint8_t* page) { local_pages[0] = page; }
 
 uint8_t* TargetPage() { return static_cast<uint8_t*>(local_pages[0]); }

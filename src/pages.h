@@ -33,6 +33,9 @@ void SetTargetTag(const BlockTag& tag);
 void SetTargetPage(uint8_t* page);
 uint8_t* TargetPage();
 
+// Makes a block reference name the target.
+void SetTargetReference(DecodedBkpBlock* block);
+
 // Puts the target where the record's redo routine will look for it and fills in the hints of its
 // block references. in_pool: use the slow place. have_page: the target has
 // content; without, the pool shows zeroes.

@@ -26,9 +26,10 @@ uint8_t* input;  // linear buffer; [input_begin, input_end) is unserved
 size_t input_size;
 size_t input_begin;
 size_t input_end;
-uint8_t* output;      // kOutputPages + 1 pages, page-aligned
-size_t output_pages;  // answers ready
-bool in_request;      // between B and G
+uint8_t* output;                 // kOutputPages + 1 pages, page-aligned
+size_t output_pages;             // answers ready
+bool is_zero[kOutputPages + 1];  // pages of output known to hold zeroes: no memset for a ping
+bool in_request;                 // between B and G
 BlockTag request_tag;
 
 [[noreturn]] void Refuse(const char* what) {
@@ -53,12 +54,18 @@ void WriteAnswers() {
 // The page after the answers: where an answer is built.
 uint8_t* NextPage() { return output + output_pages * kBlockSize; }
 
+// The same, to build a page in.
+uint8_t* PageToBuild(size_t index) {
+  is_zero[index] = false;
+  return output + index * kBlockSize;
+}
+
 // Sends the answers; a request under way keeps its page.
 void Flush() {
   if (output_pages == 0) return;
   uint8_t* page = NextPage();
   WriteAnswers();
-  if (in_request) MovePage(output, page);
+  if (in_request) MovePage(PageToBuild(0), page);
 }
 
 void CountAnswer() {
@@ -115,7 +122,7 @@ void ServeFrame(uint8_t* frame, size_t length) {
       request_tag = LoadTag(payload);
       if (request_tag.fork > kMaxForkNumber) Refuse("the fork does not exist");
       in_request = true;
-      BeginRequest(request_tag, NextPage());
+      BeginRequest(request_tag, PageToBuild(output_pages));
       break;
     case kFramePush:
       CheckTag(payload);
@@ -133,8 +140,9 @@ void ServeFrame(uint8_t* frame, size_t length) {
       CountAnswer();
       break;
     case kFramePing:  // may come inside a request and does not disturb it
-      if (in_request) MovePage(NextPage() + kBlockSize, NextPage());
-      memset(NextPage(), 0, kBlockSize);
+      if (in_request) MovePage(PageToBuild(output_pages + 1), NextPage());
+      if (!is_zero[output_pages]) memset(NextPage(), 0, kBlockSize);
+      is_zero[output_pages] = true;
       CountAnswer();
       break;
   }

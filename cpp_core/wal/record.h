@@ -92,7 +92,10 @@ class RecordView {
   }
 
  private:
-  [[nodiscard]] RecordFault ParseBlockHeader(ByteReader* in, uint8_t id, uint64_t* payload);
+  RecordFault Fault(const char* what, const ByteReader& in) const;
+  RecordFault ParseImageHeader(ByteReader* in, BlockRef* b, uint64_t* payload);
+  RecordFault ParseBlockHeader(ByteReader* in, uint8_t id, uint64_t* payload);
+  RecordFault ParseOther(ByteReader* in, uint8_t id, uint32_t* main_length, bool* last);
 
   RecordHeader header_;
   Bytes bytes_;
