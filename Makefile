@@ -23,7 +23,10 @@ PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
-EXTRA_CLEAN = $(OBJS:.o=.d) build build-asan
+EXTRA_CLEAN = $(OBJS:.o=.d) $(STUBS) build build-asan
+
+# Stand-ins for the server's libraries that a redo worker never uses. They lie beside neon.so.
+STUBS = neon_redo_stubs
 
 # Without PostgreSQL's build files only the targets that do not need them work; deps installs them.
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
@@ -35,8 +38,20 @@ override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server
 $(OBJS): Makefile
 -include $(OBJS:.o=.d)
 
-all: program
-install: install-program
+all: program $(STUBS)/for_postgres
+install: install-program install-stubs
+uninstall: uninstall-stubs
+
+$(STUBS)/for_postgres: $(bindir)/postgres src/stubs/make_stubs.sh
+	CC='$(CC)' src/stubs/make_stubs.sh $< $(STUBS)
+
+install-stubs: $(STUBS)/for_postgres
+	rm -rf '$(DESTDIR)$(pkglibdir)/$(STUBS)'
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)/$(STUBS)'
+	cp -P $(STUBS)/* '$(DESTDIR)$(pkglibdir)/$(STUBS)'
+
+uninstall-stubs:
+	rm -rf '$(DESTDIR)$(pkglibdir)/$(STUBS)'
 else
 all install installcheck clean:
 	@echo "PostgreSQL's build files are missing ($(PG_CONFIG) --pgxs). Run: make deps" >&2; exit 1
@@ -71,4 +86,4 @@ bench: deps
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program install-program deps demo test bench format
+.PHONY: all program install-program install-stubs uninstall-stubs deps demo test bench format

@@ -122,7 +122,7 @@ def private_server(directory):
     bindir = directory + pg_config("bindir")
     os.makedirs(bindir)
     for program in ("postgres", "initdb"):
-        shutil.copy(server_program(program), bindir)
+        shutil.copy2(server_program(program), bindir)  # stubs are told by the time of change
     _link_entries(pg_config("bindir"), bindir)
     return bindir
 
@@ -140,10 +140,13 @@ def run_neon_redo(*arguments, check=True, **options):
 
 
 def copy_module(directory):
-    """Copies neon.so to where the server's user can read it (the tree may be below /root)."""
+    """Copies neon.so, and the stub libraries beside it, to where the server's user can read them
+    (the tree may be below /root). Returns the module's path."""
     target = os.path.join(directory, "neon.so")
-    shutil.copyfile(os.environ.get("NEON_MODULE", ROOT / "neon.so"), target)
-    os.chmod(target, 0o755)
+    shutil.copy(ROOT / "neon.so", target)
+    stubs = os.path.join(directory, "neon_redo_stubs")
+    shutil.copytree(ROOT / "neon_redo_stubs", stubs, symlinks=True)
+    run(["chmod", "-R", "a+rX", target, stubs])
     return target
 
 
