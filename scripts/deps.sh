@@ -31,6 +31,7 @@ drop_in_directory=/etc/postgresql-common/createcluster.d
 drop_in=$drop_in_directory/zz-neon-redo.conf
 remove_drop_in() {
   $root rm -f $drop_in
+  $root rmdir --ignore-fail-on-non-empty $drop_in_directory
 }
 trap remove_drop_in EXIT
 trap 'exit 130' INT
