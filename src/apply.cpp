@@ -143,10 +143,12 @@ void RunRedo(int id, const BlockRef& block) {
 }
 
 void CheckRecord(uint8_t* record, uint32_t length) {
-  if (length < kRecordHeaderSize) REFUSE("the record is shorter than its fixed header");
-  if (RecordFault fault = view.Parse(Bytes(record, length)))
+  const Bytes bytes(record, length);
+  if (length < kRecordHeaderSize || LoadNative<RecordHeader>(record).total_length != length)
+    REFUSE("the record's length differs from that of its frame");
+  if (!RecordView::VerifyCrc(bytes)) REFUSE("the record's checksum is wrong");
+  if (RecordFault fault = view.Parse(bytes))
     REFUSE("invalid record: %s (at byte %u)", fault.what, fault.offset);
-  if (!RecordView::VerifyCrc(Bytes(record, length))) REFUSE("the record's checksum is wrong");
   if (!ChangesPagesOnly(view.rmid(), view.info()))
     REFUSE("records of this kind change no relation page, or write files");
 }

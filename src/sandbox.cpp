@@ -6,6 +6,8 @@
 //    that redo looks at and nobody answers.
 //  - mmap fails with ENOMEM. malloc tries it when the heap cannot grow; failing lets PostgreSQL
 //    say "out of memory" instead of dying unheard.
+// After a PANIC has said its message, abort(3) may end the process by SIGABRT, so that its end is
+// not taken for a violation of the sandbox: that needs gettid, getpid and the signal to itself.
 #include "src/sandbox.h"
 
 #include <linux/close_range.h>
@@ -15,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 
 #include "src/server.h"
@@ -61,6 +64,13 @@ class Policy {
                                 SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(descriptor))));
     return *this;
   }
+  // tgkill of this very process, with this signal.
+  Policy& AllowSignalToSelf(int signal) {
+    Keep(seccomp_rule_add_exact(context_, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2,
+                                SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(getpid())),
+                                SCMP_A2(SCMP_CMP_EQ, static_cast<scmp_datum_t>(signal))));
+    return *this;
+  }
   // The call is not executed; it returns -1 with this errno, or 0 when the errno is 0.
   Policy& Answer(int call, int error) {
     Keep(seccomp_rule_add_exact(context_, SCMP_ACT_ERRNO(static_cast<uint32_t>(error)), call, 0));
@@ -98,6 +108,10 @@ void EnterSandbox(int memory_limit_mb) {
       .AllowDescriptor(SCMP_SYS(write), STDERR_FILENO)
       .Allow(SCMP_SYS(brk))
       .Allow(SCMP_SYS(exit_group))
+      .Allow(SCMP_SYS(gettid))
+      .Allow(SCMP_SYS(getpid))
+      .AllowSignalToSelf(SIGABRT)
+      .Answer(SCMP_SYS(rt_sigprocmask), 0)
       .Answer(SCMP_SYS(pread64), 0)
       .Answer(SCMP_SYS(mmap), ENOMEM)
       .Load();

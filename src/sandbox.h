@@ -1,4 +1,4 @@
-// What the worker may still do once it reads input: read 0, write 1 and 2, grow its heap, exit.
+// What the worker may still do once it reads input: read 0, write 1 and 2, grow its heap, end.
 #ifndef NEON_REDO_SRC_SANDBOX_H_
 #define NEON_REDO_SRC_SANDBOX_H_
 

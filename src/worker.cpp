@@ -41,9 +41,9 @@ void RunWorker(const WorkerConfig& config) {
   setlocale(LC_ALL, "C");  // messages need no catalogue file
   clearenv();
 
-  on_exit_reset();  // leaves postmaster.pid to whoever owns the home directory
-  on_proc_exit(ExitAtOnce, 0);
   StartEngine();
+  on_exit_reset();  // among others, what would remove postmaster.pid
+  on_proc_exit(ExitAtOnce, 0);
   ResetSignals();
 
   if (config.sandbox)
