@@ -117,8 +117,9 @@ void Decode(uint8_t* record) {
   memcpy(&decoded->header, &view.header(), sizeof(decoded->header));
   decoded->record_origin = view.origin();
   decoded->toplevel_xid = view.toplevel_xid();
-  decoded->max_block_id = view.max_block_id();
-  for (int id = 0; id <= view.max_block_id(); id++)
+  const int blocks = view.max_block_id() + 1;
+  decoded->max_block_id = blocks - 1;
+  for (int id = 0; id < blocks; id++)
     DecodeBlock(&decoded->blocks[id], view.block(id), &space);
   decoded->main_data_len = static_cast<uint32>(view.main_data().size());
   decoded->main_data = decoded->main_data_len > 0 ? MoveDown(&space, view.main_data()) : nullptr;
