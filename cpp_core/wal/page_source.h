@@ -70,10 +70,9 @@ class WalPageSource {
     return segments_.back().number > lsn.value / segment_size_;
   }
 
-  // The segment that Page() last read is shorter than a segment should be.
-  bool IsShort() const { return open_ && open_bytes_ < segment_size_; }
-  // That in words.
-  std::string Truncation() const;
+  // What is wrong with the size of the segment that has lsn, when it is shorter than a segment
+  // should be; empty otherwise.
+  std::string Truncation(Lsn lsn) const;
 
   // Forgets what was read, so that it is read again.
   void Forget();

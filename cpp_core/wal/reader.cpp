@@ -282,17 +282,22 @@ bool WalReader::Accept(WalRecord* record, Lsn raw_end) {
 // A valid record behind the fault that names, as the record before it, the one that could not be
 // read or the last one that could.
 std::optional<Lsn> WalReader::FindProof() {
-  const uint8_t* page = pages_.Page(proof_page_);
+  if (auto proof = FindProofIn(PageOf(record_start_))) return proof;
+  return FindProofIn(proof_page_);
+}
+
+std::optional<Lsn> WalReader::FindProofIn(Lsn page_lsn) {
+  const uint8_t* page = pages_.Page(page_lsn);
   if (!page) page = pages_.refused_page();
   if (!page) return std::nullopt;
-  const Lsn from = record_start_ > proof_page_ ? record_start_ : proof_page_;
-  for (uint64_t at = (from - proof_page_) + 8; at + kRecordHeaderSize <= kWalPageSize; at += 8) {
+  uint64_t at = (record_start_ > page_lsn ? record_start_ - page_lsn : 0) + 8;
+  for (; at + kRecordHeaderSize <= kWalPageSize; at += 8) {
     const auto h = LoadNative<RecordHeader>(page + at);
     if (h.prev_lsn == 0 || (h.prev_lsn != record_start_.value && h.prev_lsn != previous_.value))
       continue;
     if (h.total_length >= kRecordHeaderSize && h.total_length <= kWalPageSize - at &&
         RecordView::VerifyCrc(Bytes(page + at, h.total_length)))
-      return proof_page_ + at;
+      return page_lsn + at;
   }
   return std::nullopt;
 }
@@ -317,8 +322,9 @@ std::optional<Error> WalReader::JudgeFault() {
                    fmt::format("WAL segment \"{}\" (LSN {}) is missing, but later segments are "
                                "there",
                                pages_.FileOf(fault_.lsn), fault_.lsn.ToString())};
-    if (pages_.IsShort())
-      return damage(fmt::format("; {}, and later segments are there", pages_.Truncation()));
+    const std::string truncation = pages_.Truncation(fault_.lsn);
+    if (!truncation.empty())
+      return damage(fmt::format("; {}, and later segments are there", truncation));
   }
   if (auto proof = FindProof())
     return damage(fmt::format("; a valid record follows it at {}", proof->ToString()));
@@ -329,8 +335,8 @@ std::optional<Error> WalReader::JudgeFault() {
                  fmt::format("file \"{}\" (LSN {} by its name) is not a segment of this WAL: {}",
                              s->path, Lsn(s->number * segment_size()).ToString(), s->problem)};
   if (!started_)
-    return Error{ErrorCode::kNotFound,
-                 fmt::format("no WAL at {}: {}", Place(fault_.lsn), fault_.what)};
+    return Error{ErrorCode::kNotFound, fmt::format("no WAL at LSN {}: {} at {}", begin_.ToString(),
+                                                   fault_.what, Place(fault_.lsn))};
   return std::nullopt;
 }
 
@@ -350,6 +356,8 @@ bool WalReader::Stop() {
   }
   ended_ = true;
   end_reason_ = fmt::format("{} at {}", fault_.what, Place(fault_.lsn));
+  if (std::string truncation = pages_.Truncation(fault_.lsn); !truncation.empty())
+    end_reason_ += "; " + truncation;
   return true;
 }
 

@@ -89,6 +89,7 @@ class WalReader {
   bool FailFromPages();
   bool Stop();
   std::optional<Lsn> FindProof();
+  std::optional<Lsn> FindProofIn(Lsn page_lsn);
   std::optional<Error> JudgeFault();
   std::string Place(Lsn lsn) const;
 
