@@ -82,9 +82,6 @@ uint8_t* Special(uint8_t* page, size_t size) {
   const size_t at = PageView(page).special();
   return at + size <= kBlockSize ? page + at : nullptr;
 }
-const uint8_t* Special(const uint8_t* page, size_t size) {
-  return Special(const_cast<uint8_t*>(page), size);
-}
 
 // Heap tuple header (HeapTupleHeaderData in access/htup_details.h).
 constexpr size_t kTupleCid = 8;
@@ -309,21 +306,19 @@ uint8_t GuessResourceManager(const uint8_t* page) {
   // The access methods keep an identifying word at the very end of the page.
   const uint16_t last = Load16(page + kBlockSize - 2);
   if (special == 16) {
-    if (last == 0xff80) return kHash;        // HASHO_PAGE_ID
-    if (last == 0xff81) return kGist;        // GIST_PAGE_ID
-    return last <= 0xff7f ? kBtree : kXlog;  // a cycle id up to MAX_BT_CYCLE_ID
+    if (last == 0xff80) return kHash;           // HASHO_PAGE_ID
+    if (last == 0xff81) return kGist;           // GIST_PAGE_ID
+    return last <= 0xff7f ? kBtree : kGeneric;  // a cycle id, up to MAX_BT_CYCLE_ID
   }
-  if (special == 8) {
-    if (last == 0xff82) return kSpgist;  // SPGIST_PAGE_ID
-    if (last == kBrinMeta || last == kBrinRevmap || last == kBrinRegular) return kBrin;
-    const uint8_t* area = Special(page, 8);
-    // A sequence is one page of one tuple; no GIN page with a right sibling looks like it.
-    if (LoadNative<uint32_t>(area) == kSequenceMagic && LoadNative<uint32_t>(area + 4) == 0 &&
-        view.line_pointer_count() == 1)
-      return kSequence;
-    return last <= 0xff ? kGin : kXlog;
-  }
-  return kXlog;
+  if (special != 8) return kGeneric;
+  if (last == 0xff82) return kSpgist;  // SPGIST_PAGE_ID
+  if (last == kBrinMeta || last == kBrinRevmap || last == kBrinRegular) return kBrin;
+  // A sequence is one page of one tuple; no GIN page with a right sibling looks like it.
+  const uint8_t* area = page + view.special();
+  if (LoadNative<uint32_t>(area) == kSequenceMagic && LoadNative<uint32_t>(area + 4) == 0 &&
+      view.line_pointer_count() == 1)
+    return kSequence;
+  return last <= 0xff ? kGin : kGeneric;
 }
 
 }  // namespace neon_redo

@@ -32,7 +32,8 @@ void MaskChecksum(uint8_t* page);
 void MaskUnlogged(uint8_t rmid, uint8_t* page, uint32_t block);
 
 // The resource manager whose mask fits a page of which only full-page images are known, told from
-// the page's special area; kRmXlog (no mask) when nothing fits.
+// the page's special area. Generic when nothing fits: an image leaves the free space out, so that
+// much must be masked whoever wrote the page. 0 (XLOG, no mask) for a page without a valid header.
 uint8_t GuessResourceManager(const uint8_t* page);
 
 }  // namespace neon_redo

@@ -68,7 +68,7 @@ TEST(PageMask, RefusesAHeaderThatCannotBe) {
     std::fill(page.begin(), page.end(), 0);
     Put16(page.data(), 12, 5000);  // pd_lower beyond pd_upper
     Put16(page.data(), 14, 4000);
-    Put16(page.data(), 16, 8176);
+    Put16(page.data(), 16, 8184);
     Put16(page.data(), kBlockSize - 2, rmid == 17 ? 0xf093 : 0);
     EXPECT_EQ(MaskPage(rmid, page.data(), 0), rmid == 0) << int{rmid};
   }
