@@ -23,6 +23,13 @@ bool IsEmptyHint(const RecordHeader& header, const BlockRef& ref) {
   return header.rmid == kRmXlog && (header.info & 0xf0) == kXlogFpiForHint && !ref.has_image;
 }
 
+// CREATE DATABASE … STRATEGY wal_log logs every page of the template as if its free space held
+// nothing (RelationCopyStorageUsingBuffer), and a page of the map is all free space: redo makes an
+// empty map, while the server that wrote the WAL goes on with the full one. Both are safe.
+bool LosesMap(const BlockRef& ref) {
+  return ref.tag.fork == kVisibilityMapFork && ref.apply_image && ref.hole_length > 0;
+}
+
 }  // namespace
 
 void BlockHistory::Add(const RecordPtr& record, const RecordHeader& header, const BlockRef& ref) {
@@ -31,6 +38,7 @@ void BlockHistory::Add(const RecordPtr& record, const RecordHeader& header, cons
     page.reset();
     settled = true;
     failure.clear();
+    map_is_lost = LosesMap(ref);
   }
   last = record;
   last_lsn = record->end;

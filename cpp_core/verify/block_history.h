@@ -36,6 +36,7 @@ struct BlockHistory {
   uint8_t last_rmid = 0;         // of that record
   uint8_t mask_rmid = 0;         // of the last one whose resource manager has a mask; 0: none yet
   std::string failure;           // why the page could not be rebuilt; empty when it could
+  bool map_is_lost = false;      // a page of the visibility map whose bits are not in WAL
   bool done = false;             // compared
 
   // Takes a record that names the block.

@@ -322,6 +322,8 @@ void ClusterVerifier::Finish(const BlockTag& tag, BlockHistory* block) {
       findings_.Skip("database created by file copy");
     else
       Report(tag, *block, std::nullopt, block->failure);
+  } else if (block->map_is_lost) {
+    findings_.Skip("visibility map copied by CREATE DATABASE");
   } else if (block->page) {
     Compare(tag, *block);
   }
