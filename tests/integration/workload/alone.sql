@@ -42,3 +42,16 @@ SELECT pg_replication_origin_advance('workload', '0/2');
 SELECT pg_replication_origin_drop('workload');
 SELECT pg_switch_wal() IS NOT NULL;
 VACUUM (FREEZE);
+
+-- A scan marks what is dead to everybody, surely so only now; insertions into those full pages
+-- remove it.
+DELETE FROM hash_int WHERE key % 4 = :round % 4;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+DO $$
+BEGIN
+    FOR k IN 0 .. 39 LOOP
+        PERFORM id FROM hash_int WHERE key = k;
+    END LOOP;
+END $$;
+INSERT INTO hash_int SELECT :round * 1000000 + 800000 + g, g % 40 FROM generate_series(1, :rows / 10) g;
