@@ -34,8 +34,8 @@ class Embedding(unittest.TestCase):
         self.addCleanup(shutil.rmtree, directory)
         program = self.compile_example(directory)
         with Cluster(checksums=False, settings={"wal_level": "replica"}) as cluster:
-            cluster.psql("CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g")
-            cluster.psql("INSERT INTO t SELECT g FROM generate_series(1, 1000) g")
+            cluster.psql("CREATE TABLE t (id int)")
+            cluster.psql("INSERT INTO t SELECT g FROM generate_series(1, 2000) g")
             path = cluster.psql("SELECT pg_relation_filepath('t')")
             cluster.stop()
             module = copy_module(cluster.directory)
