@@ -140,6 +140,8 @@ Status RedoWorker::Impl::Ping(size_t count) {
 }
 
 void RedoWorker::Impl::RunJob(const Job& job, std::span<Status> statuses) {
+  const Status fine;
+  std::fill(statuses.begin(), statuses.end(), fine);
   size_t first = 0;
   size_t one_by_one_until = 0;
   auto refuse = [&](size_t i, const Error& error) {
@@ -157,7 +159,7 @@ void RedoWorker::Impl::RunJob(const Job& job, std::span<Status> statuses) {
     const Run run = RunOnce(job, first, one_by_one ? one_by_one_until : job.count, window);
     const size_t good = run.failure && run.failure->misframed && window > 1 ? first : run.answered;
     statistics_.answers += good - first;
-    for (; first < good; ++first) statuses[first] = Status();
+    first = good;
     if (run.failure && window > 1 && run.sent > first + 1) {
       one_by_one_until = run.sent;
       continue;
