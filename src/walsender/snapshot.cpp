@@ -1,0 +1,140 @@
+// Copies of the server's shared memory, and what follows from them: bytes behind and lag.
+//
+// Lag. The server measures it when a reply arrives and keeps the figure until the next one
+// (LagTrackerRead in replication/walsender.c), so a standby that falls silent keeps its last, small
+// lag for ever, and one that has long caught up may still show an old one. Here, a stage that has
+// reached the end of WAL has none. For any other the position is known as of the last reply and has
+// grown older since: measured lag + age of that reply. That sum is too much when new WAL follows
+// a pause, for the reply may be older than the WAL; the time since the observer first saw the stage
+// behind is a bound as well, and the smaller of the two is the answer.
+#include "src/walsender/snapshot.h"
+
+namespace neon_redo {
+
+static bool ReadWalsender(int index, Walsender* out) {
+  WalSnd* slot = &WalSndCtl->walsnds[index];
+  SpinLockAcquire(&slot->mutex);
+  out->pid = slot->pid;
+  out->state = slot->state;
+  out->sent = slot->sentPtr;
+  out->reached[kWrite] = slot->write;
+  out->reached[kFlush] = slot->flush;
+  out->reached[kReplay] = slot->apply;
+  out->measured_lag[kWrite] = slot->writeLag;
+  out->measured_lag[kFlush] = slot->flushLag;
+  out->measured_lag[kReplay] = slot->applyLag;
+  out->sync_priority = slot->sync_standby_priority;
+  out->reply_time = slot->replyTime;
+  SpinLockRelease(&slot->mutex);
+  out->index = index;
+  return out->pid != 0;
+}
+
+static void ReadObservation(Walsender* out) {
+  out->observed = false;
+  Shared* shared = SharedOrNull();
+  if (shared == nullptr) return;
+  WalsenderShared* entry = &shared->walsenders[out->index];
+  SpinLockAcquire(&entry->mutex);
+  out->observation = entry->observation;
+  SpinLockRelease(&entry->mutex);
+  out->observed = out->observation.pid == out->pid;
+}
+
+int ReadWalsenders(Walsender* out) {
+  int count = 0;
+  for (int i = 0; i < max_wal_senders; i++) {
+    if (!ReadWalsender(i, &out[count])) continue;
+    ReadObservation(&out[count]);
+    count++;
+  }
+  return count;
+}
+
+int ReadSlots(Slot* out) {
+  int count = 0;
+  LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+  for (int i = 0; i < max_replication_slots; i++) {
+    ReplicationSlot* slot = &ReplicationSlotCtl->replication_slots[i];
+    if (!slot->in_use) continue;
+    SpinLockAcquire(&slot->mutex);
+    out[count].name = slot->data.name;
+    out[count].database = slot->data.database;
+    out[count].active_pid = slot->active_pid;
+    out[count].restart_lsn = slot->data.restart_lsn;
+    SpinLockRelease(&slot->mutex);
+    count++;
+  }
+  LWLockRelease(ReplicationSlotControlLock);
+  return count;
+}
+
+// As pg_get_replication_slots: what is about to be removed is not lost while somebody reads it.
+const char* SlotWalStatus(const Slot& slot) {
+  switch (GetWALAvailability(slot.restart_lsn)) {
+    case WALAVAIL_RESERVED:
+      return "reserved";
+    case WALAVAIL_EXTENDED:
+      return "extended";
+    case WALAVAIL_UNRESERVED:
+      return "unreserved";
+    case WALAVAIL_REMOVED:
+      return slot.active_pid != 0 ? "unreserved" : "lost";
+    case WALAVAIL_INVALID_LSN:
+      break;
+  }
+  return "lost";
+}
+
+bool SafeWalSize(const Slot& slot, XLogRecPtr end, int64* bytes) {
+  if (max_slot_wal_keep_size_mb < 0 || strcmp(SlotWalStatus(slot), "lost") == 0) return false;
+  const uint64 megabyte = 1024 * 1024;
+  const uint64 kept = megabyte * Max(max_slot_wal_keep_size_mb, wal_keep_size_mb);
+  // Whole segments are kept and removed: the one after the last kept is the first too many.
+  const XLogSegNo failing = slot.restart_lsn / wal_segment_size + kept / wal_segment_size + 1;
+  *bytes = static_cast<int64>(failing * wal_segment_size) - static_cast<int64>(end);
+  return true;
+}
+
+const char* StateName(WalSndState state) {
+  static const char* const names[] = {"startup", "backup", "catchup", "streaming", "stopping"};
+  return names[state];
+}
+
+XLogRecPtr EndOfWal() {
+  if (!RecoveryInProgress()) return GetFlushRecPtr(nullptr);
+  // As GetStandbyFlushRecPtr in replication/walsender.c.
+  TimeLineID received_timeline = 0;
+  TimeLineID replayed_timeline = 0;
+  const XLogRecPtr received = GetWalRcvFlushRecPtr(nullptr, &received_timeline);
+  const XLogRecPtr replayed = GetXLogReplayRecPtr(&replayed_timeline);
+  return received_timeline == replayed_timeline ? Max(received, replayed) : replayed;
+}
+
+int64 BytesBehind(XLogRecPtr position, XLogRecPtr end) {
+  return position < end ? static_cast<int64>(end - position) : 0;
+}
+
+Stage ConfirmedStage(const Walsender& walsender) {
+  if (!XLogRecPtrIsInvalid(walsender.reached[kReplay])) return kReplay;
+  return XLogRecPtrIsInvalid(walsender.reached[kFlush]) ? kWrite : kFlush;
+}
+
+XLogRecPtr Confirmed(const Walsender& walsender) {
+  return walsender.reached[ConfirmedStage(walsender)];
+}
+
+TimestampTz LastReply(const Walsender& walsender) {
+  return walsender.observed ? walsender.observation.reply_received : walsender.reply_time;
+}
+
+int64 Lag(const Walsender& walsender, Stage stage, XLogRecPtr end, TimestampTz now) {
+  const XLogRecPtr reached = walsender.reached[stage];
+  if (XLogRecPtrIsInvalid(reached) || reached >= end) return -1;
+  const int64 reply_age = Max(now - LastReply(walsender), 0);
+  const int64 lag = Max(walsender.measured_lag[stage], 0) + reply_age;
+  if (!walsender.observed || walsender.observation.behind_since[stage] == 0) return lag;
+  return Min(lag, Max(now - walsender.observation.behind_since[stage], 0));
+}
+
+}  // namespace neon_redo
