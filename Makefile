@@ -15,7 +15,7 @@ export PG_CONFIG
 EXTENSION = neon_redo
 VERSION_TEXT := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" neon_redo.control)
 DATA = $(wildcard sql/neon_redo--*.sql)
-REGRESS = info_test
+REGRESS = info_test upgrade_test walsender_shape_test walsender_null_test walsender_permission_test
 
 MODULE_big = neon
 OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/walsender/*.cpp)) cpp_core/base/crc32c.o cpp_core/wal/record.o
