@@ -62,8 +62,7 @@ static void PutSample(const Sample& sample, const Sample* previous, ReturnSetInf
   row.Clear();
   row.SetTime(kSampleTime, sample.time);
   row.Set(kPid, Int32GetDatum(sample.pid));
-  // Not known before the walsender streams.
-  if (sample.application_name[0] != '\0') row.SetText(kApplicationName, sample.application_name);
+  row.SetText(kApplicationName, sample.application_name);
   row.SetText(kState, StateName(sample.state));
   row.Set(kStateChanged, BoolGetDatum(previous != nullptr && previous->state != sample.state));
   row.SetLsn(kSentLsn, sample.sent);
@@ -118,12 +117,12 @@ static const Sample* WindowStart(const Ring& ring, pid_t pid, TimestampTz now) {
   return nullptr;
 }
 
-static void PutEta(const Walsender& walsender, const Ring& ring, XLogRecPtr end, TimestampTz now,
-                   ReturnSetInfo* result) {
+static void PutEta(const Walsender& walsender, const WalsenderBackend* backend, const Ring& ring,
+                   XLogRecPtr end, TimestampTz now, ReturnSetInfo* result) {
   Row<kEtaColumns> row;
   row.Clear();
   row.Set(kEtaPid, Int32GetDatum(walsender.pid));
-  if (walsender.observed) row.SetText(kEtaApplicationName, walsender.observation.application_name);
+  if (backend != nullptr) row.SetText(kEtaApplicationName, backend->application_name);
   const XLogRecPtr confirmed = Confirmed(walsender);
   if (!XLogRecPtrIsInvalid(confirmed)) {
     const int64 behind = BytesBehind(confirmed, end);
@@ -147,15 +146,19 @@ static void PutEta(const Walsender& walsender, const Ring& ring, XLogRecPtr end,
 
 static void PutEtas(Shared* shared, pid_t pid, ReturnSetInfo* result) {
   auto* walsenders = static_cast<Walsender*>(palloc(max_wal_senders * sizeof(Walsender)));
+  auto* backends =
+      static_cast<WalsenderBackend*>(palloc(max_wal_senders * sizeof(WalsenderBackend)));
   Ring* ring = static_cast<Ring*>(palloc(sizeof(Ring)));
   const int count = ReadWalsenders(walsenders);
+  const int backend_count = ReadWalsenderBackends(backends);
   const XLogRecPtr end = EndOfWal();
   const TimestampTz now = GetCurrentTimestamp();
   for (int i = 0; i < count; i++) {
     if (pid != 0 && walsenders[i].pid != pid) continue;
     CHECK_FOR_INTERRUPTS();
     ReadRing(shared, walsenders[i].index, now, ring);
-    PutEta(walsenders[i], *ring, end, now, result);
+    PutEta(walsenders[i], FindBackend(backends, backend_count, walsenders[i].pid), *ring, end, now,
+           result);
   }
 }
 

@@ -48,7 +48,6 @@ static void Observe() {
   }
   if (replied) noted.reply_received = now;
   noted.pid = MyProcPid;
-  strlcpy(noted.application_name, application_name, NAMEDATALEN);
   noted_sent = MyWalSnd->sentPtr;
   noted_reply_time = MyWalSnd->replyTime;
   memcpy(noted_reached, reached, sizeof(reached));

@@ -11,8 +11,9 @@ static void SampleEndOfWal(Shared* shared, XLogRecPtr end, TimestampTz now) {
   shared->sampled++;
 }
 
-static void SampleWalsender(Shared* shared, const Walsender& walsender, XLogRecPtr end,
-                            TimestampTz now) {
+// backend may be null.
+static void SampleWalsender(Shared* shared, const Walsender& walsender,
+                            const WalsenderBackend* backend, XLogRecPtr end, TimestampTz now) {
   WalsenderShared* entry = &shared->walsenders[walsender.index];
   Sample* sample = &entry->samples[entry->sampled % kSamples];
   sample->time = now;
@@ -22,8 +23,8 @@ static void SampleWalsender(Shared* shared, const Walsender& walsender, XLogRecP
   memcpy(sample->reached, walsender.reached, sizeof(sample->reached));
   sample->end_of_wal = end;
   sample->lag = Lag(walsender, ConfirmedStage(walsender), end, now);
-  strlcpy(sample->application_name,
-          walsender.observed ? walsender.observation.application_name : "", NAMEDATALEN);
+  strlcpy(sample->application_name, backend != nullptr ? backend->application_name : "",
+          NAMEDATALEN);
   entry->sampled++;
 }
 
@@ -47,17 +48,22 @@ static void NoteSlots(Shared* shared, const Slot* slots, int count, SlotNote* no
 [[noreturn]] static void RunSampler() {
   Shared* shared = SharedFor("the walsender sampler");
   auto* walsenders = static_cast<Walsender*>(palloc(max_wal_senders * sizeof(Walsender)));
+  auto* backends =
+      static_cast<WalsenderBackend*>(palloc(max_wal_senders * sizeof(WalsenderBackend)));
   auto* slots = static_cast<Slot*>(palloc(max_replication_slots * sizeof(Slot)));
   auto* notes = static_cast<SlotNote*>(palloc(max_replication_slots * sizeof(SlotNote)));
   while (!ShutdownRequestPending) {
     if (walsender_sample_interval > 0) {
       const int walsender_count = ReadWalsenders(walsenders);
+      const int backend_count = ReadWalsenderBackends(backends);
       const int slot_count = ReadSlots(slots);
       const XLogRecPtr end = EndOfWal();
       const TimestampTz now = GetCurrentTimestamp();
       LWLockAcquire(shared->lock, LW_EXCLUSIVE);
       SampleEndOfWal(shared, end, now);
-      for (int i = 0; i < walsender_count; i++) SampleWalsender(shared, walsenders[i], end, now);
+      for (int i = 0; i < walsender_count; i++)
+        SampleWalsender(shared, walsenders[i],
+                        FindBackend(backends, backend_count, walsenders[i].pid), end, now);
       NoteSlots(shared, slots, slot_count, notes, now);
       LWLockRelease(shared->lock);
     }

@@ -19,7 +19,6 @@ struct Observation {
   pid_t pid;                   // of the walsender that wrote this; the slot may have a new owner
   TimestampTz reply_received;  // by this server's clock; 0 before the first reply
   TimestampTz behind_since[kStages];  // 0: not behind
-  char application_name[NAMEDATALEN];
 };
 
 // One look of the sampler at one walsender. Times are of this server's clock.

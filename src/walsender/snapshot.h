@@ -27,8 +27,26 @@ struct Slot {
   XLogRecPtr restart_lsn;
 };
 
+// A walsender process as pg_stat_activity knows it.
+struct WalsenderBackend {
+  pid_t pid;
+  Oid user;
+  Oid database;  // InvalidOid: none
+  TimestampTz start;
+  SockAddr client;
+  char application_name[NAMEDATALEN];
+  char client_hostname[NAMEDATALEN];
+};
+
 // Copies the active walsenders to out, which has room for max_wal_senders; returns how many.
 int ReadWalsenders(Walsender* out);
+
+// Copies the walsender processes to out, which has room for max_wal_senders; returns how many. May
+// be interrupted by an error.
+int ReadWalsenderBackends(WalsenderBackend* out);
+
+// Null when the process is not among them: it has just started, or ended.
+const WalsenderBackend* FindBackend(const WalsenderBackend* backends, int count, pid_t pid);
 
 // Copies the existing slots to out, which has room for max_replication_slots; returns how many.
 int ReadSlots(Slot* out);

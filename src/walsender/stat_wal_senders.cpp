@@ -49,6 +49,8 @@ using StatRow = Row<kColumns>;
 struct Snapshot {
   Walsender* walsenders;
   int walsender_count;
+  WalsenderBackend* backends;
+  int backend_count;
   Slot* slots;
   int slot_count;
   SyncRepStandbyData* sync_standbys;
@@ -60,9 +62,12 @@ struct Snapshot {
 static Snapshot TakeSnapshot() {
   Snapshot snapshot = {};
   snapshot.walsenders = static_cast<Walsender*>(palloc(max_wal_senders * sizeof(Walsender)));
+  snapshot.backends =
+      static_cast<WalsenderBackend*>(palloc(max_wal_senders * sizeof(WalsenderBackend)));
   snapshot.slots = static_cast<Slot*>(palloc(max_replication_slots * sizeof(Slot)));
   snapshot.sync_standby_count = SyncRepGetCandidateStandbys(&snapshot.sync_standbys);
   snapshot.walsender_count = ReadWalsenders(snapshot.walsenders);
+  snapshot.backend_count = ReadWalsenderBackends(snapshot.backends);
   snapshot.slot_count = ReadSlots(snapshot.slots);
   // Last, so that no position is past it.
   snapshot.end_of_wal = EndOfWal();
@@ -73,19 +78,6 @@ static Snapshot TakeSnapshot() {
 static const Slot* FindSlot(const Snapshot& snapshot, pid_t pid) {
   for (int i = 0; i < snapshot.slot_count; i++)
     if (snapshot.slots[i].active_pid == pid) return &snapshot.slots[i];
-  return nullptr;
-}
-
-// The activity snapshot is the transaction's, as in pg_stat_activity; a walsender that started
-// later is not in it.
-static const PgBackendStatus* FindBackend(pid_t pid, int* hint) {
-  const int count = pgstat_fetch_stat_numbackends();
-  // Walsenders stand in much the same order in both arrays: go on where the last search ended.
-  for (int n = 0; n < count; n++) {
-    *hint = *hint % count + 1;
-    const PgBackendStatus* backend = pgstat_fetch_stat_beentry(*hint);
-    if (backend->st_procpid == pid) return backend;
-  }
   return nullptr;
 }
 
@@ -100,8 +92,8 @@ static bool IsSynchronous(const Snapshot& snapshot, const Walsender& walsender) 
 // A slot tells. Without one a walsender can only stream physical WAL; before it streams, its
 // connection to a database (replication=database) says what it will be used for.
 static const char* Kind(const Walsender& walsender, const Slot* slot,
-                        const PgBackendStatus* backend) {
-  const bool has_database = backend != nullptr && OidIsValid(backend->st_databaseid);
+                        const WalsenderBackend* backend) {
+  const bool has_database = backend != nullptr && OidIsValid(backend->database);
   if (slot != nullptr) return OidIsValid(slot->database) ? "logical" : "physical";
   return walsender.state == WALSNDSTATE_STARTUP && has_database ? "logical" : "physical";
 }
@@ -117,8 +109,8 @@ static Datum InetDatum(int family, const void* address) {
 }
 
 // As in pg_stat_activity: no address and port -1 for a Unix socket.
-static void SetClient(StatRow* row, const PgBackendStatus& backend) {
-  const sockaddr_storage& address = backend.st_clientaddr.addr;
+static void SetClient(StatRow* row, const WalsenderBackend& backend) {
+  const sockaddr_storage& address = backend.client.addr;
   const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address);
   const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address);
   if (address.ss_family == AF_INET) {
@@ -130,19 +122,18 @@ static void SetClient(StatRow* row, const PgBackendStatus& backend) {
   } else if (address.ss_family == AF_UNIX) {
     row->Set(kClientPort, Int32GetDatum(-1));
   }
-  if (backend.st_clienthostname[0] != '\0')
-    row->SetText(kClientHostname, backend.st_clienthostname);
+  if (backend.client_hostname[0] != '\0') row->SetText(kClientHostname, backend.client_hostname);
 }
 
-static void SetBackend(StatRow* row, const PgBackendStatus& backend) {
-  row->SetText(kApplicationName, backend.st_appname);
-  row->Set(kUseSysId, ObjectIdGetDatum(backend.st_userid));
-  if (const char* name = GetUserNameFromId(backend.st_userid, true)) {
+static void SetBackend(StatRow* row, const WalsenderBackend& backend) {
+  row->SetText(kApplicationName, backend.application_name);
+  row->Set(kUseSysId, ObjectIdGetDatum(backend.user));
+  if (const char* name = GetUserNameFromId(backend.user, true)) {
     Name user = static_cast<Name>(palloc(NAMEDATALEN));
     namestrcpy(user, name);
     row->Set(kUseName, NameGetDatum(user));
   }
-  row->SetTime(kBackendStart, backend.st_proc_start_timestamp);
+  row->SetTime(kBackendStart, backend.start);
   SetClient(row, backend);
 }
 
@@ -189,9 +180,10 @@ static void SetSlot(StatRow* row, const Snapshot& snapshot, const Slot& slot) {
   if (SafeWalSize(slot, snapshot.end_of_wal, &safe)) row->SetInt64(kSlotSafeWalSize, safe);
 }
 
-static void FillRow(StatRow* row, const Snapshot& snapshot, const Walsender& walsender, int* hint) {
+static void FillRow(StatRow* row, const Snapshot& snapshot, const Walsender& walsender) {
   const Slot* slot = FindSlot(snapshot, walsender.pid);
-  const PgBackendStatus* backend = FindBackend(walsender.pid, hint);
+  const WalsenderBackend* backend =
+      FindBackend(snapshot.backends, snapshot.backend_count, walsender.pid);
   row->SetText(kKind, Kind(walsender, slot, backend));
   row->SetText(kState, StateName(walsender.state));
   if (backend != nullptr) SetBackend(row, *backend);
@@ -203,12 +195,11 @@ static void FillRow(StatRow* row, const Snapshot& snapshot, const Walsender& wal
 static void PutWalsenders(ReturnSetInfo* result) {
   const Snapshot snapshot = TakeSnapshot();
   const bool may_see_all = has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
-  int hint = 0;
   for (int i = 0; i < snapshot.walsender_count; i++) {
     StatRow row;
     row.Clear();
     row.Set(kPid, Int32GetDatum(snapshot.walsenders[i].pid));
-    if (may_see_all) FillRow(&row, snapshot, snapshot.walsenders[i], &hint);
+    if (may_see_all) FillRow(&row, snapshot, snapshot.walsenders[i]);
     row.Put(result);
   }
 }

@@ -5,20 +5,34 @@
 
 namespace neon_redo {
 
+// Room for what each look copies.
+struct Look {
+  Walsender* walsenders;
+  WalsenderBackend* backends;
+};
+
+static Look MakeLook() {
+  return {static_cast<Walsender*>(palloc(max_wal_senders * sizeof(Walsender))),
+          static_cast<WalsenderBackend*>(palloc(max_wal_senders * sizeof(WalsenderBackend)))};
+}
+
 // Whether the standby of that name has replayed lsn; without a name, whether every connected client
 // that replays has, of which there must be one. A client that reports no replay position
 // (pg_receivewal) is not asked.
-static bool HasReplayed(XLogRecPtr lsn, const char* name, Walsender* walsenders) {
-  const int count = ReadWalsenders(walsenders);
+static bool HasReplayed(XLogRecPtr lsn, const char* name, const Look& look) {
+  const int count = ReadWalsenders(look.walsenders);
+  const int backend_count = name != nullptr ? ReadWalsenderBackends(look.backends) : 0;
   int replaying = 0;
   int done = 0;
   for (int i = 0; i < count; i++) {
-    const Walsender& walsender = walsenders[i];
-    const XLogRecPtr replayed = walsender.reached[kReplay];
-    if (XLogRecPtrIsInvalid(replayed) || !walsender.observed) continue;
-    if (name != nullptr && strcmp(name, walsender.observation.application_name) != 0) continue;
+    const Walsender& walsender = look.walsenders[i];
+    if (XLogRecPtrIsInvalid(walsender.reached[kReplay])) continue;
+    if (name != nullptr) {
+      const WalsenderBackend* backend = FindBackend(look.backends, backend_count, walsender.pid);
+      if (backend == nullptr || strcmp(name, backend->application_name) != 0) continue;
+    }
     replaying++;
-    if (replayed >= lsn) done++;
+    if (walsender.reached[kReplay] >= lsn) done++;
   }
   return name != nullptr ? done > 0 : replaying > 0 && done == replaying;
 }
@@ -31,16 +45,16 @@ static long Remaining(TimestampTz deadline) {
 }
 
 static bool WaitForReplay(Shared* shared, XLogRecPtr lsn, TimestampTz deadline, const char* name) {
-  auto* walsenders = static_cast<Walsender*>(palloc(max_wal_senders * sizeof(Walsender)));
+  const Look look = MakeLook();
   // Queued before the first look, so that no reply goes unnoticed between look and sleep. An error
   // takes us off the queue too (AbortTransaction).
   ConditionVariablePrepareToSleep(&shared->replied);
-  bool replayed = HasReplayed(lsn, name, walsenders);
+  bool replayed = HasReplayed(lsn, name, look);
   while (!replayed) {
     const long remaining = Remaining(deadline);
     if (remaining == 0) break;
     ConditionVariableTimedSleep(&shared->replied, remaining, PG_WAIT_EXTENSION);
-    replayed = HasReplayed(lsn, name, walsenders);
+    replayed = HasReplayed(lsn, name, look);
   }
   ConditionVariableCancelSleep();
   return replayed;
