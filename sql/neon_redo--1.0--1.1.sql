@@ -68,7 +68,7 @@ CREATE FUNCTION neon_walsender_history(
     OUT state text,
     OUT state_changed boolean,                   -- since the walsender's sample before
     OUT sent_lsn pg_lsn,
-    OUT confirmed_lsn pg_lsn,                    -- replayed, else flushed, else written
+    OUT confirmed_lsn pg_lsn,                    -- replayed; written if the client never replays
     OUT sent_bytes_per_second double precision,  -- since the sample before
     OUT applied_bytes_per_second double precision,
     OUT bytes_behind bigint,

@@ -27,12 +27,6 @@ static void ReadRing(Shared* shared, int index, TimestampTz now, Ring* ring) {
   LWLockRelease(shared->lock);
 }
 
-static XLogRecPtr Confirmed(const Sample& sample) {
-  for (int stage = kReplay; stage > kWrite; stage--)
-    if (!XLogRecPtrIsInvalid(sample.reached[stage])) return sample.reached[stage];
-  return sample.reached[kWrite];
-}
-
 // False when there is no rate: no position at one of the times, or a position that went back.
 static bool Rate(XLogRecPtr from, XLogRecPtr to, int64 microseconds, double* bytes_per_second) {
   if (XLogRecPtrIsInvalid(from) || to < from || microseconds <= 0) return false;
@@ -66,15 +60,15 @@ static void PutSample(const Sample& sample, const Sample* previous, ReturnSetInf
   row.SetText(kState, StateName(sample.state));
   row.Set(kStateChanged, BoolGetDatum(previous != nullptr && previous->state != sample.state));
   row.SetLsn(kSentLsn, sample.sent);
-  row.SetLsn(kConfirmedLsn, Confirmed(sample));
-  if (!XLogRecPtrIsInvalid(Confirmed(sample)))
-    row.SetInt64(kBytesBehind, BytesBehind(Confirmed(sample), sample.end_of_wal));
+  row.SetLsn(kConfirmedLsn, Confirmed(sample.reached));
+  if (!XLogRecPtrIsInvalid(Confirmed(sample.reached)))
+    row.SetInt64(kBytesBehind, BytesBehind(Confirmed(sample.reached), sample.end_of_wal));
   row.SetInterval(kLag, sample.lag);
   if (previous != nullptr) {
     const int64 elapsed = sample.time - previous->time;
     double rate = 0;
     if (Rate(previous->sent, sample.sent, elapsed, &rate)) row.Set(kSentRate, Float8GetDatum(rate));
-    if (Rate(Confirmed(*previous), Confirmed(sample), elapsed, &rate))
+    if (Rate(Confirmed(previous->reached), Confirmed(sample.reached), elapsed, &rate))
       row.Set(kAppliedRate, Float8GetDatum(rate));
   }
   row.Put(result);
@@ -111,7 +105,8 @@ static const Sample* WindowStart(const Ring& ring, pid_t pid, TimestampTz now) {
   const int64 window = Max(kEtaWindow, 2000 * static_cast<int64>(walsender_sample_interval));
   for (int i = 0; i < ring.count; i++) {
     const Sample& sample = ring.samples[i];
-    if (sample.pid == pid && now - sample.time <= window && !XLogRecPtrIsInvalid(Confirmed(sample)))
+    if (sample.pid == pid && now - sample.time <= window &&
+        !XLogRecPtrIsInvalid(Confirmed(sample.reached)))
       return &sample;
   }
   return nullptr;
@@ -123,7 +118,7 @@ static void PutEta(const Walsender& walsender, const WalsenderBackend* backend, 
   row.Clear();
   row.Set(kEtaPid, Int32GetDatum(walsender.pid));
   if (backend != nullptr) row.SetText(kEtaApplicationName, backend->application_name);
-  const XLogRecPtr confirmed = Confirmed(walsender);
+  const XLogRecPtr confirmed = Confirmed(walsender.reached);
   if (!XLogRecPtrIsInvalid(confirmed)) {
     const int64 behind = BytesBehind(confirmed, end);
     row.SetInt64(kEtaBytesBehind, behind);
@@ -131,7 +126,8 @@ static void PutEta(const Walsender& walsender, const WalsenderBackend* backend, 
     const Sample* start = WindowStart(ring, walsender.pid, now);
     double applied = 0;
     double written = 0;
-    if (start != nullptr && Rate(Confirmed(*start), confirmed, now - start->time, &applied) &&
+    if (start != nullptr &&
+        Rate(Confirmed(start->reached), confirmed, now - start->time, &applied) &&
         Rate(start->end_of_wal, end, now - start->time, &written)) {
       row.Set(kEtaAppliedRate, Float8GetDatum(applied));
       row.Set(kEtaWalRate, Float8GetDatum(written));

@@ -13,7 +13,8 @@ static void SampleEndOfWal(Shared* shared, XLogRecPtr end, TimestampTz now) {
 
 // backend may be null.
 static void SampleWalsender(Shared* shared, const Walsender& walsender,
-                            const WalsenderBackend* backend, XLogRecPtr end, TimestampTz now) {
+                            const WalsenderBackend* backend, XLogRecPtr end, TimestampTz now,
+                            int64 lag) {
   WalsenderShared* entry = &shared->walsenders[walsender.index];
   Sample* sample = &entry->samples[entry->sampled % kSamples];
   sample->time = now;
@@ -22,7 +23,7 @@ static void SampleWalsender(Shared* shared, const Walsender& walsender,
   sample->sent = walsender.sent;
   memcpy(sample->reached, walsender.reached, sizeof(sample->reached));
   sample->end_of_wal = end;
-  sample->lag = Lag(walsender, ConfirmedStage(walsender), end, now);
+  sample->lag = lag;
   strlcpy(sample->application_name, backend != nullptr ? backend->application_name : "",
           NAMEDATALEN);
   entry->sampled++;
@@ -50,6 +51,7 @@ static void NoteSlots(Shared* shared, const Slot* slots, int count, SlotNote* no
   auto* walsenders = static_cast<Walsender*>(palloc(max_wal_senders * sizeof(Walsender)));
   auto* backends =
       static_cast<WalsenderBackend*>(palloc(max_wal_senders * sizeof(WalsenderBackend)));
+  auto* lags = static_cast<int64*>(palloc(max_wal_senders * sizeof(int64)));
   auto* slots = static_cast<Slot*>(palloc(max_replication_slots * sizeof(Slot)));
   auto* notes = static_cast<SlotNote*>(palloc(max_replication_slots * sizeof(SlotNote)));
   while (!ShutdownRequestPending) {
@@ -59,11 +61,13 @@ static void NoteSlots(Shared* shared, const Slot* slots, int count, SlotNote* no
       const int slot_count = ReadSlots(slots);
       const XLogRecPtr end = EndOfWal();
       const TimestampTz now = GetCurrentTimestamp();
+      for (int i = 0; i < walsender_count; i++)
+        lags[i] = Lag(walsenders[i], ConfirmedStage(walsenders[i].reached), end, now);
       LWLockAcquire(shared->lock, LW_EXCLUSIVE);
       SampleEndOfWal(shared, end, now);
       for (int i = 0; i < walsender_count; i++)
         SampleWalsender(shared, walsenders[i],
-                        FindBackend(backends, backend_count, walsenders[i].pid), end, now);
+                        FindBackend(backends, backend_count, walsenders[i].pid), end, now, lags[i]);
       NoteSlots(shared, slots, slot_count, notes, now);
       LWLockRelease(shared->lock);
     }

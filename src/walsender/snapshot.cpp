@@ -5,8 +5,9 @@
 // lag for ever, and one that has long caught up may still show an old one. Here, a stage that has
 // reached the end of WAL has none. For any other the position is known as of the last reply and has
 // grown older since: measured lag + age of that reply. That sum is too much when new WAL follows
-// a pause, for the reply may be older than the WAL; the time since the observer first saw the stage
-// behind is a bound as well, and the smaller of the two is the answer.
+// a pause, for the reply may be older than the WAL; so the time since the observer first saw the
+// stage behind bounds it. If the observer has not looked since the WAL was written (or cannot: its
+// walsender is stopped), the last sample in which this WAL was not there yet does.
 #include "src/walsender/snapshot.h"
 
 namespace neon_redo {
@@ -168,17 +169,26 @@ int64 BytesBehind(XLogRecPtr position, XLogRecPtr end) {
   return position < end ? static_cast<int64>(end - position) : 0;
 }
 
-Stage ConfirmedStage(const Walsender& walsender) {
-  if (!XLogRecPtrIsInvalid(walsender.reached[kReplay])) return kReplay;
-  return XLogRecPtrIsInvalid(walsender.reached[kFlush]) ? kWrite : kFlush;
-}
-
-XLogRecPtr Confirmed(const Walsender& walsender) {
-  return walsender.reached[ConfirmedStage(walsender)];
+Stage ConfirmedStage(const XLogRecPtr* reached) {
+  return XLogRecPtrIsInvalid(reached[kReplay]) ? kWrite : kReplay;
 }
 
 TimestampTz LastReply(const Walsender& walsender) {
   return walsender.observed ? walsender.observation.reply_received : walsender.reply_time;
+}
+
+// The last time the sampler saw the end of WAL at or before lsn; 0: unknown.
+static TimestampTz LastTimeEndedAt(XLogRecPtr lsn) {
+  Shared* shared = SharedOrNull();
+  TimestampTz time = 0;
+  LWLockAcquire(shared->lock, LW_SHARED);
+  const uint64 oldest = shared->sampled > kSamples ? shared->sampled - kSamples : 0;
+  for (uint64 i = shared->sampled; i > oldest && time == 0; i--) {
+    const EndOfWalSample& sample = shared->end_of_wal[(i - 1) % kSamples];
+    if (sample.end_of_wal <= lsn) time = sample.time;
+  }
+  LWLockRelease(shared->lock);
+  return time;
 }
 
 int64 Lag(const Walsender& walsender, Stage stage, XLogRecPtr end, TimestampTz now) {
@@ -186,8 +196,10 @@ int64 Lag(const Walsender& walsender, Stage stage, XLogRecPtr end, TimestampTz n
   if (XLogRecPtrIsInvalid(reached) || reached >= end) return -1;
   const int64 reply_age = Max(now - LastReply(walsender), 0);
   const int64 lag = Max(walsender.measured_lag[stage], 0) + reply_age;
-  if (!walsender.observed || walsender.observation.behind_since[stage] == 0) return lag;
-  return Min(lag, Max(now - walsender.observation.behind_since[stage], 0));
+  if (!walsender.observed) return lag;
+  TimestampTz since = walsender.observation.behind_since[stage];
+  if (since == 0) since = LastTimeEndedAt(reached);
+  return since == 0 ? lag : Min(lag, Max(now - since, 0));
 }
 
 }  // namespace neon_redo

@@ -70,18 +70,18 @@ XLogRecPtr EndOfWal();
 // 0 when position has reached end.
 int64 BytesBehind(XLogRecPtr position, XLogRecPtr end);
 
-// The furthest-going stage that the standby reports: replay, else flush, else write. Stands for
-// "has it" where a client like pg_receivewal never replays. InvalidXLogRecPtr: reports nothing.
-XLogRecPtr Confirmed(const Walsender& walsender);
+// The stage that says "has it": replay, or write for a client that never replays. Not flush:
+// pg_receivewal flushes at the end of a segment only.
+Stage ConfirmedStage(const XLogRecPtr* reached);
 
-// The stage of Confirmed(); kWrite when nothing is reported.
-Stage ConfirmedStage(const Walsender& walsender);
+// The position of that stage; InvalidXLogRecPtr: the client has reported nothing.
+inline XLogRecPtr Confirmed(const XLogRecPtr* reached) { return reached[ConfirmedStage(reached)]; }
 
 // When the last reply arrived; 0: none yet.
 TimestampTz LastReply(const Walsender& walsender);
 
 // How long the oldest WAL that the standby lacks has been there, in microseconds. -1: it lacks
-// none, or has not reported the stage.
+// none, or has not reported the stage. Takes the lock of the samples: the caller must not hold it.
 int64 Lag(const Walsender& walsender, Stage stage, XLogRecPtr end, TimestampTz now);
 
 }  // namespace neon_redo

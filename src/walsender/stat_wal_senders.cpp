@@ -150,7 +150,7 @@ static void SetProgress(StatRow* row, const Snapshot& snapshot, const Walsender&
                      Lag(walsender, static_cast<Stage>(i), snapshot.end_of_wal, snapshot.now));
     row->SetInt64(kWriteBytesBehind + i, BytesBehind(reached, snapshot.end_of_wal));
   }
-  const XLogRecPtr confirmed = Confirmed(walsender);
+  const XLogRecPtr confirmed = Confirmed(walsender.reached);
   if (!XLogRecPtrIsInvalid(confirmed))
     row->Set(kCaughtUp, BoolGetDatum(confirmed >= snapshot.end_of_wal));
   row->SetTime(kReplyTime, walsender.reply_time);
