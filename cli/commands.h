@@ -1,5 +1,6 @@
-// The subcommands of neon-redo. Each Add… function adds its options and a callback that runs the
-// command and stores its exit status in *exit_status.
+// The subcommands of neon-redo, one file each: cli/<command>.cpp defines Add<Command>. It adds the
+// subcommand with its options to the parser, and a callback that runs it and stores its exit status
+// in *exit_status. Both arguments outlive the parse. main calls them all, in the order of --help.
 #ifndef NEON_REDO_CLI_COMMANDS_H_
 #define NEON_REDO_CLI_COMMANDS_H_
 
@@ -13,7 +14,10 @@ inline constexpr int kExitFine = 0;
 inline constexpr int kExitDifference = 1;
 inline constexpr int kExitTrouble = 2;
 
-inline void RegisterCommands(CLI::App*, int*) {}
+void AddBench(CLI::App* app, int* exit_status);
+void AddVerify(CLI::App* app, int* exit_status);
+void AddWaldump(CLI::App* app, int* exit_status);
+void AddWorker(CLI::App* app, int* exit_status);
 
 }  // namespace neon_redo::cli
 

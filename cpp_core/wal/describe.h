@@ -1,0 +1,34 @@
+// WAL records in words: the terms, and to the letter the lines, of pg_waldump.
+#ifndef NEON_REDO_WAL_DESCRIBE_H_
+#define NEON_REDO_WAL_DESCRIBE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/wal/record.h"
+
+namespace neon_redo {
+
+// All of these are thread-safe. They take whatever bytes a record that RecordView accepted has: a
+// description that runs out of bytes ends in "[malformed: …]".
+
+// Appends the line that pg_waldump prints for the record that starts at this LSN, without a
+// newline. Times are in the time zone of the process (TZ), as pg_waldump's are.
+void DescribeRecord(const RecordView& record, Lsn start, std::string* line);
+
+// The same as a new string.
+std::string DescribeRecord(const RecordView& record, Lsn start);
+
+// "Heap", "custom128": the resource manager's name.
+std::string RmgrDisplayName(uint8_t rmid);
+
+// "INSERT+INIT"; null when the resource manager has no such operation. info is xl_info.
+const char* OperationName(uint8_t rmid, uint8_t info);
+
+// Appends what pg_waldump prints after the operation: "off 3 flags 0x00".
+void DescribeOperation(const RecordView& record, std::string* out);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_DESCRIBE_H_

@@ -1,0 +1,117 @@
+// WAL pages, one after another, from the segments of one line of descent. Each page's header is
+// checked before the page is handed out.
+#ifndef NEON_REDO_WAL_PAGE_SOURCE_H_
+#define NEON_REDO_WAL_PAGE_SOURCE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpp_core/base/bytes.h"
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/wal/page_header.h"
+#include "cpp_core/wal/segment.h"
+
+namespace neon_redo {
+
+// What keeps WAL from going on at a place. The order is that of growing suspicion.
+enum class WalFaultKind {
+  kZero,     // zeroes where a record or page header should be
+  kStale,    // bytes PostgreSQL may leave behind the end of WAL: an older page, a torn record
+  kPastEnd,  // the segment file ends here
+  kMissing,  // there is no such segment
+  kBad,      // bytes PostgreSQL never leaves there
+  kIo,       // the operating system refused
+};
+
+struct WalFault {
+  WalFaultKind kind;
+  Lsn lsn;           // where
+  std::string what;  // in words, without the place
+};
+
+// Not thread-safe.
+class WalPageSource {
+ public:
+  // The segments of one line in order of number (WalDirectory::Line), not empty.
+  WalPageSource(std::vector<Segment> segments, uint32_t segment_size, uint64_t system_identifier);
+  ~WalPageSource();
+  WalPageSource(const WalPageSource&) = delete;
+  WalPageSource& operator=(const WalPageSource&) = delete;
+
+  // The kWalPageSize bytes of the page that starts at lsn (a multiple of kWalPageSize). Null when
+  // there is no such page, or it is not the right one: fault() then says why. Bytes that a short
+  // file lacks read as zeroes; valid_bytes() says how many of the page the file has. The page stays
+  // valid until the next call.
+  const uint8_t* Page(Lsn lsn) {
+    const uint64_t offset = lsn.value - window_start_;
+    if (offset < window_bytes_) [[likely]] {
+      const uint8_t* page = window_.get() + offset;
+      if (HeaderIsPlain(page, lsn)) [[likely]]
+        return page;
+      return CheckHeader(page, lsn) ? page : nullptr;
+    }
+    return LoadPage(lsn);
+  }
+  const WalFault& fault() const { return fault_; }
+
+  // The bytes of the page Page() last looked at and refused, if they were read at all.
+  const uint8_t* refused_page() const { return refused_; }
+
+  // Where valid WAL of this line starts again after the page at lsn: a page header with the address
+  // of its place, in the rest of the segment or at the start of a later one.
+  std::optional<Lsn> FindLaterWal(Lsn lsn);
+  // The first segment that does not belong here among those after the one of lsn; null if none.
+  const Segment* FindForeign(Lsn lsn) const;
+  // There are files of later segments, whatever they hold.
+  bool HasLaterSegment(Lsn lsn) const {
+    return segments_.back().number > lsn.value / segment_size_;
+  }
+
+  // What is wrong with the size of the segment that has lsn, when it is shorter than a segment
+  // should be; empty otherwise.
+  std::string Truncation(Lsn lsn) const;
+
+  // Forgets what was read, so that it is read again.
+  void Forget();
+
+  // The file that has, or would have, this LSN.
+  std::string FileOf(Lsn lsn) const;
+  const std::vector<Segment>& segments() const { return segments_; }
+  uint32_t segment_size() const { return segment_size_; }
+
+ private:
+  // A page header that continues the last one in the same way: what nearly every page has.
+  bool HeaderIsPlain(const uint8_t* page, Lsn lsn) const {
+    const auto h = LoadNative<WalPageHeader>(page);
+    return h.magic == magic_ && (h.info & ~(kPageFirstIsContrecord | kPageBackupRemovable)) == 0 &&
+           h.timeline == timeline_ && h.address == lsn.value &&
+           (lsn.value & (segment_size_ - 1)) != 0;
+  }
+  bool CheckHeader(const uint8_t* page, Lsn lsn);
+  const char* HeaderFault(const WalPageHeader& h, Lsn lsn, WalFaultKind* kind) const;
+  const uint8_t* LoadPage(Lsn lsn);
+  bool OpenSegment(uint64_t number);
+  const Segment* Find(uint64_t number) const;
+  bool Fail(WalFaultKind kind, Lsn lsn, std::string what);
+
+  const std::vector<Segment> segments_;
+  const uint32_t segment_size_;
+  const uint64_t system_identifier_;
+  uint16_t magic_ = 0;     // of the WAL so far; 0 before the first page
+  uint32_t timeline_ = 0;  // of the last good page: it never goes back
+  const Segment* open_ = nullptr;
+  int fd_ = -1;
+  uint64_t open_bytes_ = 0;  // size of the open file
+  std::unique_ptr<uint8_t[]> window_;
+  uint64_t window_start_ = 0;  // LSN of its first byte
+  uint64_t window_bytes_ = 0;  // whole pages; the last may be filled up with zeroes
+  const uint8_t* refused_ = nullptr;
+  WalFault fault_{};
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_PAGE_SOURCE_H_

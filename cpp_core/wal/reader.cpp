@@ -1,0 +1,364 @@
+// The common record lies within one page: its header, xl_prev and CRC are checked where it is and a
+// view of the page is handed out. Others are assembled in a buffer, a page's part at a time, each
+// continuation checked against the length that the record promised.
+//
+// When anything does not fit, the reader stands still at the end of the last good record and makes
+// up its mind (Stop): damage, or the end of WAL? Proof of damage is looked for behind the fault,
+// nearest first. A fault that looks like damage is read once more before it is believed, because a
+// running server may have been writing there.
+#include "cpp_core/wal/reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "cpp_core/wal/record.h"
+#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/wal/segment.h"
+
+namespace neon_redo {
+
+namespace {
+
+// Operations of the XLOG resource manager that the reader must know (catalog/pg_control.h).
+constexpr uint8_t kXlogSwitch = 0x40;
+constexpr uint8_t kXlogOverwriteContrecord = 0xd0;
+
+constexpr Lsn PageOf(Lsn lsn) { return Lsn(lsn.value & ~kWalPageMask); }
+
+}  // namespace
+
+Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& options) {
+  auto directory = WalDirectory::Open(options.directory);
+  if (!directory) return tl::unexpected(directory.error());
+  auto line = directory->Line(options.timeline, options.from);
+  if (!line) return tl::unexpected(line.error());
+  return std::unique_ptr<WalReader>(new WalReader(
+      options, std::move(*line), directory->segment_size(), directory->system_identifier()));
+}
+
+WalReader::WalReader(const WalReaderOptions& options, std::vector<Segment> segments,
+                     uint32_t segment_size, uint64_t system_identifier)
+    : pages_(std::move(segments), segment_size, system_identifier),
+      system_identifier_(system_identifier),
+      from_(options.from),
+      to_(options.to.value_or(Lsn(~uint64_t{0}))),
+      begin_(from_.value_or(Lsn(pages_.segments().front().number * segment_size))) {
+  position_ = begin_;
+  uint64_t end = begin_.value;
+  for (const Segment& s : pages_.segments()) {
+    if (s.head == SegmentHead::kWal) end = s.number * segment_size + s.file_size;
+  }
+  end = std::min(end, to_.value);
+  bytes_total_ = end > begin_.value ? end - begin_.value : 0;
+}
+
+Result<std::optional<WalRecord>> WalReader::Next() {
+  if (error_) return tl::unexpected(*error_);
+  WalRecord record;
+  while (!ended_) {
+    if ((started_ || FindStart()) && ReadRecord(&record)) [[likely]] {
+      if (from_ && record.start < *from_) continue;
+      return record;
+    }
+    if (reached_to_) {
+      ended_ = true;
+      end_reason_ = fmt::format("LSN {} was reached", to_.ToString());
+    } else if (!Stop()) {
+      return tl::unexpected(*error_);
+    }
+  }
+  return std::nullopt;
+}
+
+bool WalReader::Fail(WalFaultKind kind, Lsn lsn, Lsn proof_page, std::string what) {
+  fault_ = WalFault{kind, lsn, std::move(what)};
+  proof_page_ = proof_page;
+  return false;
+}
+
+bool WalReader::FailFromPages() {
+  page_ = nullptr;
+  if (pages_.fault().lsn >= to_) {
+    reached_to_ = true;
+    return false;
+  }
+  return Fail(pages_.fault().kind, pages_.fault().lsn, PageOf(pages_.fault().lsn),
+              pages_.fault().what);
+}
+
+// The first place at or before `from` where a record is known to start: the start of its page, or
+// the end of the record continued there (XLogFindNextRecord).
+bool WalReader::FindStart() {
+  Lsn at = PageOf(begin_);
+  for (;; at = at + kWalPageSize) {
+    page_ = pages_.Page(at);
+    if (!page_) return FailFromPages();
+    page_lsn_ = at;
+    const auto h = LoadNative<WalPageHeader>(page_);
+    const uint64_t skip = PageHeaderSize(h.info) + MaxAlign(h.remaining);
+    if (!(h.info & kPageFirstIsContrecord)) {
+      position_ = at;
+      page_ = nullptr;
+      break;
+    }
+    if (skip < kWalPageSize) {
+      position_ = at + skip;
+      break;
+    }
+    position_ = at + kWalPageSize;
+  }
+  started_ = true;
+  return true;
+}
+
+// Makes the page of position_ current. *start is where its next record starts.
+bool WalReader::EnterPage(Lsn* start) {
+  const Lsn lsn = PageOf(position_);
+  page_ = pages_.Page(lsn);
+  if (!page_) return FailFromPages();
+  page_lsn_ = lsn;
+  if (position_ != lsn) return true;
+  const auto h = LoadNative<WalPageHeader>(page_);
+  *start = lsn + PageHeaderSize(h.info);
+  if (h.info & kPageFirstIsContrecord)
+    return Fail(WalFaultKind::kBad, lsn, lsn,
+                fmt::format("the page continues a record of which {} bytes are left, but the "
+                            "record before it is complete",
+                            h.remaining));
+  return true;
+}
+
+bool WalReader::HeaderIsGood(const uint8_t* bytes, Lsn start) {
+  const auto h = LoadNative<RecordHeader>(bytes);
+  if (!RmgrIsValid(h.rmid)) [[unlikely]]
+    return Fail(WalFaultKind::kStale, start, PageOf(start),
+                fmt::format("invalid resource manager {}", h.rmid));
+  // The first record's predecessor is not known.
+  if (previous_.valid() ? h.prev_lsn != previous_.value : h.prev_lsn >= start.value) [[unlikely]]
+    return Fail(WalFaultKind::kStale, start, PageOf(start),
+                fmt::format("wrong xl_prev {}", Lsn(h.prev_lsn).ToString()));
+  return true;
+}
+
+bool WalReader::ReadRecord(WalRecord* out) {
+  for (;;) {
+    if (position_ >= to_) [[unlikely]] {
+      reached_to_ = true;
+      return false;
+    }
+    Lsn start = position_;
+    if (!page_ || position_ - page_lsn_ >= kWalPageSize) {
+      if (!EnterPage(&start)) return false;
+    }
+    record_start_ = out->start = start;
+    const uint64_t offset = start - page_lsn_;
+    const auto length = LoadNative<uint32_t>(page_ + offset);
+    if (length < kRecordHeaderSize) [[unlikely]]
+      return Fail(length == 0 ? WalFaultKind::kZero : WalFaultKind::kStale, start, page_lsn_,
+                  length == 0 ? std::string("zeroes follow the last record")
+                              : fmt::format("invalid record length {}", length));
+    if (length <= kWalPageSize - offset) [[likely]] {
+      if (!HeaderIsGood(page_ + offset, start)) return false;
+      out->bytes = Bytes(page_ + offset, length);
+      out->end = start + MaxAlign(length);
+      return Accept(out, start + length);
+    }
+    Lsn raw_end;
+    switch (Assemble(length, out, &raw_end)) {
+      case Assembled::kWhole:
+        return Accept(out, raw_end);
+      case Assembled::kFault:
+        return false;
+      case Assembled::kOverwritten:
+        break;
+    }
+  }
+}
+
+// Keeps what is in the buffer.
+bool WalReader::Reserve(size_t bytes) {
+  if (bytes <= buffer_size_) return true;
+  const size_t size = std::max(bytes, 2 * buffer_size_);
+  auto* grown = static_cast<uint8_t*>(std::realloc(buffer_.get(), size));
+  if (!grown) return false;
+  (void)buffer_.release();
+  buffer_.reset(grown);
+  buffer_size_ = size;
+  return true;
+}
+
+WalReader::Assembled WalReader::Assemble(uint32_t length, WalRecord* out, Lsn* raw_end) {
+  const Lsn start = out->start;
+  const Lsn first_page = page_lsn_;
+  size_t got = kWalPageSize - (start - first_page);
+  auto fault = [&](WalFaultKind kind, Lsn lsn, std::string what) {
+    Fail(kind, lsn, PageOf(lsn), std::move(what));
+    page_ = nullptr;
+    return Assembled::kFault;
+  };
+  if (length > kMaxRecordLength)
+    return fault(WalFaultKind::kStale, start, fmt::format("invalid record length {}", length));
+  bool header_checked = got >= kRecordHeaderSize;
+  if (header_checked && !HeaderIsGood(page_ + (start - first_page), start))
+    return Assembled::kFault;
+  if (!Reserve(2 * kWalPageSize)) return fault(WalFaultKind::kIo, start, "out of memory");
+  std::memcpy(buffer_.get(), page_ + (start - first_page), got);
+
+  Lsn lsn = first_page;
+  WalPageHeader h{};
+  while (got < length) {
+    lsn = lsn + kWalPageSize;
+    page_ = pages_.Page(lsn);
+    if (!page_) {
+      FailFromPages();
+      return Assembled::kFault;
+    }
+    h = LoadNative<WalPageHeader>(page_);
+    if (h.info & kPageFirstIsOverwriteContrecord) {
+      // The server crashed while it wrote the record, and after recovery went on here.
+      abandoned_ = start;
+      position_ = lsn;
+      page_ = nullptr;
+      return Assembled::kOverwritten;
+    }
+    if (!(h.info & kPageFirstIsContrecord) || h.remaining != length - got)
+      return fault(WalFaultKind::kBad, lsn,
+                   fmt::format("the page continues {} bytes of a record, but the record at {} has "
+                               "{} bytes left",
+                               h.info & kPageFirstIsContrecord ? h.remaining : 0, start.ToString(),
+                               length - got));
+    const size_t header_size = PageHeaderSize(h.info);
+    const size_t n = std::min<size_t>(h.remaining, kWalPageSize - header_size);
+    if (!Reserve(got + n)) return fault(WalFaultKind::kIo, start, "out of memory");
+    std::memcpy(buffer_.get() + got, page_ + header_size, n);
+    got += n;
+    if (!header_checked) {
+      header_checked = true;
+      if (!HeaderIsGood(buffer_.get(), start)) {
+        page_ = nullptr;
+        return Assembled::kFault;
+      }
+    }
+  }
+  page_lsn_ = lsn;
+  *raw_end = lsn + PageHeaderSize(h.info) + h.remaining;
+  out->bytes = Bytes(buffer_.get(), length);
+  out->end = lsn + PageHeaderSize(h.info) + MaxAlign(h.remaining);
+  return Assembled::kWhole;
+}
+
+// The last checks on a record whose bytes are all here; then it counts.
+bool WalReader::Accept(WalRecord* record, Lsn raw_end) {
+  if (!RecordView::VerifyCrc(record->bytes)) [[unlikely]]
+    return Fail(WalFaultKind::kStale, record->start, page_lsn_, "wrong CRC in the record");
+  if (raw_end > to_) [[unlikely]] {
+    reached_to_ = true;
+    return false;
+  }
+  const auto h = LoadNative<RecordHeader>(record->bytes.data());
+  if (h.rmid == kRmXlog && (h.info & kInfoRmgrMask) == kXlogSwitch) [[unlikely]] {
+    const uint64_t mask = segment_size() - 1;
+    record->end = Lsn((record->end.value + mask) & ~mask);
+  }
+  if (abandoned_.valid()) [[unlikely]] {
+    RecordView view;
+    uint64_t overwritten = 0;
+    if (h.rmid != kRmXlog || (h.info & kInfoRmgrMask) != kXlogOverwriteContrecord ||
+        view.Parse(record->bytes) || !ByteReader(view.main_data()).Read(&overwritten) ||
+        overwritten != abandoned_.value)
+      return Fail(WalFaultKind::kBad, record->start, page_lsn_,
+                  fmt::format("the record at {} is cut off, but no record here says so",
+                              abandoned_.ToString()));
+    abandoned_ = Lsn();
+  }
+  previous_ = record->start;
+  position_ = record->end;
+  return true;
+}
+
+// A valid record behind the fault that names, as the record before it, the one that could not be
+// read or the last one that could.
+std::optional<Lsn> WalReader::FindProof() {
+  if (auto proof = FindProofIn(PageOf(record_start_))) return proof;
+  return FindProofIn(proof_page_);
+}
+
+std::optional<Lsn> WalReader::FindProofIn(Lsn page_lsn) {
+  const uint8_t* page = pages_.Page(page_lsn);
+  if (!page) page = pages_.refused_page();
+  if (!page) return std::nullopt;
+  uint64_t at = (record_start_ > page_lsn ? record_start_ - page_lsn : 0) + 8;
+  for (; at + kRecordHeaderSize <= kWalPageSize; at += 8) {
+    const auto h = LoadNative<RecordHeader>(page + at);
+    if (h.prev_lsn == 0 || (h.prev_lsn != record_start_.value && h.prev_lsn != previous_.value))
+      continue;
+    if (h.total_length >= kRecordHeaderSize && h.total_length <= kWalPageSize - at &&
+        RecordView::VerifyCrc(Bytes(page + at, h.total_length)))
+      return page_lsn + at;
+  }
+  return std::nullopt;
+}
+
+std::string WalReader::Place(Lsn lsn) const {
+  return fmt::format("LSN {} (file \"{}\", offset {})", lsn.ToString(), pages_.FileOf(lsn),
+                     lsn.value & (segment_size() - 1));
+}
+
+// The error that the fault amounts to; nothing when it may be the end of WAL.
+std::optional<Error> WalReader::JudgeFault() {
+  auto damage = [&](std::string more) {
+    return Error{ErrorCode::kCorrupt,
+                 fmt::format("WAL is damaged at {}: {}{}", Place(fault_.lsn), fault_.what, more)};
+  };
+  if (fault_.kind == WalFaultKind::kIo)
+    return Error{ErrorCode::kIo, fmt::format("{}: {}", Place(fault_.lsn), fault_.what)};
+  if (fault_.kind == WalFaultKind::kBad) return damage("");
+  if (pages_.HasLaterSegment(fault_.lsn)) {
+    if (fault_.kind == WalFaultKind::kMissing)
+      return Error{ErrorCode::kCorrupt,
+                   fmt::format("WAL segment \"{}\" (LSN {}) is missing, but later segments are "
+                               "there",
+                               pages_.FileOf(fault_.lsn), fault_.lsn.ToString())};
+    const std::string truncation = pages_.Truncation(fault_.lsn);
+    if (!truncation.empty())
+      return damage(fmt::format("; {}, and later segments are there", truncation));
+  }
+  if (auto proof = FindProof())
+    return damage(fmt::format("; a valid record follows it at {}", proof->ToString()));
+  if (auto later = pages_.FindLaterWal(proof_page_))
+    return damage(fmt::format("; valid WAL follows at {}", later->ToString()));
+  if (const Segment* s = pages_.FindForeign(fault_.lsn))
+    return Error{ErrorCode::kCorrupt,
+                 fmt::format("file \"{}\" (LSN {} by its name) is not a segment of this WAL: {}",
+                             s->path, Lsn(s->number * segment_size()).ToString(), s->problem)};
+  if (!started_)
+    return Error{ErrorCode::kNotFound, fmt::format("no WAL at LSN {}: {} at {}", begin_.ToString(),
+                                                   fault_.what, Place(fault_.lsn))};
+  return std::nullopt;
+}
+
+// Called with a fault. True: go on, either by reading again or because WAL has ended.
+bool WalReader::Stop() {
+  std::optional<Error> error = JudgeFault();
+  page_ = nullptr;
+  if (error && retried_at_ != position_) {
+    retried_at_ = position_;
+    pages_.Forget();
+    return true;
+  }
+  if (error) {
+    end_reason_ = error->message;
+    error_ = std::move(error);
+    return false;
+  }
+  ended_ = true;
+  end_reason_ = fmt::format("{} at {}", fault_.what, Place(fault_.lsn));
+  if (std::string truncation = pages_.Truncation(fault_.lsn); !truncation.empty())
+    end_reason_ += "; " + truncation;
+  return true;
+}
+
+}  // namespace neon_redo

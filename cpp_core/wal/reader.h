@@ -1,0 +1,124 @@
+// From a directory of WAL segments to whole records, in order. See WalReader.
+#ifndef NEON_REDO_WAL_READER_H_
+#define NEON_REDO_WAL_READER_H_
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cpp_core/base/bytes.h"
+#include "cpp_core/base/error.h"
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/wal/page_source.h"
+
+namespace neon_redo {
+
+// One record. end is where the next record may begin (XLogReaderState.EndRecPtr): the LSN that redo
+// stamps on pages. It is start plus the length, aligned to 8 and with the page headers in between;
+// for XLOG_SWITCH the end of the segment.
+struct WalRecord {
+  Lsn start;
+  Lsn end;
+  Bytes bytes;
+};
+
+struct WalReaderOptions {
+  std::string directory;             // of segments, or a data directory with a pg_wal inside
+  std::optional<Lsn> from;           // the first record that starts here or later
+  std::optional<Lsn> to;             // only records that lie wholly before this
+  std::optional<uint32_t> timeline;  // else the highest that has `from`; see WalDirectory::Line
+};
+
+// Reads forward. Every record's page headers, length, xl_prev and CRC are checked before it is
+// handed out.
+//
+// Where WAL stops, its end is told from damage. PostgreSQL leaves behind the end of WAL only zeroes
+// or older WAL (segments allocated ahead or recycled), and perhaps one torn record. So it is
+// damage, and an error, when
+//  - anything else is found there,
+//  - valid WAL follows: a record that names the place in its xl_prev, a page or a segment with the
+//    right address, or
+//  - a segment is missing or cut short and later ones are there.
+// A record damaged in place with nothing valid behind it cannot be told from a torn one: the WAL
+// ends before it, as it would for PostgreSQL, and end_reason() says why.
+//
+// The directory is listed once, by Open. Segments of a running server can be read; what it adds to
+// the last segment is seen, new segments are not. Not thread-safe.
+class WalReader {
+ public:
+  // kNotFound, kIo, kCorrupt as WalDirectory. Reads no record yet.
+  static Result<std::unique_ptr<WalReader>> Open(const WalReaderOptions& options);
+
+  // The next record, or nothing at the end of WAL or at `to`. Its bytes stay valid until the next
+  // call. Errors repeat when called again. kCorrupt: damage; the message names file, offset and
+  // LSN. kNotFound: there is no WAL at `from`. kIo: a file could not be read.
+  Result<std::optional<WalRecord>> Next();
+
+  uint64_t bytes_read() const { return position_ > begin_ ? position_ - begin_ : 0; }
+  // An estimate for progress reports: up to `to`, or the end of the last segment with WAL.
+  uint64_t bytes_total() const { return bytes_total_; }
+  uint32_t segment_size() const { return pages_.segment_size(); }
+  uint64_t system_identifier() const { return system_identifier_; }
+
+  // Where reading stopped, valid after Next returned nothing or an error: the end of the last good
+  // record (where the first was looked for, if there was none), and why in one line.
+  Lsn end_of_wal() const { return position_; }
+  const std::string& end_reason() const { return end_reason_; }
+  // Next returned nothing because of `to`, not because WAL ended.
+  bool reached_to() const { return reached_to_; }
+
+ private:
+  WalReader(const WalReaderOptions& options, std::vector<Segment> segments, uint32_t segment_size,
+            uint64_t system_identifier);
+
+  struct FreeDeleter {
+    void operator()(uint8_t* p) const { std::free(p); }
+  };
+  enum class Assembled { kWhole, kFault, kOverwritten };
+
+  bool FindStart();
+  bool EnterPage(Lsn* start);
+  bool ReadRecord(WalRecord* out);
+  Assembled Assemble(uint32_t length, WalRecord* out, Lsn* raw_end);
+  bool HeaderIsGood(const uint8_t* bytes, Lsn start);
+  bool Accept(WalRecord* record, Lsn raw_end);
+  bool Reserve(size_t bytes);
+  bool Fail(WalFaultKind kind, Lsn lsn, Lsn proof_page, std::string what);
+  bool FailFromPages();
+  bool Stop();
+  std::optional<Lsn> FindProof();
+  std::optional<Lsn> FindProofIn(Lsn page_lsn);
+  std::optional<Error> JudgeFault();
+  std::string Place(Lsn lsn) const;
+
+  WalPageSource pages_;
+  const uint64_t system_identifier_;
+  std::optional<Lsn> from_;
+  const Lsn to_;  // the largest LSN when there is no limit
+  Lsn begin_;
+  uint64_t bytes_total_ = 0;
+
+  bool started_ = false;
+  const uint8_t* page_ = nullptr;  // the current page; null when position_ is not in it
+  Lsn page_lsn_;
+  Lsn position_;      // where the next record is looked for
+  Lsn previous_;      // start of the record before; 0 when none was read
+  Lsn record_start_;  // of the record being read
+  Lsn abandoned_;     // start of a record whose rest was overwritten; 0 normally
+  std::unique_ptr<uint8_t, FreeDeleter> buffer_;  // for records that cross pages
+  size_t buffer_size_ = 0;
+
+  WalFault fault_{};
+  Lsn proof_page_;                 // proof of damage is looked for in this page and behind it
+  std::optional<Lsn> retried_at_;  // a fault that looks like damage is read again once
+  bool ended_ = false;
+  bool reached_to_ = false;
+  std::string end_reason_;
+  std::optional<Error> error_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_READER_H_

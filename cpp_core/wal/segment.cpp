@@ -1,0 +1,340 @@
+// Opening a directory takes two passes. The first reads the long page header of every segment and
+// counts the pairs (system identifier, segment size) they claim; the most frequent pair is what the
+// directory holds. The second pass judges each segment by it. So one foreign file among many does
+// not change what the others are, and is the one that gets named.
+#include "cpp_core/wal/segment.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <memory>
+
+#include "cpp_core/base/bytes.h"
+#include "cpp_core/wal/page_header.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr size_t kNameLength = 24;
+
+bool ParseHex8(std::string_view digits, uint32_t* out) {
+  uint32_t value = 0;
+  for (char c : digits) {
+    uint32_t digit;
+    if (c >= '0' && c <= '9') {
+      digit = static_cast<uint32_t>(c - '0');
+    } else if (c >= 'A' && c <= 'F') {
+      digit = static_cast<uint32_t>(c - 'A' + 10);
+    } else {
+      return false;
+    }
+    value = value << 4 | digit;
+  }
+  *out = value;
+  return true;
+}
+
+uint64_t SegmentsPerLog(uint32_t segment_size) { return (uint64_t{1} << 32) / segment_size; }
+
+struct Head {
+  WalPageHeader page;
+  WalLongPageHeader segment;
+};
+
+bool LoadHead(const uint8_t* bytes, size_t length, Head* head) {
+  ByteReader in(Bytes(bytes, length));
+  return in.Read(&head->page) && in.Read(&head->segment);
+}
+
+// The header is a WAL segment's, whoever's.
+bool IsSegmentHead(const Head& head) {
+  return FindWalVersion(head.page.magic) != nullptr && (head.page.info & kPageLongHeader) &&
+         IsValidSegmentSize(head.segment.segment_size);
+}
+
+// Reads up to kLongPageHeaderSize bytes of the file and its size.
+Status ReadHead(const std::string& path, uint8_t* out, size_t* length, uint64_t* file_size) {
+  // Without O_NONBLOCK a FIFO of that name would be waited for.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0)
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("could not open file \"{}\": {}", path, strerror(errno)));
+  struct stat st;
+  const bool known = fstat(fd, &st) == 0;
+  const bool regular = known && S_ISREG(st.st_mode);
+  const ssize_t n = regular ? pread(fd, out, kLongPageHeaderSize, 0) : -1;
+  const int error = errno;
+  close(fd);
+  if (known && !regular)
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("\"{}\" has the name of a WAL segment, but is not a "
+                                 "regular file",
+                                 path));
+  if (n < 0)
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("could not read file \"{}\": {}", path, strerror(error)));
+  *length = static_cast<size_t>(n);
+  *file_size = static_cast<uint64_t>(st.st_size);
+  return {};
+}
+
+}  // namespace
+
+std::optional<SegmentName> ParseSegmentName(std::string_view name) {
+  SegmentName out;
+  out.partial = name.ends_with(".partial");
+  if (out.partial) name.remove_suffix(8);
+  if (name.size() != kNameLength || !ParseHex8(name.substr(0, 8), &out.timeline) ||
+      !ParseHex8(name.substr(8, 8), &out.log) || !ParseHex8(name.substr(16), &out.segment))
+    return std::nullopt;
+  return out;
+}
+
+std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size) {
+  const uint64_t per_log = SegmentsPerLog(segment_size);
+  return fmt::format("{:08X}{:08X}{:08X}", timeline, number / per_log, number % per_log);
+}
+
+bool IsValidSegmentSize(uint64_t size) {
+  return size >= 1024 * 1024 && size <= 1024 * 1024 * 1024 && (size & (size - 1)) == 0;
+}
+
+Result<WalDirectory> WalDirectory::Open(const std::string& path) {
+  WalDirectory directory;
+  if (Status s = directory.List(path); !s) return tl::unexpected(s.error());
+  if (directory.segments_.empty()) {
+    const std::string inner = path + "/pg_wal";
+    struct stat st;
+    if (stat(inner.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+      if (Status s = directory.List(inner); !s) return tl::unexpected(s.error());
+    }
+  }
+  if (directory.segments_.empty())
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("no WAL segments in directory \"{}\"{}", path,
+                                 directory.compressed_seen_
+                                     ? ": its segments are compressed, decompress them first"
+                                     : ""));
+  if (Status s = directory.ReadHeads(); !s) return tl::unexpected(s.error());
+  return directory;
+}
+
+Status WalDirectory::List(const std::string& path) {
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
+  if (!dir) {
+    const int error = errno;
+    return MakeError(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+                     fmt::format("could not open directory \"{}\": {}", path, strerror(error)));
+  }
+  path_ = path;
+  while (const dirent* entry = readdir(dir.get())) {
+    const std::string_view name = entry->d_name;
+    if (auto parsed = ParseSegmentName(name)) {
+      Segment segment{};
+      segment.path = fmt::format("{}/{}", path, name);
+      segment.timeline = parsed->timeline;
+      segments_.push_back(std::move(segment));
+      names_.push_back(*parsed);
+    } else if (name.size() > kNameLength && name[kNameLength] == '.' &&
+               ParseSegmentName(name.substr(0, kNameLength)) &&
+               (name.ends_with(".gz") || name.ends_with(".lz4") || name.ends_with(".zst"))) {
+      compressed_seen_ = true;
+    }
+  }
+  return {};
+}
+
+Status WalDirectory::ReadHeads() {
+  struct Raw {
+    uint8_t bytes[kLongPageHeaderSize];
+    size_t length;
+  };
+  std::vector<Raw> raw(segments_.size());
+  std::map<std::pair<uint64_t, uint32_t>, size_t> votes;
+  size_t first = 0;
+  for (size_t i = 0; i < segments_.size(); i++) {
+    if (Status s =
+            ReadHead(segments_[i].path, raw[i].bytes, &raw[i].length, &segments_[i].file_size);
+        !s)
+      return s;
+    Head head;
+    if (LoadHead(raw[i].bytes, raw[i].length, &head) && IsSegmentHead(head))
+      votes[{head.segment.system_identifier, head.segment.segment_size}]++;
+    if (segments_[i].path < segments_[first].path) first = i;
+  }
+  if (votes.empty()) {
+    // Without a header nothing but the file's own size can tell what LSN its name means.
+    const Segment& s = segments_[first];
+    segment_size_ =
+        IsValidSegmentSize(s.file_size) ? static_cast<uint32_t>(s.file_size) : uint32_t{16} << 20;
+    Segment judged = s;
+    judged.number = names_[first].log * SegmentsPerLog(segment_size_) + names_[first].segment;
+    Judge(&judged, raw[first].bytes, raw[first].length);
+    const char* state = judged.head == SegmentHead::kZero    ? "it holds only zeroes"
+                        : judged.head == SegmentHead::kShort ? "it ends inside its page header"
+                                                             : judged.problem.c_str();
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("no file in \"{}\" is a PostgreSQL {} WAL segment: the first is "
+                                 "\"{}\" (LSN {} by its name): {}",
+                                 path_, kWalVersions[0].major, s.path,
+                                 SegmentStart(judged.number).ToString(), state));
+  }
+  const auto winner = std::max_element(votes.begin(), votes.end(),
+                                       [](auto& a, auto& b) { return a.second < b.second; });
+  std::tie(system_identifier_, segment_size_) = winner->first;
+
+  for (size_t i = 0; i < segments_.size(); i++) {
+    const SegmentName& name = names_[i];
+    segments_[i].number = name.log * SegmentsPerLog(segment_size_) + name.segment;
+    Judge(&segments_[i], raw[i].bytes, raw[i].length);
+    if (name.segment >= SegmentsPerLog(segment_size_)) {
+      segments_[i].head = SegmentHead::kForeign;
+      segments_[i].problem =
+          fmt::format("no segment of {} bytes has this file name", segment_size_);
+    }
+  }
+  // "X" sorts before "X.partial": where both are there, the whole one stays.
+  auto key = [](const Segment& s) { return std::tie(s.timeline, s.number); };
+  std::sort(segments_.begin(), segments_.end(), [&](const Segment& a, const Segment& b) {
+    return std::tuple_cat(key(a), std::tie(a.path)) < std::tuple_cat(key(b), std::tie(b.path));
+  });
+  segments_.erase(std::unique(segments_.begin(), segments_.end(),
+                              [&](const Segment& a, const Segment& b) { return key(a) == key(b); }),
+                  segments_.end());
+  for (const Segment& s : segments_) {
+    if (timelines_.empty() || timelines_.back() != s.timeline) timelines_.push_back(s.timeline);
+  }
+  names_.clear();
+  return {};
+}
+
+void WalDirectory::Judge(Segment* segment, const uint8_t* bytes, size_t length) const {
+  const Lsn start = SegmentStart(segment->number);
+  segment->head = SegmentHead::kForeign;
+  Head head;
+  if (segment->file_size > segment_size_) {
+    segment->problem =
+        fmt::format("it has {} bytes, a segment has {}", segment->file_size, segment_size_);
+  } else if (!LoadHead(bytes, length, &head)) {
+    segment->head = SegmentHead::kShort;
+  } else if (std::all_of(bytes, bytes + length, [](uint8_t b) { return b == 0; })) {
+    segment->head = SegmentHead::kZero;
+  } else if (FindWalVersion(head.page.magic) == nullptr) {
+    segment->problem = fmt::format("page magic {:04X}, expected {:04X} (PostgreSQL {})",
+                                   head.page.magic, kWalVersions[0].magic, kWalVersions[0].major);
+  } else if ((head.page.info & ~kPageAllFlags) || !(head.page.info & kPageLongHeader)) {
+    segment->problem =
+        fmt::format("page flags {:04X} are not those of a segment's first page", head.page.info);
+  } else if (system_identifier_ != 0 && head.segment.system_identifier != system_identifier_) {
+    segment->problem = fmt::format("it is of system {}, the other segments are of system {}",
+                                   head.segment.system_identifier, system_identifier_);
+  } else if (head.segment.segment_size != segment_size_) {
+    segment->problem =
+        fmt::format("its page header says segments of {} bytes, the other segments say {}",
+                    head.segment.segment_size, segment_size_);
+  } else if (head.segment.page_size != kWalPageSize) {
+    segment->problem = fmt::format("its page header says WAL pages of {} bytes, expected {}",
+                                   head.segment.page_size, kWalPageSize);
+  } else if (head.page.timeline > segment->timeline) {
+    segment->problem = fmt::format("its first page is of timeline {}, its file name of timeline {}",
+                                   head.page.timeline, segment->timeline);
+  } else if (head.page.address == start.value) {
+    segment->head = SegmentHead::kWal;
+    segment->head_timeline = head.page.timeline;
+  } else if (head.page.address % segment_size_ == 0 &&
+             (head.page.address < start.value || head.page.timeline < segment->timeline)) {
+    segment->head = SegmentHead::kStale;
+  } else {
+    segment->problem = fmt::format("its first page has address {}, expected {}",
+                                   Lsn(head.page.address).ToString(), start.ToString());
+  }
+}
+
+// A history file has a line for each ancestor: its timeline, a tab, the LSN where it was left, a
+// tab, and a reason (readTimeLineHistory in access/transam/timeline.c).
+Result<std::vector<WalDirectory::Branch>> WalDirectory::Descent(uint32_t timeline) const {
+  std::vector<Branch> branches;
+  const std::string path = fmt::format("{}/{:08X}.history", path_, timeline);
+  std::ifstream file(path);
+  if (!file) {
+    for (const Segment& s : segments_) {
+      if (s.timeline <= timeline && (branches.empty() || branches.back().timeline != s.timeline))
+        branches.push_back({s.timeline, s.number});
+    }
+    if (!branches.empty()) branches.front().first_segment = 0;
+    // A branch that starts before an earlier one's start has no part in this line.
+    for (size_t i = branches.size(); i-- > 1;) {
+      if (branches[i - 1].first_segment >= branches[i].first_segment)
+        branches.erase(branches.begin() + static_cast<long>(i - 1));
+    }
+    return branches;
+  }
+  uint64_t begin = 0;
+  for (std::string line; std::getline(file, line);) {
+    const size_t content = line.find_first_not_of(" \t\r");
+    if (content == std::string::npos || line[content] == '#') continue;
+    unsigned id;
+    unsigned high;
+    unsigned low;
+    if (sscanf(line.c_str(), "%u\t%X/%X", &id, &high, &low) != 3 || id >= timeline ||
+        (!branches.empty() && id <= branches.back().timeline))
+      return MakeError(
+          ErrorCode::kCorrupt,
+          fmt::format("timeline history file \"{}\" has a bad line: \"{}\"", path, line));
+    branches.push_back({id, begin});
+    begin = (uint64_t{high} << 32 | low) / segment_size_;
+  }
+  branches.push_back({timeline, begin});
+  return branches;
+}
+
+Result<std::vector<Segment>> WalDirectory::LineOf(uint32_t timeline) const {
+  auto branches = Descent(timeline);
+  if (!branches) return tl::unexpected(branches.error());
+  std::vector<Segment> line;
+  for (size_t i = 0; i < branches->size(); i++) {
+    const Branch& b = (*branches)[i];
+    const uint64_t end = i + 1 < branches->size() ? (*branches)[i + 1].first_segment : ~uint64_t{0};
+    for (const Segment& s : segments_) {
+      if (s.timeline == b.timeline && s.number >= b.first_segment && s.number < end)
+        line.push_back(s);
+    }
+  }
+  return line;
+}
+
+Result<std::vector<Segment>> WalDirectory::Line(std::optional<uint32_t> timeline,
+                                                std::optional<Lsn> from) const {
+  const uint64_t wanted = from ? from->value / segment_size_ : 0;
+  for (size_t i = timelines_.size(); i-- > 0;) {
+    if (timeline && timelines_[i] != *timeline) continue;
+    auto line = LineOf(timelines_[i]);
+    if (!line || !from) return line;
+    const bool covered = std::any_of(line->begin(), line->end(),
+                                     [&](const Segment& s) { return s.number == wanted; });
+    if (covered) {
+      std::erase_if(*line, [&](const Segment& s) { return s.number < wanted; });
+      return line;
+    }
+  }
+  if (timeline && !std::binary_search(timelines_.begin(), timelines_.end(), *timeline))
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("no segments of timeline {} in \"{}\"", *timeline, path_));
+  return MakeError(
+      ErrorCode::kNotFound,
+      fmt::format("no segment in \"{}\" has LSN {}: file \"{}\" is missing", path_,
+                  from->ToString(),
+                  FormatSegmentName(timeline.value_or(timelines_.back()), wanted, segment_size_)));
+}
+
+}  // namespace neon_redo

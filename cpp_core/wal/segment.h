@@ -1,0 +1,105 @@
+// WAL segment files and the directories that hold them.
+#ifndef NEON_REDO_WAL_SEGMENT_H_
+#define NEON_REDO_WAL_SEGMENT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cpp_core/base/error.h"
+#include "cpp_core/base/lsn.h"
+
+namespace neon_redo {
+
+// What a segment's file name says: 24 upper-case hexadecimal digits, ".partial" perhaps after them.
+// The segment's number in the WAL follows only with the segment size (XLogFromFileName).
+struct SegmentName {
+  uint32_t timeline;
+  uint32_t log;
+  uint32_t segment;
+  bool partial;
+};
+
+// Nothing for any other name.
+std::optional<SegmentName> ParseSegmentName(std::string_view name);
+
+// The name of a whole segment (XLogFileName).
+std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size);
+
+// IsValidWalSegSize: a power of two, 1 MB to 1 GB.
+bool IsValidSegmentSize(uint64_t size);
+
+// What the start of a segment file holds.
+enum class SegmentHead {
+  kWal,      // a long page header with the address that the name promises
+  kZero,     // zeroes: allocated ahead of use
+  kStale,    // a page of older WAL: recycled, not yet overwritten
+  kShort,    // the file ends inside the header
+  kForeign,  // something that does not belong here; Segment::problem says what
+};
+
+struct Segment {
+  std::string path;
+  uint32_t timeline;
+  uint64_t number;  // start LSN / segment size
+  uint64_t file_size;
+  SegmentHead head;
+  uint32_t head_timeline;  // of the first page; 0 unless head is kWal
+  std::string problem;
+};
+
+// The segments in one directory, their size and their cluster. An immutable value: it is a
+// snapshot, files that come later are not seen.
+class WalDirectory {
+ public:
+  // Lists path, or path/pg_wal when path itself has no segments, and reads the first page header of
+  // each segment. Files whose names are not segment names are left alone, history files excepted.
+  // Segment size and system identifier are those that most headers agree on; a header that differs
+  // makes its segment kForeign, it does not fail here.
+  // kNotFound: no such directory, or no segments. kIo: not readable. kCorrupt: not one header is
+  // good; the message names the first file.
+  static Result<WalDirectory> Open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  uint32_t segment_size() const { return segment_size_; }
+  uint64_t system_identifier() const { return system_identifier_; }
+  // In ascending order, without duplicates.
+  const std::vector<uint32_t>& timelines() const { return timelines_; }
+
+  // The segments that make up the WAL of one timeline: its own, and those of the timelines it
+  // descends from up to the segment where each was left. In order of number; numbers may be
+  // missing. Without a timeline, the highest one whose line has the segment of `from` (or simply
+  // the highest one). Descent is read from TIMELINE.history if it is there; otherwise every lower
+  // timeline in the directory is taken for an ancestor that was left at the child's first segment.
+  // kNotFound: no such timeline, or none that covers `from`. kCorrupt: a bad history file.
+  Result<std::vector<Segment>> Line(std::optional<uint32_t> timeline,
+                                    std::optional<Lsn> from) const;
+
+  Lsn SegmentStart(uint64_t number) const { return Lsn(number * segment_size_); }
+
+ private:
+  struct Branch {
+    uint32_t timeline;
+    uint64_t first_segment;
+  };
+
+  Status List(const std::string& path);
+  Status ReadHeads();
+  void Judge(Segment* segment, const uint8_t* head, size_t length) const;
+  Result<std::vector<Branch>> Descent(uint32_t timeline) const;
+  Result<std::vector<Segment>> LineOf(uint32_t timeline) const;
+
+  std::string path_;
+  uint32_t segment_size_ = 0;
+  uint64_t system_identifier_ = 0;
+  std::vector<uint32_t> timelines_;
+  std::vector<Segment> segments_;
+  std::vector<SegmentName> names_;  // of segments_, until the segment size is known
+  bool compressed_seen_ = false;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_SEGMENT_H_

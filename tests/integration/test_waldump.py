@@ -1,0 +1,210 @@
+"""neon-redo waldump beside pg_waldump: real WAL of every resource manager, read by both."""
+
+import json
+import os
+import re
+import shutil
+import unittest
+
+import workload
+from cluster import Cluster, make_directory, run, run_neon_redo, server_program
+
+SEGMENT = 4 * 1024 * 1024
+
+# Resource managers whose records the mixed workload makes; CLOG only turns a page every 32,768
+# transactions.
+RESOURCE_MANAGERS = """XLOG Transaction Storage CLOG Database Tablespace MultiXact RelMap Standby
+    Heap2 Heap Btree Hash Gin Gist Sequence SPGist BRIN CommitTs ReplicationOrigin Generic
+    LogicalMessage""".split()
+
+SAVEPOINTS = """
+BEGIN;
+INSERT INTO rolled_back VALUES (1);
+SAVEPOINT s;
+DROP TABLE dropped;
+ROLLBACK TO s;
+CREATE TABLE created (a int);
+PREPARE TRANSACTION 'gid with ''quotes'' and ünicode';
+ROLLBACK PREPARED 'gid with ''quotes'' and ünicode';
+BEGIN;
+DROP TABLE dropped;
+TRUNCATE rolled_back RESTART IDENTITY CASCADE;
+PREPARE TRANSACTION 'second';
+COMMIT PREPARED 'second';
+ALTER SYSTEM SET full_page_writes = off;
+SELECT pg_reload_conf();
+CHECKPOINT;
+"""
+
+
+def pg_waldump(wal, start, *options):
+    """Its standard output. It always ends with an error: the end of WAL is one to it."""
+    command = [server_program("pg_waldump"), "-p", wal, "-s", start, *options]
+    return run(command, check=False).stdout
+
+
+def lsn(number):
+    return f"{number >> 32:X}/{number & 0xFFFFFFFF:X}"
+
+
+def position(text):
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def first_lsn(wal):
+    """Where the oldest segment starts, as pg_waldump wants it."""
+    name = min(name for name in os.listdir(wal) if re.fullmatch("[0-9A-F]{24}", name))
+    return lsn(int(name[8:16], 16) << 32 | int(name[16:], 16) * SEGMENT)
+
+
+class AsPgWaldump(unittest.TestCase):
+    """All tests read the WAL of one cluster, made once and copied."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = make_directory()
+        cls.addClassCleanup(shutil.rmtree, cls.directory)
+        cls.wal = os.path.join(cls.directory, "wal")
+        with Cluster(settings=workload.SETTINGS, wal_segment_mb=4) as cluster:
+            workload.prepare(cluster, 1000)
+            workload.run(cluster, 1000)
+            cluster.psql("CREATE TABLE rolled_back (a serial); CREATE TABLE dropped (a int)")
+            cluster.psql(SAVEPOINTS)
+            cls.middle = cluster.wal_lsn()
+            # Enough transactions to need a new page of pg_xact, and a crash with recovery.
+            cluster.psql(
+                "CREATE PROCEDURE spend(n int) LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1 .. n LOOP"
+                " PERFORM txid_current(); COMMIT; END LOOP; END $$"
+            )
+            cluster.psql("SET synchronous_commit = off; CALL spend(33000)")
+            cluster.stop("immediate")
+            cluster.start()
+            cluster.psql("INSERT INTO rolled_back VALUES (2)")
+            cluster.stop()
+            shutil.copytree(cluster.wal, cls.wal)
+        cls.start = first_lsn(cls.wal)
+
+    def test_every_line(self):
+        theirs = pg_waldump(self.wal, self.start).splitlines()
+        ours = run_neon_redo("waldump", "--wal", self.wal).stdout.splitlines()
+        self.assertGreater(len(theirs), 100000)
+        for number, (their, our) in enumerate(zip(theirs, ours)):
+            self.assertEqual(our, their, f"line {number + 1}")
+        self.assertEqual(len(ours), len(theirs))
+        seen = {line.split(maxsplit=2)[1] for line in ours}
+        self.assertEqual(set(RESOURCE_MANAGERS) - seen, set())
+
+    def test_statistics(self):
+        for option in ("--stats", "--stats=record"):
+            ours = run_neon_redo("waldump", "--wal", self.wal, option).stdout
+            self.assertEqual(ours, pg_waldump(self.wal, self.start, option))
+
+    def test_from_to_and_rmgr(self):
+        everything = run_neon_redo("waldump", "--wal", self.wal, "--from", self.middle).stdout
+        self.assertTrue(everything)
+        starts = re.findall(r"lsn: ([0-9A-F/]+),", everything)
+        theirs = pg_waldump(self.wal, starts[0], "-e", starts[50], "-r", "Transaction")
+        options = ["--from", starts[0], "--to", starts[50], "--rmgr", "transaction"]
+        ours = run_neon_redo("waldump", "--wal", self.wal, *options).stdout
+        self.assertEqual(ours, theirs)
+        self.assertTrue(ours)
+
+    def test_json_says_the_same(self):
+        options = ["--from", self.middle, "--format", "json"]
+        text = run_neon_redo("waldump", "--wal", self.wal, "--from", self.middle).stdout
+        records = run_neon_redo("waldump", "--wal", self.wal, *options).stdout.splitlines()
+        lines = text.splitlines()
+        self.assertEqual(len(records), len(lines))
+        previous_end = 0
+        for line, record in zip(lines, map(json.loads, records)):
+            self.assertIn(f"rmgr: {record['rmgr']} ", line)
+            self.assertIn(f"desc: {record['operation']} {record['description']}", line)
+            self.assertIn(f"/{record['length']:6}, tx: {record['xid']:10},", line)
+            for block in record["blocks"]:
+                name = "{tablespace}/{database}/{relation}".format(**block)
+                self.assertIn(f"blkref #{block['id']}: rel {name} ", line)
+            if previous_end:
+                # A page header may lie between the end of one record and the start of the next.
+                self.assertIn(position(record["lsn"]) - previous_end, (0, 24, 40))
+            previous_end = position(record["end_lsn"])
+
+    def test_statistics_in_json(self):
+        options = ["--stats", "--format", "json"]
+        statistics = json.loads(run_neon_redo("waldump", "--wal", self.wal, *options).stdout)
+        self.assertEqual(statistics["segment_size"], SEGMENT)
+        self.assertEqual(set(statistics["types"]), set(RESOURCE_MANAGERS))
+        records = sum(counts["records"] for counts in statistics["types"].values())
+        self.assertEqual(records, statistics["total"]["records"])
+
+    def test_every_segment_size(self):
+        for megabytes in (1, 64):
+            with Cluster(settings={"wal_keep_size": "1GB"}, wal_segment_mb=megabytes) as cluster:
+                cluster.pgbench("-i", "-q")
+                cluster.psql("SELECT pg_switch_wal(); CHECKPOINT")
+                cluster.stop()
+                ours = run_neon_redo("waldump", "--wal", cluster.data).stdout
+                name = min(n for n in os.listdir(cluster.wal) if len(n) == 24)
+                start = lsn(int(name[16:], 16) * megabytes << 20)
+                self.assertEqual(ours, pg_waldump(cluster.wal, start))
+
+    def test_partial_segment_of_pg_receivewal(self):
+        with Cluster(settings={"wal_level": "replica"}) as cluster:
+            target = os.path.join(cluster.directory, "received")
+            cluster.run_as_server(["mkdir", target])
+            cluster.pgbench("-i", "-q")
+            end = cluster.wal_lsn()
+            receive = [cluster.program("pg_receivewal"), "-D", target, "--no-loop", "-E", end]
+            cluster.run_as_server(receive, check=False)
+            self.assertTrue(any(name.endswith(".partial") for name in os.listdir(target)))
+            ours = run_neon_redo("waldump", "--wal", target, "--to", end).stdout
+            cluster.stop()
+            first = re.search(r"lsn: ([0-9A-F/]+),", ours).group(1)
+            self.assertEqual(ours, pg_waldump(cluster.wal, first, "-e", end))
+
+
+class AcrossTimelines(unittest.TestCase):
+    def test_promotion_is_followed(self):
+        with Cluster("primary") as primary, Cluster("standby", standby_of=primary) as standby:
+            primary.psql("CREATE TABLE before AS SELECT generate_series(1, 1000) a")
+            standby.psql("SELECT 1")
+            primary.stop()
+            standby.promote()
+            standby.psql("CREATE TABLE after AS SELECT generate_series(1, 1000) a; CHECKPOINT")
+            standby.stop()
+            result = run_neon_redo("waldump", "--wal", standby.wal).stdout
+            self.assertIn("CHECKPOINT_SHUTDOWN redo", result.splitlines()[-1])
+            self.assertIn("tli 2; prev tli 2", result.splitlines()[-1])
+            self.assertIn("END_OF_RECOVERY tli 2; prev tli 1", result)
+            first = re.search(r"lsn: ([0-9A-F/]+),", result).group(1)
+            both = pg_waldump(standby.wal, first, "-t", "1") + pg_waldump(standby.wal, first, "-t", "2")
+            for line in result.splitlines():
+                self.assertIn(line, both)
+
+
+class TornRecord(unittest.TestCase):
+    def test_recovery_goes_on_in_a_record_that_was_never_finished(self):
+        with Cluster(settings={"wal_keep_size": "1GB"}, wal_segment_mb=1) as cluster:
+            cluster.psql("CREATE TABLE t (a int); CHECKPOINT")
+            before = cluster.wal_lsn()
+            cluster.psql("SELECT pg_logical_emit_message(false, 'long', repeat('x', 4000000))")
+            cluster.psql("INSERT INTO t VALUES (1)")
+            after = cluster.wal_lsn()
+            cluster.stop("immediate")
+            # The last two of the segments that the record lies in, and what follows, are lost.
+            lost = f"{1:08X}{0:08X}{position(after) // (1 << 20) - 1:08X}"
+            for name in os.listdir(cluster.wal):
+                if lost <= name < "1":
+                    os.remove(os.path.join(cluster.wal, name))
+            cluster.start()
+            cluster.psql("INSERT INTO t VALUES (2)")
+            cluster.stop()
+            result = run_neon_redo("waldump", "--wal", cluster.wal, "--from", before)
+            self.assertIn("desc: OVERWRITE_CONTRECORD lsn", result.stdout)
+            self.assertNotIn("LogicalMessage", result.stdout)
+            first = re.search(r"lsn: ([0-9A-F/]+),", result.stdout).group(1)
+            self.assertEqual(result.stdout, pg_waldump(cluster.wal, first))
+
+
+if __name__ == "__main__":
+    unittest.main()
