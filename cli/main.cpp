@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("-V,--version", "neon-redo (neon_redo) " NEON_REDO_VERSION);
   app.require_subcommand(1);
   int exit_status = 0;
+  neon_redo::cli::AddReceive(&app, &exit_status);
   neon_redo::cli::AddWaldump(&app, &exit_status);
   try {
     app.parse(argc, argv);
