@@ -197,7 +197,7 @@ Status WalReceiver::Start(const std::string& command) {
   if (*result && PQresultStatus(result->get()) == PGRES_COPY_BOTH) {
     phase_ = Phase::kStreaming;
     StartFeedback();
-    return {};
+    return PutStatus(false);  // where we are, for whoever watches or waits for us
   }
   // Refused, or there is nothing after `start` on this timeline.
   const Status ended = ReadEndResults(std::move(*result), Clock::now() + options_.command_timeout);

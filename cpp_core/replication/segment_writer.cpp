@@ -209,7 +209,11 @@ Status SegmentWriter::OpenSegment() {
   if (fd_ < 0) return FileError("create file", path);
   writeback_ = 0;
   const Status allocated = Allocate(path);
-  return allocated ? SyncDirectory() : allocated;
+  if (allocated) return SyncDirectory();
+  // No room: leave nothing that is not a segment.
+  struct stat st;
+  if (fstat(fd_, &st) == 0 && st.st_size == 0) unlink(path.c_str());
+  return allocated;
 }
 
 Status SegmentWriter::Write(Lsn start, Bytes wal) {
