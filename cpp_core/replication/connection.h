@@ -34,7 +34,7 @@ struct ServerError {
 struct ConnectOptions {
   std::string conninfo;  // libpq's: keywords and values, or a URI; service files and .pgpass count
   bool logical = false;  // replication=database instead of replication=true
-  std::string application_name = "neon-redo";         // unless conninfo or PGAPPNAME gives another
+  std::string application_name = "neon_redo";         // unless conninfo or PGAPPNAME gives another
   std::chrono::milliseconds connect_timeout{30'000};  // for all of it, name resolution excepted
 };
 
