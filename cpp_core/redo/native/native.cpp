@@ -1,0 +1,115 @@
+// A block whose image the record carries for redo is restored, whatever the resource manager: that
+// is all redo does to it. Else the resource manager's file finds the routine for the operation and
+// the block, once the record's references are those that the operation has. A page not older than
+// the record is left alone (XLogReadBufferForRedoExtended), except by routines that initialise it.
+#include "cpp_core/redo/native/native.h"
+
+#include "cpp_core/redo/native/change.h"
+#include "cpp_core/wal/image.h"
+#include "cpp_core/wal/rmgr.h"
+
+namespace neon_redo {
+
+namespace {
+
+using native::Change;
+using native::Routine;
+
+enum XlogOperation : uint8_t { kFpiForHint = 0xa0, kFpi = 0xb0 };
+
+// Records that have an image to apply and that a worker would replay (ChangesPagesOnly in
+// src/apply.cpp, for what can carry an image at all).
+bool MayCarryImage(const RecordView& view) {
+  if (view.rmid() == kRmXlog) return view.info() == kFpi || view.info() == kFpiForHint;
+  switch (view.rmid()) {
+    case kRmHeap2:
+    case kRmHeap:
+    case kRmBtree:
+    case kRmHash:
+    case kRmGin:
+    case kRmGist:
+    case kRmSeq:
+    case kRmSpgist:
+    case kRmBrin:
+    case kRmGeneric:
+      return true;
+    default:
+      return false;
+  }
+}
+
+NativeResult Restore(const BlockRef& block, Lsn end_lsn, uint8_t* page) {
+  if (!RestoreImage(block, page)) return NativeResult::kMalformed;
+  if (!native::IsNew(page)) SetPageLsn(page, end_lsn);
+  return NativeResult::kApplied;
+}
+
+// XLOG_FPI_FOR_HINT without an image: nothing to do (xlog_redo).
+bool Nothing(Change* change) {
+  change->keep_lsn = true;
+  return true;
+}
+
+Routine FindRoutine(const RecordView& view, int id) {
+  switch (view.rmid()) {
+    case kRmXlog:
+      return view.info() == kFpiForHint && !view.block(id)->has_image ? Nothing : nullptr;
+    case kRmHeap2:
+      return native::FindHeap2Routine(view, id);
+    case kRmHeap:
+      return native::FindHeapRoutine(view, id);
+    default:
+      return nullptr;
+  }
+}
+
+// Only a visibility map page may be all zeroes before its first change, and the free space map has
+// no records but images.
+bool PageSuits(const BlockRef& block, const uint8_t* page) {
+  return block.tag.fork == kVisibilityMapFork || !native::IsNew(page);
+}
+
+}  // namespace
+
+bool NativeSupports(const RecordView& view, int block_id) {
+  const BlockRef* block = view.block(block_id);
+  if (block == nullptr) return false;
+  if (block->apply_image) return !block->will_init && MayCarryImage(view);
+  return FindRoutine(view, block_id) != nullptr;
+}
+
+NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint8_t* page,
+                         bool have_page) {
+  const BlockRef* block = view.block(block_id);
+  if (block == nullptr) return NativeResult::kUnsupported;
+  if (block->apply_image) {
+    if (block->will_init || !MayCarryImage(view)) return NativeResult::kUnsupported;
+    return Restore(*block, end_lsn, page);
+  }
+  const Routine routine = FindRoutine(view, block_id);
+  if (routine == nullptr) return NativeResult::kUnsupported;
+  if (!block->will_init) {
+    if (!have_page || !PageSuits(*block, page)) return NativeResult::kUnsupported;
+    if (end_lsn.value <= native::PageLsn(page)) return NativeResult::kApplied;
+  }
+  Change change{view, *block, block_id, page, end_lsn.value};
+  if (!routine(&change)) return NativeResult::kMalformed;
+  if (!change.keep_lsn) SetPageLsn(page, end_lsn);
+  return NativeResult::kApplied;
+}
+
+NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> records, uint8_t* page,
+                         bool have_page, RecordView* view, NativeCounters* counters) {
+  for (size_t i = 0; i < records.size(); i++) {
+    if (view->Parse(records[i].record)) return {i, NativeResult::kUnsupported};
+    int id = 0;
+    while (id <= view->max_block_id() && !(view->block(id) && view->block(id)->tag == tag)) id++;
+    const NativeResult result = ApplyNative(*view, id, records[i].end, page, have_page);
+    if (counters != nullptr) counters->Add(view->rmid(), view->info(), result);
+    if (result != NativeResult::kApplied) return {i, result};
+    have_page = true;
+  }
+  return {records.size(), NativeResult::kApplied};
+}
+
+}  // namespace neon_redo
