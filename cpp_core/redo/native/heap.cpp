@@ -118,9 +118,11 @@ bool AddNewTuple(Change* change, const UpdateRecord& update, const Item* old) {
   const uint8_t* in = data.data();
   const uint8_t* end = in + data.size();
   uint32_t prefix = 0, suffix = 0;
-  if (data.size() < 4 + kStoredHeaderSize) return false;
-  if (update.flags & UpdateRecord::kPrefixFromOld) prefix = Get16(in), in += 2;
-  if (update.flags & UpdateRecord::kSuffixFromOld) suffix = Get16(in), in += 2;
+  const bool has_prefix = update.flags & UpdateRecord::kPrefixFromOld;
+  const bool has_suffix = update.flags & UpdateRecord::kSuffixFromOld;
+  if (data.size() < kStoredHeaderSize + 2 * (size_t{has_prefix} + has_suffix)) return false;
+  if (has_prefix) prefix = Get16(in), in += 2;
+  if (has_suffix) suffix = Get16(in), in += 2;
   const StoredHeader stored = ReadStoredHeader(in);
   in += kStoredHeaderSize;
   auto left = static_cast<uint32_t>(end - in);
@@ -131,7 +133,7 @@ bool AddNewTuple(Change* change, const UpdateRecord& update, const Item* old) {
     if (old == nullptr || suffix > old->length) return false;
     if (uint32_t{old->data[kHoff]} + prefix > old->length) return false;
   }
-  uint8_t* tuple = AddHeapItem(change->page, update.new_offset, length);
+  uint8_t* tuple = AddItemOverUnused(change->page, update.new_offset, length, kMaxHeapTuples);
   if (tuple == nullptr) return false;
   WriteTupleHeader(tuple, stored, change->xid(), update.new_xmax, change->block.tag.block,
                    update.new_offset);

@@ -84,7 +84,7 @@ inline bool HeapHeaderFits(const uint8_t* page) { return HeaderFits(page, 0); }
 inline bool InsertTuple(uint8_t* page, const StoredHeader& stored, const uint8_t* data,
                         uint32_t length, uint32_t xid, uint32_t block, uint16_t offset) {
   if (length > kMaxTupleSize - kTupleHeaderSize) return false;
-  uint8_t* tuple = AddHeapItem(page, offset, kTupleHeaderSize + length);
+  uint8_t* tuple = AddItemOverUnused(page, offset, kTupleHeaderSize + length, kMaxHeapTuples);
   if (tuple == nullptr) return false;
   WriteTupleHeader(tuple, stored, xid, 0, block, offset);
   CopyBytes(tuple + kTupleHeaderSize, data, length);

@@ -58,6 +58,14 @@ Routine FindRoutine(const RecordView& view, int id) {
       return native::FindHeap2Routine(view, id);
     case kRmHeap:
       return native::FindHeapRoutine(view, id);
+    case kRmBtree:
+      return native::FindBtreeRoutine(view, id);
+    case kRmSeq:
+      return native::FindSequenceRoutine(view, id);
+    case kRmBrin:
+      return native::FindBrinRoutine(view, id);
+    case kRmGeneric:
+      return native::FindGenericRoutine(view, id);
     default:
       return nullptr;
   }

@@ -117,9 +117,9 @@ void InitPage(uint8_t* page, uint32_t special_size) {
   Put16(page + 18, kPageSize | 4);  // PG_PAGE_LAYOUT_VERSION
 }
 
-uint8_t* AddHeapItem(uint8_t* page, uint32_t number, uint32_t size) {
+uint8_t* AddItemOverUnused(uint8_t* page, uint32_t number, uint32_t size, uint32_t max_number) {
   const uint32_t limit = MaxOffset(page) + 1;
-  if (number == 0 || number > limit || number > kMaxHeapTuples) return nullptr;
+  if (number == 0 || number > limit || number > max_number) return nullptr;
   if (number < limit) {
     const LinePointer lp = GetLinePointer(page, number);
     if (lp.flags() != kLpUnused || lp.length() != 0) return nullptr;

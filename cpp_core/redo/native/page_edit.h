@@ -108,9 +108,9 @@ void InitPage(uint8_t* page, uint32_t special_size);
 
 // PageAddItemExtended with a given offset number, in two steps: makes room and the line pointer,
 // and gives where the item's `size` bytes must be written. Null when the item does not fit.
-// AddHeapItem: PAI_OVERWRITE and PAI_IS_HEAP. AddItem: neither; items from number on move up one.
-// The page's header fits.
-uint8_t* AddHeapItem(uint8_t* page, uint32_t number, uint32_t size);
+// AddItemOverUnused: PAI_OVERWRITE; number is at most max_number (PAI_IS_HEAP: kMaxHeapTuples).
+// AddItem: no flag; items from number on move up one. The page's header fits.
+uint8_t* AddItemOverUnused(uint8_t* page, uint32_t number, uint32_t size, uint32_t max_number);
 uint8_t* AddItem(uint8_t* page, uint32_t number, uint32_t size);
 inline bool AddItem(uint8_t* page, uint32_t number, const uint8_t* data, uint32_t size) {
   uint8_t* to = AddItem(page, number, size);
