@@ -5,9 +5,9 @@
 //
 // 1. The image in each record (as neon-redo verify --images): the page native redo leaves, masked,
 //    must be that image.
-// 2. With --module, the sandboxed worker: the same (base, records) must give the same bytes outside
-//    the hole, for single records and for chains of up to 16 on one block. --worker-every N sends
-//    only every N-th.
+// 2. With --module, the sandboxed worker: the same (base, records) must give the same bytes, the
+//    unused space included, for single records and for chains of up to 16 on one block.
+//    --worker-every N sends only every N-th.
 // 3. With --mutate N, every N-th record has bytes flipped (its own, those it has for the block, or
 //    the base page's), its CRC made right, and goes to native; what native applies goes to the
 //    worker, which must neither refuse nor differ.
@@ -66,14 +66,6 @@ struct Options {
 struct Tally {
   uint64_t applied = 0, unsupported = 0, malformed = 0, different = 0;
 };
-
-// Equal but for the unused space.
-bool SamePage(const uint8_t* a, const uint8_t* b) {
-  const PageView view(a);
-  if (!view.has_valid_space()) return std::memcmp(a, b, kBlockSize) == 0;
-  return std::memcmp(a, b, view.lower()) == 0 &&
-         std::memcmp(a + view.upper(), b + view.upper(), kBlockSize - view.upper()) == 0;
-}
 
 class Oracle {
  public:
@@ -273,22 +265,40 @@ class Oracle {
     std::vector<uint8_t> pages(cases_.size() * kBlockSize);
     std::vector<Status> statuses(cases_.size());
     worker_->RedoBatch(requests, pages.data(), statuses);
-    for (size_t i = 0; i < cases_.size(); i++)
-      Judge(*cases_[i], pages.data() + i * kBlockSize, statuses[i]);
+    for (size_t i = 0; i < cases_.size(); i++) {
+      uint8_t* page = pages.data() + i * kBlockSize;
+      // Refused in company: the fault may be another's.
+      if (!statuses[i]) statuses[i] = worker_->Redo(requests[i], page);
+      Judge(*cases_[i], page, statuses[i]);
+    }
     cases_.clear();
   }
 
   void Judge(const Case& one, const uint8_t* page, const Status& status) {
     judged_++;
-    if (!status) {
+    if (!status && InOtherImage(one, status.error().message)) {
+      other_images_++;
+    } else if (!status) {
       failures_++;
       Complain(one, fmt::format("the worker refuses: {}", status.error().message));
-    } else if (!SamePage(page, one.native.bytes)) {
+    } else if (std::memcmp(page, one.native.bytes, kBlockSize) != 0) {
       failures_++;
       size_t at = 0;
       while (page[at] == one.native.bytes[at]) at++;
       Complain(one, fmt::format("differs from the worker's page at offset {}", at));
     }
+  }
+
+  // The worker also restores the images of the record's other blocks; native does not look at them.
+  static bool InOtherImage(const Case& one, const std::string& message) {
+    if (message.find("could not decompress image") == std::string::npos) return false;
+    RecordView view;
+    if (view.Parse(*one.steps.back().bytes)) return false;
+    for (int id = 0; id <= view.max_block_id(); id++) {
+      const BlockRef* ref = view.block(id);
+      if (ref && ref->tag == one.tag) return !ref->apply_image;
+    }
+    return false;
   }
 
   void Complain(const Case& one, const std::string& what) {
@@ -318,9 +328,9 @@ class Oracle {
     fmt::print(
         "\n  ],\n  \"requests\": {}, \"applied\": {}, \"unsupported\": {}, \"malformed\": {},\n"
         "  \"chains\": {}, \"mutated\": {}, \"mutated_applied\": {}, \"judged_by_worker\": {},\n"
-        "  \"failures\": {}\n}}\n",
+        "  \"refused_for_another_blocks_image\": {}, \"failures\": {}\n}}\n",
         requests_, all.applied, all.unsupported, all.malformed, chains_done_, mutated_,
-        mutated_applied_, judged_, failures_);
+        mutated_applied_, judged_, other_images_, failures_);
   }
 
   const Options options_;
@@ -333,7 +343,7 @@ class Oracle {
   std::vector<std::unique_ptr<Case>> cases_;
   std::map<std::pair<uint8_t, uint8_t>, Tally> tallies_;
   uint64_t requests_ = 0, chains_done_ = 0, mutated_ = 0, mutated_applied_ = 0, judged_ = 0;
-  uint64_t failures_ = 0, complaints_ = 0;
+  uint64_t failures_ = 0, complaints_ = 0, other_images_ = 0;
 };
 
 }  // namespace

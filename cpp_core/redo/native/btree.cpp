@@ -71,7 +71,7 @@ bool RestoreMeta(Change* change) {
   std::memcpy(meta + 4, data.data(), 24);
   const double heap_tuples = -1.0;  // btm_last_cleanup_num_heap_tuples
   std::memcpy(meta + 32, &heap_tuples, sizeof(heap_tuples));
-  meta[40] = data[24] != 0;  // allequalimage
+  meta[40] = data[24];  // allequalimage
   SetLower(change->page, kHeaderSize + kMetaSize);
   return true;
 }

@@ -163,9 +163,12 @@ bool UpdateNewPage(Change* change) {
 
 bool UpdateOldPage(Change* change) {
   if (change->main().size() < UpdateRecord::kSize) return false;
+  const UpdateRecord update(change->main().data());
+  // The server would fail on the other page.
+  if (update.flags & (UpdateRecord::kPrefixFromOld | UpdateRecord::kSuffixFromOld)) return false;
+  if ((change->info() & kInitPage) && update.new_offset != kFirstOffset) return false;
   Item old;
-  return UpdateOldTuple(change, UpdateRecord(change->main().data()),
-                        change->record.block(0)->tag.block, &old);
+  return UpdateOldTuple(change, update, change->record.block(0)->tag.block, &old);
 }
 
 bool UpdateOnePage(Change* change) {

@@ -162,8 +162,9 @@ bool LockUpdated(Change* change) {
 
 Routine FindVisibleRoutine(const RecordView& record, int id) {
   if (!BlockAgrees(record, 0, false) || !BlockAgrees(record, 1, false)) return nullptr;
-  if (id == 1) return VisibleHeapPage;
-  return id == 0 && record.block(0)->tag.fork == kVisibilityMapFork ? VisibleMapPage : nullptr;
+  const bool is_map = record.block(id)->tag.fork == kVisibilityMapFork;
+  if (id == 1) return is_map ? nullptr : VisibleHeapPage;
+  return id == 0 && is_map ? VisibleMapPage : nullptr;
 }
 
 }  // namespace
@@ -171,6 +172,7 @@ Routine FindVisibleRoutine(const RecordView& record, int id) {
 Routine FindHeap2Routine(const RecordView& record, int id) {
   const uint8_t operation = record.info() & ~kInitPage;
   if (operation == kVisible) return FindVisibleRoutine(record, id);
+  if (record.block(id)->tag.fork == kVisibilityMapFork) return nullptr;
   const bool init = operation == kMultiInsert && (record.info() & kInitPage);
   if (id != 0 || !BlockAgrees(record, 0, init)) return nullptr;
   switch (operation) {

@@ -17,14 +17,21 @@ using native::Routine;
 
 enum XlogOperation : uint8_t { kFpiForHint = 0xa0, kFpi = 0xb0 };
 
-// Records that have an image to apply and that a worker would replay (ChangesPagesOnly in
-// src/apply.cpp, for what can carry an image at all).
-bool MayCarryImage(const RecordView& view) {
-  if (view.rmid() == kRmXlog) return view.info() == kFpi || view.info() == kFpiForHint;
-  switch (view.rmid()) {
-    case kRmHeap2:
+// The worker replays records of this kind (ChangesPagesOnly in src/apply.cpp); of the others it
+// restores no image either.
+bool ChangesPagesOnly(uint8_t rmid, uint8_t info) {
+  constexpr uint8_t kHeapOperation = 0x70;  // XLOG_HEAP_OPMASK
+  constexpr uint8_t kHeapTruncate = 0x30, kHeap2Rewrite = 0x00, kHeap2NewCid = 0x70;
+  constexpr uint8_t kBtreeReusePage = 0xd0;
+  switch (rmid) {
+    case kRmXlog:
+      return info == kFpi || info == kFpiForHint;
     case kRmHeap:
+      return (info & kHeapOperation) != kHeapTruncate;
+    case kRmHeap2:
+      return (info & kHeapOperation) != kHeap2Rewrite && (info & kHeapOperation) != kHeap2NewCid;
     case kRmBtree:
+      return info != kBtreeReusePage;
     case kRmHash:
     case kRmGin:
     case kRmGist:
@@ -50,7 +57,14 @@ bool Nothing(Change* change) {
   return true;
 }
 
+// Maps have no routines of their own, but the visibility map's.
+bool HasRoutines(const RecordView& view, const BlockRef& block) {
+  return block.tag.fork == kMainFork || block.tag.fork == kInitFork ||
+         (block.tag.fork == kVisibilityMapFork && view.rmid() == kRmHeap2);
+}
+
 Routine FindRoutine(const RecordView& view, int id) {
+  if (!HasRoutines(view, *view.block(id))) return nullptr;
   switch (view.rmid()) {
     case kRmXlog:
       return view.info() == kFpiForHint && !view.block(id)->has_image ? Nothing : nullptr;
@@ -71,8 +85,7 @@ Routine FindRoutine(const RecordView& view, int id) {
   }
 }
 
-// Only a visibility map page may be all zeroes before its first change, and the free space map has
-// no records but images.
+// Only a visibility map page may be all zeroes before its first change.
 bool PageSuits(const BlockRef& block, const uint8_t* page) {
   return block.tag.fork == kVisibilityMapFork || !native::IsNew(page);
 }
@@ -82,7 +95,7 @@ bool PageSuits(const BlockRef& block, const uint8_t* page) {
 bool NativeSupports(const RecordView& view, int block_id) {
   const BlockRef* block = view.block(block_id);
   if (block == nullptr) return false;
-  if (block->apply_image) return !block->will_init && MayCarryImage(view);
+  if (block->apply_image) return !block->will_init && ChangesPagesOnly(view.rmid(), view.info());
   return FindRoutine(view, block_id) != nullptr;
 }
 
@@ -91,7 +104,8 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
   const BlockRef* block = view.block(block_id);
   if (block == nullptr) return NativeResult::kUnsupported;
   if (block->apply_image) {
-    if (block->will_init || !MayCarryImage(view)) return NativeResult::kUnsupported;
+    if (block->will_init || !ChangesPagesOnly(view.rmid(), view.info()))
+      return NativeResult::kUnsupported;
     return Restore(*block, end_lsn, page);
   }
   const Routine routine = FindRoutine(view, block_id);

@@ -20,7 +20,7 @@ struct KeptItem {
 
 // compactify_tuples. in_order: offsets strictly fall, so that tuples can be moved one after
 // another in place. Items lie between pd_upper and the special area and, in order, do not overlap.
-void Compact(uint8_t* page, const KeptItem* items, uint32_t count, bool in_order) {
+bool Compact(uint8_t* page, const KeptItem* items, uint32_t count, bool in_order) {
   uint32_t to = Special(page);
   uint32_t i = 0;
   while (i < count && to == uint32_t{items[i].offset} + items[i].aligned_length)
@@ -33,13 +33,17 @@ void Compact(uint8_t* page, const KeptItem* items, uint32_t count, bool in_order
     std::memcpy(copy + upper, page + upper, Special(page) - upper);
     from = copy;
   }
+  const uint32_t moved_end = to;
   for (; i < count; i++) {
+    // Out of order, the server has saved no more than this of the tuples.
+    if (uint32_t{items[i].offset} + items[i].aligned_length > moved_end) return false;
     to -= items[i].aligned_length;
     std::memmove(page + to, from + items[i].offset, items[i].aligned_length);
     const LinePointer lp = GetLinePointer(page, items[i].index + 1u);
     PutLinePointer(page, items[i].index + 1u, to, lp.flags(), lp.length());
   }
   SetUpper(page, to);
+  return true;
 }
 
 // Gathers items for Compact.
@@ -50,8 +54,12 @@ struct Keeper {
   bool Keep(KeptItem* items, LinePointer lp, uint32_t index) {
     const uint32_t length = MaxAlign(lp.length());
     if (lp.offset() < upper || lp.offset() % 8 != 0 || lp.offset() + length > special) return false;
-    in_order &= lp.offset() + length <= previous;
-    previous = lp.offset();
+    if (lp.offset() >= previous)
+      in_order = false;
+    else if (lp.offset() + length > previous)
+      return false;  // overlaps
+    else
+      previous = lp.offset();
     total += length;
     items[count++] = {static_cast<uint16_t>(lp.offset()), static_cast<uint16_t>(length),
                       static_cast<uint16_t>(index)};
@@ -114,7 +122,7 @@ void InitPage(uint8_t* page, uint32_t special_size) {
   SetLower(page, kHeaderSize);
   SetUpper(page, kPageSize - special_size);
   Put16(page + 16, kPageSize - special_size);
-  Put16(page + 18, kPageSize | 4);  // PG_PAGE_LAYOUT_VERSION
+  Put16(page + 18, kPageSizeAndVersion);
 }
 
 uint8_t* AddItemOverUnused(uint8_t* page, uint32_t number, uint32_t size, uint32_t max_number) {
@@ -154,7 +162,7 @@ bool RepairFragmentation(uint8_t* page) {
     if (lp.length() != 0 && !keeper.Keep(items, lp, n - 1)) return false;
   }
   if (keeper.total > Special(page) - Lower(page)) return false;
-  Compact(page, items, keeper.count, keeper.in_order);
+  if (!Compact(page, items, keeper.count, keeper.in_order)) return false;
   unused -= lines - last_used;
   SetLower(page, Lower(page) - 4 * (lines - last_used));
   if (unused > 0)
@@ -205,6 +213,8 @@ bool DeleteIndexItems(uint8_t* page, const uint8_t* numbers, uint32_t count) {
   for (uint32_t n = 1; n <= lines; n++) {
     const LinePointer lp = GetLinePointer(page, n);
     if (deleted < count && n == Get16(numbers + 2 * size_t{deleted})) {
+      Item item;
+      if (!FindItem(page, n, 1, &item)) return false;
       deleted++;
       continue;
     }
@@ -213,8 +223,7 @@ bool DeleteIndexItems(uint8_t* page, const uint8_t* numbers, uint32_t count) {
   }
   if (deleted != count || keeper.total > Special(page) - Lower(page)) return false;
   SetLower(page, kHeaderSize + 4 * keeper.count);
-  Compact(page, items, keeper.count, keeper.in_order);
-  return true;
+  return Compact(page, items, keeper.count, keeper.in_order);
 }
 
 bool DeleteItemKeepNumbers(uint8_t* page, uint32_t number) {

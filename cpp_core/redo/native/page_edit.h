@@ -16,9 +16,10 @@ namespace neon_redo::native {
 
 inline constexpr uint32_t kPageSize = kBlockSize;
 inline constexpr uint32_t kHeaderSize = kPageHeaderSize;
-inline constexpr uint32_t kMaxHeapTuples = 291;   // MaxHeapTuplesPerPage
-inline constexpr uint32_t kMaxIndexTuples = 408;  // MaxIndexTuplesPerPage
-inline constexpr uint16_t kFirstOffset = 1;       // FirstOffsetNumber
+inline constexpr uint32_t kMaxHeapTuples = 291;                 // MaxHeapTuplesPerPage
+inline constexpr uint32_t kMaxIndexTuples = 408;                // MaxIndexTuplesPerPage
+inline constexpr uint16_t kPageSizeAndVersion = kPageSize | 4;  // PG_PAGE_LAYOUT_VERSION
+inline constexpr uint16_t kFirstOffset = 1;                     // FirstOffsetNumber
 inline constexpr uint32_t kInvalidBlock = 0xffffffff;
 
 inline uint16_t Get16(const uint8_t* p) { return LoadNative<uint16_t>(p); }
@@ -69,11 +70,11 @@ inline uint64_t PageLsn(const uint8_t* page) {
 }
 inline bool IsNew(const uint8_t* page) { return Upper(page) == 0; }
 
-// The header of a page whose special area has exactly this size, a multiple of 8.
+// The header of a page in today's layout whose special area has exactly this size, a multiple of 8.
 inline bool HeaderFits(const uint8_t* page, uint32_t special_size) {
   const uint32_t lower = Lower(page), upper = Upper(page);
   return lower >= kHeaderSize && lower <= upper && upper <= Special(page) &&
-         Special(page) == kPageSize - special_size;
+         Special(page) == kPageSize - special_size && Get16(page + 18) == kPageSizeAndVersion;
 }
 
 // PageGetMaxOffsetNumber of a page whose header fits.
