@@ -1,4 +1,4 @@
-// The native engine against two judges, over a WAL directory written with
+// The native engine against two judges, over a WAL directory, best one written with
 // wal_consistency_checking = 'all':
 //
 //   native_oracle --wal DIR [--module neon.so] [--mutate N] [--seed N] [--worker-every N]
@@ -6,7 +6,8 @@
 // 1. The image in each record (as neon-redo verify --images): the page native redo leaves, masked,
 //    must be that image.
 // 2. With --module, the sandboxed worker: the same (base, records) must give the same bytes, the
-//    unused space included, for single records and for chains of up to 16 on one block.
+//    unused space included, for single records and for chains of them on one block (which need no
+//    images).
 //    --worker-every N sends only every N-th.
 // 3. With --mutate N, every N-th record has bytes flipped (its own, those it has for the block, or
 //    the base page's), its CRC made right, and goes to native; what native applies goes to the
@@ -136,8 +137,9 @@ class Oracle {
     PagePtr& latest = latest_.at(ref.tag);
     PagePtr base = latest;
     if (!ref.has_image) {
+      // No image to compare with, but the two engines can still be compared with each other.
       latest.reset();
-      chains_.erase(ref.tag);
+      AddToChain(ref, step, nullptr, 256);
       return;
     }
     auto image = std::make_shared<AlignedPage>();
@@ -149,7 +151,7 @@ class Oracle {
     if (ref.initialises()) base = nullptr;
     if (!base && !ref.initialises()) return;
     Single(id, step, base, *image);
-    AddToChain(ref, step, base);
+    AddToChain(ref, step, base, 16);
     if (options_.mutate && requests_ % options_.mutate == 0) {
       for (int i = 0; i < 4; i++) Mutated(ref.tag, id, step, base);
       // Mutated parses its own records into view_.
@@ -180,12 +182,15 @@ class Oracle {
     if (worker_ && requests_ % options_.worker_every == 0) cases_.push_back(std::move(one));
   }
 
-  void AddToChain(const BlockRef& ref, const Step& step, const PagePtr& base) {
+  // A chain starts at a record that initialises the block, or has a base.
+  void AddToChain(const BlockRef& ref, const Step& step, const PagePtr& base, size_t limit) {
     if (!worker_) return;
     Chain& chain = chains_[ref.tag];
-    if (ref.initialises() || chain.steps.size() == 16) EndChain(ref.tag, &chain);
+    if (ref.initialises() || chain.steps.size() >= limit) EndChain(ref.tag, &chain);
     if (chain.steps.empty()) chain.base = base;
+    if (chain.steps.empty() && !base && !ref.initialises()) return;
     chain.steps.push_back(step);
+    if (cases_.size() >= 256) AskWorker();
   }
 
   void EndChain(const BlockTag& tag, Chain* chain) {

@@ -5,6 +5,7 @@
 #include "cpp_core/redo/native/native.h"
 
 #include "cpp_core/redo/native/change.h"
+#include "cpp_core/redo/native/insert_run.h"
 #include "cpp_core/wal/image.h"
 #include "cpp_core/wal/rmgr.h"
 
@@ -122,7 +123,14 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
 
 NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> records, uint8_t* page,
                          bool have_page, RecordView* view, NativeCounters* counters) {
-  for (size_t i = 0; i < records.size(); i++) {
+  size_t i = 0;
+  while (i < records.size()) {
+    if (have_page && !native::IsNew(page)) {
+      const size_t inserts = native::ApplyInsertRun(tag, records.subspan(i), page);
+      if (counters != nullptr) counters->Add(kRmHeap, 0, NativeResult::kApplied, inserts);
+      i += inserts;
+      if (i == records.size()) break;
+    }
     if (view->Parse(records[i].record)) return {i, NativeResult::kUnsupported};
     int id = 0;
     while (id <= view->max_block_id() && !(view->block(id) && view->block(id)->tag == tag)) id++;
@@ -130,6 +138,7 @@ NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> record
     if (counters != nullptr) counters->Add(view->rmid(), view->info(), result);
     if (result != NativeResult::kApplied) return {i, result};
     have_page = true;
+    i++;
   }
   return {records.size(), NativeResult::kApplied};
 }

@@ -44,8 +44,8 @@ struct NativeCounters {
   // The operation as its four bits, xl_info >> 4.
   uint64_t counts[256][16][kNativeResults] = {};
 
-  void Add(uint8_t rmid, uint8_t info, NativeResult result) {
-    counts[rmid][info >> 4][static_cast<size_t>(result)]++;
+  void Add(uint8_t rmid, uint8_t info, NativeResult result, uint64_t n = 1) {
+    counts[rmid][info >> 4][static_cast<size_t>(result)] += n;
   }
 };
 
