@@ -290,7 +290,9 @@ class Oracle {
       failures_++;
       size_t at = 0;
       while (page[at] == one.native.bytes[at]) at++;
-      Complain(one, fmt::format("differs from the worker's page at offset {}", at));
+      Complain(one,
+               fmt::format("differs from the worker's page at offset {}: {:02x} there, {:02x} here",
+                           at, page[at], one.native.bytes[at]));
     }
   }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cpp_core/redo/native/change.h"
+#include "cpp_core/redo/native/index_tuple.h"
 #include "cpp_core/redo/native/page_edit.h"
 
 namespace neon_redo::native {
@@ -44,14 +45,8 @@ inline void InitBtreePage(uint8_t* page, uint32_t prev, uint32_t next, uint32_t 
   Put16(opaque + kBtreeFlags, flags);
 }
 
-// IndexTupleData: t_tid, t_info.
-inline constexpr uint32_t kIndexTupleHeaderSize = 8;
-inline constexpr uint32_t kItemPointerSize = 6;
-inline constexpr uint16_t kIndexSizeMask = 0x1fff;  // INDEX_SIZE_MASK
-inline constexpr uint16_t kIndexAltTid = 0x2000;    // INDEX_ALT_TID_MASK
-inline constexpr uint16_t kIsPosting = 0x2000;      // BT_IS_POSTING, in t_tid's offset
-inline uint16_t TupleInfo(const uint8_t* tuple) { return Get16(tuple + 6); }
-inline uint32_t TupleSize(const uint8_t* tuple) { return TupleInfo(tuple) & kIndexSizeMask; }
+inline constexpr uint16_t kIndexAltTid = 0x2000;  // INDEX_ALT_TID_MASK
+inline constexpr uint16_t kIsPosting = 0x2000;    // BT_IS_POSTING, in t_tid's offset
 
 // A tuple with a list of heap TIDs instead of one, checked: key, then the list, all in the tuple's
 // size, which is a multiple of 8 and that of the item.

@@ -51,6 +51,14 @@ Routine FindBtreeRoutine(const RecordView& record, int id);
 Routine FindSequenceRoutine(const RecordView& record, int id);
 Routine FindGenericRoutine(const RecordView& record, int id);
 Routine FindBrinRoutine(const RecordView& record, int id);
+Routine FindHashRoutine(const RecordView& record, int id);
+Routine FindGinRoutine(const RecordView& record, int id);
+Routine FindGistRoutine(const RecordView& record, int id);
+Routine FindSpgistRoutine(const RecordView& record, int id);
+
+// The routine changes this block even after its image was restored (BLK_RESTORED): the image was
+// taken before the change.
+bool GistChangesRestoredPage(const RecordView& record, int id);
 
 }  // namespace neon_redo::native
 

@@ -1,7 +1,8 @@
-// A block whose image the record carries for redo is restored, whatever the resource manager: that
-// is all redo does to it. Else the resource manager's file finds the routine for the operation and
-// the block, once the record's references are those that the operation has. A page not older than
-// the record is left alone (XLogReadBufferForRedoExtended), except by routines that initialise it.
+// A block whose image the record carries for redo is restored, whatever the resource manager, and
+// that is all, but for a few GiST and hash records that change it further. Else the resource
+// manager's file finds the routine for the operation and the block, once the record's references
+// are those that the operation has. A page not older than the record is left alone
+// (XLogReadBufferForRedoExtended), except by routines that initialise it.
 #include "cpp_core/redo/native/native.h"
 
 #include "cpp_core/redo/native/change.h"
@@ -46,12 +47,6 @@ bool ChangesPagesOnly(uint8_t rmid, uint8_t info) {
   }
 }
 
-NativeResult Restore(const BlockRef& block, Lsn end_lsn, uint8_t* page) {
-  if (!RestoreImage(block, page)) return NativeResult::kMalformed;
-  if (!native::IsNew(page)) SetPageLsn(page, end_lsn);
-  return NativeResult::kApplied;
-}
-
 // XLOG_FPI_FOR_HINT without an image: nothing to do (xlog_redo).
 bool Nothing(Change* change) {
   change->keep_lsn = true;
@@ -75,6 +70,14 @@ Routine FindRoutine(const RecordView& view, int id) {
       return native::FindHeapRoutine(view, id);
     case kRmBtree:
       return native::FindBtreeRoutine(view, id);
+    case kRmHash:
+      return native::FindHashRoutine(view, id);
+    case kRmGin:
+      return native::FindGinRoutine(view, id);
+    case kRmGist:
+      return native::FindGistRoutine(view, id);
+    case kRmSpgist:
+      return native::FindSpgistRoutine(view, id);
     case kRmSeq:
       return native::FindSequenceRoutine(view, id);
     case kRmBrin:
@@ -86,6 +89,19 @@ Routine FindRoutine(const RecordView& view, int id) {
   }
 }
 
+// What redo does to a block with an image to apply.
+enum class Restored { kOnly, kAndChanged, kByWorker };
+
+Restored Restores(const RecordView& view, int id) {
+  constexpr uint8_t kHashSplitAllocatePage = 0x40, kHashSplitComplete = 0x60;
+  if (view.rmid() == kRmHash &&
+      (view.info() == kHashSplitAllocatePage || view.info() == kHashSplitComplete))
+    return Restored::kByWorker;  // seldom
+  if (view.rmid() == kRmGist && native::GistChangesRestoredPage(view, id))
+    return FindRoutine(view, id) != nullptr ? Restored::kAndChanged : Restored::kByWorker;
+  return Restored::kOnly;
+}
+
 // Only a visibility map page may be all zeroes before its first change.
 bool PageSuits(const BlockRef& block, const uint8_t* page) {
   return block.tag.fork == kVisibilityMapFork || !native::IsNew(page);
@@ -95,28 +111,30 @@ bool PageSuits(const BlockRef& block, const uint8_t* page) {
 
 bool NativeSupports(const RecordView& view, int block_id) {
   const BlockRef* block = view.block(block_id);
-  if (block == nullptr) return false;
-  if (block->apply_image) return !block->will_init && ChangesPagesOnly(view.rmid(), view.info());
-  return FindRoutine(view, block_id) != nullptr;
+  if (block == nullptr || !ChangesPagesOnly(view.rmid(), view.info())) return false;
+  if (!block->apply_image) return FindRoutine(view, block_id) != nullptr;
+  return !block->will_init && Restores(view, block_id) != Restored::kByWorker;
 }
 
 NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint8_t* page,
                          bool have_page) {
-  const BlockRef* block = view.block(block_id);
-  if (block == nullptr) return NativeResult::kUnsupported;
-  if (block->apply_image) {
-    if (block->will_init || !ChangesPagesOnly(view.rmid(), view.info()))
-      return NativeResult::kUnsupported;
-    return Restore(*block, end_lsn, page);
+  if (!NativeSupports(view, block_id)) return NativeResult::kUnsupported;
+  const BlockRef& block = *view.block(block_id);
+  if (block.apply_image) {
+    if (!RestoreImage(block, page)) return NativeResult::kMalformed;
+    if (Restores(view, block_id) == Restored::kAndChanged) {
+      Change change{view, block, block_id, page, end_lsn.value};
+      if (!FindRoutine(view, block_id)(&change)) return NativeResult::kMalformed;
+    }
+    if (!native::IsNew(page)) SetPageLsn(page, end_lsn);
+    return NativeResult::kApplied;
   }
-  const Routine routine = FindRoutine(view, block_id);
-  if (routine == nullptr) return NativeResult::kUnsupported;
-  if (!block->will_init) {
-    if (!have_page || !PageSuits(*block, page)) return NativeResult::kUnsupported;
+  if (!block.will_init) {
+    if (!have_page || !PageSuits(block, page)) return NativeResult::kUnsupported;
     if (end_lsn.value <= native::PageLsn(page)) return NativeResult::kApplied;
   }
-  Change change{view, *block, block_id, page, end_lsn.value};
-  if (!routine(&change)) return NativeResult::kMalformed;
+  Change change{view, block, block_id, page, end_lsn.value};
+  if (!FindRoutine(view, block_id)(&change)) return NativeResult::kMalformed;
   if (!change.keep_lsn) SetPageLsn(page, end_lsn);
   return NativeResult::kApplied;
 }
