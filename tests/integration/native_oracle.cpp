@@ -2,6 +2,7 @@
 // wal_consistency_checking = 'all':
 //
 //   native_oracle --wal DIR [--module neon.so] [--mutate N] [--seed N] [--worker-every N]
+//                 [--corpus DIR]
 //
 // 1. The image in each record (as neon-redo verify --images): the page native redo leaves, masked,
 //    must be that image.
@@ -13,10 +14,15 @@
 //    the base page's), its CRC made right, and goes to native; what native applies goes to the
 //    worker, which must neither refuse nor differ.
 //
+// --corpus DIR writes up to eight inputs of each operation and block for
+// tests/fuzz/native_fuzz.cpp.
+//
 // Prints one JSON object; exits 1 when anything differed.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -60,7 +66,7 @@ struct Case {
 };
 
 struct Options {
-  std::string wal, module;
+  std::string wal, module, corpus;
   uint64_t mutate = 0, seed = 1, worker_every = 1;
 };
 
@@ -150,6 +156,7 @@ class Oracle {
     if (!base && is_map) base = std::make_shared<AlignedPage>();
     if (ref.initialises()) base = nullptr;
     if (!base && !ref.initialises()) return;
+    if (!options_.corpus.empty()) WriteSeed(id, step, base);
     Single(id, step, base, *image);
     AddToChain(ref, step, base, 16);
     if (options_.mutate && requests_ % options_.mutate == 0) {
@@ -158,6 +165,22 @@ class Oracle {
       (void)view_.Parse(*step.bytes);
     }
     if (cases_.size() >= 256) AskWorker();
+  }
+
+  void WriteSeed(int id, const Step& step, const PagePtr& base) {
+    const std::vector<uint8_t>& record = *step.bytes;
+    const auto key = std::array<int, 3>{view_.rmid(), view_.info(), id};
+    if (record.size() > 20000 || seeds_[key]++ >= 8) return;
+    const std::string name = fmt::format("{}/{}_{:02x}_{}_{}", options_.corpus,
+                                         RmgrName(view_.rmid()), key[1], id, seeds_[key]);
+    std::FILE* file = std::fopen(name.c_str(), "wb");
+    if (file == nullptr) return;
+    std::fputc(base ? 1 : 0, file);
+    std::fputc(static_cast<int>(record.size() & 0xff), file);
+    std::fputc(static_cast<int>(record.size() >> 8), file);
+    std::fwrite(record.data(), 1, record.size(), file);
+    if (base) std::fwrite(base->bytes, 1, kBlockSize, file);
+    std::fclose(file);
   }
 
   void Single(int id, const Step& step, const PagePtr& base, const AlignedPage& image) {
@@ -349,6 +372,7 @@ class Oracle {
   std::map<BlockTag, Chain> chains_;
   std::vector<std::unique_ptr<Case>> cases_;
   std::map<std::pair<uint8_t, uint8_t>, Tally> tallies_;
+  std::map<std::array<int, 3>, int> seeds_;
   uint64_t requests_ = 0, chains_done_ = 0, mutated_ = 0, mutated_applied_ = 0, judged_ = 0;
   uint64_t failures_ = 0, complaints_ = 0, other_images_ = 0;
 };
@@ -363,6 +387,7 @@ int main(int argc, char** argv) {
     if (name == "--wal") options.wal = argv[i + 1];
     if (name == "--module") options.module = argv[i + 1];
     if (name == "--mutate") options.mutate = std::stoull(argv[i + 1]);
+    if (name == "--corpus") options.corpus = argv[i + 1];
     if (name == "--seed") options.seed = std::stoull(argv[i + 1]);
     if (name == "--worker-every") options.worker_every = std::stoull(argv[i + 1]);
   }

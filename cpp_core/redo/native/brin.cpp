@@ -54,7 +54,7 @@ struct InsertRecord {
     heap_block = Get32(p);
     pages_per_range = Get32(p + 4);
     offset = Get16(p + 8);
-    return !(change.info() & kInitPage) || offset == kFirstOffset;
+    return offset != 0 && (!(change.info() & kInitPage) || offset == kFirstOffset);
   }
   uint16_t old_offset;  // of an update only
   uint32_t heap_block, pages_per_range;
