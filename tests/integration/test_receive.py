@@ -366,10 +366,12 @@ class Receive(unittest.TestCase):
         self.assertIn('replication slot "s" does not exist', self.refused(cluster, directory, "--slot", "s"))
         receiver = self.receive(cluster, directory, "--slot", "s", "--create-slot")
         wait_for("streaming", lambda: cluster.psql("SELECT count(*) FROM pg_stat_replication") == "1")
-        cluster.psql(
+        # The receiver comes back at once: try until the slot is dropped before it does.
+        drop = (
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_replication;"
             "SELECT pg_drop_replication_slot('s')"
         )
+        wait_for("dropping the slot", lambda: cluster.psql(drop, check=False).returncode == 0)
         self.assertEqual(receiver.process.wait(WAIT), 2, receiver.log())
         self.assertRegex(receiver.log(), 'replication slot "s" does not exist .*42704')
 
