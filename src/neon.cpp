@@ -1,6 +1,6 @@
-// neon.so: what PostgreSQL loads. In an ordinary server it adds settings and SQL functions and
-// touches nothing else. With neon.wal_redo = on, `postgres --single` never gets further than
-// _PG_init: the process becomes a redo worker there (worker.h).
+// neon.so: what PostgreSQL loads. In an ordinary server it adds settings, SQL functions and
+// walsender statistics (walsender/statistics.h). With neon.wal_redo = on, `postgres --single` never
+// gets further than _PG_init: the process becomes a redo worker there (worker.h).
 #include "src/server.h"
 #include "src/walsender/statistics.h"
 #include "src/worker.h"
