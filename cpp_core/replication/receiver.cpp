@@ -43,7 +43,7 @@ void WalReceiver::Disconnect() {
   connection_.reset();
   phase_ = Phase::kIdle;
   failure_.reset();
-  read_failed_ = false;
+  read_failed_ = copy_ended_ = false;
 }
 
 // Taking messages in.
@@ -79,6 +79,7 @@ Result<WalReceiver::State> WalReceiver::Receive(MessageBatch* batch, millisecond
 Status WalReceiver::Drain(MessageBatch* batch) {
   if (phase_ == Phase::kFailed) return tl::unexpected(*failure_);
   if (phase_ != Phase::kStreaming) return {};
+  if (copy_ended_) return ReadEnd();
   bool reply = false;
   while (batch->messages_.size() < kMaxBatch) {
     char* buffer = nullptr;
@@ -90,12 +91,16 @@ Status WalReceiver::Drain(MessageBatch* batch) {
       reply = reply || (keepalive && keepalive->reply_requested);
       continue;
     }
-    if (!batch->empty()) break;
-    if (length == -1) return ReadEnd();
-    if (length == -2 || read_failed_) return Failed("the connection to the server was lost");
+    if (length == -2) return Failed("the connection to the server was lost");
+    if (length == -1) {
+      copy_ended_ = true;
+      if (batch->empty()) return ReadEnd();
+    } else if (read_failed_ && batch->empty()) {
+      return Failed("the connection to the server was lost");
+    }
     break;
   }
-  return reply ? PutStatus(false) : Status{};
+  return reply && !copy_ended_ ? PutStatus(false) : Status{};
 }
 
 Status WalReceiver::Take(MessageBatch* batch, char* buffer, size_t length) {

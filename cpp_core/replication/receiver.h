@@ -214,6 +214,7 @@ class WalReceiver {
   bool logical_ = false;
   bool asked_for_life_ = false;
   bool read_failed_ = false;
+  bool copy_ended_ = false;  // by the server; its answer is still to be read
   Clock::duration silence_{};  // time waited for the socket since its last byte
   std::chrono::milliseconds sender_timeout_{0};
 

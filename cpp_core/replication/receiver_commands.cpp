@@ -186,6 +186,7 @@ Status WalReceiver::Start(const std::string& command) {
   sender_timeout_ = ParseSettingTime(*timeout);
   const std::lock_guard lock(mutex_);
   failure_.reset();
+  copy_ended_ = false;
   auto result = connection_->ExecuteForStatus(command, options_.command_timeout);
   if (!result) {
     server_error_ = connection_->server_error();

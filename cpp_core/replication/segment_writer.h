@@ -73,7 +73,6 @@ class SegmentWriter {
   uint64_t number_ = 0;  // of the open segment
   Lsn written_;
   Lsn flushed_;
-  uint64_t writeback_ = 0;  // offset up to which the kernel was told to start writing
   SegmentCompressor compressor_;
 };
 
