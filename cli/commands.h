@@ -15,6 +15,7 @@ inline constexpr int kExitDifference = 1;
 inline constexpr int kExitTrouble = 2;
 
 void AddReceive(CLI::App* app, int* exit_status);
+void AddReceiveLogical(CLI::App* app, int* exit_status);
 void AddWaldump(CLI::App* app, int* exit_status);
 
 }  // namespace neon_redo::cli
