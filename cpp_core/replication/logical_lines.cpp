@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <iterator>
+#include <type_traits>
 
 namespace neon_redo {
 
@@ -50,8 +51,9 @@ bool IsText(Bytes bytes) {
   return true;
 }
 
-// ,"name":value for what is no text.
+// ,"name":value
 template <typename T>
+requires std::is_arithmetic_v<T>
 void Field(const char* name, const T& value, std::string* out) {
   fmt::format_to(std::back_inserter(*out), ",\"{}\":{}", name, value);
 }
