@@ -10,9 +10,12 @@ int main(int argc, char** argv) {
   app.set_version_flag("-V,--version", "neon-redo (neon_redo) " NEON_REDO_VERSION);
   app.require_subcommand(1);
   int exit_status = 0;
+  neon_redo::cli::AddVerify(&app, &exit_status);
   neon_redo::cli::AddReceive(&app, &exit_status);
   neon_redo::cli::AddReceiveLogical(&app, &exit_status);
   neon_redo::cli::AddWaldump(&app, &exit_status);
+  neon_redo::cli::AddWorker(&app, &exit_status);
+  neon_redo::cli::AddBench(&app, &exit_status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -18,7 +18,7 @@ from cluster import CommandFailed
 DIRECTORY = pathlib.Path(__file__).resolve().parent
 SCRIPTS = ["heap", "btree", "gin", "brin", "gist", "spgist", "hash", "relation", "transaction", "bloom"]
 
-DEMO_ROWS = 6000
+DEMO_ROWS = 10000
 ORACLE_ROWS = 2000  # with wal_consistency_checking = "all": about 700,000 block images
 
 # What the scripts need of the server, and that it keeps the WAL of the whole run.

@@ -42,3 +42,30 @@ SELECT pg_replication_origin_advance('workload', '0/2');
 SELECT pg_replication_origin_drop('workload');
 SELECT pg_switch_wal() IS NOT NULL;
 VACUUM (FREEZE);
+
+-- Scans mark what is dead to everybody, surely so only now; insertions into those full pages
+-- remove it. Likewise only now it is sure that deleted pages may be reused.
+VACUUM (INDEX_CLEANUP on) gist_point;
+VACUUM (INDEX_CLEANUP on) btree_unique;
+INSERT INTO btree_unique SELECT -g - :round * 10000000 - 8000000, 'reuse' FROM generate_series(1, :rows) g;
+DELETE FROM hash_int WHERE key % 4 = :round % 4;
+DELETE FROM gist_point WHERE id % 2 = 0;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+DO $$
+BEGIN
+    FOR k IN 0 .. 39 LOOP
+        PERFORM id FROM hash_int WHERE key = k;
+    END LOOP;
+    PERFORM id FROM gist_point WHERE place <@ box '((0,0),(1,1))';
+END $$;
+INSERT INTO hash_int SELECT :round * 1000000 + 800000 + g, g % 40 FROM generate_series(1, :rows / 10) g;
+INSERT INTO gist_point
+    SELECT :round * 1000000 + 800000 + g, point(random(), random()), box(point(g, g), point(g, g))
+    FROM generate_series(1, :rows / 2) g;
+DELETE FROM gist_point WHERE id % 50 <> 0;
+VACUUM (INDEX_CLEANUP on) gist_point;
+VACUUM (INDEX_CLEANUP on) gist_point;
+INSERT INTO gist_point
+    SELECT :round * 1000000 + 700000 + g, point(random(), random()), box(point(g, g), point(g + 9, g + 9))
+    FROM generate_series(1, :rows / 2) g;

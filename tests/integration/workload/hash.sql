@@ -3,20 +3,6 @@ INSERT INTO hash_int SELECT :round * 1000000 + g, g % 40 FROM generate_series(1,
 INSERT INTO hash_text SELECT md5(g::text || :round) FROM generate_series(1, :rows / 2) g;
 DELETE FROM hash_int WHERE key % 3 = :round % 3;
 DELETE FROM hash_text WHERE key < '8';
-
--- Scans mark dead items; insertions into those full pages remove them.
-SET enable_seqscan = off;
-SET enable_bitmapscan = off;
-DO $$
-BEGIN
-    FOR k IN 0 .. 39 LOOP
-        PERFORM id FROM hash_int WHERE key = k;
-    END LOOP;
-END $$;
-RESET enable_seqscan;
-RESET enable_bitmapscan;
-INSERT INTO hash_int SELECT :round * 1000000 + 500000 + g, g % 40 FROM generate_series(1, :rows / 10) g;
-
 VACUUM (INDEX_CLEANUP on) hash_int;
 VACUUM (INDEX_CLEANUP on) hash_text;
 INSERT INTO hash_int SELECT :round * 1000000 + 700000 + g, 7 FROM generate_series(1, :rows / 4) g;

@@ -1,0 +1,271 @@
+// neon-redo verify: rebuilds pages from WAL and compares them, with the images in the WAL itself or
+// with a cluster's files.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/progress_bar.h"
+#include "cpp_core/verify/cluster.h"
+#include "cpp_core/verify/images.h"
+#include "cpp_core/wal/describe.h"
+
+namespace neon_redo::cli {
+
+namespace {
+
+constexpr size_t kShownMismatches = 20;
+
+struct Options {
+  VerifyOptions verify;
+  uint64_t wal_memory_mb = 256;
+  bool images = false;
+  std::string base_backup;
+  std::string against;
+  std::string engine = "worker";
+  std::string format = "text";
+  bool no_progress = false;
+  bool no_sandbox = false;
+};
+
+int Trouble(const std::string& message) {
+  fmt::print(stderr, "neon-redo verify: error: {}\n", message);
+  return kExitTrouble;
+}
+
+// 1234567 as "1,234,567".
+std::string Grouped(uint64_t n) {
+  std::string digits = std::to_string(n);
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
+  return digits;
+}
+
+std::string RelationName(const RelFileNode& rel) {
+  return fmt::format("{}/{}/{}", rel.spc, rel.db, rel.rel);
+}
+
+double Rate(uint64_t n, double seconds) {
+  return seconds > 0 ? static_cast<double>(n) / seconds : 0;
+}
+
+nlohmann::ordered_json MismatchJson(const Mismatch& m) {
+  return {
+      {"relation", RelationName(m.tag.rel)},
+      {"fork", ForkName(m.tag.fork)},
+      {"block", m.tag.block},
+      {"lsn", m.lsn.ToString()},
+      {"first_differing_offset", m.offset ? nlohmann::ordered_json(*m.offset) : nullptr},
+      {"last_record", m.last_record},
+      {"problem", m.problem},
+  };
+}
+
+void PrintJson(const VerifyResult& r) {
+  nlohmann::ordered_json out = {
+      {"wal_bytes", r.wal_bytes},
+      {"records", r.records},
+      {"requests", r.requests},
+      {"pages_compared", r.pages_compared},
+      {"images_compared", r.images_compared},
+      {"mismatches", nlohmann::ordered_json::array()},
+      {"skipped", nlohmann::ordered_json::object()},
+      {"resource_managers", nlohmann::ordered_json::object()},
+      {"start_lsn", r.start.ToString()},
+      {"end_lsn", r.end.ToString()},
+      {"engine", r.engine},
+      {"elapsed_seconds", r.elapsed_seconds},
+  };
+  for (const Mismatch& m : r.mismatches) out["mismatches"].push_back(MismatchJson(m));
+  for (const auto& [reason, count] : r.skipped) out["skipped"][reason] = count;
+  for (int rmid = 0; rmid < 256; rmid++) {
+    const RmgrCounts& c = r.by_rmgr[rmid];
+    if (c.rebuilt + c.different == 0) continue;
+    out["resource_managers"][RmgrDisplayName(static_cast<uint8_t>(rmid))] = {
+        {"rebuilt", c.rebuilt}, {"equal", c.equal}, {"different", c.different}};
+  }
+  fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+void PrintTable(const VerifyResult& r) {
+  constexpr const char* kRow = "{:<18} {:>12} {:>12} {:>12}\n";
+  fmt::print(fmt::runtime(kRow), "Resource manager", "Rebuilt", "Equal", "Different");
+  RmgrCounts total;
+  const auto row = [&](const std::string& name, const RmgrCounts& c) {
+    fmt::print(fmt::runtime(kRow), name, Grouped(c.rebuilt), Grouped(c.equal),
+               Grouped(c.different));
+  };
+  for (int rmid = 0; rmid < 256; rmid++) {
+    const RmgrCounts& c = r.by_rmgr[rmid];
+    if (c.rebuilt + c.different == 0) continue;
+    row(RmgrDisplayName(static_cast<uint8_t>(rmid)), c);
+    total.rebuilt += c.rebuilt;
+    total.equal += c.equal;
+    total.different += c.different;
+  }
+  fmt::print("{:-<57}\n", "");
+  row("Total", total);
+}
+
+void PrintMismatches(const VerifyResult& r) {
+  if (r.mismatches.empty()) return;
+  fmt::print("\nDifferent:\n");
+  const size_t shown = std::min(r.mismatches.size(), kShownMismatches);
+  for (size_t i = 0; i < shown; i++) {
+    const Mismatch& m = r.mismatches[i];
+    fmt::print("  relation {} fork {} block {}, LSN {}: {}{}\n", RelationName(m.tag.rel),
+               ForkName(m.tag.fork), m.tag.block, m.lsn.ToString(), m.problem,
+               m.offset ? fmt::format("; first different byte: {}", *m.offset) : "");
+    if (!m.last_record.empty()) fmt::print("    last record: {}\n", m.last_record);
+  }
+  if (shown < r.mismatches.size())
+    fmt::print("  and {} more; --format json lists them all\n",
+               Grouped(r.mismatches.size() - shown));
+}
+
+void PrintText(const Options& options, const VerifyResult& r) {
+  fmt::print("WAL from {} to {}: {} records, {} bytes\n\n", r.start.ToString(), r.end.ToString(),
+             Grouped(r.records), Grouped(r.wal_bytes));
+  PrintTable(r);
+  PrintMismatches(r);
+  if (!r.skipped.empty()) {
+    fmt::print("\nSkipped:\n");
+    for (const auto& [reason, count] : r.skipped)
+      fmt::print("  {:>12} {}\n", Grouped(count), reason);
+  }
+  const uint64_t compared = options.images ? r.images_compared : r.pages_compared;
+  fmt::print("\n{:.1f} s with {} {}: {} records/s, {:.1f} MB/s of WAL, {} {}/s\n",
+             r.elapsed_seconds, options.verify.jobs,
+             options.verify.jobs == 1 ? "worker" : "workers",
+             Grouped(static_cast<uint64_t>(Rate(r.records, r.elapsed_seconds))),
+             Rate(r.wal_bytes, r.elapsed_seconds) / 1e6,
+             Grouped(static_cast<uint64_t>(Rate(compared, r.elapsed_seconds))),
+             options.images ? "images" : "pages");
+  const char* what = options.images ? "block images" : "pages";
+  const bool color = isatty(STDOUT_FILENO);
+  if (r.mismatches.empty())
+    fmt::print("{}All {} {} are equal.{}\n", color ? "\033[32m" : "", Grouped(compared), what,
+               color ? "\033[0m" : "");
+  else
+    fmt::print("{}{} of {} {} are different.{}\n", color ? "\033[31m" : "",
+               Grouped(r.mismatches.size()), Grouped(compared), what, color ? "\033[0m" : "");
+}
+
+// One line that says what to do; empty when the options fit together.
+std::string CheckOptions(const Options& options) {
+  if (options.images && (!options.base_backup.empty() || !options.against.empty()))
+    return "--images compares with the WAL's own images: leave out --base-backup and --against";
+  if (!options.images && (options.base_backup.empty() || options.against.empty()))
+    return "give --base-backup DIR and --against PGDATA, or --images for WAL written with "
+           "wal_consistency_checking = 'all'";
+  return "";
+}
+
+int Run(Options options) {
+  if (const char* pgdata = std::getenv("PGDATA");
+      pgdata != nullptr && !options.images && options.against.empty())
+    options.against = pgdata;
+  if (const std::string bad = CheckOptions(options); !bad.empty()) return Trouble(bad);
+  options.verify.pending_limit = options.wal_memory_mb << 20;
+  options.verify.worker.sandbox = !options.no_sandbox;
+  ProgressBar bar(!options.no_progress);
+  options.verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
+  auto result = options.images
+                    ? VerifyImages(options.verify)
+                    : VerifyCluster(options.verify, options.base_backup, options.against);
+  bar.Clear();
+  if (!result) return Trouble(result.error().message);
+  result->engine = options.engine;
+  if (options.format == "json")
+    PrintJson(*result);
+  else
+    PrintText(options, *result);
+  if (std::fflush(stdout) != 0) return Trouble("could not write to stdout");
+  return result->mismatches.empty() ? kExitFine : kExitDifference;
+}
+
+void AddInputs(CLI::App* command, Options* options) {
+  command
+      ->add_option("--wal", options->verify.wal, "Directory of WAL segments, or a data directory")
+      ->required()
+      ->type_name("DIR");
+  command
+      ->add_option("--base-backup", options->base_backup,
+                   "Base backup as pg_basebackup left it: where the WAL begins")
+      ->type_name("DIR");
+  command
+      ->add_option("--against", options->against,
+                   "Data directory of the cluster, shut down, to compare with; only read "
+                   "(default: $PGDATA)")
+      ->type_name("PGDATA");
+  command->add_flag("--images", options->images,
+                    "Compare each record's page with the image in the record; needs WAL written "
+                    "with wal_consistency_checking = 'all' and nothing else");
+}
+
+void AddEngine(CLI::App* command, Options* options) {
+  WorkerOptions& worker = options->verify.worker;
+  command->add_option("--engine", options->engine, "What rebuilds pages (default: worker)")
+      ->check(CLI::IsMember({"worker"}))
+      ->type_name("NAME");
+  command->add_option("--jobs", options->verify.jobs, "Workers at once (default: one a core)")
+      ->check(CLI::Range(1, 256))
+      ->type_name("N");
+  command
+      ->add_option("--bindir", worker.bindir,
+                   "Directory of the server's programs (default: " NEON_REDO_DEFAULT_BINDIR ")")
+      ->type_name("DIR");
+  command
+      ->add_option("--wal-memory", options->wal_memory_mb,
+                   "MB of WAL records to hold before pages are rebuilt in between (default: 256)")
+      ->check(CLI::Range(1, 1 << 20))
+      ->type_name("MB");
+  command->add_option("--module", worker.module, "Path of neon.so (default: the installed one)")
+      ->type_name("FILE");
+  command
+      ->add_option("--worker-command", worker.command,
+                   "Shell command of another worker of the protocol, to use instead")
+      ->type_name("CMD");
+  command->add_flag("--no-sandbox", options->no_sandbox,
+                    "Debugging only: the WAL could do anything that the user may");
+}
+
+}  // namespace
+
+void AddVerify(CLI::App* app, int* exit_status) {
+  auto options = std::make_shared<Options>();
+  options->verify.jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  CLI::App* command =
+      app->add_subcommand("verify", "Rebuild pages from WAL and compare them with the real ones");
+  AddInputs(command, options.get());
+  AddEngine(command, options.get());
+  command->add_option("--format", options->format, "text (default) or json (one object)")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORMAT");
+  command->add_flag("--no-progress", options->no_progress,
+                    "No progress bar (there is none anyway unless stderr is a terminal)");
+  command->footer(
+      "Every relation page that the WAL touches is rebuilt, from the base backup to the cluster's\n"
+      "shutdown, and compared with the page on disk but for what PostgreSQL changes without WAL\n"
+      "(hint bits, free space). With --images every record is replayed alone and compared with "
+      "the\n"
+      "image it carries. Nothing is written.\n\n"
+      "Ends with status 0 when all are equal, 1 when a page differs or could not be rebuilt, 2 "
+      "when\n"
+      "the input cannot be used.\n\n"
+      "Examples:\n"
+      "  pg_ctl stop -D /var/lib/postgresql/15/main\n"
+      "  neon-redo verify --base-backup /backups/monday --wal /archive \\\n"
+      "    --against /var/lib/postgresql/15/main\n"
+      "  neon-redo verify --images --wal /var/lib/postgresql/15/main/pg_wal --format json\n");
+  command->callback([options, exit_status] { *exit_status = Run(*options); });
+}
+
+}  // namespace neon_redo::cli

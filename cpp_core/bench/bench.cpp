@@ -1,0 +1,258 @@
+// Worker and bare child take turns, run by run, so that what disturbs the machine disturbs both;
+// a ratio is made of two neighbouring runs. Both are driven by the same client, RedoWorker, in
+// batches that keep `depth` requests in flight.
+#include "cpp_core/bench/bench.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+
+#include "cpp_core/keyspace/block.h"
+
+namespace neon_redo {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kDepths[] = {1, 8, 32};
+constexpr size_t kBatch = 128;  // requests of one call; several times the largest depth
+
+Spread SpreadOf(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {values[values.size() / 2], values.front(), values.back()};
+}
+
+double Seconds(Clock::time_point since) {
+  return std::chrono::duration<double>(Clock::now() - since).count();
+}
+
+Status Pin(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
+  if (sched_setaffinity(0, sizeof(set), &set) == 0) return {};
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("could not pin to processor {}: {}", cpu, std::strerror(errno)));
+}
+
+std::optional<MemoryUse> MemoryOf(pid_t pid) {
+  std::FILE* file = std::fopen(fmt::format("/proc/{}/smaps_rollup", pid).c_str(), "re");
+  if (file == nullptr) return std::nullopt;
+  MemoryUse use{0, 0};
+  bool found = false;
+  char line[256];
+  while (std::fgets(line, sizeof(line), file) != nullptr) {
+    unsigned long kib = 0;
+    if (std::sscanf(line, "Pss: %lu", &kib) == 1) {
+      use.proportional_kib = kib;
+      found = true;
+    } else if (std::sscanf(line, "Private_Clean: %lu", &kib) == 1 ||
+               std::sscanf(line, "Private_Dirty: %lu", &kib) == 1) {
+      use.private_kib += kib;
+    }
+  }
+  std::fclose(file);
+  return found ? std::optional<MemoryUse>(use) : std::nullopt;
+}
+
+WorkerOptions BareOptions(const BenchOptions& options) {
+  WorkerOptions bare;
+  bare.program = {options.bare_program};
+  if (options.bare_writes_each) bare.program.push_back("each");
+  bare.timeout = options.worker.timeout;
+  return bare;
+}
+
+// A page that was rebuilt carries the LSN of the record that was applied last (PageHeaderData's
+// pd_lsn: high half first).
+Status CheckPages(std::span<const RedoRequest> requests, const uint8_t* pages) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const uint8_t* page = pages + i * kBlockSize;
+    const Lsn lsn(uint64_t{LoadNative<uint32_t>(page)} << 32 | LoadNative<uint32_t>(page + 4));
+    const Lsn expected = requests[i].records.back().end;
+    if (lsn != expected) {
+      return MakeError(ErrorCode::kWorker,
+                       fmt::format("the worker answered block {} with LSN {} instead of {}",
+                                   requests[i].tag.block, lsn.ToString(), expected.ToString()));
+    }
+  }
+  return {};
+}
+
+class Bench {
+ public:
+  Bench(const BenchOptions& options, const BenchProgress& progress)
+      : options_(options),
+        progress_(progress),
+        worker_(options.worker),
+        bare_(BareOptions(options)) {}
+
+  Result<BenchReport> Run(const BenchRequests& requests);
+
+ private:
+  // A kind of request, batch by batch. Pings are an empty batch.
+  struct Kind {
+    std::string name;
+    std::vector<RedoRequest> batch;
+  };
+
+  Status MeasureLaunch();
+  Status MeasureIdle(const WorkerOptions& options, std::optional<MemoryUse>* use);
+  Status WarmUp(const std::vector<Kind>& kinds);
+  Status MeasureCell(const Kind& kind, size_t depth);
+  Status RunBatch(RedoWorker* worker, const Kind& kind);
+  // Microseconds a request.
+  Result<double> Time(RedoWorker* worker, const Kind& kind, size_t depth);
+  void Step(const std::string& name) {
+    if (progress_) progress_(name, steps_done_, 11);
+    ++steps_done_;
+  }
+
+  const BenchOptions& options_;
+  const BenchProgress& progress_;
+  RedoWorker worker_;
+  RedoWorker bare_;
+  BenchReport report_;
+  uint64_t steps_done_ = 0;
+  std::vector<uint8_t> pages_ = std::vector<uint8_t>(kBatch * kBlockSize);
+  std::vector<Status> statuses_ = std::vector<Status>(kBatch);
+};
+
+Status Bench::MeasureLaunch() {
+  std::vector<double> workers;
+  std::vector<double> bares;
+  std::vector<double> ratios;
+  auto launch = [](const WorkerOptions& options) -> Result<double> {
+    RedoWorker worker(options);
+    const Clock::time_point start = Clock::now();
+    if (Status status = worker.Start(); !status) return tl::unexpected(status.error());
+    return Seconds(start) * 1e3;
+  };
+  const WorkerOptions bare_options = BareOptions(options_);
+  for (int run = 0; run < options_.launches; ++run) {
+    const Result<double> bare = launch(bare_options);
+    if (!bare) return tl::unexpected(bare.error());
+    const Result<double> worker = launch(options_.worker);
+    if (!worker) return tl::unexpected(worker.error());
+    bares.push_back(*bare);
+    workers.push_back(*worker);
+    ratios.push_back(*worker / *bare);
+  }
+  report_.launch_worker = SpreadOf(std::move(workers));
+  report_.launch_bare = SpreadOf(std::move(bares));
+  report_.launch_ratio = SpreadOf(std::move(ratios));
+  return {};
+}
+
+// Beside a second one, as in every use of workers but the smallest: what only one process maps
+// counts as private, the program's code too.
+Status Bench::MeasureIdle(const WorkerOptions& options, std::optional<MemoryUse>* use) {
+  RedoWorker companion(options);
+  RedoWorker worker(options);
+  if (Status status = companion.Ping(); !status) return status;
+  if (Status status = worker.Ping(); !status) return status;
+  *use = MemoryOf(worker.pid());
+  return {};
+}
+
+Status Bench::RunBatch(RedoWorker* worker, const Kind& kind) {
+  if (kind.batch.empty()) return worker->Ping(kBatch);
+  worker->RedoBatch(kind.batch, pages_.data(), statuses_);
+  for (Status& status : statuses_) {
+    if (!status) return status;
+  }
+  return {};
+}
+
+Result<double> Bench::Time(RedoWorker* worker, const Kind& kind, size_t depth) {
+  worker->set_window(depth);
+  size_t count = 0;
+  const Clock::time_point start = Clock::now();
+  double elapsed = 0;
+  do {
+    if (Status status = RunBatch(worker, kind); !status) return tl::unexpected(status.error());
+    count += kBatch;
+    elapsed = Seconds(start);
+  } while (elapsed < options_.seconds);
+  return elapsed * 1e6 / static_cast<double>(count);
+}
+
+// Both have served every kind, and the worker answers what it should.
+Status Bench::WarmUp(const std::vector<Kind>& kinds) {
+  for (const Kind& kind : kinds) {
+    if (Status status = RunBatch(&bare_, kind); !status) return status;
+    for (int i = 0; i < 4; ++i) {
+      if (Status status = RunBatch(&worker_, kind); !status) return status;
+    }
+    if (kind.batch.empty()) continue;
+    if (Status status = CheckPages(kind.batch, pages_.data()); !status) return status;
+  }
+  return {};
+}
+
+Status Bench::MeasureCell(const Kind& kind, size_t depth) {
+  std::vector<double> workers;
+  std::vector<double> bares;
+  std::vector<double> ratios;
+  for (int run = 0; run < options_.runs; ++run) {
+    const Result<double> bare = Time(&bare_, kind, depth);
+    if (!bare) return tl::unexpected(bare.error());
+    const Result<double> worker = Time(&worker_, kind, depth);
+    if (!worker) return tl::unexpected(worker.error());
+    bares.push_back(*bare);
+    workers.push_back(*worker);
+    ratios.push_back(*bare / *worker);
+  }
+  report_.cells.push_back({kind.name, depth, SpreadOf(std::move(workers)),
+                           SpreadOf(std::move(bares)), SpreadOf(std::move(ratios))});
+  return {};
+}
+
+Result<BenchReport> Bench::Run(const BenchRequests& requests) {
+  const RequestViews short_views(requests.short_ones);
+  const RequestViews medium_views(requests.medium_ones);
+  std::vector<Kind> kinds = {{"ping", {}}, {"short", {}}, {"medium", {}}};
+  for (size_t i = 0; i < kBatch; ++i) {
+    kinds[1].batch.push_back(short_views.requests()[i % requests.short_ones.size()]);
+    kinds[2].batch.push_back(medium_views.requests()[i % requests.medium_ones.size()]);
+  }
+  Status status;
+  if (options_.cpu) status = Pin(*options_.cpu);
+  Step("launch to first answer");
+  if (status) status = MeasureLaunch();
+  Step("idle memory");
+  if (status) status = MeasureIdle(options_.worker, &report_.idle);
+  if (status) status = MeasureIdle(BareOptions(options_), &report_.idle_bare);
+  if (status) status = WarmUp(kinds);
+  const std::optional<MemoryUse> before = status ? MemoryOf(worker_.pid()) : std::nullopt;
+  for (const Kind& kind : kinds) {
+    for (size_t depth : kDepths) {
+      if (!status) break;
+      Step(fmt::format("{}, {} in flight", kind.name, depth));
+      status = MeasureCell(kind, depth);
+    }
+  }
+  if (!status) return tl::unexpected(status.error());
+  const std::optional<MemoryUse> after = MemoryOf(worker_.pid());
+  report_.requests = worker_.statistics().answers;
+  if (before && after) {
+    report_.growth_kib =
+        static_cast<int64_t>(after->private_kib) - static_cast<int64_t>(before->private_kib);
+  }
+  return std::move(report_);
+}
+
+}  // namespace
+
+Result<BenchReport> RunBench(const BenchOptions& options, const BenchRequests& requests,
+                             const BenchProgress& progress) {
+  return Bench(options, progress).Run(requests);
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,49 @@
+// How a redo worker is started: program, arguments, environment, user. RedoWorker and
+// `neon-redo worker` both start it from here, so a setting has one place.
+#ifndef NEON_REDO_REDO_COMMAND_LINE_H_
+#define NEON_REDO_REDO_COMMAND_LINE_H_
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpp_core/base/error.h"
+
+namespace neon_redo {
+
+// Which server to run as a worker, and how.
+struct WorkerServer {
+  std::string bindir;                  // where postgres is; empty: that of the pg_config built with
+  std::string module;                  // path of neon.so; empty: the installed one
+  bool sandbox = true;                 // neon.redo_sandbox
+  std::optional<int> memory_limit_mb;  // neon.redo_memory_limit; empty: the module's default
+};
+
+// The absolute path of postgres. kNotFound, with what to do, when there is no such program.
+Result<std::string> WorkerProgram(const WorkerServer& server);
+
+// argv; the first element is the program.
+std::vector<std::string> WorkerArguments(const WorkerServer& server, const std::string& program,
+                                         const std::string& home);
+
+// The environment of a worker: nothing of the host program's. program: as from WorkerProgram. Where
+// stub libraries made for this very program (src/stubs/make_stubs.sh) lie beside the module, they
+// are in its library path: it starts five times as fast.
+std::vector<std::string> WorkerEnvironment(const WorkerServer& server, const std::string& program);
+
+// A user to become, with supplementary groups.
+struct UserIdentity {
+  uid_t uid;
+  gid_t gid;
+  std::vector<gid_t> groups;
+};
+
+// The server refuses to run as root. When this process is root: the identity of user (empty:
+// "postgres"), kNotFound when there is none. Else empty: stay who we are.
+Result<std::optional<UserIdentity>> WorkerUser(const std::string& user);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_REDO_COMMAND_LINE_H_

@@ -1,0 +1,114 @@
+#include "cpp_core/redo/pipe_loop.h"
+
+#include <poll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace neon_redo {
+
+namespace {
+
+// For poll: milliseconds until the deadline, rounded up, so that it has passed after a timeout.
+int MillisecondsUntil(PipeLoop::Clock::time_point deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - PipeLoop::Clock::now());
+  return static_cast<int>(std::clamp<int64_t>(left.count(), 0, 1 << 30));
+}
+
+bool TryAgain() { return errno == EAGAIN || errno == EINTR; }
+
+}  // namespace
+
+void StreamTail::Append(Bytes bytes) {
+  if (bytes.size() > kCapacity) bytes = bytes.last(kCapacity);
+  // Trimmed by halves, so that an endless stream is not moved at every read.
+  if (text_.size() + bytes.size() > 2 * kCapacity) text_.erase(0, text_.size() - kCapacity);
+  text_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+std::string StreamTail::OneLine() const {
+  constexpr size_t kLength = 600;
+  std::string_view end = text_;
+  while (!end.empty() && (end.back() == '\n' || end.back() == ' ')) end.remove_suffix(1);
+  std::string line;
+  if (end.size() > kLength) {
+    end = end.substr(end.size() - kLength);
+    const size_t start = end.find('\n');
+    if (start != std::string_view::npos) {
+      end = end.substr(start + 1);
+    } else {
+      line = "…";
+    }
+  }
+  for (char c : end) {
+    if (c == '\n') {
+      line += "; ";
+    } else if (c == '\t') {
+      line += ' ';
+    } else {
+      line += c >= ' ' && c < 127 ? c : '?';
+    }
+  }
+  return line;
+}
+
+bool PipeLoop::Send(OutQueue* out) {
+  while (!out->empty()) {
+    if (out->WriteTo(input_) < 0 && errno != EINTR) return false;
+  }
+  return true;
+}
+
+PipeLoop::Turn PipeLoop::Wait(bool more_to_send, std::span<uint8_t> answer,
+                              Clock::time_point deadline, size_t* received) {
+  *received = 0;
+  pollfd ready[3] = {
+      {output_, POLLIN, 0}, {error_, POLLIN, 0}, {more_to_send ? input_ : -1, POLLOUT, 0}};
+  const int count = poll(ready, 3, MillisecondsUntil(deadline));
+  if (count < 0) return errno == EINTR ? Turn::kProgress : Turn::kClosed;
+  if (count == 0) return Turn::kTimeout;
+  if (ready[1].revents != 0) ReadError();
+  if (ready[0].revents == 0) {
+    return Clock::now() < deadline ? Turn::kProgress : Turn::kTimeout;
+  }
+  // One byte more than asked for, to notice a worker that sends more.
+  uint8_t surplus;
+  const iovec vectors[2] = {{answer.data(), answer.size()}, {&surplus, 1}};
+  const ssize_t n = readv(output_, vectors, 2);
+  if (n < 0) return TryAgain() ? Turn::kProgress : Turn::kClosed;
+  if (n == 0) return Turn::kClosed;
+  if (static_cast<size_t>(n) > answer.size()) return Turn::kSurplus;
+  *received = static_cast<size_t>(n);
+  return Turn::kProgress;
+}
+
+PipeLoop::Turn PipeLoop::CheckIdle() {
+  uint8_t surplus;
+  const ssize_t n = read(output_, &surplus, 1);
+  if (n > 0) return Turn::kSurplus;
+  return n < 0 && TryAgain() ? Turn::kProgress : Turn::kClosed;
+}
+
+void PipeLoop::ReadError() {
+  uint8_t buffer[16384];
+  const ssize_t n = read(error_, buffer, sizeof(buffer));
+  if (n > 0) {
+    messages_.Append(Bytes(buffer, static_cast<size_t>(n)));
+  } else if (n == 0 || !TryAgain()) {
+    error_ = -1;
+  }
+}
+
+void PipeLoop::DrainError(Clock::time_point deadline) {
+  while (error_ >= 0) {
+    pollfd ready{error_, POLLIN, 0};
+    const int count = poll(&ready, 1, MillisecondsUntil(deadline));
+    if (count == 0 || (count < 0 && errno != EINTR)) return;
+    if (count > 0) ReadError();
+    if (Clock::now() >= deadline) return;
+  }
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,66 @@
+#include "cpp_core/redo/request_frames.h"
+
+#include <fmt/format.h>
+
+#include "cpp_core/redo/frames.h"
+#include "cpp_core/wal/record.h"
+
+namespace neon_redo {
+
+namespace {
+
+void StoreTagFrame(uint8_t* out, FrameType type, const BlockTag& tag, uint32_t more) {
+  StoreFrameHeader(out, type, kTagSize + more);
+  StoreTag(out + kFrameHeaderSize, tag);
+}
+
+}  // namespace
+
+Status CheckRequest(const RedoRequest& request) {
+  const char* problem = nullptr;
+  if (request.tag.fork > kMaxForkNumber) problem = "there is no such fork";
+  if (request.base_image == nullptr && request.records.empty()) {
+    problem = "neither base image nor records";
+  }
+  for (const RedoRecord& record : request.records) {
+    if (record.record.size() < kRecordHeaderSize || record.record.size() > kMaxRecordLength) {
+      problem = "a record's length is impossible";
+    }
+  }
+  if (problem == nullptr) return {};
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("cannot redo {}: {}", DescribeRequest(request), problem));
+}
+
+void QueueRequest(const RedoRequest& request, OutQueue* out) {
+  StoreTagFrame(out->Grow(kBeginFrameSize), kFrameBegin, request.tag, 0);
+  if (request.base_image != nullptr) {
+    StoreTagFrame(out->Grow(kFrameHeaderSize + kTagSize), kFramePush, request.tag, kBlockSize);
+    out->Append(Bytes(request.base_image, kBlockSize));
+  }
+  for (const RedoRecord& record : request.records) {
+    uint8_t* prefix = out->Grow(kApplyPrefixSize);
+    StoreFrameHeader(prefix, kFrameApply, static_cast<uint32_t>(8 + record.record.size()));
+    StoreBe64(prefix + kFrameHeaderSize, record.end.value);
+    out->Append(record.record);
+  }
+  StoreTagFrame(out->Grow(kGetFrameSize), kFrameGet, request.tag, 0);
+}
+
+void QueuePing(OutQueue* out) { StoreFrameHeader(out->Grow(kPingFrameSize), kFramePing, 0); }
+
+std::string DescribeRequest(const RedoRequest& request) {
+  const BlockTag& tag = request.tag;
+  std::string text = fmt::format("block {} of {}/{}/{} ({} fork)", tag.block, tag.rel.spc,
+                                 tag.rel.db, tag.rel.rel, ForkName(tag.fork));
+  text += request.base_image != nullptr ? ", base image" : ", no base image";
+  if (request.records.empty()) return text;
+  size_t bytes = 0;
+  for (const RedoRecord& record : request.records) bytes += record.record.size();
+  const size_t count = request.records.size();
+  return text + fmt::format(", {} record{} of {} bytes ending at {}{}", count,
+                            count == 1 ? "" : "s", bytes, request.records.front().end.ToString(),
+                            count == 1 ? "" : ".." + request.records.back().end.ToString());
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,26 @@
+// A base backup and the WAL since, rebuilt page by page, against the cluster at rest.
+#ifndef NEON_REDO_VERIFY_CLUSTER_H_
+#define NEON_REDO_VERIFY_CLUSTER_H_
+
+#include <string>
+
+#include "cpp_core/verify/options.h"
+#include "cpp_core/verify/result.h"
+
+namespace neon_redo {
+
+// Rebuilds every relation block that WAL from the backup's start to the cluster's shutdown
+// checkpoint touches, and compares it with the block in data_directory.
+//
+// Memory: the WAL records since each block's last full image, up to options.pending_limit; beyond
+// that, 8 KiB for each block touched so far (the pages rebuilt in between).
+//
+// Errors: directories that are not what they must be, a cluster that is running or was not shut
+// down cleanly, WAL that is damaged or ends too early, a server that cannot be run. What a worker
+// refuses or gets wrong, and what is missing or damaged on disk, is not an error but a mismatch.
+Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
+                                   const std::string& data_directory);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_CLUSTER_H_

@@ -1,0 +1,51 @@
+#include "cpp_core/verify/compare.h"
+
+#include <cstring>
+
+#include "cpp_core/page/mask.h"
+#include "cpp_core/page/page.h"
+
+namespace neon_redo {
+namespace {
+
+std::optional<uint32_t> FirstDifference(const uint8_t* a, const uint8_t* b) {
+  if (std::memcmp(a, b, kBlockSize) == 0) return std::nullopt;
+  uint32_t at = 0;
+  while (a[at] == b[at]) at++;
+  return at;
+}
+
+}  // namespace
+
+std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint8_t* rebuilt,
+                                         uint8_t* image) {
+  // An impossible header stops the mask midway, in the same place for equal pages.
+  MaskPage(rmid, rebuilt, tag.block);
+  MaskPage(rmid, image, tag.block);
+  return FirstDifference(rebuilt, image);
+}
+
+std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn hint_lsn,
+                                        uint8_t* rebuilt, uint8_t* disk) {
+  const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
+  const Lsn disk_lsn = PageView(disk).lsn();
+  const bool lsn_is_right = tag.fork == kInitFork || disk_lsn == rebuilt_lsn ||
+                            (hint_lsn > rebuilt_lsn && disk_lsn == hint_lsn);
+  if (!lsn_is_right) {
+    uint32_t at = 0;
+    while (rebuilt[at] == disk[at]) at++;
+    return at;
+  }
+  if (tag.fork == kVisibilityMapFork) {
+    MaskLsnAndChecksum(rebuilt);
+    MaskLsnAndChecksum(disk);
+  } else {
+    for (uint8_t* page : {rebuilt, disk}) {
+      MaskUnlogged(rmid, page, tag.block);
+      MaskPage(rmid, page, tag.block);
+    }
+  }
+  return FirstDifference(rebuilt, disk);
+}
+
+}  // namespace neon_redo

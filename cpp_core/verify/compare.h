@@ -1,0 +1,31 @@
+// Two pages that must be equal but for what PostgreSQL may change without WAL.
+#ifndef NEON_REDO_VERIFY_COMPARE_H_
+#define NEON_REDO_VERIFY_COMPARE_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/keyspace/block.h"
+
+namespace neon_redo {
+
+// The server's own check (verifyBackupPageConsistency in access/transam/xlogrecovery.c): rebuilt,
+// a page as redo left it, and image, the one in the record of this resource manager. Returns the
+// offset of the first byte that differs after masking. Masks both in place.
+std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint8_t* rebuilt,
+                                         uint8_t* image);
+
+// A rebuilt page and the page at rest on disk. Stricter than the check against images in one thing,
+// the LSN: it must be the rebuilt one. (hint_lsn: the end of a later record that may or may not
+// move the LSN of this page; 0 for none.) More lenient where the server changes pages without a
+// record, see MaskUnlogged. Masks both in place.
+//
+// The visibility map has no bytes that may differ; the init fork's LSN does not count, as the
+// server writes those pages before it logs them (btbuildempty and others).
+std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn hint_lsn,
+                                        uint8_t* rebuilt, uint8_t* disk);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_COMPARE_H_

@@ -1,0 +1,61 @@
+// What verification reads of a data directory or a base backup: the control file, the backup label,
+// pages of relations. Opens files for reading only.
+#ifndef NEON_REDO_VERIFY_DATA_DIRECTORY_H_
+#define NEON_REDO_VERIFY_DATA_DIRECTORY_H_
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "cpp_core/base/error.h"
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/keyspace/block.h"
+
+namespace neon_redo {
+
+// From global/pg_control (catalog/pg_control.h).
+struct ControlData {
+  uint64_t system_identifier;
+  bool shut_down;     // cleanly, by a server that was not in recovery
+  std::string state;  // in the words of pg_controldata
+  Lsn checkpoint;     // start of the last checkpoint record
+  uint32_t timeline;
+  bool checksums;
+};
+
+// kNotFound: not a data directory. kCorrupt: bad CRC. kUnsupported: another major version.
+Result<ControlData> ReadControlData(const std::string& directory);
+
+struct BackupLabel {
+  Lsn start;  // START WAL LOCATION: replay begins here
+  uint32_t timeline;
+};
+
+// kNotFound: not a base backup (any more). kCorrupt: the lines are not there.
+Result<BackupLabel> ReadBackupLabel(const std::string& directory);
+
+// Pages of relation files below one data directory. Thread-safe.
+class RelationFiles {
+ public:
+  explicit RelationFiles(std::string directory) : directory_(std::move(directory)) {}
+  ~RelationFiles();
+  RelationFiles(const RelationFiles&) = delete;
+  RelationFiles& operator=(const RelationFiles&) = delete;
+
+  enum class Found { kPage, kNoFile, kPastEnd };
+  // Writes kBlockSize bytes to page when the block is there. A last block that is there in part is
+  // past the end, as for the server.
+  Result<Found> Read(const BlockTag& tag, uint8_t* page);
+
+ private:
+  std::string Path(const BlockTag& tag);
+
+  const std::string directory_;
+  std::mutex mutex_;
+  std::string open_path_;  // the file last read; blocks come in the order of files
+  int fd_ = -1;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_DATA_DIRECTORY_H_

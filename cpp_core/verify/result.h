@@ -1,0 +1,89 @@
+// What a verification finds.
+#ifndef NEON_REDO_VERIFY_RESULT_H_
+#define NEON_REDO_VERIFY_RESULT_H_
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/keyspace/block.h"
+
+namespace neon_redo {
+
+// One page that is not what it must be, or could not be rebuilt.
+struct Mismatch {
+  BlockTag tag;
+  Lsn lsn;                         // end of the last record applied
+  std::optional<uint32_t> offset;  // of the first byte that differs after masking; none when the
+                                   // difference is not one of bytes (see problem)
+  std::string problem;             // one line
+  std::string last_record;         // described, one line
+};
+
+struct RmgrCounts {
+  uint64_t rebuilt = 0;
+  uint64_t equal = 0;
+  uint64_t different = 0;  // a request that failed counts here
+};
+
+struct VerifyResult {
+  uint64_t wal_bytes = 0;
+  uint64_t records = 0;
+  uint64_t requests = 0;             // sent to the engine
+  uint64_t pages_compared = 0;       // with pages on disk
+  uint64_t images_compared = 0;      // with images in WAL
+  std::vector<Mismatch> mismatches;  // by LSN
+  std::map<std::string, uint64_t> skipped;
+  std::array<RmgrCounts, 256> by_rmgr{};  // by the resource manager of the last record applied
+  std::string engine;
+  Lsn start, end;  // of the WAL read
+  double elapsed_seconds = 0;
+};
+
+// Takes findings from several threads.
+class Findings {
+ public:
+  void Equal(uint8_t rmid) {
+    std::lock_guard lock(mutex_);
+    by_rmgr_[rmid].rebuilt++;
+    by_rmgr_[rmid].equal++;
+  }
+  // rebuilt: there was a page to compare at all.
+  void Different(uint8_t rmid, bool rebuilt, Mismatch mismatch) {
+    std::lock_guard lock(mutex_);
+    by_rmgr_[rmid].rebuilt += rebuilt;
+    by_rmgr_[rmid].different++;
+    mismatches_.push_back(std::move(mismatch));
+  }
+  void Skip(const std::string& reason, uint64_t count = 1) {
+    if (count == 0) return;
+    std::lock_guard lock(mutex_);
+    skipped_[reason] += count;
+  }
+  // Moves all of it into *result, the mismatches in order. Call when no thread adds any more.
+  void MoveTo(VerifyResult* result);
+
+ private:
+  std::mutex mutex_;
+  std::vector<Mismatch> mismatches_;
+  std::map<std::string, uint64_t> skipped_;
+  std::array<RmgrCounts, 256> by_rmgr_{};
+};
+
+// How far along the work is, for a progress bar.
+struct VerifyProgress {
+  const char* phase;  // "reading WAL", "comparing pages"
+  uint64_t done;
+  uint64_t total;  // an estimate; 0 when not known
+};
+using ProgressFunction = std::function<void(const VerifyProgress&)>;
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_RESULT_H_

@@ -1,0 +1,383 @@
+"""neon-redo verify against real clusters: nothing differs in an undamaged one, damage is found and
+named, and inputs that cannot be used are told in one line.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import textwrap
+import unittest
+
+import workload
+from cluster import Cluster, copy_module, run_neon_redo, server_program
+
+BLOCK = 8192
+
+# On top of the workload: what is special about comparing with files at rest.
+EXTRA = """
+CREATE TABLE map_test (i int, filler text);
+INSERT INTO map_test SELECT i, repeat('x', 400) FROM generate_series(1, 20000) i;
+VACUUM (FREEZE) map_test;
+DELETE FROM map_test WHERE i % 50 = 0;
+SELECT count(*) FROM (SELECT * FROM map_test WHERE i % 77 = 0 FOR UPDATE) s;
+UPDATE map_test SET filler = 'y' WHERE i % 500 = 1;
+VACUUM map_test;
+DELETE FROM map_test WHERE i > 9000;
+VACUUM (TRUNCATE) map_test;
+INSERT INTO map_test SELECT i, repeat('z', 400) FROM generate_series(9001, 12000) i;
+VACUUM map_test;
+UPDATE map_test SET i = -i WHERE i BETWEEN 100 AND 120;
+CREATE UNLOGGED TABLE unlogged (i int PRIMARY KEY, p point);
+CREATE INDEX ON unlogged USING gist (p);
+INSERT INTO unlogged SELECT i, point(i, i) FROM generate_series(1, 1000) i;
+CREATE SEQUENCE halfway;
+SELECT nextval('halfway') FROM generate_series(1, 7);
+CREATE DATABASE copied STRATEGY file_copy;
+CREATE DATABASE logged STRATEGY wal_log;
+"""
+
+
+# Reasons that may occur; damage must not hide behind another one.
+SKIPPED = {
+    "database dropped",
+    "database created by file copy",
+    "free space map",
+    "relation dropped",
+    "relation truncated",
+    "visibility map copied by CREATE DATABASE",
+}
+
+
+def verify(cluster, *arguments, **options):
+    module = os.path.join(cluster.directory, "neon.so")
+    if not os.path.exists(module):
+        copy_module(cluster.directory)
+    return run_neon_redo("verify", "--module", module, *arguments, check=False, **options)
+
+
+class ClusterCase(unittest.TestCase):
+    """A stopped cluster, its backup, and its report."""
+
+    @classmethod
+    def make(cls, **options):
+        cluster = Cluster(**options)
+        cluster.__enter__()
+        cls.addClassCleanup(cluster.close)
+        return cluster
+
+    @classmethod
+    def arguments(cls):
+        return ["--base-backup", cls.backup, "--wal", cls.cluster.wal, "--against", cls.cluster.data]
+
+    def report(self, status, *arguments):
+        result = verify(self.cluster, *self.arguments(), "--format", "json", *arguments)
+        self.assertEqual(result.returncode, status, result.stdout[-3000:] + result.stderr)
+        return json.loads(result.stdout)
+
+    def refused(self, text, *arguments):
+        result = verify(self.cluster, *arguments)
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        self.assertIn(text, result.stderr)
+
+    def file(self, relation):
+        return pathlib.Path(self.cluster.data, self.paths[relation])
+
+    def damage(self, relation, offset, content, suffix=""):
+        """Writes content into a relation's file until the test ends."""
+        path = pathlib.Path(f"{self.file(relation)}{suffix}")
+        whole = path.read_bytes()
+        self.addCleanup(path.write_bytes, whole)
+        path.write_bytes(whole[:offset] + content + whole[offset + len(content) :])
+
+    def only_mismatch(self, relation, fork, block):
+        report = self.report(1)
+        self.assertEqual(len(report["mismatches"]), 1, report["mismatches"])
+        mismatch = report["mismatches"][0]
+        self.assertTrue(mismatch["relation"].endswith("/" + self.file(relation).name), mismatch)
+        self.assertEqual((mismatch["fork"], mismatch["block"]), (fork, block))
+        return mismatch
+
+
+class Workload(ClusterCase):
+    """Every access method, without checksums, so that damage is found by comparing alone."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.make(settings=workload.SETTINGS, checksums=False)
+        workload.prepare(cls.cluster, 600)
+        cls.backup = workload.basebackup(cls.cluster)
+        workload.run(cls.cluster, 600, workload.ROUNDS[:2])
+        cls.cluster.psql(EXTRA)
+        cls.cluster.psql("CREATE TABLE t AS SELECT 1 a; DROP TABLE t", "copied")
+        cls.cluster.psql("CREATE TABLE t AS SELECT 1 a; ANALYZE", "logged")
+        # A crash: redo of the server itself has written part of what we compare with.
+        cls.cluster.psql("BEGIN; INSERT INTO map_test VALUES (0, 'lost')")
+        cls.cluster.stop("immediate")
+        cls.cluster.start()
+        cls.cluster.psql("UPDATE map_test SET filler = 'after' WHERE i = 5000; SELECT nextval('halfway')")
+        names = ["map_test", "halfway", "unlogged_pkey", "pgbench_accounts", "pgbench_accounts_pkey"]
+        cls.paths = {n: cls.cluster.psql(f"SELECT pg_relation_filepath('{n}')") for n in names}
+        cls.while_running = verify(cls.cluster, *cls.arguments())
+        cls.cluster.stop()
+
+    def test_undamaged(self):
+        report = self.report(0)
+        self.assertEqual(report["mismatches"], [])
+        self.assertGreater(report["pages_compared"], 2000)
+        self.assertGreater(report["records"], 50000)
+        self.assertGreater(report["requests"], 2000)
+        self.assertGreater(report["wal_bytes"], 10_000_000)
+        self.assertEqual(report["images_compared"], 0)
+        self.assertEqual(set(report["skipped"]) - SKIPPED, set())
+        self.assertEqual(report["engine"], "worker")
+        compared = report["resource_managers"]
+        for name in ("Heap", "Heap2", "Btree", "Hash", "Gin", "Gist", "SPGist", "BRIN", "Sequence"):
+            self.assertGreater(compared[name]["equal"], 0, name)
+        self.assertEqual(sum(c["equal"] for c in compared.values()), report["pages_compared"])
+
+    def test_text(self):
+        result = verify(self.cluster, *self.arguments(), "--jobs", "1")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr, "")  # no progress bar off a terminal
+        self.assertRegex(result.stdout, r"Total +[0-9,]+ +[0-9,]+ +0\n")
+        self.assertRegex(result.stdout, r"All [0-9,]+ pages are equal\.\n$")
+
+    def test_little_memory(self):
+        """Pages rebuilt in between are the same pages."""
+        self.assertEqual(
+            self.report(0, "--wal-memory", "1")["pages_compared"], self.report(0)["pages_compared"]
+        )
+
+    def test_flipped_byte(self):
+        page = self.file("map_test").read_bytes()[3 * BLOCK : 4 * BLOCK]
+        upper = int.from_bytes(page[14:16], "little")
+        at = upper + 60  # inside the data of the page's last tuple
+        self.damage("map_test", 3 * BLOCK + at, bytes([page[at] ^ 1]))
+        mismatch = self.only_mismatch("map_test", "main", 3)
+        self.assertEqual(mismatch["first_differing_offset"], at)
+        self.assertIn("rmgr: Heap", mismatch["last_record"])
+        self.assertRegex(mismatch["lsn"], "^[0-9A-F]+/[0-9A-F]+$")
+
+    def test_flipped_byte_in_text(self):
+        self.damage("map_test", 3 * BLOCK + 8100, b"\xa5\x5a")
+        result = verify(self.cluster, *self.arguments())
+        self.assertEqual(result.returncode, 1)
+        name = self.file("map_test").name
+        self.assertRegex(result.stdout, rf"relation \d+/\d+/{name} fork main block 3, LSN ")
+        self.assertRegex(result.stdout, r"1 of [0-9,]+ pages are different\.\n$")
+
+    def test_stale_page(self):
+        """The page as it was when the backup was taken: valid, but old."""
+        pages = {}
+        for where in (self.cluster.data, self.backup):
+            pages[where] = pathlib.Path(where, self.paths["pgbench_accounts"]).read_bytes()
+        new, old = pages.values()
+        block = next(b for b in range(len(old) // BLOCK) if new[b * BLOCK :][:8] != old[b * BLOCK :][:8])
+        self.damage("pgbench_accounts", block * BLOCK, old[block * BLOCK :][:BLOCK])
+        self.only_mismatch("pgbench_accounts", "main", block)
+
+    def test_lost_change_of_the_lsn_alone(self):
+        page = self.file("map_test").read_bytes()[:BLOCK]
+        low = int.from_bytes(page[4:8], "little")
+        self.damage("map_test", 4, (low - 8).to_bytes(4, "little"))
+        self.assertLess(self.only_mismatch("map_test", "main", 0)["first_differing_offset"], 8)
+
+    def test_visibility_map(self):
+        path = pathlib.Path(f"{self.file('map_test')}_vm")
+        map_bytes = path.read_bytes()[24:BLOCK]
+        used = next(i for i, b in enumerate(map_bytes) if b)
+        for bit in (0, 1):
+            with self.subTest(bit=bit):
+                self.damage("map_test", 24 + used, bytes([map_bytes[used] ^ 1 << bit]), "_vm")
+                mismatch = self.only_mismatch("map_test", "vm", 0)
+                self.assertEqual(mismatch["first_differing_offset"], 24 + used)
+                self.doCleanups()
+
+    def test_init_fork(self):
+        self.damage("unlogged_pkey", 40, b"\x77", "_init")
+        self.only_mismatch("unlogged_pkey", "init", 0)
+
+    def test_hint_bits_do_not_count(self):
+        whole = bytearray(self.file("map_test").read_bytes()[:BLOCK])
+        pointers = (int.from_bytes(whole[at : at + 4], "little") for at in range(24, 400, 4))
+        infomask = next(bits & 0x7FFF for bits in pointers if bits >> 15 & 3 == 1) + 20
+        self.damage("map_test", infomask + 1, bytes([whole[infomask + 1] ^ 0x08]))  # HEAP_XMAX_INVALID
+        self.report(0)
+
+    def test_file_missing(self):
+        path = self.file("map_test")
+        whole = path.read_bytes()
+        self.addCleanup(path.write_bytes, whole)
+        path.unlink()
+        problems = {m["problem"] for m in self.report(1)["mismatches"]}
+        self.assertEqual(problems, {"the file is missing on disk"})
+
+    def test_file_cut_short(self):
+        path = self.file("map_test")
+        whole = path.read_bytes()
+        self.addCleanup(path.write_bytes, whole)
+        path.write_bytes(whole[:-BLOCK])
+        mismatch = self.only_mismatch("map_test", "main", len(whole) // BLOCK - 1)
+        self.assertIn("past the end", mismatch["problem"])
+
+    def test_running_server(self):
+        self.assertEqual(self.while_running.returncode, 2)
+        self.assertIn("not shut down (state: in production)", self.while_running.stderr)
+        self.assertIn("pg_ctl stop", self.while_running.stderr)
+
+    def test_inputs_that_cannot_be_used(self):
+        wal = ["--wal", self.cluster.wal]
+        against = ["--against", self.cluster.data]
+        self.refused("backup_label", "--base-backup", self.cluster.data, *wal, *against)
+        self.refused("is this a data directory?", "--base-backup", self.backup, *wal, "--against", "/tmp")
+        self.refused("give --base-backup", *wal, *against)
+        self.refused("carries no images", "--images", *wal)
+        self.refused("--images", "--images", *self.arguments())
+        self.refused("error:", *self.arguments(), "--bindir", "/nonexistent")
+        for bad in (["--engine", "magic"], ["--jobs", "0"], ["--format", "xml"]):
+            self.assertEqual(verify(self.cluster, *self.arguments(), *bad).returncode, 2)
+
+    def test_wal_that_ends_too_early(self):
+        with tempfile.TemporaryDirectory() as directory:
+            segments = sorted(f for f in os.listdir(self.cluster.wal) if len(f) == 24)
+            current = self.cluster.run_as_server(
+                [server_program("pg_controldata"), self.cluster.data]
+            ).stdout.split("REDO WAL file:")[1].split()[0]
+            for name in segments:
+                if name < current:
+                    shutil.copy(os.path.join(self.cluster.wal, name), directory)
+            self.refused("ends at", *self.with_wal(directory))
+
+    def with_wal(self, directory):
+        return ["--base-backup", self.backup, "--wal", directory, "--against", self.cluster.data]
+
+    def test_wal_of_another_cluster(self):
+        with Cluster() as other:
+            other.stop()
+            backup = os.path.join(self.cluster.directory, "other_label")
+            os.makedirs(os.path.join(backup, "global"), exist_ok=True)
+            shutil.copy(os.path.join(self.backup, "backup_label"), backup)
+            shutil.copy(os.path.join(other.data, "global", "pg_control"), os.path.join(backup, "global"))
+            self.refused(
+                "is not a backup of",
+                *["--base-backup", backup, "--wal", self.cluster.wal, "--against", self.cluster.data],
+            )
+            self.refused("error:", *self.with_wal(other.wal))
+
+
+class Checksums(ClusterCase):
+    """With data checksums hints are logged, heap pages get the LSN of visibility records, and damage
+    that the masks would cover is found."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.make(settings={"wal_level": "replica", "wal_keep_size": "1GB"})
+        cls.cluster.pgbench("--initialize", "--quiet", "--scale=1")
+        cls.backup = cls.cluster.basebackup()
+        cls.cluster.pgbench("--transactions=1000", "--client=2", "--no-vacuum")
+        cls.cluster.psql(EXTRA)
+        cls.cluster.psql("CHECKPOINT; SELECT count(*) FROM pgbench_accounts; VACUUM FREEZE")
+        cls.paths = {"map_test": cls.cluster.psql("SELECT pg_relation_filepath('map_test')")}
+        cls.cluster.stop()
+
+    def test_undamaged(self):
+        report = self.report(0)
+        self.assertGreater(report["pages_compared"], 1000)
+        self.assertEqual(set(report["skipped"]) - SKIPPED, set())
+
+    def test_damage_in_free_space(self):
+        page = self.file("map_test").read_bytes()[:BLOCK]
+        lower = int.from_bytes(page[12:14], "little")
+        self.assertLess(lower + 1, int.from_bytes(page[14:16], "little"))
+        self.damage("map_test", lower + 1, bytes([page[lower + 1] ^ 0x10]))
+        self.assertIn("checksum", self.only_mismatch("map_test", "main", 0)["problem"])
+
+
+class Timelines(ClusterCase):
+    """A backup of the old primary, WAL of both timelines, against the promoted standby."""
+
+    def test_promoted_standby(self):
+        settings = {"wal_level": "replica", "wal_keep_size": "1GB"}
+        with Cluster("primary", settings=settings) as primary:
+            primary.pgbench("--initialize", "--quiet", "--scale=1")
+            backup = primary.basebackup()
+            primary.pgbench("--transactions=300", "--no-vacuum")
+            with Cluster("standby", settings=settings, standby_of=primary) as standby:
+                primary.pgbench("--transactions=300", "--no-vacuum")
+                primary.stop()
+                standby.promote()
+                standby.pgbench("--transactions=300", "--no-vacuum")
+                standby.stop()
+                with tempfile.TemporaryDirectory() as archive:
+                    for source in (primary.wal, standby.wal):
+                        for name in os.listdir(source):
+                            if os.path.isfile(os.path.join(source, name)):
+                                shutil.copy(os.path.join(source, name), archive)
+                    result = verify(
+                        standby,
+                        *["--base-backup", backup, "--wal", archive, "--against", standby.data],
+                        *["--format", "json"],
+                    )
+        self.assertEqual(result.returncode, 0, result.stdout[-3000:] + result.stderr)
+        self.assertGreater(json.loads(result.stdout)["pages_compared"], 500)
+
+
+class Images(ClusterCase):
+    """The oracle, on little WAL; the large run is the demo's and the benchmark's."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.make(settings={**workload.SETTINGS, "wal_consistency_checking": "all"})
+        workload.prepare(cls.cluster, 100)
+        workload.run(cls.cluster, 100, workload.ROUNDS[:1])
+        cls.cluster.stop()
+
+    @classmethod
+    def arguments(cls):
+        return ["--images", "--wal", cls.cluster.wal]
+
+    def test_all_equal(self):
+        report = self.report(0)
+        self.assertGreater(report["images_compared"], 10000)
+        self.assertEqual(report["images_compared"], report["requests"])
+        self.assertEqual(report["pages_compared"], 0)
+        for name in ("Heap", "Heap2", "Btree", "Hash", "Gin", "Gist", "SPGist", "BRIN", "Sequence"):
+            self.assertGreater(report["resource_managers"][name]["equal"], 0, name)
+
+    def test_wrong_answers(self):
+        """A worker that never applies a record."""
+        worker = os.path.join(self.cluster.directory, "lazy_worker.py")
+        pathlib.Path(worker).write_text(textwrap.dedent(LAZY_WORKER), "utf-8")
+        os.chmod(worker, 0o755)
+        report = self.report(1, "--worker-command", f"{sys.executable} {worker}", "--jobs", "1")
+        self.assertGreater(len(report["mismatches"]), report["images_compared"] // 2)
+        mismatch = report["mismatches"][0]
+        self.assertIn("differs from the image", mismatch["problem"])
+        self.assertIn("rmgr:", mismatch["last_record"])
+
+    def test_worker_that_dies(self):
+        self.refused("error:", *self.arguments(), "--worker-command", "exit 3")
+
+
+LAZY_WORKER = """
+    import sys
+    page = bytes(8192)
+    read, write = sys.stdin.buffer, sys.stdout.buffer
+    while kind := read.read(1):
+        payload = read.read(int.from_bytes(read.read(4), "big") - 4)
+        if kind == b"B":
+            page = bytes(8192)
+        elif kind == b"P":
+            page = payload[17:]
+        elif kind in (b"G", b"H"):
+            write.write(page if kind == b"G" else bytes(8192))
+            write.flush()
+    """
+
+
+if __name__ == "__main__":
+    unittest.main()
