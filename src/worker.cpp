@@ -4,9 +4,11 @@
 
 #include <malloc.h>
 #include <unistd.h>
+#include <cerrno>
 #include <clocale>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 
 #include "src/engine.h"
 #include "src/sandbox.h"
@@ -30,6 +32,34 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+// Also what PostgreSQL copied of it (save_ps_display_args); the sandbox wipes the original.
+void ForgetEnvironment() {
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; variable++)
+    explicit_bzero(*variable, strlen(*variable));
+  clearenv();
+}
+
+void Confine(const WorkerConfig& config) {
+  if (!config.sandboxed) {
+    ereport(WARNING, (errmsg("the WAL redo worker runs without its sandbox"),
+                      errdetail("neon.redo_sandbox is off."),
+                      errhint("Never feed it WAL that you do not trust.")));
+    return;
+  }
+  const SandboxFailure failure = EnterSandbox(config.sandbox);
+  if (failure.step != nullptr) {
+    errno = failure.error;
+    ereport(FATAL, (errmsg("could not enter the sandbox: %s: %m", failure.step),
+                    errdetail("The WAL redo worker does not start unconfined."),
+                    errhint("\"neon-redo doctor\" shows what this system supports. To debug on one "
+                            "without seccomp, set neon.redo_sandbox to off.")));
+  }
+  if (config.sandbox.forbidden == OnForbiddenCall::kLog)
+    ereport(WARNING, (errmsg("the WAL redo worker's sandbox forbids nothing"),
+                      errdetail("neon.redo_sandbox is log: system calls that the policy lacks are "
+                                "executed, and written to the audit log.")));
+}
+
 }  // namespace
 
 void RunWorker(const WorkerConfig& config) {
@@ -39,19 +69,14 @@ void RunWorker(const WorkerConfig& config) {
   SetConfigOption("log_destination", "stderr", PGC_POSTMASTER, PGC_S_OVERRIDE);
   SetConfigOption("backtrace_functions", "", PGC_POSTMASTER, PGC_S_OVERRIDE);
   setlocale(LC_ALL, "C");  // messages need no catalogue file
-  clearenv();
+  ForgetEnvironment();
 
   StartEngine();
   on_exit_reset();  // among others, what would remove postmaster.pid
   on_proc_exit(ExitAtOnce, 0);
   ResetSignals();
 
-  if (config.sandbox)
-    EnterSandbox(config.memory_limit_mb);
-  else
-    ereport(WARNING, (errmsg("the WAL redo worker runs without its sandbox"),
-                      errdetail("neon.redo_sandbox is off."),
-                      errhint("Never feed it WAL that you do not trust.")));
+  Confine(config);
   Serve();
   _exit(0);
 }
