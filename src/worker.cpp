@@ -19,9 +19,12 @@ namespace neon_redo {
 
 namespace {
 
-// proc_exit ends here, before it and exit(3) do things that the sandbox forbids and a worker does
-// not need.
-void ExitAtOnce(int code, Datum) { _exit(code); }
+// A refusal's proc_exit ends here, before it and exit(3) do things that the sandbox forbids and a
+// worker does not need. The requests before the refused one have their answers.
+void ExitAtOnce(int code, Datum) {
+  WriteLastAnswers();
+  _exit(code);
+}
 
 // A FATAL or PANIC says its message and then must be able to end the process; a handler would want
 // rt_sigreturn. The caller's signals simply end the worker.
