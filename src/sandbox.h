@@ -7,7 +7,8 @@
 
 namespace neon_redo {
 
-// Each layer holds without the others. One that is asked for and cannot be had is a failure.
+// Each layer holds without the others. One that is asked for and cannot be had is a failure; only
+// Landlock is then left out where the kernel has none.
 struct SandboxConfig {
   int memory_limit_mb = 2048;  // address space that may be added to what is mapped now, in MiB
   bool filter = true;          // system calls (policy.h)

@@ -64,7 +64,8 @@ int LandlockVersion() {
 
 SandboxLayers LayersOf(const WorkerServer& server) {
   if (!server.sandbox) return {};
-  return {!server.sandbox_log, server.landlock.value_or(LandlockVersion() > 0), server.namespaces};
+  return {!server.sandbox_log, server.landlock.value_or(true) && LandlockVersion() > 0,
+          server.namespaces};
 }
 
 Result<std::string> WorkerProgram(const WorkerServer& server) {
@@ -94,7 +95,8 @@ std::vector<std::string> WorkerArguments(const WorkerServer& server, const std::
     set("neon.redo_sandbox", server.sandbox ? "log" : "off");
   }
   const SandboxLayers layers = LayersOf(server);
-  if (layers.landlock) set("neon.redo_landlock", "on");
+  // Each setting costs launch time; this one is on by itself where the kernel has it.
+  if (server.sandbox && !server.landlock.value_or(true)) set("neon.redo_landlock", "off");
   if (layers.namespaces) set("neon.redo_namespaces", "on");
   if (server.memory_limit_mb) {
     set("neon.redo_memory_limit", fmt::format("{}MB", *server.memory_limit_mb));

@@ -25,7 +25,7 @@ struct WorkerServer {
 };
 
 // The layers of a worker's sandbox (docs/security.md). A worker that cannot have a layer that it is
-// told to have does not start.
+// told to have does not start; only Landlock is left out where the kernel has none.
 struct SandboxLayers {
   bool filter = false;      // system calls
   bool landlock = false;    // no file system, no TCP port

@@ -310,6 +310,9 @@ Result<ChildProcess> RedoWorker::Impl::StartServer(std::optional<WorkerHome>* ho
   server.namespaces = options_.namespaces;
   server.memory_limit_mb = options_.memory_limit_mb;
   layers_ = LayersOf(server);
+  if (options_.sandbox && options_.landlock.value_or(false) && !layers_.landlock) {
+    return MakeError(ErrorCode::kUnsupported, "this kernel has no Landlock (Linux 5.13 and later)");
+  }
   const Result<std::string> program = WorkerProgram(server);
   if (!program) return tl::unexpected(program.error());
   Result<std::optional<UserIdentity>> user = WorkerUser(options_.user);
