@@ -23,7 +23,7 @@ PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
-EXTRA_CLEAN = $(OBJS:.o=.d) $(STUBS) build build-asan
+EXTRA_CLEAN = $(OBJS:.o=.d) src/system_calls.inc $(STUBS) build build-asan
 
 # Stand-ins for the server's libraries that a redo worker never uses. They lie beside neon.so.
 STUBS = neon_redo_stubs
@@ -36,6 +36,9 @@ include $(PGXS)
 # Our warnings are not for the server's headers.
 override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
 $(OBJS): Makefile neon_redo.control
+src/violation.o: src/system_calls.inc
+src/system_calls.inc: src/make_system_calls.sh
+	CC='$(CC)' $< $@
 -include $(OBJS:.o=.d)
 
 all: program $(STUBS)/for_postgres
