@@ -243,17 +243,25 @@ Status SegmentWriter::Write(Lsn start, Bytes wal) {
 
 Status SegmentWriter::Flush() {
   if (fd_ >= 0 && flushed_ < written_) {
-    const Status synced = SyncFile(fd_, PathOf(timeline_, number_, ".partial"));
+    const Status synced = Sync(PathOf(timeline_, number_, ".partial"));
     if (!synced) return synced;
   }
   flushed_ = written_;
   return {};
 }
 
+Status SegmentWriter::Sync(const std::string& path) {
+  const auto began = std::chrono::steady_clock::now();
+  const Status synced = SyncFile(fd_, path);
+  statistics_.flushes++;
+  statistics_.flush_time += std::chrono::steady_clock::now() - began;
+  return synced;
+}
+
 Status SegmentWriter::FinishSegment() {
   const std::string partial = PathOf(timeline_, number_, ".partial");
   const std::string whole = PathOf(timeline_, number_, "");
-  const Status synced = SyncFile(fd_, partial);
+  const Status synced = Sync(partial);
   if (!synced) return synced;
   close(fd_);
   fd_ = -1;
@@ -261,6 +269,7 @@ Status SegmentWriter::FinishSegment() {
   const Status named = SyncDirectory();
   if (!named) return named;
   flushed_ = written_;
+  statistics_.segments++;
   return compressor_.Add(whole);
 }
 

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 import unittest
+import urllib.request
 
 from cluster import (
     Cluster,
@@ -425,6 +426,42 @@ class Receive(unittest.TestCase):
         else:
             os.chmod(directory, 0o500)
         self.assertRegex(self.refused(cluster, directory), "Read-only file system|Permission denied")
+
+    def test_metrics(self):
+        """What Prometheus reads agrees with the server and with the files."""
+        cluster, directory = self.cluster(), self.directory()
+        receiver = self.receive(
+            cluster, directory, "--slot", "s", "--create-slot", "--metrics", "127.0.0.1:0"
+        )
+        wait_for("the port", lambda: "metrics on port" in receiver.log())
+        port = int(re.search(r"metrics on port (\d+)", receiver.log())[1])
+
+        def value(name):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT) as answer:
+                text = answer.read().decode()
+            found = re.search(rf'^neon_redo_receive_{name}{{slot="s"}} (\S+)$', text, re.MULTILINE)
+            return float(found[1]) if found else None
+
+        cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 50000)")
+        end = self.catch_up(cluster, receiver)
+        wait_for("the flushed position", lambda: value("flushed_lsn_bytes") >= end)
+        self.assertGreaterEqual(value("written_lsn_bytes"), end)
+        self.assertGreaterEqual(value("server_lsn_bytes"), end)
+        self.assertEqual((value("connected"), value("timeline")), (1, 1))
+        complete = sum(bool(re.fullmatch("[0-9A-F]{24}", n)) for n in os.listdir(directory))
+        self.assertEqual(value("segments_total"), complete)
+        self.assertGreaterEqual(value("flushes_total"), complete)
+        self.assertGreater(value("flush_seconds_total"), 0)
+        self.assertGreater(value("received_bytes_total"), (complete - 1) * SEGMENT)
+        self.assertGreater(value("status_messages_total"), 0)
+        self.assertLess(abs(value("last_message_timestamp_seconds") - time.time()), WAIT)
+        cluster.restart()
+        wait_for("the reconnection", lambda: value("reconnects_total") == 1)
+        wait_for("no lag", lambda: value("flush_lag_bytes") == 0)
+        taken = self.refused(cluster, self.directory(), "--metrics", str(port))
+        self.assertIn("could not serve metrics on 127.0.0.1:%d: Address already in use" % port, taken)
+        self.assertIn("neither PORT nor", self.refused(cluster, self.directory(), "--metrics", "db:1"))
+        self.assertEqual(receiver.stop(), 0)
 
     def test_two_receivers_into_one_directory(self):
         cluster, directory = self.cluster(), self.directory()
