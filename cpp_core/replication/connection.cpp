@@ -178,6 +178,16 @@ Result<Connection::PgResult> Connection::NextResult(Clock::time_point deadline) 
   return PgResult(PQgetResult(handle()));
 }
 
+void Connection::Discard(Clock::time_point deadline) {
+  const ServerError kept = server_error_;
+  for (;;) {
+    const auto result = NextResult(deadline);
+    // Null: the server is ready for another command.
+    if (!result || !*result || PQresultStatus(result->get()) != PGRES_FATAL_ERROR) break;
+  }
+  server_error_ = kept;
+}
+
 Result<Connection::PgResult> Connection::ExecuteForStatus(const std::string& command,
                                                           std::chrono::milliseconds timeout) {
   server_error_ = {};
@@ -197,7 +207,11 @@ Result<std::vector<CommandRow>> Connection::Execute(const std::string& command, 
   const Clock::time_point deadline = DeadlineAfter(timeout);
   for (PgResult result = std::move(*first); result;) {
     const ExecStatusType status = PQresultStatus(result.get());
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) return Fail(name, result.get());
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+      const auto refused = Fail(name, result.get());
+      if (status == PGRES_FATAL_ERROR) Discard(deadline);
+      return refused;
+    }
     if (status == PGRES_TUPLES_OK) {
       const int columns = PQnfields(result.get());
       rows.clear();

@@ -70,6 +70,8 @@ class Connection {
   Result<PgResult> ExecuteForStatus(const std::string& command, std::chrono::milliseconds timeout);
   // The next answer of the command that runs; null at its end.
   Result<PgResult> NextResult(std::chrono::steady_clock::time_point deadline);
+  // Takes what is left of a refused command, so that another one can follow; keeps server_error().
+  void Discard(std::chrono::steady_clock::time_point deadline);
 
   // Of the last failure. Reset by each command.
   const ServerError& server_error() const { return server_error_; }
