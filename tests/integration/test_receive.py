@@ -359,6 +359,32 @@ class Receive(unittest.TestCase):
         self.assertEqual(receiver.stop(), 0)
         self.assert_same_wal(directory, standby.wal, end, timeline=2)
 
+    def test_two_switches_while_away(self):
+        """From timeline 1 through 2 to 3 after a pause."""
+        cluster, directory = self.cluster(), self.directory()
+        receiver = self.receive(cluster, directory, "--slot", "s", "--create-slot")
+        cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 100)")
+        self.catch_up(cluster, receiver)
+        self.assertEqual(receiver.stop(), 0)
+        for _ in range(2):
+            cluster.psql("INSERT INTO t SELECT generate_series(1, 30000)")
+            cluster.stop()
+            cluster.run_as_server(["touch", os.path.join(cluster.data, "standby.signal")])
+            cluster.start()
+            cluster.promote()
+        cluster.psql("INSERT INTO t SELECT generate_series(1, 30000)")
+        receiver = self.receive(cluster, directory, "--slot", "s")
+        end = self.catch_up(cluster, receiver)
+        self.assertEqual(receiver.stop(), 0)
+        for timeline in (2, 3):
+            self.assertIn(f"going on with timeline {timeline}", receiver.log())
+            name = f"{timeline:08X}.history"
+            original = pathlib.Path(cluster.wal, name).read_bytes()
+            self.assertEqual(pathlib.Path(directory, name).read_bytes(), original)
+            switch = lsn(original.decode("ascii").strip().splitlines()[-1].split("\t")[1])
+            self.assert_same_wal(directory, cluster.wal, switch, timeline=timeline - 1)
+        self.assert_same_wal(directory, cluster.wal, end, timeline=3)
+
     # What cannot go on ends with the server's own words and status 2.
 
     def test_removed_wal(self):
@@ -381,6 +407,19 @@ class Receive(unittest.TestCase):
         self.assertIn("holds WAL of another system", self.refused(other, directory))
         after = {n: pathlib.Path(directory, n).read_bytes() for n in os.listdir(directory)}
         self.assertEqual(before, after)
+
+    def test_another_system_takes_its_place(self):
+        """The host's name leads to another cluster when the connection is lost."""
+        one, other, directory = self.cluster(), self.cluster(), self.directory()
+        link = os.path.join(self.directory(), "db")
+        os.symlink(one.directory, link)
+        receiver = self.receive(one, directory, dbname=f"host={link} user=postgres")
+        wait_for("streaming", lambda: one.psql("SELECT count(*) FROM pg_stat_replication") == "1")
+        os.symlink(other.directory, link + ".new")
+        os.rename(link + ".new", link)
+        one.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+        self.assertEqual(receiver.process.wait(WAIT), 2, receiver.log())
+        self.assertIn("the server is another one: its system identifier is", receiver.log())
 
     def test_missing_and_dropped_slot(self):
         cluster, directory = self.cluster(), self.directory()
