@@ -3,6 +3,7 @@
 #   make            neon.so and build/neon-redo
 #   make demo       the main job on a throw-away cluster        (installs missing Debian packages)
 #   make test       every test                                  (installs missing Debian packages)
+#   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
 #   make bench      the benchmarks
 #   make install    extension into the server of PG_CONFIG, the rest below PREFIX (/usr/local)
 #   make installcheck   pg_regress against a running server that has the extension installed
@@ -81,6 +82,10 @@ test: deps
 	+$(MAKE) all
 	python3 tests/run.py
 
+test-receive-long: deps
+	+$(MAKE) all
+	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k again_and_again -k over_lost_connections
+
 bench: deps
 	+$(MAKE) all
 	python3 tests/bench/run.py
@@ -88,4 +93,4 @@ bench: deps
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program install-program install-stubs uninstall-stubs deps demo test bench format
+.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-receive-long bench format
