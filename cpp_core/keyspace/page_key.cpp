@@ -28,6 +28,8 @@ const char* SlruKindName(SlruKind kind) {
       return "multixact_members";
     case SlruKind::kMultixactOffsets:
       return "multixact_offsets";
+    case SlruKind::kCommitTs:
+      return "commit_ts";
   }
   return "?";
 }
@@ -41,6 +43,14 @@ PageKey PageKey::OfSlruBlock(const SlruBlock& block) {
           block.block};
 }
 
+PageKey PageKey::OfRelationSize(const RelFileNode& rel, uint8_t fork) {
+  return {kRelationKey, rel.spc, rel.db, rel.rel, fork, kSizeKey};
+}
+
+PageKey PageKey::OfRelationMap(uint32_t tablespace, uint32_t database) {
+  return {kRelationKey, tablespace, database, 0, 0, 0};
+}
+
 Result<BlockTag> PageKey::ToBlock() const {
   if (field1 == kRelationKey && field4 != 0 && field5 <= kMaxForkNumber && field6 != kSizeKey) {
     return BlockTag{{field2, field3, field4}, field5, field6};
@@ -50,7 +60,7 @@ Result<BlockTag> PageKey::ToBlock() const {
 }
 
 Result<SlruBlock> PageKey::ToSlruBlock() const {
-  if (field1 == kSlruKey && field2 <= static_cast<uint32_t>(SlruKind::kMultixactOffsets) &&
+  if (field1 == kSlruKey && field2 < kSlruKinds &&
       field3 == kSlruBlockKey && field5 == 0 && field6 < kSlruPagesPerSegment) {
     return SlruBlock{static_cast<SlruKind>(field2), field4, field6};
   }
