@@ -80,12 +80,10 @@ RecordFault Ingest::Take(const RecordView& record, ChangeList* changes) {
 Status Ingest::TakeAll(WalReader* reader, const ChangeSink& sink) {
   RecordView view;
   ChangeList changes;
-  for (;;) {
-    auto next = reader->Next();
-    if (!next) return tl::unexpected(next.error());
-    if (!*next) return {};
-    const WalRecord& record = **next;
-    if (Status s = ParseRecord(record, &view); !s) return s;
+  WalRecord record;
+  while (reader->Next(&record)) {
+    if (view.Parse(record.bytes)) [[unlikely]]
+      return ParseRecord(record, &view);
     if (RecordFault fault = Take(view, &changes)) {
       return MakeError(ErrorCode::kCorrupt,
                        fmt::format("invalid record at LSN {}: {} ({})", record.start.ToString(),
@@ -93,6 +91,8 @@ Status Ingest::TakeAll(WalReader* reader, const ChangeSink& sink) {
     }
     if (sink && !changes.empty()) sink(changes, record);
   }
+  if (reader->error()) return tl::unexpected(*reader->error());
+  return {};
 }
 
 bool Ingest::Taker::Take() {

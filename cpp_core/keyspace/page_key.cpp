@@ -6,11 +6,6 @@ namespace neon_redo {
 
 namespace {
 
-constexpr uint8_t kRelationKey = 0x00;
-constexpr uint8_t kSlruKey = 0x01;
-constexpr uint32_t kSlruBlockKey = 1;       // field3; 0 is the directory of segments
-constexpr uint32_t kSizeKey = 0xffffffffu;  // field6
-
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -34,25 +29,8 @@ const char* SlruKindName(SlruKind kind) {
   return "?";
 }
 
-PageKey PageKey::OfBlock(const BlockTag& tag) {
-  return {kRelationKey, tag.rel.spc, tag.rel.db, tag.rel.rel, tag.fork, tag.block};
-}
-
-PageKey PageKey::OfSlruBlock(const SlruBlock& block) {
-  return {kSlruKey,   static_cast<uint32_t>(block.kind), kSlruBlockKey, block.segment, 0,
-          block.block};
-}
-
-PageKey PageKey::OfRelationSize(const RelFileNode& rel, uint8_t fork) {
-  return {kRelationKey, rel.spc, rel.db, rel.rel, fork, kSizeKey};
-}
-
-PageKey PageKey::OfRelationMap(uint32_t tablespace, uint32_t database) {
-  return {kRelationKey, tablespace, database, 0, 0, 0};
-}
-
 Result<BlockTag> PageKey::ToBlock() const {
-  if (field1 == kRelationKey && field4 != 0 && field5 <= kMaxForkNumber && field6 != kSizeKey) {
+  if (field1 == kRelation && field4 != 0 && field5 <= kMaxForkNumber && field6 != kSizeBlock) {
     return BlockTag{{field2, field3, field4}, field5, field6};
   }
   return MakeError(ErrorCode::kInvalidArgument,
@@ -60,8 +38,8 @@ Result<BlockTag> PageKey::ToBlock() const {
 }
 
 Result<SlruBlock> PageKey::ToSlruBlock() const {
-  if (field1 == kSlruKey && field2 < kSlruKinds &&
-      field3 == kSlruBlockKey && field5 == 0 && field6 < kSlruPagesPerSegment) {
+  if (field1 == kSlru && field2 < kSlruKinds && field3 == kSlruPage && field5 == 0 &&
+      field6 < kSlruPagesPerSegment) {
     return SlruBlock{static_cast<SlruKind>(field2), field4, field6};
   }
   return MakeError(ErrorCode::kInvalidArgument,

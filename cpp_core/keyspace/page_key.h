@@ -55,14 +55,26 @@ struct PageKey {
   uint32_t field6 = 0;
 
   static constexpr size_t kSize = 18;
+  static constexpr uint8_t kRelation = 0x00;           // field1
+  static constexpr uint8_t kSlru = 0x01;               // field1
+  static constexpr uint32_t kSlruPage = 1;             // field3; 0 is the directory of segments
+  static constexpr uint32_t kSizeBlock = 0xffffffffu;  // field6 of a relation's size
 
   constexpr auto operator<=>(const PageKey&) const = default;
 
-  static PageKey OfBlock(const BlockTag& tag);
-  static PageKey OfSlruBlock(const SlruBlock& block);
+  static PageKey OfBlock(const BlockTag& tag) {
+    return {kRelation, tag.rel.spc, tag.rel.db, tag.rel.rel, tag.fork, tag.block};
+  }
+  static PageKey OfSlruBlock(const SlruBlock& block) {
+    return {kSlru, static_cast<uint32_t>(block.kind), kSlruPage, block.segment, 0, block.block};
+  }
   // No page's, but where a page server keeps them.
-  static PageKey OfRelationSize(const RelFileNode& rel, uint8_t fork);
-  static PageKey OfRelationMap(uint32_t tablespace, uint32_t database);
+  static PageKey OfRelationSize(const RelFileNode& rel, uint8_t fork) {
+    return {kRelation, rel.spc, rel.db, rel.rel, fork, kSizeBlock};
+  }
+  static PageKey OfRelationMap(uint32_t tablespace, uint32_t database) {
+    return {kRelation, tablespace, database, 0, 0, 0};
+  }
 
   // The block that the key names; kInvalidArgument when it names something else.
   Result<BlockTag> ToBlock() const;
