@@ -17,6 +17,19 @@ PageKey MapKey(const RelFileNode& rel, uint32_t heap_block) {
   return PageKey::OfBlock({rel, kVisibilityMapFork, heap_block / kHeapBlocksPerMapPage});
 }
 
+// Blocks that stay of the free space map when its heap is cut to this many: up to the leaf page of
+// the first block that goes, in a tree of three levels written depth first
+// (FreeSpaceMapPrepareTruncateRel, fsm_logical_to_physical).
+uint32_t FreeSpaceMapBlocks(uint32_t heap_blocks) {
+  const uint32_t leaf = heap_blocks / layout::smgr::kSlotsPerFsmPage;
+  uint32_t block = leaf;
+  for (uint32_t n = leaf, level = 1; level < 3; level++) {
+    n /= layout::smgr::kSlotsPerFsmPage;
+    block += n + 1;
+  }
+  return heap_blocks % layout::smgr::kSlotsPerFsmPage != 0 ? block + 1 : block;
+}
+
 }  // namespace
 
 bool Ingest::Taker::TakeSmgr() {

@@ -123,6 +123,7 @@ inline constexpr uint8_t kTruncate = 0x20;
 inline constexpr uint32_t kTruncateHeap = 1;  // SMGR_TRUNCATE_*
 inline constexpr uint32_t kTruncateVisibilityMap = 2;
 inline constexpr uint32_t kTruncateFreeSpaceMap = 4;
+inline constexpr uint32_t kSlotsPerFsmPage = 4069;  // SlotsPerFSMPage in storage/fsm_internals.h
 
 struct Create {  // xl_smgr_create
   RelFileNode rel;

@@ -28,27 +28,12 @@ bool PagePrecedes(SlruKind kind, uint32_t page, uint32_t cutoff) {
   return Precedes(a, b) && Precedes(a, b + SlruEntriesPerPage(kind) - 1);
 }
 
-// storage/fsm_internals.h: NodesPerPage less NonLeafNodesPerPage, 8 KiB blocks.
-constexpr uint32_t kNodesPerFsmPage = kBlockSize - 24 - 4;
-constexpr uint32_t kSlotsPerFsmPage = kNodesPerFsmPage - (kBlockSize / 2 - 1);
-
 }  // namespace
 
 bool SlruSegmentIsGone(SlruKind kind, uint32_t segment, uint32_t cutoff_page) {
   const uint32_t first = segment * kSlruPagesPerSegment;
   return PagePrecedes(kind, first, cutoff_page) &&
          PagePrecedes(kind, first + kSlruPagesPerSegment - 1, cutoff_page);
-}
-
-uint32_t FreeSpaceMapBlocks(uint32_t heap_blocks) {
-  // The leaf page's place in a tree of three levels written depth first (fsm_logical_to_physical).
-  const uint32_t leaf = heap_blocks / kSlotsPerFsmPage;
-  uint32_t block = leaf;
-  for (uint32_t n = leaf, level = 1; level < 3; level++) {
-    n /= kSlotsPerFsmPage;
-    block += n + 1;
-  }
-  return heap_blocks % kSlotsPerFsmPage != 0 ? block + 1 : block;
 }
 
 }  // namespace neon_redo

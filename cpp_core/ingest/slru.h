@@ -51,10 +51,6 @@ constexpr uint32_t LastSlruSegment(SlruKind kind) {
 // (SlruMayDeleteSegment and the PagePrecedes functions).
 bool SlruSegmentIsGone(SlruKind kind, uint32_t segment, uint32_t cutoff_page);
 
-// Blocks that stay of the free space map when its heap is cut to this many
-// (FreeSpaceMapPrepareTruncateRel).
-uint32_t FreeSpaceMapBlocks(uint32_t heap_blocks);
-
 }  // namespace neon_redo
 
 #endif  // NEON_REDO_INGEST_SLRU_H_
