@@ -19,11 +19,10 @@
 #include <vector>
 
 #include "cpp_core/redo/child_process.h"
-#include "cpp_core/redo/command_line.h"
-#include "cpp_core/redo/home.h"
 #include "cpp_core/redo/out_queue.h"
 #include "cpp_core/redo/pipe_loop.h"
 #include "cpp_core/redo/request_frames.h"
+#include "cpp_core/redo/start_worker.h"
 
 namespace neon_redo {
 
@@ -98,8 +97,6 @@ class RedoWorker::Impl {
   bool Send(const Job& job, size_t end, size_t window, Flight* flight);
   Run RunOnce(const Job& job, size_t first, size_t end, size_t window);
   Status Launch(bool* killed);
-  Result<ChildProcess> StartProgram(std::optional<WorkerHome>* home);
-  Result<ChildProcess> StartServer(std::optional<WorkerHome>* home);
   Status Greet(bool* killed);
   Failure Fail(Turn turn, bool partial);
 
@@ -270,38 +267,12 @@ Status RedoWorker::Impl::EnsureWorker() {
 Status RedoWorker::Impl::Launch(bool* killed) {
   *killed = false;
   out_.Clear();
-  std::optional<WorkerHome> home;
-  Result<ChildProcess> child = StartProgram(&home);
-  if (!child) return tl::unexpected(child.error());
-  child_.emplace(std::move(*child));
+  Result<StartedWorker> started = StartWorker(options_);
+  if (!started) return tl::unexpected(started.error());
+  child_.emplace(std::move(started->child));
   pipe_.emplace(child_->input(), child_->output(), child_->error());
   ++statistics_.launches;
   return Greet(killed);
-}
-
-Result<ChildProcess> RedoWorker::Impl::StartProgram(std::optional<WorkerHome>* home) {
-  if (!options_.command.empty()) {
-    return ChildProcess::Start({"/bin/sh", {"sh", "-c", options_.command}, {}, {}});
-  }
-  if (!options_.program.empty()) {
-    return ChildProcess::Start({options_.program[0], options_.program, {}, {}});
-  }
-  return StartServer(home);
-}
-
-Result<ChildProcess> RedoWorker::Impl::StartServer(std::optional<WorkerHome>* home) {
-  const WorkerServer server{options_.bindir, options_.module, options_.sandbox,
-                            options_.memory_limit_mb};
-  const Result<std::string> program = WorkerProgram(server);
-  if (!program) return tl::unexpected(program.error());
-  Result<std::optional<UserIdentity>> user = WorkerUser(options_.user);
-  if (!user) return tl::unexpected(user.error());
-  Result<WorkerHome> made = WorkerHome::Create(*user ? HomeOwner{(*user)->uid, (*user)->gid}
-                                                     : HomeOwner{geteuid(), getegid()});
-  if (!made) return tl::unexpected(made.error());
-  home->emplace(std::move(*made));
-  return ChildProcess::Start({*program, WorkerArguments(server, *program, (*home)->path()),
-                              WorkerEnvironment(server, *program), std::move(*user)});
 }
 
 // A new worker answers a ping before it gets work, so that a failure to start is told apart from a
