@@ -201,11 +201,10 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     } else if (slow_sinks_ > 0) {
       deadline = std::min(deadline, now + kDeadlineCheck);
     }
-    const size_t room = std::min(sent_.size(), kAnswersAtOnce) * kBlockSize;
-    const std::span<uint8_t> answer(incoming_.data() + have_, room - std::min(room, have_));
+    const std::span<uint8_t> room = std::span(incoming_).subspan(have_);
     lock.unlock();
     size_t received = 0;
-    const Turn turn = pipe_->Wait(!all_sent, answer, deadline, &received);
+    const Turn turn = pipe_->WaitForSome(!all_sent, room, deadline, &received);
     lock.lock();
     pipe_full_ = false;
     have_ += received;
@@ -328,7 +327,7 @@ Status PoolWorker::LaunchOnce(bool* killed) {
   const Status greeted = Greet(Clock::now() + options_.worker.timeout);
   if (greeted) {
     std::lock_guard<std::mutex> lock(mutex_);
-    incoming_.resize(kAnswersAtOnce * kBlockSize);
+    incoming_.resize((kAnswersAtOnce + 1) * kBlockSize);  // and part of one more
     have_ = 0;
     queued_ = 0;
     ready_ = state_ == State::kStarting;
