@@ -333,12 +333,12 @@ TEST_F(ManagerTest, OneLaunchIsSharedByAllWhoWait) {
 
 TEST_F(ManagerTest, GrowsWhenAllAreBusyAndShrinksWhenIdle) {
   ManagerOptions options = FakeWorkers(3);
-  options.idle_timeout = milliseconds(100);
+  options.idle_timeout = milliseconds(500);
   RedoManager manager(options);
   std::vector<std::thread> callers;
   for (uint32_t t = 0; t < 6; ++t) {
     callers.emplace_back([&manager, t] {
-      for (int i = 0; i < 10; ++i) {
+      for (int i = 0; i < 15; ++i) {
         const Ask ask(t, "w");
         EXPECT_EQ(Good(manager.RequestRedo(ask.request())), ask.Page());
       }

@@ -62,6 +62,7 @@ void Answer(const std::vector<uint8_t>& page, size_t size = kBlockSize) {
 }
 
 void Nap(long milliseconds) {
+  Flush();
   const timespec nap{milliseconds / 1000, milliseconds % 1000 * 1000000};
   nanosleep(&nap, nullptr);
 }

@@ -83,6 +83,11 @@ void WorkerPool::Launched(const std::shared_ptr<PoolWorker>& worker,
     std::lock_guard<std::mutex> lock(mutex_);
     launching_ = false;
     waiting.swap(waiting_);
+    // It is here because the others are busy: it gets its share of what they have not begun.
+    for (const std::shared_ptr<PoolWorker>& other : workers_) {
+      if (other == worker || !other->ready()) continue;
+      for (AttemptPtr& attempt : other->TakeUnsent()) waiting.push_back(std::move(attempt));
+    }
   }
   for (const AttemptPtr& attempt : waiting) Submit(attempt, false);
 }

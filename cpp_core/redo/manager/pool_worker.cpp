@@ -141,6 +141,12 @@ WorkerStatus PoolWorker::status() const {
   return status;
 }
 
+std::deque<AttemptPtr> PoolWorker::TakeUnsent() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const AttemptPtr& attempt : unsent_) Drop(attempt);
+  return std::exchange(unsent_, {});
+}
+
 // ---- Sending, under the mutex ----
 
 void PoolWorker::Drop(const AttemptPtr& attempt) {
@@ -155,6 +161,7 @@ bool PoolWorker::SendMore() {
     while (!unsent_.empty() && out_.unsent() < kQueueAhead) {
       const AttemptPtr& next = unsent_.front();
       if (!sent_.empty() && (next->alone || sent_.back()->alone)) break;
+      if (sent_.size() >= options_.worker.window) break;
       const size_t before = out_.unsent();
       const bool wanted = next->WithRecords([&] {
         if (next->is_ping) {

@@ -50,6 +50,9 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   // Reads answers until there is one for own or its deadline has passed.
   void Drive(const AttemptPtr& own);
 
+  // Gives back what it has not begun to send.
+  std::deque<AttemptPtr> TakeUnsent();
+
   // Ends the worker as soon as nothing is under way. It accepts nothing more.
   void Retire();
 
