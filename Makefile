@@ -80,8 +80,7 @@ test: deps
 
 bench: deps
 	+$(MAKE) all
-	meson test -C build --benchmark --verbose
-	build/neon-redo bench
+	python3 tests/bench/run.py
 
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')

@@ -198,6 +198,9 @@ void AddBench(CLI::App* app, int* exit_status) {
       ->add_option("--worker-command", options->bench.worker.command,
                    "Shell command of any worker of the protocol, to measure instead")
       ->type_name("CMD");
+  command->add_flag("--bare-writes-each", options->bench.bare_writes_each,
+                    "The bare child answers with one write each, instead of all that is ready in "
+                    "one: the simplest child, an easier mark");
   command->add_flag("--no-sandbox", options->no_sandbox, "Debugging only");
   command->add_flag("--no-progress", options->no_progress, "No progress on stderr");
   command->footer(

@@ -69,7 +69,7 @@ std::string OperationText(uint8_t rmid, uint8_t info) {
   return name ? name : fmt::format("UNKNOWN ({:x})", info & kInfoRmgrMask);
 }
 
-std::string Dump(const nlohmann::ordered_json& json) {
+std::string JsonText(const nlohmann::ordered_json& json) {
   // Names inside records need not be UTF-8.
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
@@ -108,7 +108,7 @@ std::string RecordJson(const WalRecord& at, const RecordView& record) {
     blocks.push_back(std::move(block));
   }
   out["blocks"] = std::move(blocks);
-  return Dump(out);
+  return JsonText(out);
 }
 
 double Percent(uint64_t part, uint64_t whole) {
@@ -179,12 +179,12 @@ void PrintStatsJson(const WalStats& stats, bool by_operation, Lsn first, const W
   ForEachRow(stats, by_operation, [&](const std::string& name, const WalCounts& c) {
     if (c.records > 0) out["types"][name] = counts_json(c);
   });
-  fmt::print("{}\n", Dump(out));
+  fmt::print("{}\n", JsonText(out));
 }
 
 // Everything after the options were understood. Returns the exit status.
-int Dump(const Options& options, const WalReaderOptions& reader_options,
-         std::optional<uint8_t> rmgr) {
+int DumpWal(const Options& options, const WalReaderOptions& reader_options,
+            std::optional<uint8_t> rmgr) {
   auto opened = WalReader::Open(reader_options);
   if (!opened) return Trouble(opened.error().message);
   WalReader& reader = **opened;
@@ -265,7 +265,7 @@ int Run(const Options& options) {
       return Trouble(fmt::format("resource manager \"{}\" does not exist; --rmgr list shows them",
                                  options.rmgr));
   }
-  return Dump(options, reader_options, rmgr);
+  return DumpWal(options, reader_options, rmgr);
 }
 
 }  // namespace

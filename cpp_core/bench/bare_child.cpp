@@ -1,8 +1,8 @@
 // The mark that a redo worker is measured against: moves the same bytes over the same pipes and
 // does nothing else. Reads as much as there is, steps from frame header to frame header, and
-// answers every get and ping of one read with one write of 8192 bytes each. No redo, no check, no
-// look at the payload. A program of its own, since its launch is a mark too: it needs the C library
-// only.
+// answers the gets and pings of one read with 8192 bytes each: all in one write, or, with any
+// argument, in a write each, as the simplest child would. No redo, no check, no look at the
+// payload. A program of its own, since its launch is a mark too: it needs the C library only.
 #include <unistd.h>
 
 #include <cstring>
@@ -17,9 +17,9 @@ constexpr size_t kAnswersAtOnce = 32;
 uint8_t input[262144];
 uint8_t answers[kAnswersAtOnce * kBlockSize];
 
-void Answer(size_t count) {
+void Answer(size_t count, size_t at_once) {
   while (count > 0) {
-    const size_t now = count < kAnswersAtOnce ? count : kAnswersAtOnce;
+    const size_t now = count < at_once ? count : at_once;
     for (size_t sent = 0; sent < now * kBlockSize;) {
       const ssize_t n = write(1, answers + sent, now * kBlockSize - sent);
       if (n <= 0) _exit(1);
@@ -31,7 +31,8 @@ void Answer(size_t count) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char**) {
+  const size_t at_once = argc > 1 ? 1 : kAnswersAtOnce;
   size_t have = 0;  // bytes in input, from a frame header on
   size_t skip = 0;  // bytes of a frame under way that are still to come
   for (;;) {
@@ -55,6 +56,6 @@ int main() {
     }
     std::memmove(input, input + at, have - at);
     have -= at;
-    Answer(asked);
+    Answer(asked, at_once);
   }
 }

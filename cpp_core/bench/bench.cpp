@@ -64,6 +64,7 @@ std::optional<MemoryUse> MemoryOf(pid_t pid) {
 WorkerOptions BareOptions(const BenchOptions& options) {
   WorkerOptions bare;
   bare.program = {options.bare_program};
+  if (options.bare_writes_each) bare.program.push_back("each");
   bare.timeout = options.worker.timeout;
   return bare;
 }

@@ -15,10 +15,11 @@ namespace neon_redo {
 
 struct BenchOptions {
   WorkerOptions worker;
-  std::string bare_program;  // absolute path of neon-redo-bare
-  std::optional<int> cpu;    // client, worker and bare child all run on it
-  int runs = 21;             // of each cell; medians are reported
-  double seconds = 0.05;     // of one run
+  std::string bare_program;       // absolute path of neon-redo-bare
+  bool bare_writes_each = false;  // the bare child answers with a write each, not all that is ready
+  std::optional<int> cpu;         // client, worker and bare child all run on it
+  int runs = 21;                  // of each cell; medians are reported
+  double seconds = 0.05;          // of one run
   int launches = 21;
 };
 

@@ -108,10 +108,16 @@ Status ClusterVerifier::CheckDirectories() {
   if (!control) return tl::unexpected(control.error());
   control_ = *control;
   if (!control_.shut_down)
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("the cluster in {0} is not shut down (state: {1}); its pages "
-                                 "change or are not all written: stop it with pg_ctl stop -D {0}",
-                                 data_directory_, control_.state));
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        control_.state == "shut down in recovery"
+            ? fmt::format("the cluster in {} is a standby, whose pages stand where replay stopped: "
+                          "promote it and stop it, or compare with the primary",
+                          data_directory_)
+            : fmt::format("the cluster in {0} is not shut down (state: {1}), so its pages are not "
+                          "all written: stop it with pg_ctl stop -D {0} (after a crash, start it "
+                          "first)",
+                          data_directory_, control_.state));
   auto label = ReadBackupLabel(base_directory_);
   if (!label) return tl::unexpected(label.error());
   label_ = *label;

@@ -21,7 +21,7 @@ namespace {
 // The image may be the last thing in its buffer, so it is given a copy with room behind.
 int64_t DecompressPglz(Bytes in, uint8_t* out, size_t size) {
   char padded[kBlockSize + 8];
-  if (in.size() > kBlockSize) return -1;
+  if (in.empty() || in.size() > kBlockSize) return -1;
   std::memcpy(padded, in.data(), in.size());
   std::memset(padded + in.size(), 0, 8);
   return pglz_decompress(padded, static_cast<int32_t>(in.size()), reinterpret_cast<char*>(out),

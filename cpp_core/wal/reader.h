@@ -56,14 +56,14 @@ class WalReader {
   // LSN. kNotFound: there is no WAL at `from`. kIo: a file could not be read.
   Result<std::optional<WalRecord>> Next();
 
-  uint64_t bytes_read() const { return position_.value - begin_.value; }
+  uint64_t bytes_read() const { return position_ > begin_ ? position_ - begin_ : 0; }
   // An estimate for progress reports: up to `to`, or the end of the last segment with WAL.
   uint64_t bytes_total() const { return bytes_total_; }
   uint32_t segment_size() const { return pages_.segment_size(); }
   uint64_t system_identifier() const { return system_identifier_; }
 
   // Where reading stopped, valid after Next returned nothing or an error: the end of the last good
-  // record (`from` if there was none), and why in one line.
+  // record (where the first was looked for, if there was none), and why in one line.
   Lsn end_of_wal() const { return position_; }
   const std::string& end_reason() const { return end_reason_; }
   // Next returned nothing because of `to`, not because WAL ended.

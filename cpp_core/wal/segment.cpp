@@ -64,15 +64,22 @@ bool IsSegmentHead(const Head& head) {
 
 // Reads up to kLongPageHeaderSize bytes of the file and its size.
 Status ReadHead(const std::string& path, uint8_t* out, size_t* length, uint64_t* file_size) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK a FIFO of that name would be waited for.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
     return MakeError(ErrorCode::kIo,
                      fmt::format("could not open file \"{}\": {}", path, strerror(errno)));
   struct stat st;
   const bool known = fstat(fd, &st) == 0;
-  const ssize_t n = known ? pread(fd, out, kLongPageHeaderSize, 0) : -1;
+  const bool regular = known && S_ISREG(st.st_mode);
+  const ssize_t n = regular ? pread(fd, out, kLongPageHeaderSize, 0) : -1;
   const int error = errno;
   close(fd);
+  if (known && !regular)
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("\"{}\" has the name of a WAL segment, but is not a "
+                                 "regular file",
+                                 path));
   if (n < 0)
     return MakeError(ErrorCode::kIo,
                      fmt::format("could not read file \"{}\": {}", path, strerror(error)));

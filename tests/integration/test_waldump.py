@@ -182,5 +182,29 @@ class AcrossTimelines(unittest.TestCase):
                 self.assertIn(line, both)
 
 
+class TornRecord(unittest.TestCase):
+    def test_recovery_goes_on_in_a_record_that_was_never_finished(self):
+        with Cluster(settings={"wal_keep_size": "1GB"}, wal_segment_mb=1) as cluster:
+            cluster.psql("CREATE TABLE t (a int); CHECKPOINT")
+            before = cluster.wal_lsn()
+            cluster.psql("SELECT pg_logical_emit_message(false, 'long', repeat('x', 4000000))")
+            cluster.psql("INSERT INTO t VALUES (1)")
+            after = cluster.wal_lsn()
+            cluster.stop("immediate")
+            # The last two of the segments that the record lies in, and what follows, are lost.
+            lost = f"{1:08X}{0:08X}{position(after) // (1 << 20) - 1:08X}"
+            for name in os.listdir(cluster.wal):
+                if lost <= name < "1":
+                    os.remove(os.path.join(cluster.wal, name))
+            cluster.start()
+            cluster.psql("INSERT INTO t VALUES (2)")
+            cluster.stop()
+            result = run_neon_redo("waldump", "--wal", cluster.wal, "--from", before)
+            self.assertIn("desc: OVERWRITE_CONTRECORD lsn", result.stdout)
+            self.assertNotIn("LogicalMessage", result.stdout)
+            first = re.search(r"lsn: ([0-9A-F/]+),", result.stdout).group(1)
+            self.assertEqual(result.stdout, pg_waldump(cluster.wal, first))
+
+
 if __name__ == "__main__":
     unittest.main()

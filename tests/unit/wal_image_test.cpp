@@ -4,7 +4,7 @@
 #include <lz4.h>
 #include <zstd.h>
 
-#include <cstring>
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <vector>
@@ -68,7 +68,7 @@ class Image : public testing::TestWithParam<Case> {
   // The image in memory of exactly its size, so that a sanitizer sees every byte too many.
   Status Restore(const std::vector<uint8_t>& bytes, Page* out) {
     const std::unique_ptr<uint8_t[]> exact(new uint8_t[bytes.size()]);
-    std::memcpy(exact.get(), bytes.data(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), exact.get());
     ref_.image = Bytes(exact.get(), bytes.size());
     out->assign(kBlockSize, 0xee);
     return RestoreImage(ref_, out->data());

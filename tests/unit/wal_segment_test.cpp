@@ -1,6 +1,7 @@
 #include "cpp_core/wal/segment.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -100,6 +101,16 @@ TEST(WalDirectory, SaysWhyThereIsNothingToRead) {
     EXPECT_NE(foreign.error().message.find("0/3000000"), std::string::npos)
         << foreign.error().message;
   }
+}
+
+TEST(WalDirectory, DoesNotWaitForAFifo) {
+  TempDirectory dir;
+  const std::string path = dir.path() + "/000000010000000000000003";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  auto directory = WalDirectory::Open(dir.path());
+  ASSERT_FALSE(directory);
+  EXPECT_EQ(directory.error().code, ErrorCode::kIo);
+  EXPECT_NE(directory.error().message.find(path), std::string::npos);
 }
 
 // Timeline 1 has segments 3 to 8; timeline 2 leaves it in 5, timeline 3 leaves 1 in 4.
