@@ -27,7 +27,7 @@ class ManagerChaosTest : public ManagerTest {
   void Check(const Result<PageImage>& result, const Ask& ask, Clock::time_point start) {
     EXPECT_LT(Clock::now() - start, kDeadline + kSlack);
     if (result) {
-      ASSERT_EQ(*result, ask.Page());
+      ASSERT_TRUE(*result == ask.Page());
       ++right_;
       return;
     }
@@ -74,7 +74,7 @@ TEST_F(ManagerChaosTest, EveryCallIsAnsweredRightlyOrWithAnError) {
   const char* wanted = std::getenv("NEON_REDO_CHAOS_REQUESTS");
   const uint32_t requests = wanted != nullptr ? static_cast<uint32_t>(std::atoi(wanted)) : 5000;
   ManagerOptions options = testing::FakeWorkers(3);
-  options.worker.timeout = milliseconds(150);
+  options.worker.timeout = milliseconds(400);
   RedoManager manager(options);
   std::atomic<uint32_t> next = 0;
   Chaos chaos(&manager, 20'000);

@@ -2,11 +2,8 @@
 #ifndef NEON_REDO_TESTS_UNIT_MANAGER_FIXTURE_H_
 #define NEON_REDO_TESTS_UNIT_MANAGER_FIXTURE_H_
 
-#include <dirent.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -14,28 +11,12 @@
 
 #include "cpp_core/redo/frames.h"
 #include "cpp_core/redo/manager.h"
+#include "tests/unit/footprint.h"
 
 // GCC 12 sees uninitialised members in the alternatives that a moved variant does not hold.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
 namespace neon_redo::testing {
-
-inline int CountEntries(const char* path) {
-  int count = 0;
-  DIR* directory = opendir(path);
-  while (directory != nullptr && readdir(directory) != nullptr) ++count;
-  if (directory != nullptr) closedir(directory);
-  return count;
-}
-
-// What must not be left behind.
-struct Footprint {
-  int descriptors = CountEntries("/proc/self/fd");
-  int threads = CountEntries("/proc/self/task");
-  bool operator==(const Footprint&) const = default;
-};
-
-inline bool HaveChildren() { return waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD; }
 
 inline const BlockTag kTag{{1663, 5, 16384}, kMainFork, 0};
 
@@ -103,13 +84,14 @@ class Ask {
   std::vector<PageRecord> records_;
 };
 
+// The timeout is for workers that hang; on a busy machine one that does not may take its time.
 inline ManagerOptions FakeWorkers(size_t max_workers, const std::string& mode = "") {
   ManagerOptions options;
   options.worker.program = {MANAGER_WORKER};
   if (!mode.empty()) options.worker.program.push_back(mode);
-  options.worker.timeout = std::chrono::milliseconds(300);
+  options.worker.timeout = std::chrono::milliseconds(20'000);
   options.max_workers = max_workers;
-  options.deadline = std::chrono::milliseconds(20'000);
+  options.deadline = std::chrono::milliseconds(60'000);
   return options;
 }
 

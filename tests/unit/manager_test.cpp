@@ -8,6 +8,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "tests/unit/manager_fixture.h"
@@ -78,9 +79,7 @@ TEST_F(ManagerTest, AnswersInAllThreeForms) {
 }
 
 TEST_F(ManagerTest, CarriesLargeRecords) {
-  ManagerOptions options = FakeWorkers(2);
-  options.worker.timeout = milliseconds(10'000);
-  RedoManager manager(options);
+  RedoManager manager(FakeWorkers(2));
   std::vector<std::unique_ptr<Ask>> asks;
   std::vector<PageRequest> requests;
   for (size_t size : {8192u, 16384u, 16385u, 32767u, 40000u, 65536u, 1000000u, 30000000u}) {
@@ -189,11 +188,13 @@ TEST_F(ManagerTest, RetriesByKindAndSaysWhatHappened) {
                                         {AttemptKind::kGarbageCollection, 0u}}) {
       if (kind != AttemptKind::kGarbageCollection && *command == 'c')
         continue;  // half a second each
-      RedoManager manager(FakeWorkers(2));
+      const bool hung = *command == 'h' || *command == 's';
+      ManagerOptions options = FakeWorkers(2);
+      if (hung) options.worker.timeout = milliseconds(300);
+      RedoManager manager(options);
       const Ask ask(3, std::string(".") + command);
       const Result<PageImage> result = manager.RequestRedo(ask.request(kind));
       ASSERT_FALSE(result) << command;
-      const bool hung = *command == 'h' || *command == 's';
       EXPECT_EQ(result.error().code, hung ? ErrorCode::kTimeout : ErrorCode::kWorker)
           << result.error().message;
       for (const std::string& part :
@@ -226,25 +227,28 @@ TEST_F(ManagerTest, ErrorsCarryWhatTheWorkerSaidAndHowItEnded) {
 TEST_F(ManagerTest, TheInnocentAreSentAgain) {
   for (const char* command : {"x", "k", "s", "l", "g", "h"}) {
     for (size_t workers : {1, 3}) {
-      RedoManager manager(FakeWorkers(workers));
+      const bool hung = *command == 'h' || *command == 's';
+      ManagerOptions options = FakeWorkers(workers);
+      if (hung) options.worker.timeout = milliseconds(1000);
+      RedoManager manager(options);
+      const std::set<uint32_t> bad = hung ? std::set<uint32_t>{31} : std::set<uint32_t>{0, 31, 59};
       std::vector<std::unique_ptr<Ask>> asks;
       std::vector<PageRequest> requests;
       for (uint32_t i = 0; i < 60; ++i) {
-        const bool bad = i == 0 || i == 31 || i == 59;
-        asks.push_back(
-            std::make_unique<Ask>(i, bad ? std::string(".") + command : "..", 30 + i * 131 % 2000));
+        asks.push_back(std::make_unique<Ask>(i, bad.contains(i) ? std::string(".") + command : "..",
+                                             30 + i * 131 % 2000));
         requests.push_back(asks.back()->request(AttemptKind::kGarbageCollection));
       }
       const auto pages = manager.RequestRedoBatch(requests);
-      for (size_t i = 0; i < asks.size(); ++i) {
-        if (i == 0 || i == 31 || i == 59) {
+      for (uint32_t i = 0; i < 60; ++i) {
+        if (bad.contains(i)) {
           EXPECT_FALSE(pages[i]);
         } else {
-          ASSERT_EQ(Good(pages[i]), asks[i]->Page()) << command << " " << i;
+          ASSERT_TRUE(Good(pages[i]) == asks[i]->Page()) << command << " " << i;
         }
       }
       EXPECT_EQ(manager.status().retries, 0u);
-      EXPECT_EQ(manager.status().failed_requests, 3u);
+      EXPECT_EQ(manager.status().failed_requests, bad.size());
     }
   }
 }
@@ -260,7 +264,6 @@ TEST_F(ManagerTest, NoiseOnStderrAndSlownessAreNoFailure) {
 
 TEST_F(ManagerTest, KeepsDeadlines) {
   ManagerOptions options = FakeWorkers(1);
-  options.worker.timeout = milliseconds(3000);
   RedoManager manager(options);
   ASSERT_TRUE(manager.Ping());
   const Ask hangs(3, "h");
@@ -279,7 +282,7 @@ TEST_F(ManagerTest, KeepsDeadlines) {
   const Result<PageImage> result = manager.RequestRedo(second);
   const Result<PageImage> cut_off = manager.RequestRedo(third);
   const auto& results = collector.Wait(2);
-  EXPECT_LT(Clock::now() - start, milliseconds(2000));
+  EXPECT_LT(Clock::now() - start, milliseconds(10'000)) << "the worker's timeout is no deadline";
   for (const Result<PageImage>* late : {&*results[0], &*results[1], &result, &cut_off}) {
     ASSERT_FALSE(*late);
     EXPECT_EQ(late->error().code, ErrorCode::kTimeout) << late->error().message;
@@ -309,7 +312,9 @@ TEST_F(ManagerTest, SaysWhyNoWorkerStarts) {
         << page.error().message;
   }
   EXPECT_LE(manager.status().launches, 10u);
-  RedoManager mute(FakeWorkers(2, "mute-start"));
+  ManagerOptions silent = FakeWorkers(2, "mute-start");
+  silent.worker.timeout = milliseconds(100);
+  RedoManager mute(silent);
   EXPECT_EQ(mute.Ping().error().code, ErrorCode::kTimeout);
   ManagerOptions none = FakeWorkers(1);
   none.worker.program.clear();
@@ -354,7 +359,6 @@ TEST_F(ManagerTest, GrowsWhenAllAreBusyAndShrinksWhenIdle) {
 TEST_F(ManagerTest, KeepsASpareWarm) {
   ManagerOptions options = FakeWorkers(3);
   options.warm_spare = true;
-  options.worker.timeout = milliseconds(3000);
   options.idle_timeout = milliseconds(30);
   RedoManager manager(options);
   const auto ready = [&] {
@@ -402,9 +406,9 @@ TEST_F(ManagerTest, AWorkerThatDiesIdleIsReplaced) {
     const std::vector<WorkerStatus> workers = manager.status().workers;
     ASSERT_EQ(workers.size(), 1u);
     ASSERT_EQ(kill(workers[0].pid, SIGKILL), 0);
-    while (!manager.status().workers.empty()) usleep(100);
+    while (manager.status().worker_failures <= static_cast<uint64_t>(round)) usleep(100);
+    EXPECT_TRUE(manager.status().workers.empty());
   }
-  EXPECT_EQ(manager.status().worker_failures, 5u);
 }
 
 TEST_F(ManagerTest, QuiesceLeavesNothing) {

@@ -41,19 +41,22 @@ Attempt::Attempt(const RedoRequest& r, Clock::time_point d, AttemptSink* s, size
       is_ping(IsPing(r)),
       is_large(std::any_of(r.records.begin(), r.records.end(),
                            [](const RedoRecord& x) { return x.record.size() > kLargeRecord; })),
-      bytes(BytesToSend(r)) {
-  if (r.base_image != nullptr) base_lsn_ = PageLsn(r.base_image);
-  if (r.records.empty()) return;
-  const auto [first, last] =
-      std::minmax_element(r.records.begin(), r.records.end(),
-                          [](const RedoRecord& a, const RedoRecord& b) { return a.end < b.end; });
-  first_lsn_ = first->end.value;
-  last_lsn_ = last->end.value;
-}
+      bytes(BytesToSend(r)),
+      base_lsn_(r.base_image != nullptr ? PageLsn(r.base_image) : 0),
+      last_lsn_(r.records.empty() ? 0 : r.records.back().end.value) {}
 
-bool Attempt::Plausible(const uint8_t* page_start) const {
-  const uint64_t lsn = PageLsn(page_start);
-  return lsn == base_lsn_ || (lsn >= first_lsn_ && lsn <= last_lsn_);
+bool Attempt::Plausible(const uint8_t* page, size_t size) {
+  if (is_ping) return std::all_of(page, page + size, [](uint8_t byte) { return byte == 0; });
+  const uint64_t lsn = PageLsn(page);
+  bool plausible = true;
+  const bool asked = WithRecords([&] {
+    const std::span<const RedoRecord> records = request.records;
+    // Nearly always the last.
+    plausible = std::any_of(records.rbegin(), records.rend(),
+                            [&](const RedoRecord& record) { return record.end.value == lsn; }) ||
+                (request.base_image != nullptr && PageLsn(request.base_image) == lsn);
+  });
+  return asked ? plausible : lsn == base_lsn_ || lsn == last_lsn_;
 }
 
 bool Attempt::Withdraw() {

@@ -50,10 +50,11 @@ class Attempt {
   const size_t bytes;   // to send
   const Clock::time_point created = Clock::now();
 
-  // Whether this can be the page asked for, going by its LSN: the base image's or one within those
-  // of the records. What is not the page (noise on the worker's stdout, or an answer that such
-  // noise has shifted) does not pass.
-  bool Plausible(const uint8_t* page_start) const;
+  // Whether this can be the beginning of the page asked for: its LSN is the base image's or one of
+  // the records'. Noise on the worker's stdout does not pass, nor does another request's page. A
+  // ping's answer is zeroes. size: what is there of it, at least 8. Of a settled
+  // attempt only the first and the last of these LSNs are known.
+  bool Plausible(const uint8_t* page, size_t size);
 
   // The outcome. Written by the side that settles it, read by the asker afterwards.
   std::vector<uint8_t> page;
@@ -97,9 +98,8 @@ class Attempt {
   mutable std::mutex mutex_;
   bool settled_ = false;
   std::shared_ptr<PoolWorker> worker_;
-  uint64_t base_lsn_ = 0;
-  uint64_t first_lsn_ = 0;
-  uint64_t last_lsn_ = 0;
+  const uint64_t base_lsn_;
+  const uint64_t last_lsn_;
 };
 
 }  // namespace neon_redo

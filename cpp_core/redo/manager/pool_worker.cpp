@@ -1,14 +1,16 @@
 // Answers carry no header, so what tells that the k-th 8192 bytes are the k-th answer is that
 // everything adds up. One stray byte on the worker's stdout would shift all answers behind it.
 // Therefore an answer counts only if its LSN can be the requested page's, and if what follows it is
-// nothing, or the beginning of something that can be the next answer. If not, no answer that is
-// still under way counts.
+// nothing, or can be the beginning of the next. If not, no answer that is still under way counts.
+// The pipe has room for all answers under way, so that the worker's writes are whole answers and
+// nothing can come between two halves of one.
 //
 // A worker that dies takes with it answers that it has not written yet, and we cannot tell which
 // request was its death unless it was alone. So when there were several, none is blamed: each is
 // sent again, alone on a worker, where a second failure can only be its own.
 #include "cpp_core/redo/manager/pool_worker.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
@@ -218,7 +220,7 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     if (turn == Turn::kClosed || turn == Turn::kSurplus ||
         (turn == Turn::kTimeout && under_way() && Clock::now() >= hung)) {
       Fail(turn);
-    } else if (received > 0 && !TakeAnswers(&answered)) {
+    } else if (have_ > 0 && !TakeAnswers(&answered)) {
       Fail(Turn::kSurplus);
     }
     if (own == nullptr && slow_sinks_ > 0) Expire(&answered);
@@ -248,16 +250,19 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
 bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
   const size_t whole = have_ / kBlockSize;
   const size_t rest = have_ % kBlockSize;
-  // Nobody can answer what was not asked in full.
-  const uint64_t arrived = queued_ - out_.unsent();
+  const auto asked_in_full = [&](size_t i) {
+    return i < sent_.size() && sent_[i]->end <= queued_ - out_.unsent();
+  };
   const size_t begun = whole + (rest > 0 ? 1 : 0);
-  if (begun > sent_.size() || (begun > 0 && sent_[begun - 1]->end > arrived)) return false;
+  if (begun > 0 && !asked_in_full(begun - 1)) return false;
   for (size_t i = 0; i < begun; ++i) {
-    const bool can_tell = i < whole || rest >= sizeof(uint64_t);
-    if (can_tell && !sent_[i]->Plausible(&incoming_[i * kBlockSize])) return false;
+    const size_t size = i < whole ? kBlockSize : rest;
+    if (size >= sizeof(uint64_t) && !sent_[i]->Plausible(&incoming_[i * kBlockSize], size)) {
+      return false;
+    }
   }
-  const size_t taken =
-      rest > 0 && rest < sizeof(uint64_t) ? whole - std::min<size_t>(whole, 1) : whole;
+  // A few bytes more say nothing about where the answer before them ends.
+  const size_t taken = rest > 0 && rest < sizeof(uint64_t) ? whole - std::min<size_t>(whole, 1) : whole;
   if (taken == 0) return true;
   for (size_t i = 0; i < taken; ++i) {
     AttemptPtr attempt = std::move(sent_.front());
@@ -271,7 +276,7 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
   }
   have_ -= taken * kBlockSize;
   std::memmove(incoming_.data(), &incoming_[taken * kBlockSize], have_);
-  if (!sent_.empty()) head_since_ = Clock::now();
+  head_since_ = Clock::now();
   return true;
 }
 
@@ -329,9 +334,12 @@ Status PoolWorker::LaunchOnce(bool* killed) {
     child_.reset();
     child_.emplace(std::move(started->child));
     pipe_.emplace(child_->input(), child_->output(), child_->error());
+    // Twice what is under way at most. Without the right to do so it stays as it is.
+    fcntl(child_->output(), F_SETPIPE_SZ, static_cast<int>(2 * options_.worker.window * kBlockSize));
     hold_.Reset(child_->pid());
   }
-  const Status greeted = Greet(Clock::now() + options_.worker.timeout);
+  bool ended = false;
+  const Status greeted = Greet(Clock::now() + options_.worker.timeout, &ended);
   if (greeted) {
     std::lock_guard<std::mutex> lock(mutex_);
     incoming_.resize((kAnswersAtOnce + 1) * kBlockSize);  // and part of one more
@@ -342,7 +350,6 @@ Status PoolWorker::LaunchOnce(bool* killed) {
     return {};
   }
   out_.Clear();
-  const bool ended = greeted.error().code == ErrorCode::kWorker;
   const ChildExit exit = child_->Finish(ended ? kGrace : milliseconds(0));
   pipe_->DrainError(Clock::now() + kGrace);
   *killed = ended && exit.signal == SIGKILL;
@@ -354,7 +361,7 @@ Status PoolWorker::LaunchOnce(bool* killed) {
 
 // A new worker answers a ping before it gets work, so that a failure to start is told apart from a
 // request that kills; and its home can go then.
-Status PoolWorker::Greet(Clock::time_point deadline) {
+Status PoolWorker::Greet(Clock::time_point deadline, bool* ended) {
   QueuePing(&out_);
   pipe_->Send(&out_);
   std::vector<uint8_t> answer(kBlockSize);
@@ -371,10 +378,16 @@ Status PoolWorker::Greet(Clock::time_point deadline) {
       return MakeError(ErrorCode::kTimeout,
                        fmt::format("no answer within {} ms", options_.worker.timeout.count()));
     }
-    if (turn == Turn::kClosed) return MakeError(ErrorCode::kWorker, "it ended");
+    if (turn == Turn::kClosed) {
+      *ended = true;
+      return MakeError(ErrorCode::kWorker, "it ended");
+    }
     if (turn == Turn::kSurplus) {
       return MakeError(ErrorCode::kWorker, "it sent more bytes than were asked for");
     }
+  }
+  if (std::any_of(answer.begin(), answer.end(), [](uint8_t byte) { return byte != 0; })) {
+    return MakeError(ErrorCode::kWorker, "it did not answer a ping with zeroes");
   }
   pipe_->ForgetMessages();
   return {};

@@ -78,7 +78,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   void Run();
   Status Launch();
   Status LaunchOnce(bool* killed);
-  Status Greet(Clock::time_point deadline);
+  Status Greet(Clock::time_point deadline, bool* ended);
   void Serve();
   void WaitForWork();
   void DriveUntil(const AttemptPtr* own);
@@ -126,7 +126,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
 
   // The driver's.
   std::vector<uint8_t> incoming_;
-  size_t have_ = 0;  // bytes of incoming_ that are answers not yet taken
+  size_t have_ = 0;                 // bytes of incoming_ that are answers not yet taken
 };
 
 }  // namespace neon_redo
