@@ -177,7 +177,8 @@ void AddReplay(CLI::App* app, int* exit_status) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand("replay", "run a captured failing request again");
   command->footer(
-      "A redo manager with a capture directory keeps each request that failed as a file. This runs\n"
+      "A redo manager with a capture directory keeps each request that failed as a file. This "
+      "runs\n"
       "it again and prints its records, the page before and after, and which bytes changed.\n\n"
       "Exit status: 0 the request succeeds now, 1 it fails again, 2 the file cannot be read.\n\n"
       "Examples:\n"

@@ -1,6 +1,6 @@
 // A redo manager with real workers among chaos, for test_manager.py:
-// manager_torture WAL_DIR MODULE COUNT [CAPTURE_DIR]. Eight threads make COUNT requests while workers
-// are killed, stopped and made to talk nonsense. Prints what happened as one JSON object.
+// manager_torture WAL_DIR MODULE COUNT [CAPTURE_DIR]. Eight threads make COUNT requests while
+// workers are killed, stopped and made to talk nonsense. Prints what happened as one JSON object.
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -262,7 +262,8 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
     }
   }
   // A few bytes more say nothing about where the answer before them ends.
-  const size_t taken = rest > 0 && rest < sizeof(uint64_t) ? whole - std::min<size_t>(whole, 1) : whole;
+  const size_t taken =
+      rest > 0 && rest < sizeof(uint64_t) ? whole - std::min<size_t>(whole, 1) : whole;
   if (taken == 0) return true;
   for (size_t i = 0; i < taken; ++i) {
     AttemptPtr attempt = std::move(sent_.front());
@@ -335,7 +336,8 @@ Status PoolWorker::LaunchOnce(bool* killed) {
     child_.emplace(std::move(started->child));
     pipe_.emplace(child_->input(), child_->output(), child_->error());
     // Twice what is under way at most. Without the right to do so it stays as it is.
-    fcntl(child_->output(), F_SETPIPE_SZ, static_cast<int>(2 * options_.worker.window * kBlockSize));
+    fcntl(child_->output(), F_SETPIPE_SZ,
+          static_cast<int>(2 * options_.worker.window * kBlockSize));
     hold_.Reset(child_->pid());
   }
   bool ended = false;

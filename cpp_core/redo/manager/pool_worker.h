@@ -126,7 +126,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
 
   // The driver's.
   std::vector<uint8_t> incoming_;
-  size_t have_ = 0;                 // bytes of incoming_ that are answers not yet taken
+  size_t have_ = 0;  // bytes of incoming_ that are answers not yet taken
 };
 
 }  // namespace neon_redo
