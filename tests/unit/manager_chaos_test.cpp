@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "tests/unit/manager_fixture.h"
@@ -27,7 +28,11 @@ class ManagerChaosTest : public ManagerTest {
   void Check(const Result<PageImage>& result, const Ask& ask, Clock::time_point start) {
     EXPECT_LT(Clock::now() - start, kDeadline + kSlack);
     if (result) {
-      ASSERT_TRUE(*result == ask.Page());
+      const PageImage right = ask.Page();
+      const auto differs = std::mismatch(result->begin(), result->end(), right.begin()).first;
+      ASSERT_TRUE(differs == result->end())
+          << "from byte " << differs - result->begin() << ": "
+          << std::string(differs, std::min(differs + 40, result->end()));
       ++right_;
       return;
     }
