@@ -15,10 +15,10 @@ export PG_CONFIG
 EXTENSION = neon_redo
 VERSION_TEXT := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" neon_redo.control)
 DATA = $(wildcard sql/neon_redo--*.sql)
-REGRESS = info_test
+REGRESS = info_test upgrade_test walsender_shape_test walsender_null_test walsender_permission_test
 
 MODULE_big = neon
-OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp)) cpp_core/base/crc32c.o cpp_core/wal/record.o
+OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/walsender/*.cpp)) cpp_core/base/crc32c.o cpp_core/wal/record.o
 PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
@@ -35,7 +35,7 @@ override with_llvm = no
 include $(PGXS)
 # Our warnings are not for the server's headers.
 override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
-$(OBJS): Makefile
+$(OBJS): Makefile neon_redo.control
 -include $(OBJS:.o=.d)
 
 all: program $(STUBS)/for_postgres

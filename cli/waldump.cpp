@@ -40,20 +40,22 @@ int Trouble(const std::string& message) {
 class Output {
  public:
   std::string* line() { return &buffer_; }
+  // False when writing has failed; it is no use to go on then.
   bool EndLine() {
     buffer_.push_back('\n');
     return buffer_.size() < kLimit || Flush();
   }
   bool Flush() {
     const size_t n = std::fwrite(buffer_.data(), 1, buffer_.size(), stdout);
-    const bool fine = n == buffer_.size() && std::fflush(stdout) == 0;
+    fine_ = fine_ && n == buffer_.size() && std::fflush(stdout) == 0;
     buffer_.clear();
-    return fine;
+    return fine_;
   }
 
  private:
   static constexpr size_t kLimit = 256 * 1024;
   std::string buffer_;
+  bool fine_ = true;
 };
 
 std::optional<uint8_t> FindRmgr(const std::string& name) {
@@ -67,48 +69,6 @@ std::optional<uint8_t> FindRmgr(const std::string& name) {
 std::string OperationText(uint8_t rmid, uint8_t info) {
   const char* name = OperationName(rmid, info);
   return name ? name : fmt::format("UNKNOWN ({:x})", info & kInfoRmgrMask);
-}
-
-std::string JsonText(const nlohmann::ordered_json& json) {
-  // Names inside records need not be UTF-8.
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-}
-
-std::string RecordJson(const WalRecord& at, const RecordView& record) {
-  const RecordHeader& h = record.header();
-  nlohmann::ordered_json out = {
-      {"lsn", at.start.ToString()},
-      {"end_lsn", at.end.ToString()},
-      {"prev_lsn", Lsn(h.prev_lsn).ToString()},
-      {"rmgr", RmgrDisplayName(h.rmid)},
-      {"operation", OperationText(h.rmid, h.info)},
-      {"xid", h.xid},
-      {"length", h.total_length},
-  };
-  std::string description;
-  DescribeOperation(record, &description);
-  out["description"] = std::move(description);
-  auto blocks = nlohmann::ordered_json::array();
-  for (int id = 0; id <= record.max_block_id(); id++) {
-    const BlockRef* b = record.block(id);
-    if (!b) continue;
-    nlohmann::ordered_json block = {
-        {"id", id},
-        {"tablespace", b->tag.rel.spc},
-        {"database", b->tag.rel.db},
-        {"relation", b->tag.rel.rel},
-        {"fork", ForkName(b->tag.fork)},
-        {"block", b->tag.block},
-        {"will_init", b->will_init},
-    };
-    if (b->has_image) {
-      block["image_bytes"] = b->image.size();
-      block["image_applies"] = b->apply_image;
-    }
-    blocks.push_back(std::move(block));
-  }
-  out["blocks"] = std::move(blocks);
-  return JsonText(out);
 }
 
 double Percent(uint64_t part, uint64_t whole) {
@@ -136,11 +96,12 @@ void ForEachRow(const WalStats& stats, bool by_operation, Row row) {
 }
 
 // The table of pg_waldump --stats, to the letter.
-void PrintStatsTable(const WalStats& stats, bool by_operation, Lsn first, Lsn end) {
+void PrintStatsTable(const WalStats& stats, bool by_operation) {
   const WalCounts total = stats.Total();
   if (total.records == 0) return;
   const uint64_t total_bytes = total.record_bytes + total.image_bytes;
-  fmt::print("WAL statistics between {} and {}:\n", first.ToString(), end.ToString());
+  fmt::print("WAL statistics between {} and {}:\n", stats.first_lsn().ToString(),
+             stats.end_lsn().ToString());
   fmt::print("{:<27} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8}\n", "Type", "N", "(%)",
              "Record size", "(%)", "FPI size", "(%)", "Combined size", "(%)");
   fmt::print("{:<27} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8}\n", "----", "-", "---",
@@ -161,7 +122,7 @@ void PrintStatsTable(const WalStats& stats, bool by_operation, Lsn first, Lsn en
              "[100%]");
 }
 
-void PrintStatsJson(const WalStats& stats, bool by_operation, Lsn first, const WalReader& reader) {
+void PrintStatsJson(const WalStats& stats, bool by_operation, const WalReader& reader) {
   auto counts_json = [](const WalCounts& c) {
     return nlohmann::ordered_json{
         {"records", c.records}, {"record_bytes", c.record_bytes}, {"image_bytes", c.image_bytes}};
@@ -170,7 +131,7 @@ void PrintStatsJson(const WalStats& stats, bool by_operation, Lsn first, const W
   nlohmann::ordered_json out = {
       {"system_identifier", reader.system_identifier()},
       {"segment_size", reader.segment_size()},
-      {"first_lsn", total.records ? nlohmann::ordered_json(first.ToString()) : nullptr},
+      {"first_lsn", total.records ? nlohmann::ordered_json(stats.first_lsn().ToString()) : nullptr},
       {"end_lsn", reader.end_of_wal().ToString()},
       {"end_reason", reader.end_reason()},
       {"total", counts_json(total)},
@@ -179,7 +140,26 @@ void PrintStatsJson(const WalStats& stats, bool by_operation, Lsn first, const W
   ForEachRow(stats, by_operation, [&](const std::string& name, const WalCounts& c) {
     if (c.records > 0) out["types"][name] = counts_json(c);
   });
-  fmt::print("{}\n", JsonText(out));
+  fmt::print("{}\n", out.dump());
+}
+
+// Reads and prints records until the WAL ends.
+Status PrintRecords(WalReader* reader, std::optional<uint8_t> rmgr, bool json, Output* output) {
+  RecordView view;
+  for (;;) {
+    auto next = reader->Next();
+    if (!next) return tl::unexpected(next.error());
+    if (!*next) return {};
+    const WalRecord& record = **next;
+    if (rmgr && LoadNative<RecordHeader>(record.bytes.data()).rmid != *rmgr) continue;
+    if (Status s = ParseRecord(record, &view); !s) return s;
+    if (json) {
+      output->line()->append(DescribeRecordAsJson(view, record.start, record.end));
+    } else {
+      DescribeRecord(view, record.start, output->line());
+    }
+    if (!output->EndLine()) return {};
+  }
 }
 
 // Everything after the options were understood. Returns the exit status.
@@ -188,51 +168,23 @@ int DumpWal(const Options& options, const WalReaderOptions& reader_options,
   auto opened = WalReader::Open(reader_options);
   if (!opened) return Trouble(opened.error().message);
   WalReader& reader = **opened;
-
-  auto stats = std::make_unique<WalStats>();
-  RecordView view;
+  const bool json = options.format == "json";
+  Status status;
   Output output;
-  Lsn first;
-  Lsn end;
-  std::optional<Error> error;
-  for (;;) {
-    auto next = reader.Next();
-    if (!next) {
-      error = next.error();
-      break;
-    }
-    if (!*next) break;
-    const WalRecord& record = **next;
-    if (!first.valid()) first = record.start;
-    if (rmgr && LoadNative<RecordHeader>(record.bytes.data()).rmid != *rmgr) continue;
-    if (RecordFault fault = view.Parse(record.bytes)) {
-      error = Error{ErrorCode::kCorrupt,
-                    fmt::format("invalid record at LSN {}, byte {}: {}", record.start.ToString(),
-                                fault.offset, fault.what)};
-      break;
-    }
-    end = record.end;
-    if (options.want_stats) {
-      stats->Add(view);
-      continue;
-    }
-    if (options.format == "json") {
-      output.line()->append(RecordJson(record, view));
+  if (options.want_stats) {
+    auto stats = std::make_unique<WalStats>();
+    status = stats->AddAll(&reader, rmgr);
+    const bool by_operation = options.stats == "record";
+    if (json) {
+      PrintStatsJson(*stats, by_operation, reader);
     } else {
-      DescribeRecord(view, record.start, output.line());
+      PrintStatsTable(*stats, by_operation);
     }
-    if (!output.EndLine()) return Trouble("could not write to stdout");
+  } else {
+    status = PrintRecords(&reader, rmgr, json, &output);
   }
   if (!output.Flush()) return Trouble("could not write to stdout");
-  if (options.want_stats) {
-    if (options.format == "json") {
-      PrintStatsJson(*stats, options.stats == "record", first, reader);
-    } else {
-      PrintStatsTable(*stats, options.stats == "record", first, end);
-    }
-    if (std::fflush(stdout) != 0) return Trouble("could not write to stdout");
-  }
-  if (error) return Trouble(error->message);
+  if (!status) return Trouble(status.error().message);
   if (!options.to.empty() && !reader.reached_to())
     return Trouble(fmt::format("WAL ends at LSN {}, before --to {}: {}",
                                reader.end_of_wal().ToString(), options.to, reader.end_reason()));

@@ -1,7 +1,8 @@
-// neon.so: what PostgreSQL loads. In an ordinary server it adds settings and SQL functions and
-// touches nothing else. With neon.wal_redo = on, `postgres --single` never gets further than
-// _PG_init: the process becomes a redo worker there (worker.h).
+// neon.so: what PostgreSQL loads. In an ordinary server it adds settings, SQL functions and
+// walsender statistics (walsender/statistics.h). With neon.wal_redo = on, `postgres --single` never
+// gets further than _PG_init: the process becomes a redo worker there (worker.h).
 #include "src/server.h"
+#include "src/walsender/statistics.h"
 #include "src/worker.h"
 
 #pragma GCC visibility push(default)
@@ -27,7 +28,6 @@ static void DefineSettings() {
                           "Memory that the WAL redo worker may add to what it has at start-up.",
                           nullptr, &neon_redo_memory_limit, 2048, 16, MAX_KILOBYTES / 1024,
                           PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
-  MarkGUCPrefixReserved("neon");
 }
 
 void _PG_init(void) {
@@ -35,6 +35,8 @@ void _PG_init(void) {
   // the module for its SQL functions needs none of them.
   if (!process_shared_preload_libraries_in_progress) return;
   DefineSettings();
+  if (!neon_wal_redo) core::InitWalsenderStatistics();
+  MarkGUCPrefixReserved("neon");
   if (!neon_wal_redo) return;
   if (IsPostmasterEnvironment || IsUnderPostmaster || IsBootstrapProcessingMode())
     ereport(FATAL, (errcode(ERRCODE_CONFIG_FILE_ERROR),

@@ -16,7 +16,8 @@ Datum neon_redo_info(PG_FUNCTION_ARGS) {
   values[0] = CStringGetTextDatum(NEON_REDO_VERSION);
   values[1] = Int32GetDatum(PG_VERSION_NUM);
   values[2] = Int32GetDatum(core::kProtocolVersion);
-  values[3] = CStringGetTextDatum("seccomp");
+  // In the order in which EnterSandbox (sandbox.cpp) puts them on.
+  values[3] = CStringGetTextDatum("closed descriptors, no dumps, resource limits, seccomp");
   return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 }

@@ -20,6 +20,10 @@ void DescribeRecord(const RecordView& record, Lsn start, std::string* line);
 // The same as a new string.
 std::string DescribeRecord(const RecordView& record, Lsn start);
 
+// The same and a little more as one JSON object on one line: lsn, end_lsn, prev_lsn, rmgr,
+// operation, xid, length, description, blocks. Bytes that are not UTF-8 become U+FFFD.
+std::string DescribeRecordAsJson(const RecordView& record, Lsn start, Lsn end);
+
 // "Heap", "custom128": the resource manager's name.
 std::string RmgrDisplayName(uint8_t rmid);
 

@@ -361,4 +361,12 @@ bool WalReader::Stop() {
   return true;
 }
 
+Status ParseRecord(const WalRecord& record, RecordView* view) {
+  if (RecordFault fault = view->Parse(record.bytes)) [[unlikely]]
+    return MakeError(ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}, byte {} of {}: {}",
+                                                      record.start.ToString(), fault.offset,
+                                                      record.bytes.size(), fault.what));
+  return {};
+}
+
 }  // namespace neon_redo

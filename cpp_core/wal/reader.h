@@ -12,6 +12,7 @@
 #include "cpp_core/base/error.h"
 #include "cpp_core/base/lsn.h"
 #include "cpp_core/wal/page_source.h"
+#include "cpp_core/wal/record.h"
 
 namespace neon_redo {
 
@@ -118,6 +119,10 @@ class WalReader {
   std::string end_reason_;
   std::optional<Error> error_;
 };
+
+// Parses a record that the reader returned. kCorrupt: its CRC is right but its content is not; the
+// message names its LSN. On success the view points into the record's bytes.
+Status ParseRecord(const WalRecord& record, RecordView* view);
 
 }  // namespace neon_redo
 

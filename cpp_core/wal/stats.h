@@ -4,9 +4,12 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
+#include "cpp_core/base/error.h"
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/record.h"
-#include "cpp_core/wal/rmgr.h"
 
 namespace neon_redo {
 
@@ -22,18 +25,18 @@ struct WalCounts {
   }
 };
 
-// A value of about 100 kB.
+// A value of about 100 kB. Not thread-safe.
 class WalStats {
  public:
-  void Add(const RecordView& record) {
-    uint64_t images = 0;
-    for (int id = 0; id <= record.max_block_id(); id++) {
-      if (const BlockRef* b = record.block(id)) images += b->image.size();
-    }
-    int operation = record.header().info >> 4;
-    if (record.rmid() == kRmXact) operation &= 0x07;  // the high bit is a flag: XLOG_XACT_OPMASK
-    counts_[record.rmid()][operation].Add({1, record.header().total_length - images, images});
-  }
+  void Add(const RecordView& record);
+
+  // Adds what is left to read, or of it the records of one resource manager. Returns the reader's
+  // error, after what it could read was added; kCorrupt too for a record that RecordView refuses.
+  Status AddAll(WalReader* reader, std::optional<uint8_t> rmgr);
+
+  // The start of the first record AddAll read, and the end of the last one it added; 0 if none.
+  Lsn first_lsn() const { return first_lsn_; }
+  Lsn end_lsn() const { return end_lsn_; }
 
   // operation: the high four bits of xl_info, as a number below 16.
   const WalCounts& Of(uint8_t rmid, int operation) const { return counts_[rmid][operation]; }
@@ -50,6 +53,8 @@ class WalStats {
 
  private:
   std::array<std::array<WalCounts, 16>, 256> counts_{};
+  Lsn first_lsn_;
+  Lsn end_lsn_;
 };
 
 }  // namespace neon_redo

@@ -45,7 +45,9 @@ def demo(rows):
         command = [neon_redo_program(), "verify", "--base-backup", backup, "--wal", cluster.wal]
         command += ["--against", cluster.data, "--module", copy_module(cluster.directory)]
         say(" ".join([f"{os.path.relpath(command[0])}", *command[1:]]))
-        return subprocess.run(command, check=False).returncode
+        # What it would leave when killed in the middle of a worker's launch goes with the cluster.
+        environment = {**os.environ, "TMPDIR": cluster.directory}
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
 def say(text, start=time.monotonic()):

@@ -7,7 +7,15 @@ import shutil
 import time
 import unittest
 
-from cluster import Cluster, CommandFailed, make_directory, pg_config, private_server, run
+from cluster import (
+    ROOT,
+    Cluster,
+    CommandFailed,
+    make_directory,
+    pg_config,
+    private_server,
+    run,
+)
 
 
 def process_titles(postmaster):
@@ -42,18 +50,33 @@ class Installed(unittest.TestCase):
 
     def test_module_shows_only_what_the_server_looks_for(self):
         defined = run(["nm", "-D", "--defined-only", "--format=just-symbols", self.module]).stdout
-        expected = {"Pg_magic_func", "_PG_init", "neon_redo_info", "pg_finfo_neon_redo_info"}
+        scripts = pathlib.Path(ROOT, "sql").glob("neon_redo--*.sql")
+        text = "".join(script.read_text("utf-8") for script in scripts)
+        functions = set(re.findall(r"^AS 'MODULE_PATHNAME', '(\w+)'", text, re.MULTILINE))
+        self.assertIn("neon_redo_info", functions)
+        expected = {"Pg_magic_func", "_PG_init", "NeonWalsenderSampler"} | functions
+        expected |= {f"pg_finfo_{name}" for name in functions}
         self.assertEqual(set(defined.split()), expected)
 
-    def test_preloaded_module_changes_nothing(self):
-        """The same processes, locks and settings as without it, but for its own settings."""
+    def test_preloaded_module_adds_only_the_walsender_statistics(self):
+        """The same processes, shared memory and settings as without it, but for its own.
+
+        What shared memory the server leaves unnamed includes padding, which moves.
+        """
         names = "SELECT name FROM pg_settings WHERE name NOT LIKE 'neon.%' ORDER BY 1"
-        shared = "SELECT name, allocated_size FROM pg_shmem_allocations ORDER BY 1"
+        shared = (
+            "SELECT name, allocated_size FROM pg_shmem_allocations"
+            " WHERE name NOT LIKE 'neon %' AND name <> '<anonymous>' ORDER BY 1"
+        )
         seen = []
         for preloaded in ("", "neon"):
             settings = {"shared_preload_libraries": preloaded, "autovacuum": "off"}
             with Cluster(bindir=self.bindir, settings=settings) as cluster:
                 processes = process_titles(cluster.process.pid)
+                while preloaded and "postgres: neon walsender sampler" not in processes:
+                    self.assertIsNone(cluster.process.poll())
+                    processes = process_titles(cluster.process.pid)
+                processes = [title for title in processes if "neon" not in title]
                 seen.append((processes, cluster.psql(names), cluster.psql(shared)))
         self.assertEqual(seen[0], seen[1])
         self.assertTrue(seen[0][0])
@@ -75,7 +98,7 @@ class Installed(unittest.TestCase):
     def test_extension_in_a_server_that_does_not_preload_it(self):
         with Cluster(bindir=self.bindir) as cluster:
             cluster.psql("CREATE EXTENSION neon_redo")
-            self.assertEqual(cluster.psql("SELECT module_version FROM neon_redo_info()"), "1.0")
+            self.assertEqual(cluster.psql("SELECT module_version FROM neon_redo_info()"), "1.1")
             cluster.psql("LOAD 'neon'")
             cluster.psql("DROP EXTENSION neon_redo")
 

@@ -68,7 +68,10 @@ void Misbehave() {
   }
   if (mode == "kill") raise(SIGKILL);
   if (mode == "sigsys") raise(SIGSYS);
-  if (mode == "segv") raise(SIGSEGV);
+  if (mode == "segv") {
+    signal(SIGSEGV, SIG_DFL);  // a sanitizer's handler would exit
+    raise(SIGSEGV);
+  }
   if (mode == "never") pause();
   if (mode == "dribble") {
     for (int i = 0; i < 3; ++i) Write(1, answer.data(), 1);

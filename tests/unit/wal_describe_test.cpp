@@ -8,6 +8,7 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 
@@ -135,6 +136,11 @@ TEST(Describe, AnyBytesForAnyOperation) {
         const Record record(static_cast<uint8_t>(rmid), static_cast<uint8_t>(operation << 4), main,
                             block);
         EXPECT_LT(DescribeRecord(record.view(), Lsn(0x1000028)).size(), 100000u);
+        if (length % 16 == 0) {
+          const std::string json =
+              DescribeRecordAsJson(record.view(), Lsn(0x1000028), Lsn(0x1000100));
+          EXPECT_TRUE(nlohmann::json::accept(json)) << json;
+        }
       }
     }
   }

@@ -63,3 +63,9 @@ INSERT INTO hash_int SELECT :round * 1000000 + 800000 + g, g % 40 FROM generate_
 INSERT INTO gist_point
     SELECT :round * 1000000 + 800000 + g, point(random(), random()), box(point(g, g), point(g, g))
     FROM generate_series(1, :rows / 2) g;
+DELETE FROM gist_point WHERE id % 50 <> 0;
+VACUUM (INDEX_CLEANUP on) gist_point;
+VACUUM (INDEX_CLEANUP on) gist_point;
+INSERT INTO gist_point
+    SELECT :round * 1000000 + 700000 + g, point(random(), random()), box(point(g, g), point(g + 9, g + 9))
+    FROM generate_series(1, :rows / 2) g;

@@ -1,0 +1,164 @@
+// A block whose image the record carries for redo is restored, whatever the resource manager, and
+// that is all, but for a few GiST and hash records that change it further. Else the resource
+// manager's file finds the routine for the operation and the block, once the record's references
+// are those that the operation has. A page not older than the record is left alone
+// (XLogReadBufferForRedoExtended), except by routines that initialise it.
+#include "cpp_core/redo/native/native.h"
+
+#include "cpp_core/redo/native/change.h"
+#include "cpp_core/redo/native/insert_run.h"
+#include "cpp_core/wal/image.h"
+#include "cpp_core/wal/rmgr.h"
+
+namespace neon_redo {
+
+namespace {
+
+using native::Change;
+using native::Routine;
+
+enum XlogOperation : uint8_t { kFpiForHint = 0xa0, kFpi = 0xb0 };
+
+// The worker replays records of this kind (ChangesPagesOnly in src/apply.cpp); of the others it
+// restores no image either.
+bool ChangesPagesOnly(uint8_t rmid, uint8_t info) {
+  constexpr uint8_t kHeapOperation = 0x70;  // XLOG_HEAP_OPMASK
+  constexpr uint8_t kHeapTruncate = 0x30, kHeap2Rewrite = 0x00, kHeap2NewCid = 0x70;
+  constexpr uint8_t kBtreeReusePage = 0xd0;
+  switch (rmid) {
+    case kRmXlog:
+      return info == kFpi || info == kFpiForHint;
+    case kRmHeap:
+      return (info & kHeapOperation) != kHeapTruncate;
+    case kRmHeap2:
+      return (info & kHeapOperation) != kHeap2Rewrite && (info & kHeapOperation) != kHeap2NewCid;
+    case kRmBtree:
+      return info != kBtreeReusePage;
+    case kRmHash:
+    case kRmGin:
+    case kRmGist:
+    case kRmSeq:
+    case kRmSpgist:
+    case kRmBrin:
+    case kRmGeneric:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// XLOG_FPI_FOR_HINT without an image: nothing to do (xlog_redo).
+bool Nothing(Change* change) {
+  change->keep_lsn = true;
+  return true;
+}
+
+// Maps have no routines of their own, but the visibility map's.
+bool HasRoutines(const RecordView& view, const BlockRef& block) {
+  return block.tag.fork == kMainFork || block.tag.fork == kInitFork ||
+         (block.tag.fork == kVisibilityMapFork && view.rmid() == kRmHeap2);
+}
+
+Routine FindRoutine(const RecordView& view, int id) {
+  if (!HasRoutines(view, *view.block(id))) return nullptr;
+  switch (view.rmid()) {
+    case kRmXlog:
+      return view.info() == kFpiForHint && !view.block(id)->has_image ? Nothing : nullptr;
+    case kRmHeap2:
+      return native::FindHeap2Routine(view, id);
+    case kRmHeap:
+      return native::FindHeapRoutine(view, id);
+    case kRmBtree:
+      return native::FindBtreeRoutine(view, id);
+    case kRmHash:
+      return native::FindHashRoutine(view, id);
+    case kRmGin:
+      return native::FindGinRoutine(view, id);
+    case kRmGist:
+      return native::FindGistRoutine(view, id);
+    case kRmSpgist:
+      return native::FindSpgistRoutine(view, id);
+    case kRmSeq:
+      return native::FindSequenceRoutine(view, id);
+    case kRmBrin:
+      return native::FindBrinRoutine(view, id);
+    case kRmGeneric:
+      return native::FindGenericRoutine(view, id);
+    default:
+      return nullptr;
+  }
+}
+
+// What redo does to a block with an image to apply.
+enum class Restored { kOnly, kAndChanged, kByWorker };
+
+Restored Restores(const RecordView& view, int id) {
+  constexpr uint8_t kHashSplitAllocatePage = 0x40, kHashSplitComplete = 0x60;
+  if (view.rmid() == kRmHash &&
+      (view.info() == kHashSplitAllocatePage || view.info() == kHashSplitComplete))
+    return Restored::kByWorker;  // seldom
+  if (view.rmid() == kRmGist && native::GistChangesRestoredPage(view, id))
+    return FindRoutine(view, id) != nullptr ? Restored::kAndChanged : Restored::kByWorker;
+  return Restored::kOnly;
+}
+
+// Only a visibility map page may be all zeroes before its first change.
+bool PageSuits(const BlockRef& block, const uint8_t* page) {
+  return block.tag.fork == kVisibilityMapFork || !native::IsNew(page);
+}
+
+}  // namespace
+
+bool NativeSupports(const RecordView& view, int block_id) {
+  const BlockRef* block = view.block(block_id);
+  if (block == nullptr || !ChangesPagesOnly(view.rmid(), view.info())) return false;
+  if (!block->apply_image) return FindRoutine(view, block_id) != nullptr;
+  return !block->will_init && Restores(view, block_id) != Restored::kByWorker;
+}
+
+NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint8_t* page,
+                         bool have_page) {
+  if (!NativeSupports(view, block_id)) return NativeResult::kUnsupported;
+  const BlockRef& block = *view.block(block_id);
+  if (block.apply_image) {
+    if (!RestoreImage(block, page)) return NativeResult::kMalformed;
+    if (Restores(view, block_id) == Restored::kAndChanged) {
+      Change change{view, block, block_id, page, end_lsn.value};
+      if (!FindRoutine(view, block_id)(&change)) return NativeResult::kMalformed;
+    }
+    if (!native::IsNew(page)) SetPageLsn(page, end_lsn);
+    return NativeResult::kApplied;
+  }
+  if (!block.will_init) {
+    if (!have_page || !PageSuits(block, page)) return NativeResult::kUnsupported;
+    if (end_lsn.value <= native::PageLsn(page)) return NativeResult::kApplied;
+  }
+  Change change{view, block, block_id, page, end_lsn.value};
+  if (!FindRoutine(view, block_id)(&change)) return NativeResult::kMalformed;
+  if (!change.keep_lsn) SetPageLsn(page, end_lsn);
+  return NativeResult::kApplied;
+}
+
+NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> records, uint8_t* page,
+                         bool have_page, RecordView* view, NativeCounters* counters) {
+  size_t i = 0;
+  while (i < records.size()) {
+    if (have_page && !native::IsNew(page)) {
+      const size_t inserts = native::ApplyInsertRun(tag, records.subspan(i), page);
+      if (counters != nullptr) counters->Add(kRmHeap, 0, NativeResult::kApplied, inserts);
+      i += inserts;
+      if (i == records.size()) break;
+    }
+    if (view->Parse(records[i].record)) return {i, NativeResult::kUnsupported};
+    int id = 0;
+    while (id <= view->max_block_id() && !(view->block(id) && view->block(id)->tag == tag)) id++;
+    const NativeResult result = ApplyNative(*view, id, records[i].end, page, have_page);
+    if (counters != nullptr) counters->Add(view->rmid(), view->info(), result);
+    if (result != NativeResult::kApplied) return {i, result};
+    have_page = true;
+    i++;
+  }
+  return {records.size(), NativeResult::kApplied};
+}
+
+}  // namespace neon_redo

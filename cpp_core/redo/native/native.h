@@ -1,0 +1,68 @@
+// The native engine: redo of PostgreSQL 15's common WAL records in the caller's thread. It does to
+// one block what the server's redo routines do to it, byte for byte outside the unused space
+// between pd_lower and pd_upper, and leaves every doubt to the sandboxed worker.
+//
+// Records and pages are hostile: each offset, length, item number and special area is checked
+// before it is used. Nothing allocates, throws or asserts. All functions are thread-safe: they keep
+// nothing but what the caller hands in.
+#ifndef NEON_REDO_REDO_NATIVE_NATIVE_H_
+#define NEON_REDO_REDO_NATIVE_NATIVE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/keyspace/block.h"
+#include "cpp_core/redo/worker_process.h"
+#include "cpp_core/wal/record.h"
+
+namespace neon_redo {
+
+enum class NativeResult : uint8_t {
+  kApplied,  // the page is what the server's redo would have left (perhaps unchanged: redo skips
+             // a record that is not newer than the page)
+  kUnsupported,  // not for this engine; the page is as it was
+  kMalformed,    // record and page do not fit, or are stranger than this engine cares to judge; the
+                 // page is spoilt: start the request again from its base, with a worker
+};
+inline constexpr size_t kNativeResults = 3;
+
+// The engine has code for what this record does to this block. It may still say kUnsupported, for a
+// page that is all zeroes and not initialised by the record, and kMalformed.
+bool NativeSupports(const RecordView& view, int block_id);
+
+// Applies the record to block block_id of its references. page: kBlockSize bytes at a multiple of
+// 8. have_page: the page has content; without, the record must initialise it. The CRC is not
+// looked at: whoever read the record has verified it.
+NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint8_t* page,
+                         bool have_page);
+
+// Where the records of a caller went: one count for each resource manager, operation and result.
+// Not thread-safe: one for each thread.
+struct NativeCounters {
+  // The operation as its four bits, xl_info >> 4.
+  uint64_t counts[256][16][kNativeResults] = {};
+
+  void Add(uint8_t rmid, uint8_t info, NativeResult result, uint64_t n = 1) {
+    counts[rmid][info >> 4][static_cast<size_t>(result)] += n;
+  }
+};
+
+// What became of a run of records: the first `applied` of them are in the page. `result` is
+// kApplied when that is all of them, else it is that of records[applied].
+struct NativeRun {
+  size_t applied;
+  NativeResult result;
+};
+
+// Applies records in order to the block `tag` until one is not applied. As ApplyNative for each of
+// them, but quicker for runs of heap inserts. A record that does not parse, or does not refer to
+// the block, is kUnsupported. view: scratch, its content is unspecified afterwards. counters may be
+// null.
+NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> records, uint8_t* page,
+                         bool have_page, RecordView* view, NativeCounters* counters);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_REDO_NATIVE_NATIVE_H_

@@ -1,0 +1,30 @@
+-- Null rules: a session with replication=database is a walsender that sends nothing yet, and it
+-- takes SQL, so it can look at itself.
+CREATE EXTENSION neon_redo;
+\connect "dbname=contrib_regression replication=database application_name=itself"
+\x on
+SELECT pid = pg_backend_pid() AS my_pid, kind, application_name, usename = current_user AS my_name,
+       usesysid = (SELECT oid FROM pg_roles WHERE rolname = current_user) AS my_oid,
+       backend_start <= now() AS started, state, sync_priority, sync_state
+    FROM neon_stat_replication;
+-- Nothing sent, nothing reported, no reply, no slot: null, and neither zero nor caught up.
+SELECT sent_lsn, write_lsn, flush_lsn, replay_lsn, write_lag, flush_lag, replay_lag,
+       sent_bytes_behind, write_bytes_behind, flush_bytes_behind, replay_bytes_behind,
+       reply_time, reply_age, slot_name, slot_wal_status, slot_retained_bytes, slot_safe_wal_size,
+       caught_up
+    FROM neon_stat_replication;
+\x off
+-- A walsender without a position does not count for the oldest.
+SELECT neon_oldest_sent_lsn(), neon_oldest_flush_lsn();
+-- A slot that nobody uses and that holds WAL. Growth needs samples, which need preloading.
+SELECT FROM pg_create_physical_replication_slot('holds_wal', true);
+SELECT FROM pg_create_physical_replication_slot('holds_nothing');
+SELECT slot_name, slot_type, inactive_since, restart_lsn IS NOT NULL AS has_position, wal_status,
+       retained_bytes >= 0 AS retains, growth_bytes_per_second, safe_wal_size,
+       disk_free_bytes > 0 AS has_disk, time_left, limited_by
+    FROM neon_inactive_slots();
+SELECT restart_lsn = (SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = 'holds_wal')
+    AS same FROM neon_inactive_slots();
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'holds_%';
+\connect "dbname=contrib_regression replication=false"
+DROP EXTENSION neon_redo;

@@ -1,0 +1,32 @@
+-- Who sees what: superusers and members of pg_read_all_stats (so pg_monitor) all, others the pid.
+CREATE EXTENSION neon_redo;
+CREATE ROLE neon_redo_nobody;
+CREATE ROLE neon_redo_monitor IN ROLE pg_monitor;
+CREATE ROLE neon_redo_statistics IN ROLE pg_read_all_stats;
+\connect "dbname=contrib_regression replication=database application_name=itself"
+SET ROLE neon_redo_nobody;
+\x on
+SELECT to_jsonb(s) - 'pid' = jsonb_object_agg(key, null) - 'pid' AS all_null, pid = pg_backend_pid() AS my_pid
+    FROM neon_stat_replication s, jsonb_each(to_jsonb(s)) GROUP BY s, pid;
+SELECT to_jsonb(f) = to_jsonb(v) AS same FROM neon_stat_wal_senders() f, neon_stat_replication v;
+\x off
+SELECT neon_oldest_sent_lsn();
+SELECT neon_oldest_flush_lsn();
+SELECT * FROM neon_walsender_history();
+SELECT * FROM neon_walsender_eta();
+SELECT * FROM neon_inactive_slots();
+-- Everybody may wait; here only the module is missing.
+SELECT neon_wait_for_replay('0/0', '0');
+SET ROLE neon_redo_monitor;
+SELECT application_name, state FROM neon_stat_replication;
+SELECT neon_oldest_sent_lsn(), neon_oldest_flush_lsn();
+SELECT count(*) FROM neon_inactive_slots();
+SELECT count(*) FROM neon_walsender_history();
+SET ROLE neon_redo_statistics;
+SELECT application_name, state FROM neon_stat_replication;
+SELECT neon_oldest_sent_lsn(), neon_oldest_flush_lsn();
+SELECT count(*) FROM neon_inactive_slots();
+RESET ROLE;
+\connect "dbname=contrib_regression replication=false"
+DROP ROLE neon_redo_nobody, neon_redo_monitor, neon_redo_statistics;
+DROP EXTENSION neon_redo;

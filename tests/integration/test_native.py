@@ -1,0 +1,45 @@
+"""The native engine on real WAL, judged by the images in the records and by the sandboxed worker:
+as the WAL is, and with flipped bytes under a right checksum. See native_oracle.cpp.
+"""
+
+import json
+import unittest
+
+import workload
+from cluster import ROOT, Cluster, copy_module, run
+
+ROWS = 500
+ORACLE = ROOT / "build" / "tests" / "integration" / "native_oracle"
+
+
+class Native(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        settings = {**workload.SETTINGS, "wal_consistency_checking": "all"}
+        cls.cluster = Cluster(settings=settings)
+        cls.enterClassContext(cls.cluster)
+        workload.prepare(cls.cluster, ROWS)
+        workload.run(cls.cluster, ROWS)
+        cls.cluster.stop()
+        cls.module = copy_module(cls.cluster.directory)
+
+    def judge(self, *arguments):
+        command = [ORACLE, "--wal", self.cluster.wal, "--module", self.module, *arguments]
+        return json.loads(run(command).stdout)
+
+    def test_equals_images_and_worker(self):
+        result = self.judge()
+        self.assertEqual(result["failures"], 0)
+        self.assertEqual(result["malformed"], 0)
+        self.assertGreater(result["judged_by_worker"], 50_000)
+        self.assertGreater(result["chains"], 1000)
+        self.assertGreater(result["applied"], 0.99 * result["requests"])
+
+    def test_never_applies_what_the_worker_refuses(self):
+        result = self.judge("--worker-every", "1000000", "--mutate", "5")
+        self.assertEqual(result["failures"], 0)
+        self.assertGreater(result["mutated_applied"], 10_000)
+
+
+if __name__ == "__main__":
+    unittest.main()

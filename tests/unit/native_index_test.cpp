@@ -1,0 +1,235 @@
+// The native engine on B-tree, BRIN, Sequence and Generic records: results worked out by hand, and
+// hostile records. See native_heap_test.cpp.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+
+#include "cpp_core/page/page.h"
+#include "cpp_core/wal/rmgr.h"
+#include "tests/unit/native_record.h"
+
+namespace neon_redo::testing {
+namespace {
+
+constexpr uint32_t kBlock = 7;
+constexpr size_t kOpaque = kBlockSize - 16;
+
+// An index tuple of 16 bytes: heap TID (0, tid), an 8-byte key.
+Fields Tuple(uint16_t tid, uint64_t key) {
+  return Fields().U16(0).U16(0).U16(tid).U16(16).U64(key);
+}
+
+// What an item on the page looks like: its key and heap TIDs.
+std::string Show(const TestPage& page, uint32_t number) {
+  LinePointer lp{};
+  EXPECT_TRUE(PageView(page.bytes).line_pointer(number, &lp));
+  const uint8_t* tuple = page.bytes + lp.offset();
+  std::string text = std::to_string(LoadNative<uint64_t>(tuple + 8)) + ":";
+  const uint16_t posid = LoadNative<uint16_t>(tuple + 4);
+  if (!(LoadNative<uint16_t>(tuple + 6) & 0x2000)) return text + std::to_string(posid);
+  const uint8_t* tid = tuple + LoadNative<uint16_t>(tuple + 2);
+  for (int i = 0; i < (posid & 0x0fff); i++, tid += 6)
+    text += (i ? "," : "") + std::to_string(LoadNative<uint16_t>(tid + 4));
+  return text;
+}
+
+std::string ShowAll(const TestPage& page) {
+  std::string text;
+  for (uint32_t n = 1; n <= PageView(page.bytes).line_pointer_count(); n++)
+    text += (n > 1 ? " " : "") + Show(page, n);
+  return text;
+}
+
+// A rightmost leaf page of these tuples (NEWROOT with level 1, then made a leaf by hand).
+TestPage LeafPage(const std::vector<Fields>& tuples) {
+  Fields items;
+  for (size_t i = tuples.size(); i-- > 0;) items.Add(tuples[i]);
+  const auto record = RecordBuilder(kRmBtree, 0xa0)
+                          .Block(0, kBlock, items, true)
+                          .Block(1, 8)
+                          .Block(2, 0, Fields().U32(4), true)
+                          .Main(Fields().U32(kBlock).U32(1))
+                          .Bytes();
+  TestPage page;
+  EXPECT_EQ(Apply(record, 0, 100, &page, false), NativeResult::kApplied);
+  page.bytes[kOpaque + 8] = 0;
+  page.bytes[kOpaque + 12] = 3;  // BTP_LEAF, BTP_ROOT
+  return page;
+}
+
+NativeResult Change(uint8_t info, const Fields& data, const Fields& main, TestPage* page) {
+  return Apply(RecordBuilder(kRmBtree, info).Block(0, kBlock, data).Main(main).Bytes(), 0, 200,
+               page);
+}
+
+TEST(NativeBtree, InsertMovesLaterLinePointers) {
+  TestPage page = LeafPage({Tuple(1, 10), Tuple(2, 20), Tuple(3, 30)});
+  ASSERT_EQ(ShowAll(page), "10:1 20:2 30:3");
+  ASSERT_EQ(Change(0x00, Tuple(9, 15), Fields().U16(2), &page), NativeResult::kApplied);
+  EXPECT_EQ(ShowAll(page), "10:1 15:9 20:2 30:3");
+  EXPECT_EQ(PageView(page.bytes).lsn(), Lsn(200));
+  for (uint16_t offset : {0, 6, 65535}) {
+    TestPage copy = page;
+    copy.bytes[7] = 0;
+    EXPECT_EQ(Apply(RecordBuilder(kRmBtree, 0)
+                        .Block(0, kBlock, Tuple(1, 1))
+                        .Main(Fields().U16(offset))
+                        .Bytes(),
+                    0, 900, &copy),
+              NativeResult::kMalformed);
+  }
+}
+
+TEST(NativeBtree, DedupThenPostingSplitThenVacuum) {
+  TestPage page = LeafPage({Tuple(1, 10), Tuple(2, 20), Tuple(4, 20), Tuple(6, 20), Tuple(8, 30)});
+  ASSERT_EQ(Change(0x60, Fields().U16(2).U16(3), Fields().U16(1), &page), NativeResult::kApplied);
+  EXPECT_EQ(ShowAll(page), "10:1 20:2,4,6 30:8");
+  // TID 3 belongs into the list: it goes in, and 6 becomes the new tuple's.
+  const auto post = RecordBuilder(kRmBtree, 0x50)
+                        .Block(0, kBlock, Fields().U16(1).Add(Tuple(3, 20)))
+                        .Main(Fields().U16(3))
+                        .Bytes();
+  ASSERT_EQ(Apply(post, 0, 300, &page), NativeResult::kApplied);
+  EXPECT_EQ(ShowAll(page), "10:1 20:2,3,4 20:6 30:8");
+  // Item 1 goes; of item 2 the first and last TIDs go, so it is an ordinary tuple again.
+  const auto vacuum = RecordBuilder(kRmBtree, 0xc0)
+                          .Block(0, kBlock, Fields().U16(1).U16(2).U16(2).U16(0).U16(2))
+                          .Main(Fields().U16(1).U16(1))
+                          .Bytes();
+  ASSERT_EQ(Apply(vacuum, 0, 400, &page), NativeResult::kApplied);
+  EXPECT_EQ(ShowAll(page), "20:3 20:6 30:8");
+}
+
+TEST(NativeBtree, PostingSplitOutsideTheListIsRefused) {
+  for (uint16_t at : {0, 3, 65535}) {
+    TestPage page = LeafPage({Tuple(2, 20), Tuple(4, 20), Tuple(6, 20)});
+    ASSERT_EQ(Change(0x60, Fields().U16(1).U16(3), Fields().U16(1), &page), NativeResult::kApplied);
+    const auto post = RecordBuilder(kRmBtree, 0x50)
+                          .Block(0, kBlock, Fields().U16(at).Add(Tuple(3, 20)))
+                          .Main(Fields().U16(2))
+                          .Bytes();
+    EXPECT_EQ(Apply(post, 0, 300, &page), NativeResult::kMalformed);
+  }
+}
+
+// 10 20 | 30, and 15 is new: on the left.
+TEST(NativeBtree, SplitWritesBothHalves) {
+  const auto split = RecordBuilder(kRmBtree, 0x30)
+                         .Block(0, kBlock, Fields().Add(Tuple(9, 15)).Add(Tuple(0, 30)))
+                         .Block(1, 21, Tuple(3, 30), true)
+                         .Main(Fields().U32(0).U16(3).U16(2).U16(0))
+                         .Bytes();
+  TestPage left = LeafPage({Tuple(1, 10), Tuple(2, 20), Tuple(3, 30)}), right;
+  ASSERT_EQ(Apply(split, 0, 300, &left), NativeResult::kApplied);
+  EXPECT_EQ(ShowAll(left), "30:0 10:1 15:9 20:2");  // the high key first
+  EXPECT_EQ(LoadNative<uint32_t>(left.bytes + kOpaque + 4), 21u);
+  EXPECT_EQ(LoadNative<uint16_t>(left.bytes + kOpaque + 12), 0x81);  // LEAF, INCOMPLETE_SPLIT
+  ASSERT_EQ(Apply(split, 1, 300, &right, false), NativeResult::kApplied);
+  EXPECT_EQ(ShowAll(right), "30:3");
+  EXPECT_EQ(LoadNative<uint32_t>(right.bytes + kOpaque), kBlock);
+}
+
+TEST(NativeBtree, WillInitMustAgreeWithTheOperation) {
+  TestPage page = LeafPage({Tuple(1, 10)});
+  const auto insert =
+      RecordBuilder(kRmBtree, 0x00).Block(0, kBlock, Tuple(1, 1), true).Main(Fields().U16(1));
+  EXPECT_EQ(Apply(insert.Bytes(), 0, 300, &page), NativeResult::kUnsupported);
+  const auto meta = RecordBuilder(kRmBtree, 0xe0).Block(0, 0, Fields().U32(4).U64(1).U64(1).U64(0));
+  EXPECT_EQ(Apply(meta.Bytes(), 0, 300, &page), NativeResult::kUnsupported);
+}
+
+TEST(NativeBrin, SamepageUpdateGrowsAndShrinksAnItem) {
+  auto insert = [](uint16_t offset, const char* text, bool init) {
+    return RecordBuilder(kRmBrin, init ? 0x90 : 0x10)
+        .Block(0, kBlock, Fields().Text(text), init)
+        .Block(1, 1)
+        .Main(Fields().U32(256).U32(128).U16(offset))
+        .Bytes();
+  };
+  TestPage page;
+  ASSERT_EQ(Apply(insert(1, "first of them", true), 0, 1, &page, false), NativeResult::kApplied);
+  ASSERT_EQ(Apply(insert(2, "second", false), 0, 2, &page), NativeResult::kApplied);
+  for (const char* text : {"a much longer text than before", "short"}) {
+    const auto update = RecordBuilder(kRmBrin, 0x30)
+                            .Block(0, kBlock, Fields().Text(text))
+                            .Main(Fields().U16(1))
+                            .Bytes();
+    ASSERT_EQ(Apply(update, 0, PageView(page.bytes).lsn().value + 1, &page),
+              NativeResult::kApplied);
+    LinePointer first{}, second{};
+    ASSERT_TRUE(PageView(page.bytes).line_pointer(1, &first));
+    ASSERT_TRUE(PageView(page.bytes).line_pointer(2, &second));
+    EXPECT_EQ(std::string(reinterpret_cast<char*>(page.bytes) + first.offset(), first.length()),
+              text);
+    EXPECT_EQ(std::string(reinterpret_cast<char*>(page.bytes) + second.offset(), second.length()),
+              "second");
+    EXPECT_EQ(PageView(page.bytes).upper(), second.offset());
+  }
+  // Block 1: the entry of heap block 256 in the range map, the third.
+  TestPage map;
+  ASSERT_EQ(Apply(RecordBuilder(kRmBrin, 0x40)
+                      .Block(0, 0)
+                      .Block(1, kBlock, {}, true)
+                      .Main(Fields().U32(kBlock))
+                      .Bytes(),
+                  1, 1, &map, false),
+            NativeResult::kApplied);
+  ASSERT_EQ(Apply(insert(2, "second", false), 1, 2, &map), NativeResult::kApplied);
+  EXPECT_EQ(LoadNative<uint16_t>(map.bytes + 24 + 2 * 6 + 2), kBlock);
+  EXPECT_EQ(LoadNative<uint16_t>(map.bytes + 24 + 2 * 6 + 4), 2);
+}
+
+TEST(NativeGeneric, WritesPiecesAndClearsTheHole) {
+  TestPage page = LeafPage({Tuple(1, 10)});
+  page.bytes[100] = 0x55;  // in the hole
+  const auto record =
+      RecordBuilder(kRmGeneric, 0).Block(0, kBlock, Fields().U16(8190).U16(2).U16(0x1234)).Bytes();
+  ASSERT_EQ(Apply(record, 0, 300, &page), NativeResult::kApplied);
+  EXPECT_EQ(LoadNative<uint16_t>(page.bytes + 8190), 0x1234);
+  EXPECT_EQ(page.bytes[100], 0);
+  const auto past =
+      RecordBuilder(kRmGeneric, 0).Block(0, kBlock, Fields().U16(8191).U16(2).U16(0x1234)).Bytes();
+  EXPECT_EQ(Apply(past, 0, 400, &page), NativeResult::kMalformed);
+}
+
+TEST(NativeSequence, OneTupleAndItsMagic) {
+  TestPage page;
+  const auto record = RecordBuilder(kRmSeq, 0)
+                          .Block(0, 0, {}, true)
+                          .Main(Fields().U32(1).U32(2).U32(3).Text("the sequence's tuple"))
+                          .Bytes();
+  ASSERT_EQ(Apply(record, 0, 300, &page, false), NativeResult::kApplied);
+  EXPECT_EQ(LoadNative<uint32_t>(page.bytes + 8184), 0x1717u);
+  EXPECT_EQ(std::memcmp(page.bytes + 8184 - 24, "the sequence's tuple", 20), 0);
+}
+
+// Small numbers are likely to be item numbers, counts and sizes that nearly fit.
+TEST(NativeIndex, SurvivesRandomRecordsAndPages) {
+  std::mt19937 random(8);
+  TestPage good = LeafPage({Tuple(1, 10), Tuple(2, 20), Tuple(4, 20), Tuple(6, 20), Tuple(8, 30)});
+  ASSERT_EQ(Change(0x60, Fields().U16(2).U16(3), Fields().U16(1), &good), NativeResult::kApplied);
+  for (int i = 0; i < 120000; i++) {
+    static constexpr uint8_t kRmgrs[] = {kRmBtree, kRmBtree, kRmBtree, kRmBrin, kRmSeq, kRmGeneric};
+    Fields data, main;
+    for (uint32_t n = random() % 24; n > 0; n--) data.U16(static_cast<uint16_t>(random() % 5));
+    if (random() % 2) data.Add(Tuple(static_cast<uint16_t>(random() % 9), random() % 40));
+    for (uint32_t n = random() % 18; n > 0; n--) main.U16(static_cast<uint16_t>(random() % 5));
+    RecordBuilder builder(kRmgrs[random() % 6], static_cast<uint8_t>(random() % 16 << 4));
+    for (uint8_t id = 0; id < 5; id++) {
+      if (random() % 5 < 3) builder.Block(id, kBlock + id, data, random() % 3 == 0);
+    }
+    const auto record = builder.Main(main).Bytes();
+    TestPage page = good;
+    for (uint32_t n = random() % 3; n > 0; n--)
+      page.bytes[random() % 2 ? 8 + random() % 40 : 8100 + random() % 92] =
+          static_cast<uint8_t>(random());
+    const TestPage before = page;
+    if (Apply(record, static_cast<int>(random() % 5), 1000, &page) == NativeResult::kUnsupported) {
+      ASSERT_EQ(std::memcmp(&page, &before, sizeof(page)), 0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace neon_redo::testing
