@@ -1,7 +1,10 @@
 // The redo manager: the public face of the library for a page server. It rebuilds pages from a base
-// image and records, by PostgreSQL redo workers (processes) for PostgreSQL's records and in this
-// process for the page server's own. One manager is one trust boundary, such as a tenant: its
-// workers serve nobody else. docs/manager.md is the guide.
+// image and records: the page server's own records and PostgreSQL's common ones in this process,
+// the rest by PostgreSQL redo workers (processes). One manager is one trust boundary, such as a
+// tenant: its workers serve nobody else. docs/manager.md is the guide.
+//
+// The functions are those of Neon's PostgresRedoManager (request_redo, ping, status, shutdown,
+// ...), spelt as this library spells functions.
 #ifndef NEON_REDO_REDO_MANAGER_H_
 #define NEON_REDO_REDO_MANAGER_H_
 
@@ -70,12 +73,21 @@ using PageImage = std::vector<uint8_t>;
 //                     key or block that a record does not belong to, …
 //   kWorker           the last allowed attempt failed in its worker
 //   kTimeout          the deadline passed, or the last allowed attempt's worker hung
-//   kIo, kNotFound    no worker could be started
-//   kShutdown         the manager no longer takes requests
+//   kUnsupported, kCorrupt  RedoEngine::kNative does not support a record; record and page do not
+//   fit kIo, kNotFound    no worker could be started kShutdown         the manager no longer takes
+//   requests
 // Messages name key, LSN range, record count, bytes, attempt, and what the worker said and how it
 // ended.
 
+// Who applies PostgreSQL's records.
+enum class RedoEngine {
+  kAuto,    // the native engine what it supports, a worker the rest; a worker's word is final
+  kNative,  // the native engine alone: kUnsupported and kCorrupt for what it leaves to workers
+  kWorker,  // workers alone
+};
+
 struct ManagerOptions {
+  RedoEngine engine = RedoEngine::kAuto;
   WorkerOptions worker;     // what to launch; `timeout` limits a launch and one answer
   size_t max_workers = 0;   // 0: as many as the process may use processors
   bool warm_spare = false;  // keep one idle worker ready, from construction on
@@ -103,6 +115,22 @@ struct WorkerStatus {
   int processor = -1;  // the one it is held to; -1: the kernel's choice
 };
 
+// Which way a PostgreSQL record went, and why.
+enum class RecordWay {
+  kNative,       // applied in this process
+  kUnsupported,  // to a worker: the native engine has no code for it, or not for that page
+  kRefused,      // to a worker: the native engine found that record and page do not fit
+  kAlong,        // to a worker: by RedoEngine::kWorker, or with its neighbours of the ways above
+};
+inline constexpr size_t kRecordWays = 4;
+
+// How many records of one kind went which way. A record applied twice is counted twice.
+struct RecordKindCounts {
+  std::string rmgr;       // "Heap"
+  std::string operation;  // "INSERT+INIT"
+  uint64_t counts[kRecordWays] = {};
+};
+
 struct ManagerStatus {
   std::vector<WorkerStatus> workers;
   size_t requests = 0;            // being worked on
@@ -113,6 +141,7 @@ struct ManagerStatus {
   uint64_t innocents_resent = 0;  // requests sent again because another's worker failed
   uint64_t failed_requests = 0;
   std::string last_failure;  // of a worker or a launch
+  std::vector<RecordKindCounts> records;
 };
 
 // Thread-safe. The threads and processes that it needs come with its workers and go with them.

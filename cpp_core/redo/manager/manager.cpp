@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 
 #include "cpp_core/redo/manager/capture.h"
@@ -77,10 +78,12 @@ class RedoManager::Impl {
  public:
   explicit Impl(ManagerOptions options)
       : options_(Completed(std::move(options))),
+        counts_(options_.metrics.get()),
         capture_(options_.capture_dir, options_.capture_max_files, options_.capture_max_bytes),
         pool_(options_) {}
 
-  std::vector<Result<PageImage>> Run(std::span<const PageRequest> requests);
+  Result<PageImage> Run(const PageRequest& request);
+  std::vector<Result<PageImage>> RunBatch(std::span<const PageRequest> requests);
   void RunAsync(const PageRequest& request, Completion completion);
   Status Ping();
   ManagerStatus Report() const;
@@ -93,10 +96,13 @@ class RedoManager::Impl {
   // Counts requests, so that Shutdown can wait for them. False after Shutdown has begun.
   bool Enter(size_t count);
   void Leave(size_t count);
-  void RunJobs(std::vector<std::unique_ptr<PageJob>>* jobs);
+  void RunJobs(std::span<PageJob* const> jobs);
   Result<PageImage> Conclude(PageJob* job);
-  Clock::time_point DeadlineOf(const PageRequest& request, Clock::time_point now) const {
-    return now + request.deadline.value_or(options_.deadline);
+  PageJob MakeJob(const PageRequest& request) {
+    if (options_.metrics) options_.metrics->RequestStarted();
+    const Clock::time_point now = Clock::now();
+    return PageJob(request, now, now + request.deadline.value_or(options_.deadline),
+                   options_.engine, &counts_);
   }
   void CountRetry() {
     ++retries_;
@@ -104,6 +110,7 @@ class RedoManager::Impl {
   }
 
   const ManagerOptions options_;
+  RecordCounts counts_;
   FailureCapture capture_;
   std::mutex mutex_;
   std::condition_variable left_;
@@ -152,63 +159,72 @@ Result<PageImage> RedoManager::Impl::Conclude(PageJob* job) {
   return job->TakeResult();
 }
 
-std::vector<Result<PageImage>> RedoManager::Impl::Run(std::span<const PageRequest> requests) {
+Result<PageImage> RedoManager::Impl::Run(const PageRequest& request) {
+  if (!Enter(1)) return ShutDown();
+  PageJob job = MakeJob(request);
+  PageJob* const jobs[] = {&job};
+  RunJobs(jobs);
+  Result<PageImage> result = Conclude(&job);
+  Leave(1);
+  return result;
+}
+
+std::vector<Result<PageImage>> RedoManager::Impl::RunBatch(std::span<const PageRequest> requests) {
   std::vector<Result<PageImage>> results;
   results.reserve(requests.size());
   if (!Enter(requests.size())) {
     for (size_t i = 0; i < requests.size(); ++i) results.push_back(ShutDown());
     return results;
   }
-  const Clock::time_point now = Clock::now();
-  std::vector<std::unique_ptr<PageJob>> jobs;
-  jobs.reserve(requests.size());
+  std::deque<PageJob> jobs;
+  std::vector<PageJob*> pointers;
   for (const PageRequest& request : requests) {
-    if (options_.metrics) options_.metrics->RequestStarted();
-    jobs.push_back(std::make_unique<PageJob>(request, now, DeadlineOf(request, now)));
+    jobs.push_back(MakeJob(request));
+    pointers.push_back(&jobs.back());
   }
-  RunJobs(&jobs);
-  for (const std::unique_ptr<PageJob>& job : jobs) results.push_back(Conclude(job.get()));
+  RunJobs(pointers);
+  for (PageJob& job : jobs) results.push_back(Conclude(&job));
   Leave(requests.size());
   return results;
 }
 
-void RedoManager::Impl::RunJobs(std::vector<std::unique_ptr<PageJob>>* jobs) {
+void RedoManager::Impl::RunJobs(std::span<PageJob* const> jobs) {
   Waiter waiter;
-  std::vector<AttemptPtr> under_way(jobs->size());
+  std::vector<AttemptPtr> under_way(jobs.size());  // those without one are finished
   size_t outstanding = 0;
   const auto submit = [&](size_t i) {
-    under_way[i] = (*jobs)[i]->MakeAttempt(&waiter, i);
+    under_way[i] = jobs[i]->MakeAttempt(&waiter, i);
     ++outstanding;
-    if (const auto worker = pool_.Submit(under_way[i], jobs->size() == 1)) {
+    if (const auto worker = pool_.Submit(under_way[i], jobs.size() == 1)) {
       worker->Drive(under_way[i]);
     }
   };
-  for (size_t i = 0; i < jobs->size(); ++i) {
-    if (HasNativeRecords((*jobs)[i]->request())) waiter.set_eager();
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (HasNativeRecords(jobs[i]->request())) waiter.set_eager();
   }
-  for (size_t i = 0; i < jobs->size(); ++i) {
-    if ((*jobs)[i]->Begin() == PageJob::Next::kWorker) submit(i);
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (jobs[i]->Begin() == PageJob::Next::kWorker) submit(i);
   }
   while (outstanding > 0) {
     Clock::time_point deadline = Clock::time_point::max();
-    for (size_t i = 0; i < jobs->size(); ++i) {
-      if (under_way[i]) deadline = std::min(deadline, (*jobs)[i]->deadline());
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (under_way[i]) deadline = std::min(deadline, jobs[i]->deadline());
     }
     for (const AttemptPtr& attempt : waiter.Take(outstanding, deadline)) {
       under_way[attempt->index] = nullptr;
       --outstanding;
-      PageJob* job = (*jobs)[attempt->index].get();
+      PageJob* job = jobs[attempt->index];
       if (job->Take(attempt) != PageJob::Next::kWorker) continue;
       if (!attempt->status) CountRetry();
       submit(attempt->index);
     }
     const Clock::time_point now = Clock::now();
     if (now < deadline) continue;
-    for (size_t i = 0; i < jobs->size(); ++i) {
-      if (!under_way[i] || now < (*jobs)[i]->deadline() || !under_way[i]->Withdraw()) continue;
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (!under_way[i] || now < jobs[i]->deadline() || !under_way[i]->Withdraw()) continue;
       under_way[i] = nullptr;
       --outstanding;
-      (*jobs)[i]->GiveUp();
+      jobs[i]->GiveUp();
     }
   }
 }
@@ -217,9 +233,7 @@ void RedoManager::Impl::RunJobs(std::vector<std::unique_ptr<PageJob>>* jobs) {
 class RedoManager::Impl::AsyncJob final : public AttemptSink {
  public:
   AsyncJob(Impl* impl, const PageRequest& request, Completion completion)
-      : impl_(impl),
-        job_(request, Clock::now(), impl->DeadlineOf(request, Clock::now())),
-        completion_(std::move(completion)) {}
+      : impl_(impl), job_(impl->MakeJob(request)), completion_(std::move(completion)) {}
 
   void Begin() { Step(job_.Begin()); }
 
@@ -254,7 +268,6 @@ void RedoManager::Impl::RunAsync(const PageRequest& request, Completion completi
     completion(ShutDown());
     return;
   }
-  if (options_.metrics) options_.metrics->RequestStarted();
   (new AsyncJob(this, request, std::move(completion)))->Begin();
 }
 
@@ -278,6 +291,7 @@ ManagerStatus RedoManager::Impl::Report() const {
   status.requests = active_;
   status.retries = retries_;
   status.failed_requests = failed_;
+  status.records = counts_.Kinds();
   pool_.Report(&status);
   return status;
 }
@@ -295,11 +309,11 @@ RedoManager::RedoManager(ManagerOptions options) : impl_(new Impl(std::move(opti
 RedoManager::~RedoManager() { Shutdown(); }
 
 Result<PageImage> RedoManager::RequestRedo(const PageRequest& request) {
-  return std::move(impl_->Run({&request, 1}).front());
+  return impl_->Run(request);
 }
 std::vector<Result<PageImage>> RedoManager::RequestRedoBatch(
     std::span<const PageRequest> requests) {
-  return impl_->Run(requests);
+  return impl_->RunBatch(requests);
 }
 void RedoManager::RequestRedoAsync(const PageRequest& request, Completion completion) {
   impl_->RunAsync(request, std::move(completion));

@@ -35,6 +35,15 @@ prometheus::Gauge& MakeGauge(prometheus::Registry* registry, const char* name, c
   return prometheus::BuildGauge().Name(name).Help(help).Register(*registry).Add({});
 }
 
+std::array<prometheus::Counter*, kRecordWays> MakeWays(prometheus::Registry* registry) {
+  auto& family = MakeCounters(registry, "pageserver_wal_redo_records_total",
+                              "Number of PostgreSQL records, by who applied them and why");
+  return {&family.Add({{"engine", "native"}, {"reason", "supported"}}),
+          &family.Add({{"engine", "worker"}, {"reason", "unsupported"}}),
+          &family.Add({{"engine", "worker"}, {"reason", "refused"}}),
+          &family.Add({{"engine", "worker"}, {"reason", "along"}})};
+}
+
 }  // namespace
 
 RedoMetrics::RedoMetrics(std::shared_ptr<prometheus::Registry> registry)
@@ -62,6 +71,7 @@ RedoMetrics::RedoMetrics(std::shared_ptr<prometheus::Registry> registry)
       replayed_(MakeCounters(registry_.get(), "pageserver_replayed_wal_records_total",
                              "Number of WAL records replayed")
                     .Add({})),
+      ways_(MakeWays(registry_.get())),
       started_(MakeCounters(registry_.get(), "pageserver_wal_redo_process_started_total",
                             "Number of WAL redo processes started")
                    .Add({})),

@@ -9,10 +9,12 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include <array>
 #include <chrono>
 #include <memory>
 
 #include "cpp_core/base/error.h"
+#include "cpp_core/redo/manager.h"
 
 namespace neon_redo {
 
@@ -32,6 +34,9 @@ class RedoMetrics {
   void RequestDone(Seconds total, Seconds wait, Seconds native, Seconds worker, size_t records,
                    size_t bytes);
   void RequestFailed(ErrorCode code);
+  void RecordsWent(RecordWay way, uint64_t n) {
+    ways_[static_cast<size_t>(way)]->Increment(static_cast<double>(n));
+  }
   void Retried() { retries_.Increment(); }
 
  private:
@@ -46,6 +51,7 @@ class RedoMetrics {
   prometheus::Histogram& bytes_;
   prometheus::Histogram& launch_;
   prometheus::Counter& replayed_;
+  std::array<prometheus::Counter*, kRecordWays> ways_;
   prometheus::Counter& started_;
   prometheus::Counter& retries_;
   prometheus::Gauge& active_;

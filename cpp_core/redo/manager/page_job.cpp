@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstddef>
+
 #include "cpp_core/redo/request_frames.h"
 
 namespace neon_redo {
@@ -24,10 +27,17 @@ const PostgresRecord* AsPostgres(const PageRecord& record) {
   return std::get_if<PostgresRecord>(&record.record);
 }
 
+thread_local RecordView scratch_view;  // about 3 kB
+
+bool Supported(const BlockTag& tag, const RedoRecord& record) {
+  return !scratch_view.Parse(record.record) && NativeSupports(scratch_view, tag);
+}
+
 }  // namespace
 
-PageJob::PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline)
-    : request_(request), start_(start), deadline_(deadline) {
+PageJob::PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline,
+                 RedoEngine engine, RecordCounts* counts)
+    : request_(request), start_(start), deadline_(deadline), engine_(engine), counts_(counts) {
   for (const PageRecord& record : request_.records) {
     if (const PostgresRecord* postgres = AsPostgres(record)) {
       record_bytes_ += postgres->record.size();
@@ -79,38 +89,113 @@ Status PageJob::Check() {
   return {};
 }
 
-// Applies native records until a worker is needed or all is done.
+// Applies records until a worker is needed or all is done.
 PageJob::Next PageJob::Advance() {
-  const std::span<const PageRecord> records = request_.records;
-  Clock::time_point native_start{};
-  while (next_ < records.size()) {
-    const PageRecord& record = records[next_];
-    if (AsPostgres(record) != nullptr) break;
-    if (native_start == Clock::time_point{}) native_start = Clock::now();
-    if (page_.empty()) page_.assign(request_.base_image.begin(), request_.base_image.end());
-    const Status applied =
-        ApplyNativeRecord(std::get<NativeRecord>(record.record), record.lsn, request_.key, &page_);
-    if (!applied) return Fail(applied.error().code, applied.error().message);
-    ++next_;
-  }
-  if (native_start != Clock::time_point{}) native_ += Clock::now() - native_start;
-  if (next_ == records.size()) return Next::kFinished;
-  // A native engine for PostgreSQL's own records would be asked here, before a worker is.
-  CollectRun();
-  const RedoRequest run{tag_, page_.empty() ? request_.base_image.data() : page_.data(), run_};
-  if (const Status check = CheckRequest(run); !check) {
-    return Fail(check.error().code, check.error().message);
-  }
-  return Next::kWorker;
+  const Clock::time_point start = Clock::now();
+  const Next next = AdvanceToWorker();
+  native_ += Clock::now() - start;
+  return next;
 }
 
-void PageJob::CollectRun() {
+PageJob::Next PageJob::AdvanceToWorker() {
+  while (status_ && next_ < request_.records.size()) {
+    if (AsPostgres(request_.records[next_]) == nullptr) {
+      status_ = ApplyOwnRecords();
+      continue;
+    }
+    status_ = CollectRun();
+    if (status_ && engine_ != RedoEngine::kWorker) status_ = ApplyNatively();
+    if (!status_ || run_.empty()) continue;
+    CountForWorker();
+    return Next::kWorker;
+  }
+  return status_ ? Next::kFinished : Fail(status_.error().code, status_.error().message);
+}
+
+// The page as of next_ becomes the job's own, to be changed: zeroes if there is none.
+void PageJob::TakePage() {
+  if (!page_.empty()) return;
+  page_.assign(request_.base_image.begin(), request_.base_image.end());
+  page_.resize(std::max(page_.size(), kBlockSize));
+}
+
+Status PageJob::ApplyOwnRecords() {
+  TakePage();
+  const PageRecord& record = request_.records[next_++];
+  return ApplyNativeRecord(std::get<NativeRecord>(record.record), record.lsn, request_.key, &page_);
+}
+
+Status PageJob::CollectRun() {
   attempts_ = 0;
   run_.clear();
-  for (size_t i = next_; i < request_.records.size(); ++i) {
-    const PostgresRecord* postgres = AsPostgres(request_.records[i]);
+  for (const PageRecord& record : request_.records.subspan(next_)) {
+    const PostgresRecord* postgres = AsPostgres(record);
     if (postgres == nullptr) break;
-    run_.push_back({request_.records[i].lsn, postgres->record});
+    run_.push_back({record.lsn, postgres->record});
+  }
+  return CheckRequest({tag_, page_.empty() ? request_.base_image.data() : page_.data(), run_});
+}
+
+// Applies what the native engine supports of the run. What stays in run_ is for a worker; when the
+// engine refuses a record, nothing of the page counts, and a worker starts from the base image.
+Status PageJob::ApplyNatively() {
+  const bool have_page = !page_.empty() || !request_.base_image.empty();
+  TakePage();
+  const auto [applied, result] =
+      ApplyNativeRun(tag_, run_, page_.data(), have_page, &scratch_view, nullptr);
+  CountNative(applied);
+  if (result != NativeResult::kApplied && engine_ == RedoEngine::kNative) {
+    return RefuseRecord(run_[applied], result);
+  }
+  if (result == NativeResult::kMalformed) {
+    counts_->Add(run_[applied].record, RecordWay::kRefused);
+    engine_ = RedoEngine::kWorker;
+    page_.clear();
+    next_ = 0;
+    run_.clear();
+    return {};
+  }
+  if (!have_page && applied == 0) page_.clear();
+  run_.erase(run_.begin(), run_.begin() + static_cast<ptrdiff_t>(applied));
+  next_ += applied;
+  if (!run_.empty()) LimitRunToUnsupported();
+  return {};
+}
+
+// A way to a worker and back costs more than the supported records between two that need it: the
+// worker gets all of them up to the last unsupported one.
+void PageJob::LimitRunToUnsupported() {
+  while (run_.size() > 1 && Supported(tag_, run_.back())) run_.pop_back();
+}
+
+Status PageJob::RefuseRecord(const RedoRecord& record, NativeResult why) {
+  run_.clear();
+  if (why == NativeResult::kMalformed) {
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("the record at {} does not fit the page", record.end.ToString()));
+  }
+  return MakeError(ErrorCode::kUnsupported,
+                   fmt::format("the native engine does not support the record at {}; use a worker",
+                               record.end.ToString()));
+}
+
+// Counts the first records of run_, neighbours of one kind together.
+void PageJob::CountNative(size_t count) {
+  const auto kind = [&](size_t i) {
+    return LoadNative<uint16_t>(run_[i].record.data() + offsetof(RecordHeader, info)) & 0xfff0;
+  };
+  for (size_t i = 0; i < count;) {
+    size_t end = i + 1;
+    while (end < count && kind(end) == kind(i)) ++end;
+    counts_->Add(run_[i].record, RecordWay::kNative, end - i);
+    i = end;
+  }
+}
+
+void PageJob::CountForWorker() {
+  for (size_t i = 0; i < run_.size(); ++i) {
+    const bool along = engine_ == RedoEngine::kWorker || (i > 0 && Supported(tag_, run_[i]));
+    counts_->Add(run_[i].record, along ? RecordWay::kAlong : RecordWay::kUnsupported);
   }
 }
 

@@ -1,4 +1,5 @@
-// One request on its way through its runs of native and PostgreSQL records.
+// One request on its way through its runs of records: the page server's own and what the native
+// engine supports are applied here, the rest by workers.
 #ifndef NEON_REDO_REDO_MANAGER_PAGE_JOB_H_
 #define NEON_REDO_REDO_MANAGER_PAGE_JOB_H_
 
@@ -8,13 +9,17 @@
 
 #include "cpp_core/redo/manager.h"
 #include "cpp_core/redo/manager/attempt.h"
+#include "cpp_core/redo/manager/record_counts.h"
+#include "cpp_core/redo/native/native.h"
 
 namespace neon_redo {
 
 // Not thread-safe; one owner at a time.
 class PageJob {
  public:
-  PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline);
+  // counts must outlive the job.
+  PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline,
+          RedoEngine engine, RecordCounts* counts);
 
   enum class Next {
     kWorker,    // MakeAttempt, and hand its outcome to Take
@@ -45,18 +50,28 @@ class PageJob {
  private:
   Status Check();
   Next Advance();
+  Next AdvanceToWorker();
   Next Fail(ErrorCode code, const std::string& what);
-  void CollectRun();
+  Status ApplyOwnRecords();
+  Status CollectRun();
+  Status ApplyNatively();
+  Status RefuseRecord(const RedoRecord& record, NativeResult why);
+  void LimitRunToUnsupported();
+  void TakePage();
+  void CountNative(size_t count);
+  void CountForWorker();
   std::string Describe() const;
 
   const PageRequest request_;
   const Clock::time_point start_;
   const Clock::time_point deadline_;
-  BlockTag tag_;     // when there are PostgreSQL records
-  size_t next_ = 0;  // records before it are in the page
-  PageImage page_;   // as of next_; empty: the base image, or nothing
-  std::vector<RedoRecord> run_;
-  size_t attempts_ = 0;  // at this run
+  RedoEngine engine_;  // kWorker once the native engine has refused a record
+  RecordCounts* const counts_;
+  BlockTag tag_;                 // when there are PostgreSQL records
+  size_t next_ = 0;              // records before it are in the page
+  PageImage page_;               // as of next_; empty: the base image, or nothing
+  std::vector<RedoRecord> run_;  // PostgreSQL's records from next_ on, to be applied
+  size_t attempts_ = 0;          // at this run
   size_t retries_ = 0;
   size_t record_bytes_ = 0;
   Clock::duration wait_{0};

@@ -67,6 +67,11 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   WorkerStatus status() const;
 
  private:
+  // Answers taken with one read: what a pipe holds.
+  static constexpr size_t kAnswersAtOnce = 8;
+  // How often the thread looks after deadlines that nobody else looks after.
+  static constexpr std::chrono::milliseconds kDeadlineCheck{20};
+
   enum class State { kStarting, kReady, kRetiring, kEnded };
 
   // Why the process no longer serves.
@@ -85,6 +90,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   bool TakeAnswers(std::vector<AttemptPtr>* answered);
   bool SendMore();
   void Drop(const AttemptPtr& attempt);
+  void CutOff(const Attempt& attempt);
   void Expire(std::vector<AttemptPtr>* expired);
   void Fail(PipeLoop::Turn turn);
   void HandleFailure();
