@@ -289,6 +289,20 @@ TEST_F(ManagerTest, KeepsDeadlines) {
   }
 }
 
+TEST_F(ManagerTest, AHungWorkerIsNotWaitedForWhenNobodyWaitsForItsAnswer) {
+  RedoManager manager(FakeWorkers(1));
+  const Ask hangs(3, "h");
+  const Ask behind(4);
+  PageRequest request = hangs.request();
+  request.deadline = milliseconds(100);
+  Collector collector;
+  const Clock::time_point start = Clock::now();
+  manager.RequestRedoAsync(request, collector.For(0));
+  EXPECT_EQ(Good(manager.RequestRedo(behind.request())), behind.Page());
+  EXPECT_LT(Clock::now() - start, milliseconds(15'000)) << "the worker's timeout is 20 s";
+  EXPECT_EQ(collector.Wait(1)[0]->error().code, ErrorCode::kTimeout);
+}
+
 TEST_F(ManagerTest, ALateAnswerIsNobodysAnswer) {
   RedoManager manager(FakeWorkers(1));
   const Ask slow(3, "w");

@@ -27,7 +27,7 @@ class RedoMetrics {
 
   // A worker answered the ping after its launch; a worker's process is gone.
   void WorkerStarted(Seconds launch);
-  void WorkerStopped(const char* cause);  // "idle", "failure"
+  void WorkerStopped(const char* cause);  // "idle", "failure", "shutdown"
 
   void RequestStarted() { requests_.Increment(); }
   // wait: for a worker to begin; native: in this process; worker: until the answer was there.

@@ -29,7 +29,7 @@ bool WorkerPool::HasIdleLocked() const {
 }
 
 void WorkerPool::GrowLocked() {
-  if (launching_ || workers_.size() >= options_.max_workers) return;
+  if (closed_ || launching_ || workers_.size() >= options_.max_workers) return;
   launching_ = true;
   ++launches_;
   ++threads_;
@@ -204,10 +204,13 @@ size_t WorkerPool::Quiesce(std::chrono::milliseconds idle_for) {
   return retired.size();
 }
 
+// Whatever a worker still does was given up by who asked.
 void WorkerPool::Close() {
   for (;;) {
     Quiesce(std::chrono::milliseconds(0));
     std::unique_lock<std::mutex> lock(mutex_);
+    closed_ = true;
+    for (const auto& worker : workers_) worker->Abandon();
     if (threads_ == 0 && to_join_.empty()) return;
     // Those that were ending by themselves.
     ended_.wait_for(lock, std::chrono::milliseconds(10), [this] { return threads_ == 0; });

@@ -47,7 +47,7 @@ class WorkerPool {
   // Takes the worker out of rotation.
   void Remove(const PoolWorker* worker);
   void Failed(const std::string& description, size_t innocents);
-  void Stopped(const char* cause);  // a process ended: "idle", "failure", …
+  void Stopped(const char* cause);  // a process ended: "idle", "shutdown"
   // The thread's last call.
   void Ended(const std::shared_ptr<PoolWorker>& worker);
   // Settles what waits for a launch beyond its deadline and has nobody to do so. True if there is
@@ -70,6 +70,7 @@ class WorkerPool {
   std::vector<std::shared_ptr<PoolWorker>> workers_;  // in rotation, or starting
   std::deque<AttemptPtr> waiting_;                    // for a launch
   bool launching_ = false;
+  bool closed_ = false;
   size_t threads_ = 0;                                // not yet ended
   std::vector<std::shared_ptr<PoolWorker>> to_join_;  // ended
   uint64_t launches_ = 0;

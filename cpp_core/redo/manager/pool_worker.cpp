@@ -82,6 +82,13 @@ void PoolWorker::Retire() {
   Wake();
 }
 
+void PoolWorker::Abandon() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (state_ != State::kReady && state_ != State::kRetiring) return;
+  abandoned_ = true;
+  kill(child_->pid(), SIGKILL);
+}
+
 void PoolWorker::Release(const Attempt& attempt) {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto at = std::find_if(sent_.begin(), sent_.end(),

@@ -56,6 +56,9 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   // Ends the worker as soon as nothing is under way. It accepts nothing more.
   void Retire();
 
+  // Ends the worker now. For when nobody waits for anything it has under way.
+  void Abandon();
+
   // A withdrawn attempt's records must not be read any longer: when they are still being sent, the
   // worker is killed.
   void Release(const Attempt& attempt);
@@ -72,12 +75,16 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   // How often the thread looks after deadlines that nobody else looks after.
   static constexpr std::chrono::milliseconds kDeadlineCheck{20};
 
+  // How long a worker may work on after the deadline of what it works on.
+  static constexpr std::chrono::milliseconds kAbandonedPatience{1000};
+
   enum class State { kStarting, kReady, kRetiring, kEnded };
 
   // Why the process no longer serves.
   struct Failure {
     PipeLoop::Turn turn;
     bool amid_answer;
+    std::chrono::milliseconds after;  // the last answer, or the request that came next
   };
 
   void Run();
@@ -87,6 +94,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   void Serve();
   void WaitForWork();
   void DriveUntil(const AttemptPtr* own);
+  Clock::time_point HungAt(Clock::time_point now) const;
   bool TakeAnswers(std::vector<AttemptPtr>* answered);
   bool SendMore();
   void Drop(const AttemptPtr& attempt);
@@ -113,6 +121,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   mutable std::mutex mutex_;
   State state_ = State::kStarting;
   bool driven_ = false;
+  bool abandoned_ = false;
   std::optional<Failure> failure_;
   std::deque<AttemptPtr> unsent_;
   std::deque<AttemptPtr> sent_;

@@ -25,7 +25,7 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     if (failure_ || own_answered || own_late || (own == nullptr && !under_way())) break;
     const bool all_sent = SendMore();
     if (!under_way()) continue;
-    const Clock::time_point hung = head_since_ + options_.worker.timeout;
+    const Clock::time_point hung = HungAt(now);
     Clock::time_point deadline = hung;
     if (own != nullptr) {
       deadline = std::min(deadline, (*own)->deadline);
@@ -40,7 +40,7 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     pipe_full_ = false;
     have_ += received;
     if (turn == Turn::kClosed || turn == Turn::kSurplus ||
-        (turn == Turn::kTimeout && under_way() && Clock::now() >= hung)) {
+        (turn == Turn::kTimeout && under_way() && Clock::now() >= HungAt(Clock::now()))) {
       Fail(turn);
     } else if (have_ > 0 && !TakeAnswers(&answered)) {
       Fail(Turn::kSurplus);
@@ -66,6 +66,16 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
   }
   driven_ = false;
   if (own != nullptr) Wake();
+}
+
+// When the worker counts as hung, if it does not answer before: after its timeout, or a while after
+// the deadline of a request that nobody waits for any longer.
+Clock::time_point PoolWorker::HungAt(Clock::time_point now) const {
+  const Clock::time_point hung = head_since_ + options_.worker.timeout;
+  if (sent_.empty()) return hung;
+  const Attempt& head = *sent_.front();
+  const Clock::time_point given_up = std::max(head_since_, head.deadline) + kAbandonedPatience;
+  return now < given_up || head.settled() ? std::min(hung, given_up) : hung;
 }
 
 // Takes whole answers off incoming_. False when they cannot be the answers to what was asked.

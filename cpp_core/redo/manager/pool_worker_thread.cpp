@@ -186,7 +186,9 @@ void PoolWorker::WaitForWork() {
 // Under the mutex.
 void PoolWorker::Fail(Turn turn) {
   ready_ = false;
-  if (!failure_) failure_ = Failure{turn, have_ > 0};
+  if (!failure_)
+    failure_ = Failure{turn, have_ > 0,
+                       std::chrono::duration_cast<milliseconds>(Clock::now() - head_since_)};
 }
 
 void PoolWorker::HandleFailure() {
@@ -201,6 +203,7 @@ void PoolWorker::HandleFailure() {
   count_ = 0;
   slow_sinks_ = 0;
   const Failure failure = *failure_;
+  const bool abandoned = abandoned_;
   lock.unlock();
 
   AttemptPtr culprit;
@@ -216,6 +219,7 @@ void PoolWorker::HandleFailure() {
   const size_t count = innocents.size();
   for (const AttemptPtr& attempt : innocents) pool_->Submit(attempt, false);
   const std::string description = ReapAndDescribe(failure);
+  if (abandoned) return pool_->Stopped("shutdown");
   pool_->Failed(description, count);
   if (culprit && culprit->Settle()) {
     culprit->status = MakeError(
@@ -239,8 +243,7 @@ std::string PoolWorker::ReapAndDescribe(const Failure& failure) {
     pipe_->DrainError(patience);
     text = failure.turn == Turn::kTimeout
                ? fmt::format("redo worker {} gave no {} within {} ms; it was killed", child_->pid(),
-                             failure.amid_answer ? "whole answer" : "answer",
-                             options_.worker.timeout.count())
+                             failure.amid_answer ? "whole answer" : "answer", failure.after.count())
                : fmt::format("redo worker {} sent bytes that are not the answer; it was killed",
                              child_->pid());
   }
