@@ -67,6 +67,7 @@ nlohmann::json Run(int argc, char** argv) {
   const std::vector<Case> cases = MakeCases(all, options.worker);
   const testing::Footprint before;
   const uint32_t count = static_cast<uint32_t>(std::atoi(argv[3]));
+  options.engine = RedoEngine::kWorker;
   options.worker.timeout = milliseconds(1000);
   options.max_workers = 3;
   if (argc > 4) options.capture_dir = argv[4];
