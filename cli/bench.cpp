@@ -92,7 +92,7 @@ void PrintText(const BenchOptions& options, const BenchRequests& requests,
       report.launch_worker.median, report.launch_bare.median, report.launch_ratio.median,
       report.launch_ratio.low, report.launch_ratio.high);
   if (report.idle) {
-    fmt::print("idle memory, beside another: {} KiB private, {} KiB proportional\n",
+    fmt::print("idle memory, alone: {} KiB private, {} KiB proportional\n",
                report.idle->private_kib, report.idle->proportional_kib);
   } else {
     fmt::print("idle memory: not available (a sandboxed worker's is for root to read)\n");

@@ -18,6 +18,7 @@ void AddBench(CLI::App* app, int* exit_status);
 void AddReplay(CLI::App* app, int* exit_status);
 void AddVerify(CLI::App* app, int* exit_status);
 void AddReceive(CLI::App* app, int* exit_status);
+void AddReceiveLogical(CLI::App* app, int* exit_status);
 void AddWaldump(CLI::App* app, int* exit_status);
 void AddWorker(CLI::App* app, int* exit_status);
 

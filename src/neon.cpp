@@ -16,18 +16,26 @@ static bool neon_wal_redo = false;
 static bool neon_redo_sandbox = true;
 static int neon_redo_memory_limit = 2048;
 
+// The server sorts all its settings again for each one made that nobody has set, which a worker's
+// launch can do without: there those keep their defaults unmade.
+static bool IsWanted(const char* setting) {
+  return !neon_wal_redo || GetConfigOption(setting, true, false) != nullptr;
+}
+
 static void DefineSettings() {
   DefineCustomBoolVariable("neon.wal_redo", "Turns postgres --single into a WAL redo worker.",
                            nullptr, &neon_wal_redo, false, PGC_POSTMASTER, 0, nullptr, nullptr,
                            nullptr);
-  DefineCustomBoolVariable("neon.redo_sandbox", "Runs the WAL redo worker in its sandbox.",
-                           "Turn this off only to debug the worker: it replays WAL that somebody "
-                           "else wrote.",
-                           &neon_redo_sandbox, true, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
-  DefineCustomIntVariable("neon.redo_memory_limit",
-                          "Memory that the WAL redo worker may add to what it has at start-up.",
-                          nullptr, &neon_redo_memory_limit, 2048, 16, MAX_KILOBYTES / 1024,
-                          PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+  if (IsWanted("neon.redo_sandbox"))
+    DefineCustomBoolVariable(
+        "neon.redo_sandbox", "Runs the WAL redo worker in its sandbox.",
+        "Turn this off only to debug the worker: it replays WAL that somebody else wrote.",
+        &neon_redo_sandbox, true, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+  if (IsWanted("neon.redo_memory_limit"))
+    DefineCustomIntVariable("neon.redo_memory_limit",
+                            "Memory that the WAL redo worker may add to what it has at start-up.",
+                            nullptr, &neon_redo_memory_limit, 2048, 16, MAX_KILOBYTES / 1024,
+                            PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
 }
 
 void _PG_init(void) {

@@ -18,7 +18,7 @@ namespace neon_redo {
 namespace {
 
 constexpr size_t kInputSize = 256 * 1024;  // grows for a longer frame, shrinks back after it
-constexpr size_t kOutputPages = 16;        // answers of one write, and one page being built
+constexpr size_t kOutputPages = 32;        // answers of one write, and one page being built
 constexpr size_t kMaxFrame =
     kApplyPrefixSize + 0x3fffffff;  // a record is below 1 GB (MaxAllocSize)
 

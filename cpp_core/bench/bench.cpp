@@ -150,12 +150,10 @@ Status Bench::MeasureLaunch() {
   return {};
 }
 
-// Beside a second one, as in every use of workers but the smallest: what only one process maps
-// counts as private, the program's code too.
+// The only one of this program: what a second one would map as well, the server's code, counts as
+// private here.
 Status Bench::MeasureIdle(const WorkerOptions& options, std::optional<MemoryUse>* use) {
-  RedoWorker companion(options);
   RedoWorker worker(options);
-  if (Status status = companion.Ping(); !status) return status;
   if (Status status = worker.Ping(); !status) return status;
   *use = MemoryOf(worker.pid());
   return {};

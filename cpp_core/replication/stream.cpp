@@ -67,8 +67,8 @@ Status WalStream::Begin() {
   const bool logical = options_.receiver.connect.logical;
   Status begun;
   if (logical) {
-    const Lsn confirmed = receiver_.positions().flushed;
-    begun = receiver_.StartLogical(*slot_, std::max(position_, confirmed), plugin_options_);
+    const Lsn written = receiver_.positions().written;
+    begun = receiver_.StartLogical(*slot_, std::max(position_, written), plugin_options_);
   } else {
     begun = receiver_.StartPhysical(slot_, position_, timeline_);
   }

@@ -39,7 +39,8 @@ class WalStream {
   // Streams WAL from `start`, any byte, on `timeline`.
   Status StartPhysical(std::optional<std::string> slot, Lsn start, uint32_t timeline);
   // Streams changes from `start`, or from where the slot is confirmed (0). After a reconnection the
-  // server sends again what follows the flushed position that SetPositions gave.
+  // server sends again what follows the written position that SetPositions gave, which is not to be
+  // ahead of the last whole transaction handed over.
   Status StartLogical(std::string slot, Lsn start, PluginOptions options);
 
   enum class Step {
