@@ -74,7 +74,7 @@ nlohmann::json Run(int argc, char** argv) {
   RedoManager manager(options);
   std::atomic<uint32_t> next = 0;
   std::atomic<uint32_t> right = 0, wrong = 0, errors = 0, untyped = 0, late = 0;
-  testing::Chaos chaos(&manager, 3000);
+  testing::Chaos chaos(&manager, 3000, &next, 8);
   std::vector<std::thread> callers;
   for (int t = 0; t < 8; ++t) {
     callers.emplace_back([&] {
@@ -98,7 +98,7 @@ nlohmann::json Run(int argc, char** argv) {
   chaos.Stop();
   const ManagerStatus status = manager.status();
   manager.Shutdown();
-  const testing::Footprint after;
+  const testing::Footprint after = testing::FootprintLike(before);
   return {{"right", right.load()},
           {"wrong", wrong.load()},
           {"errors", errors.load()},

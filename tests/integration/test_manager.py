@@ -298,15 +298,20 @@ class Captures(ManagerTestCase):
 
 
 class RealWorkers(ManagerTestCase):
+    @classmethod
+    def setUpClass(cls):
+        directory = make_directory()
+        cls.addClassCleanup(shutil.rmtree, directory)
+        cls.wal = pathlib.Path(directory, "wal")
+        run([ROOT / "tests" / "bench" / "make_wal.py", cls.wal])
+
     def test_chaos(self):
         """The short form; manager_torture WAL MODULE 100000 is the long one."""
-        wal = pathlib.Path(self.directory, "wal")
-        run([ROOT / "tests" / "bench" / "make_wal.py", wal])
         captures = pathlib.Path(self.directory, "captures")
         captures.mkdir()
         requests = int(os.environ.get("NEON_REDO_CHAOS_REQUESTS", "5000"))
         module = copy_module(self.directory)
-        result = run([TORTURE, wal, module, str(requests), captures])
+        result = run([TORTURE, self.wal, module, str(requests), captures])
         report = json.loads(result.stdout)
         print(report)
         self.assertEqual(report["right"] + report["errors"], requests)
@@ -323,14 +328,12 @@ class RealWorkers(ManagerTestCase):
             self.assertIn("The request succeeds now.", result.stdout)
 
     def test_gdb_gets_the_worker(self):
-        wal = pathlib.Path(self.directory, "wal")
-        run([ROOT / "tests" / "bench" / "make_wal.py", wal])
         captures = pathlib.Path(self.directory, "captures")
         captures.mkdir()
         module = copy_module(self.directory)
         report = {"errors": 0}
         while report["errors"] == 0:
-            report = json.loads(run([TORTURE, wal, module, "1000", captures]).stdout)
+            report = json.loads(run([TORTURE, self.wal, module, "1000", captures]).stdout)
         capture = next(captures.iterdir())
         result = subprocess.run(
             [neon_redo_program(), "replay", "--gdb", "--module", module, capture],

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -22,6 +23,16 @@ struct Footprint {
   int threads = CountEntries("/proc/self/task");
   bool operator==(const Footprint&) const = default;
 };
+
+// A joined thread may be listed a moment longer: the kernel wakes who joins before it removes it.
+inline Footprint FootprintLike(const Footprint& expected) {
+  Footprint now;
+  for (int i = 0; i < 1000 && now != expected; ++i) {
+    usleep(1000);
+    now = Footprint();
+  }
+  return now;
+}
 
 inline bool HaveChildren() { return waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD; }
 

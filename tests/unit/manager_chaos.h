@@ -22,8 +22,10 @@ class Chaos {
  public:
   enum Deed { kKill, kStop, kNoiseOnOutput, kPageOfNoise, kEndlessLine, kDeeds };
 
-  // pause: at most so many microseconds between two deeds.
-  Chaos(RedoManager* manager, unsigned pause) : manager_(manager), pause_(pause) {
+  // Between two deeds there are at most so many microseconds of pause and at least so many calls of
+  // those that the test counts in calls: on a slow machine chaos is slow, too.
+  Chaos(RedoManager* manager, unsigned pause, const std::atomic<uint32_t>* calls, uint32_t every)
+      : manager_(manager), pause_(pause), calls_(calls), every_(every) {
     thread_ = std::thread([this] { Run(); });
   }
   ~Chaos() { Stop(); }
@@ -39,13 +41,16 @@ class Chaos {
     std::mt19937 random(7);
     while (!stop_) {
       usleep(static_cast<unsigned>(random()) % pause_);
+      if (*calls_ < next_) continue;
       const std::vector<WorkerStatus> workers = manager_->status().workers;
       if (workers.empty()) continue;
       const pid_t pid = workers[random() % workers.size()].pid;
       // A process that is not ours any more must not be hit: only our own children are.
       if (pid <= 0 || !IsChild(pid)) continue;
       const auto deed = static_cast<Deed>(random() % kDeeds);
-      if (Do(deed, pid, &random)) ++counts_[deed];
+      if (!Do(deed, pid, &random)) continue;
+      ++counts_[deed];
+      next_ = *calls_ + every_;
     }
   }
 
@@ -86,6 +91,9 @@ class Chaos {
 
   RedoManager* const manager_;
   const unsigned pause_;
+  const std::atomic<uint32_t>* const calls_;
+  const uint32_t every_;
+  uint32_t next_ = 0;
   std::atomic<bool> stop_ = false;
   std::array<std::atomic<uint64_t>, kDeeds> counts_{};
   std::thread thread_;

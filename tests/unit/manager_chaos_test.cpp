@@ -82,7 +82,7 @@ TEST_F(ManagerChaosTest, EveryCallIsAnsweredRightlyOrWithAnError) {
   options.worker.timeout = milliseconds(400);
   RedoManager manager(options);
   std::atomic<uint32_t> next = 0;
-  Chaos chaos(&manager, 20'000);
+  Chaos chaos(&manager, 10'000, &next, 10);
   std::vector<std::thread> callers;
   for (int t = 0; t < 8; ++t) {
     callers.emplace_back([&] {

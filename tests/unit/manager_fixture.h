@@ -99,8 +99,9 @@ inline ManagerOptions FakeWorkers(size_t max_workers, const std::string& mode = 
 class ManagerTest : public ::testing::Test {
  protected:
   void TearDown() override {
-    EXPECT_EQ(CountEntries("/proc/self/fd"), before_.descriptors);
-    EXPECT_EQ(CountEntries("/proc/self/task"), before_.threads);
+    const Footprint after = FootprintLike(before_);
+    EXPECT_EQ(after.descriptors, before_.descriptors);
+    EXPECT_EQ(after.threads, before_.threads);
     EXPECT_FALSE(HaveChildren());
   }
   Footprint before_;
