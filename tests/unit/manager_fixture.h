@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cpp_core/redo/frames.h"
@@ -98,6 +99,8 @@ inline ManagerOptions FakeWorkers(size_t max_workers, const std::string& mode = 
 // Checks that nothing is left when a test is over.
 class ManagerTest : public ::testing::Test {
  protected:
+  // With the first thread a sanitizer may start one of its own.
+  static void SetUpTestSuite() { std::thread([] {}).join(); }
   void TearDown() override {
     const Footprint after = FootprintLike(before_);
     EXPECT_EQ(after.descriptors, before_.descriptors);

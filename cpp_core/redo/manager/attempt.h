@@ -64,6 +64,7 @@ class Attempt {
 
   // Guarded by the mutex of the worker that has it, or by the pool's.
   bool alone = false;  // sent only when nothing else is under way, and nothing behind it
+  bool first = false;  // the worker had nothing else under way when it was sent
   uint64_t end = 0;    // its last byte in the stream to the worker
 
   // Runs use with the records protected from the asker's leaving; false if it was settled already.

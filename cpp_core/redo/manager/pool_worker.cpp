@@ -46,11 +46,6 @@ PoolWorker::Accepted PoolWorker::Accept(const AttemptPtr& attempt, bool may_driv
   std::lock_guard<std::mutex> lock(mutex_);
   if (state_ != State::kReady || failure_) return Accepted::kRefused;
   const bool lone = !under_way() && !driven_;
-  if (lone && pipe_->CheckIdle() != Turn::kProgress) {
-    Fail(Turn::kClosed);
-    Wake();
-    return Accepted::kRefused;
-  }
   last_used_.store(attempt->created.time_since_epoch().count(), std::memory_order_relaxed);
   attempt->set_worker(shared_from_this());
   unsent_.push_back(attempt);
@@ -141,11 +136,20 @@ void PoolWorker::Drop(const AttemptPtr& attempt) {
   if (attempt->sink_is_slow) --slow_sinks_;
 }
 
-// Makes frames and writes them while the pipe takes them. False: it takes no more now.
+// Makes frames and writes them while the pipe takes them. False: it takes no more now. May fail.
 bool PoolWorker::SendMore() {
-  while (!pipe_full_) {
+  while (!pipe_full_ && !failure_) {
     while (!unsent_.empty() && out_.unsent() < kQueueAhead) {
       const AttemptPtr& next = unsent_.front();
+      next->first = sent_.empty();
+      // What an idle worker sends, or its end, is no answer to the next request, nor that one's
+      // fault.
+      const Turn idle = next->first ? pipe_->CheckIdle() : Turn::kProgress;
+      if (idle != Turn::kProgress) {
+        Fail(idle);
+        Wake();
+        return true;
+      }
       if (!sent_.empty() && (next->alone || sent_.back()->alone)) break;
       if (sent_.size() >= options_.worker.window) break;
       const size_t before = out_.unsent();

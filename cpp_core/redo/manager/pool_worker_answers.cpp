@@ -24,7 +24,7 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     const bool own_late = own != nullptr && now >= (*own)->deadline;
     if (failure_ || own_answered || own_late || (own == nullptr && !under_way())) break;
     const bool all_sent = SendMore();
-    if (!under_way()) continue;
+    if (failure_ || !under_way()) continue;
     const Clock::time_point hung = HungAt(now);
     Clock::time_point deadline = hung;
     if (own != nullptr) {

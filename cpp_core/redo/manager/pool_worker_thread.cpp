@@ -207,7 +207,7 @@ void PoolWorker::HandleFailure() {
   lock.unlock();
 
   AttemptPtr culprit;
-  if (sent.size() == 1) {
+  if (sent.size() == 1 && sent.front()->first) {
     culprit = sent.front();
   } else {
     for (auto at = sent.rbegin(); at != sent.rend(); ++at) {
