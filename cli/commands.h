@@ -17,6 +17,7 @@ inline constexpr int kExitTrouble = 2;
 void AddBench(CLI::App* app, int* exit_status);
 void AddVerify(CLI::App* app, int* exit_status);
 void AddReceive(CLI::App* app, int* exit_status);
+void AddServeWal(CLI::App* app, int* exit_status);
 void AddWaldump(CLI::App* app, int* exit_status);
 void AddWorker(CLI::App* app, int* exit_status);
 

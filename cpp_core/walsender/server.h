@@ -1,0 +1,96 @@
+// WalServer: a WAL sender over a directory of segments. What `neon-redo serve-wal` runs.
+#ifndef NEON_REDO_WALSENDER_SERVER_H_
+#define NEON_REDO_WALSENDER_SERVER_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "cpp_core/base/error.h"
+#include "cpp_core/replication/cancel.h"
+#include "cpp_core/replication/files.h"
+#include "cpp_core/walsender/session.h"
+#include "cpp_core/walsender/slots.h"
+#include "cpp_core/walsender/wal_source.h"
+
+namespace neon_redo {
+
+struct WalServerOptions {
+  std::string wal;               // the directory
+  std::string socket_directory;  // of the Unix socket, .s.PGSQL.PORT
+  int port = 5432;
+  std::string slots_file;  // empty: in the WAL directory
+  bool follow = false;     // the WAL grows
+  size_t max_connections = 100;
+  std::chrono::milliseconds sender_timeout{60'000};
+  // A line for a person.
+  std::function<void(const std::string&)> log = [](const std::string&) {};
+};
+
+// One thread, one epoll loop. Not thread-safe, but for the signal that stops it.
+class WalServer {
+ public:
+  // Reads the WAL's end and listens. Only processes of the same user are let in.
+  static Result<std::unique_ptr<WalServer>> Open(WalServerOptions options);
+  ~WalServer();
+  WalServer(const WalServer&) = delete;
+  WalServer& operator=(const WalServer&) = delete;
+
+  // Serves until `stop` is set; then sends what WAL there is, waits until clients have it, and
+  // returns.
+  Status Run(const CancelSignal& stop);
+
+  const WalSource& source() const { return *source_; }
+  const std::string& socket_path() const { return socket_path_; }
+
+ private:
+  using Clock = Session::Clock;
+  struct Connection;
+
+  explicit WalServer(WalServerOptions options);
+  Status Listen();
+  Status ClearStaleSocket();
+  Status WatchDirectory();
+  Status Watch(int fd, uint64_t key, uint32_t events);
+
+  void Accept();
+  void Receive(Connection* connection);
+  void Pump(Connection* connection);
+  void SetEvents(Connection* connection, bool want_output);
+  bool Send(Connection* connection, bool* would_block);
+  void Close(uint32_t id);
+  void CloseEnded();
+
+  void ReadDirectoryEvents();
+  void LookForWal(bool relist);
+  void WakeCaughtUp();
+  void Tick();
+  void BeginStop();
+  int MillisecondsToWait() const;
+  void Cancel(uint32_t id, uint32_t key);
+
+  const WalServerOptions options_;
+  std::unique_ptr<WalSource> source_;
+  SlotStore slots_;
+  SessionHost host_;
+  std::string socket_path_;
+  FileDescriptor epoll_;
+  FileDescriptor listener_;
+  FileDescriptor inotify_;
+  std::unordered_map<uint32_t, std::unique_ptr<Connection>> connections_;
+  uint32_t last_id_ = 0;
+  bool accepting_ = true;
+  bool stopping_ = false;
+  bool wal_event_ = false;
+  bool relist_event_ = false;
+  Clock::time_point now_;
+  Clock::time_point last_look_{};
+  Clock::time_point next_tick_{};
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WALSENDER_SERVER_H_
