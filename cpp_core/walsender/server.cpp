@@ -301,7 +301,8 @@ void WalServer::ReadDirectoryEvents() {
     for (const char* p = buffer; p < buffer + n;) {
       const auto* event = reinterpret_cast<const inotify_event*>(p);
       p += sizeof(inotify_event) + event->len;
-      if (event->mask & IN_Q_OVERFLOW) relist_event_ = true;
+      const std::string_view file = event->len > 0 ? event->name : "";
+      if ((event->mask & IN_Q_OVERFLOW) || file.ends_with(".history")) relist_event_ = true;
       const auto name = event->len > 0 ? ParseSegmentName(event->name) : std::nullopt;
       if (!name) continue;
       wal_event_ = true;
@@ -314,6 +315,10 @@ void WalServer::LookForWal(bool relist) {
   wal_event_ = relist_event_ = false;
   last_look_ = now_;
   bool more = source_->Refresh();
+  if (source_->trouble() != trouble_) {
+    trouble_ = source_->trouble();
+    if (!trouble_.empty()) options_.log("WAL cannot be followed: " + trouble_);
+  }
   if (relist) more = source_->Relist() || more;
   if (more) WakeCaughtUp();
 }
@@ -328,7 +333,8 @@ void WalServer::Tick() {
   next_tick_ = now_ + milliseconds(1000);
   if (options_.sender_timeout.count() > 0)
     next_tick_ = std::min(next_tick_, now_ + options_.sender_timeout / 8);
-  if (options_.follow && !stopping_ && now_ - last_look_ >= milliseconds(1000)) LookForWal(false);
+  if (options_.follow && !stopping_ && now_ - last_look_ >= milliseconds(1000))
+    LookForWal(source_->HasNewTimeline());
   for (const auto& [id, connection] : connections_) {
     connection->session->Tick(now_);
     if (connection->closing_since && now_ - *connection->closing_since >= kLinger)

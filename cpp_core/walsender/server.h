@@ -86,6 +86,7 @@ class WalServer {
   bool stopping_ = false;
   bool wal_event_ = false;
   bool relist_event_ = false;
+  std::string trouble_;  // of following, as last logged
   Clock::time_point now_;
   Clock::time_point last_look_{};
   Clock::time_point next_tick_{};

@@ -104,11 +104,16 @@ bool WalSource::Refresh() {
   std::vector<Segment> segments;
   for (uint64_t number = record_end_.value / segment_size();; number++) {
     const auto segment = directory_->Look(timeline_, number);
+    trouble_ = segment ? "" : segment.error().message;
     if (!segment || !*segment) break;
     segments.push_back(**segment);
   }
   if (!segments.empty()) ReadTail(std::move(segments), record_end_);
   return end_ != before;
+}
+
+bool WalSource::HasNewTimeline() const {
+  return access((directory() + "/" + FormatHistoryName(timeline_ + 1)).c_str(), F_OK) == 0;
 }
 
 bool WalSource::Relist() {
@@ -118,6 +123,8 @@ bool WalSource::Relist() {
       (*fresh)->timeline_ < timeline_ || (*fresh)->segment_size() != segment_size())
     return false;
   if ((*fresh)->timeline_ == timeline_ && (*fresh)->end_ <= end_) return false;
+  // A new timeline means nothing without its history, which may come later than its first segment.
+  if ((*fresh)->timeline_ != timeline_ && (*fresh)->ancestors_.empty()) return false;
   *this = std::move(**fresh);
   return true;
 }

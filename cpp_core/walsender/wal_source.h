@@ -37,6 +37,10 @@ class WalSource {
 
   // Looks for WAL that came behind end(). Returns whether there is more.
   bool Refresh();
+  // Why the last Refresh could not look; empty: it could.
+  const std::string& trouble() const { return trouble_; }
+  // The history of a timeline after the current one is there.
+  bool HasNewTimeline() const;
   // Lists the directory again, for new timelines. Returns whether anything is new.
   bool Relist();
 
@@ -77,6 +81,7 @@ class WalSource {
   Lsn end_;
   Lsn record_end_;  // of the last whole record; end_ may lie behind it
   std::string end_reason_;
+  std::string trouble_;
   std::unordered_map<std::string, std::weak_ptr<const SegmentFile>> open_;  // by path
 };
 
