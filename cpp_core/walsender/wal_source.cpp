@@ -89,13 +89,14 @@ bool WalSource::ReadTail(std::vector<Segment> segments, std::optional<Lsn> from)
   }
   end_reason_ = reader->end_reason();
   end_ = std::max(end_, record_end_);
-  // The last record may go on in a segment that is still to come.
-  const WalFault& fault = reader->fault();
-  const Segment& last = all.back();
-  if (any && fault.kind == WalFaultKind::kMissing &&
-      fault.lsn == directory_->SegmentStart(last.number + 1) && last.file_size == segment_size() &&
-      !last.path.ends_with(".partial"))
-    end_ = std::max(end_, fault.lsn);
+  // The last record may go on in a segment that is still to come, or to be filled.
+  const Lsn boundary = directory_->SegmentStart(reader->fault().lsn.value / segment_size());
+  const auto before = std::find_if(all.begin(), all.end(), [&](const Segment& s) {
+    return directory_->SegmentStart(s.number + 1) == boundary;
+  });
+  if (any && before != all.end() && before->file_size == segment_size() &&
+      !before->path.ends_with(".partial"))
+    end_ = std::max(end_, boundary);
   return any;
 }
 
