@@ -15,8 +15,10 @@ inline constexpr int kExitDifference = 1;
 inline constexpr int kExitTrouble = 2;
 
 void AddBench(CLI::App* app, int* exit_status);
+void AddDoctor(CLI::App* app, int* exit_status);
 void AddVerify(CLI::App* app, int* exit_status);
 void AddReceive(CLI::App* app, int* exit_status);
+void AddReceiveLogical(CLI::App* app, int* exit_status);
 void AddServeWal(CLI::App* app, int* exit_status);
 void AddWaldump(CLI::App* app, int* exit_status);
 void AddWorker(CLI::App* app, int* exit_status);

@@ -12,9 +12,11 @@ int main(int argc, char** argv) {
   int exit_status = 0;
   neon_redo::cli::AddVerify(&app, &exit_status);
   neon_redo::cli::AddReceive(&app, &exit_status);
+  neon_redo::cli::AddReceiveLogical(&app, &exit_status);
   neon_redo::cli::AddServeWal(&app, &exit_status);
   neon_redo::cli::AddWaldump(&app, &exit_status);
   neon_redo::cli::AddWorker(&app, &exit_status);
+  neon_redo::cli::AddDoctor(&app, &exit_status);
   neon_redo::cli::AddBench(&app, &exit_status);
   try {
     app.parse(argc, argv);

@@ -166,6 +166,8 @@ class WalReceiver {
   // were still on their way are dropped. After it commands can be run again.
   Status End();
 
+  // PQserverVersion: 150020. 0 while not connected.
+  int server_version() const { return connection_ ? connection_->server_version() : 0; }
   const ServerError& server_error() const { return server_error_; }
   uint64_t bytes_received() const { return bytes_received_; }
   uint64_t statuses_sent() const;
@@ -214,7 +216,7 @@ class WalReceiver {
   bool logical_ = false;
   bool asked_for_life_ = false;
   bool read_failed_ = false;
-  bool copy_ended_ = false;  // by the server; its answer is still to be read
+  bool copy_ended_ = false;    // by the server; its answer is still to be read
   Clock::duration silence_{};  // time waited for the socket since its last byte
   std::chrono::milliseconds sender_timeout_{0};
 

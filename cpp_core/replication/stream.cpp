@@ -67,8 +67,8 @@ Status WalStream::Begin() {
   const bool logical = options_.receiver.connect.logical;
   Status begun;
   if (logical) {
-    const Lsn confirmed = receiver_.positions().flushed;
-    begun = receiver_.StartLogical(*slot_, std::max(position_, confirmed), plugin_options_);
+    const Lsn written = receiver_.positions().written;
+    begun = receiver_.StartLogical(*slot_, std::max(position_, written), plugin_options_);
   } else {
     begun = receiver_.StartPhysical(slot_, position_, timeline_);
   }
@@ -126,10 +126,12 @@ Status WalStream::Advance(const MessageBatch& batch) {
   for (const ServerMessage& message : batch.messages()) {
     if (const auto* keepalive = std::get_if<Keepalive>(&message)) {
       server_end_ = std::max(server_end_, keepalive->server_end);
+      last_sent_ = keepalive->sent;
       continue;
     }
     const XLogData& data = std::get<XLogData>(message);
     server_end_ = std::max(server_end_, data.server_end);
+    last_sent_ = data.sent;
     if (logical) continue;
     if (data.start != position_)
       return MakeError(ErrorCode::kCorrupt,

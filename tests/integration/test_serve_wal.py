@@ -194,14 +194,12 @@ class Archive(ServeWalCase):
         self.assertEqual(server.query("READ_REPLICATION_SLOT one"), "physical||")
         self.assertEqual(server.query("READ_REPLICATION_SLOT two"), f"physical|{end}|1")
         self.assertEqual(server.query("READ_REPLICATION_SLOT three"), "||")
-        server.run(server.pg_receivewal(self.directory(), end, "--slot=one", "--synchronous", start=self.first))
+        server.run(server.receive(self.directory(), end, "--slot=one", start=self.first))
         server.query("DROP_REPLICATION_SLOT two")
         self.assertEqual(server.stop(), 0, server.log())
         server.start()
         self.assertEqual(server.query("READ_REPLICATION_SLOT two"), "||")
-        flushed = server.query("READ_REPLICATION_SLOT one").split("|")
-        self.assertEqual((flushed[0], flushed[2]), ("physical", "1"))
-        self.assertGreater(lsn(flushed[1]), lsn(end) - 2 * SEGMENT)
+        self.assertEqual(server.query("READ_REPLICATION_SLOT one"), f"physical|{end}|1")
 
     def test_stopping_sends_the_rest_first(self):
         server = self.server(self.wal)

@@ -1,0 +1,316 @@
+// JSON is appended by hand: there is one level of nesting, and a stream has a line for each row.
+#include "cpp_core/replication/logical_lines.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <functional>
+#include <iterator>
+#include <type_traits>
+
+namespace neon_redo {
+
+namespace {
+
+using namespace pgoutput;
+
+void AppendQuoted(std::string_view text, std::string* out) {
+  out->push_back('"');
+  size_t clean = 0;
+  for (size_t i = 0; i < text.size(); i++) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    out->append(text.substr(clean, i - clean));
+    clean = i + 1;
+    if (c == '\n') {
+      out->append("\\n");
+    } else if (c >= 0x20) {
+      out->push_back('\\');
+      out->push_back(static_cast<char>(c));
+    } else {
+      fmt::format_to(std::back_inserter(*out), "\\u{:04x}", c);
+    }
+  }
+  out->append(text.substr(clean));
+  out->push_back('"');
+}
+
+std::string_view AsText(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void AppendHex(Bytes bytes, std::string* out) {
+  out->append("\"\\\\x");
+  for (uint8_t b : bytes) fmt::format_to(std::back_inserter(*out), "{:02x}", b);
+  out->push_back('"');
+}
+
+bool IsText(Bytes bytes) {
+  for (uint8_t b : bytes)
+    if (b == 0 || b >= 0x80) return false;
+  return true;
+}
+
+// ,"name":value
+template <typename T>
+requires std::is_arithmetic_v<T>
+void Field(const char* name, const T& value, std::string* out) {
+  fmt::format_to(std::back_inserter(*out), ",\"{}\":{}", name, value);
+}
+void Field(const char* name, std::string_view value, std::string* out) {
+  fmt::format_to(std::back_inserter(*out), ",\"{}\":", name);
+  AppendQuoted(value, out);
+}
+void Field(const char* name, Lsn value, std::string* out) {
+  fmt::format_to(std::back_inserter(*out), ",\"{}\":\"{:X}/{:X}\"", name, value.value >> 32,
+                 value.value & 0xffffffff);
+}
+void Field(const char* name, ReplicationTime time, std::string* out) {
+  const auto us = time.time_since_epoch().count();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const auto rest = us - std::chrono::microseconds(seconds.time_since_epoch()).count();
+  fmt::format_to(std::back_inserter(*out), ",\"{}\":\"{:%Y-%m-%dT%H:%M:%S}.{:06}Z\"", name,
+                 fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), rest);
+}
+
+void Action(const char* action, std::string* out) {
+  fmt::format_to(std::back_inserter(*out), "{{\"action\":\"{}\"", action);
+}
+
+const char* PreparedAction(Prepared::Kind kind) {
+  switch (kind) {
+    case Prepared::Kind::kBegin:
+      return "begin_prepare";
+    case Prepared::Kind::kPrepare:
+      return "prepare";
+    case Prepared::Kind::kCommit:
+      return "commit_prepared";
+    case Prepared::Kind::kStreamPrepare:
+      return "stream_prepare";
+  }
+  return "";
+}
+
+template <typename... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <typename... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+}  // namespace
+
+void LogicalLines::AppendTable(uint32_t relation, std::string* line) const {
+  const auto at = tables_.find(relation);
+  if (at == tables_.end()) {
+    Field("relation", relation, line);
+    return;
+  }
+  Field("schema", at->second.schema, line);
+  Field("table", at->second.name, line);
+}
+
+// {"column":"text"|null,…}. A column whose value was not sent since it did not change is left out.
+void LogicalLines::AppendTuple(const char* name, uint32_t relation, const Tuple& row,
+                               std::string* line) const {
+  const auto at = tables_.find(relation);
+  fmt::format_to(std::back_inserter(*line), ",\"{}\":{{", name);
+  bool first = true;
+  for (size_t i = 0; i < row.size(); i++) {
+    if (row[i].kind == Value::Kind::kUnchangedToast) continue;
+    if (!first) line->push_back(',');
+    first = false;
+    if (at != tables_.end() && i < at->second.columns.size()) {
+      line->append(at->second.columns[i]);
+    } else {
+      fmt::format_to(std::back_inserter(*line), "\"{}\"", i + 1);
+    }
+    line->push_back(':');
+    if (row[i].kind == Value::Kind::kNull) {
+      line->append("null");
+    } else if (row[i].kind == Value::Kind::kText) {
+      AppendQuoted(AsText(row[i].bytes), line);
+    } else {
+      AppendHex(row[i].bytes, line);
+    }
+  }
+  line->push_back('}');
+}
+
+void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transaction_end) {
+  const auto change = [&](const char* action, uint32_t relation) {
+    Action(action, line);
+    if (message.xid != 0) Field("xid", message.xid, line);
+    AppendTable(relation, line);
+  };
+  const auto old_row = [&](const auto& m) {
+    if (m.key) AppendTuple("key", m.relation, *m.key, line);
+    if (m.old) AppendTuple("old", m.relation, *m.old, line);
+  };
+  const auto commit = [&](const Commit& m) {
+    Field("lsn", m.commit, line);
+    Field("end_lsn", m.end, line);
+    Field("time", m.time, line);
+    *transaction_end = m.end;
+  };
+  std::visit(
+      Overloaded{
+          [&](const Begin& m) {
+            Action("begin", line);
+            Field("xid", m.xid, line);
+            Field("lsn", m.commit, line);
+            Field("time", m.time, line);
+          },
+          [&](const Commit& m) {
+            Action("commit", line);
+            commit(m);
+          },
+          [&](const Origin& m) {
+            Action("origin", line);
+            Field("lsn", m.commit, line);
+            Field("name", m.name, line);
+          },
+          [&](const Message& m) {
+            Action("message", line);
+            if (message.xid != 0) Field("xid", message.xid, line);
+            Field("transactional", m.transactional, line);
+            Field("lsn", m.lsn, line);
+            Field("prefix", m.prefix, line);
+            line->append(",\"content\":");
+            IsText(m.content) ? AppendQuoted(AsText(m.content), line) : AppendHex(m.content, line);
+          },
+          [&](const Relation& m) {
+            Table table{
+                std::string(m.schema.empty() ? "pg_catalog" : m.schema), std::string(m.name), {}};
+            for (const Column& c : m.columns) AppendQuoted(c.name, &table.columns.emplace_back());
+            tables_[m.id] = std::move(table);
+          },
+          [&](const Type&) {},
+          [&](const Insert& m) {
+            change("insert", m.relation);
+            AppendTuple("new", m.relation, m.row, line);
+          },
+          [&](const Update& m) {
+            change("update", m.relation);
+            old_row(m);
+            AppendTuple("new", m.relation, m.row, line);
+          },
+          [&](const Delete& m) {
+            change("delete", m.relation);
+            old_row(m);
+          },
+          [&](const Truncate& m) {
+            Action("truncate", line);
+            if (message.xid != 0) Field("xid", message.xid, line);
+            Field("cascade", m.cascade, line);
+            Field("restart_identity", m.restart_identity, line);
+            line->append(",\"tables\":[");
+            for (size_t i = 0; i < m.relations.size(); i++) {
+              std::string table;
+              AppendTable(m.relations[i], &table);
+              fmt::format_to(std::back_inserter(*line), "{}{{{}}}", i ? "," : "", table.substr(1));
+            }
+            line->push_back(']');
+          },
+          [&](const StreamStart& m) {
+            Action("stream_start", line);
+            Field("xid", m.xid, line);
+            Field("first", m.first, line);
+            streams_ = true;
+          },
+          [&](const StreamStop&) { Action("stream_stop", line); },
+          [&](const StreamCommit& m) {
+            Action("stream_commit", line);
+            Field("xid", m.xid, line);
+            commit(m.commit);
+          },
+          [&](const StreamAbort& m) {
+            Action("stream_abort", line);
+            Field("xid", m.xid, line);
+            Field("subxid", m.subxid, line);
+          },
+          [&](const Prepared& m) {
+            Action(PreparedAction(m.kind), line);
+            Field("xid", m.xid, line);
+            Field("lsn", m.lsn, line);
+            Field("end_lsn", m.end, line);
+            Field("time", m.time, line);
+            Field("gid", m.gid, line);
+            if (m.kind != Prepared::Kind::kBegin) *transaction_end = m.end;
+          },
+          [&](const RollbackPrepared& m) {
+            Action("rollback_prepared", line);
+            Field("xid", m.xid, line);
+            Field("end_lsn", m.end, line);
+            Field("time", m.time, line);
+            Field("gid", m.gid, line);
+            *transaction_end = m.end;
+          },
+      },
+      message.body);
+  if (!line->empty()) line->push_back('}');
+}
+
+Status LogicalLines::AddPgoutput(Bytes message, std::string* line, Lsn* transaction_end) {
+  const auto decoded = decoder_.Decode(message);
+  if (!decoded) return tl::unexpected(decoded.error());
+  Append(*decoded, line, transaction_end);
+  return {};
+}
+
+Status LogicalLines::Emit(std::string_view line, std::string* out) {
+  lines_++;
+  hash_ = hash_ * 0x9e3779b97f4a7c15 + std::hash<std::string_view>()(line);
+  if (lines_ > drop_) {
+    out->append(line);
+    out->push_back('\n');
+  } else if (lines_ == drop_ && hash_ != drop_hash_) {
+    return MakeError(ErrorCode::kCorrupt,
+                     "the server sent a transaction differently after a reconnection; what was "
+                     "given out of it is not to be trusted");
+  }
+  return {};
+}
+
+Status LogicalLines::Add(const XLogData& message, std::string* out) {
+  Lsn end;
+  line_.clear();
+  if (format_ == Format::kText) {
+    line_.assign(AsText(message.data));
+    // The plug-in's message at a transaction's end has the position behind it (commit_cb_wrapper
+    // in replication/logical/logical.c).
+    if (line_.starts_with("COMMIT") || line_.starts_with("ROLLBACK PREPARED") ||
+        line_.starts_with("PREPARE TRANSACTION"))
+      end = message.start;
+  } else {
+    const Status added = AddPgoutput(message.data, &line_, &end);
+    if (!added) return added;
+  }
+  if (line_.empty()) return {};
+  const Status emitted = Emit(line_, out);
+  if (!emitted) return emitted;
+  if (end.valid()) {
+    confirmable_ = std::max(confirmable_, end);
+    lines_ = hash_ = drop_ = drop_hash_ = 0;
+  }
+  return {};
+}
+
+void LogicalLines::Add(const Keepalive& keepalive) {
+  if (lines_ == 0 && drop_ == 0) confirmable_ = std::max(confirmable_, keepalive.server_end);
+}
+
+void LogicalLines::Reconnected(std::string* out) {
+  decoder_.Reset();
+  if (streams_) {
+    out->append("{\"action\":\"restart\"}\n");
+    lines_ = drop_ = 0;
+  } else if (lines_ > drop_) {
+    drop_ = lines_;
+    drop_hash_ = hash_;
+  }
+  streams_ = false;
+  lines_ = hash_ = 0;
+}
+
+}  // namespace neon_redo

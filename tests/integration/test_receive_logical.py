@@ -1,0 +1,174 @@
+"""neon-redo receive-logical against real servers: pgoutput as JSON lines, test_decoding as text."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from cluster import Cluster, neon_redo_program
+from test_receive import KILLS, WAIT, load, wait_for
+
+
+class ReceiveLogical(unittest.TestCase):
+    def setUp(self):
+        settings = {"wal_level": "logical", "max_prepared_transactions": "4"}
+        self.cluster = self.enterContext(Cluster(settings=settings))
+        self.cluster.psql(
+            "CREATE TABLE t (a int PRIMARY KEY, b text); CREATE TABLE full_t (a int, b text);"
+            "ALTER TABLE full_t REPLICA IDENTITY FULL; CREATE PUBLICATION p FOR ALL TABLES"
+        )
+        self.output = self.enterContext(tempfile.NamedTemporaryFile())
+
+    def start(self, *arguments):
+        command = [neon_redo_program(), "receive-logical", "--slot", "s", "--status-interval", "0.2"]
+        process = subprocess.Popen(
+            [*command, "--dbname", "dbname=postgres", *arguments],
+            env=self.cluster.environment(),
+            stdout=open(self.output.name, "ab"),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+        def end():
+            if process.poll() is None:
+                process.kill()
+            process.communicate(timeout=WAIT)
+
+        self.addCleanup(end)
+        return process
+
+    def stop(self, process):
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=WAIT)
+        self.assertEqual(process.returncode, 0, errors)
+
+    def create_slot(self, plugin="pgoutput", two_phase=False):
+        self.cluster.psql(
+            f"SELECT pg_create_logical_replication_slot('s', '{plugin}', false, {str(two_phase).lower()})"
+        )
+
+    def until_now(self, *arguments):
+        end = self.cluster.psql("SELECT pg_current_wal_flush_lsn()")
+        self.cluster.psql("CREATE TABLE IF NOT EXISTS moves_the_end_of_wal (a int)")
+        process = self.start("--until", end, *arguments)
+        _, errors = process.communicate(timeout=WAIT)
+        self.assertEqual(process.returncode, 0, errors)
+
+    def lines(self):
+        with open(self.output.name, encoding="utf-8") as file:
+            return [line.rstrip("\n") for line in file]
+
+    def events(self):
+        return [json.loads(line) for line in self.lines()]
+
+    def test_every_change(self):
+        self.create_slot()
+        self.cluster.psql(
+            "INSERT INTO t VALUES (1, 'x\"ä'), (2, NULL); UPDATE t SET a = 3 WHERE a = 1;"
+            "DELETE FROM t WHERE a = 2; INSERT INTO full_t VALUES (7, 'old');"
+            "UPDATE full_t SET b = 'new'; TRUNCATE t, full_t;"
+            "SELECT pg_logical_emit_message(true, 'prefix', 'content')"
+        )
+        self.until_now("--publication", "p", "--messages")
+        events = [e for e in self.events() if e["action"] not in ("begin", "commit")]
+        changes = [{k: v for k, v in e.items() if k != "lsn"} for e in events]
+        t, full = {"schema": "public", "table": "t"}, {"schema": "public", "table": "full_t"}
+        self.assertEqual(
+            changes,
+            [
+                {"action": "insert", **t, "new": {"a": "1", "b": 'x"ä'}},
+                {"action": "insert", **t, "new": {"a": "2", "b": None}},
+                {"action": "update", **t, "key": {"a": "1", "b": None}, "new": {"a": "3", "b": 'x"ä'}},
+                {"action": "delete", **t, "key": {"a": "2", "b": None}},
+                {"action": "insert", **full, "new": {"a": "7", "b": "old"}},
+                {"action": "update", **full, "old": {"a": "7", "b": "old"}, "new": {"a": "7", "b": "new"}},
+                {"action": "truncate", "cascade": False, "restart_identity": False, "tables": [t, full]},
+                {"action": "message", "transactional": True, "prefix": "prefix", "content": "content"},
+            ],
+        )
+
+    def test_streamed_and_two_phase(self):
+        self.create_slot(two_phase=True)
+        self.cluster.psql(
+            "BEGIN; INSERT INTO t VALUES (1, 'x'); PREPARE TRANSACTION 'one'; COMMIT PREPARED 'one';"
+            "BEGIN; INSERT INTO t VALUES (2, 'x'); PREPARE TRANSACTION 'two'; ROLLBACK PREPARED 'two';"
+            "INSERT INTO full_t SELECT i, repeat('x', 100) FROM generate_series(1, 2000) i"
+        )
+        self.cluster.configure({"logical_decoding_work_mem": "64kB"})
+        self.cluster.restart()
+        self.until_now("--publication", "p", "--two-phase", "--streaming", "on")
+        actions = [e["action"] for e in self.events()]
+        self.assertEqual(actions.count("insert"), 2002)
+        for action in ("begin_prepare", "prepare", "commit_prepared", "rollback_prepared"):
+            self.assertIn(action, actions)
+        self.assertGreater(actions.count("stream_start"), 1)
+        self.assertEqual(actions.count("stream_start"), actions.count("stream_stop"))
+        self.assertEqual(actions.count("stream_commit"), 1)
+
+    def test_test_decoding_is_passed_through(self):
+        self.create_slot("test_decoding")
+        self.cluster.psql("INSERT INTO t VALUES (1, 'x')")
+        expected = self.cluster.psql(
+            "SELECT data FROM pg_logical_slot_peek_changes('s', NULL, NULL) WHERE data !~ 'moves'"
+        ).splitlines()
+        self.until_now("--plugin", "test_decoding")
+        self.assertEqual(self.lines()[: len(expected)], expected)
+
+    def test_each_line_once_over_lost_connections(self):
+        """Walsenders die under load; every row of the table is printed exactly once."""
+        self.cluster.pgbench("-i", "-q")
+        self.create_slot()
+        process = self.start("--publication", "p")
+        active = "SELECT active_pid FROM pg_replication_slots WHERE active_pid IS NOT NULL"
+        with load(self.cluster):
+            for i in range(KILLS):
+                wait_for("a walsender", lambda: self.cluster.psql(active))
+                time.sleep((i * 37 % 100) / 500)
+                self.cluster.psql(
+                    "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL"
+                )
+        # One transaction of many rows, cut in the middle.
+        self.cluster.psql("INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, 100000) i")
+        wait_for("the large transaction", lambda: os.path.getsize(self.output.name) > 1 << 20)
+        self.cluster.psql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots")
+        end = self.cluster.psql("SELECT pg_current_wal_flush_lsn()")
+        confirmed = "SELECT confirmed_flush_lsn >= '%s' FROM pg_replication_slots"
+        wait_for("the end of WAL", lambda: self.cluster.psql(confirmed % end) == "t")
+        self.stop(process)
+        events = self.events()
+        inserts = [e for e in events if e["action"] == "insert"]
+        history = [e for e in inserts if e["table"] == "pgbench_history"]
+        count = int(self.cluster.psql("SELECT count(*) FROM pgbench_history"))
+        self.assertEqual(len(history), count)
+        rows = [int(e["new"]["a"]) for e in inserts if e["table"] == "t"]
+        self.assertEqual(rows, list(range(1, 100001)))
+        begins = [e["xid"] for e in events if e["action"] == "begin"]
+        self.assertEqual(len(begins), len(set(begins)))
+        self.assertEqual(len(begins), sum(e["action"] == "commit" for e in events))
+
+    def test_idle_stream_moves_its_slot(self):
+        """WAL of what is not published is confirmed too."""
+        self.create_slot()
+        process = self.start("--publication", "p")
+        self.cluster.psql("CREATE TEMP TABLE x AS SELECT generate_series(1, 10); CREATE ROLE r")
+        end = self.cluster.psql("SELECT pg_current_wal_flush_lsn()")
+        confirmed = "SELECT confirmed_flush_lsn >= '%s' FROM pg_replication_slots"
+        wait_for("the end of WAL", lambda: self.cluster.psql(confirmed % end) == "t")
+        self.stop(process)
+
+    def test_refusals(self):
+        for arguments, words in (
+            (["--publication", "p"], 'replication slot "s" does not exist (SQLSTATE 42704)'),
+            ([], "pgoutput needs --publication"),
+        ):
+            process = self.start(*arguments)
+            _, errors = process.communicate(timeout=WAIT)
+            self.assertEqual(process.returncode, 2)
+            self.assertIn(words, errors)
+
+
+if __name__ == "__main__":
+    unittest.main()
