@@ -16,13 +16,17 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <vector>
+
+#include "cpp_core/walsender/listen.h"
+#include "cpp_core/walsender/metrics.h"
+#include "cpp_core/walsender/statistics.h"
 
 namespace neon_redo {
 
@@ -30,7 +34,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-enum : uint64_t { kListenerKey, kStopKey, kDirectoryKey, kFirstConnection = 1000 };
+enum : uint64_t { kListenerKey, kTcpListenerKey, kStopKey, kDirectoryKey, kFirstConnection = 1000 };
 
 constexpr uint64_t kTurn = 1 << 20;
 constexpr milliseconds kLookInterval{10};
@@ -41,11 +45,27 @@ tl::unexpected<Error> SystemError(const std::string& what) {
   return MakeError(ErrorCode::kIo, fmt::format("could not {}: {}", what, strerror(errno)));
 }
 
+ssize_t SendRange(int socket, const Output::Range& range) {
+  auto offset = static_cast<off_t>(range.offset);
+  return sendfile(socket, range.file->fd.get(), &offset, range.length);
+}
+
+// One TLS record at a time. A record that the socket would not take is made again, of the same
+// bytes.
+ssize_t SendRangeEncrypted(TlsStream* tls, const Output::Range& range) {
+  char buffer[16 * 1024];
+  const ssize_t n =
+      pread(range.file->fd.get(), buffer, std::min<size_t>(sizeof(buffer), range.length),
+            static_cast<off_t>(range.offset));
+  return n > 0 ? tls->Send(buffer, static_cast<size_t>(n)) : n;
+}
+
 }  // namespace
 
 struct WalServer::Connection {
   FileDescriptor fd;
   std::unique_ptr<Session> session;
+  std::unique_ptr<TlsStream> tls;
   uint32_t events = 0;
   bool broken = false;
   std::optional<Clock::time_point> closing_since;
@@ -77,16 +97,60 @@ Result<std::unique_ptr<WalServer>> WalServer::Open(WalServerOptions options) {
       return tl::unexpected(watched.error());
   }
   if (const Status listening = out->Listen(); !listening) return tl::unexpected(listening.error());
-
-  WalServer* server = out.get();
-  server->host_ = {server->source_.get(), &server->slots_};
-  server->host_.sender_timeout = server->options_.sender_timeout;
-  server->host_.max_connections = server->options_.max_connections;
-  server->host_.cancel = [server](uint32_t id, uint32_t key) { server->Cancel(id, key); };
-  server->host_.log = [server](uint32_t id, const std::string& line) {
-    server->options_.log(fmt::format("[{}] {}", id, line));
-  };
+  if (!out->options_.metrics.empty()) {
+    auto metrics = WalServerMetrics::Open(out->options_.metrics);
+    if (!metrics) return tl::unexpected(metrics.error());
+    out->metrics_ = std::move(*metrics);
+  }
+  out->SetUpHost();
   return out;
+}
+
+Status WalServer::Listen() {
+  socket_path_ = fmt::format("{}/.s.PGSQL.{}", options_.socket_directory, options_.port);
+  auto local = ListenLocal(socket_path_);
+  if (!local) return tl::unexpected(local.error());
+  listener_ = std::move(*local);
+  if (!options_.listen.empty()) {
+    auto users = ScramUsers::Open(options_.users_file);
+    if (!users) return tl::unexpected(users.error());
+    users_ = std::move(*users);
+    auto tls = TlsContext::Open(options_.tls_certificate, options_.tls_key);
+    if (!tls) return tl::unexpected(tls.error());
+    tls_ = std::move(*tls);
+    auto tcp = ListenTcp(options_.listen);
+    if (!tcp) return tl::unexpected(tcp.error());
+    tcp_listener_ = std::move(*tcp);
+    if (const Status watched = Watch(tcp_listener_.get(), kTcpListenerKey, EPOLLIN); !watched)
+      return watched;
+  }
+  return Watch(listener_.get(), kListenerKey, EPOLLIN);
+}
+
+void WalServer::SetUpHost() {
+  host_.source = source_.get();
+  host_.slots = &slots_;
+  host_.users = &users_;
+  host_.tls = tcp_listener_.get() >= 0;
+  host_.sender_timeout = options_.sender_timeout;
+  host_.max_connections = options_.max_connections;
+  host_.cancel = [this](uint32_t id, uint32_t key) { Cancel(id, key); };
+  host_.log = [this](uint32_t id, const std::string& line) {
+    options_.log(fmt::format("[{}] {}", id, line));
+  };
+  host_.status = [this] { return DescribeAll(); };
+  host_.too_many_for_user = [this](const std::string& user) {
+    if (options_.max_connections_per_role == 0) return false;
+    const auto has = std::count_if(connections_.begin(), connections_.end(), [&](const auto& c) {
+      const Session::Statistics& s = c.second->session->statistics();
+      return s.authenticated && s.user == user;
+    });
+    return static_cast<size_t>(has) >= options_.max_connections_per_role;
+  };
+}
+
+int WalServer::tcp_port() const {
+  return tcp_listener_.get() >= 0 ? PortOf(tcp_listener_.get()) : 0;
 }
 
 Status WalServer::Watch(int fd, uint64_t key, uint32_t events) {
@@ -106,45 +170,6 @@ Status WalServer::WatchDirectory() {
   return Watch(inotify_.get(), kDirectoryKey, EPOLLIN);
 }
 
-// A socket file that nobody listens on is left of a server that was killed.
-Status WalServer::ClearStaleSocket() {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, socket_path_.c_str(), socket_path_.size() + 1);
-  const FileDescriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int connected =
-      connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  if (connected == 0 || errno == EAGAIN)
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("another server listens on \"{}\"; choose another --port or "
-                                 "--socket",
-                                 socket_path_));
-  struct stat st;
-  if (errno == ECONNREFUSED && lstat(socket_path_.c_str(), &st) == 0 && S_ISSOCK(st.st_mode))
-    unlink(socket_path_.c_str());
-  return {};
-}
-
-Status WalServer::Listen() {
-  socket_path_ = fmt::format("{}/.s.PGSQL.{}", options_.socket_directory, options_.port);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket_path_.size() >= sizeof(address.sun_path))
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("\"{}\" is too long for a Unix socket's path", socket_path_));
-  std::memcpy(address.sun_path, socket_path_.c_str(), socket_path_.size() + 1);
-  if (const Status cleared = ClearStaleSocket(); !cleared) return cleared;
-  FileDescriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (fd.get() < 0) return SystemError("create a socket");
-  const mode_t mask = umask(0077);  // the socket's mode is 0700 from its first moment
-  const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  umask(mask);
-  if (bound != 0 || listen(fd.get(), SOMAXCONN) != 0)
-    return SystemError(fmt::format("listen on \"{}\"", socket_path_));
-  listener_ = std::move(fd);
-  return Watch(listener_.get(), kListenerKey, EPOLLIN);
-}
-
 Status WalServer::Run(const CancelSignal& stop) {
   if (const Status watched = Watch(stop.fd(), kStopKey, EPOLLIN); !watched) return watched;
   now_ = Clock::now();
@@ -158,15 +183,16 @@ Status WalServer::Run(const CancelSignal& stop) {
     for (int i = 0; i < n; i++) {
       const epoll_event& event = events[static_cast<size_t>(i)];
       if (event.data.u64 == kListenerKey) {
-        Accept();
+        AcceptAll(listener_.get(), true);
+      } else if (event.data.u64 == kTcpListenerKey) {
+        AcceptAll(tcp_listener_.get(), false);
       } else if (event.data.u64 == kDirectoryKey) {
         ReadDirectoryEvents();
       } else if (event.data.u64 == kStopKey) {
         if (!stopping_) BeginStop();
       } else if (const auto it = connections_.find(static_cast<uint32_t>(event.data.u64));
                  it != connections_.end()) {
-        if (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) Receive(it->second.get());
-        Pump(it->second.get());
+        Handle(it->second.get(), event.events);
       }
     }
     if ((wal_event_ || relist_event_) && now_ - last_look_ >= kLookInterval)
@@ -184,22 +210,27 @@ int WalServer::MillisecondsToWait() const {
   return static_cast<int>(std::clamp<int64_t>(left, 0, 1000));
 }
 
-void WalServer::Accept() {
+void WalServer::SetAccepting(bool accepting) {
+  if (accepting == accepting_) return;
+  accepting_ = accepting;
+  for (const auto& [fd, key] : {std::pair(listener_.get(), uint64_t{kListenerKey}),
+                                std::pair(tcp_listener_.get(), uint64_t{kTcpListenerKey})}) {
+    if (fd < 0) continue;
+    if (accepting)
+      static_cast<void>(Watch(fd, key, EPOLLIN));
+    else
+      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  }
+}
+
+void WalServer::AcceptAll(int listener, bool local) {
   for (;;) {
-    if (connections_.size() >= options_.max_connections + kSpareConnections) {
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
-      accepting_ = false;
-      return;
-    }
-    FileDescriptor fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (fd.get() < 0) return;
+    if (connections_.size() >= options_.max_connections + kSpareConnections)
+      return SetAccepting(false);
     Peer peer;
-    ucred credentials{};
-    socklen_t length = sizeof(credentials);
-    peer.permitted = getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 &&
-                     credentials.uid == geteuid();
+    FileDescriptor fd = AcceptPeer(listener, local, &peer);
     uint32_t key = 0;
-    if (getrandom(&key, sizeof(key), 0) != sizeof(key)) return;
+    if (fd.get() < 0 || getrandom(&key, sizeof(key), 0) != sizeof(key)) return;
     const uint32_t id = ++last_id_;
     auto connection = std::make_unique<Connection>();
     connection->session = std::make_unique<Session>(host_, id, key, peer, now_);
@@ -211,11 +242,44 @@ void WalServer::Accept() {
   }
 }
 
+void WalServer::Handle(Connection* connection, uint32_t events) {
+  TlsStream* tls = connection->tls.get();
+  if (tls && !tls->established()) {
+    StartTls(connection);
+    if (connection->broken || !tls->established()) return;
+  }
+  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) Receive(connection);
+  Pump(connection);
+  // What TLS has decrypted already, epoll knows nothing of.
+  while (tls && !connection->broken && tls->pending() && connection->session->wants_input() &&
+         connection->session->output().empty()) {
+    Receive(connection);
+    Pump(connection);
+  }
+}
+
+// Goes on with the handshake; the socket is watched for what that needs.
+void WalServer::StartTls(Connection* connection) {
+  if (!connection->tls) connection->tls = std::make_unique<TlsStream>(tls_, connection->fd.get());
+  TlsStream& tls = *connection->tls;
+  const ssize_t n = tls.Handshake();
+  if (n > 0) {
+    connection->session->TlsEstablished();
+  } else if (n == 0 || errno != EAGAIN) {
+    host_.log(connection->session->id(), "could not accept TLS connection");
+    connection->broken = true;
+    return;
+  }
+  const uint32_t events = tls.established() || !tls.wants_write() ? EPOLLIN : EPOLLOUT;
+  Modify(connection, events);
+}
+
 void WalServer::Receive(Connection* connection) {
   char buffer[16 * 1024];
   Session& session = *connection->session;
   while (session.wants_input() && session.output().buffered() < Session::kMaxOutput) {
-    const ssize_t n = recv(connection->fd.get(), buffer, sizeof(buffer), 0);
+    const ssize_t n = connection->tls ? connection->tls->Receive(buffer, sizeof(buffer))
+                                      : recv(connection->fd.get(), buffer, sizeof(buffer), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) {
@@ -223,7 +287,7 @@ void WalServer::Receive(Connection* connection) {
       return;
     }
     session.Feed({buffer, static_cast<size_t>(n)}, now_);
-    if (static_cast<size_t>(n) < sizeof(buffer)) return;
+    if (!connection->tls && static_cast<size_t>(n) < sizeof(buffer)) return;
   }
 }
 
@@ -231,20 +295,21 @@ void WalServer::Receive(Connection* connection) {
 bool WalServer::Send(Connection* connection, bool* would_block) {
   Output& output = connection->session->output();
   const std::string_view head = output.head();
+  const Output::Range& range = output.range();
   ssize_t n;
   if (!head.empty()) {
-    const int more = output.range().length > 0 ? MSG_MORE : 0;
-    n = send(connection->fd.get(), head.data(), head.size(), MSG_NOSIGNAL | more);
+    const int more = range.length > 0 ? MSG_MORE : 0;
+    n = connection->tls ? connection->tls->Send(head.data(), head.size())
+                        : send(connection->fd.get(), head.data(), head.size(), MSG_NOSIGNAL | more);
     if (n > 0) output.ConsumeHead(static_cast<size_t>(n));
   } else {
-    auto offset = static_cast<off_t>(output.range().offset);
-    n = sendfile(connection->fd.get(), output.range().file->fd.get(), &offset,
-                 output.range().length);
-    if (n > 0) output.ConsumeRange(static_cast<uint64_t>(n));
+    n = connection->tls ? SendRangeEncrypted(connection->tls.get(), range)
+                        : SendRange(connection->fd.get(), range);
     // The file was cut short, and its message cannot be finished.
     if (n == 0)
       host_.log(connection->session->id(),
-                fmt::format("file \"{}\" has become shorter", output.range().file->path));
+                fmt::format("file \"{}\" has become shorter", range.file->path));
+    if (n > 0) output.ConsumeRange(static_cast<uint64_t>(n));
   }
   if (n > 0) return true;
   *would_block = n < 0 && (errno == EAGAIN || errno == EINTR);
@@ -270,6 +335,7 @@ void WalServer::Pump(Connection* connection) {
   if (session.closing() && output.empty()) connection->broken = true;
   if (session.broken()) connection->broken = true;
   if (connection->broken) return;
+  if (session.starting_tls() && output.empty()) return StartTls(connection);
   if (session.closing() && !connection->closing_since) connection->closing_since = now_;
   SetEvents(connection, would_block);
 }
@@ -280,17 +346,20 @@ void WalServer::SetEvents(Connection* connection, bool want_output) {
   if (want_output) events |= EPOLLOUT;
   if (session.wants_input() && connection->session->output().buffered() < Session::kMaxOutput)
     events |= EPOLLIN;
+  Modify(connection, events);
+}
+
+void WalServer::Modify(Connection* connection, uint32_t events) {
   if (events == connection->events) return;
   epoll_event event{};
   event.events = connection->events = events;
-  event.data.u64 = session.id();
+  event.data.u64 = connection->session->id();
   epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection->fd.get(), &event);
 }
 
 void WalServer::CloseEnded() {
   std::erase_if(connections_, [](const auto& entry) { return entry.second->broken; });
-  if (!accepting_ && !stopping_ && connections_.size() < options_.max_connections)
-    accepting_ = Watch(listener_.get(), kListenerKey, EPOLLIN).has_value();
+  if (!stopping_ && connections_.size() < options_.max_connections) SetAccepting(true);
 }
 
 void WalServer::ReadDirectoryEvents() {
@@ -343,16 +412,29 @@ void WalServer::Tick() {
       Pump(connection.get());
   }
   if (const Status saved = slots_.Save(); !saved) options_.log(saved.error().message);
+  if (metrics_) metrics_->Update(Sessions(), *source_, now_);
+}
+
+std::vector<const Session*> WalServer::Sessions() const {
+  std::vector<const Session*> out;
+  for (const auto& [id, connection] : connections_) {
+    if (connection->session->statistics().authenticated) out.push_back(connection->session.get());
+  }
+  return out;
+}
+
+std::string WalServer::DescribeAll() const {
+  return DescribeServer(Sessions(), *source_, slots_, now_).dump();
 }
 
 void WalServer::BeginStop() {
   stopping_ = true;
-  accepting_ = false;
+  SetAccepting(false);
   if (options_.follow) LookForWal(true);
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
   if (inotify_.get() >= 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, inotify_.get(), nullptr);
   unlink(socket_path_.c_str());
   listener_.Reset();
+  tcp_listener_.Reset();
   wal_event_ = relist_event_ = false;
   size_t streaming = 0;
   for (const auto& [id, connection] : connections_) {

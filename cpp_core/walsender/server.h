@@ -8,15 +8,20 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/replication/cancel.h"
 #include "cpp_core/replication/files.h"
+#include "cpp_core/walsender/scram.h"
 #include "cpp_core/walsender/session.h"
 #include "cpp_core/walsender/slots.h"
+#include "cpp_core/walsender/tls.h"
 #include "cpp_core/walsender/wal_source.h"
 
 namespace neon_redo {
+
+class WalServerMetrics;
 
 struct WalServerOptions {
   std::string wal;               // the directory
@@ -24,7 +29,14 @@ struct WalServerOptions {
   int port = 5432;
   std::string slots_file;  // empty: in the WAL directory
   bool follow = false;     // the WAL grows
+  // HOST:PORT for TCP, with TLS and SCRAM-SHA-256; empty: none. Then the files are needed.
+  std::string listen;
+  std::string users_file;  // ScramUsers
+  std::string tls_certificate;
+  std::string tls_key;
   size_t max_connections = 100;
+  size_t max_connections_per_role = 0;  // 0: no limit of its own
+  std::string metrics;                  // MetricsExposer's address; empty: none
   std::chrono::milliseconds sender_timeout{60'000};
   // A line for a person.
   std::function<void(const std::string&)> log = [](const std::string&) {};
@@ -33,7 +45,7 @@ struct WalServerOptions {
 // One thread, one epoll loop. Not thread-safe, but for the signal that stops it.
 class WalServer {
  public:
-  // Reads the WAL's end and listens. Only processes of the same user are let in.
+  // Reads the WAL's end and listens. By the Unix socket only processes of the same user are let in.
   static Result<std::unique_ptr<WalServer>> Open(WalServerOptions options);
   ~WalServer();
   WalServer(const WalServer&) = delete;
@@ -45,6 +57,7 @@ class WalServer {
 
   const WalSource& source() const { return *source_; }
   const std::string& socket_path() const { return socket_path_; }
+  int tcp_port() const;  // 0: no TCP
 
  private:
   using Clock = Session::Clock;
@@ -52,18 +65,24 @@ class WalServer {
 
   explicit WalServer(WalServerOptions options);
   Status Listen();
-  Status ClearStaleSocket();
+  void SetUpHost();
   Status WatchDirectory();
   Status Watch(int fd, uint64_t key, uint32_t events);
 
-  void Accept();
+  void AcceptAll(int listener, bool local);
+  void SetAccepting(bool accepting);
+  void Handle(Connection* connection, uint32_t events);
+  void StartTls(Connection* connection);
   void Receive(Connection* connection);
   void Pump(Connection* connection);
+  void Modify(Connection* connection, uint32_t events);
   void SetEvents(Connection* connection, bool want_output);
   bool Send(Connection* connection, bool* would_block);
   void Close(uint32_t id);
   void CloseEnded();
 
+  std::vector<const Session*> Sessions() const;
+  std::string DescribeAll() const;
   void ReadDirectoryEvents();
   void LookForWal(bool relist);
   void WakeCaughtUp();
@@ -79,6 +98,10 @@ class WalServer {
   std::string socket_path_;
   FileDescriptor epoll_;
   FileDescriptor listener_;
+  FileDescriptor tcp_listener_;
+  ScramUsers users_;
+  TlsContext tls_;
+  std::unique_ptr<WalServerMetrics> metrics_;
   FileDescriptor inotify_;
   std::unordered_map<uint32_t, std::unique_ptr<Connection>> connections_;
   uint32_t last_id_ = 0;

@@ -13,6 +13,7 @@
 #include "cpp_core/replication/message.h"
 #include "cpp_core/walsender/command.h"
 #include "cpp_core/walsender/output.h"
+#include "cpp_core/walsender/scram.h"
 #include "cpp_core/walsender/server_message.h"
 #include "cpp_core/walsender/slots.h"
 #include "cpp_core/walsender/wal_source.h"
@@ -35,11 +36,17 @@ const char* SenderStateName(SenderState state);
 struct SessionHost {
   WalSource* source = nullptr;
   SlotStore* slots = nullptr;
+  const ScramUsers* users = nullptr;                 // of clients by TCP; null: there are none
+  bool tls = false;                                  // the transport can
   std::chrono::milliseconds sender_timeout{60'000};  // wal_sender_timeout; 0: none
   std::chrono::milliseconds login_timeout{60'000};   // authentication_timeout
   size_t max_connections = 100;
   // A CancelRequest for that session.
   std::function<void(uint32_t id, uint32_t key)> cancel = [](uint32_t, uint32_t) {};
+  // That role has all the connections it may have, beside the one that asks.
+  std::function<bool(const std::string& user)> too_many_for_user = [](const std::string&) {
+    return false;
+  };
   // A line for the log about a session.
   std::function<void(uint32_t id, const std::string&)> log = [](uint32_t, const std::string&) {};
   // The statistics of all sessions, as JSON.
@@ -64,7 +71,7 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   void Feed(std::string_view bytes, Clock::time_point now);
-  bool wants_input() const { return !closing_ && inbox_.size() < kMaxMessage; }
+  bool wants_input() const { return !closing_ && !starting_tls_ && inbox_.size() < kMaxMessage; }
 
   Output& output() { return output_; }
   // The output is empty, or nearly so: takes on what was left waiting, and appends WAL. False:
@@ -77,6 +84,10 @@ class Session {
   // The connection ends, once the output is sent (closing), or at once (broken).
   bool closing() const { return closing_; }
   bool broken() const { return broken_; }
+
+  // 'S' is the last byte of the output: once it is sent, the client starts TLS.
+  bool starting_tls() const { return starting_tls_; }
+  void TlsEstablished();
 
   // The server takes no more connections: the client hears it once it has said who it is.
   void RefuseAsTooMany() { too_many_ = true; }
@@ -110,16 +121,21 @@ class Session {
   };
   const Statistics& statistics() const { return statistics_; }
   const Peer& peer() const { return peer_; }
+  bool encrypted() const { return encrypted_; }
 
  private:
-  enum class Phase { kNegotiation, kCommands, kStreaming };
+  enum class Phase { kNegotiation, kPassword, kCommands, kStreaming };
 
-  // session.cpp: frames, startup
-  void Process(Clock::time_point now);
+  // session_login.cpp
   bool HandleStartup();
   void HandleStartupPacket(std::string_view body);
+  void RefuseEarlyBytes(const char* request);
   bool ReadParameters(std::string_view parameters, uint32_t protocol);
+  void HandlePasswordMessage(char type, std::string_view body);
   void Welcome();
+
+  // session.cpp
+  void Process(Clock::time_point now);
   bool HandleMessage(Clock::time_point now);
   void HandleCommandMessage(char type, std::string_view body);
   void Break(const std::string& why);
@@ -167,6 +183,9 @@ class Session {
   Phase phase_ = Phase::kNegotiation;
   bool ssl_asked_ = false;
   bool gss_asked_ = false;
+  bool starting_tls_ = false;
+  bool encrypted_ = false;
+  std::unique_ptr<ScramExchange> scram_;  // begun
   bool too_many_ = false;
   bool skip_to_sync_ = false;
   bool closing_ = false;

@@ -25,6 +25,8 @@
 
 namespace neon_redo {
 
+static constexpr size_t kMoments = 4096;
+
 Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path) {
   std::unique_ptr<WalSource> out(new WalSource);
   auto directory = WalDirectory::Open(path);
@@ -53,7 +55,9 @@ Status WalSource::Load() {
     if (!forks) return tl::unexpected(forks.error());
     ancestors_ = std::move(*forks);
   }
-  return FindEnd();
+  const Status found = FindEnd();
+  if (found) NoteEnd();
+  return found;
 }
 
 Status WalSource::FindEnd() {
@@ -110,7 +114,20 @@ bool WalSource::Refresh() {
     segments.push_back(**segment);
   }
   if (!segments.empty()) ReadTail(std::move(segments), record_end_);
+  if (end_ != before) NoteEnd();
   return end_ != before;
+}
+
+void WalSource::NoteEnd() {
+  moments_.push_back({end_, std::chrono::steady_clock::now()});
+  if (moments_.size() > kMoments) moments_.pop_front();
+}
+
+std::chrono::steady_clock::time_point WalSource::KnownSince(Lsn lsn) const {
+  for (const Moment& moment : moments_) {
+    if (moment.end > lsn) return moment.time;
+  }
+  return std::chrono::steady_clock::now();
 }
 
 bool WalSource::HasNewTimeline() const {

@@ -2,7 +2,9 @@
 #ifndef NEON_REDO_WALSENDER_WAL_SOURCE_H_
 #define NEON_REDO_WALSENDER_WAL_SOURCE_H_
 
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +53,9 @@ class WalSource {
   uint32_t timeline() const { return timeline_; }
   Lsn end() const { return end_; }
 
+  // When end() moved past a position behind which there is WAL (the time of Open, if it was then).
+  std::chrono::steady_clock::time_point KnownSince(Lsn lsn) const;
+
   // Where a timeline of this history was left, and for which (tliSwitchPoint). An invalid LSN: it
   // is the current one. Nothing: not in this history.
   struct Switch {
@@ -72,6 +77,7 @@ class WalSource {
  private:
   Status Load();
   Status FindEnd();
+  void NoteEnd();
   bool ReadTail(std::vector<Segment> segments, std::optional<Lsn> from);
   uint64_t CountGoodBytes(const Segment& segment, int fd) const;
 
@@ -80,6 +86,12 @@ class WalSource {
   uint32_t timeline_ = 0;
   Lsn end_;
   Lsn record_end_;  // of the last whole record; end_ may lie behind it
+  // The last of the ends that there were, and when they came to be known, in order.
+  struct Moment {
+    Lsn end;
+    std::chrono::steady_clock::time_point time;
+  };
+  std::deque<Moment> moments_;
   std::string end_reason_;
   std::string trouble_;
   std::unordered_map<std::string, std::weak_ptr<const SegmentFile>> open_;  // by path
