@@ -91,7 +91,8 @@ class WalServer:
         return f"host={self.directory} port=5432 user=postgres application_name={application_name}"
 
     def environment(self):
-        return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        return {**kept, "HOME": self.directory}  # libpq looks for files in it
 
     def run(self, command, **options):
         return run(
