@@ -16,9 +16,9 @@ constexpr const char* kVerifier =
     "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkd"
     "i4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
 constexpr const char* kServerNonce = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
-constexpr const char* kFirst = "n,,n=user,r=rOprNGfwEbeRWWbNEkqO";
+constexpr const char* kFirst = "n,,n=user,r=rOprNGfwEbeRWgbNEkqO";
 constexpr const char* kFinal =
-    "c=biws,r=rOprNGfwEbeRWWbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+    "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
     "p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
 
 ScramExchange Begin() {
@@ -32,7 +32,7 @@ TEST(ScramTest, ExampleOfTheRfc) {
   const auto first = exchange.First(kFirst);
   ASSERT_TRUE(first);
   EXPECT_EQ(*first,
-            "r=rOprNGfwEbeRWWbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+            "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
             "s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
   const auto last = exchange.Final(kFinal);
   ASSERT_TRUE(last);
