@@ -21,6 +21,7 @@ void AddVerify(CLI::App* app, int* exit_status);
 void AddIngest(CLI::App* app, int* exit_status);
 void AddReceive(CLI::App* app, int* exit_status);
 void AddReceiveLogical(CLI::App* app, int* exit_status);
+void AddServeWal(CLI::App* app, int* exit_status);
 void AddWaldump(CLI::App* app, int* exit_status);
 void AddWorker(CLI::App* app, int* exit_status);
 
