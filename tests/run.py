@@ -16,6 +16,7 @@ import sanitized
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 INTEGRATION = ROOT / "tests" / "integration"
 
+
 def main():
     runners = {
         "unit": lambda: unit_tests("build", {}),
