@@ -4,6 +4,7 @@
 #   make demo       the main job on a throw-away cluster        (installs missing Debian packages)
 #   make test       every test                                  (installs missing Debian packages)
 #   make test-hostile, make fuzz   the long forms of what make test has short
+#   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
 #   make bench      the benchmarks
 #   make install    extension into the server of PG_CONFIG, the rest below PREFIX (/usr/local)
 #   make installcheck   pg_regress against a running server that has the extension installed
@@ -82,6 +83,10 @@ test: deps
 	+$(MAKE) all
 	python3 tests/run.py
 
+test-receive-long: deps
+	+$(MAKE) all
+	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k again_and_again -k over_lost_connections
+
 bench: deps
 	+$(MAKE) all
 	python3 tests/bench/run.py
@@ -101,4 +106,4 @@ fuzz: deps
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-hostile fuzz bench format
+.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long fuzz bench format

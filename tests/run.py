@@ -57,7 +57,8 @@ def unit_tests(build, environment, name="unit/unit_tests"):
 
 def sanitized_unit_tests():
     """Builds and runs the unit tests with the Address and Undefined Behaviour sanitizers."""
-    if not sanitized.build("tests/unit/unit_tests", "tests/unit/fake_worker"):
+    targets = [f"tests/unit/{name}" for name in ("unit_tests", "fake_worker", "manager_worker")]
+    if not sanitized.build(*targets):
         return 0, 1
     return unit_tests(sanitized.BUILD, sanitized.OPTIONS)
 

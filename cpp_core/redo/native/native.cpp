@@ -107,7 +107,26 @@ bool PageSuits(const BlockRef& block, const uint8_t* page) {
   return block.tag.fork == kVisibilityMapFork || !native::IsNew(page);
 }
 
+// Redo of a record that the page has already. Before it looks at the page the server's reads the
+// main data, and of a record that should have some and has none it dies.
+NativeResult Skips(const RecordView& view) {
+  const bool may_be_empty = view.rmid() == kRmGeneric || view.rmid() == kRmXlog;
+  return view.main_data().empty() && !may_be_empty ? NativeResult::kUnsupported
+                                                   : NativeResult::kApplied;
+}
+
+// The id of the first reference to the block; without one, an id that is not in use.
+int FindBlock(const RecordView& view, const BlockTag& tag) {
+  int id = 0;
+  while (id <= view.max_block_id() && !(view.block(id) && view.block(id)->tag == tag)) id++;
+  return id;
+}
+
 }  // namespace
+
+bool NativeSupports(const RecordView& view, const BlockTag& tag) {
+  return NativeSupports(view, FindBlock(view, tag));
+}
 
 bool NativeSupports(const RecordView& view, int block_id) {
   const BlockRef* block = view.block(block_id);
@@ -131,7 +150,7 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
   }
   if (!block.will_init) {
     if (!have_page || !PageSuits(block, page)) return NativeResult::kUnsupported;
-    if (end_lsn.value <= native::PageLsn(page)) return NativeResult::kApplied;
+    if (end_lsn.value <= native::PageLsn(page)) return Skips(view);
   }
   Change change{view, block, block_id, page, end_lsn.value};
   if (!FindRoutine(view, block_id)(&change)) return NativeResult::kMalformed;
@@ -150,9 +169,8 @@ NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> record
       if (i == records.size()) break;
     }
     if (view->Parse(records[i].record)) return {i, NativeResult::kUnsupported};
-    int id = 0;
-    while (id <= view->max_block_id() && !(view->block(id) && view->block(id)->tag == tag)) id++;
-    const NativeResult result = ApplyNative(*view, id, records[i].end, page, have_page);
+    const NativeResult result =
+        ApplyNative(*view, FindBlock(*view, tag), records[i].end, page, have_page);
     if (counters != nullptr) counters->Add(view->rmid(), view->info(), result);
     if (result != NativeResult::kApplied) return {i, result};
     have_page = true;
