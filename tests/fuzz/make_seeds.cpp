@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cpp_core/redo/frames.h"
+#include "cpp_core/redo/manager/capture.h"
 #include "cpp_core/replication/message.h"
 #include "cpp_core/wal/image.h"
 #include "cpp_core/wal/reader.h"
@@ -165,6 +166,18 @@ void FromReplication(Seeds* seeds) {
   seeds->Write("replication", all);
 }
 
+// One request with a base image and the record.
+void FromCapture(const WalRecord& record, const BlockTag& tag, Seeds* seeds) {
+  static const Input page(kBlockSize, 1);
+  const PageRecord records[] = {{record.end, PostgresRecord{false, record.bytes}}};
+  PageRequest request;
+  request.key = PageKey::OfBlock(tag);
+  request.lsn = record.end;
+  request.base_image = page;
+  request.records = records;
+  seeds->Write("capture", FormatCapture(request, {ErrorCode::kWorker, "the worker\nended"}));
+}
+
 void FromText(Seeds* seeds) {
   for (const char* text :
        {"16/B374D848", "0/0", "FFFFFFFF/FFFFFFFF", "000000067F000032AC000040040000000000",
@@ -186,6 +199,7 @@ int Main(int argc, char** argv) {
   auto reader = WalReader::Open({wal, {}, {}, {}});
   if (!reader) return fmt::print(stderr, "{}\n", reader.error().message), 1;
   std::map<std::array<int, 3>, int> seen;
+  Input run;  // of records, for ingest
   static RecordView view;
   for (;;) {
     auto record = (*reader)->Next();
@@ -194,7 +208,13 @@ int Main(int argc, char** argv) {
     if (!ParseRecord(**record, &view) || (*record)->bytes.size() > 20000) continue;
     const BlockRef* block = view.block(0);
     const int image = block == nullptr ? 0 : block->has_image ? 1 + (block->image_info >> 2) : 9;
-    if (++seen[{view.rmid(), view.info(), image}] <= 2) FromRecord(**record, view, &seeds);
+    if (++seen[{view.rmid(), view.info(), image}] > 2) continue;
+    FromRecord(**record, view, &seeds);
+    AddMessage(&run, (*record)->bytes);
+    if (block != nullptr && seen.size() < 20) FromCapture(**record, block->tag, &seeds);
+    if (run.size() < 4000) continue;
+    seeds.Write("ingest", run);
+    run.clear();
   }
 }
 

@@ -30,7 +30,8 @@ from cluster import Cluster, exit_on_signals  # noqa: E402
 
 REGRESSIONS = ROOT / "tests" / "fuzz" / "regressions"
 CORPUS = ROOT / "fuzz-corpus"
-TARGETS = ["control", "frames", "mask", "native", "record", "replication", "text", "wal"]
+TARGETS = ["capture", "control", "frames", "ingest", "mask", "native", "record", "replication"]
+TARGETS += ["text", "wal"]
 ENVIRONMENT = {**os.environ, **sanitized.OPTIONS}
 
 SHORT_WORKLOAD = """
