@@ -58,6 +58,9 @@ class ImagePartition : public Partition {
     return {};
   }
 
+  // Nearly every record rewrites its page, whole pages following each other: nothing to gain.
+  void Prefetch(const BlockTag&, int) override {}
+
   Status Finish(Lane* lane) override {
     if (Status flushed = Flush(lane); !flushed) return flushed;
     return pages_.status();
