@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "cpp_core/base/prefetch.h"
 #include "cpp_core/keyspace/block.h"
 
 namespace neon_redo {
@@ -59,7 +60,7 @@ class BlockTable {
   T& at(const BlockTag& tag) { return FindOrAdd(tag)->value; }
 
   // Has the processor fetch where the block is found.
-  void Prefetch(const BlockTag& tag) const { __builtin_prefetch(&places_[HashTag(tag) & mask_]); }
+  void Prefetch(const BlockTag& tag) const { neon_redo::Prefetch(&places_[HashTag(tag) & mask_]); }
   // Where the entry of the block may be, told without looking at it; null when there is none.
   Entry* Guess(const BlockTag& tag) {
     const uint64_t hash = HashTag(tag);

@@ -68,7 +68,7 @@ class Rebuilder {
     const Blocks::Entry* entry = blocks_.Guess(tag);
     if (entry == nullptr) return;
     if (step == 1)
-      __builtin_prefetch(entry, 1);
+      neon_redo::Prefetch(entry);
     else
       pages_.Prefetch(entry->value.page);
   }
