@@ -38,7 +38,7 @@ class ClusterPartition : public Partition {
   ClusterPartition(const Rebuilder::Options& options, const std::string& data_directory,
                    bool checksums, const ProgressFunction& progress, CompareProgress* compared)
       : rebuilder(options),
-        check(data_directory, checksums),
+        check(data_directory, options.base_backup, checksums),
         progress_(progress),
         compared_(compared) {}
 
