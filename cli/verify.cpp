@@ -15,6 +15,7 @@
 
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
+#include "cli/verify_follow.h"
 #include "cpp_core/verify/cluster.h"
 #include "cpp_core/verify/images.h"
 #include "cpp_core/wal/describe.h"
@@ -27,6 +28,7 @@ constexpr size_t kShownMismatches = 20;
 
 struct Options {
   VerifyOptions verify;
+  FollowArguments follow;
   std::string memory;
   bool images = false;
   std::string base_backup;
@@ -209,15 +211,16 @@ void PrintText(const Options& options, const VerifyResult& r) {
     for (const auto& [reason, count] : r.skipped)
       fmt::print("  {:>12} {}\n", Grouped(count), reason);
   }
-  const uint64_t compared = options.images ? r.images_compared : r.pages_compared;
+  const bool images = options.images || options.follow.follow;
+  const uint64_t compared = images ? r.images_compared : r.pages_compared;
   fmt::print("\n{:.1f} s with {} {}: {} records/s, {:.1f} MB/s of WAL, {} {}/s\n",
              r.elapsed_seconds, options.verify.jobs,
              options.verify.jobs == 1 ? "thread" : "threads",
              Grouped(static_cast<uint64_t>(Rate(r.records, r.elapsed_seconds))),
              Rate(r.wal_bytes, r.elapsed_seconds) / 1e6,
              Grouped(static_cast<uint64_t>(Rate(compared, r.elapsed_seconds))),
-             options.images ? "images" : "pages");
-  const char* what = options.images ? "block images" : "pages";
+             images ? "images" : "pages");
+  const char* what = images ? "block images" : "pages";
   const bool color = isatty(STDOUT_FILENO);
   if (r.mismatches.empty())
     fmt::print("{}All {} {} are equal.{}\n", color ? "\033[32m" : "", Grouped(compared), what,
@@ -229,6 +232,14 @@ void PrintText(const Options& options, const VerifyResult& r) {
 
 // One line that says what to do; empty when the options fit together.
 std::string CheckOptions(const Options& options) {
+  if (options.follow.follow)
+    return options.images || !options.base_backup.empty() || !options.against.empty() ||
+                   !options.verify.wal.empty()
+               ? "--follow takes its WAL from a server: leave out --wal, --images, --base-backup "
+                 "and --against"
+               : "";
+  if (options.verify.wal.empty())
+    return "give --wal DIR, or --follow --dbname CONNINFO for a running server";
   if (options.images && (!options.base_backup.empty() || !options.against.empty()))
     return "--images compares with the WAL's own images: leave out --base-backup and --against";
   if (!options.images && (options.base_backup.empty() || options.against.empty()))
@@ -259,7 +270,7 @@ uint64_t DefaultMemory() {
 
 int Run(Options options) {
   if (const char* pgdata = std::getenv("PGDATA");
-      pgdata != nullptr && !options.images && options.against.empty())
+      pgdata != nullptr && !options.images && !options.follow.follow && options.against.empty())
     options.against = pgdata;
   if (const std::string bad = CheckOptions(options); !bad.empty()) return Trouble(bad);
   if (!options.memory.empty() && !ReadSize(options.memory, &options.verify.memory))
@@ -273,7 +284,8 @@ int Run(Options options) {
   options.verify.worker.sandbox = !options.no_sandbox;
   ProgressBar bar(!options.no_progress);
   options.verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
-  auto result = options.images
+  auto result = options.follow.follow ? Follow(options.follow, options.verify, !options.no_progress)
+                : options.images
                     ? VerifyImages(options.verify)
                     : VerifyCluster(options.verify, options.base_backup, options.against);
   bar.Clear();
@@ -289,7 +301,6 @@ int Run(Options options) {
 void AddInputs(CLI::App* command, Options* options) {
   command
       ->add_option("--wal", options->verify.wal, "Directory of WAL segments, or a data directory")
-      ->required()
       ->type_name("DIR");
   command
       ->add_option("--base-backup", options->base_backup,
@@ -346,6 +357,7 @@ void AddVerify(CLI::App* app, int* exit_status) {
   CLI::App* command =
       app->add_subcommand("verify", "Rebuild pages from WAL and compare them with the real ones");
   AddInputs(command, options.get());
+  AddFollowOptions(command, &options->follow);
   AddEngine(command, options.get());
   command->add_option("--format", options->format, "text (default) or json (one object)")
       ->check(CLI::IsMember({"text", "json"}))
@@ -365,7 +377,8 @@ void AddVerify(CLI::App* app, int* exit_status) {
       "  pg_ctl stop -D /var/lib/postgresql/15/main\n"
       "  neon-redo verify --base-backup /backups/monday --wal /archive \\\n"
       "    --against /var/lib/postgresql/15/main\n"
-      "  neon-redo verify --images --wal /var/lib/postgresql/15/main/pg_wal --format json\n");
+      "  neon-redo verify --images --wal /var/lib/postgresql/15/main/pg_wal --format json\n"
+      "  neon-redo verify --follow --dbname 'host=db1 user=replicator' --metrics 9189\n");
   command->callback([options, exit_status] { *exit_status = Run(*options); });
 }
 

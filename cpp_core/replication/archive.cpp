@@ -8,25 +8,9 @@
 
 #include <algorithm>
 
-#include "cpp_core/wal/segment.h"
-
 namespace neon_redo {
 
 using std::chrono::milliseconds;
-
-namespace {
-
-// wal_segment_size as SHOW prints it: "16MB", "1GB".
-std::optional<uint32_t> ParseSegmentSize(const std::string& text) {
-  char* unit = nullptr;
-  const uint64_t value = strtoull(text.c_str(), &unit, 10);
-  const std::string_view suffix = unit;
-  const uint64_t size = value << (suffix == "GB" ? 30 : suffix == "MB" ? 20 : 0);
-  if (value > (uint64_t{1} << 30) || !IsValidSegmentSize(size)) return std::nullopt;
-  return static_cast<uint32_t>(size);
-}
-
-}  // namespace
 
 WalArchive::WalArchive(ArchiveOptions options, const CancelSignal& cancel)
     : options_(std::move(options)), stream_(options_.stream, cancel) {}
@@ -42,12 +26,8 @@ Result<std::unique_ptr<WalArchive>> WalArchive::Open(ArchiveOptions options,
 Status WalArchive::Begin() {
   const auto server = stream_.Connect();
   if (!server) return tl::unexpected(server.error());
-  const auto size_text = stream_.receiver().Show("wal_segment_size");
-  if (!size_text) return tl::unexpected(size_text.error());
-  const auto size = ParseSegmentSize(*size_text);
-  if (!size)
-    return MakeError(ErrorCode::kUnsupported,
-                     fmt::format("the server's wal_segment_size is \"{}\"", *size_text));
+  const auto size = stream_.receiver().ReadSegmentSize();
+  if (!size) return tl::unexpected(size.error());
   segment_size_ = *size;
   auto writer = SegmentWriter::Open(options_.directory, segment_size_, options_.compression);
   if (!writer) return tl::unexpected(writer.error());

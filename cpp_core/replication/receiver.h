@@ -125,6 +125,7 @@ class WalReceiver {
   Result<SystemIdentity> IdentifySystem();
   Result<TimelineHistory> ReadTimelineHistory(uint32_t timeline);
   Result<std::string> Show(const std::string& setting);
+  Result<uint32_t> ReadSegmentSize();  // wal_segment_size, in bytes
   Result<CreatedSlot> CreateSlot(const SlotSpec& spec);
   // nullopt: there is no such slot. Logical slots are refused. PostgreSQL 15 and later.
   Result<std::optional<SlotPosition>> ReadSlot(const std::string& name);

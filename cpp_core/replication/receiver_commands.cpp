@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "cpp_core/replication/receiver.h"
+#include "cpp_core/wal/segment.h"
 
 namespace neon_redo {
 
@@ -23,6 +24,16 @@ milliseconds ParseSettingTime(const std::string& text) {
   if (unit == "h") return milliseconds(value * 3'600'000);
   if (unit == "d") return milliseconds(value * 86'400'000);
   return milliseconds(value);
+}
+
+// wal_segment_size as SHOW prints it: "16MB", "1GB".
+std::optional<uint32_t> ParseSegmentSize(const std::string& text) {
+  char* unit = nullptr;
+  const uint64_t value = strtoull(text.c_str(), &unit, 10);
+  const std::string_view suffix = unit;
+  const uint64_t size = value << (suffix == "GB" ? 30 : suffix == "MB" ? 20 : 0);
+  if (value > (uint64_t{1} << 30) || !IsValidSegmentSize(size)) return std::nullopt;
+  return static_cast<uint32_t>(size);
 }
 
 template <typename T>
@@ -120,6 +131,15 @@ Result<std::string> WalReceiver::Show(const std::string& setting) {
   if (!rows) return tl::unexpected(rows.error());
   if (rows->size() != 1 || !(*rows)[0][0]) return Unexpected("SHOW");
   return *(*rows)[0][0];
+}
+
+Result<uint32_t> WalReceiver::ReadSegmentSize() {
+  const auto text = Show("wal_segment_size");
+  if (!text) return tl::unexpected(text.error());
+  const auto size = ParseSegmentSize(*text);
+  if (size) return *size;
+  return MakeError(ErrorCode::kUnsupported,
+                   fmt::format("the server's wal_segment_size is \"{}\"", *text));
 }
 
 Result<CreatedSlot> WalReceiver::CreateSlot(const SlotSpec& spec) {

@@ -10,7 +10,8 @@
 //               undone. Seldom enough to read the WAL once more, for these blocks alone and by the
 //               worker alone (cluster.cpp)
 //
-// A record that makes the page anew makes any block current.
+// A record that makes the page anew makes any block current. Where there is no base backup at all
+// (its name is empty), a block is left alone until then.
 //
 // Visibility bits are cleared by records that do not name the map's page. That is done here, in
 // between (see visibility_map.h); a map page is small change, so it is copied before a record is
@@ -140,6 +141,7 @@ Status Rebuilder::TakeClear(const RelFileNode& rel, const StorageEvent& event, u
     if (Status flushed = Flush(worker); !flushed) return flushed;
   }
   // No map page, no bits to clear.
+  if (options_.base_backup.empty() && !block.settled) return {};
   if (block.failure != 0 || !(block.page.present() || FindBase(entry))) return {};
   uint8_t* page = pages_.Get(&block.page);
   if (event.kind == StorageEvent::kTruncateFork)
@@ -157,6 +159,7 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
   const RecordHeader& header = view.header();
   Blocks::Entry* entry = blocks_.FindOrAdd(ref.tag);
   BlockState& block = entry->value;
+  if (options_.base_backup.empty() && !block.settled && !ref.initialises()) return {};
   if (ref.initialises()) {
     Restart(&block);
     block.map_is_lost = LosesMap(ref);

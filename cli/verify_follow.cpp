@@ -1,0 +1,153 @@
+#include "cli/verify_follow.h"
+
+#include <fmt/format.h>
+#include <prometheus/counter.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "cli/metrics_option.h"
+#include "cli/stop_signal.h"
+#include "cpp_core/metrics/exposer.h"
+#include "cpp_core/replication/stream_metrics.h"
+#include "cpp_core/verify/follow.h"
+
+namespace neon_redo::cli {
+
+namespace {
+
+void Say(const std::string& message) { fmt::print(stderr, "neon-redo verify: {}\n", message); }
+
+// "0/3A1F0000, 1.2 MB and 0.1 s behind, 81,000 records, 5,200 images compared, 0 different"
+class Line {
+ public:
+  explicit Line(bool wanted) : active_(wanted && isatty(STDERR_FILENO)) {}
+  ~Line() { Clear(); }
+  void Show(const FollowProgress& p) {
+    if (!active_) return;
+    fmt::print(stderr,
+               "\r\033[K{}, {:.1f} MB and {:.1f} s behind, {} records, {} images compared, "
+               "{} different{}",
+               p.verified.ToString(), static_cast<double>(p.behind) / 1e6, p.delay.count(),
+               p.records, p.compared, p.different, p.stream->connected() ? "" : ", not connected");
+    drawn_ = true;
+  }
+  void Clear() {
+    if (drawn_) fmt::print(stderr, "\r\033[K");
+    drawn_ = false;
+  }
+
+ private:
+  const bool active_;
+  bool drawn_ = false;
+};
+
+class Metrics {
+ public:
+  Metrics(std::unique_ptr<MetricsExposer> exposer, const std::string& slot)
+      : exposer_(std::move(exposer)),
+        stream_(&exposer_->registry(), slot),
+        records_(Make("records_total", "WAL records verified")),
+        compared_(Make("images_compared_total", "Images compared with rebuilt pages")),
+        different_(Make("mismatches_total", "Pages that differ or could not be rebuilt")) {}
+  void Update(const FollowProgress& p) {
+    stream_.Update(p.stream, p.verified, p.verified);
+    Raise(&records_, p.records);
+    Raise(&compared_, p.compared);
+    Raise(&different_, p.different);
+  }
+
+ private:
+  prometheus::Counter& Make(const std::string& name, const char* help) {
+    return prometheus::BuildCounter()
+        .Name("neon_redo_verify_" + name)
+        .Help(help)
+        .Register(exposer_->registry())
+        .Add({});
+  }
+  static void Raise(prometheus::Counter* counter, uint64_t value) {
+    counter->Increment(static_cast<double>(value) - counter->Value());
+  }
+
+  std::unique_ptr<MetricsExposer> exposer_;
+  StreamMetrics stream_;
+  prometheus::Counter& records_;
+  prometheus::Counter& compared_;
+  prometheus::Counter& different_;
+};
+
+Status ReadLsn(const std::string& text, std::optional<Lsn>* out) {
+  if (text.empty()) return {};
+  const auto lsn = Lsn::Parse(text);
+  if (!lsn) return tl::unexpected(lsn.error());
+  *out = *lsn;
+  return {};
+}
+
+}  // namespace
+
+Result<VerifyResult> Follow(const FollowArguments& arguments, const VerifyOptions& options,
+                            bool progress) {
+  FollowOptions follow;
+  follow.verify = options;
+  follow.stream.receiver.connect.conninfo = arguments.dbname;
+  if (!arguments.slot.empty()) follow.slot = arguments.slot;
+  Status read = ReadLsn(arguments.start, &follow.start);
+  if (read) read = ReadLsn(arguments.until, &follow.until);
+  if (!read) return tl::unexpected(read.error());
+  std::optional<Metrics> metrics;
+  if (!arguments.metrics.empty()) {
+    auto exposer = MetricsExposer::Open(arguments.metrics);
+    if (!exposer) return tl::unexpected(exposer.error());
+    Say(fmt::format("metrics on port {}", (*exposer)->port()));
+    metrics.emplace(std::move(*exposer), arguments.slot);
+  }
+  Line line(progress);
+  follow.stream.on_event = [&line](const std::string& event) {
+    line.Clear();
+    Say(event);
+  };
+  follow.on_mismatch = [&line](const Mismatch& m) {
+    line.Clear();
+    Say(fmt::format("relation {}/{}/{} fork {} block {}, LSN {}: {}\n  {}", m.tag.rel.spc,
+                    m.tag.rel.db, m.tag.rel.rel, ForkName(m.tag.fork), m.tag.block,
+                    m.lsn.ToString(), m.problem, m.last_record));
+  };
+  follow.on_progress = [&](const FollowProgress& p) {
+    line.Show(p);
+    if (metrics) metrics->Update(p);
+  };
+  return VerifyFollow(follow, StopOnSignals());
+}
+
+void AddFollowOptions(CLI::App* command, FollowArguments* arguments) {
+  auto* follow = command->add_flag(
+      "--follow", arguments->follow,
+      "Receive WAL from a running server and verify it as it comes, until SIGINT: against the "
+      "images that wal_consistency_checking puts there, and full-page images where the record "
+      "tells what led to them");
+  command
+      ->add_option("--dbname", arguments->dbname,
+                   "With --follow: connection string; libpq's defaults and files apply")
+      ->type_name("CONNINFO")
+      ->needs(follow);
+  command
+      ->add_option("--slot", arguments->slot,
+                   "With --follow: physical slot that keeps the WAL not verified yet; it must "
+                   "exist")
+      ->needs(follow);
+  command
+      ->add_option("--start", arguments->start,
+                   "With --follow: where to start (default: the slot's position, else the "
+                   "server's end of WAL)")
+      ->type_name("LSN")
+      ->needs(follow);
+  command->add_option("--until", arguments->until, "With --follow: stop once WAL is verified up to")
+      ->type_name("LSN")
+      ->needs(follow);
+  AddMetricsOption(command, &arguments->metrics);
+}
+
+}  // namespace neon_redo::cli

@@ -1,0 +1,32 @@
+// neon-redo verify --follow: the part of verify that talks to a server.
+#ifndef NEON_REDO_CLI_VERIFY_FOLLOW_H_
+#define NEON_REDO_CLI_VERIFY_FOLLOW_H_
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "cpp_core/base/error.h"
+#include "cpp_core/verify/options.h"
+#include "cpp_core/verify/result.h"
+
+namespace neon_redo::cli {
+
+struct FollowArguments {
+  bool follow = false;
+  std::string dbname;
+  std::string slot;
+  std::string start;
+  std::string until;
+  std::string metrics;
+};
+
+void AddFollowOptions(CLI::App* command, FollowArguments* arguments);
+
+// Until --until, SIGINT or SIGTERM. Mismatches, lost connections and the lag go to stderr
+// meanwhile.
+Result<VerifyResult> Follow(const FollowArguments& arguments, const VerifyOptions& options,
+                            bool progress);
+
+}  // namespace neon_redo::cli
+
+#endif  // NEON_REDO_CLI_VERIFY_FOLLOW_H_

@@ -1,0 +1,159 @@
+// Stream, decoder, check: each record is verified before more is taken from the socket, so a server
+// that is too quick is held back by TCP, and its slot or wal_keep_size keeps what is not sent.
+#include "cpp_core/verify/follow.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "cpp_core/verify/live_check.h"
+#include "cpp_core/wal/page_header.h"
+#include "cpp_core/wal/stream_decoder.h"
+
+namespace neon_redo {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+class Follower {
+ public:
+  Follower(const FollowOptions& options, const CancelSignal& cancel)
+      : options_(options),
+        stream_(options.stream, cancel),
+        memory_(options.verify.memory),
+        check_(options.verify, &memory_, options.on_mismatch),
+        worker_(options.verify.worker) {}
+
+  Result<VerifyResult> Run();
+
+ private:
+  Status Begin();
+  Result<bool> Step();
+  Status Take(const XLogData& wal);
+  void Confirm(bool now);
+  void ShowProgress();
+
+  const FollowOptions& options_;
+  WalStream stream_;
+  MemoryBudget memory_;
+  LiveCheck check_;
+  RedoWorker worker_;
+  std::optional<WalStreamDecoder> decoder_;
+  MessageBatch batch_;
+  RecordView view_;
+  ReplicationTime sent_{};
+  VerifyResult result_;
+  Clock::time_point next_progress_{};
+};
+
+Status Follower::Begin() {
+  const auto server = stream_.Connect();
+  if (!server) return tl::unexpected(server.error());
+  const auto segment_size = stream_.receiver().ReadSegmentSize();
+  if (!segment_size) return tl::unexpected(segment_size.error());
+  Lsn start = options_.start.value_or(server->flushed);
+  uint32_t timeline = server->timeline;
+  if (options_.slot && !options_.start) {
+    const auto slot = stream_.receiver().ReadSlot(*options_.slot);
+    if (!slot) return tl::unexpected(slot.error());
+    if (!*slot)
+      return MakeError(ErrorCode::kNotFound,
+                       fmt::format("replication slot \"{}\" does not exist", *options_.slot));
+    if ((*slot)->restart.valid()) {
+      start = (*slot)->restart;
+      if ((*slot)->timeline != 0) timeline = (*slot)->timeline;
+    }
+  }
+  start = Lsn(start.value & ~kWalPageMask);
+  decoder_.emplace(start, *segment_size);
+  result_.start = start;
+  return stream_.StartPhysical(options_.slot, start, timeline);
+}
+
+Status Follower::Take(const XLogData& wal) {
+  if (Status fed = decoder_->Feed(wal.start, wal.data); !fed) return fed;
+  result_.wal_bytes += wal.data.size();
+  sent_ = wal.sent;
+  for (;;) {
+    const auto record = decoder_->Next();
+    if (!record) return tl::unexpected(record.error());
+    if (!*record) return {};
+    if (result_.records++ == 0) result_.start = (*record)->start;
+    if (Status parsed = ParseRecord(**record, &view_); !parsed) return parsed;
+    if (Status taken = check_.Take(**record, view_, &worker_); !taken) return taken;
+    ShowProgress();
+  }
+}
+
+// Returns whether `until` is reached.
+Result<bool> Follower::Step() {
+  const auto step = stream_.Next(&batch_, milliseconds(500));
+  if (!step) return tl::unexpected(step.error());
+  bool reply = false;
+  for (const ServerMessage& message : batch_.messages()) {
+    if (const auto* keepalive = std::get_if<Keepalive>(&message)) {
+      reply = reply || keepalive->reply_requested;
+      continue;
+    }
+    if (Status taken = Take(std::get<XLogData>(message)); !taken)
+      return tl::unexpected(taken.error());
+    Confirm(false);
+    if (options_.until && decoder_->position() >= *options_.until) return true;
+  }
+  Confirm(reply);
+  ShowProgress();
+  return options_.until && decoder_->position() >= *options_.until;
+}
+
+// What is verified is not needed again; a record's first part is.
+void Follower::Confirm(bool now) {
+  const Lsn at = decoder_->position();
+  stream_.receiver().SetPositions(options_.slot ? Positions{at, at, at} : Positions{at, {}, {}});
+  if (now) static_cast<void>(stream_.receiver().SendStatus());
+}
+
+void Follower::ShowProgress() {
+  const auto now = Clock::now();
+  if (!options_.on_progress || now < next_progress_) return;
+  next_progress_ = now + milliseconds(200);
+  const Lsn at = decoder_->position();
+  const Lsn end = stream_.server_end();
+  const uint64_t behind = end > at ? end - at : 0;
+  std::chrono::duration<double> delay{0};
+  if (behind > 0 && sent_ != ReplicationTime{})
+    delay = std::max(delay, std::chrono::duration<double>(ReplicationNow() - sent_));
+  options_.on_progress(
+      {at, behind, delay, result_.records, check_.compared(), check_.different(), &stream_});
+}
+
+Result<VerifyResult> Follower::Run() {
+  const auto started = Clock::now();
+  Status outcome = Begin();
+  while (outcome) {
+    const auto done = Step();
+    if (!done) outcome = tl::unexpected(done.error());
+    if (done && *done) break;
+  }
+  if (!outcome && outcome.error().code != ErrorCode::kShutdown)
+    return tl::unexpected(outcome.error());
+  if (decoder_) {
+    if (Status finished = check_.Finish(&worker_); !finished)
+      return tl::unexpected(finished.error());
+    Confirm(false);
+    result_.end = decoder_->position();
+  }
+  static_cast<void>(stream_.End());
+  check_.AddTo(&result_);
+  result_.elapsed_seconds = std::chrono::duration<double>(Clock::now() - started).count();
+  return std::move(result_);
+}
+
+}  // namespace
+
+Result<VerifyResult> VerifyFollow(const FollowOptions& options, const CancelSignal& cancel) {
+  return Follower(options, cancel).Run();
+}
+
+}  // namespace neon_redo

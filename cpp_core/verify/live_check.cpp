@@ -1,0 +1,173 @@
+// The rebuilder does the work; this looks at its page before or after it takes a record. Both need
+// the page as it is, so a block that waits for the worker is asked for first.
+//
+// Two things are no fault of anyone's. A record that the native engine finds not to fit its page
+// spoils the page, and the WAL is gone by when it is noticed: the block is left alone until its
+// next image. And bits of the visibility map may be cleared by another backend before its record
+// comes, so full-page images of the map are not looked at.
+#include "cpp_core/verify/live_check.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "cpp_core/page/mask.h"
+#include "cpp_core/page/page.h"
+#include "cpp_core/redo/native/native.h"
+#include "cpp_core/verify/compare.h"
+#include "cpp_core/wal/describe.h"
+#include "cpp_core/wal/image.h"
+
+namespace neon_redo {
+namespace {
+
+// The record as it would be without an image of the block; but the resource manager's data for the
+// block is mostly not there then (XLogRecordAssemble in access/transam/xloginsert.c).
+void LeaveOutImage(RecordView* record, int id) {
+  auto* ref = const_cast<BlockRef*>(record->block(id));  // of a record that is not const
+  ref->has_image = ref->apply_image = false;
+}
+
+}  // namespace
+
+LiveCheck::LiveCheck(const VerifyOptions& options, MemoryBudget* memory,
+                     std::function<void(const Mismatch&)> on_mismatch)
+    : rebuilder_({.engine = options.engine,
+                  .base_backup = {},
+                  .memory = memory,
+                  .spill_directory = options.spill_directory}),
+      on_mismatch_(std::move(on_mismatch)) {}
+
+Status LiveCheck::Take(const WalRecord& record, const RecordView& view, RedoWorker* worker) {
+  const auto each_image = [&](bool to_apply, auto compare) -> Status {
+    for (int id = 0; id <= view.max_block_id(); id++) {
+      const BlockRef* ref = view.block(id);
+      if (ref == nullptr || !ref->has_image || ref->apply_image != to_apply ||
+          ref->tag.fork == kFreeSpaceMapFork)
+        continue;
+      if (Status compared = (this->*compare)(record, view, id, worker); !compared) return compared;
+    }
+    return {};
+  };
+  if (Status done = each_image(true, &LiveCheck::CompareFullPage); !done) return done;
+  if (Status taken = rebuilder_.Take(record, view, worker); !taken) return taken;
+  if (Status done = each_image(false, &LiveCheck::CompareForChecking); !done) return done;
+  for (int id = 0; id <= view.max_block_id(); id++) {
+    const BlockRef* ref = view.block(id);
+    const Entry* entry = ref == nullptr ? nullptr : rebuilder_.blocks().Find(ref->tag);
+    if (entry != nullptr && entry->value.failure != 0) ReportFailure(record, view, *entry);
+  }
+  return {};
+}
+
+Status LiveCheck::CompareFullPage(const WalRecord& record, const RecordView& view, int id,
+                                  RedoWorker* worker) {
+  const BlockRef& ref = *view.block(id);
+  Entry* entry = rebuilder_.blocks().Find(ref.tag);
+  if (ref.tag.fork == kVisibilityMapFork || entry == nullptr || !entry->value.settled) {
+    findings_.Skip(ref.tag.fork == kVisibilityMapFork ? "visibility map"
+                                                      : "first image of a block");
+    return {};
+  }
+  BlockState& block = entry->value;
+  if (block.request != BlockState::kNone)
+    if (Status flushed = rebuilder_.Flush(worker); !flushed) return flushed;
+  if (!block.page.present()) {
+    findings_.Skip("block not rebuilt since its last image");
+    return {};
+  }
+  std::memcpy(rebuilt_, rebuilder_.pages().Get(&block.page), kBlockSize);
+  without_image_ = view;
+  LeaveOutImage(&without_image_, id);
+  const uint8_t mask_rmid = HasMask(view.rmid()) ? view.rmid() : block.mask_rmid;
+  if (mask_rmid == 0 ||
+      ApplyNative(without_image_, id, record.end, rebuilt_, true) != NativeResult::kApplied) {
+    findings_.Skip("full-page image of a record that lacks the data to do without");
+    return {};
+  }
+  return Compare(record, view, id, mask_rmid);
+}
+
+Status LiveCheck::CompareForChecking(const WalRecord& record, const RecordView& view, int id,
+                                     RedoWorker* worker) {
+  const BlockRef& ref = *view.block(id);
+  Entry* entry = rebuilder_.blocks().FindOrAdd(ref.tag);
+  BlockState& block = entry->value;
+  if (!block.settled) {
+    findings_.Skip("first image of a block");
+    return Adopt(record, view, id, entry);
+  }
+  if (block.request != BlockState::kNone)
+    if (Status flushed = rebuilder_.Flush(worker); !flushed) return flushed;
+  if (!block.page.present()) {
+    if (block.failure != 0) ReportFailure(record, view, *entry);
+    if (block.spoilt) findings_.Skip("block not rebuilt since its last image");
+    return Adopt(record, view, id, entry);
+  }
+  std::memcpy(rebuilt_, rebuilder_.pages().Get(&block.page), kBlockSize);
+  const uint64_t before = different_;
+  if (Status compared = Compare(record, view, id, view.rmid()); !compared) return compared;
+  return different_ == before ? Status() : Adopt(record, view, id, entry);
+}
+
+// The block is what the image says.
+Status LiveCheck::Adopt(const WalRecord& record, const RecordView& view, int id, Entry* entry) {
+  BlockState& block = entry->value;
+  uint8_t* page = block.page.present() ? rebuilder_.pages().Get(&block.page)
+                                       : rebuilder_.pages().Allocate(&block.page);
+  if (Status restored = RestoreImage(*view.block(id), page); !restored) return restored;
+  SetPageLsn(page, record.end);
+  block.settled = true;
+  block.spoilt = block.unsupported = false;
+  block.failure = 0;
+  if (HasMask(view.rmid())) block.mask_rmid = view.rmid();
+  return {};
+}
+
+// rebuilt_ with the image of the record.
+Status LiveCheck::Compare(const WalRecord& record, const RecordView& view, int id,
+                          uint8_t mask_rmid) {
+  const BlockRef& ref = *view.block(id);
+  if (Status restored = RestoreImage(ref, image_); !restored) return restored;
+  compared_++;
+  const auto offset = CompareWithImage(mask_rmid, ref.tag, rebuilt_, image_);
+  if (!offset) {
+    findings_.Equal(view.rmid());
+    return {};
+  }
+  Report(record, view, ref.tag, true, offset,
+         ref.apply_image ? "the page rebuilt so far differs from the record's full-page image"
+                         : "the rebuilt page differs from the image in the record");
+  return {};
+}
+
+void LiveCheck::ReportFailure(const WalRecord& record, const RecordView& view, const Entry& entry) {
+  if (!reported_.insert(entry.value.failure).second) return;
+  const std::string& why = rebuilder_.failure(entry.value.failure);
+  if (entry.value.unsupported)
+    findings_.Skip(why);
+  else
+    Report(record, view, entry.tag, false, std::nullopt, why);
+}
+
+void LiveCheck::Report(const WalRecord& record, const RecordView& view, const BlockTag& tag,
+                       bool rebuilt, std::optional<uint32_t> offset, std::string problem) {
+  different_++;
+  Mismatch mismatch{tag,    record.end,         record.start,
+                    offset, std::move(problem), DescribeRecord(view, record.start)};
+  if (on_mismatch_) on_mismatch_(mismatch);
+  findings_.Different(view.rmid(), rebuilt, std::move(mismatch));
+}
+
+Status LiveCheck::Finish(RedoWorker* worker) {
+  if (Status flushed = rebuilder_.Flush(worker); !flushed) return flushed;
+  return rebuilder_.pages().status();
+}
+
+void LiveCheck::AddTo(VerifyResult* result) const {
+  findings_.AddTo(result);
+  result->images_compared += compared_;
+  result->engines.Add(rebuilder_.counts());
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,165 @@
+// One pass over the input, which moves over page headers and parts of records as they become whole.
+// A record that lies within a page and is all there is handed out where it is; others are gathered
+// in a buffer. Input is dropped once it has been passed, when more comes.
+#include "cpp_core/wal/stream_decoder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cpp_core/wal/page_header.h"
+#include "cpp_core/wal/record.h"
+#include "cpp_core/wal/rmgr.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr uint8_t kXlogSwitch = 0x40;  // catalog/pg_control.h
+
+constexpr uint64_t LeftInPage(Lsn lsn) { return kWalPageSize - (lsn.value & kWalPageMask); }
+
+}  // namespace
+
+WalStreamDecoder::WalStreamDecoder(Lsn start, uint32_t segment_size)
+    : segment_size_(segment_size), input_start_(start), next_(start), position_(start) {}
+
+Status WalStreamDecoder::Feed(Lsn start, Bytes wal) {
+  if (start != fed())
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("WAL from {} does not follow what came up to {}", start.ToString(),
+                                 fed().ToString()));
+  const uint64_t passed = std::min<uint64_t>(next_ - input_start_, input_.size());
+  input_.erase(input_.begin(), input_.begin() + static_cast<ptrdiff_t>(passed));
+  input_start_ = input_start_ + passed;
+  input_.insert(input_.end(), wal.begin(), wal.end());
+  return {};
+}
+
+bool WalStreamDecoder::Fail(Lsn lsn, std::string what) {
+  error_ = Error{ErrorCode::kCorrupt,
+                 fmt::format("the stream is not WAL at LSN {}: {}", lsn.ToString(), what)};
+  return false;
+}
+
+Bytes WalStreamDecoder::At(Lsn lsn) const {
+  const uint64_t offset = lsn - input_start_;
+  if (offset >= input_.size()) return {};
+  return Bytes(input_).subspan(offset, std::min(LeftInPage(lsn), input_.size() - offset));
+}
+
+Result<std::optional<WalRecord>> WalStreamDecoder::Next() {
+  WalRecord record{};
+  bool ready = true;
+  while (!error_ && ready) {
+    if ((next_.value & kWalPageMask) == 0) {
+      if (!EnterPage(&ready)) break;
+      continue;
+    }
+    if (!in_record_) {
+      if (!BeginRecord(&ready)) break;
+      continue;
+    }
+    if (Gather(&record, &ready)) return record;
+  }
+  if (error_) return tl::unexpected(*error_);
+  return std::nullopt;
+}
+
+bool WalStreamDecoder::CheckHeader(const uint8_t* bytes, Lsn lsn) {
+  const auto h = LoadNative<WalPageHeader>(bytes);
+  const bool first = lsn.value % segment_size_ == 0;
+  const bool good = FindWalVersion(h.magic) != nullptr && (magic_ == 0 || h.magic == magic_) &&
+                    !(h.info & ~kPageAllFlags) && first == ((h.info & kPageLongHeader) != 0) &&
+                    h.address == lsn.value && h.timeline >= timeline_;
+  if (!good)
+    return Fail(lsn, fmt::format("wrong page header (magic {:04X}, flags {:04X}, timeline {}, "
+                                 "address {})",
+                                 h.magic, h.info, h.timeline, Lsn(h.address).ToString()));
+  magic_ = h.magic;
+  timeline_ = h.timeline;
+  return true;
+}
+
+// Passes a page header, and, while hunting, what is left of the record continued there.
+bool WalStreamDecoder::EnterPage(bool* ready) {
+  const bool first = next_.value % segment_size_ == 0;
+  const size_t size = first ? kLongPageHeaderSize : kShortPageHeaderSize;
+  const Bytes page = At(next_);
+  *ready = page.size() >= size;
+  if (!*ready) return false;
+  if (!CheckHeader(page.data(), next_)) return false;
+  const auto h = LoadNative<WalPageHeader>(page.data());
+  const bool continues = (h.info & kPageFirstIsContrecord) != 0;
+  // The server crashed while it wrote the record, and after recovery went on here.
+  if (h.info & kPageFirstIsOverwriteContrecord) in_record_ = false;
+  const uint64_t left = in_record_ ? length_ - record_.size() : 0;
+  if (!hunting_ && (continues ? h.remaining != left || !in_record_ : in_record_))
+    return Fail(next_, fmt::format("the page continues {} bytes of a record, but {} are left of "
+                                   "the one before it",
+                                   continues ? h.remaining : 0, left));
+  uint64_t skip = size;
+  if (hunting_ && continues) skip = std::min<uint64_t>(size + MaxAlign(h.remaining), kWalPageSize);
+  next_ = next_ + skip;
+  if (hunting_ && continues) position_ = next_;
+  hunting_ = hunting_ && skip == kWalPageSize;
+  return true;
+}
+
+bool WalStreamDecoder::BeginRecord(bool* ready) {
+  const Bytes bytes = At(next_);
+  *ready = bytes.size() >= sizeof(uint32_t);
+  if (!*ready) return false;
+  length_ = LoadNative<uint32_t>(bytes.data());
+  if (length_ < kRecordHeaderSize || length_ > kMaxRecordLength)
+    return Fail(next_, fmt::format("invalid record length {}", length_));
+  in_record_ = true;
+  record_start_ = next_;
+  record_.clear();
+  return true;
+}
+
+// Moves over the part of the record that is in this page. True: it is whole.
+bool WalStreamDecoder::Gather(WalRecord* record, bool* ready) {
+  const Bytes bytes = At(next_);
+  const uint64_t left = length_ - record_.size();
+  if (record_.empty() && bytes.size() >= left) {
+    next_ = next_ + left;
+    return Accept(bytes.first(left), record);
+  }
+  const uint64_t n = std::min<uint64_t>(left, bytes.size());
+  *ready = n > 0;
+  record_.insert(record_.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(n));
+  next_ = next_ + n;
+  // Before more is gathered: a length that is wrong can be any length.
+  if (record_.size() >= kRecordHeaderSize && n < left && !HeaderIsGood(record_.data()))
+    return false;
+  return n == left && Accept(record_, record);
+}
+
+bool WalStreamDecoder::HeaderIsGood(const uint8_t* bytes) {
+  const auto h = LoadNative<RecordHeader>(bytes);
+  if (!RmgrIsValid(h.rmid))
+    return Fail(record_start_, fmt::format("invalid resource manager {}", h.rmid));
+  if (previous_.valid() ? h.prev_lsn != previous_.value : h.prev_lsn >= record_start_.value)
+    return Fail(record_start_, fmt::format("wrong xl_prev {}", Lsn(h.prev_lsn).ToString()));
+  return true;
+}
+
+bool WalStreamDecoder::Accept(Bytes bytes, WalRecord* record) {
+  in_record_ = false;
+  if (!HeaderIsGood(bytes.data())) return false;
+  const auto h = LoadNative<RecordHeader>(bytes.data());
+  if (!RecordView::VerifyCrc(bytes)) return Fail(record_start_, "wrong CRC in the record");
+  next_ = Lsn(MaxAlign(next_.value));
+  if (h.rmid == kRmXlog && (h.info & kInfoRmgrMask) == kXlogSwitch) {
+    const uint64_t mask = segment_size_ - 1;
+    next_ = Lsn((next_.value + mask) & ~mask);
+  }
+  previous_ = record_start_;
+  position_ = next_;
+  *record = {record_start_, next_, bytes};
+  return true;
+}
+
+}  // namespace neon_redo
