@@ -154,7 +154,8 @@ void LiveCheck::Report(const WalRecord& record, const RecordView& view, const Bl
                        bool rebuilt, std::optional<uint32_t> offset, std::string problem) {
   different_++;
   Mismatch mismatch{tag,    record.end,         record.start,
-                    offset, std::move(problem), DescribeRecord(view, record.start)};
+                    offset, std::move(problem), DescribeRecord(view, record.start),
+                    Damage::kNone, {}};
   if (on_mismatch_) on_mismatch_(mismatch);
   findings_.Different(view.rmid(), rebuilt, std::move(mismatch));
 }

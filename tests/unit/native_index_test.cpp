@@ -101,6 +101,22 @@ TEST(NativeBtree, DedupThenPostingSplitThenVacuum) {
   EXPECT_EQ(ShowAll(page), "20:3 20:6 30:8");
 }
 
+// pd_lower of a damaged page may end within a line pointer: PageIndexTupleDelete moves that piece.
+TEST(NativeBtree, DeletionMovesAllBytesBelowPdLower) {
+  TestPage page = LeafPage({Tuple(1, 10), Tuple(2, 20), Tuple(3, 30)});
+  const size_t lower = 24 + 3 * 4;
+  page.bytes[12] = lower + 2;
+  page.bytes[lower + 1] = 0x55;
+  const auto record = RecordBuilder(kRmBtree, 0xc0)
+                          .Block(0, kBlock, Fields().U16(2))
+                          .Main(Fields().U16(1).U16(0))
+                          .Bytes();
+  ASSERT_EQ(Apply(record, 0, 200, &page), NativeResult::kApplied);
+  EXPECT_EQ(page.bytes[12], lower + 2 - 4);
+  EXPECT_EQ(page.bytes[lower + 1 - 4], 0x55);
+  EXPECT_EQ(ShowAll(page), "10:1 30:3");
+}
+
 TEST(NativeBtree, PostingSplitOutsideTheListIsRefused) {
   for (uint16_t at : {0, 3, 65535}) {
     TestPage page = LeafPage({Tuple(2, 20), Tuple(4, 20), Tuple(6, 20)});

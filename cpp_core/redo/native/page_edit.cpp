@@ -189,9 +189,9 @@ bool DeleteIndexItem(uint8_t* page, uint32_t number) {
   const auto offset = static_cast<uint32_t>(item.data - page);
   const uint32_t size = MaxAlign(item.length);
   if (offset + size > Special(page)) return false;
-  const uint32_t after = MaxOffset(page) - number;
   uint8_t* lp = LinePointerAt(page, number);
-  std::memmove(lp, lp + 4, 4 * size_t{after});
+  // Up to pd_lower, as the server: on a damaged page that is no whole line pointer.
+  std::memmove(lp, lp + 4, static_cast<size_t>(page + Lower(page) - (lp + 4)));
   SetLower(page, Lower(page) - 4);
   ShiftItems(page, offset, static_cast<int>(size), false);
   return true;
