@@ -151,7 +151,7 @@ bool PoolWorker::SendMore() {
         return true;
       }
       if (!sent_.empty() && (next->alone || sent_.back()->alone)) break;
-      if (sent_.size() >= options_.worker.window) break;
+      if (sent_.size() >= window_) break;
       const size_t before = out_.unsent();
       const bool wanted = next->WithRecords([&] {
         if (next->is_ping) {

@@ -69,16 +69,21 @@ Status PoolWorker::LaunchOnce(bool* killed) {
     child_.reset();
     child_.emplace(std::move(started->child));
     pipe_.emplace(child_->input(), child_->output(), child_->error());
-    // Twice what is under way at most. Without the right to do so it stays as it is.
+    // Twice the answers under way, so that all of them and noise, too, are written whole. Beyond a
+    // user's limit (fs.pipe-user-pages-soft) the pipe stays as it is, and fewer are under way.
     fcntl(child_->output(), F_SETPIPE_SZ,
           static_cast<int>(2 * options_.worker.window * kBlockSize));
+    const int capacity = fcntl(child_->output(), F_GETPIPE_SZ);
+    window_ = std::clamp<size_t>(static_cast<size_t>(std::max(capacity, 0)) / (2 * kBlockSize), 1,
+                                 options_.worker.window);
     hold_.Reset(child_->pid());
   }
   bool ended = false;
   const Status greeted = Greet(Clock::now() + options_.worker.timeout, &ended);
   if (greeted) {
     std::lock_guard<std::mutex> lock(mutex_);
-    incoming_.resize((kAnswersAtOnce + 1) * kBlockSize);  // and part of one more
+    // And part of one more: what a read into all of it returns does not end with an answer.
+    incoming_.resize(kAnswersAtOnce * kBlockSize + kBlockSize / 2);
     have_ = 0;
     queued_ = 0;
     ready_ = state_ == State::kStarting;
