@@ -1,5 +1,5 @@
-// CRC-32C (Castagnoli) as PostgreSQL computes it (port/pg_crc32c.h), by the code of libpgport: it
-// picks the processor's instruction where there is one.
+// CRC-32C (Castagnoli) as PostgreSQL computes it (port/pg_crc32c.h), with the processor's
+// instructions where it has them, else by the code of libpgport.
 #ifndef NEON_REDO_BASE_CRC32C_H_
 #define NEON_REDO_BASE_CRC32C_H_
 

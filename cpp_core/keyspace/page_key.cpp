@@ -6,11 +6,6 @@ namespace neon_redo {
 
 namespace {
 
-constexpr uint8_t kRelationKey = 0x00;
-constexpr uint8_t kSlruKey = 0x01;
-constexpr uint32_t kSlruBlockKey = 1;       // field3; 0 is the directory of segments
-constexpr uint32_t kSizeKey = 0xffffffffu;  // field6
-
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -28,21 +23,14 @@ const char* SlruKindName(SlruKind kind) {
       return "multixact_members";
     case SlruKind::kMultixactOffsets:
       return "multixact_offsets";
+    case SlruKind::kCommitTs:
+      return "commit_ts";
   }
   return "?";
 }
 
-PageKey PageKey::OfBlock(const BlockTag& tag) {
-  return {kRelationKey, tag.rel.spc, tag.rel.db, tag.rel.rel, tag.fork, tag.block};
-}
-
-PageKey PageKey::OfSlruBlock(const SlruBlock& block) {
-  return {kSlruKey,   static_cast<uint32_t>(block.kind), kSlruBlockKey, block.segment, 0,
-          block.block};
-}
-
 Result<BlockTag> PageKey::ToBlock() const {
-  if (field1 == kRelationKey && field4 != 0 && field5 <= kMaxForkNumber && field6 != kSizeKey) {
+  if (field1 == kRelation && field4 != 0 && field5 <= kMaxForkNumber && field6 != kSizeBlock) {
     return BlockTag{{field2, field3, field4}, field5, field6};
   }
   return MakeError(ErrorCode::kInvalidArgument,
@@ -50,8 +38,8 @@ Result<BlockTag> PageKey::ToBlock() const {
 }
 
 Result<SlruBlock> PageKey::ToSlruBlock() const {
-  if (field1 == kSlruKey && field2 <= static_cast<uint32_t>(SlruKind::kMultixactOffsets) &&
-      field3 == kSlruBlockKey && field5 == 0 && field6 < kSlruPagesPerSegment) {
+  if (field1 == kSlru && field2 < kSlruKinds && field3 == kSlruPage && field5 == 0 &&
+      field6 < kSlruPagesPerSegment) {
     return SlruBlock{static_cast<SlruKind>(field2), field4, field6};
   }
   return MakeError(ErrorCode::kInvalidArgument,

@@ -10,23 +10,33 @@ namespace neon_redo {
 
 namespace {
 
-Result<StartedWorker> StartProgram(const ChildProgram& program, std::optional<WorkerHome> home) {
+Result<StartedWorker> StartProgram(const ChildProgram& program, std::optional<WorkerHome> home,
+                                   SandboxLayers layers) {
   Result<ChildProcess> child = ChildProcess::Start(program);
   if (!child) return tl::unexpected(child.error());
-  return StartedWorker{std::move(*child), std::move(home)};
+  return StartedWorker{std::move(*child), std::move(home), layers};
 }
 
 }  // namespace
 
 Result<StartedWorker> StartWorker(const WorkerOptions& options) {
   if (!options.command.empty()) {
-    return StartProgram({"/bin/sh", {"sh", "-c", options.command}, {}, {}}, {});
+    return StartProgram({"/bin/sh", {"sh", "-c", options.command}, {}, {}}, {}, {});
   }
   if (!options.program.empty()) {
-    return StartProgram({options.program[0], options.program, {}, {}}, {});
+    return StartProgram({options.program[0], options.program, {}, {}}, {}, {});
   }
-  const WorkerServer server{options.bindir, options.module, options.sandbox,
-                            options.memory_limit_mb};
+  WorkerServer server;
+  server.bindir = options.bindir;
+  server.module = options.module;
+  server.sandbox = options.sandbox;
+  server.landlock = options.landlock;
+  server.namespaces = options.namespaces;
+  server.memory_limit_mb = options.memory_limit_mb;
+  const SandboxLayers layers = LayersOf(server);
+  if (options.sandbox && options.landlock.value_or(false) && !layers.landlock) {
+    return MakeError(ErrorCode::kUnsupported, "this kernel has no Landlock (Linux 5.13 and later)");
+  }
   const Result<std::string> program = WorkerProgram(server);
   if (!program) return tl::unexpected(program.error());
   Result<std::optional<UserIdentity>> user = WorkerUser(options.user);
@@ -37,7 +47,7 @@ Result<StartedWorker> StartWorker(const WorkerOptions& options) {
   std::vector<std::string> arguments = WorkerArguments(server, *program, home->path());
   return StartProgram(
       {*program, std::move(arguments), WorkerEnvironment(server, *program), std::move(*user)},
-      std::move(*home));
+      std::move(*home), layers);
 }
 
 }  // namespace neon_redo

@@ -23,6 +23,7 @@
 #include "cpp_core/redo/pipe_loop.h"
 #include "cpp_core/redo/request_frames.h"
 #include "cpp_core/redo/start_worker.h"
+#include "cpp_core/redo/worker_end.h"
 
 namespace neon_redo {
 
@@ -91,6 +92,7 @@ class RedoWorker::Impl {
   WorkerStatistics statistics_;
   std::optional<ChildProcess> child_;
   std::optional<PipeLoop> pipe_;
+  SandboxLayers layers_;  // of the worker, when it is a server
 
  private:
   void RunJob(const Job& job, std::span<Status> statuses);
@@ -227,9 +229,9 @@ Failure RedoWorker::Impl::Fail(Turn turn, bool partial) {
     pipe_->DrainError(patience);
     failure.exit = child_->Finish(std::chrono::ceil<std::chrono::milliseconds>(
         std::max(patience - Clock::now(), Clock::duration::zero())));
-    failure.what =
-        fmt::format("the redo worker ended {} ({})",
-                    partial ? "amid its answer" : "without an answer", failure.exit.ToString());
+    failure.what = fmt::format("the redo worker ended {} ({})",
+                               partial ? "amid its answer" : "without an answer",
+                               DescribeEnd(failure.exit, pipe_->messages()));
   } else {
     child_->Finish(std::chrono::milliseconds(0));
     pipe_->DrainError(Clock::now() + kGrace);
@@ -242,9 +244,7 @@ Failure RedoWorker::Impl::Fail(Turn turn, bool partial) {
       failure.what = "the redo worker sent more bytes than were asked for; it was killed";
     }
   }
-  if (const std::string said = pipe_->messages().OneLine(); !said.empty()) {
-    failure.what += ": " + said;
-  }
+  failure.what += DescribeMessages(pipe_->messages());
   Stop();
   return failure;
 }
@@ -269,6 +269,7 @@ Status RedoWorker::Impl::Launch(bool* killed) {
   out_.Clear();
   Result<StartedWorker> started = StartWorker(options_);
   if (!started) return tl::unexpected(started.error());
+  layers_ = started->layers;
   child_.emplace(std::move(started->child));
   pipe_.emplace(child_->input(), child_->output(), child_->error());
   ++statistics_.launches;
@@ -316,6 +317,9 @@ Status RedoWorker::Start() { return impl_->EnsureWorker(); }
 Status RedoWorker::Ping(size_t count) { return impl_->Ping(count); }
 void RedoWorker::Stop() { impl_->Stop(); }
 pid_t RedoWorker::pid() const { return impl_->child_ ? impl_->child_->pid() : 0; }
+SandboxLayers RedoWorker::sandbox() const {
+  return impl_->child_ ? impl_->layers_ : SandboxLayers();
+}
 std::string RedoWorker::stderr_tail() const {
   return impl_->pipe_ ? impl_->pipe_->messages().text() : std::string();
 }

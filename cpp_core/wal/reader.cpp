@@ -55,24 +55,6 @@ WalReader::WalReader(const WalReaderOptions& options, std::vector<Segment> segme
   bytes_total_ = end > begin_.value ? end - begin_.value : 0;
 }
 
-Result<std::optional<WalRecord>> WalReader::Next() {
-  if (error_) return tl::unexpected(*error_);
-  WalRecord record;
-  while (!ended_) {
-    if ((started_ || FindStart()) && ReadRecord(&record)) [[likely]] {
-      if (from_ && record.start < *from_) continue;
-      return record;
-    }
-    if (reached_to_) {
-      ended_ = true;
-      end_reason_ = fmt::format("LSN {} was reached", to_.ToString());
-    } else if (!Stop()) {
-      return tl::unexpected(*error_);
-    }
-  }
-  return std::nullopt;
-}
-
 bool WalReader::Fail(WalFaultKind kind, Lsn lsn, Lsn proof_page, std::string what) {
   fault_ = WalFault{kind, lsn, std::move(what)};
   proof_page_ = proof_page;
@@ -131,19 +113,48 @@ bool WalReader::EnterPage(Lsn* start) {
   return true;
 }
 
-bool WalReader::HeaderIsGood(const uint8_t* bytes, Lsn start) {
+inline bool WalReader::HeaderIsGood(const uint8_t* bytes, Lsn start) {
   const auto h = LoadNative<RecordHeader>(bytes);
-  if (!RmgrIsValid(h.rmid)) [[unlikely]]
-    return Fail(WalFaultKind::kStale, start, PageOf(start),
-                fmt::format("invalid resource manager {}", h.rmid));
   // The first record's predecessor is not known.
-  if (previous_.valid() ? h.prev_lsn != previous_.value : h.prev_lsn >= start.value) [[unlikely]]
-    return Fail(WalFaultKind::kStale, start, PageOf(start),
-                fmt::format("wrong xl_prev {}", Lsn(h.prev_lsn).ToString()));
+  if (RmgrIsValid(h.rmid) && previous_.valid() && h.prev_lsn == previous_.value) [[likely]]
+    return true;
+  return !HeaderFault(h, start);
+}
+
+[[gnu::noinline]] bool WalReader::HeaderFault(const RecordHeader& h, Lsn start) {
+  if (!RmgrIsValid(h.rmid))
+    return !Fail(WalFaultKind::kStale, start, PageOf(start),
+                 fmt::format("invalid resource manager {}", h.rmid));
+  if (previous_.valid() || h.prev_lsn >= start.value)
+    return !Fail(WalFaultKind::kStale, start, PageOf(start),
+                 fmt::format("wrong xl_prev {}", Lsn(h.prev_lsn).ToString()));
+  return false;
+}
+
+[[gnu::noinline]] bool WalReader::LengthFault(uint32_t length, Lsn start) {
+  return Fail(length == 0 ? WalFaultKind::kZero : WalFaultKind::kStale, start, page_lsn_,
+              length == 0 ? std::string("zeroes follow the last record")
+                          : fmt::format("invalid record length {}", length));
+}
+
+// The last checks on a record whose bytes are all here; then it counts.
+inline bool WalReader::Accept(WalRecord* record, Lsn raw_end) {
+  if (!RecordView::VerifyCrc(record->bytes)) [[unlikely]]
+    return Fail(WalFaultKind::kStale, record->start, page_lsn_, "wrong CRC in the record");
+  if (raw_end > to_) [[unlikely]] {
+    reached_to_ = true;
+    return false;
+  }
+  const auto h = LoadNative<RecordHeader>(record->bytes.data());
+  if (h.rmid == kRmXlog || abandoned_.valid()) [[unlikely]] {
+    if (!AcceptUnusual(h, record)) return false;
+  }
+  previous_ = record->start;
+  position_ = record->end;
   return true;
 }
 
-bool WalReader::ReadRecord(WalRecord* out) {
+inline bool WalReader::ReadRecord(WalRecord* out) {
   for (;;) {
     if (position_ >= to_) [[unlikely]] {
       reached_to_ = true;
@@ -157,9 +168,7 @@ bool WalReader::ReadRecord(WalRecord* out) {
     const uint64_t offset = start - page_lsn_;
     const auto length = LoadNative<uint32_t>(page_ + offset);
     if (length < kRecordHeaderSize) [[unlikely]]
-      return Fail(length == 0 ? WalFaultKind::kZero : WalFaultKind::kStale, start, page_lsn_,
-                  length == 0 ? std::string("zeroes follow the last record")
-                              : fmt::format("invalid record length {}", length));
+      return LengthFault(length, start);
     if (length <= kWalPageSize - offset) [[likely]] {
       if (!HeaderIsGood(page_ + offset, start)) return false;
       out->bytes = Bytes(page_ + offset, length);
@@ -176,6 +185,24 @@ bool WalReader::ReadRecord(WalRecord* out) {
         break;
     }
   }
+}
+
+bool WalReader::Next(WalRecord* out) {
+  if (error_) return false;
+  while (!ended_) {
+    if ((started_ || FindStart()) && ReadRecord(out)) [[likely]] {
+      if (from_ && out->start < *from_) [[unlikely]]
+        continue;
+      return true;
+    }
+    if (reached_to_) {
+      ended_ = true;
+      end_reason_ = fmt::format("LSN {} was reached", to_.ToString());
+    } else if (!Stop()) {
+      return false;
+    }
+  }
+  return false;
 }
 
 // Keeps what is in the buffer.
@@ -250,32 +277,21 @@ WalReader::Assembled WalReader::Assemble(uint32_t length, WalRecord* out, Lsn* r
   return Assembled::kWhole;
 }
 
-// The last checks on a record whose bytes are all here; then it counts.
-bool WalReader::Accept(WalRecord* record, Lsn raw_end) {
-  if (!RecordView::VerifyCrc(record->bytes)) [[unlikely]]
-    return Fail(WalFaultKind::kStale, record->start, page_lsn_, "wrong CRC in the record");
-  if (raw_end > to_) [[unlikely]] {
-    reached_to_ = true;
-    return false;
-  }
-  const auto h = LoadNative<RecordHeader>(record->bytes.data());
-  if (h.rmid == kRmXlog && (h.info & kInfoRmgrMask) == kXlogSwitch) [[unlikely]] {
+bool WalReader::AcceptUnusual(const RecordHeader& h, WalRecord* record) {
+  const uint8_t operation = h.rmid == kRmXlog ? h.info & kInfoRmgrMask : 0;
+  if (operation == kXlogSwitch) {
     const uint64_t mask = segment_size() - 1;
     record->end = Lsn((record->end.value + mask) & ~mask);
   }
-  if (abandoned_.valid()) [[unlikely]] {
-    RecordView view;
-    uint64_t overwritten = 0;
-    if (h.rmid != kRmXlog || (h.info & kInfoRmgrMask) != kXlogOverwriteContrecord ||
-        view.Parse(record->bytes) || !ByteReader(view.main_data()).Read(&overwritten) ||
-        overwritten != abandoned_.value)
-      return Fail(WalFaultKind::kBad, record->start, page_lsn_,
-                  fmt::format("the record at {} is cut off, but no record here says so",
-                              abandoned_.ToString()));
-    abandoned_ = Lsn();
-  }
-  previous_ = record->start;
-  position_ = record->end;
+  if (!abandoned_.valid()) return true;
+  RecordView view;
+  uint64_t overwritten = 0;
+  if (operation != kXlogOverwriteContrecord || view.Parse(record->bytes) ||
+      !ByteReader(view.main_data()).Read(&overwritten) || overwritten != abandoned_.value)
+    return Fail(WalFaultKind::kBad, record->start, page_lsn_,
+                fmt::format("the record at {} is cut off, but no record here says so",
+                            abandoned_.ToString()));
+  abandoned_ = Lsn();
   return true;
 }
 

@@ -55,7 +55,16 @@ class WalReader {
   // The next record, or nothing at the end of WAL or at `to`. Its bytes stay valid until the next
   // call. Errors repeat when called again. kCorrupt: damage; the message names file, offset and
   // LSN. kNotFound: there is no WAL at `from`. kIo: a file could not be read.
-  Result<std::optional<WalRecord>> Next();
+  Result<std::optional<WalRecord>> Next() {
+    WalRecord record;
+    if (Next(&record)) [[likely]]
+      return record;
+    if (error_) return tl::unexpected(*error_);
+    return std::nullopt;
+  }
+  // The same for loops where nanoseconds count: false at the end and on errors, which error() has.
+  bool Next(WalRecord* out);
+  const std::optional<Error>& error() const { return error_; }
 
   uint64_t bytes_read() const { return position_ > begin_ ? position_ - begin_ : 0; }
   // An estimate for progress reports: up to `to`, or the end of the last segment with WAL.
@@ -84,6 +93,9 @@ class WalReader {
   bool ReadRecord(WalRecord* out);
   Assembled Assemble(uint32_t length, WalRecord* out, Lsn* raw_end);
   bool HeaderIsGood(const uint8_t* bytes, Lsn start);
+  bool HeaderFault(const RecordHeader& h, Lsn start);
+  bool LengthFault(uint32_t length, Lsn start);
+  bool AcceptUnusual(const RecordHeader& h, WalRecord* record);
   bool Accept(WalRecord* record, Lsn raw_end);
   bool Reserve(size_t bytes);
   bool Fail(WalFaultKind kind, Lsn lsn, Lsn proof_page, std::string what);

@@ -16,17 +16,17 @@ void WalStats::Add(const RecordView& record) {
 
 Status WalStats::AddAll(WalReader* reader, std::optional<uint8_t> rmgr) {
   RecordView view;
-  for (;;) {
-    auto next = reader->Next();
-    if (!next) return tl::unexpected(next.error());
-    if (!*next) return {};
-    const WalRecord& record = **next;
+  WalRecord record;
+  while (reader->Next(&record)) {
     if (!first_lsn_.valid()) first_lsn_ = record.start;
     if (rmgr && LoadNative<RecordHeader>(record.bytes.data()).rmid != *rmgr) continue;
-    if (Status s = ParseRecord(record, &view); !s) return s;
+    if (view.Parse(record.bytes)) [[unlikely]]
+      return ParseRecord(record, &view);
     Add(view);
     end_lsn_ = record.end;
   }
+  if (reader->error()) return tl::unexpected(*reader->error());
+  return {};
 }
 
 }  // namespace neon_redo

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <string>
+#include <vector>
 
 #include "cpp_core/base/bytes.h"
 #include "cpp_core/base/crc32c.h"
@@ -42,6 +44,38 @@ TEST(Crc32c, KnownAnswers) {
   EXPECT_EQ(Crc32c(Bytes(reinterpret_cast<const uint8_t*>(digits.data()), digits.size())),
             0xE3069283u);
   EXPECT_EQ(Crc32c(Bytes()), 0u);
+}
+
+// Every length at which the number of words in a stream changes, at every alignment, in one piece
+// and in two, against a bit at a time.
+TEST(Crc32c, AgreesWithTheDefinition) {
+  std::vector<uint8_t> bytes(9000);
+  uint32_t noise = 1;
+  for (uint8_t& b : bytes) b = static_cast<uint8_t>((noise = noise * 1103515245 + 12345) >> 16);
+  std::vector<uint32_t> expected(bytes.size());  // [n]: of bytes 7 to 7 + n
+  uint32_t crc = kCrc32cInit;
+  for (size_t n = 0; n + 8 < bytes.size(); n++) {
+    expected[n] = Crc32cFinish(crc);
+    crc ^= bytes[7 + n];
+    for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+  }
+  for (size_t n = 0; n + 8 < bytes.size(); n += n < 3200 ? 1 : 7) {
+    for (size_t at = 0; at < 8; at++) {
+      std::vector<uint8_t> copy(bytes.begin() + 7, bytes.begin() + 7 + static_cast<long>(n));
+      copy.insert(copy.begin(), at, 0xff);
+      ASSERT_EQ(Crc32c(Bytes(copy).subspan(at)), expected[n]) << n << " bytes at " << at;
+      if (n > 600) break;
+    }
+    const Bytes all = Bytes(bytes).subspan(7, n);
+    const size_t cut = n * 2 / 5;
+    ASSERT_EQ(
+        Crc32cFinish(Crc32cExtend(Crc32cExtend(kCrc32cInit, all.first(cut)), all.subspan(cut))),
+        expected[n]);
+    if (n < 24) continue;
+    // A record: all behind the header, then 20 bytes of it.
+    const uint32_t sum = Crc32cExtend(kCrc32cInit, all.subspan(24));
+    ASSERT_EQ(RecordCrc32c(all), Crc32cFinish(Crc32cExtend(sum, all.first(20))));
+  }
 }
 
 TEST(ByteReader, NeverReadsPastTheEnd) {

@@ -67,7 +67,7 @@ TEST(PageKeyTest, RefusesKeysOfOtherThings) {
   EXPECT_FALSE(key.ToBlock());
   const PageKey slru = PageKey::OfSlruBlock({SlruKind::kClog, 1, 2});
   key = slru;
-  key.field2 = 3;
+  key.field2 = kSlruKinds;
   EXPECT_FALSE(key.ToSlruBlock());
   key = slru;
   key.field3 = 0;  // the directory of segments

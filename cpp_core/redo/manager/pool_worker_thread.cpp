@@ -17,6 +17,7 @@
 #include "cpp_core/redo/manager/pool_worker.h"
 #include "cpp_core/redo/request_frames.h"
 #include "cpp_core/redo/start_worker.h"
+#include "cpp_core/redo/worker_end.h"
 
 namespace neon_redo {
 
@@ -94,10 +95,10 @@ Status PoolWorker::LaunchOnce(bool* killed) {
   const ChildExit exit = child_->Finish(ended ? kGrace : milliseconds(0));
   pipe_->DrainError(Clock::now() + kGrace);
   *killed = ended && exit.signal == SIGKILL;
-  const std::string said = pipe_->messages().OneLine();
-  return MakeError(greeted.error().code, fmt::format("could not start a redo worker: {} ({}){}{}",
-                                                     greeted.error().message, exit.ToString(),
-                                                     said.empty() ? "" : ": ", said));
+  return MakeError(
+      greeted.error().code,
+      fmt::format("could not start a redo worker: {} ({}){}", greeted.error().message,
+                  DescribeEnd(exit, pipe_->messages()), DescribeMessages(pipe_->messages())));
 }
 
 // A new worker answers a ping before it gets work, so that a failure to start is told apart from a
@@ -240,9 +241,9 @@ std::string PoolWorker::ReapAndDescribe(const Failure& failure) {
   if (failure.turn == Turn::kClosed) {
     pipe_->DrainError(patience);
     const ChildExit exit = child_->Finish(UntilRoundedUp(patience));
-    text =
-        fmt::format("redo worker {} ended {} ({})", child_->pid(),
-                    failure.amid_answer ? "amid an answer" : "without an answer", exit.ToString());
+    text = fmt::format("redo worker {} ended {} ({})", child_->pid(),
+                       failure.amid_answer ? "amid an answer" : "without an answer",
+                       DescribeEnd(exit, pipe_->messages()));
   } else {
     child_->Finish(milliseconds(0));
     pipe_->DrainError(patience);
@@ -252,7 +253,7 @@ std::string PoolWorker::ReapAndDescribe(const Failure& failure) {
                : fmt::format("redo worker {} sent bytes that are not the answer; it was killed",
                              child_->pid());
   }
-  if (const std::string said = pipe_->messages().OneLine(); !said.empty()) text += ": " + said;
+  text += DescribeMessages(pipe_->messages());
   std::lock_guard<std::mutex> lock(mutex_);
   state_ = State::kEnded;
   pipe_.reset();

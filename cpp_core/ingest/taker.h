@@ -1,0 +1,88 @@
+// Private to cpp_core/ingest: one record on its way to changes. A member for each resource manager
+// whose records do more than change the blocks they name; ingest_*.cpp have them by subject.
+#ifndef NEON_REDO_INGEST_TAKER_H_
+#define NEON_REDO_INGEST_TAKER_H_
+
+#include <cstddef>
+
+#include "cpp_core/ingest/ingest.h"
+#include "cpp_core/ingest/slru.h"
+
+namespace neon_redo {
+
+class Ingest::Taker {
+ public:
+  Taker(Ingest* ingest, const RecordView& record, ChangeList* changes)
+      : ingest_(*ingest), state_(ingest->state_), record_(record), changes_(*changes) {}
+
+  // False: the record's main data is not what it must be; what() says why.
+  bool Take();
+  const char* what() const { return what_; }
+
+ private:
+  // Block references: ingest.cpp.
+  void TakeBlocks();
+
+  // ingest_cluster.cpp: XLOG, RelMap, Database, Tablespace.
+  bool TakeXlog();
+  bool TakeCheckpoint(bool shutdown);
+  bool TakeParameters();
+  bool TakeRelMap();
+  bool TakeDatabase();
+  bool TakeTablespace();
+
+  // ingest_relation.cpp: Storage and what the heap does to the visibility map.
+  bool TakeSmgr();
+  bool TakeHeap();
+  bool TakeHeap2();
+  bool ClearVisibility(size_t flags_at, uint8_t flag, uint8_t bits);
+  bool TakeHeapUpdate();
+  void PushClear(const BlockTag& heap, uint32_t new_block, uint32_t old_block, uint8_t bits);
+
+  // ingest_xact.cpp: Transaction, CLOG, CommitTs.
+  bool TakeXact();
+  bool TakeXactEnd(bool commit);
+  void PushXids(SlruKind slru, ChangeKind kind, uint32_t xid, Bytes subxacts, int64_t time);
+  bool TakeClog();
+  bool TakeCommitTs();
+
+  // ingest_multixact.cpp
+  bool TakeMultiXact();
+  bool CreateMultiXact();
+  bool TruncateMultiXact();
+
+  bool PushZeroPage(SlruKind kind);  // main data: the page's number
+  void PushTruncateSlru(SlruKind kind, uint32_t page);
+
+  Change& Push(ChangeKind kind, const PageKey& key) {
+    Change& change = changes_.emplace_back();
+    change.kind = kind;
+    change.key = key;
+    return change;
+  }
+
+  // The front of the main data as a struct of the server's layout. Padding at its end need not be
+  // there: min is the size without it.
+  template <typename T>
+  bool Read(T* out, size_t min = sizeof(T)) {
+    const Bytes data = record_.main_data();
+    if (data.size() < min) return TooShort();
+    std::memcpy(static_cast<void*>(out), data.data(), data.size() < sizeof(T) ? min : sizeof(T));
+    return true;
+  }
+  bool TooShort() { return Wrong("its data is too short"); }
+  bool Wrong(const char* what) {
+    what_ = what;
+    return false;
+  }
+
+  Ingest& ingest_;
+  ClusterState& state_;
+  const RecordView& record_;
+  ChangeList& changes_;
+  const char* what_ = nullptr;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_INGEST_TAKER_H_
