@@ -5,6 +5,7 @@
 #   make test       every test                                  (installs missing Debian packages)
 #   make test-hostile, make fuzz   the long forms of what make test has short
 #   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
+#   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
 #   make bench      the benchmarks
 #   make install    extension into the server of PG_CONFIG, the rest below PREFIX (/usr/local)
 #   make installcheck   pg_regress against a running server that has the extension installed
@@ -25,7 +26,7 @@ PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
-EXTRA_CLEAN = $(OBJS:.o=.d) src/system_calls.inc $(STUBS) build build-asan build-fuzz
+EXTRA_CLEAN = $(OBJS:.o=.d) src/system_calls.inc $(STUBS) build build-asan build-fuzz build-tsan
 
 # Stand-ins for the server's libraries that a redo worker never uses. They lie beside neon.so.
 STUBS = neon_redo_stubs
@@ -87,6 +88,10 @@ test-receive-long: deps
 	+$(MAKE) all
 	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k again_and_again -k over_lost_connections
 
+test-manager-long: deps
+	+$(MAKE) all
+	python3 tests/manager_long.py
+
 bench: deps
 	+$(MAKE) all
 	python3 tests/bench/run.py
@@ -106,4 +111,4 @@ fuzz: deps
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long fuzz bench format
+.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long test-manager-long fuzz bench format

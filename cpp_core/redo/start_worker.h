@@ -17,11 +17,11 @@ namespace neon_redo {
 struct StartedWorker {
   ChildProcess child;
   std::optional<WorkerHome> home;
-  SandboxLayers sandbox;
+  SandboxLayers layers;  // of a server
 };
 
-// kIo, kNotFound when it cannot be launched. Thread-safe. As ChildProcess::Start says, the worker
-// is killed when the calling thread ends.
+// kIo, kNotFound when it cannot be launched, kUnsupported when the kernel has not what is asked
+// for. Thread-safe. As ChildProcess::Start says, the worker is killed when the calling thread ends.
 Result<StartedWorker> StartWorker(const WorkerOptions& options);
 
 }  // namespace neon_redo

@@ -13,8 +13,9 @@ std::string DescribeEnd(const ChildExit& exit, const StreamTail& messages) {
   return exit.ToString() + " after its message";
 }
 
-std::string LastWords(const StreamTail& messages) {
-  return messages.WithoutLines(kViolationPrefix).OneLine();
+std::string DescribeMessages(const StreamTail& messages) {
+  const std::string said = messages.WithoutLines(kViolationPrefix).OneLine();
+  return said.empty() ? "" : ": " + said;
 }
 
 }  // namespace neon_redo

@@ -1,4 +1,4 @@
-// The end of a worker in words for an error message.
+// How a worker ended and what it said, for error messages.
 #ifndef NEON_REDO_REDO_WORKER_END_H_
 #define NEON_REDO_REDO_WORKER_END_H_
 
@@ -9,13 +9,12 @@
 
 namespace neon_redo {
 
-// "exit status 1", "killed by SIGKILL", "killed by the sandbox: openat". A worker that its sandbox
-// killed names the system call last. If it said something before, that is the reason, and the call
-// only what the way out of it tried.
+// How it ended. Of a sandbox's victim: by which system call, which is what it said last. A message
+// before that is the reason, and the call only what the way out of it tried.
 std::string DescribeEnd(const ChildExit& exit, const StreamTail& messages);
 
-// What else it said, as one line; empty when nothing.
-std::string LastWords(const StreamTail& messages);
+// ": " and the end of what it said as one line, without what DescribeEnd uses; or nothing.
+std::string DescribeMessages(const StreamTail& messages);
 
 }  // namespace neon_redo
 

@@ -19,7 +19,6 @@
 #include <vector>
 
 #include "cpp_core/redo/child_process.h"
-#include "cpp_core/redo/command_line.h"
 #include "cpp_core/redo/out_queue.h"
 #include "cpp_core/redo/pipe_loop.h"
 #include "cpp_core/redo/request_frames.h"
@@ -245,9 +244,7 @@ Failure RedoWorker::Impl::Fail(Turn turn, bool partial) {
       failure.what = "the redo worker sent more bytes than were asked for; it was killed";
     }
   }
-  if (const std::string said = LastWords(pipe_->messages()); !said.empty()) {
-    failure.what += ": " + said;
-  }
+  failure.what += DescribeMessages(pipe_->messages());
   Stop();
   return failure;
 }
@@ -272,8 +269,8 @@ Status RedoWorker::Impl::Launch(bool* killed) {
   out_.Clear();
   Result<StartedWorker> started = StartWorker(options_);
   if (!started) return tl::unexpected(started.error());
+  layers_ = started->layers;
   child_.emplace(std::move(started->child));
-  layers_ = started->sandbox;
   pipe_.emplace(child_->input(), child_->output(), child_->error());
   ++statistics_.launches;
   return Greet(killed);

@@ -1,8 +1,10 @@
 // The redo manager under load, with real workers: manager_bench --wal DIR [--module PATH] [PART]...
-// Prints one line a figure. The parts, all by default: lone, flood, engine, mix, spare, idle, parent.
+// Prints one line a figure. The parts, all by default: lone, flood, engine, mix, spare, idle,
+// parent.
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -133,12 +135,26 @@ void Lone(const Setting& setting) {
   }
 }
 
-double FloodOnce(const ManagerOptions& options, const Requests& requests, int threads, size_t depth,
-                 double seconds) {
-  RedoManager manager(options);
-  for (size_t i = 0; manager.status().workers.size() < options.max_workers; ++i) {
+// Seconds of processor time, of this process and of its workers that have ended.
+double ProcessorTime(int who) {
+  rusage usage;
+  getrusage(who, &usage);
+  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+struct Rate {
+  double each_second;
+  double own_time, worker_time;  // processor time, microseconds a request
+};
+
+Rate FloodOnce(const ManagerOptions& options, const Requests& requests, int threads, size_t depth,
+               double seconds) {
+  const double own = ProcessorTime(RUSAGE_SELF), workers = ProcessorTime(RUSAGE_CHILDREN);
+  auto manager = std::make_unique<RedoManager>(options);
+  for (size_t i = 0; manager->status().workers.size() < options.max_workers; ++i) {
     const std::vector<PageRequest> many(64, requests.At(i));
-    for (const auto& page : manager.RequestRedoBatch(many)) MustBeGood(page);
+    for (const auto& page : manager->RequestRedoBatch(many)) MustBeGood(page);
   }
   std::atomic<bool> stop = false;
   std::atomic<uint64_t> count = 0;
@@ -148,7 +164,7 @@ double FloodOnce(const ManagerOptions& options, const Requests& requests, int th
       std::vector<PageRequest> batch(depth);
       for (size_t i = static_cast<size_t>(t) * 7; !stop; i += depth) {
         for (size_t k = 0; k < depth; ++k) batch[k] = requests.At(i + k);
-        for (const auto& page : manager.RequestRedoBatch(batch)) MustBeGood(page);
+        for (const auto& page : manager->RequestRedoBatch(batch)) MustBeGood(page);
         count += depth;
       }
     });
@@ -157,7 +173,11 @@ double FloodOnce(const ManagerOptions& options, const Requests& requests, int th
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
   stop = true;
   for (std::thread& caller : callers) caller.join();
-  return static_cast<double>(count) / (Micros(Clock::now() - start) / 1e6);
+  const double time = Micros(Clock::now() - start) / 1e6;
+  manager = nullptr;
+  const double each = 1e6 / static_cast<double>(count);
+  return {static_cast<double>(count) / time, (ProcessorTime(RUSAGE_SELF) - own) * each,
+          (ProcessorTime(RUSAGE_CHILDREN) - workers) * each};
 }
 
 // Depth 32 from 8 threads.
@@ -165,10 +185,13 @@ void Flood(const Setting& setting) {
   for (const bool medium : {true, false}) {
     const Requests& requests = medium ? *setting.medium_ones : *setting.short_ones;
     for (int round = 0; round < 3; ++round) {
-      const double one = FloodOnce(Options(setting, 1), requests, 8, 4, 1.5);
-      const double two = FloodOnce(Options(setting, 2), requests, 8, 4, 1.5);
-      std::printf("flood, %-6s  8 threads x 4: %.0f/s on one worker, %.0f/s on two: %.2f times\n",
-                  medium ? "medium" : "short", one, two, two / one);
+      const Rate one = FloodOnce(Options(setting, 1), requests, 8, 4, 1.5);
+      const Rate two = FloodOnce(Options(setting, 2), requests, 8, 4, 1.5);
+      std::printf(
+          "flood, %-6s  8 threads x 4: %.0f/s on one worker, %.0f/s on two: %.2f times; processor "
+          "microseconds a request: %.1f here, %.1f in workers\n",
+          medium ? "medium" : "short", one.each_second, two.each_second,
+          two.each_second / one.each_second, two.own_time, two.worker_time);
     }
   }
 }
@@ -179,7 +202,7 @@ void Engine(const Setting& setting) {
     const Requests& requests = medium ? *setting.medium_ones : *setting.short_ones;
     for (int round = 0; round < 3; ++round) {
       ManagerOptions options = Options(setting, 1);
-      const double workers = FloodOnce(options, requests, 1, 32, 1);
+      const double workers = FloodOnce(options, requests, 1, 32, 1).each_second;
       RedoManager by_worker(options);
       const Spread lone_worker = LoneManager(&by_worker, requests, 0.5);
       options.engine = RedoEngine::kAuto;

@@ -29,8 +29,11 @@ def main():
         subprocess.run([micro], env=environment, check=True)
     directory = make_directory()
     try:
-        command = [neon_redo_program(), "bench", "--wal", str(WAL)]
-        command += ["--module", copy_module(directory), *sys.argv[1:]]
+        where = ["--wal", str(WAL), "--module", copy_module(directory)]
+        if "json" not in " ".join(sys.argv[1:]):
+            manager = ROOT / "build" / "tests" / "bench" / "manager_bench"
+            subprocess.run([manager, *where], check=True)
+        command = [neon_redo_program(), "bench", *where, *sys.argv[1:]]
         return subprocess.run(command, check=False).returncode
     finally:
         shutil.rmtree(directory)

@@ -49,6 +49,7 @@ std::vector<Case> MakeCases(const std::vector<BenchRequest>& all, const WorkerOp
     c.request.key = PageKey::OfBlock(all[i].tag);
     c.request.lsn = c.records.back().lsn;
     c.request.records = c.records;
+    c.request.kind = static_cast<AttemptKind>(i % 3);
     c.request.deadline = milliseconds(10'000);
   }
   return cases;
@@ -74,7 +75,7 @@ nlohmann::json Run(int argc, char** argv) {
   RedoManager manager(options);
   std::atomic<uint32_t> next = 0;
   std::atomic<uint32_t> right = 0, wrong = 0, errors = 0, untyped = 0, late = 0;
-  testing::Chaos chaos(&manager, 3000, &next, 8);
+  testing::Chaos chaos(&manager, 3000, &next, 5);
   std::vector<std::thread> callers;
   for (int t = 0; t < 8; ++t) {
     callers.emplace_back([&] {

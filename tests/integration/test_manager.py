@@ -322,6 +322,7 @@ class RealWorkers(ManagerTestCase):
         self.assertGreater(report["right"], requests * 0.5)
         # What failed for the chaos alone succeeds when it is run again.
         kept = sorted(captures.iterdir())
+        self.assertGreater(len(kept), 0)
         self.assertEqual(len(kept), min(report["errors"], 100))
         for capture in kept[:3]:
             result = run_neon_redo("replay", "--module", module, capture)

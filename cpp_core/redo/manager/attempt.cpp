@@ -20,14 +20,16 @@ bool IsPing(const RedoRequest& request) {
   return request.base_image == nullptr && request.records.empty();
 }
 
-size_t BytesToSend(const RedoRequest& request) {
-  if (IsPing(request)) return kPingFrameSize;
-  size_t bytes = kBeginFrameSize + kGetFrameSize;
+Attempt::Size SizeOf(const RedoRequest& request) {
+  if (IsPing(request)) return {kPingFrameSize, false};
+  size_t bytes = kBeginFrameSize + kGetFrameSize + request.records.size() * kApplyPrefixSize;
   if (request.base_image != nullptr) bytes += kPushFrameSize;
+  size_t largest = 0;
   for (const RedoRecord& record : request.records) {
-    bytes += kApplyPrefixSize + record.record.size();
+    bytes += record.record.size();
+    largest = std::max(largest, record.record.size());
   }
-  return bytes;
+  return {bytes, largest > kLargeRecord};
 }
 
 }  // namespace
@@ -39,9 +41,7 @@ Attempt::Attempt(const RedoRequest& r, Clock::time_point d, AttemptSink* s, size
       sink_is_slow(s->wants_worker_thread()),
       index(i),
       is_ping(IsPing(r)),
-      is_large(std::any_of(r.records.begin(), r.records.end(),
-                           [](const RedoRecord& x) { return x.record.size() > kLargeRecord; })),
-      bytes(BytesToSend(r)),
+      size(SizeOf(r)),
       base_lsn_(r.base_image != nullptr ? PageLsn(r.base_image) : 0),
       last_lsn_(r.records.empty() ? 0 : r.records.back().end.value) {}
 
@@ -66,7 +66,7 @@ bool Attempt::Withdraw() {
     if (std::exchange(settled_, true)) return false;
     worker = std::move(worker_);
   }
-  if (worker != nullptr && is_large) worker->Release(*this);
+  if (worker != nullptr && size.large) worker->Release(*this);
   return true;
 }
 

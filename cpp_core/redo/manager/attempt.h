@@ -46,8 +46,11 @@ class Attempt {
   const bool sink_is_slow;  // of a sink that may be gone: what it said in the beginning
   const size_t index;       // the asker's
   const bool is_ping;
-  const bool is_large;  // may have records that the out queue refers to instead of copying them
-  const size_t bytes;   // to send
+  struct Size {
+    size_t bytes;  // to send
+    bool large;    // may have records that the out queue refers to instead of copying them
+  };
+  const Size size;
   const Clock::time_point created = Clock::now();
 
   // Whether this can be the beginning of the page asked for: its LSN is the base image's or one of

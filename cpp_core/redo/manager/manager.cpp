@@ -145,7 +145,7 @@ Result<PageImage> RedoManager::Impl::Conclude(PageJob* job) {
     if (options_.metrics) {
       options_.metrics->RequestDone(Clock::now() - job->start(), job->wait_time(),
                                     job->native_time(), job->worker_time(),
-                                    job->request().records.size(), job->record_bytes());
+                                    job->request().records.size(), job->RecordBytes());
     }
     return job->TakeResult();
   }

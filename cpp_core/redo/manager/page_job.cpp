@@ -37,12 +37,14 @@ bool Supported(const BlockTag& tag, const RedoRecord& record) {
 
 PageJob::PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline,
                  RedoEngine engine, RecordCounts* counts)
-    : request_(request), start_(start), deadline_(deadline), engine_(engine), counts_(counts) {
+    : request_(request), start_(start), deadline_(deadline), engine_(engine), counts_(counts) {}
+
+size_t PageJob::RecordBytes() const {
+  size_t bytes = 0;
   for (const PageRecord& record : request_.records) {
-    if (const PostgresRecord* postgres = AsPostgres(record)) {
-      record_bytes_ += postgres->record.size();
-    }
+    if (const PostgresRecord* postgres = AsPostgres(record)) bytes += postgres->record.size();
   }
+  return bytes;
 }
 
 PageJob::Next PageJob::Begin() {
@@ -128,6 +130,7 @@ Status PageJob::ApplyOwnRecords() {
 Status PageJob::CollectRun() {
   attempts_ = 0;
   run_.clear();
+  run_.reserve(request_.records.size() - next_);
   for (const PageRecord& record : request_.records.subspan(next_)) {
     const PostgresRecord* postgres = AsPostgres(record);
     if (postgres == nullptr) break;
@@ -143,7 +146,7 @@ Status PageJob::ApplyNatively() {
   TakePage();
   const auto [applied, result] =
       ApplyNativeRun(tag_, run_, page_.data(), have_page, &scratch_view, nullptr);
-  CountNative(applied);
+  CountFirst(applied, RecordWay::kNative);
   if (result != NativeResult::kApplied && engine_ == RedoEngine::kNative) {
     return RefuseRecord(run_[applied], result);
   }
@@ -180,21 +183,22 @@ Status PageJob::RefuseRecord(const RedoRecord& record, NativeResult why) {
 }
 
 // Counts the first records of run_, neighbours of one kind together.
-void PageJob::CountNative(size_t count) {
+void PageJob::CountFirst(size_t count, RecordWay way) {
   const auto kind = [&](size_t i) {
     return LoadNative<uint16_t>(run_[i].record.data() + offsetof(RecordHeader, info)) & 0xfff0;
   };
   for (size_t i = 0; i < count;) {
     size_t end = i + 1;
     while (end < count && kind(end) == kind(i)) ++end;
-    counts_->Add(run_[i].record, RecordWay::kNative, end - i);
+    counts_->Add(run_[i].record, way, end - i);
     i = end;
   }
 }
 
 void PageJob::CountForWorker() {
+  if (engine_ == RedoEngine::kWorker) return CountFirst(run_.size(), RecordWay::kAlong);
   for (size_t i = 0; i < run_.size(); ++i) {
-    const bool along = engine_ == RedoEngine::kWorker || (i > 0 && Supported(tag_, run_[i]));
+    const bool along = i > 0 && Supported(tag_, run_[i]);
     counts_->Add(run_[i].record, along ? RecordWay::kAlong : RecordWay::kUnsupported);
   }
 }
@@ -240,7 +244,7 @@ std::string PageJob::Describe() const {
   const size_t count = request_.records.size();
   text += fmt::format(", {} record{}", count, count == 1 ? "" : "s");
   if (count == 0) return text;
-  return text + fmt::format(" of {} bytes at {}..{}", record_bytes_,
+  return text + fmt::format(" of {} bytes at {}..{}", RecordBytes(),
                             request_.records.front().lsn.ToString(),
                             request_.records.back().lsn.ToString());
 }

@@ -41,7 +41,7 @@ class PageJob {
   size_t retries() const { return retries_; }
 
   // For the metrics; seconds.
-  size_t record_bytes() const { return record_bytes_; }
+  size_t RecordBytes() const;
   Clock::duration wait_time() const { return wait_; }
   Clock::duration native_time() const { return native_; }
   Clock::duration worker_time() const { return worker_; }
@@ -58,7 +58,7 @@ class PageJob {
   Status RefuseRecord(const RedoRecord& record, NativeResult why);
   void LimitRunToUnsupported();
   void TakePage();
-  void CountNative(size_t count);
+  void CountFirst(size_t count, RecordWay way);
   void CountForWorker();
   std::string Describe() const;
 
@@ -73,7 +73,6 @@ class PageJob {
   std::vector<RedoRecord> run_;  // PostgreSQL's records from next_ on, to be applied
   size_t attempts_ = 0;          // at this run
   size_t retries_ = 0;
-  size_t record_bytes_ = 0;
   Clock::duration wait_{0};
   Clock::duration native_{0};
   Clock::duration worker_{0};

@@ -49,7 +49,7 @@ PoolWorker::Accepted PoolWorker::Accept(const AttemptPtr& attempt, bool may_driv
   last_used_.store(attempt->created.time_since_epoch().count(), std::memory_order_relaxed);
   attempt->set_worker(shared_from_this());
   unsent_.push_back(attempt);
-  bytes_ += attempt->bytes;
+  bytes_ += attempt->size.bytes;
   ++count_;
   if (attempt->sink_is_slow) ++slow_sinks_;
   if (options_.follow_caller) {
@@ -95,7 +95,7 @@ void PoolWorker::Release(const Attempt& attempt) {
 // neither finished nor taken back: the driver sees the end of the answers and does the rest; until
 // then nothing is sent.
 void PoolWorker::CutOff(const Attempt& attempt) {
-  if (!attempt.is_large || attempt.end <= queued_ - out_.unsent()) return;
+  if (!attempt.size.large || attempt.end <= queued_ - out_.unsent()) return;
   out_.Clear();
   pipe_full_ = true;
   if (child_) kill(child_->pid(), SIGKILL);
@@ -131,7 +131,7 @@ std::deque<AttemptPtr> PoolWorker::TakeUnsent() {
 // ---- Sending, under the mutex ----
 
 void PoolWorker::Drop(const AttemptPtr& attempt) {
-  bytes_ -= attempt->bytes;
+  bytes_ -= attempt->size.bytes;
   --count_;
   if (attempt->sink_is_slow) --slow_sinks_;
 }
@@ -151,7 +151,7 @@ bool PoolWorker::SendMore() {
         return true;
       }
       if (!sent_.empty() && (next->alone || sent_.back()->alone)) break;
-      if (sent_.size() >= options_.worker.window) break;
+      if (sent_.size() >= window_) break;
       const size_t before = out_.unsent();
       const bool wanted = next->WithRecords([&] {
         if (next->is_ping) {

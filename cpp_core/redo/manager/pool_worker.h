@@ -70,7 +70,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   WorkerStatus status() const;
 
  private:
-  // Answers taken with one read: what a pipe holds.
+  // Answers taken with one read.
   static constexpr size_t kAnswersAtOnce = 8;
   // How often the thread looks after deadlines that nobody else looks after.
   static constexpr std::chrono::milliseconds kDeadlineCheck{20};
@@ -127,6 +127,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   std::deque<AttemptPtr> sent_;
   size_t slow_sinks_ = 0;              // attempts under way that only the thread may conclude
   std::vector<AttemptPtr> concluded_;  // of those: settled, the sink not yet told
+  size_t window_ = 1;                  // most of sent_
   OutQueue out_;
   bool pipe_full_ = false;
   uint64_t queued_ = 0;           // bytes ever handed to out_

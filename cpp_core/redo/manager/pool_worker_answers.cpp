@@ -2,8 +2,12 @@
 // is that everything adds up. One stray byte on the worker's stdout would shift all answers behind
 // it. Therefore an answer counts only if its LSN can be the requested page's, and if what follows
 // it is nothing, or can be the beginning of the next. If not, no answer that is still under way
-// counts. The pipe has room for all answers under way, so that the worker's writes are whole
-// answers and nothing can come between two halves of one.
+// counts.
+//
+// "Nothing follows" must be certain, or half an answer and the beginning of the next would pass for
+// one. The pipe has room for all answers under way, so the worker's writes are whole answers and
+// nothing can come between two halves of one; a read that leaves nothing in the pipe thus ends
+// where the worker's last write did. One that fills incoming_ never ends with a whole answer.
 #include <algorithm>
 #include <cstring>
 

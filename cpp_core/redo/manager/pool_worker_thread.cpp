@@ -70,16 +70,21 @@ Status PoolWorker::LaunchOnce(bool* killed) {
     child_.reset();
     child_.emplace(std::move(started->child));
     pipe_.emplace(child_->input(), child_->output(), child_->error());
-    // Twice what is under way at most. Without the right to do so it stays as it is.
+    // Twice the answers under way, so that all of them and noise, too, are written whole. Beyond a
+    // user's limit (fs.pipe-user-pages-soft) the pipe stays as it is, and fewer are under way.
     fcntl(child_->output(), F_SETPIPE_SZ,
           static_cast<int>(2 * options_.worker.window * kBlockSize));
+    const int capacity = fcntl(child_->output(), F_GETPIPE_SZ);
+    window_ = std::clamp<size_t>(static_cast<size_t>(std::max(capacity, 0)) / (2 * kBlockSize), 1,
+                                 options_.worker.window);
     hold_.Reset(child_->pid());
   }
   bool ended = false;
   const Status greeted = Greet(Clock::now() + options_.worker.timeout, &ended);
   if (greeted) {
     std::lock_guard<std::mutex> lock(mutex_);
-    incoming_.resize((kAnswersAtOnce + 1) * kBlockSize);  // and part of one more
+    // And part of one more: what a read into all of it returns does not end with an answer.
+    incoming_.resize(kAnswersAtOnce * kBlockSize + kBlockSize / 2);
     have_ = 0;
     queued_ = 0;
     ready_ = state_ == State::kStarting;
@@ -90,10 +95,10 @@ Status PoolWorker::LaunchOnce(bool* killed) {
   const ChildExit exit = child_->Finish(ended ? kGrace : milliseconds(0));
   pipe_->DrainError(Clock::now() + kGrace);
   *killed = ended && exit.signal == SIGKILL;
-  const std::string said = LastWords(pipe_->messages());
-  return MakeError(greeted.error().code, fmt::format("could not start a redo worker: {} ({}){}{}",
-                                                     greeted.error().message, DescribeEnd(exit, pipe_->messages()),
-                                                     said.empty() ? "" : ": ", said));
+  return MakeError(
+      greeted.error().code,
+      fmt::format("could not start a redo worker: {} ({}){}", greeted.error().message,
+                  DescribeEnd(exit, pipe_->messages()), DescribeMessages(pipe_->messages())));
 }
 
 // A new worker answers a ping before it gets work, so that a failure to start is told apart from a
@@ -236,9 +241,9 @@ std::string PoolWorker::ReapAndDescribe(const Failure& failure) {
   if (failure.turn == Turn::kClosed) {
     pipe_->DrainError(patience);
     const ChildExit exit = child_->Finish(UntilRoundedUp(patience));
-    text =
-        fmt::format("redo worker {} ended {} ({})", child_->pid(),
-                    failure.amid_answer ? "amid an answer" : "without an answer", DescribeEnd(exit, pipe_->messages()));
+    text = fmt::format("redo worker {} ended {} ({})", child_->pid(),
+                       failure.amid_answer ? "amid an answer" : "without an answer",
+                       DescribeEnd(exit, pipe_->messages()));
   } else {
     child_->Finish(milliseconds(0));
     pipe_->DrainError(patience);
@@ -248,7 +253,7 @@ std::string PoolWorker::ReapAndDescribe(const Failure& failure) {
                : fmt::format("redo worker {} sent bytes that are not the answer; it was killed",
                              child_->pid());
   }
-  if (const std::string said = LastWords(pipe_->messages()); !said.empty()) text += ": " + said;
+  text += DescribeMessages(pipe_->messages());
   std::lock_guard<std::mutex> lock(mutex_);
   state_ = State::kEnded;
   pipe_.reset();
