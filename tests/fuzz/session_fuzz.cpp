@@ -18,9 +18,12 @@ namespace {
 
 using namespace neon_redo;
 
+constexpr const char* kStart = "START_REPLICATION 0/3FC000";
+
 struct World {
   World() {
-    for (int i = 0; wal.position() < (uint64_t{5} << 20) + 50'000; i++)
+    // A segment and a little of the next; streams begin shortly before its end (kStart).
+    for (int i = 0; wal.position() < (uint64_t{4} << 20) + 20'000; i++)
       wal.Append(10, 0, static_cast<size_t>(i * 7919 % 12'000));
     wal.Save(directory.path());
     auto opened = WalSource::Open(directory.path());
@@ -28,6 +31,9 @@ struct World {
     if (!opened || !empty) std::abort();
     source = std::move(*opened);
     slots = std::move(*empty);
+    auto file = source->OpenSegment(1, 3);
+    if (!file) std::abort();
+    first_segment = *file;
     host.source = source.get();
     host.users = &users;
     host.slots = &slots;
@@ -36,6 +42,7 @@ struct World {
   TempDirectory directory;  // TMPDIR=/dev/shm makes slots cheap
   WalWriter wal{1 << 20, 3};
   std::unique_ptr<WalSource> source;
+  std::shared_ptr<const SegmentFile> first_segment;  // stays open, so that it is checked once
   SlotStore slots;
   ScramUsers users;
   SessionHost host;
@@ -95,7 +102,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     client.session.TlsEstablished();
   } else if (place > 0) {
     client.LogIn();
-    if (place == 2) client.Send(Query("START_REPLICATION 0/300000"));
+    if (place == 2) client.Send(Query(kStart));
     judge.Check(&client);
   }
   const uint8_t* p = data + 1;
