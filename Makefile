@@ -3,6 +3,7 @@
 #   make            neon.so and build/neon-redo
 #   make demo       the main job on a throw-away cluster        (installs missing Debian packages)
 #   make test       every test                                  (installs missing Debian packages)
+#   make test-hostile, make fuzz   the long forms of what make test has short
 #   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
 #   make bench      the benchmarks
 #   make install    extension into the server of PG_CONFIG, the rest below PREFIX (/usr/local)
@@ -24,7 +25,7 @@ PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
-EXTRA_CLEAN = $(OBJS:.o=.d) src/system_calls.inc $(STUBS) build build-asan
+EXTRA_CLEAN = $(OBJS:.o=.d) src/system_calls.inc $(STUBS) build build-asan build-fuzz
 
 # Stand-ins for the server's libraries that a redo worker never uses. They lie beside neon.so.
 STUBS = neon_redo_stubs
@@ -90,7 +91,19 @@ bench: deps
 	+$(MAKE) all
 	python3 tests/bench/run.py
 
+# The long forms: a million damaged records, the whole workload under the logging policy.
+test-hostile: deps
+	+$(MAKE) all
+	build/tests/hostile/hostile_tests --gtest_brief=1
+	NEON_REDO_HOSTILE=long python3 tests/integration/run.py -v -k test_hostile -k test_sandbox
+
+# libFuzzer: make fuzz SECONDS=60 TARGETS="wal record". Needs clang.
+SECONDS ?= 3600
+fuzz: deps
+	+$(MAKE) all
+	python3 tests/fuzz/run.py --long --seconds $(SECONDS) $(TARGETS)
+
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-receive-long bench format
+.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long fuzz bench format

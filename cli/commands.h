@@ -16,10 +16,12 @@ inline constexpr int kExitTrouble = 2;
 
 void AddBench(CLI::App* app, int* exit_status);
 void AddDoctor(CLI::App* app, int* exit_status);
+void AddReplay(CLI::App* app, int* exit_status);
 void AddVerify(CLI::App* app, int* exit_status);
 void AddIngest(CLI::App* app, int* exit_status);
 void AddReceive(CLI::App* app, int* exit_status);
 void AddReceiveLogical(CLI::App* app, int* exit_status);
+void AddServeWal(CLI::App* app, int* exit_status);
 void AddWaldump(CLI::App* app, int* exit_status);
 void AddWorker(CLI::App* app, int* exit_status);
 

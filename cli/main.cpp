@@ -13,11 +13,13 @@ int main(int argc, char** argv) {
   neon_redo::cli::AddVerify(&app, &exit_status);
   neon_redo::cli::AddReceive(&app, &exit_status);
   neon_redo::cli::AddReceiveLogical(&app, &exit_status);
+  neon_redo::cli::AddServeWal(&app, &exit_status);
   neon_redo::cli::AddWaldump(&app, &exit_status);
   neon_redo::cli::AddIngest(&app, &exit_status);
   neon_redo::cli::AddWorker(&app, &exit_status);
   neon_redo::cli::AddDoctor(&app, &exit_status);
   neon_redo::cli::AddBench(&app, &exit_status);
+  neon_redo::cli::AddReplay(&app, &exit_status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -68,6 +68,8 @@ nlohmann::ordered_json MismatchJson(const Mismatch& m) {
       {"first_differing_offset", m.offset ? nlohmann::ordered_json(*m.offset) : nullptr},
       {"last_record", m.last_record},
       {"problem", m.problem},
+      {"damage", DamageName(m.damage) ? nlohmann::ordered_json(DamageName(m.damage)) : nullptr},
+      {"disk_lsn", m.disk_lsn.valid() ? nlohmann::ordered_json(m.disk_lsn.ToString()) : nullptr},
   };
 }
 

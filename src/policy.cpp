@@ -7,6 +7,7 @@
 //  - mmap fails with ENOMEM. malloc tries it when the heap cannot grow; failing lets PostgreSQL
 //    say "out of memory" instead of dying unheard.
 //  - rt_sigprocmask returns 0; abort(3) and elog.c call it, and there is nothing to mask.
+// The C library says "free(): invalid pointer" and the like by writev, and then aborts.
 // After a PANIC has said its message, abort(3) may end the process by SIGABRT, so that its end is
 // not taken for a violation of the sandbox: that needs gettid, getpid and the signal to itself.
 //
@@ -49,6 +50,11 @@ class Policy {
                                 SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(descriptor))));
     return *this;
   }
+  // The filter is a list that the kernel goes through: this call comes first.
+  Policy& First(int call) {
+    Keep(seccomp_syscall_priority(context_, call, 255));
+    return *this;
+  }
   // tgkill of this very process, with this signal.
   Policy& AllowSignalToSelf(int signal) {
     Keep(seccomp_rule_add_exact(context_, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2,
@@ -82,9 +88,12 @@ class Policy {
 };
 
 Policy& Policy::AddRules() {
-  return AllowDescriptor(SCMP_SYS(read), STDIN_FILENO)
+  return First(SCMP_SYS(read))
+      .First(SCMP_SYS(write))
+      .AllowDescriptor(SCMP_SYS(read), STDIN_FILENO)
       .AllowDescriptor(SCMP_SYS(write), STDOUT_FILENO)
       .AllowDescriptor(SCMP_SYS(write), STDERR_FILENO)
+      .AllowDescriptor(SCMP_SYS(writev), STDERR_FILENO)
       .Allow(SCMP_SYS(brk))
       .Allow(SCMP_SYS(exit_group))
       .Allow(SCMP_SYS(gettid))

@@ -11,14 +11,10 @@ import subprocess
 import sys
 import tempfile
 
+import sanitized
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 INTEGRATION = ROOT / "tests" / "integration"
-
-# Detected errors end the test program instead of scrolling by.
-SANITIZER_OPTIONS = {
-    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
-    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-}
 
 
 def main():
@@ -27,6 +23,7 @@ def main():
         "unit, sanitized": sanitized_unit_tests,
         "hostile": lambda: unit_tests("build", {}, "hostile/hostile_tests"),
         "pg_regress": lambda: script("regress.py"),
+        "fuzz corpora": lambda: script("../fuzz/run.py"),
         "integration": lambda: script("run.py"),
     }
     results = {}
@@ -60,15 +57,10 @@ def unit_tests(build, environment, name="unit/unit_tests"):
 
 def sanitized_unit_tests():
     """Builds and runs the unit tests with the Address and Undefined Behaviour sanitizers."""
-    build = "build-asan"
-    if not (ROOT / build / "build.ninja").exists():
-        options = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"]
-        options.append(f"-Dpg_config={os.environ.get('PG_CONFIG', 'pg_config')}")
-        subprocess.run(["meson", "setup", build, *options], cwd=ROOT, check=True)
-    targets = ["tests/unit/unit_tests", "tests/unit/fake_worker"]
-    if subprocess.run(["ninja", "-C", build, *targets], cwd=ROOT, check=False).returncode != 0:
+    targets = [f"tests/unit/{name}" for name in ("unit_tests", "fake_worker", "manager_worker")]
+    if not sanitized.build(*targets):
         return 0, 1
-    return unit_tests(build, SANITIZER_OPTIONS)
+    return unit_tests(sanitized.BUILD, sanitized.OPTIONS)
 
 
 def script(name):

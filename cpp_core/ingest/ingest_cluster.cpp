@@ -105,7 +105,7 @@ bool Ingest::Taker::TakeParameters() {
   if (!Read(&parameters, kSize)) return false;
   Push(ChangeKind::kParameters, {}).payload = record_.main_data();
   const bool was_on = state_.track_commit_timestamp;
-  state_.track_commit_timestamp = parameters.track_commit_timestamp;
+  state_.track_commit_timestamp = parameters.track_commit_timestamp != 0;
   if (was_on && !state_.track_commit_timestamp)
     Push(ChangeKind::kDropSlru, PageKey::OfSlruBlock({SlruKind::kCommitTs, 0, 0}));
   if (!was_on && state_.track_commit_timestamp && state_.next_xid != 0)

@@ -36,8 +36,8 @@ struct CheckPoint {
   uint64_t redo;
   uint32_t timeline;
   uint32_t previous_timeline;
-  bool full_page_writes;
-  uint64_t next_xid;  // FullTransactionId
+  uint8_t full_page_writes;  // bool; from outside it may hold anything
+  uint64_t next_xid;         // FullTransactionId
   uint32_t next_oid;
   uint32_t next_multixact;
   uint32_t next_multixact_offset;
@@ -57,8 +57,8 @@ struct ParameterChange {  // xl_parameter_change
   int32_t max_prepared_xacts;
   int32_t max_locks_per_xact;
   int32_t wal_level;
-  bool wal_log_hints;
-  bool track_commit_timestamp;
+  uint8_t wal_log_hints;           // bool; from outside it may hold anything
+  uint8_t track_commit_timestamp;  // bool; from outside it may hold anything
 };
 struct EndOfRecovery {  // xl_end_of_recovery
   int64_t time;
@@ -109,7 +109,7 @@ struct Prepare {  // xl_xact_prepare
   int32_t commit_stats;
   int32_t abort_stats;
   int32_t invalidations;
-  bool init_file_invalidation;
+  uint8_t init_file_invalidation;  // bool; from outside it may hold anything
   uint16_t gid_length;
   uint64_t origin_lsn;
   int64_t origin_time;

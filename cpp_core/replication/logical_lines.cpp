@@ -8,14 +8,19 @@
 #include <iterator>
 #include <type_traits>
 
+// Of libpgcommon (mb/pg_wchar.h): how many bytes of the text are whole valid characters.
+extern "C" int pg_encoding_verifymbstr(int encoding, const char* text, int length);
+
 namespace neon_redo {
 
 namespace {
 
 using namespace pgoutput;
 
-void AppendQuoted(std::string_view text, std::string* out) {
-  out->push_back('"');
+constexpr int kUtf8 = 6;  // PG_UTF8
+
+// Text that is UTF-8, as it is but for what JSON wants escaped.
+void AppendEscaped(std::string_view text, std::string* out) {
   size_t clean = 0;
   for (size_t i = 0; i < text.size(); i++) {
     const auto c = static_cast<unsigned char>(text[i]);
@@ -32,6 +37,20 @@ void AppendQuoted(std::string_view text, std::string* out) {
     }
   }
   out->append(text.substr(clean));
+}
+
+// A database in SQL_ASCII may send any bytes. JSON has no place for them: U+FFFD stands for each
+// that is not part of a character.
+void AppendQuoted(std::string_view text, std::string* out) {
+  out->push_back('"');
+  for (;;) {
+    const auto valid = static_cast<size_t>(
+        pg_encoding_verifymbstr(kUtf8, text.data(), static_cast<int>(text.size())));
+    AppendEscaped(text.substr(0, valid), out);
+    if (valid == text.size()) break;
+    out->append("\\ufffd");
+    text.remove_prefix(valid + 1);
+  }
   out->push_back('"');
 }
 
@@ -66,11 +85,13 @@ void Field(const char* name, Lsn value, std::string* out) {
                  value.value & 0xffffffff);
 }
 void Field(const char* name, ReplicationTime time, std::string* out) {
-  const auto us = time.time_since_epoch().count();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  const auto rest = us - std::chrono::microseconds(seconds.time_since_epoch()).count();
+  // By hand: chrono's conversions overflow for what a server may send.
+  constexpr int64_t kSecond = 1'000'000;
+  const int64_t us = time.time_since_epoch().count();
+  const int64_t rest = (us % kSecond + kSecond) % kSecond;
+  const time_t seconds = us / kSecond - (us % kSecond < 0 ? 1 : 0);
   fmt::format_to(std::back_inserter(*out), ",\"{}\":\"{:%Y-%m-%dT%H:%M:%S}.{:06}Z\"", name,
-                 fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), rest);
+                 fmt::gmtime(seconds), rest);
 }
 
 void Action(const char* action, std::string* out) {

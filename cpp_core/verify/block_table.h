@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "cpp_core/base/prefetch.h"
 #include "cpp_core/keyspace/block.h"
 
 namespace neon_redo {
@@ -58,7 +59,15 @@ class BlockTable {
   }
   T& at(const BlockTag& tag) { return FindOrAdd(tag)->value; }
 
-  void Prefetch(const BlockTag& tag) const { __builtin_prefetch(&places_[HashTag(tag) & mask_]); }
+  // Has the processor fetch where the block is found.
+  void Prefetch(const BlockTag& tag) const { neon_redo::Prefetch(&places_[HashTag(tag) & mask_]); }
+  // Where the entry of the block may be, told without looking at it; null when there is none.
+  Entry* Guess(const BlockTag& tag) {
+    const uint64_t hash = HashTag(tag);
+    for (size_t at = hash & mask_; places_[at].number != 0; at = (at + 1) & mask_)
+      if (places_[at].hash == High(hash)) return &At(places_[at].number - 1);
+    return nullptr;
+  }
 
   // Blocks from here on were made anew since the start (relation created, truncated): what any
   // earlier copy of the file holds there is of no use.

@@ -38,13 +38,15 @@ class ClusterPartition : public Partition {
   ClusterPartition(const Rebuilder::Options& options, const std::string& data_directory,
                    bool checksums, const ProgressFunction& progress, CompareProgress* compared)
       : rebuilder(options),
-        check(data_directory, checksums),
+        check(data_directory, options.base_backup, checksums),
         progress_(progress),
         compared_(compared) {}
 
   Status Take(const WalRecord& record, const RecordView& view, Lane* lane) override {
     return rebuilder.Take(record, view, &lane->worker);
   }
+
+  void Prefetch(const BlockTag& tag, int step) override { rebuilder.Prefetch(tag, step); }
 
   Status Finish(Lane* lane) override {
     if (Status flushed = rebuilder.Flush(&lane->worker); !flushed) return flushed;
@@ -203,6 +205,7 @@ Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, b
                       options_.wal, reader.end_of_wal().ToString(), reader.end_reason(),
                       data_directory_, control_.checkpoint.ToString()));
     last = (*wal)->start;
+    distributor->Ahead(reader.Ahead());
     if (Status sent = Send(**wal, distributor, partitions); !sent) return sent;
     if (++records % 4096 == 0 && options_.progress)
       options_.progress(

@@ -42,7 +42,8 @@ Result<std::string> ReadFile(const std::string& path, ErrorCode when_missing, co
   return std::move(content).str();
 }
 
-const char* StateName(DBState state) {
+// An int: the file may hold any number.
+const char* StateName(int state) {
   switch (state) {
     case DB_STARTUP:
       return "starting up";
@@ -89,8 +90,11 @@ Result<ControlData> ReadControlData(const std::string& directory) {
                                  path));
   ControlData data;
   data.system_identifier = control.system_identifier;
-  data.shut_down = control.state == DB_SHUTDOWNED;
-  data.state = StateName(control.state);
+  int state;
+  static_assert(sizeof(state) == sizeof(control.state));
+  std::memcpy(&state, &control.state, sizeof(state));
+  data.shut_down = state == DB_SHUTDOWNED;
+  data.state = StateName(state);
   data.checkpoint = Lsn(control.checkPoint);
   data.timeline = control.checkPointCopy.ThisTimeLineID;
   data.checksums = control.data_checksum_version != 0;

@@ -1,8 +1,6 @@
 // A partition with batches stands in ready_ once. A thread that takes it takes all its batches, and
 // puts it back if more have come meanwhile. There are more partitions than threads, so that threads
 // seldom wait for each other; which of them does what is of no consequence for the result.
-//
-// In a batch: RecordHead, the record, padding to eight bytes; and so on.
 #include "cpp_core/verify/distributor.h"
 
 #include <algorithm>
@@ -43,14 +41,11 @@ Status Distributor::Queue(const WalRecord& record, uint64_t targets) {
   for (; targets != 0; targets &= targets - 1) {
     const auto partition = static_cast<uint32_t>(__builtin_ctzll(targets));
     Batch& batch = seats_[partition].filling;
-    const RecordHead head{record.start, record.end, record.bytes.size()};
-    const size_t at = batch.size();
-    const size_t size = sizeof(head) + (record.bytes.size() + 7) / 8 * 8;
-    if (batch.capacity() < at + size) batch.reserve(std::max(at + size, kBatchBytes + 16384));
-    batch.resize(at + size);
-    std::memcpy(batch.data() + at, &head, sizeof(head));
-    std::memcpy(batch.data() + at + sizeof(head), record.bytes.data(), record.bytes.size());
-    if (batch.size() < kBatchBytes) continue;
+    if (batch.bytes.capacity() == 0) batch.bytes.reserve(kBatchBytes + kBatchBytes / 4);
+    batch.places.push_back({record.start, record.end, batch.bytes.size(), record.bytes.size()});
+    batch.bytes.insert(batch.bytes.end(), record.bytes.begin(), record.bytes.end());
+    batch.bytes.resize((batch.bytes.size() + 7) / 8 * 8);
+    if (batch.bytes.size() < kBatchBytes) continue;
     if (Status pushed = Push(partition); !pushed) return pushed;
   }
   return {};
@@ -96,7 +91,8 @@ void Distributor::WorkOn(uint32_t partition, Lane* lane, std::unique_lock<std::m
   if (!status && status_) status_ = std::move(status);
   queued_ -= batches.size();
   for (Batch& batch : batches) {
-    batch.clear();
+    batch.places.clear();
+    batch.bytes.clear();
     spare_.push_back(std::move(batch));
   }
   seat.taken = !seat.queue.empty();
@@ -105,11 +101,10 @@ void Distributor::WorkOn(uint32_t partition, Lane* lane, std::unique_lock<std::m
 }
 
 Status Distributor::TakeBatch(Partition* partition, const Batch& batch, Lane* lane) {
-  for (size_t at = 0; at < batch.size();) {
-    const auto head = LoadNative<RecordHead>(batch.data() + at);
-    at += sizeof(head);
-    const WalRecord record{head.start, head.end, Bytes(batch.data() + at, head.length)};
-    at += (head.length + 7) / 8 * 8;
+  for (const RecordPlace& place : batch.places) {
+    const Bytes rest = Bytes(batch.bytes).subspan(place.offset);
+    lane->lookahead.Walk(rest, partition);
+    const WalRecord record{place.start, place.end, rest.first(place.length)};
     if (Status parsed = ParseRecord(record, &lane->view); !parsed) return parsed;
     if (Status taken = partition->Take(record, lane->view, lane); !taken) return taken;
   }
@@ -146,7 +141,7 @@ void Distributor::FinishAll(Lane* lane) {
 
 Status Distributor::Finish() {
   for (uint32_t partition = 0; partition < seats_.size(); partition++) {
-    if (seats_[partition].filling.empty()) continue;
+    if (seats_[partition].filling.places.empty()) continue;
     if (Status pushed = Push(partition); !pushed) return pushed;
   }
   std::unique_lock lock(mutex_);

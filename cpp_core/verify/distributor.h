@@ -15,6 +15,7 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/verify/block_table.h"
+#include "cpp_core/verify/lookahead.h"
 #include "cpp_core/verify/options.h"
 #include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/record.h"
@@ -26,6 +27,7 @@ struct Lane {
   explicit Lane(const WorkerOptions& options) : worker(options) {}
   RedoWorker worker;
   RecordView view;
+  Lookahead lookahead;
   bool is_callers = false;  // the caller's thread: it may call for progress
 };
 
@@ -39,6 +41,10 @@ class Partition {
   virtual Status Take(const WalRecord& record, const RecordView& view, Lane* lane) = 0;
   // After the last record.
   virtual Status Finish(Lane* lane) = 0;
+  // Has the processor fetch what it will need for the block, which a record not far ahead names:
+  // first where the block is found, then what is known of it, then its page. Never more than a
+  // hint. step: below kPrefetchSteps.
+  virtual void Prefetch(const BlockTag& tag, int step) = 0;
 };
 
 // Sets of partitions are bits of a word.
@@ -69,26 +75,33 @@ class Distributor {
 
   // Hands a record, parsed by the caller, to the partitions of `targets`, now or later.
   Status Send(const WalRecord& record, const RecordView& view, uint64_t targets) {
-    if (threads_.empty()) [[likely]]
+    if (threads_.empty())
       return targets ? partitions_[0]->Take(record, view, lanes_[0].get()) : Status();
     return Queue(record, targets);
+  }
+
+  // Tells what follows the record that Send takes next: WalReader::Ahead.
+  void Ahead(Bytes unchecked) {
+    if (threads_.empty()) lanes_[0]->lookahead.Walk(unchecked, partitions_[0]);
   }
 
   // Waits until all records were taken, and has every partition finish.
   Status Finish();
 
  private:
-  using Batch = std::vector<uint8_t>;
+  struct RecordPlace {
+    Lsn start, end;
+    size_t offset, length;
+  };
+  struct Batch {
+    std::vector<RecordPlace> places;
+    std::vector<uint8_t> bytes;  // of the records, each at a multiple of eight
+  };
   struct Seat {
     Batch filling;
     std::deque<Batch> queue;
     bool taken = false;  // by a thread, or waiting in ready_
   };
-  struct RecordHead {
-    Lsn start, end;
-    uint64_t length;
-  };
-
   Status Queue(const WalRecord& record, uint64_t targets);
   Status Push(uint32_t partition);
   void Run(Lane* lane);

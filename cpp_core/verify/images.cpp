@@ -58,6 +58,9 @@ class ImagePartition : public Partition {
     return {};
   }
 
+  // Nearly every record rewrites its page, whole pages following each other: nothing to gain.
+  void Prefetch(const BlockTag&, int) override {}
+
   Status Finish(Lane* lane) override {
     if (Status flushed = Flush(lane); !flushed) return flushed;
     return pages_.status();
@@ -88,8 +91,9 @@ class ImagePartition : public Partition {
   void Compare(const Change& change, uint8_t* rebuilt, const uint8_t* image);
   void Report(const Change& change, bool rebuilt, std::optional<uint32_t> offset,
               std::string problem) {
-    findings_.Different(change.rmid, rebuilt,
-                        {change.tag, change.end, change.start, offset, std::move(problem), {}});
+    findings_.Different(
+        change.rmid, rebuilt,
+        {change.tag, change.end, change.start, offset, std::move(problem), {}, Damage::kNone, {}});
   }
   Status Flush(Lane* lane);
 

@@ -15,8 +15,8 @@ namespace neon_redo {
 class PageCheck {
  public:
   // checksums: the cluster has data checksums.
-  PageCheck(const std::string& data_directory, bool checksums)
-      : data_(data_directory), checksums_(checksums) {}
+  PageCheck(const std::string& data_directory, const std::string& base_backup, bool checksums)
+      : data_(data_directory), base_(base_backup), checksums_(checksums) {}
 
   // Compares a block that no worker is asked about and that is not spoilt. Its page is of no use
   // afterwards, and released.
@@ -27,14 +27,19 @@ class PageCheck {
 
  private:
   void Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
-  void Report(const BlockTag& tag, const BlockState& block, std::optional<uint32_t> offset,
-              std::string problem);
+  // What is wrong with disk_; masked: the rebuilt page as the comparison left it.
+  Damage Diagnose(const BlockTag& tag, Lsn rebuilt_lsn, uint8_t rmid, const uint8_t* masked,
+                  bool wrong_checksum);
+  bool IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* masked);
+  void Report(const BlockTag& tag, const BlockState& block, std::string problem,
+              Damage damage = Damage::kNone, std::optional<uint32_t> offset = {});
 
-  RelationFiles data_;
+  RelationFiles data_, base_;
   const bool checksums_;
   Findings findings_;
   uint64_t pages_compared_ = 0;
   alignas(64) uint8_t disk_[kBlockSize];
+  alignas(64) uint8_t masked_disk_[kBlockSize];
 };
 
 }  // namespace neon_redo

@@ -1,4 +1,5 @@
-// Memory comes in chunks of 2 MB, aligned so that the kernel can use one large page for each. While
+// Memory comes in chunks. No large pages are asked for: verification touches most of a page's
+// memory once or twice, and a virtual machine's host may take long to give back a large one. While
 // the budget lasts a new page takes a new frame. After that a clock's hand goes round the frames: a
 // frame used since the last round gets another round, any other is written to the file and taken.
 // A page read back is written again when it is evicted again; verification changes nearly every
@@ -7,7 +8,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,13 +25,12 @@ bool PagePool::AddChunk() {
   if (full_) return false;
   uint8_t* chunk = nullptr;
   if (budget_->Take(kChunkBytes) || chunks_.empty())
-    chunk = static_cast<uint8_t*>(std::aligned_alloc(kChunkBytes, kChunkBytes));
+    chunk = static_cast<uint8_t*>(std::aligned_alloc(4096, kChunkBytes));
   if (chunk == nullptr) {
     if (chunks_.empty()) std::abort();  // as operator new without memory
     full_ = true;
     return false;
   }
-  madvise(chunk, kChunkBytes, MADV_HUGEPAGE);
   const auto first = static_cast<uint32_t>(chunks_.size() << kChunkBits);
   chunks_.push_back(chunk);
   owners_.resize(first + (1u << kChunkBits), nullptr);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cpp_core/base/error.h"
+#include "cpp_core/base/prefetch.h"
 #include "cpp_core/keyspace/block.h"
 
 namespace neon_redo {
@@ -64,7 +65,7 @@ class PagePool {
 
   // Has the processor fetch the front of the page, if it is in memory.
   void Prefetch(const PageRef& ref) const {
-    if (!(ref.at_ & PageRef::kSpilled)) __builtin_prefetch(Frame(ref.at_), 1);
+    if (!(ref.at_ & PageRef::kSpilled)) neon_redo::Prefetch(Frame(ref.at_));
   }
 
   // kIo: pages could not be spilled or read back, and their content is lost. Look at the end.

@@ -62,6 +62,17 @@ class Rebuilder {
   // kIo, pages could not be spilled.
   Status Take(const WalRecord& record, const RecordView& view, RedoWorker* worker);
 
+  // See Partition::Prefetch.
+  void Prefetch(const BlockTag& tag, int step) {
+    if (step == 0) return blocks_.Prefetch(tag);
+    const Blocks::Entry* entry = blocks_.Guess(tag);
+    if (entry == nullptr) return;
+    if (step == 1)
+      neon_redo::Prefetch(entry);
+    else
+      pages_.Prefetch(entry->value.page);
+  }
+
   // Has the worker do what waits for it.
   Status Flush(RedoWorker* worker);
 

@@ -5,6 +5,12 @@
 
 namespace neon_redo {
 
+const char* DamageName(Damage damage) {
+  constexpr const char* kNames[] = {nullptr,    "missing file", "short file", "zeroed", "torn",
+                                    "checksum", "stale",        "future",     "content"};
+  return kNames[static_cast<size_t>(damage)];
+}
+
 void Findings::AddTo(VerifyResult* result) const {
   auto& mismatches = result->mismatches;
   mismatches.insert(mismatches.end(), mismatches_.begin(), mismatches_.end());

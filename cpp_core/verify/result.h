@@ -17,6 +17,21 @@
 
 namespace neon_redo {
 
+// What is wrong with a page on disk, as far as it can be told.
+enum class Damage : uint8_t {
+  kNone,         // not on disk: the page could not be rebuilt, or differs from the image in WAL
+  kMissingFile,  // the relation's file is not there
+  kShortFile,    // the file ends before the block
+  kZeroed,       // nothing but zeroes, where there should be a page
+  kTorn,      // written in part: some sectors are as in the base backup, the rest as they must be
+  kChecksum,  // the checksum does not fit the content
+  kStale,     // older than the WAL demands: a write was lost
+  kFuture,    // newer than the last record that changes it
+  kContent,   // the right LSN, but other bytes
+};
+// "missing file", "short file", "zeroed", …; null for kNone.
+const char* DamageName(Damage damage);
+
 // One page that is not what it must be, or could not be rebuilt.
 struct Mismatch {
   BlockTag tag;
@@ -26,6 +41,8 @@ struct Mismatch {
                                    // difference is not one of bytes (see problem)
   std::string problem;             // one line
   std::string last_record;         // described, one line
+  Damage damage = Damage::kNone;
+  Lsn disk_lsn;  // of the page on disk; 0 when there is none
 };
 
 struct RmgrCounts {

@@ -39,6 +39,17 @@ Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& optio
       options, std::move(*line), directory->segment_size(), directory->system_identifier()));
 }
 
+std::unique_ptr<WalReader> WalReader::OpenTail(std::vector<Segment> segments, uint32_t segment_size,
+                                               uint64_t system_identifier,
+                                               std::optional<Lsn> from) {
+  WalReaderOptions options;
+  options.from = from;
+  std::unique_ptr<WalReader> reader(
+      new WalReader(options, std::move(segments), segment_size, system_identifier));
+  reader->judges_ = false;
+  return reader;
+}
+
 WalReader::WalReader(const WalReaderOptions& options, std::vector<Segment> segments,
                      uint32_t segment_size, uint64_t system_identifier)
     : pages_(std::move(segments), segment_size, system_identifier),
@@ -358,7 +369,7 @@ std::optional<Error> WalReader::JudgeFault() {
 
 // Called with a fault. True: go on, either by reading again or because WAL has ended.
 bool WalReader::Stop() {
-  std::optional<Error> error = JudgeFault();
+  std::optional<Error> error = judges_ ? JudgeFault() : std::nullopt;
   page_ = nullptr;
   if (error && retried_at_ != position_) {
     retried_at_ = position_;

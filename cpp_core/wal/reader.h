@@ -52,6 +52,12 @@ class WalReader {
   // kNotFound, kIo, kCorrupt as WalDirectory. Reads no record yet.
   static Result<std::unique_ptr<WalReader>> Open(const WalReaderOptions& options);
 
+  // Reads what is in these segments of one line (WalDirectory::Line, Look), which are not empty and
+  // without gaps, from `from` or the start of the first. Wherever it cannot go on, WAL has ended:
+  // nothing is looked for behind it. For one who follows a WAL that grows and knows it so far.
+  static std::unique_ptr<WalReader> OpenTail(std::vector<Segment> segments, uint32_t segment_size,
+                                             uint64_t system_identifier, std::optional<Lsn> from);
+
   // The next record, or nothing at the end of WAL or at `to`. Its bytes stay valid until the next
   // call. Errors repeat when called again. kCorrupt: damage; the message names file, offset and
   // LSN. kNotFound: there is no WAL at `from`. kIo: a file could not be read.
@@ -66,6 +72,14 @@ class WalReader {
   bool Next(WalRecord* out);
   const std::optional<Error>& error() const { return error_; }
 
+  // What follows the last record in its page, if it is at hand: nothing there is checked yet. For
+  // having the processor fetch what the next records will need. Valid until the next call.
+  Bytes Ahead() const {
+    const uint64_t offset = position_ - page_lsn_;
+    return page_ != nullptr && offset < kWalPageSize ? Bytes(page_ + offset, kWalPageSize - offset)
+                                                     : Bytes();
+  }
+
   uint64_t bytes_read() const { return position_ > begin_ ? position_ - begin_ : 0; }
   // An estimate for progress reports: up to `to`, or the end of the last segment with WAL.
   uint64_t bytes_total() const { return bytes_total_; }
@@ -76,6 +90,8 @@ class WalReader {
   // record (where the first was looked for, if there was none), and why in one line.
   Lsn end_of_wal() const { return position_; }
   const std::string& end_reason() const { return end_reason_; }
+  // What it met where WAL ended.
+  const WalFault& fault() const { return fault_; }
   // Next returned nothing because of `to`, not because WAL ended.
   bool reached_to() const { return reached_to_; }
 
@@ -126,6 +142,7 @@ class WalReader {
   WalFault fault_{};
   Lsn proof_page_;                 // proof of damage is looked for in this page and behind it
   std::optional<Lsn> retried_at_;  // a fault that looks like damage is read again once
+  bool judges_ = true;             // tell damage from the end of WAL
   bool ended_ = false;
   bool reached_to_ = false;
   std::string end_reason_;

@@ -15,11 +15,13 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 
 #include "cpp_core/base/bytes.h"
 #include "cpp_core/wal/page_header.h"
+#include "cpp_core/wal/timeline_history.h"
 
 namespace neon_redo {
 
@@ -260,8 +262,21 @@ void WalDirectory::Judge(Segment* segment, const uint8_t* bytes, size_t length) 
   }
 }
 
-// A history file has a line for each ancestor: its timeline, a tab, the LSN where it was left, a
-// tab, and a reason (readTimeLineHistory in access/transam/timeline.c).
+Result<std::optional<Segment>> WalDirectory::Look(uint32_t timeline, uint64_t number) const {
+  Segment segment{};
+  segment.path = fmt::format("{}/{}", path_, FormatSegmentName(timeline, number, segment_size_));
+  if (access(segment.path.c_str(), F_OK) != 0) segment.path += ".partial";
+  if (access(segment.path.c_str(), F_OK) != 0) return std::nullopt;
+  segment.timeline = timeline;
+  segment.number = number;
+  uint8_t head[kLongPageHeaderSize];
+  size_t length;
+  if (Status s = ReadHead(segment.path, head, &length, &segment.file_size); !s)
+    return tl::unexpected(s.error());
+  Judge(&segment, head, length);
+  return segment;
+}
+
 Result<std::vector<WalDirectory::Branch>> WalDirectory::Descent(uint32_t timeline) const {
   std::vector<Branch> branches;
   const std::string path = fmt::format("{}/{:08X}.history", path_, timeline);
@@ -279,20 +294,13 @@ Result<std::vector<WalDirectory::Branch>> WalDirectory::Descent(uint32_t timelin
     }
     return branches;
   }
+  const std::string content{std::istreambuf_iterator<char>(file), {}};
+  const auto forks = ParseTimelineHistory(content, timeline, path);
+  if (!forks) return tl::unexpected(forks.error());
   uint64_t begin = 0;
-  for (std::string line; std::getline(file, line);) {
-    const size_t content = line.find_first_not_of(" \t\r");
-    if (content == std::string::npos || line[content] == '#') continue;
-    unsigned id;
-    unsigned high;
-    unsigned low;
-    if (sscanf(line.c_str(), "%u\t%X/%X", &id, &high, &low) != 3 || id >= timeline ||
-        (!branches.empty() && id <= branches.back().timeline))
-      return MakeError(
-          ErrorCode::kCorrupt,
-          fmt::format("timeline history file \"{}\" has a bad line: \"{}\"", path, line));
-    branches.push_back({id, begin});
-    begin = (uint64_t{high} << 32 | low) / segment_size_;
+  for (const TimelineFork& fork : *forks) {
+    branches.push_back({fork.timeline, begin});
+    begin = fork.end.value / segment_size_;
   }
   branches.push_back({timeline, begin});
   return branches;

@@ -77,6 +77,10 @@ class WalDirectory {
   Result<std::vector<Segment>> Line(std::optional<uint32_t> timeline,
                                     std::optional<Lsn> from) const;
 
+  // One segment as it is now, whether or not it was there when the directory was listed; the whole
+  // file where NAME and NAME.partial are there. Nothing: no such file. kIo: not readable.
+  Result<std::optional<Segment>> Look(uint32_t timeline, uint64_t number) const;
+
   Lsn SegmentStart(uint64_t number) const { return Lsn(number * segment_size_); }
 
  private:

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -62,7 +63,7 @@ def make(directory, scale, transactions):
 
 
 def recover(directory):
-    """Seconds of redo, and bytes, by the server's log."""
+    """Redo by the server's log: elapsed and CPU seconds, bytes."""
     copy = make_directory()
     try:
         crashed = os.path.join(copy, "data")
@@ -74,56 +75,66 @@ def recover(directory):
     finally:
         shutil.rmtree(copy, ignore_errors=True)
     start = re.search(r"redo starts at ([0-9A-F]+)/([0-9A-F]+)", log)
-    done = re.search(r"redo done at ([0-9A-F]+)/([0-9A-F]+) .*elapsed: ([0-9.]+) s", log)
+    done = re.search(
+        r"redo done at ([0-9A-F]+)/([0-9A-F]+) system usage: CPU: user: ([0-9.]+) s,"
+        r" system: ([0-9.]+) s, elapsed: ([0-9.]+) s",
+        log,
+    )
     position = [(int(m[1], 16) << 32) + int(m[2], 16) for m in (start, done)]
-    return float(done[3]), position[1] - position[0]
+    return float(done[5]), float(done[3]) + float(done[4]), position[1] - position[0]
 
 
 def verify(directory, module, jobs):
     command = [neon_redo_program(), "verify", "--format", "json", "--module", module]
     command += ["--base-backup", f"{directory}/backup", "--wal", f"{directory}/stopped/pg_wal"]
     command += ["--against", f"{directory}/stopped", "--jobs", str(jobs)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(result.stdout)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    report = json.loads(result.stdout)
+    report["cpu"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return report
 
 
 def spread(values):
-    return f"{statistics.median(values):7.2f} s ({min(values):.2f}..{max(values):.2f})"
+    return f"{statistics.median(values):6.2f} ({min(values):.2f}..{max(values):.2f})"
 
 
 def measure(directory, repeats, all_jobs):
-    recovery = []
-    verified = {jobs: [] for jobs in all_jobs}
+    """Elapsed and CPU seconds; the latter tell more on a machine with other work."""
+    elapsed = {name: [] for name in ["recovery", *(f"verify --jobs {jobs}" for jobs in all_jobs)]}
+    cpu = {name: [] for name in elapsed}
     module_directory = make_directory()
     try:
         module = copy_module(module_directory)
         for number in range(repeats):
             say(f"repeat {number + 1} of {repeats}")
-            seconds, size = recover(directory)
-            recovery.append(seconds)
+            seconds, seconds_of_cpu, size = recover(directory)
+            elapsed["recovery"].append(seconds)
+            cpu["recovery"].append(seconds_of_cpu)
             for jobs in all_jobs:
                 report = verify(directory, module, jobs)
-                verified[jobs].append(report["elapsed_seconds"])
+                elapsed[f"verify --jobs {jobs}"].append(report["elapsed_seconds"])
+                cpu[f"verify --jobs {jobs}"].append(report["cpu"])
     finally:
         shutil.rmtree(module_directory)
-    base = statistics.median(recovery)
     print(f"WAL: {size / 1e6:.0f} MB, {report['records']} records; "
           f"{report['pages_compared']} pages compared, {report['native_share']:.1%} native")
-    print(f"recovery          {spread(recovery)}  {size / 1e6 / base:6.0f} MB/s")
-    out = {"wal_bytes": size, "records": report["records"], "recovery_seconds": recovery}
-    for jobs, values in verified.items():
-        ratio = base / statistics.median(values)
-        print(f"verify --jobs {jobs:<3} {spread(values)}  {size / 1e6 / statistics.median(values):6.0f} MB/s"
-              f"  {ratio:.2f} times recovery")
-        out[f"verify_{jobs}_seconds"] = values
-        out[f"verify_{jobs}_to_recovery"] = ratio
+    print(f"{'':18}{'elapsed s':>22}{'CPU s':>22}{'MB/s':>8}{'to recovery':>13}{'by CPU':>8}")
+    out = {"wal_bytes": size, "records": report["records"], "elapsed": elapsed, "cpu": cpu}
+    for name, values in elapsed.items():
+        ratio = statistics.median(elapsed["recovery"]) / statistics.median(values)
+        by_cpu = statistics.median(cpu["recovery"]) / statistics.median(cpu[name])
+        print(f"{name:18}{spread(values):>22}{spread(cpu[name]):>22}"
+              f"{size / 1e6 / statistics.median(values):8.0f}{ratio:13.2f}{by_cpu:8.2f}")
+        out[f"{name} to recovery"] = {"elapsed": ratio, "cpu": by_cpu}
     print(json.dumps(out))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--scale", type=int, default=50)
-    parser.add_argument("--transactions", type=int, default=400_000)
+    parser.add_argument("--scale", type=int, default=10)
+    parser.add_argument("--transactions", type=int, default=650_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--jobs", default="1,2", help="comma-separated (default: 1,2)")
     parser.add_argument("--keep", metavar="DIR")

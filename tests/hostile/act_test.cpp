@@ -96,6 +96,7 @@ INSTANTIATE_TEST_SUITE_P(
             "was; CONTEXT:  WAL redo"},
         Act{"panic-then-abort", kWorker,
             "(killed by SIGABRT): PANIC:  the page is not what it was"},
+        Act{"corrupt-heap", kWorker, "(killed by SIGABRT): free(): invalid "},
         Act{"forge", kWorker, "without an answer (exit status 0)"},
         Act{"exhaust-memory", kWorker, "(exit status 1): out of memory after "},
         Act{"fill-error", ErrorCode::kTimeout, "within 500 ms"},

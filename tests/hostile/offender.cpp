@@ -109,6 +109,12 @@ const std::map<std::string, std::function<void()>> acts = {
        Say("PANIC:  the page is not what it was\n");
        abort();
      }},
+    {"corrupt-heap",
+     [] {
+       // Behind the compiler's back.
+       void* volatile wrong = page + 8;
+       free(wrong);
+     }},
     {"forge",
      [] {
        Say("killed by the sandbox: \x1b[31mnothing, believe me\n");

@@ -182,6 +182,7 @@ class Workload(ClusterCase):
         self.damage("map_test", 3 * BLOCK + at, bytes([page[at] ^ 1]))
         mismatch = self.only_mismatch("map_test", "main", 3)
         self.assertEqual(mismatch["first_differing_offset"], at)
+        self.assertEqual(mismatch["damage"], "content")
         self.assertIn("rmgr: Heap", mismatch["last_record"])
         self.assertRegex(mismatch["lsn"], "^[0-9A-F]+/[0-9A-F]+$")
 
@@ -201,7 +202,21 @@ class Workload(ClusterCase):
         new, old = pages.values()
         block = next(b for b in range(len(old) // BLOCK) if new[b * BLOCK :][:8] != old[b * BLOCK :][:8])
         self.damage("pgbench_accounts", block * BLOCK, old[block * BLOCK :][:BLOCK])
-        self.only_mismatch("pgbench_accounts", "main", block)
+        mismatch = self.only_mismatch("pgbench_accounts", "main", block)
+        self.assertEqual(mismatch["damage"], "stale")
+        self.assertIn(f"its LSN is {mismatch['disk_lsn']}, WAL demands", mismatch["problem"])
+        self.doCleanups()
+        # The second half of the page was not written.
+        half = BLOCK // 2
+        self.damage("pgbench_accounts", block * BLOCK + half, old[block * BLOCK + half :][:half])
+        self.assertEqual(self.only_mismatch("pgbench_accounts", "main", block)["damage"], "torn")
+
+    def test_zeroed_page_and_page_from_the_future(self):
+        self.damage("map_test", 2 * BLOCK, bytes(BLOCK))
+        self.assertEqual(self.only_mismatch("map_test", "main", 2)["damage"], "zeroed")
+        self.doCleanups()
+        self.damage("map_test", 2 * BLOCK, b"\xff")  # the LSN's highest byte but three
+        self.assertEqual(self.only_mismatch("map_test", "main", 2)["damage"], "future")
 
     def test_lost_change_of_the_lsn_alone(self):
         page = self.file("map_test").read_bytes()[:BLOCK]
@@ -238,6 +253,7 @@ class Workload(ClusterCase):
         path.unlink()
         problems = {m["problem"] for m in self.report(1)["mismatches"]}
         self.assertEqual(problems, {"the file is missing on disk"})
+        self.assertEqual({m["damage"] for m in self.report(1)["mismatches"]}, {"missing file"})
 
     def test_file_cut_short(self):
         path = self.file("map_test")
@@ -246,6 +262,7 @@ class Workload(ClusterCase):
         path.write_bytes(whole[:-BLOCK])
         mismatch = self.only_mismatch("map_test", "main", len(whole) // BLOCK - 1)
         self.assertIn("past the end", mismatch["problem"])
+        self.assertEqual(mismatch["damage"], "short file")
 
     def test_running_server(self):
         self.assertEqual(self.while_running.returncode, 2)
@@ -317,7 +334,9 @@ class Checksums(ClusterCase):
         lower = int.from_bytes(page[12:14], "little")
         self.assertLess(lower + 1, int.from_bytes(page[14:16], "little"))
         self.damage("map_test", lower + 1, bytes([page[lower + 1] ^ 0x10]))
-        self.assertIn("checksum", self.only_mismatch("map_test", "main", 0)["problem"])
+        mismatch = self.only_mismatch("map_test", "main", 0)
+        self.assertIn("checksum", mismatch["problem"])
+        self.assertEqual(mismatch["damage"], "checksum")
 
 
 class NoImages(ClusterCase):

@@ -1,0 +1,34 @@
+// A history file has a line for each ancestor: its timeline, a tab, the LSN where it was left, a
+// tab, and a reason (readTimeLineHistory in access/transam/timeline.c).
+#include "cpp_core/wal/timeline_history.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <sstream>
+
+namespace neon_redo {
+
+std::string FormatHistoryName(uint32_t timeline) { return fmt::format("{:08X}.history", timeline); }
+
+Result<std::vector<TimelineFork>> ParseTimelineHistory(const std::string& content,
+                                                       uint32_t timeline, const std::string& path) {
+  std::vector<TimelineFork> forks;
+  std::istringstream lines(content);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t text = line.find_first_not_of(" \t\r");
+    if (text == std::string::npos || line[text] == '#') continue;
+    unsigned id;
+    unsigned high;
+    unsigned low;
+    if (sscanf(line.c_str(), "%u\t%X/%X", &id, &high, &low) != 3 || id >= timeline ||
+        (!forks.empty() && id <= forks.back().timeline))
+      return MakeError(
+          ErrorCode::kCorrupt,
+          fmt::format("timeline history file \"{}\" has a bad line: \"{}\"", path, line));
+    forks.push_back({id, Lsn(uint64_t{high} << 32 | low)});
+  }
+  return forks;
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,30 @@
+// Timeline history files: which timelines one descends from, and where each was left.
+#ifndef NEON_REDO_WAL_TIMELINE_HISTORY_H_
+#define NEON_REDO_WAL_TIMELINE_HISTORY_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cpp_core/base/error.h"
+#include "cpp_core/base/lsn.h"
+
+namespace neon_redo {
+
+// An ancestor, and the first byte that is no longer its own.
+struct TimelineFork {
+  uint32_t timeline;
+  Lsn end;
+};
+
+// The name of a timeline's history file (TLHistoryFileName).
+std::string FormatHistoryName(uint32_t timeline);
+
+// The ancestors of `timeline`, the oldest first. kCorrupt: a bad line; the message quotes it and
+// names `path`.
+Result<std::vector<TimelineFork>> ParseTimelineHistory(const std::string& content,
+                                                       uint32_t timeline, const std::string& path);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_TIMELINE_HISTORY_H_

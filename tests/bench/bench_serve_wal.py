@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""neon-redo serve-wal beside PostgreSQL's walsender: the same segment files, the same pg_receivewal.
+
+    tests/bench/bench_serve_wal.py [--gigabytes N] [--rounds N] [--json]
+
+A throw-away server makes the WAL once, and serves it itself. serve-wal serves a copy of its pg_wal.
+One pg_receivewal takes all of it from either, in turns, over a Unix socket into memory (/dev/shm).
+CPU seconds are the sending process's own, user and system. Each figure is the median of the rounds.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+sys.path.insert(0, str(ROOT / "tests" / "bench"))
+
+from bench_receive import SETTINGS, make_wal  # noqa: E402
+from cluster import Cluster, exit_on_signals, neon_redo_program, run  # noqa: E402
+
+START = "0/2000000"  # pg_receivewal goes on behind the first segment
+FIRST = "000000010000000000000001"
+
+
+def cpu_seconds(pid):
+    """User and system time of a process so far, from its schedstat (nanoseconds on a CPU)."""
+    return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0]) / 1e9
+
+
+def walsender_cpu(cluster, done):
+    """CPU time of the cluster's one walsender, last seen before it went."""
+    postmaster = cluster.process.pid
+    children = pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children")
+    pid, cpu = None, 0.0
+    while not done.is_set():
+        try:
+            if pid is None:
+                for child in children.read_text("ascii").split():
+                    if b"walsender" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes():
+                        pid = int(child)
+            else:
+                cpu = cpu_seconds(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            pid = None
+        done.wait(0.005)
+    return cpu
+
+
+def receive(cluster, host, end, segment):
+    """Wall seconds of one pg_receivewal into an empty directory in memory."""
+    target = tempfile.mkdtemp(prefix="neon_redo_bench.", dir="/dev/shm")
+    try:
+        shutil.copy(segment, target)
+        environment = {**cluster.environment(), "PGHOST": host}
+        environment.pop("PGDATABASE")
+        command = [cluster.program("pg_receivewal"), "--no-loop", "--no-sync", "--endpos", end, "-D"]
+        start = time.monotonic()
+        run([*command, target], env=environment)
+        return time.monotonic() - start
+    finally:
+        shutil.rmtree(target)
+
+
+def from_walsender(cluster, end, segment):
+    done = threading.Event()
+    result = []
+    watcher = threading.Thread(target=lambda: result.append(walsender_cpu(cluster, done)))
+    watcher.start()
+    wall = receive(cluster, cluster.directory, end, segment)
+    done.set()
+    watcher.join()
+    return wall, result[0]
+
+
+def from_serve_wal(cluster, server, socket, end, segment):
+    before = cpu_seconds(server.pid)
+    wall = receive(cluster, socket, end, segment)
+    return wall, cpu_seconds(server.pid) - before
+
+
+def measure(cluster, work, arguments):
+    end = make_wal(cluster, arguments.gigabytes)
+    cluster.psql("CHECKPOINT")
+    volume = int(cluster.psql(f"SELECT pg_wal_lsn_diff('{end}', '{START}')"))
+    archive = os.path.join(work, "wal")
+    # Hard links where it goes: the very same pages in the page cache.
+    shutil.copytree(cluster.wal, archive, copy_function=os.link)
+    segment = os.path.join(archive, FIRST)
+    command = [neon_redo_program(), "serve-wal", "--wal", archive, "--socket", work]
+    samples = {"serve-wal": [], "walsender": []}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        try:
+            while not os.path.exists(os.path.join(work, ".s.PGSQL.5432")):
+                time.sleep(0.01)
+            runs = {
+                "serve-wal": lambda: from_serve_wal(cluster, server, work, end, segment),
+                "walsender": lambda: from_walsender(cluster, end, segment),
+            }
+            for round_number in range(arguments.rounds + 1):
+                names = list(runs) if round_number % 2 else list(reversed(runs))
+                for name in names:
+                    wall, cpu = runs[name]()
+                    if round_number:  # the first round warms the caches
+                        samples[name].append((volume / wall / 1e6, cpu / (volume / 1e9)))
+        finally:
+            server.terminate()
+    figures = {
+        name: {
+            "megabytes_per_second": round(statistics.median(s[0] for s in rows), 1),
+            "cpu_seconds_per_gb": round(statistics.median(s[1] for s in rows), 4),
+        }
+        for name, rows in samples.items()
+    }
+    return {"bytes": volume, "rounds": arguments.rounds, "figures": figures}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--gigabytes", type=int, default=2, help="WAL to make and send")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    exit_on_signals()
+    with Cluster(settings=SETTINGS) as cluster:
+        work = tempfile.mkdtemp(prefix="serve.", dir=cluster.directory)
+        results = measure(cluster, work, arguments)
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+        return
+    figures = results["figures"]
+    print(f"{results['bytes'] / 1e9:.2f} GB of WAL, median of {results['rounds']} rounds")
+    for name, row in figures.items():
+        speed, cpu = row["megabytes_per_second"], row["cpu_seconds_per_gb"]
+        print(f"{name:10} {speed:9.1f} MB/s {cpu:8.3f} CPU s/GB")
+    ours, other = figures["serve-wal"], figures["walsender"]
+    speed = ours["megabytes_per_second"] / other["megabytes_per_second"]
+    cpu = ours["cpu_seconds_per_gb"] / other["cpu_seconds_per_gb"]
+    print(f"serve-wal: {speed:.2f} of the throughput, {cpu:.2f} of the CPU time of the walsender")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+// The control file and the backup label of a data directory. Input: the file. Where its version is
+// right its checksum is made right too, so that mutations get through.
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "cpp_core/base/crc32c.h"
+#include "cpp_core/redo/control_file.h"
+#include "cpp_core/verify/data_directory.h"
+#include "tests/fuzz/scratch.h"
+
+using namespace neon_redo;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  std::vector<uint8_t> bytes(data, data + size);
+  const size_t whole = ControlFileBytes().size();
+  if (size >= whole) {
+    // The checksum is the last field (ControlFileData).
+    const uint32_t crc = Crc32c(Bytes(bytes.data(), whole - 8));
+    std::memcpy(bytes.data() + whole - 8, &crc, sizeof(crc));
+  }
+  {
+    const ScratchFile file("global/pg_control", bytes.data(), bytes.size());
+    (void)ReadControlData(ScratchDirectory());
+  }
+  const ScratchFile label("backup_label", data, size);
+  (void)ReadBackupLabel(ScratchDirectory());
+  return 0;
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Writes seeds for session_fuzz: session_seeds.py DIR."""
+
+import pathlib
+import struct
+import sys
+
+
+def packet(code, body=b""):
+    return struct.pack("!iI", len(body) + 8, code) + body
+
+
+def message(kind, body):
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+def query(text):
+    return message(b"Q", text.encode() + b"\0")
+
+
+def pieces(data):
+    """With their lengths; the client reads in between."""
+    out = b""
+    for at in range(0, len(data), 200):
+        part = data[at : at + 200]
+        out += bytes([len(part)]) + part + b"\0"
+    return out
+
+
+STARTUP = packet(3 << 16, b"user\0u\0replication\0true\0application_name\0a\0_pq_.x\0y\0\0")
+STATUS = struct.pack("!cQQQqB", b"r", 0x300100, 0x300100, 0, 0, 1)
+FEEDBACK = struct.pack("!cqIIII", b"h", 0, 700, 0, 700, 0)
+COMMANDS = (
+    "IDENTIFY_SYSTEM", "SHOW wal_segment_size;", "SHOW neon_redo.status", "TIMELINE_HISTORY 1",
+    'CREATE_REPLICATION_SLOT "s" TEMPORARY PHYSICAL ( RESERVE_WAL, X \'y\' )',
+    "READ_REPLICATION_SLOT s", "DROP_REPLICATION_SLOT s WAIT",
+    "START_REPLICATION SLOT s PHYSICAL 0/300000 TIMELINE 1", "START_REPLICATION FF/0",
+    "BASE_BACKUP", "CREATE_REPLICATION_SLOT s LOGICAL p", "SELECT 1",
+)  # fmt: skip
+FIRST = b"SCRAM-SHA-256\0" + struct.pack("!i", 16) + b"n,,n=,r=abcdefgh"
+
+SEEDS = {
+    "startup": b"\0" + pieces(packet(80877103)) + pieces(packet(80877104)) + pieces(STARTUP),
+    "cancel": b"\0" + pieces(packet(80877102, bytes(8))),
+    "login_and_stream": b"\0" + pieces(STARTUP + query("START_REPLICATION 0/300000")),
+    "commands": b"\1" + pieces(b"".join(query(text) for text in COMMANDS)),
+    "extended": b"\1" + pieces(message(b"P", b"\0\0\0\0") + message(b"S", b"") + message(b"F", b"")),
+    "stream": b"\2" + pieces(message(b"d", STATUS) + message(b"d", FEEDBACK)) + b"\xff\xff"
+    + pieces(message(b"c", b"") + query("IDENTIFY_SYSTEM") + message(b"X", b"")),
+    "timeout": b"\2" + b"\xff" * 7,
+    "password": b"\3" + pieces(STARTUP) + pieces(message(b"p", FIRST))
+    + pieces(message(b"p", b"c=biws,r=abcdefghX,p=" + b"A" * 43 + b"=")),
+}  # fmt: skip
+
+target = pathlib.Path(sys.argv[1])
+target.mkdir(parents=True, exist_ok=True)
+for name, data in SEEDS.items():
+    (target / name).write_bytes(data)
