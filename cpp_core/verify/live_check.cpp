@@ -153,9 +153,13 @@ void LiveCheck::ReportFailure(const WalRecord& record, const RecordView& view, c
 void LiveCheck::Report(const WalRecord& record, const RecordView& view, const BlockTag& tag,
                        bool rebuilt, std::optional<uint32_t> offset, std::string problem) {
   different_++;
-  Mismatch mismatch{tag,    record.end,         record.start,
-                    offset, std::move(problem), DescribeRecord(view, record.start),
-                    Damage::kNone, {}};
+  Mismatch mismatch;
+  mismatch.tag = tag;
+  mismatch.lsn = record.end;
+  mismatch.last_start = record.start;
+  mismatch.offset = offset;
+  mismatch.problem = std::move(problem);
+  mismatch.last_record = DescribeRecord(view, record.start);
   if (on_mismatch_) on_mismatch_(mismatch);
   findings_.Different(view.rmid(), rebuilt, std::move(mismatch));
 }

@@ -88,6 +88,12 @@ bool WalStreamDecoder::EnterPage(bool* ready) {
   const Bytes page = At(next_);
   *ready = page.size() >= size;
   if (!*ready) return false;
+  if (hunting_ && std::all_of(page.begin(), page.begin() + kShortPageHeaderSize,
+                              [](uint8_t b) { return b == 0; })) {
+    // Behind XLOG_SWITCH: zeroes to the end of the segment, page headers included.
+    position_ = next_ = Lsn((next_.value / segment_size_ + 1) * segment_size_);
+    return true;
+  }
   if (!CheckHeader(page.data(), next_)) return false;
   const auto h = LoadNative<WalPageHeader>(page.data());
   const bool continues = (h.info & kPageFirstIsContrecord) != 0;
