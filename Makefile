@@ -3,6 +3,7 @@
 #   make            neon.so and build/neon-redo
 #   make demo       the main job on a throw-away cluster        (installs missing Debian packages)
 #   make test       every test                                  (installs missing Debian packages)
+#   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
 #   make bench      the benchmarks
 #   make install    extension into the server of PG_CONFIG, the rest below PREFIX (/usr/local)
 #   make installcheck   pg_regress against a running server that has the extension installed
@@ -23,7 +24,7 @@ PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
-EXTRA_CLEAN = $(OBJS:.o=.d) $(STUBS) build build-asan
+EXTRA_CLEAN = $(OBJS:.o=.d) src/system_calls.inc $(STUBS) build build-asan
 
 # Stand-ins for the server's libraries that a redo worker never uses. They lie beside neon.so.
 STUBS = neon_redo_stubs
@@ -36,6 +37,9 @@ include $(PGXS)
 # Our warnings are not for the server's headers.
 override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
 $(OBJS): Makefile neon_redo.control
+src/violation.o: src/system_calls.inc
+src/system_calls.inc: src/make_system_calls.sh
+	CC='$(CC)' $< $@
 -include $(OBJS:.o=.d)
 
 all: program $(STUBS)/for_postgres
@@ -78,6 +82,10 @@ test: deps
 	+$(MAKE) all
 	python3 tests/run.py
 
+test-receive-long: deps
+	+$(MAKE) all
+	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k again_and_again -k over_lost_connections
+
 bench: deps
 	+$(MAKE) all
 	python3 tests/bench/run.py
@@ -85,4 +93,4 @@ bench: deps
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program install-program install-stubs uninstall-stubs deps demo test bench format
+.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-receive-long bench format

@@ -1,4 +1,5 @@
-// neon-redo bench: a redo worker against a bare child that moves the same bytes.
+// neon-redo bench: a redo worker against a bare child that moves the same bytes, and the native
+// engine against the worker.
 #include "cpp_core/bench/bench.h"
 
 #include <fmt/format.h>
@@ -24,6 +25,7 @@ using Json = nlohmann::ordered_json;
 struct Options {
   std::string wal;
   std::string format = "text";
+  std::string engine = "auto";
   std::string pin;
   BenchOptions bench;
   bool no_sandbox = false;
@@ -70,16 +72,8 @@ std::vector<Sizes> SizesOf(const BenchRequests& requests) {
   return sizes;
 }
 
-void PrintText(const BenchOptions& options, const BenchRequests& requests,
-               const BenchReport& report) {
-  for (const Sizes& kind : SizesOf(requests)) {
-    fmt::print("{}: {} records, {} bytes of WAL, {} different pages\n", kind.name, kind.records,
-               kind.bytes, kind.requests->size());
-  }
-  fmt::print(
-      "{}, {} runs of {} s, medians; ratio: throughput of the worker to the bare child's\n\n",
-      options.cpu ? fmt::format("all on processor {}", *options.cpu) : "not pinned", options.runs,
-      options.seconds);
+void PrintWorker(const BenchReport& report) {
+  fmt::print("\nThe worker; ratio: its throughput to the bare child's\n");
   fmt::print("{:<9}{:>9}{:>14}{:>14}{:>14}{:>9}{:>17}\n", "request", "in flight", "us/request",
              "bare child", "worker alone", "ratio", "lowest..highest");
   for (const BenchCell& cell : report.cells) {
@@ -102,6 +96,34 @@ void PrintText(const BenchOptions& options, const BenchRequests& requests,
   }
 }
 
+void PrintNative(const BenchReport& report) {
+  fmt::print("\nThe native engine; ratio: its throughput to the worker's\n");
+  fmt::print("{:<9}{:>14}{:>14}", "request", "us/request", "with CRC");
+  for (const NativeCell::Ratio& ratio : report.native.front().to_worker)
+    fmt::print("{:>28}", fmt::format("worker with {} in flight", ratio.depth));
+  fmt::print("\n");
+  for (const NativeCell& cell : report.native) {
+    fmt::print("{:<9}{:>14.2f}{:>14.2f}", cell.request, cell.native.median, cell.native_crc.median);
+    for (const NativeCell::Ratio& ratio : cell.to_worker)
+      fmt::print("{:>28}",
+                 fmt::format("{:.1f} ({:.1f} with CRC)", ratio.plain.median, ratio.crc.median));
+    fmt::print("\n");
+  }
+}
+
+void PrintText(const BenchOptions& options, const BenchRequests& requests,
+               const BenchReport& report) {
+  for (const Sizes& kind : SizesOf(requests)) {
+    fmt::print("{}: {} records, {} bytes of WAL, {} different pages\n", kind.name, kind.records,
+               kind.bytes, kind.requests->size());
+  }
+  fmt::print("{}, {} runs of {} s, medians\n",
+             options.cpu ? fmt::format("all on processor {}", *options.cpu) : "not pinned",
+             options.runs, options.seconds);
+  if (!report.cells.empty()) PrintWorker(report);
+  if (!report.native.empty()) PrintNative(report);
+}
+
 Json SpreadJson(const Spread& spread) {
   return {{"median", spread.median}, {"low", spread.low}, {"high", spread.high}};
 }
@@ -109,6 +131,20 @@ Json SpreadJson(const Spread& spread) {
 Json MemoryJson(const std::optional<MemoryUse>& use) {
   if (!use) return nullptr;
   return {{"private_kib", use->private_kib}, {"proportional_kib", use->proportional_kib}};
+}
+
+void AddNative(const BenchReport& report, Json* out) {
+  for (const NativeCell& cell : report.native) {
+    Json entry = {{"request", cell.request},
+                  {"native_us", SpreadJson(cell.native)},
+                  {"native_with_crc_us", SpreadJson(cell.native_crc)},
+                  {"to_worker", Json::array()}};
+    for (const NativeCell::Ratio& ratio : cell.to_worker)
+      entry["to_worker"].push_back({{"in_flight", ratio.depth},
+                                    {"ratio", SpreadJson(ratio.plain)},
+                                    {"ratio_with_crc", SpreadJson(ratio.crc)}});
+    (*out)["native"].push_back(std::move(entry));
+  }
 }
 
 void PrintJson(const BenchOptions& options, const BenchRequests& requests,
@@ -120,6 +156,11 @@ void PrintJson(const BenchOptions& options, const BenchRequests& requests,
   for (const Sizes& kind : SizesOf(requests)) {
     out["requests"][kind.name] = {
         {"records", kind.records}, {"wal_bytes", kind.bytes}, {"different", kind.requests->size()}};
+  }
+  AddNative(report, &out);
+  if (report.cells.empty()) {
+    fmt::print("{}\n", out.dump(2));
+    return;
   }
   for (const BenchCell& cell : report.cells) {
     out["throughput"].push_back({{"request", cell.request},
@@ -142,6 +183,9 @@ int Run(Options* options) {
   if (options->pin != "none") {
     options->bench.cpu = options->pin.empty() ? LastProcessor() : std::stoi(options->pin);
   }
+  options->bench.engine = options->engine == "native"   ? Engine::kNative
+                          : options->engine == "worker" ? Engine::kWorker
+                                                        : Engine::kAuto;
   options->bench.worker.sandbox = !options->no_sandbox;
   options->bench.bare_program = BareProgram();
   const Result<BenchRequests> requests = FindBenchRequests(options->wal);
@@ -166,7 +210,9 @@ int Run(Options* options) {
 void AddBench(CLI::App* app, int* exit_status) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app->add_subcommand("bench", "Measure a redo worker against a bare child process");
+      app->add_subcommand("bench",
+                          "Measure a redo worker against a bare child process, and the native "
+                          "engine against the worker");
   command
       ->add_option("--wal", options->wal,
                    "Directory of WAL segments with what it needs (tests/bench/make_wal.py)")
@@ -175,6 +221,11 @@ void AddBench(CLI::App* app, int* exit_status) {
   command->add_option("--format", options->format, "text (default) or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->type_name("FORMAT");
+  command
+      ->add_option("--engine", options->engine,
+                   "What to measure: worker, native, or auto (default: both and their ratio)")
+      ->check(CLI::IsMember({"auto", "native", "worker"}))
+      ->type_name("NAME");
   command
       ->add_option("--pin", options->pin,
                    "Processor for client, worker and bare child (default: the last); none")
@@ -206,7 +257,7 @@ void AddBench(CLI::App* app, int* exit_status) {
   command->footer(
       "Requests come from real WAL: ping; short, a full-page image and one record more; medium,\n"
       "about 230 heap inserts onto a new page; at 1, 8 and 32 in flight. Worker and bare child\n"
-      "take turns. Idle memory is shown when run as root.\n\n"
+      "take turns, and so do native engine and worker. Idle memory is shown when run as root.\n\n"
       "Examples:\n"
       "  tests/bench/make_wal.py /tmp/bench_wal && neon-redo bench --wal /tmp/bench_wal\n"
       "  neon-redo bench --wal /tmp/bench_wal --worker-command 'exec neon-redo worker'\n");

@@ -15,6 +15,7 @@ inline constexpr int kExitDifference = 1;
 inline constexpr int kExitTrouble = 2;
 
 void AddBench(CLI::App* app, int* exit_status);
+void AddDoctor(CLI::App* app, int* exit_status);
 void AddVerify(CLI::App* app, int* exit_status);
 void AddIngest(CLI::App* app, int* exit_status);
 void AddReceive(CLI::App* app, int* exit_status);

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   neon_redo::cli::AddWaldump(&app, &exit_status);
   neon_redo::cli::AddIngest(&app, &exit_status);
   neon_redo::cli::AddWorker(&app, &exit_status);
+  neon_redo::cli::AddDoctor(&app, &exit_status);
   neon_redo::cli::AddBench(&app, &exit_status);
   try {
     app.parse(argc, argv);

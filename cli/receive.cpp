@@ -12,8 +12,11 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/metrics_option.h"
 #include "cli/stop_signal.h"
+#include "cpp_core/metrics/exposer.h"
 #include "cpp_core/replication/archive.h"
+#include "cpp_core/replication/stream_metrics.h"
 
 namespace neon_redo::cli {
 
@@ -31,6 +34,7 @@ struct Options {
   std::string until;
   double status_interval = 10;
   double stall_timeout = 60;
+  std::string metrics;
   bool no_progress = false;
 };
 
@@ -75,6 +79,33 @@ class Progress {
   Lsn last_at_;
 };
 
+// Nothing without --metrics.
+class Metrics {
+ public:
+  Status Open(const Options& options) {
+    if (options.metrics.empty()) return {};
+    auto exposer = MetricsExposer::Open(options.metrics);
+    if (!exposer) return tl::unexpected(exposer.error());
+    exposer_ = std::move(*exposer);
+    stream_.emplace(&exposer_->registry(), options.slot);
+    writer_.emplace(&exposer_->registry(), options.slot);
+    Say(fmt::format("metrics on port {}", exposer_->port()));
+    return {};
+  }
+
+  void Update(WalArchive* archive) {
+    if (!exposer_) return;
+    const SegmentWriter& writer = archive->writer();
+    stream_->Update(&archive->stream(), writer.written(), writer.flushed());
+    writer_->Update(writer);
+  }
+
+ private:
+  std::unique_ptr<MetricsExposer> exposer_;
+  std::optional<StreamMetrics> stream_;
+  std::optional<WriterMetrics> writer_;
+};
+
 Result<ArchiveOptions> MakeArchiveOptions(const Options& options) {
   ArchiveOptions out;
   out.stream.receiver.connect.conninfo = options.dbname;
@@ -96,6 +127,17 @@ Result<ArchiveOptions> MakeArchiveOptions(const Options& options) {
   return out;
 }
 
+// Until it is stopped, done or stuck; what it says then is the caller's.
+Status Loop(WalArchive* archive, Progress* progress, Metrics* metrics) {
+  for (;;) {
+    const auto done = archive->Step(milliseconds(500));
+    progress->Show(archive);
+    metrics->Update(archive);
+    if (!done && done.error().code != ErrorCode::kShutdown) return tl::unexpected(done.error());
+    if (!done || *done) return {};
+  }
+}
+
 int Run(const Options& options) {
   // Payloads are malloc'ed by libpq, up to 128 KiB each. glibc would fetch and return such memory
   // from and to the kernel every time, and clear its pages again.
@@ -110,25 +152,23 @@ int Run(const Options& options) {
     Say(event);
   };
   const CancelSignal& stop = StopOnSignals();
-  auto archive = WalArchive::Open(std::move(*archive_options), stop);
-  if (!archive) {
-    if (archive.error().code == ErrorCode::kShutdown) return kExitFine;
-    return Trouble(archive.error().message);
+  Metrics metrics;
+  const Status served = metrics.Open(options);
+  if (!served) return Trouble(served.error().message);
+  auto opened = WalArchive::Open(std::move(*archive_options), stop);
+  if (!opened) {
+    if (opened.error().code == ErrorCode::kShutdown) return kExitFine;
+    return Trouble(opened.error().message);
   }
+  WalArchive* const archive = opened->get();
   Say(fmt::format("receiving into \"{}\" from {}, timeline {}", options.wal,
-                  (*archive)->start().ToString(), (*archive)->stream().timeline()));
-  std::optional<Error> failure;
-  for (;;) {
-    const auto done = (*archive)->Step(milliseconds(500));
-    progress.Show(archive->get());
-    if (!done && done.error().code != ErrorCode::kShutdown) failure = done.error();
-    if (!done || *done) break;
-  }
+                  archive->start().ToString(), archive->stream().timeline()));
+  Status outcome = Loop(archive, &progress, &metrics);
   progress.Clear();
-  const Status closed = (*archive)->Close();
-  if (!closed && !failure) failure = closed.error();
-  const std::string at = (*archive)->writer().flushed().ToString();
-  if (failure) return Trouble(fmt::format("{} (on disk up to {})", failure->message, at));
+  const Status closed = archive->Close();
+  if (outcome && !closed) outcome = closed;
+  const std::string at = archive->writer().flushed().ToString();
+  if (!outcome) return Trouble(fmt::format("{} (on disk up to {})", outcome.error().message, at));
   Say(fmt::format("stopped at {}", at));
   return kExitFine;
 }
@@ -170,6 +210,7 @@ void AddReceive(CLI::App* app, int* exit_status) {
                    "reconnect when the server is silent for so many seconds; 0: never")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  AddMetricsOption(command, &options->metrics);
   command->add_flag("--no-progress", options->no_progress, "no progress line on the terminal");
   command->footer(
       "SIGINT and SIGTERM stop it in order. A lost connection is made again; a first one is not.\n"

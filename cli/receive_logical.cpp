@@ -9,12 +9,16 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/metrics_option.h"
 #include "cli/stop_signal.h"
+#include "cpp_core/metrics/exposer.h"
 #include "cpp_core/replication/logical_lines.h"
 #include "cpp_core/replication/stream.h"
+#include "cpp_core/replication/stream_metrics.h"
 
 namespace neon_redo::cli {
 
@@ -37,6 +41,7 @@ struct Options {
   std::string start;
   std::string until;
   double status_interval = 10;
+  std::string metrics;
 };
 
 void Say(const std::string& message) {
@@ -123,8 +128,9 @@ Status Start(const Options& options, WalStream* stream, Lsn start) {
 // One round: lines out, then what the server may forget. Returns whether it is done.
 class Loop {
  public:
-  Loop(const Options& options, WalStream* stream, Lsn until)
+  Loop(const Options& options, WalStream* stream, Lsn until, StreamMetrics* metrics)
       : stream_(stream),
+        metrics_(metrics),
         until_(until),
         interval_(milliseconds(static_cast<int64_t>(options.status_interval * 1000))),
         lines_(options.plugin == "pgoutput" ? LogicalLines::Format::kPgoutputJson
@@ -151,6 +157,10 @@ class Loop {
     if (!written) return tl::unexpected(written.error());
     const Status confirmed = Confirm(reply || done);
     if (!confirmed) return tl::unexpected(confirmed.error());
+    if (metrics_) {
+      const Positions positions = stream_->receiver().positions();
+      metrics_->Update(stream_, positions.written, positions.flushed);
+    }
     return done;
   }
 
@@ -171,6 +181,7 @@ class Loop {
 
  private:
   WalStream* const stream_;
+  StreamMetrics* const metrics_;  // or null
   const Lsn until_;
   const milliseconds interval_;
   LogicalLines lines_;
@@ -179,6 +190,15 @@ class Loop {
   Output output_;
   Clock::time_point flushed_ = Clock::now();
 };
+
+StreamOptions MakeStreamOptions(const Options& options) {
+  StreamOptions out;
+  out.receiver.connect.conninfo = options.dbname;
+  out.receiver.connect.logical = true;
+  out.receiver.status_interval = milliseconds(static_cast<int64_t>(options.status_interval * 1000));
+  out.on_event = Say;
+  return out;
+}
 
 int Run(const Options& options) {
   Lsn start;
@@ -191,19 +211,22 @@ int Run(const Options& options) {
   }
   if (options.plugin == "pgoutput" && options.publications.empty())
     return Trouble("pgoutput needs --publication");
-  StreamOptions stream_options;
-  stream_options.receiver.connect.conninfo = options.dbname;
-  stream_options.receiver.connect.logical = true;
-  stream_options.receiver.status_interval =
-      milliseconds(static_cast<int64_t>(options.status_interval * 1000));
-  stream_options.on_event = Say;
-  WalStream stream(std::move(stream_options), StopOnSignals());
+  std::unique_ptr<MetricsExposer> exposer;
+  std::optional<StreamMetrics> metrics;
+  if (!options.metrics.empty()) {
+    auto opened = MetricsExposer::Open(options.metrics);
+    if (!opened) return Trouble(opened.error().message);
+    exposer = std::move(*opened);
+    metrics.emplace(&exposer->registry(), options.slot);
+    Say(fmt::format("metrics on port {}", exposer->port()));
+  }
+  WalStream stream(MakeStreamOptions(options), StopOnSignals());
   const Status started = Start(options, &stream, start);
   if (!started) {
     if (started.error().code == ErrorCode::kShutdown) return kExitFine;
     return Trouble(started.error().message);
   }
-  Loop loop(options, &stream, until);
+  Loop loop(options, &stream, until, metrics ? &*metrics : nullptr);
   for (;;) {
     const auto done = loop.Step();
     if (!done && done.error().code != ErrorCode::kShutdown) return Trouble(done.error().message);
@@ -256,6 +279,7 @@ void AddReceiveLogical(CLI::App* app, int* exit_status) {
                    "seconds between status messages to the server")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  AddMetricsOption(command, &options->metrics);
   command->footer(
       "What was written is confirmed to the slot at the end of each transaction; into a file, "
       "what\n"

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -26,11 +27,11 @@ constexpr size_t kShownMismatches = 20;
 
 struct Options {
   VerifyOptions verify;
-  uint64_t wal_memory_mb = 256;
+  std::string memory;
   bool images = false;
   std::string base_backup;
   std::string against;
-  std::string engine = "worker";
+  std::string engine = "auto";
   std::string format = "text";
   bool no_progress = false;
   bool no_sandbox = false;
@@ -68,11 +69,46 @@ nlohmann::ordered_json MismatchJson(const Mismatch& m) {
   };
 }
 
-void PrintJson(const VerifyResult& r) {
+nlohmann::ordered_json ChangesJson(const ChangeCounts& c) {
+  return {{"native", c.native},
+          {"unsupported", c.unsupported},
+          {"malformed", c.malformed},
+          {"behind", c.behind},
+          {"chosen", c.chosen}};
+}
+
+// What is not zero, by resource manager and operation.
+nlohmann::ordered_json OperationsJson(const EngineCounts& engines) {
+  auto out = nlohmann::ordered_json::array();
+  for (int rmid = 0; rmid < 256; rmid++) {
+    for (int operation = 0; operation < 16; operation++) {
+      const ChangeCounts& c = engines.of[rmid][operation];
+      if (c.total() == 0) continue;
+      const auto info = static_cast<uint8_t>(operation << 4);
+      const char* name = OperationName(static_cast<uint8_t>(rmid), info);
+      nlohmann::ordered_json entry = {
+          {"resource_manager", RmgrDisplayName(static_cast<uint8_t>(rmid))},
+          {"operation", name ? nlohmann::ordered_json(name) : nullptr},
+          {"info", fmt::format("{:02X}", info)}};
+      entry.update(ChangesJson(c));
+      out.push_back(std::move(entry));
+    }
+  }
+  return out;
+}
+
+double NativeShare(const VerifyResult& r) {
+  const ChangeCounts all = r.engines.Total();
+  return all.total() == 0 ? 0 : static_cast<double>(all.native) / static_cast<double>(all.total());
+}
+
+void PrintJson(const Options& options, const VerifyResult& r) {
+  const ChangeCounts all = r.engines.Total();
   nlohmann::ordered_json out = {
       {"wal_bytes", r.wal_bytes},
       {"records", r.records},
-      {"requests", r.requests},
+      {"requests", all.total()},
+      {"native_share", NativeShare(r)},
       {"pages_compared", r.pages_compared},
       {"images_compared", r.images_compared},
       {"mismatches", nlohmann::ordered_json::array()},
@@ -80,7 +116,11 @@ void PrintJson(const VerifyResult& r) {
       {"resource_managers", nlohmann::ordered_json::object()},
       {"start_lsn", r.start.ToString()},
       {"end_lsn", r.end.ToString()},
-      {"engine", r.engine},
+      {"engine", options.engine},
+      {"changes", ChangesJson(all)},
+      {"operations", OperationsJson(r.engines)},
+      {"pages_spilled", r.pages_spilled},
+      {"jobs", options.verify.jobs},
       {"elapsed_seconds", r.elapsed_seconds},
   };
   for (const Mismatch& m : r.mismatches) out["mismatches"].push_back(MismatchJson(m));
@@ -114,6 +154,32 @@ void PrintTable(const VerifyResult& r) {
   row("Total", total);
 }
 
+// Which engine applied the changes, and, of what went to a worker, why.
+void PrintEngines(const Options& options, const VerifyResult& r) {
+  const ChangeCounts all = r.engines.Total();
+  if (all.total() == 0) return;
+  fmt::print("\nChanges: {}, {:.2f} % of them by the native engine\n", Grouped(all.total()),
+             100 * NativeShare(r));
+  if (options.verify.engine == Engine::kWorker) return;
+  const char* by_whom = options.verify.engine == Engine::kNative ? "by nobody" : "by a worker";
+  for (int rmid = 0; rmid < 256; rmid++) {
+    for (int operation = 0; operation < 16; operation++) {
+      const ChangeCounts& c = r.engines.of[rmid][operation];
+      const auto id = static_cast<uint8_t>(rmid);
+      const char* name = OperationName(id, static_cast<uint8_t>(operation << 4));
+      const auto line = [&](uint64_t count, const char* why) {
+        if (count > 0)
+          fmt::print("  {:>12} {}: {} {}, {}\n", Grouped(count), by_whom, RmgrDisplayName(id),
+                     name ? name : "(unknown)", why);
+      };
+      line(c.unsupported, "not supported natively");
+      line(c.malformed, "does not fit its page");
+    }
+  }
+  if (all.behind > 0)
+    fmt::print("  {:>12} {}: behind one of these on the same page\n", Grouped(all.behind), by_whom);
+}
+
 void PrintMismatches(const VerifyResult& r) {
   if (r.mismatches.empty()) return;
   fmt::print("\nDifferent:\n");
@@ -134,6 +200,7 @@ void PrintText(const Options& options, const VerifyResult& r) {
   fmt::print("WAL from {} to {}: {} records, {} bytes\n\n", r.start.ToString(), r.end.ToString(),
              Grouped(r.records), Grouped(r.wal_bytes));
   PrintTable(r);
+  PrintEngines(options, r);
   PrintMismatches(r);
   if (!r.skipped.empty()) {
     fmt::print("\nSkipped:\n");
@@ -143,7 +210,7 @@ void PrintText(const Options& options, const VerifyResult& r) {
   const uint64_t compared = options.images ? r.images_compared : r.pages_compared;
   fmt::print("\n{:.1f} s with {} {}: {} records/s, {:.1f} MB/s of WAL, {} {}/s\n",
              r.elapsed_seconds, options.verify.jobs,
-             options.verify.jobs == 1 ? "worker" : "workers",
+             options.verify.jobs == 1 ? "thread" : "threads",
              Grouped(static_cast<uint64_t>(Rate(r.records, r.elapsed_seconds))),
              Rate(r.wal_bytes, r.elapsed_seconds) / 1e6,
              Grouped(static_cast<uint64_t>(Rate(compared, r.elapsed_seconds))),
@@ -168,12 +235,39 @@ std::string CheckOptions(const Options& options) {
   return "";
 }
 
+// "512MB", "4GB", "64kB"; a bare number is MB. False: not a size, or too small to work with.
+bool ReadSize(const std::string& text, uint64_t* bytes) {
+  char* end = nullptr;
+  errno = 0;
+  const uint64_t number = std::strtoull(text.c_str(), &end, 10);
+  const std::string unit = end;
+  const int shift = unit == "kB" ? 10 : unit == "MB" || unit.empty() ? 20 : unit == "GB" ? 30 : -1;
+  if (end == text.c_str() || text[0] == '-' || errno != 0 || shift < 0 || number > 1u << 30)
+    return false;
+  *bytes = number << shift;
+  return *bytes >= uint64_t{16} << 20;
+}
+
+// A quarter of the machine's memory, as the server's manual says of shared_buffers.
+uint64_t DefaultMemory() {
+  const auto pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  const uint64_t quarter = pages > 0 && size > 0 ? uint64_t(pages) * uint64_t(size) / 4 : 0;
+  return std::max(quarter, uint64_t{256} << 20);
+}
+
 int Run(Options options) {
   if (const char* pgdata = std::getenv("PGDATA");
       pgdata != nullptr && !options.images && options.against.empty())
     options.against = pgdata;
   if (const std::string bad = CheckOptions(options); !bad.empty()) return Trouble(bad);
-  options.verify.pending_limit = options.wal_memory_mb << 20;
+  if (!options.memory.empty() && !ReadSize(options.memory, &options.verify.memory))
+    return Trouble(fmt::format("--memory {}: give a size such as 512MB or 4GB, at least 16MB",
+                               options.memory));
+  if (const char* directory = std::getenv("TMPDIR"); directory != nullptr && *directory != '\0')
+    options.verify.spill_directory = directory;
+  options.verify.engine = options.engine == "native"   ? Engine::kNative
+                          : options.engine == "worker" ? Engine::kWorker
+                                                       : Engine::kAuto;
   options.verify.worker.sandbox = !options.no_sandbox;
   ProgressBar bar(!options.no_progress);
   options.verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
@@ -182,9 +276,8 @@ int Run(Options options) {
                     : VerifyCluster(options.verify, options.base_backup, options.against);
   bar.Clear();
   if (!result) return Trouble(result.error().message);
-  result->engine = options.engine;
   if (options.format == "json")
-    PrintJson(*result);
+    PrintJson(options, *result);
   else
     PrintText(options, *result);
   if (std::fflush(stdout) != 0) return Trouble("could not write to stdout");
@@ -212,21 +305,26 @@ void AddInputs(CLI::App* command, Options* options) {
 
 void AddEngine(CLI::App* command, Options* options) {
   WorkerOptions& worker = options->verify.worker;
-  command->add_option("--engine", options->engine, "What rebuilds pages (default: worker)")
-      ->check(CLI::IsMember({"worker"}))
+  command
+      ->add_option("--engine", options->engine,
+                   "Who applies records: auto (default: this process what it can, the rest a "
+                   "sandboxed worker), native (this process; the rest is skipped), worker")
+      ->check(CLI::IsMember({"auto", "native", "worker"}))
       ->type_name("NAME");
-  command->add_option("--jobs", options->verify.jobs, "Workers at once (default: one a core)")
+  command
+      ->add_option("--jobs", options->verify.jobs,
+                   "Threads, each with a worker when one is needed (default: one a core)")
       ->check(CLI::Range(1, 256))
       ->type_name("N");
+  command
+      ->add_option("--memory", options->memory,
+                   "Pages to hold in memory, such as 512MB; more are spilled to a temporary file "
+                   "in $TMPDIR or /tmp (default: a quarter of the machine's memory)")
+      ->type_name("SIZE");
   command
       ->add_option("--bindir", worker.bindir,
                    "Directory of the server's programs (default: " NEON_REDO_DEFAULT_BINDIR ")")
       ->type_name("DIR");
-  command
-      ->add_option("--wal-memory", options->wal_memory_mb,
-                   "MB of WAL records to hold before pages are rebuilt in between (default: 256)")
-      ->check(CLI::Range(1, 1 << 20))
-      ->type_name("MB");
   command->add_option("--module", worker.module, "Path of neon.so (default: the installed one)")
       ->type_name("FILE");
   command
@@ -241,6 +339,7 @@ void AddEngine(CLI::App* command, Options* options) {
 
 void AddVerify(CLI::App* app, int* exit_status) {
   auto options = std::make_shared<Options>();
+  options->verify.memory = DefaultMemory();
   options->verify.jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   CLI::App* command =
       app->add_subcommand("verify", "Rebuild pages from WAL and compare them with the real ones");

@@ -14,6 +14,7 @@ void AddWorker(CLI::App* app, int* exit_status) {
     std::string user;
     int memory_limit = 0;
     bool no_sandbox = false;
+    bool no_landlock = false;
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand("worker", "become a redo worker on stdin and stdout");
@@ -37,8 +38,15 @@ void AddWorker(CLI::App* app, int* exit_status) {
       ->check(CLI::PositiveNumber);
   command->add_flag("--no-sandbox", options->no_sandbox,
                     "debugging only: the WAL could do anything that the user may");
+  command->add_flag("--sandbox-log", options->server.sandbox_log,
+                    "debugging only: forbidden system calls go through, into the audit log");
+  command->add_flag("--no-landlock", options->no_landlock,
+                    "without this layer of the sandbox, which is on where the kernel has it");
+  command->add_flag("--namespaces", options->server.namespaces,
+                    "with this layer of the sandbox too, where the system grants it");
   command->callback([options, exit_status] {
     options->server.sandbox = !options->no_sandbox;
+    if (options->no_landlock) options->server.landlock = false;
     if (options->memory_limit > 0) options->server.memory_limit_mb = options->memory_limit;
     const Error error = BecomeWorker(options->server, options->user);
     std::fprintf(stderr, "neon-redo: %s\n", error.message.c_str());

@@ -13,8 +13,17 @@ void _PG_init(void);
 #pragma GCC visibility pop
 
 static bool neon_wal_redo = false;
-static bool neon_redo_sandbox = true;
+static bool neon_redo_landlock = true;
+static bool neon_redo_namespaces = false;
 static int neon_redo_memory_limit = 2048;
+
+enum SandboxMode { kSandboxOff, kSandboxOn, kSandboxLog };
+static int neon_redo_sandbox = kSandboxOn;
+static const config_enum_entry sandbox_modes[] = {
+    {"on", kSandboxOn, false},   {"off", kSandboxOff, false},  {"log", kSandboxLog, false},
+    {"true", kSandboxOn, true},  {"false", kSandboxOff, true}, {"yes", kSandboxOn, true},
+    {"no", kSandboxOff, true},   {"1", kSandboxOn, true},      {"0", kSandboxOff, true},
+    {nullptr, kSandboxOn, false}};
 
 // The server sorts all its settings again for each one made that nobody has set, which a worker's
 // launch can do without: there those keep their defaults unmade.
@@ -27,10 +36,21 @@ static void DefineSettings() {
                            nullptr, &neon_wal_redo, false, PGC_POSTMASTER, 0, nullptr, nullptr,
                            nullptr);
   if (IsWanted("neon.redo_sandbox"))
+    DefineCustomEnumVariable("neon.redo_sandbox", "Runs the WAL redo worker in its sandbox.",
+                             "Turn this off, or to log, only to debug the worker: it replays WAL "
+                             "that somebody else wrote.",
+                             &neon_redo_sandbox, kSandboxOn, sandbox_modes, PGC_POSTMASTER, 0,
+                             nullptr, nullptr, nullptr);
+  if (IsWanted("neon.redo_landlock"))
+    DefineCustomBoolVariable("neon.redo_landlock",
+                             "Takes the file system away from the WAL redo worker by Landlock too, "
+                             "where the kernel has it.",
+                             nullptr, &neon_redo_landlock, true, PGC_POSTMASTER, 0, nullptr,
+                             nullptr, nullptr);
+  if (IsWanted("neon.redo_namespaces"))
     DefineCustomBoolVariable(
-        "neon.redo_sandbox", "Runs the WAL redo worker in its sandbox.",
-        "Turn this off only to debug the worker: it replays WAL that somebody else wrote.",
-        &neon_redo_sandbox, true, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+        "neon.redo_namespaces", "Puts the WAL redo worker into namespaces of its own too.", nullptr,
+        &neon_redo_namespaces, false, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
   if (IsWanted("neon.redo_memory_limit"))
     DefineCustomIntVariable("neon.redo_memory_limit",
                             "Memory that the WAL redo worker may add to what it has at start-up.",
@@ -53,6 +73,11 @@ void _PG_init(void) {
                               "an ordinary server."),
                     errhint("Remove neon.wal_redo from the configuration, or start a worker with "
                             "\"neon-redo worker\".")));
-  core::WorkerConfig config = {neon_redo_sandbox, neon_redo_memory_limit};
+  core::WorkerConfig config;
+  config.sandboxed = neon_redo_sandbox != kSandboxOff;
+  config.sandbox.memory_limit_mb = neon_redo_memory_limit;
+  if (neon_redo_sandbox == kSandboxLog) config.sandbox.forbidden = core::OnForbiddenCall::kLog;
+  config.sandbox.landlock = neon_redo_landlock;
+  config.sandbox.namespaces = neon_redo_namespaces;
   core::RunWorker(config);
 }

@@ -1,120 +1,160 @@
-// The filter is an allow-list with argument checks; what is not on it kills the process. Two calls
-// are answered without being executed, which is what lets the worker keep no descriptor but the
-// three pipes:
-//  - pread64 returns 0, "end of file". md.c takes that during recovery as a page of zeroes (mdread
-//    in storage/smgr/md.c), which is right for the stray pages (free space map, visibility map)
-//    that redo looks at and nobody answers.
-//  - mmap fails with ENOMEM. malloc tries it when the heap cannot grow; failing lets PostgreSQL
-//    say "out of memory" instead of dying unheard.
-// After a PANIC has said its message, abort(3) may end the process by SIGABRT, so that its end is
-// not taken for a violation of the sandbox: that needs gettid, getpid and the signal to itself.
+// In order: what needs a file (/proc/self/stat) comes before descriptors are closed; namespaces
+// before the limits and capabilities that they would change; the filter last, because it forbids
+// the calls that make everything else.
 #include "src/sandbox.h"
 
+#include <linux/capability.h>
 #include <linux/close_range.h>
-#include <seccomp.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 
-#include "src/server.h"
+#include "src/violation.h"
 
 namespace neon_redo {
 
 namespace {
 
-[[noreturn]] void Refuse(const char* step, int error) {
-  errno = error;
-  ereport(FATAL, (errmsg("could not enter the sandbox: %s: %m", step),
-                  errdetail("The WAL redo worker does not start unconfined."),
-                  errhint("To debug on a system without seccomp, set neon.redo_sandbox to off.")));
-  _exit(1);
+SandboxFailure Done(long result, const char* step) {
+  return result == 0 ? SandboxFailure{} : SandboxFailure{step, errno};
 }
 
-void SetLimit(__rlimit_resource which, rlim_t value, const char* name) {
-  struct rlimit limit = {value, value};
-  if (setrlimit(which, &limit) != 0) Refuse(name, errno);
-}
-
-// Address space in use, in bytes (first field of /proc/self/statm, in pages).
-rlim_t MappedBytes() {
-  FILE* f = fopen("/proc/self/statm", "re");
-  unsigned long pages = 0;
-  if (f == nullptr || fscanf(f, "%lu", &pages) != 1) Refuse("read /proc/self/statm", errno);
-  fclose(f);
-  return static_cast<rlim_t>(pages) * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
-}
-
-// Collects rules; the first failure sticks and is reported by Load.
-class Policy {
- public:
-  Policy() : context_(seccomp_init(SCMP_ACT_KILL_PROCESS)) {
-    if (context_ == nullptr) Refuse("seccomp_init", ENOMEM);
-    Keep(seccomp_attr_set(context_, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
-  }
-  Policy& Allow(int call) {
-    Keep(seccomp_rule_add_exact(context_, SCMP_ACT_ALLOW, call, 0));
-    return *this;
-  }
-  Policy& AllowDescriptor(int call, int descriptor) {
-    Keep(seccomp_rule_add_exact(context_, SCMP_ACT_ALLOW, call, 1,
-                                SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(descriptor))));
-    return *this;
-  }
-  // tgkill of this very process, with this signal.
-  Policy& AllowSignalToSelf(int signal) {
-    Keep(seccomp_rule_add_exact(context_, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2,
-                                SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(getpid())),
-                                SCMP_A2(SCMP_CMP_EQ, static_cast<scmp_datum_t>(signal))));
-    return *this;
-  }
-  // The call is not executed; it returns -1 with this errno, or 0 when the errno is 0.
-  Policy& Answer(int call, int error) {
-    Keep(seccomp_rule_add_exact(context_, SCMP_ACT_ERRNO(static_cast<uint32_t>(error)), call, 0));
-    return *this;
-  }
-  // Also sets no_new_privs.
-  void Load() {
-    if (error_ == 0) Keep(seccomp_load(context_));
-    if (error_ != 0) Refuse("load the system call filter", error_);
-    seccomp_release(context_);
-  }
-
- private:
-  void Keep(int result) {
-    if (result < 0 && error_ == 0) error_ = -result;
-  }
-  scmp_filter_ctx context_;
-  int error_ = 0;
+// Of proc(5), /proc/self/stat: fields 23, 50 and 51.
+struct Memory {
+  unsigned long mapped = 0;  // address space in use, in bytes
+  unsigned long environment_begin = 0;
+  unsigned long environment_end = 0;
 };
+
+bool ReadMemory(Memory* memory) {
+  FILE* file = fopen("/proc/self/stat", "re");
+  if (file == nullptr) return false;
+  char text[1024];
+  const size_t length = fread(text, 1, sizeof(text) - 1, file);
+  fclose(file);
+  text[length] = '\0';
+  // Field 2 is the program's name in parentheses, which may hold anything.
+  const char* p = strrchr(text, ')');
+  int field = 2;
+  for (p = p != nullptr ? p + 1 : ""; *p != '\0'; ++p) {
+    if (*p != ' ') continue;
+    ++field;
+    unsigned long value = 0;
+    if (sscanf(p + 1, "%lu", &value) != 1) continue;
+    if (field == 23) memory->mapped = value;
+    if (field == 50) memory->environment_begin = value;
+    if (field == 51) memory->environment_end = value;
+  }
+  return memory->mapped != 0 && field >= 51;
+}
+
+// The variables may be secrets of the program that launched us.
+void WipeEnvironment(const Memory& memory) {
+  if (memory.environment_begin >= memory.environment_end) return;
+  explicit_bzero(reinterpret_cast<void*>(memory.environment_begin),
+                 memory.environment_end - memory.environment_begin);
+}
+
+// The process's own id stays: only a child would be in the new PID namespace.
+SandboxFailure EnterNamespaces() {
+  const int flags = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+  return Done(unshare(flags), "enter namespaces");
+}
+
+SandboxFailure DropCapabilities() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  return Done(syscall(SYS_capset, &header, none), "give up capabilities");
+}
+
+// A change of credentials clears what prctl has set up to tell us of our parent's death.
+SandboxFailure KeepDeathSignal(int signal, pid_t parent) {
+  if (signal == 0) return {};
+  if (prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0) return {"PR_SET_PDEATHSIG", errno};
+  if (getppid() != parent) raise(SIGKILL);
+  return {};
+}
+
+// struct landlock_ruleset_attr of linux/landlock.h, with the fields of later kernels than the
+// headers at hand; an older kernel takes the shorter struct that its version of the ABI has.
+struct LandlockRules {
+  uint64_t file_system;
+  uint64_t network;  // since ABI 4
+  uint64_t scoped;   // since ABI 6
+};
+
+// A ruleset that handles every right the kernel knows and grants none. A kernel without Landlock is
+// no failure.
+SandboxFailure EnterLandlock() {
+  const long abi = syscall(SYS_landlock_create_ruleset, nullptr, size_t{0}, 1U /* VERSION */);
+  if (abi <= 0) return {};
+  const int rights = abi >= 5 ? 16 : abi >= 3 ? 15 : abi == 2 ? 14 : 13;
+  const LandlockRules rules = {(uint64_t{1} << rights) - 1, abi >= 4 ? uint64_t{3} : 0,
+                               abi >= 6 ? uint64_t{3} : 0};
+  const size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
+  const long ruleset = syscall(SYS_landlock_create_ruleset, &rules, size, 0U);
+  if (ruleset < 0) return {"make a Landlock ruleset", errno};
+  const SandboxFailure failure =
+      Done(syscall(SYS_landlock_restrict_self, ruleset, 0U), "load a Landlock ruleset");
+  close(static_cast<int>(ruleset));
+  return failure;
+}
+
+SandboxFailure SetLimits(rlim_t address_space) {
+  const struct {
+    __rlimit_resource which;
+    rlim_t value;
+    const char* step;
+  } limits[] = {{RLIMIT_AS, address_space, "limit memory"},
+                {RLIMIT_NOFILE, 0, "limit open files"},
+                {RLIMIT_NPROC, 0, "limit processes"},
+                {RLIMIT_CORE, 0, "limit core files"}};
+  for (const auto& limit : limits) {
+    const struct rlimit both = {limit.value, limit.value};
+    if (setrlimit(limit.which, &both) != 0) return {limit.step, errno};
+  }
+  return {};
+}
+
+SandboxFailure EnterFilter(OnForbiddenCall forbidden) {
+  int error = forbidden == OnForbiddenCall::kDie ? ReportForbiddenCalls() : 0;
+  if (error == 0) error = LoadPolicy(forbidden);
+  return error == 0 ? SandboxFailure{} : SandboxFailure{"load the system call filter", error};
+}
 
 }  // namespace
 
-void EnterSandbox(int memory_limit_mb) {
-  const rlim_t ceiling = MappedBytes() + (static_cast<rlim_t>(memory_limit_mb) << 20);
-  if (syscall(SYS_close_range, 3U, ~0U, 0U) != 0) Refuse("close descriptors", errno);
-  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) Refuse("PR_SET_DUMPABLE", errno);
-  SetLimit(RLIMIT_AS, ceiling, "limit memory");
-  SetLimit(RLIMIT_NOFILE, 0, "limit open files");
-  SetLimit(RLIMIT_NPROC, 0, "limit processes");
-  SetLimit(RLIMIT_CORE, 0, "limit core files");
+SandboxFailure EnterSandbox(const SandboxConfig& config) {
+  Memory memory;
+  if (!ReadMemory(&memory)) return {"read /proc/self/stat", errno};
+  const rlim_t ceiling = memory.mapped + (static_cast<rlim_t>(config.memory_limit_mb) << 20);
+  int death_signal = 0;
+  prctl(PR_GET_PDEATHSIG, &death_signal, 0, 0, 0);
+  const pid_t parent = getppid();
+  WipeEnvironment(memory);
 
-  Policy()
-      .AllowDescriptor(SCMP_SYS(read), STDIN_FILENO)
-      .AllowDescriptor(SCMP_SYS(write), STDOUT_FILENO)
-      .AllowDescriptor(SCMP_SYS(write), STDERR_FILENO)
-      .Allow(SCMP_SYS(brk))
-      .Allow(SCMP_SYS(exit_group))
-      .Allow(SCMP_SYS(gettid))
-      .Allow(SCMP_SYS(getpid))
-      .AllowSignalToSelf(SIGABRT)
-      .Answer(SCMP_SYS(rt_sigprocmask), 0)
-      .Answer(SCMP_SYS(pread64), 0)
-      .Answer(SCMP_SYS(mmap), ENOMEM)
-      .Load();
+  SandboxFailure failure = Done(syscall(SYS_close_range, 3U, ~0U, 0U), "close descriptors");
+  if (failure.step == nullptr && config.namespaces) failure = EnterNamespaces();
+  if (failure.step == nullptr) failure = DropCapabilities();
+  if (failure.step == nullptr) {
+    failure = Done(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "PR_SET_DUMPABLE");
+  }
+  if (failure.step == nullptr) failure = KeepDeathSignal(death_signal, parent);
+  if (failure.step == nullptr) {
+    failure = Done(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS");
+  }
+  if (failure.step == nullptr && config.landlock) failure = EnterLandlock();
+  if (failure.step == nullptr) failure = SetLimits(ceiling);
+  if (failure.step == nullptr && config.filter) failure = EnterFilter(config.forbidden);
+  return failure;
 }
 
 }  // namespace neon_redo

@@ -44,7 +44,10 @@ void WriteAnswers() {
   while (left > 0) {
     ssize_t n = write(STDOUT_FILENO, p, left);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) ereport(FATAL, (errmsg("could not write an answer: %m")));
+    if (n <= 0) {
+      output_pages = 0;  // WriteLastAnswers must not begin again
+      ereport(FATAL, (errmsg("could not write an answer: %m")));
+    }
     p += n;
     left -= static_cast<size_t>(n);
   }
@@ -174,6 +177,18 @@ size_t FrameLength(const uint8_t* frame) {
 }
 
 }  // namespace
+
+void WriteLastAnswers() {
+  const uint8_t* p = output;
+  const uint8_t* const end = output + output_pages * kBlockSize;
+  while (p < end) {
+    const ssize_t n = write(STDOUT_FILENO, p, static_cast<size_t>(end - p));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
+    p += n;
+  }
+  output_pages = 0;
+}
 
 void Serve() {
   input = static_cast<uint8_t*>(malloc(kInputSize));

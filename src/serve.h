@@ -8,6 +8,9 @@ namespace neon_redo {
 // Returns at EOF between requests; anything else that ends the stream is ereport(FATAL).
 void Serve();
 
+// Writes the answers that are ready, on the way out: what fails is not reported.
+void WriteLastAnswers();
+
 }  // namespace neon_redo
 
 #endif  // NEON_REDO_SRC_SERVE_H_

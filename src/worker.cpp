@@ -6,9 +6,11 @@
 #include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <cerrno>
 #include <clocale>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 
 #include "src/engine.h"
 #include "src/sandbox.h"
@@ -19,9 +21,12 @@ namespace neon_redo {
 
 namespace {
 
-// proc_exit ends here, before it and exit(3) do things that the sandbox forbids and a worker does
-// not need.
-void ExitAtOnce(int code, Datum) { _exit(code); }
+// A refusal's proc_exit ends here, before it and exit(3) do things that the sandbox forbids and a
+// worker does not need. The requests before the refused one have their answers.
+void ExitAtOnce(int code, Datum) {
+  WriteLastAnswers();
+  _exit(code);
+}
 
 // A FATAL or PANIC says its message and then must be able to end the process; a handler would want
 // rt_sigreturn. The caller's signals simply end the worker.
@@ -30,6 +35,34 @@ void ResetSignals() {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+// Also what PostgreSQL copied of it (save_ps_display_args); the sandbox wipes the original.
+void ForgetEnvironment() {
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; variable++)
+    explicit_bzero(*variable, strlen(*variable));
+  clearenv();
+}
+
+void Confine(const WorkerConfig& config) {
+  if (!config.sandboxed) {
+    ereport(WARNING, (errmsg("the WAL redo worker runs without its sandbox"),
+                      errdetail("neon.redo_sandbox is off."),
+                      errhint("Never feed it WAL that you do not trust.")));
+    return;
+  }
+  const SandboxFailure failure = EnterSandbox(config.sandbox);
+  if (failure.step != nullptr) {
+    errno = failure.error;
+    ereport(FATAL, (errmsg("could not enter the sandbox: %s: %m", failure.step),
+                    errdetail("The WAL redo worker does not start unconfined."),
+                    errhint("\"neon-redo doctor\" shows what this system supports. To debug on one "
+                            "without seccomp, set neon.redo_sandbox to off.")));
+  }
+  if (config.sandbox.forbidden == OnForbiddenCall::kLog)
+    ereport(WARNING, (errmsg("the WAL redo worker's sandbox forbids nothing"),
+                      errdetail("neon.redo_sandbox is log: system calls that the policy lacks are "
+                                "executed, and written to the audit log.")));
 }
 
 // Start-up has run through megabytes of the server's code that redo never comes back to. Taken out
@@ -56,7 +89,7 @@ void RunWorker(const WorkerConfig& config) {
   SetConfigOption("log_destination", "stderr", PGC_POSTMASTER, PGC_S_OVERRIDE);
   SetConfigOption("backtrace_functions", "", PGC_POSTMASTER, PGC_S_OVERRIDE);
   setlocale(LC_ALL, "C");  // messages need no catalogue file
-  clearenv();
+  ForgetEnvironment();
 
   StartEngine();
   on_exit_reset();  // among others, what would remove postmaster.pid
@@ -64,12 +97,7 @@ void RunWorker(const WorkerConfig& config) {
   ResetSignals();
   dl_iterate_phdr(DropProgramPages, nullptr);
 
-  if (config.sandbox)
-    EnterSandbox(config.memory_limit_mb);
-  else
-    ereport(WARNING, (errmsg("the WAL redo worker runs without its sandbox"),
-                      errdetail("neon.redo_sandbox is off."),
-                      errhint("Never feed it WAL that you do not trust.")));
+  Confine(config);
   Serve();
   _exit(0);
 }

@@ -4,14 +4,16 @@
 #ifndef NEON_REDO_SRC_WORKER_H_
 #define NEON_REDO_SRC_WORKER_H_
 
+#include "src/sandbox.h"
+
 namespace neon_redo {
 
 // Counts changes of the pipe protocol (docs/protocol.md).
 inline constexpr int kProtocolVersion = 1;
 
 struct WorkerConfig {
-  bool sandbox;         // neon.redo_sandbox
-  int memory_limit_mb;  // neon.redo_memory_limit
+  bool sandboxed;         // neon.redo_sandbox is not off
+  SandboxConfig sandbox;  // the other neon.redo_* settings
 };
 
 // Never returns: exits 0 at EOF, 1 with a message on stderr when a request cannot be right.

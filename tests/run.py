@@ -25,6 +25,7 @@ def main():
     runners = {
         "unit": lambda: unit_tests("build", {}),
         "unit, sanitized": sanitized_unit_tests,
+        "hostile": lambda: unit_tests("build", {}, "hostile/hostile_tests"),
         "pg_regress": lambda: script("regress.py"),
         "integration": lambda: script("run.py"),
     }
@@ -41,11 +42,11 @@ def main():
     return 1 if failed else 0
 
 
-def unit_tests(build, environment):
-    """Runs the GoogleTest program of a build directory. A crash counts as one failure."""
+def unit_tests(build, environment, name="unit/unit_tests"):
+    """Runs a GoogleTest program of a build directory. A crash counts as one failure."""
     with tempfile.TemporaryDirectory(prefix="neon_redo.") as directory:
         report = pathlib.Path(directory, "report.json")
-        program = ROOT / build / "tests" / "unit" / "unit_tests"
+        program = ROOT / build / "tests" / name
         command = [str(program), "--gtest_brief=1", f"--gtest_output=json:{report}"]
         status = subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
         try:

@@ -1,6 +1,6 @@
 // Worker and bare child take turns, run by run, so that what disturbs the machine disturbs both;
 // a ratio is made of two neighbouring runs. Both are driven by the same client, RedoWorker, in
-// batches that keep `depth` requests in flight.
+// batches that keep `depth` requests in flight. So do native engine and worker.
 #include "cpp_core/bench/bench.h"
 
 #include <fmt/format.h>
@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "cpp_core/keyspace/block.h"
+#include "cpp_core/redo/native/native.h"
 
 namespace neon_redo {
 
@@ -106,11 +107,17 @@ class Bench {
   Status MeasureIdle(const WorkerOptions& options, std::optional<MemoryUse>* use);
   Status WarmUp(const std::vector<Kind>& kinds);
   Status MeasureCell(const Kind& kind, size_t depth);
+  Status MeasureNative(const Kind& kind);
+  Status MeasureWorker(const std::vector<Kind>& kinds);
   Status RunBatch(RedoWorker* worker, const Kind& kind);
+  Status RunNative(const Kind& kind, bool crc);
   // Microseconds a request.
   Result<double> Time(RedoWorker* worker, const Kind& kind, size_t depth);
+  Result<double> TimeNative(const Kind& kind, bool crc);
+  template <typename F>
+  Result<double> Repeat(F batch);
   void Step(const std::string& name) {
-    if (progress_) progress_(name, steps_done_, 11);
+    if (progress_) progress_(name, steps_done_, options_.engine == Engine::kNative ? 2 : 13);
     ++steps_done_;
   }
 
@@ -122,6 +129,7 @@ class Bench {
   uint64_t steps_done_ = 0;
   std::vector<uint8_t> pages_ = std::vector<uint8_t>(kBatch * kBlockSize);
   std::vector<Status> statuses_ = std::vector<Status>(kBatch);
+  RecordView view_;
 };
 
 Status Bench::MeasureLaunch() {
@@ -168,17 +176,42 @@ Status Bench::RunBatch(RedoWorker* worker, const Kind& kind) {
   return {};
 }
 
-Result<double> Bench::Time(RedoWorker* worker, const Kind& kind, size_t depth) {
-  worker->set_window(depth);
+// As a worker answers: each page in its place.
+Status Bench::RunNative(const Kind& kind, bool crc) {
+  for (size_t i = 0; i < kBatch; ++i) {
+    const RedoRequest& request = kind.batch[i];
+    for (const RedoRecord& record : request.records) {
+      if (crc && !RecordView::VerifyCrc(record.record))
+        return MakeError(ErrorCode::kCorrupt, "a record's CRC is wrong");
+    }
+    const NativeRun run = ApplyNativeRun(request.tag, request.records,
+                                         pages_.data() + i * kBlockSize, false, &view_, nullptr);
+    if (run.result != NativeResult::kApplied)
+      return MakeError(ErrorCode::kUnsupported, "a request is not for the native engine");
+  }
+  return {};
+}
+
+template <typename F>
+Result<double> Bench::Repeat(F batch) {
   size_t count = 0;
   const Clock::time_point start = Clock::now();
   double elapsed = 0;
   do {
-    if (Status status = RunBatch(worker, kind); !status) return tl::unexpected(status.error());
+    if (Status status = batch(); !status) return tl::unexpected(status.error());
     count += kBatch;
     elapsed = Seconds(start);
   } while (elapsed < options_.seconds);
   return elapsed * 1e6 / static_cast<double>(count);
+}
+
+Result<double> Bench::Time(RedoWorker* worker, const Kind& kind, size_t depth) {
+  worker->set_window(depth);
+  return Repeat([&] { return RunBatch(worker, kind); });
+}
+
+Result<double> Bench::TimeNative(const Kind& kind, bool crc) {
+  return Repeat([&] { return RunNative(kind, crc); });
 }
 
 // Both have served every kind, and the worker answers what it should.
@@ -212,18 +245,35 @@ Status Bench::MeasureCell(const Kind& kind, size_t depth) {
   return {};
 }
 
-Result<BenchReport> Bench::Run(const BenchRequests& requests) {
-  const RequestViews short_views(requests.short_ones);
-  const RequestViews medium_views(requests.medium_ones);
-  std::vector<Kind> kinds = {{"ping", {}}, {"short", {}}, {"medium", {}}};
-  for (size_t i = 0; i < kBatch; ++i) {
-    kinds[1].batch.push_back(short_views.requests()[i % requests.short_ones.size()]);
-    kinds[2].batch.push_back(medium_views.requests()[i % requests.medium_ones.size()]);
+Status Bench::MeasureNative(const Kind& kind) {
+  const bool with_worker = options_.engine != Engine::kNative;
+  const std::vector<size_t> depths =
+      with_worker ? std::vector<size_t>{32, 1} : std::vector<size_t>{};
+  std::vector<double> plain, crc;
+  std::vector<std::vector<double>> plain_ratios(depths.size()), crc_ratios(depths.size());
+  for (int run = 0; run < options_.runs; ++run) {
+    for (bool with_crc : {false, true}) {
+      const Result<double> native = TimeNative(kind, with_crc);
+      if (!native) return tl::unexpected(native.error());
+      (with_crc ? crc : plain).push_back(*native);
+    }
+    for (size_t i = 0; i < depths.size(); ++i) {
+      const Result<double> worker = Time(&worker_, kind, depths[i]);
+      if (!worker) return tl::unexpected(worker.error());
+      plain_ratios[i].push_back(*worker / plain.back());
+      crc_ratios[i].push_back(*worker / crc.back());
+    }
   }
-  Status status;
-  if (options_.cpu) status = Pin(*options_.cpu);
+  NativeCell cell{kind.name, SpreadOf(std::move(plain)), SpreadOf(std::move(crc)), {}};
+  for (size_t i = 0; i < depths.size(); ++i)
+    cell.to_worker.push_back({depths[i], SpreadOf(plain_ratios[i]), SpreadOf(crc_ratios[i])});
+  report_.native.push_back(std::move(cell));
+  return {};
+}
+
+Status Bench::MeasureWorker(const std::vector<Kind>& kinds) {
   Step("launch to first answer");
-  if (status) status = MeasureLaunch();
+  Status status = MeasureLaunch();
   Step("idle memory");
   if (status) status = MeasureIdle(options_.worker, &report_.idle);
   if (status) status = MeasureIdle(BareOptions(options_), &report_.idle_bare);
@@ -236,13 +286,34 @@ Result<BenchReport> Bench::Run(const BenchRequests& requests) {
       status = MeasureCell(kind, depth);
     }
   }
-  if (!status) return tl::unexpected(status.error());
+  if (!status) return status;
   const std::optional<MemoryUse> after = MemoryOf(worker_.pid());
   report_.requests = worker_.statistics().answers;
   if (before && after) {
     report_.growth_kib =
         static_cast<int64_t>(after->private_kib) - static_cast<int64_t>(before->private_kib);
   }
+  return {};
+}
+
+Result<BenchReport> Bench::Run(const BenchRequests& requests) {
+  const RequestViews short_views(requests.short_ones);
+  const RequestViews medium_views(requests.medium_ones);
+  std::vector<Kind> kinds = {{"ping", {}}, {"short", {}}, {"medium", {}}};
+  for (size_t i = 0; i < kBatch; ++i) {
+    kinds[1].batch.push_back(short_views.requests()[i % requests.short_ones.size()]);
+    kinds[2].batch.push_back(medium_views.requests()[i % requests.medium_ones.size()]);
+  }
+  Status status;
+  if (options_.cpu) status = Pin(*options_.cpu);
+  if (status && options_.engine != Engine::kNative) status = MeasureWorker(kinds);
+  for (size_t i = 1; i < kinds.size() && options_.engine != Engine::kWorker; ++i) {
+    if (!status) break;
+    Step(fmt::format("{}, native", kinds[i].name));
+    status = MeasureNative(kinds[i]);
+    if (status) status = CheckPages(kinds[i].batch, pages_.data());
+  }
+  if (!status) return tl::unexpected(status.error());
   return std::move(report_);
 }
 

@@ -1,4 +1,5 @@
-// Measures a redo worker against a bare child that moves the same bytes over the same pipes.
+// Measures a redo worker against a bare child that moves the same bytes over the same pipes, and
+// the native engine against the worker.
 #ifndef NEON_REDO_BENCH_BENCH_H_
 #define NEON_REDO_BENCH_BENCH_H_
 
@@ -9,11 +10,13 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/bench/requests.h"
+#include "cpp_core/redo/engine.h"
 #include "cpp_core/redo/worker_process.h"
 
 namespace neon_redo {
 
 struct BenchOptions {
+  Engine engine = Engine::kAuto;  // kAuto: both
   WorkerOptions worker;
   std::string bare_program;       // absolute path of neon-redo-bare
   bool bare_writes_each = false;  // the bare child answers with a write each, not all that is ready
@@ -39,6 +42,21 @@ struct BenchCell {
   Spread ratio;         // of the throughputs, worker to bare, run by run
 };
 
+// The native engine, in the same thread, without a pipe. CRC: with the check of the records' CRC,
+// which a worker makes too and a WAL reader has made before.
+struct NativeCell {
+  std::string request;  // "short", "medium"
+  Spread native;        // microseconds a request
+  Spread native_crc;
+  // Of the throughputs, native to worker, run by run; by requests that the worker has in flight.
+  struct Ratio {
+    size_t depth;
+    Spread plain;
+    Spread crc;
+  };
+  std::vector<Ratio> to_worker;  // empty without a worker
+};
+
 // Of the worker alone, in KiB, from /proc/PID/smaps_rollup.
 struct MemoryUse {
   uint64_t private_kib;       // only this process has it
@@ -46,7 +64,8 @@ struct MemoryUse {
 };
 
 struct BenchReport {
-  std::vector<BenchCell> cells;
+  std::vector<BenchCell> cells;  // empty without a worker, as is what follows but for `native`
+  std::vector<NativeCell> native;
   Spread launch_worker;  // milliseconds from nothing to the first answer
   Spread launch_bare;
   Spread launch_ratio;

@@ -145,7 +145,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 std::string ChildExit::ToString() const {
   if (!known) return "ended";
   if (signal == 0) return fmt::format("exit status {}", status);
-  if (signal == SIGSYS) return "killed by the sandbox (SIGSYS: a forbidden system call)";
+  if (signal == SIGSYS) return "killed by the sandbox (SIGSYS)";
   const char* name = sigabbrev_np(signal);
   return name != nullptr ? fmt::format("killed by SIG{}", name)
                          : fmt::format("killed by signal {}", signal);

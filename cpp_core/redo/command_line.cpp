@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -55,6 +56,18 @@ std::optional<std::string> StubLibraries(const WorkerServer& server, const std::
 
 }  // namespace
 
+int LandlockVersion() {
+  constexpr unsigned kAskVersion = 1;  // LANDLOCK_CREATE_RULESET_VERSION
+  static const long version = syscall(SYS_landlock_create_ruleset, nullptr, size_t{0}, kAskVersion);
+  return version > 0 ? static_cast<int>(version) : 0;
+}
+
+SandboxLayers LayersOf(const WorkerServer& server) {
+  if (!server.sandbox) return {};
+  return {!server.sandbox_log, server.landlock.value_or(true) && LandlockVersion() > 0,
+          server.namespaces};
+}
+
 Result<std::string> WorkerProgram(const WorkerServer& server) {
   const std::string bindir = server.bindir.empty() ? NEON_REDO_DEFAULT_BINDIR : server.bindir;
   std::error_code error;
@@ -78,7 +91,13 @@ std::vector<std::string> WorkerArguments(const WorkerServer& server, const std::
   for (const Setting& setting : kSettings) set(setting.name, setting.value);
   set("shared_preload_libraries", ModuleName(server));
   set("neon.wal_redo", "on");
-  if (!server.sandbox) set("neon.redo_sandbox", "off");
+  if (!server.sandbox || server.sandbox_log) {
+    set("neon.redo_sandbox", server.sandbox ? "log" : "off");
+  }
+  const SandboxLayers layers = LayersOf(server);
+  // Each setting costs launch time; this one is on by itself where the kernel has it.
+  if (server.sandbox && !server.landlock.value_or(true)) set("neon.redo_landlock", "off");
+  if (layers.namespaces) set("neon.redo_namespaces", "on");
   if (server.memory_limit_mb) {
     set("neon.redo_memory_limit", fmt::format("{}MB", *server.memory_limit_mb));
   }

@@ -17,9 +17,26 @@ namespace neon_redo {
 struct WorkerServer {
   std::string bindir;                  // where postgres is; empty: that of the pg_config built with
   std::string module;                  // path of neon.so; empty: the installed one
-  bool sandbox = true;                 // neon.redo_sandbox
+  bool sandbox = true;                 // neon.redo_sandbox: on or off
+  bool sandbox_log = false;            // neon.redo_sandbox: log, to find what the policy lacks
+  std::optional<bool> landlock;        // neon.redo_landlock; empty: where the kernel has it
+  bool namespaces = false;             // neon.redo_namespaces
   std::optional<int> memory_limit_mb;  // neon.redo_memory_limit; empty: the module's default
 };
+
+// The layers of a worker's sandbox (docs/security.md). A worker that cannot have a layer that it is
+// told to have does not start; only Landlock is left out where the kernel has none.
+struct SandboxLayers {
+  bool filter = false;      // system calls
+  bool landlock = false;    // no file system, no TCP port
+  bool namespaces = false;  // user, network, IPC, UTS
+};
+
+// The layers that a worker started with these options has.
+SandboxLayers LayersOf(const WorkerServer& server);
+
+// The version of Landlock's interface that this kernel offers (landlock(7)); 0: none.
+int LandlockVersion();
 
 // The absolute path of postgres. kNotFound, with what to do, when there is no such program.
 Result<std::string> WorkerProgram(const WorkerServer& server);

@@ -28,6 +28,10 @@ inline constexpr size_t kApplyPrefixSize = kFrameHeaderSize + 8;  // before the 
 inline constexpr size_t kGetFrameSize = kFrameHeaderSize + kTagSize;
 inline constexpr size_t kPingFrameSize = kFrameHeaderSize;
 
+// A worker that its sandbox kills writes this and the name of the system call, as one line, to its
+// stderr.
+inline constexpr char kViolationPrefix[] = "killed by the sandbox: ";
+
 // Writes kTagSize bytes.
 inline void StoreTag(uint8_t* out, const BlockTag& tag) {
   out[0] = tag.fork;

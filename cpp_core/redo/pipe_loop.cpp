@@ -54,6 +54,30 @@ std::string StreamTail::OneLine() const {
   return line;
 }
 
+std::string StreamTail::LastLineWith(std::string_view prefix) const {
+  constexpr size_t kLength = 100;
+  size_t at = text_.rfind(prefix);
+  while (at != std::string::npos && at > 0 && text_[at - 1] != '\n')
+    at = text_.rfind(prefix, at - 1);
+  if (at == std::string::npos) return {};
+  std::string line = text_.substr(at, std::min(text_.find('\n', at) - at, kLength));
+  for (char& c : line) {
+    if (c < ' ' || c >= 127) c = '?';
+  }
+  return line;
+}
+
+StreamTail StreamTail::WithoutLines(std::string_view prefix) const {
+  StreamTail rest;
+  for (size_t at = 0; at < text_.size();) {
+    const size_t end = std::min(text_.find('\n', at), text_.size() - 1) + 1;
+    const std::string_view line = std::string_view(text_).substr(at, end - at);
+    if (!line.starts_with(prefix)) rest.text_ += line;
+    at = end;
+  }
+  return rest;
+}
+
 bool PipeLoop::Send(OutQueue* out) {
   while (!out->empty()) {
     if (out->WriteTo(input_) < 0 && errno != EINTR) return false;

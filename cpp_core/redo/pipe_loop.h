@@ -6,6 +6,7 @@
 #include <chrono>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "cpp_core/base/bytes.h"
 #include "cpp_core/redo/out_queue.h"
@@ -21,6 +22,11 @@ class StreamTail {
   // Forgets what came so far.
   void Clear() { text_.clear(); }
   const std::string& text() const { return text_; }
+  // The last line that begins with prefix, at most 100 printable characters of it; empty when there
+  // is none.
+  std::string LastLineWith(std::string_view prefix) const;
+  // The same without the lines that begin with prefix.
+  StreamTail WithoutLines(std::string_view prefix) const;
   // The end of it as one line for an error message: line ends become "; ", bytes that are no
   // printable ASCII become "?", and only the last few hundred bytes are kept.
   std::string OneLine() const;

@@ -20,6 +20,7 @@
 
 #include "cpp_core/redo/child_process.h"
 #include "cpp_core/redo/command_line.h"
+#include "cpp_core/redo/frames.h"
 #include "cpp_core/redo/home.h"
 #include "cpp_core/redo/out_queue.h"
 #include "cpp_core/redo/pipe_loop.h"
@@ -74,6 +75,15 @@ struct Flight {
   std::vector<uint64_t> ends;  // request first + i ends at byte ends[i] of all that were queued
 };
 
+// How the worker ended. Of a sandbox's victim: by which system call, which is what it said last. A
+// message before that is the reason, and the call only what the way out of it tried.
+std::string DescribeEnd(const ChildExit& exit, const StreamTail& messages) {
+  const std::string call = messages.LastLineWith(kViolationPrefix);
+  if (exit.signal != SIGSYS || call.empty()) return exit.ToString();
+  if (messages.WithoutLines(kViolationPrefix).text().empty()) return call;
+  return exit.ToString() + " after its message";
+}
+
 }  // namespace
 
 class RedoWorker::Impl {
@@ -92,6 +102,7 @@ class RedoWorker::Impl {
   WorkerStatistics statistics_;
   std::optional<ChildProcess> child_;
   std::optional<PipeLoop> pipe_;
+  SandboxLayers layers_;  // of the worker, when it is a server
 
  private:
   void RunJob(const Job& job, std::span<Status> statuses);
@@ -230,9 +241,9 @@ Failure RedoWorker::Impl::Fail(Turn turn, bool partial) {
     pipe_->DrainError(patience);
     failure.exit = child_->Finish(std::chrono::ceil<std::chrono::milliseconds>(
         std::max(patience - Clock::now(), Clock::duration::zero())));
-    failure.what =
-        fmt::format("the redo worker ended {} ({})",
-                    partial ? "amid its answer" : "without an answer", failure.exit.ToString());
+    failure.what = fmt::format("the redo worker ended {} ({})",
+                               partial ? "amid its answer" : "without an answer",
+                               DescribeEnd(failure.exit, pipe_->messages()));
   } else {
     child_->Finish(std::chrono::milliseconds(0));
     pipe_->DrainError(Clock::now() + kGrace);
@@ -245,7 +256,8 @@ Failure RedoWorker::Impl::Fail(Turn turn, bool partial) {
       failure.what = "the redo worker sent more bytes than were asked for; it was killed";
     }
   }
-  if (const std::string said = pipe_->messages().OneLine(); !said.empty()) {
+  const std::string said = pipe_->messages().WithoutLines(kViolationPrefix).OneLine();
+  if (!said.empty()) {
     failure.what += ": " + said;
   }
   Stop();
@@ -290,8 +302,17 @@ Result<ChildProcess> RedoWorker::Impl::StartProgram(std::optional<WorkerHome>* h
 }
 
 Result<ChildProcess> RedoWorker::Impl::StartServer(std::optional<WorkerHome>* home) {
-  const WorkerServer server{options_.bindir, options_.module, options_.sandbox,
-                            options_.memory_limit_mb};
+  WorkerServer server;
+  server.bindir = options_.bindir;
+  server.module = options_.module;
+  server.sandbox = options_.sandbox;
+  server.landlock = options_.landlock;
+  server.namespaces = options_.namespaces;
+  server.memory_limit_mb = options_.memory_limit_mb;
+  layers_ = LayersOf(server);
+  if (options_.sandbox && options_.landlock.value_or(false) && !layers_.landlock) {
+    return MakeError(ErrorCode::kUnsupported, "this kernel has no Landlock (Linux 5.13 and later)");
+  }
   const Result<std::string> program = WorkerProgram(server);
   if (!program) return tl::unexpected(program.error());
   Result<std::optional<UserIdentity>> user = WorkerUser(options_.user);
@@ -345,6 +366,9 @@ Status RedoWorker::Start() { return impl_->EnsureWorker(); }
 Status RedoWorker::Ping(size_t count) { return impl_->Ping(count); }
 void RedoWorker::Stop() { impl_->Stop(); }
 pid_t RedoWorker::pid() const { return impl_->child_ ? impl_->child_->pid() : 0; }
+SandboxLayers RedoWorker::sandbox() const {
+  return impl_->child_ ? impl_->layers_ : SandboxLayers();
+}
 std::string RedoWorker::stderr_tail() const {
   return impl_->pipe_ ? impl_->pipe_->messages().text() : std::string();
 }

@@ -17,6 +17,7 @@
 #include "cpp_core/base/error.h"
 #include "cpp_core/base/lsn.h"
 #include "cpp_core/keyspace/block.h"
+#include "cpp_core/redo/command_line.h"
 
 namespace neon_redo {
 
@@ -42,7 +43,9 @@ struct WorkerOptions {
   std::string module;                // path of neon.so; empty: the installed one
   std::string user;                  // to run as when this process is root; empty: "postgres"
   bool sandbox = true;
-  std::optional<int> memory_limit_mb;         // empty: the module's default
+  std::optional<bool> landlock;        // a layer of the sandbox; empty: where the kernel has it
+  bool namespaces = false;             // another; costs launch time (docs/security.md)
+  std::optional<int> memory_limit_mb;  // empty: the module's default
   std::chrono::milliseconds timeout{60'000};  // for one answer, and for the start
   size_t window = 32;                         // requests under way at once in a batch; at least 1
 };
@@ -92,6 +95,9 @@ class RedoWorker {
   void Stop();
 
   pid_t pid() const;  // 0 when there is none now
+  // What confines the worker; nothing when there is none, or when it is another program's
+  // (options.command, options.program).
+  SandboxLayers sandbox() const;
   // What the worker wrote to its stderr during the last call, at most the last 128 kB.
   std::string stderr_tail() const;
   const WorkerStatistics& statistics() const;

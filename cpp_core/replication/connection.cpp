@@ -1,6 +1,5 @@
 // Everything runs on libpq's asynchronous functions, with our own poll: that is what lets a wait
-// end by a cancellation or a deadline. libpq resolves host names inside PQconnectStartParams, which
-// can take as long as the resolver likes; all else is bounded.
+// end by a cancellation or a deadline.
 //
 // libpq gives the SQLSTATE of a failed query, but not that of a refused connection. There it is
 // read from the message, which verbose error reporting starts with "FATAL:  28P01: ".
@@ -77,37 +76,18 @@ std::string Field(const PGresult* result, int code) {
   return text ? text : "";
 }
 
-void IgnoreNotice(void*, const PGresult*) {}
-
 // conninfo's own settings, ours beneath or above them as each demands.
-struct Parameters {
-  std::vector<std::string> keywords;
-  std::vector<std::string> values;
-  void Set(std::string keyword, std::string value) {
-    const auto at = std::find(keywords.begin(), keywords.end(), keyword);
-    if (at != keywords.end()) {
-      values[at - keywords.begin()] = std::move(value);
-      return;
-    }
-    keywords.push_back(std::move(keyword));
-    values.push_back(std::move(value));
-  }
-  bool Has(const char* keyword) const {
-    return std::find(keywords.begin(), keywords.end(), keyword) != keywords.end();
-  }
-};
-
-Result<Parameters> MakeParameters(const ConnectOptions& options) {
+Result<ConnectParameters> MakeParameters(const ConnectOptions& options) {
   char* message = nullptr;
   PQconninfoOption* parsed = PQconninfoParse(options.conninfo.c_str(), &message);
   if (!parsed) {
     const std::string text = OneLine(message ? message : "out of memory");
     PQfreemem(message);
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        fmt::format("connection string \"{}\" is not valid: {}", options.conninfo, text));
+    // Not shown itself: it may hold a password.
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("the connection string is not valid: {}", text));
   }
-  Parameters out;
+  ConnectParameters out;
   for (const PQconninfoOption* o = parsed; o->keyword; o++)
     if (o->val) out.Set(o->keyword, o->val);
   PQconninfoFree(parsed);
@@ -133,7 +113,7 @@ bool ServerError::transient() const {
 
 void Connection::ResultDeleter::operator()(pg_result* result) const { PQclear(result); }
 
-Connection::~Connection() { PQfinish(handle_); }
+Connection::~Connection() = default;
 
 Result<std::unique_ptr<Connection>> Connection::Open(const ConnectOptions& options,
                                                      const CancelSignal& cancel,
@@ -141,18 +121,10 @@ Result<std::unique_ptr<Connection>> Connection::Open(const ConnectOptions& optio
   *server_error = {};
   const auto parameters = MakeParameters(options);
   if (!parameters) return tl::unexpected(parameters.error());
-  std::vector<const char*> keywords;
-  std::vector<const char*> values;
-  for (size_t i = 0; i < parameters->keywords.size(); i++) {
-    keywords.push_back(parameters->keywords[i].c_str());
-    values.push_back(parameters->values[i].c_str());
-  }
-  keywords.push_back(nullptr);
-  values.push_back(nullptr);
-  PGconn* handle = PQconnectStartParams(keywords.data(), values.data(), 0);
-  if (!handle) return MakeError(ErrorCode::kIo, "could not connect: out of memory");
-  std::unique_ptr<Connection> out(new Connection(handle, cancel));
-  const Status done = out->Handshake(options.connect_timeout);
+  auto handle = ConnectToServer(*parameters, options.connect_timeout, cancel);
+  if (!handle) return tl::unexpected(handle.error());
+  std::unique_ptr<Connection> out(new Connection(std::move(*handle), cancel));
+  const Status done = out->SetUp();
   if (!done) {
     *server_error = out->server_error_;
     return tl::unexpected(done.error());
@@ -160,32 +132,20 @@ Result<std::unique_ptr<Connection>> Connection::Open(const ConnectOptions& optio
   return out;
 }
 
-tl::unexpected<Error> Connection::FailedHandshake() {
-  return MakeError(
-      ErrorCode::kIo,
-      fmt::format("could not connect: {}", ReadVerbose(PQerrorMessage(handle_), &server_error_)));
-}
-
-Status Connection::Handshake(std::chrono::milliseconds timeout) {
-  if (PQstatus(handle_) == CONNECTION_BAD) return FailedHandshake();
-  PQsetErrorVerbosity(handle_, PQERRORS_VERBOSE);
-  PQsetNoticeReceiver(handle_, IgnoreNotice, nullptr);
-  const Clock::time_point deadline = DeadlineAfter(timeout);
-  // The first step is to wait until the socket can be written (documentation of PQconnectPoll).
-  for (auto step = PGRES_POLLING_WRITING; step != PGRES_POLLING_OK; step = PQconnectPoll(handle_)) {
-    if (step == PGRES_POLLING_FAILED) return FailedHandshake();
-    const Status ready = Wait(step == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline);
-    if (!ready) return ready;
-  }
-  PQsetErrorVerbosity(handle_, PQERRORS_DEFAULT);
-  encrypted_ = PQsslInUse(handle_) != 0 || PQgssEncInUse(handle_) != 0;
-  if (PQsetnonblocking(handle_, 1) != 0) return Fail("could not set the connection up");
+Status Connection::SetUp() {
+  if (PQstatus(handle()) == CONNECTION_BAD)
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("could not connect: {}",
+                                 ReadVerbose(PQerrorMessage(handle()), &server_error_)));
+  PQsetErrorVerbosity(handle(), PQERRORS_DEFAULT);
+  encrypted_ = PQsslInUse(handle()) != 0 || PQgssEncInUse(handle()) != 0;
+  if (PQsetnonblocking(handle(), 1) != 0) return Fail("could not set the connection up");
   return {};
 }
 
 Status Connection::Wait(short events, Clock::time_point deadline) {
   for (;;) {
-    std::array<pollfd, 2> fds{{{PQsocket(handle_), events, 0}, {cancel_.fd(), POLLIN, 0}}};
+    std::array<pollfd, 2> fds{{{PQsocket(handle()), events, 0}, {cancel_.fd(), POLLIN, 0}}};
     if (fds[0].fd < 0) return MakeError(ErrorCode::kIo, "the connection is closed");
     const int n = poll(fds.data(), fds.size(), PollTimeout(deadline));
     if (n < 0 && errno != EINTR)
@@ -199,30 +159,40 @@ Status Connection::Wait(short events, Clock::time_point deadline) {
 
 Status Connection::Flush(Clock::time_point deadline) {
   for (;;) {
-    const int left = PQflush(handle_);
+    const int left = PQflush(handle());
     if (left == 0) return {};
     if (left < 0) return Fail("could not send to the server");
     // libpq wants its input drained while output is stuck, lest both sides wait.
     const Status ready = Wait(POLLIN | POLLOUT, deadline);
     if (!ready) return ready;
-    if (!PQconsumeInput(handle_)) return Fail("could not receive from the server");
+    if (!PQconsumeInput(handle())) return Fail("could not receive from the server");
   }
 }
 
 Result<Connection::PgResult> Connection::NextResult(Clock::time_point deadline) {
-  while (PQisBusy(handle_)) {
+  while (PQisBusy(handle())) {
     const Status ready = Wait(POLLIN, deadline);
     if (!ready) return tl::unexpected(ready.error());
-    if (!PQconsumeInput(handle_)) return Fail("the connection to the server was lost");
+    if (!PQconsumeInput(handle())) return Fail("the connection to the server was lost");
   }
-  return PgResult(PQgetResult(handle_));
+  return PgResult(PQgetResult(handle()));
+}
+
+void Connection::Discard(Clock::time_point deadline) {
+  const ServerError kept = server_error_;
+  for (;;) {
+    const auto result = NextResult(deadline);
+    // Null: the server is ready for another command.
+    if (!result || !*result || PQresultStatus(result->get()) != PGRES_FATAL_ERROR) break;
+  }
+  server_error_ = kept;
 }
 
 Result<Connection::PgResult> Connection::ExecuteForStatus(const std::string& command,
                                                           std::chrono::milliseconds timeout) {
   server_error_ = {};
   const Clock::time_point deadline = DeadlineAfter(timeout);
-  if (!PQsendQuery(handle_, command.c_str())) return Fail("could not send a command");
+  if (!PQsendQuery(handle(), command.c_str())) return Fail("could not send a command");
   const Status sent = Flush(deadline);
   if (!sent) return tl::unexpected(sent.error());
   return NextResult(deadline);
@@ -237,7 +207,11 @@ Result<std::vector<CommandRow>> Connection::Execute(const std::string& command, 
   const Clock::time_point deadline = DeadlineAfter(timeout);
   for (PgResult result = std::move(*first); result;) {
     const ExecStatusType status = PQresultStatus(result.get());
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) return Fail(name, result.get());
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+      const auto refused = Fail(name, result.get());
+      if (status == PGRES_FATAL_ERROR) Discard(deadline);
+      return refused;
+    }
     if (status == PGRES_TUPLES_OK) {
       const int columns = PQnfields(result.get());
       rows.clear();
@@ -272,7 +246,7 @@ tl::unexpected<Error> Connection::Fail(std::string_view doing, const pg_result* 
                      Field(result, PG_DIAG_MESSAGE_DETAIL), Field(result, PG_DIAG_MESSAGE_HINT)};
   }
   if (server_error_.sqlstate.empty()) {
-    const std::string said = OneLine(PQerrorMessage(handle_));
+    const std::string said = OneLine(PQerrorMessage(handle()));
     if (result && said.empty())
       return MakeError(ErrorCode::kCorrupt,
                        fmt::format("{}: the server answered {}, which was not expected", doing,
@@ -288,8 +262,8 @@ tl::unexpected<Error> Connection::Fail(std::string_view doing, const pg_result* 
   return MakeError(missing ? ErrorCode::kNotFound : ErrorCode::kIo, std::move(text));
 }
 
-int Connection::socket() const { return PQsocket(handle_); }
-int Connection::server_version() const { return PQserverVersion(handle_); }
+int Connection::socket() const { return PQsocket(handle()); }
+int Connection::server_version() const { return PQserverVersion(handle()); }
 
 namespace {
 std::string Quote(std::string_view text, char quote) {

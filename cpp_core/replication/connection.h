@@ -11,6 +11,7 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/replication/cancel.h"
+#include "cpp_core/replication/handshake.h"
 
 struct pg_conn;
 struct pg_result;
@@ -34,8 +35,8 @@ struct ServerError {
 struct ConnectOptions {
   std::string conninfo;  // libpq's: keywords and values, or a URI; service files and .pgpass count
   bool logical = false;  // replication=database instead of replication=true
-  std::string application_name = "neon_redo";         // unless conninfo or PGAPPNAME gives another
-  std::chrono::milliseconds connect_timeout{30'000};  // for all of it, name resolution excepted
+  std::string application_name = "neon_redo";  // unless conninfo or PGAPPNAME gives another
+  std::chrono::milliseconds connect_timeout{30'000};
 };
 
 // Rows of a command's answer, as text. A null is nullopt.
@@ -69,6 +70,8 @@ class Connection {
   Result<PgResult> ExecuteForStatus(const std::string& command, std::chrono::milliseconds timeout);
   // The next answer of the command that runs; null at its end.
   Result<PgResult> NextResult(std::chrono::steady_clock::time_point deadline);
+  // Takes what is left of a refused command, so that another one can follow; keeps server_error().
+  void Discard(std::chrono::steady_clock::time_point deadline);
 
   // Of the last failure. Reset by each command.
   const ServerError& server_error() const { return server_error_; }
@@ -78,16 +81,16 @@ class Connection {
   int socket() const;
   bool encrypted() const { return encrypted_; }
   int server_version() const;
-  pg_conn* handle() const { return handle_; }  // libpq's, for the COPY functions
+  pg_conn* handle() const { return handle_.get(); }  // libpq's, for the COPY functions
 
  private:
-  Connection(pg_conn* handle, const CancelSignal& cancel) : handle_(handle), cancel_(cancel) {}
-  Status Handshake(std::chrono::milliseconds timeout);
-  tl::unexpected<Error> FailedHandshake();
+  Connection(PgConn handle, const CancelSignal& cancel)
+      : handle_(std::move(handle)), cancel_(cancel) {}
+  Status SetUp();
   Status Wait(short events, std::chrono::steady_clock::time_point deadline);
   Status Flush(std::chrono::steady_clock::time_point deadline);
 
-  pg_conn* const handle_;
+  const PgConn handle_;
   const CancelSignal& cancel_;
   bool encrypted_ = false;
   ServerError server_error_;

@@ -201,8 +201,11 @@ Status WalReceiver::Start(const std::string& command) {
     return PutStatus(false);  // where we are, for whoever watches or waits for us
   }
   // Refused, or there is nothing after `start` on this timeline.
-  const Status ended = ReadEndResults(std::move(*result), Clock::now() + options_.command_timeout);
-  if (!ended) phase_ = Phase::kIdle;
+  const auto deadline = Clock::now() + options_.command_timeout;
+  const Status ended = ReadEndResults(std::move(*result), deadline);
+  if (ended) return {};
+  phase_ = Phase::kIdle;
+  connection_->Discard(deadline);
   return ended;
 }
 

@@ -203,18 +203,21 @@ Status SegmentWriter::Allocate(const std::string& path) {
   return {};
 }
 
-// The segment of written_.
+// The segment of written_. A new file gets its name once it has its size.
 Status SegmentWriter::OpenSegment() {
   number_ = written_.value / segment_size_;
   const std::string path = PathOf(timeline_, number_, ".partial");
-  fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd_ < 0) return FileError("create file", path);
-  const Status allocated = Allocate(path);
-  if (allocated) return SyncDirectory();
-  // No room: leave nothing that is not a segment.
-  struct stat st;
-  if (fstat(fd_, &st) == 0 && st.st_size == 0) unlink(path.c_str());
-  return allocated;
+  fd_ = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd_ >= 0) return Allocate(path);
+  if (errno != ENOENT) return FileError("open file", path);
+  const std::string temporary = path + ".tmp";
+  fd_ = open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd_ < 0) return FileError("create file", temporary);
+  Status done = Allocate(path);
+  if (done && rename(temporary.c_str(), path.c_str()) != 0) done = FileError("rename file", path);
+  if (done) return SyncDirectory();
+  unlink(temporary.c_str());
+  return done;
 }
 
 Status SegmentWriter::Write(Lsn start, Bytes wal) {
@@ -243,17 +246,25 @@ Status SegmentWriter::Write(Lsn start, Bytes wal) {
 
 Status SegmentWriter::Flush() {
   if (fd_ >= 0 && flushed_ < written_) {
-    const Status synced = SyncFile(fd_, PathOf(timeline_, number_, ".partial"));
+    const Status synced = Sync(PathOf(timeline_, number_, ".partial"));
     if (!synced) return synced;
   }
   flushed_ = written_;
   return {};
 }
 
+Status SegmentWriter::Sync(const std::string& path) {
+  const auto began = std::chrono::steady_clock::now();
+  const Status synced = SyncFile(fd_, path);
+  statistics_.flushes++;
+  statistics_.flush_time += std::chrono::steady_clock::now() - began;
+  return synced;
+}
+
 Status SegmentWriter::FinishSegment() {
   const std::string partial = PathOf(timeline_, number_, ".partial");
   const std::string whole = PathOf(timeline_, number_, "");
-  const Status synced = SyncFile(fd_, partial);
+  const Status synced = Sync(partial);
   if (!synced) return synced;
   close(fd_);
   fd_ = -1;
@@ -261,6 +272,7 @@ Status SegmentWriter::FinishSegment() {
   const Status named = SyncDirectory();
   if (!named) return named;
   flushed_ = written_;
+  statistics_.segments++;
   return compressor_.Add(whole);
 }
 

@@ -2,6 +2,7 @@
 #ifndef NEON_REDO_REPLICATION_SEGMENT_WRITER_H_
 #define NEON_REDO_REPLICATION_SEGMENT_WRITER_H_
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -54,6 +55,13 @@ class SegmentWriter {
   // Flushes, and waits until complete segments are compressed.
   Status Close();
 
+  struct Statistics {
+    uint64_t segments = 0;  // completed
+    uint64_t flushes = 0;
+    std::chrono::steady_clock::duration flush_time{};
+  };
+  const Statistics& statistics() const { return statistics_; }
+
   Lsn written() const { return written_; }
   Lsn flushed() const { return flushed_; }
 
@@ -63,6 +71,7 @@ class SegmentWriter {
   Status OpenSegment();
   Status Allocate(const std::string& path);
   Status FinishSegment();
+  Status Sync(const std::string& path);
   Status SyncDirectory() const;
 
   const std::string directory_;
@@ -73,6 +82,7 @@ class SegmentWriter {
   uint64_t number_ = 0;  // of the open segment
   Lsn written_;
   Lsn flushed_;
+  Statistics statistics_;
   SegmentCompressor compressor_;
 };
 

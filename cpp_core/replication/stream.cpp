@@ -126,10 +126,12 @@ Status WalStream::Advance(const MessageBatch& batch) {
   for (const ServerMessage& message : batch.messages()) {
     if (const auto* keepalive = std::get_if<Keepalive>(&message)) {
       server_end_ = std::max(server_end_, keepalive->server_end);
+      last_sent_ = keepalive->sent;
       continue;
     }
     const XLogData& data = std::get<XLogData>(message);
     server_end_ = std::max(server_end_, data.server_end);
+    last_sent_ = data.sent;
     if (logical) continue;
     if (data.start != position_)
       return MakeError(ErrorCode::kCorrupt,

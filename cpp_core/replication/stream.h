@@ -60,6 +60,8 @@ class WalStream {
   const TimelineHistory& history() const { return history_; }
   // The server's end of WAL as last heard.
   Lsn server_end() const { return server_end_; }
+  // When the server sent its last message, by its clock; the epoch: none came yet.
+  ReplicationTime last_sent() const { return last_sent_; }
   uint64_t reconnects() const { return reconnects_; }
   bool connected() const { return streaming_; }
 
@@ -90,6 +92,7 @@ class WalStream {
   PluginOptions plugin_options_;
   Lsn position_;
   Lsn server_end_;
+  ReplicationTime last_sent_{};
   uint32_t timeline_ = 0;
   TimelineHistory history_;
 

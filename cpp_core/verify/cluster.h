@@ -12,8 +12,8 @@ namespace neon_redo {
 // Rebuilds every relation block that WAL from the backup's start to the cluster's shutdown
 // checkpoint touches, and compares it with the block in data_directory.
 //
-// Memory: the WAL records since each block's last full image, up to options.pending_limit; beyond
-// that, 8 KiB for each block touched so far (the pages rebuilt in between).
+// Memory: options.memory of pages, more are spilled to a file; and about 100 bytes for each block
+// touched and not dropped since.
 //
 // Errors: directories that are not what they must be, a cluster that is running or was not shut
 // down cleanly, WAL that is damaged or ends too early, a server that cannot be run. What a worker

@@ -127,12 +127,14 @@ Result<BackupLabel> ReadBackupLabel(const std::string& directory) {
   return label;
 }
 
-RelationFiles::~RelationFiles() {
-  if (fd_ >= 0) close(fd_);
+void RelationFiles::CloseAll() {
+  for (const auto& [segment, fd] : open_)
+    if (fd >= 0) close(fd);
+  open_.clear();
 }
 
 // GetRelationPath in common/relpath.c.
-std::string RelationFiles::Path(const BlockTag& tag) {
+std::string RelationFiles::Path(const BlockTag& tag) const {
   std::string path;
   if (tag.rel.spc == GLOBALTABLESPACE_OID)
     path = fmt::format("{}/global/{}", directory_, tag.rel.rel);
@@ -142,31 +144,34 @@ std::string RelationFiles::Path(const BlockTag& tag) {
     path = fmt::format("{}/pg_tblspc/{}/{}/{}/{}", directory_, tag.rel.spc,
                        TABLESPACE_VERSION_DIRECTORY, tag.rel.db, tag.rel.rel);
   if (tag.fork != kMainFork) path += fmt::format("_{}", ForkName(tag.fork));
-  if (const uint32_t segment = tag.block / RELSEG_SIZE; segment > 0)
-    path += fmt::format(".{}", segment);
+  if (tag.block > 0) path += fmt::format(".{}", tag.block);
   return path;
 }
 
+Result<int> RelationFiles::Open(const BlockTag& segment) {
+  constexpr size_t kOpenFiles = 32;
+  if (auto found = open_.find(segment); found != open_.end()) return found->second;
+  const std::string path = Path(segment);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+    return MakeError(ErrorCode::kIo, fmt::format("cannot open {}: {}", path, std::strerror(errno)));
+  if (open_.size() == kOpenFiles) CloseAll();
+  open_[segment] = fd;
+  return fd;
+}
+
 Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* page) {
-  std::lock_guard lock(mutex_);
-  const std::string path = Path(tag);
-  if (path != open_path_) {
-    if (fd_ >= 0) close(fd_);
-    open_path_ = path;
-    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0 && errno != ENOENT && errno != ENOTDIR) {
-      open_path_.clear();
-      return MakeError(ErrorCode::kIo,
-                       fmt::format("cannot open {}: {}", path, std::strerror(errno)));
-    }
-  }
+  BlockTag segment = tag;
+  segment.block = tag.block / RELSEG_SIZE;
+  const Result<int> fd = Open(segment);
+  if (!fd) return tl::unexpected(fd.error());
   // A segment that is missing while the relation is there is the end of the relation.
-  if (fd_ < 0) return tag.block / RELSEG_SIZE == 0 ? Found::kNoFile : Found::kPastEnd;
+  if (*fd < 0) return segment.block == 0 ? Found::kNoFile : Found::kPastEnd;
   const off_t offset = static_cast<off_t>(tag.block % RELSEG_SIZE) * kBlockSize;
-  const ssize_t got = pread(fd_, page, kBlockSize, offset);
+  const ssize_t got = pread(*fd, page, kBlockSize, offset);
   if (got < 0)
-    return MakeError(ErrorCode::kIo, fmt::format("cannot read block {} of {}: {}", tag.block, path,
-                                                 std::strerror(errno)));
+    return MakeError(ErrorCode::kIo, fmt::format("cannot read block {} of {}: {}", tag.block,
+                                                 Path(segment), std::strerror(errno)));
   return got == static_cast<ssize_t>(kBlockSize) ? Found::kPage : Found::kPastEnd;
 }
 

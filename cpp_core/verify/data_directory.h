@@ -4,7 +4,7 @@
 #define NEON_REDO_VERIFY_DATA_DIRECTORY_H_
 
 #include <cstdint>
-#include <mutex>
+#include <map>
 #include <string>
 
 #include "cpp_core/base/error.h"
@@ -34,11 +34,11 @@ struct BackupLabel {
 // kNotFound: not a base backup (any more). kCorrupt: the lines are not there.
 Result<BackupLabel> ReadBackupLabel(const std::string& directory);
 
-// Pages of relation files below one data directory. Thread-safe.
+// Pages of relation files below one data directory. Keeps some files open. Not thread-safe.
 class RelationFiles {
  public:
   explicit RelationFiles(std::string directory) : directory_(std::move(directory)) {}
-  ~RelationFiles();
+  ~RelationFiles() { CloseAll(); }
   RelationFiles(const RelationFiles&) = delete;
   RelationFiles& operator=(const RelationFiles&) = delete;
 
@@ -48,12 +48,13 @@ class RelationFiles {
   Result<Found> Read(const BlockTag& tag, uint8_t* page);
 
  private:
-  std::string Path(const BlockTag& tag);
+  std::string Path(const BlockTag& segment) const;
+  Result<int> Open(const BlockTag& segment);
+  void CloseAll();
 
   const std::string directory_;
-  std::mutex mutex_;
-  std::string open_path_;  // the file last read; blocks come in the order of files
-  int fd_ = -1;
+  // By relation, fork and number of the 1 GB segment (as block); -1: there is no such file.
+  std::map<BlockTag, int> open_;
 };
 
 }  // namespace neon_redo

@@ -1,11 +1,11 @@
-// For each block the latest image is kept, and is the base of the request for the next record that
-// names the block: never an answer, so one wrong answer does not spoil the next, and requests for
-// the same block can be under way together.
+// For each block the latest image is kept, and is the base for the next record that names the
+// block: never an answer, so one wrong answer does not spoil the next, and a worker may be asked
+// later, about many records at once.
 //
 // An image shows the page before the record's LSN was stamped on it; redo skips a record that is
 // not newer than the page. So a kept image gets the end of its record as LSN, as redo would do.
 //
-// Images for redo (full-page writes) are compared too, though the server does not: that the worker
+// Images for redo (full-page writes) are compared too, though the server does not: that the engine
 // unpacks an image rightly is worth knowing.
 //
 // The visibility map is checked only as far as the server's mask lets it be, which is not at all
@@ -15,14 +15,19 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <chrono>
+#include <cstring>
 
-#include "cpp_core/page/mask.h"
 #include "cpp_core/page/page.h"
+#include "cpp_core/redo/native/native.h"
+#include "cpp_core/verify/block_table.h"
 #include "cpp_core/verify/compare.h"
-#include "cpp_core/verify/page_map.h"
-#include "cpp_core/verify/redo_crew.h"
-#include "cpp_core/verify/storage_events.h"
+#include "cpp_core/verify/distributor.h"
+#include "cpp_core/verify/last_records.h"
+#include "cpp_core/verify/page_pool.h"
+#include "cpp_core/verify/targets.h"
+#include "cpp_core/verify/worker_batch.h"
 #include "cpp_core/wal/describe.h"
 #include "cpp_core/wal/image.h"
 #include "cpp_core/wal/reader.h"
@@ -31,7 +36,180 @@
 namespace neon_redo {
 namespace {
 
-using PagePtr = std::shared_ptr<const Page>;
+class ImagePartition : public Partition {
+ public:
+  ImagePartition(const VerifyOptions& options, uint32_t number, uint32_t partitions,
+                 MemoryBudget* memory)
+      : engine_(options.engine),
+        number_(number),
+        partitions_(partitions),
+        pages_(memory, options.spill_directory) {}
+
+  Status Take(const WalRecord& record, const RecordView& view, Lane* lane) override {
+    ForgetStorage(view);
+    for (int id = 0; id <= view.max_block_id(); id++) {
+      const BlockRef* ref = view.block(id);
+      if (ref == nullptr || PartitionOf(ref->tag, partitions_) != number_) continue;
+      if (Status taken = TakeBlock(record, view, id); !taken) return taken;
+      if (batch_.full()) {
+        if (Status flushed = Flush(lane); !flushed) return flushed;
+      }
+    }
+    return {};
+  }
+
+  Status Finish(Lane* lane) override {
+    if (Status flushed = Flush(lane); !flushed) return flushed;
+    return pages_.status();
+  }
+
+  void AddTo(VerifyResult* result) const {
+    findings_.AddTo(result);
+    result->engines.Add(counts_);
+    result->pages_spilled += pages_.spills();
+  }
+
+ private:
+  // One record's effect on one block: what it is called in findings.
+  struct Change {
+    BlockTag tag;
+    Lsn start, end;
+    uint8_t rmid;
+  };
+  struct Question {
+    Change change;
+    std::array<uint8_t, kBlockSize> image;
+  };
+
+  void ForgetStorage(const RecordView& view);
+  Status TakeBlock(const WalRecord& record, const RecordView& view, int id);
+  bool ApplyNatively(const RecordView& view, int id, const Change& change, const uint8_t* base,
+                     bool* answered);
+  void Compare(const Change& change, uint8_t* rebuilt, const uint8_t* image);
+  void Report(const Change& change, bool rebuilt, std::optional<uint32_t> offset,
+              std::string problem) {
+    findings_.Different(change.rmid, rebuilt,
+                        {change.tag, change.end, change.start, offset, std::move(problem), {}});
+  }
+  Status Flush(Lane* lane);
+
+  const Engine engine_;
+  const uint32_t number_, partitions_;
+  PagePool pages_;
+  BlockTable<PageRef> latest_;
+  WorkerBatch batch_;
+  std::vector<Question> questions_;  // by request of the batch
+  Findings findings_;
+  EngineCounts counts_;
+  std::vector<StorageEvent> events_;
+  alignas(64) uint8_t rebuilt_[kBlockSize];
+  alignas(64) uint8_t masked_[kBlockSize];
+};
+
+void ImagePartition::ForgetStorage(const RecordView& view) {
+  if (!ReadStorageEvents(view, &events_)) return;
+  const auto forget = [this](PageRef* page) { pages_.Release(page); };
+  for (const StorageEvent& event : events_) {
+    if (event.kind == StorageEvent::kCreateFork)
+      latest_.Truncate(event.rel, event.fork, 0, forget);
+    else if (event.kind == StorageEvent::kTruncateFork && event.fork == kMainFork)
+      latest_.Truncate(event.rel, event.fork, event.block, forget);
+    else if (event.kind == StorageEvent::kDropRelation)
+      latest_.Drop(event.rel, forget);
+    else if (event.kind == StorageEvent::kDropDatabase || event.kind == StorageEvent::kCopyDatabase)
+      latest_.DropDatabase(event.rel.db, event.rel.spc, forget);
+  }
+}
+
+Status ImagePartition::TakeBlock(const WalRecord& record, const RecordView& view, int id) {
+  const BlockRef& ref = *view.block(id);
+  PageRef& latest = latest_.at(ref.tag);
+  if (!ref.has_image) {
+    // The page is another one now, and nobody knows which.
+    pages_.Release(&latest);
+    findings_.Skip("no image in the record");
+    return {};
+  }
+  const Change change{ref.tag, record.start, record.end, view.rmid()};
+  const bool have_image = latest.present();
+  uint8_t* page = have_image ? pages_.Get(&latest) : pages_.Allocate(&latest);
+  // The maps are extended with zeroes and without a record.
+  static const std::array<uint8_t, kBlockSize> kZeroPage{};
+  const bool is_map = ref.tag.fork == kVisibilityMapFork || ref.tag.fork == kFreeSpaceMapFork;
+  const uint8_t* base = ref.initialises() ? nullptr
+                        : have_image      ? page
+                        : is_map          ? kZeroPage.data()
+                                          : nullptr;
+  const bool can_be_judged = base != nullptr || ref.initialises();
+  bool answered = false;  // rebuilt_ is to be compared
+  bool asked = false;     // the worker is to say
+  if (!can_be_judged) {
+    findings_.Skip("no earlier image of the block");
+  } else if (engine_ == Engine::kWorker) {
+    counts_.At(view.rmid(), view.header().info).chosen++;
+    asked = true;
+  } else {
+    asked = ApplyNatively(view, id, change, base, &answered);
+  }
+  if (asked) batch_.Add(batch_.Begin(ref.tag, base), record.end, record.bytes);
+  if (Status restored = RestoreImage(ref, page); !restored)
+    return MakeError(
+        restored.error().code,
+        fmt::format("WAL record at {}: {}", record.start.ToString(), restored.error().message));
+  SetPageLsn(page, record.end);
+  if (answered) Compare(change, rebuilt_, page);
+  if (asked) {
+    questions_.push_back({change, {}});
+    std::memcpy(questions_.back().image.data(), page, kBlockSize);
+  }
+  return {};
+}
+
+// Returns whether a worker is to be asked.
+bool ImagePartition::ApplyNatively(const RecordView& view, int id, const Change& change,
+                                   const uint8_t* base, bool* answered) {
+  if (base != nullptr) std::memcpy(rebuilt_, base, kBlockSize);
+  const NativeResult result = ApplyNative(view, id, change.end, rebuilt_, base != nullptr);
+  ChangeCounts& counts = counts_.At(view.rmid(), view.header().info);
+  *answered = result == NativeResult::kApplied;
+  if (*answered) {
+    counts.native++;
+    return false;
+  }
+  const bool malformed = result == NativeResult::kMalformed;
+  (malformed ? counts.malformed : counts.unsupported)++;
+  if (engine_ != Engine::kNative) return true;
+  if (malformed) {
+    Report(change, false, std::nullopt,
+           "the native engine refuses the record: it does not fit the page");
+    return false;
+  }
+  const char* operation = OperationName(view.rmid(), view.header().info);
+  findings_.Skip(fmt::format("not supported by the native engine: {} {}",
+                             RmgrDisplayName(view.rmid()), operation ? operation : "(unknown)"));
+  return false;
+}
+
+// Most pages are equal to the last byte.
+void ImagePartition::Compare(const Change& change, uint8_t* rebuilt, const uint8_t* image) {
+  if (std::memcmp(rebuilt, image, kBlockSize) == 0) return findings_.Equal(change.rmid);
+  std::memcpy(masked_, image, kBlockSize);
+  const auto offset = CompareWithImage(change.rmid, change.tag, rebuilt, masked_);
+  if (!offset) return findings_.Equal(change.rmid);
+  Report(change, true, offset, "the rebuilt page differs from the image in the record");
+}
+
+Status ImagePartition::Flush(Lane* lane) {
+  Status sent = batch_.Send(
+      &lane->worker, [this](uint32_t request, const uint8_t* page, const Status& status) {
+        const Question& question = questions_[request];
+        if (!status) return Report(question.change, false, std::nullopt, status.error().message);
+        std::memcpy(rebuilt_, page, kBlockSize);
+        Compare(question.change, rebuilt_, question.image.data());
+      });
+  if (sent) questions_.clear();
+  return sent;
+}
 
 class ImageVerifier {
  public:
@@ -40,143 +218,60 @@ class ImageVerifier {
   Result<VerifyResult> Run();
 
  private:
-  Status ReadAll(WalReader* reader);
-  Status Take(const WalRecord& wal);
-  void ForgetStorage();
-  Status TakeBlock(const BlockRef& ref, const RecordPtr& record);
-  void Consume(const RedoTask& task, const uint8_t* page, const Status& status);
+  Status ReadAll(WalReader* reader, Distributor* distributor, uint32_t partitions);
 
   const VerifyOptions& options_;
   VerifyResult result_;
-  Findings findings_;
-  PageMap<PagePtr> latest_;
-  RecordView view_;
-  std::vector<StorageEvent> events_;
-  bool any_checked_ = false;
-  std::unique_ptr<RedoCrew> crew_;
 };
 
 Result<VerifyResult> ImageVerifier::Run() {
   const auto started = std::chrono::steady_clock::now();
   auto reader = WalReader::Open({.directory = options_.wal, .from = {}, .to = {}, .timeline = {}});
   if (!reader) return tl::unexpected(reader.error());
-  auto crew = RedoCrew::Start(options_.worker, options_.jobs,
-                              [this](const RedoTask& task, const uint8_t* page,
-                                     const Status& status) { Consume(task, page, status); });
-  if (!crew) return tl::unexpected(crew.error());
-  crew_ = std::move(*crew);
-  if (Status read = ReadAll(reader->get()); !read) return tl::unexpected(read.error());
-  crew_->Drain();
-  result_.requests = crew_->submitted();
-  crew_.reset();
-  findings_.MoveTo(&result_);
+  const uint32_t count = Distributor::PartitionsFor(options_.jobs);
+  MemoryBudget memory(options_.memory);
+  std::vector<std::unique_ptr<ImagePartition>> partitions;
+  std::vector<Partition*> pointers;
+  for (uint32_t number = 0; number < count; number++) {
+    partitions.push_back(std::make_unique<ImagePartition>(options_, number, count, &memory));
+    pointers.push_back(partitions.back().get());
+  }
+  Distributor distributor(options_, pointers);
+  Status done = ReadAll(reader->get(), &distributor, count);
+  if (done) done = distributor.Finish();
+  if (!done) return tl::unexpected(done.error());
+  for (const auto& partition : partitions) partition->AddTo(&result_);
   for (const RmgrCounts& counts : result_.by_rmgr) result_.images_compared += counts.rebuilt;
   result_.end = (*reader)->end_of_wal();
   result_.wal_bytes = (*reader)->bytes_read();
+  Status described = DescribeLastRecords(options_.wal, {}, &result_.mismatches);
+  if (!described) return tl::unexpected(described.error());
   result_.elapsed_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return std::move(result_);
 }
 
-Status ImageVerifier::ReadAll(WalReader* reader) {
+Status ImageVerifier::ReadAll(WalReader* reader, Distributor* distributor, uint32_t partitions) {
+  RecordView view;
+  std::vector<StorageEvent> events;
+  bool any_checked = false;
   for (;;) {
     auto wal = reader->Next();
     if (!wal) return tl::unexpected(wal.error());
     if (!*wal) break;
-    if (Status taken = Take(**wal); !taken) return taken;
-    if (options_.progress && result_.records % 1024 == 0)
+    if (Status parsed = ParseRecord(**wal, &view); !parsed) return parsed;
+    if (result_.records++ == 0) result_.start = (*wal)->start;
+    any_checked |= (view.header().info & kInfoCheckConsistency) != 0;
+    const uint64_t targets = TargetsOf(view, partitions, false, &events);
+    if (Status sent = distributor->Send(**wal, view, targets); !sent) return sent;
+    if (options_.progress && result_.records % 4096 == 0)
       options_.progress({"reading WAL", reader->bytes_read(), reader->bytes_total()});
   }
-  if (!any_checked_)
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("the WAL in {} carries no images to compare with: write it with "
-                                 "wal_consistency_checking = 'all', or verify with --base-backup",
-                                 options_.wal));
-  return {};
-}
-
-Status ImageVerifier::Take(const WalRecord& wal) {
-  if (RecordFault fault = view_.Parse(wal.bytes))
-    return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("WAL record at {}: {} (at byte {} of the record)",
-                                 wal.start.ToString(), fault.what, fault.offset));
-  if (result_.records++ == 0) result_.start = wal.start;
-  any_checked_ |= (view_.header().info & kInfoCheckConsistency) != 0;
-  ForgetStorage();
-  if (view_.max_block_id() < 0) return {};
-  const RecordPtr record = std::make_shared<const StoredRecord>(
-      StoredRecord{wal.start, wal.end, {wal.bytes.begin(), wal.bytes.end()}});
-  for (int id = 0; id <= view_.max_block_id(); id++) {
-    if (const BlockRef* ref = view_.block(id)) {
-      if (Status taken = TakeBlock(*ref, record); !taken) return taken;
-    }
-  }
-  return {};
-}
-
-void ImageVerifier::ForgetStorage() {
-  if (!ReadStorageEvents(view_, &events_)) return;
-  for (const StorageEvent& event : events_) {
-    if (event.kind == StorageEvent::kCreateFork)
-      latest_.Truncate(event.rel, event.fork, 0);
-    else if (event.kind == StorageEvent::kTruncateFork && event.fork == kMainFork)
-      latest_.Truncate(event.rel, event.fork, event.block);
-    else if (event.kind == StorageEvent::kDropRelation)
-      latest_.Drop(event.rel);
-    else if (event.kind == StorageEvent::kDropDatabase || event.kind == StorageEvent::kCopyDatabase)
-      latest_.DropDatabase(event.rel.db, event.rel.spc);
-  }
-}
-
-Status ImageVerifier::TakeBlock(const BlockRef& ref, const RecordPtr& record) {
-  PagePtr& latest = latest_.at(ref.tag);
-  if (!ref.has_image) {
-    // The page is another one now, and nobody knows which.
-    latest.reset();
-    findings_.Skip("no image in the record");
-    return {};
-  }
-  auto image = std::make_shared<Page>();
-  if (Status restored = RestoreImage(ref, image->data()); !restored)
-    return MakeError(
-        restored.error().code,
-        fmt::format("WAL record at {}: {}", record->start.ToString(), restored.error().message));
-  SetPageLsn(image->data(), record->end);
-  const PagePtr previous = std::exchange(latest, image);
-  RedoTask task{ref.tag, nullptr, {record}, image};
-  if (!ref.initialises()) {
-    static const PagePtr kZeroPage = std::make_shared<const Page>();
-    // The maps are extended with zeroes and without a record.
-    const bool is_map = ref.tag.fork == kVisibilityMapFork || ref.tag.fork == kFreeSpaceMapFork;
-    task.base = previous ? previous : is_map ? kZeroPage : nullptr;
-    if (!task.base) {
-      findings_.Skip("no earlier image of the block");
-      return {};
-    }
-  }
-  crew_->Submit(std::move(task));
-  return {};
-}
-
-void ImageVerifier::Consume(const RedoTask& task, const uint8_t* page, const Status& status) {
-  const StoredRecord& record = *task.records.front();
-  const auto rmid = LoadNative<RecordHeader>(record.bytes.data()).rmid;
-  std::optional<uint32_t> offset;
-  std::string problem;
-  if (status) {
-    Page rebuilt, image = *task.expected;
-    std::memcpy(rebuilt.data(), page, kBlockSize);
-    offset = CompareWithImage(rmid, task.tag, rebuilt.data(), image.data());
-    if (!offset) return findings_.Equal(rmid);
-    problem = "the rebuilt page differs from the image in the record";
-  } else {
-    problem = status.error().message;
-  }
-  RecordView view;
-  std::string description;
-  if (!view.Parse(record.bytes)) description = DescribeRecord(view, record.start);
-  findings_.Different(rmid, status.has_value(),
-                      {task.tag, record.end, offset, std::move(problem), std::move(description)});
+  if (any_checked) return {};
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("the WAL in {} carries no images to compare with: write it with "
+                               "wal_consistency_checking = 'all', or verify with --base-backup",
+                               options_.wal));
 }
 
 }  // namespace

@@ -9,8 +9,7 @@
 
 namespace neon_redo {
 
-// Reads all WAL of options.wal. Needs no data directory. Memory: 8 KiB for each block that the WAL
-// touches and has not dropped since (1 GB of relations: 1 GB), besides some batches under way.
+// Reads all WAL of options.wal. Needs no data directory. Memory as VerifyCluster.
 //
 // Errors: WAL that cannot be read or is damaged, a server that cannot be run, WAL without images.
 // What a worker refuses or gets wrong is not an error but a mismatch.

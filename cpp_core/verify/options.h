@@ -5,18 +5,20 @@
 #include <string>
 
 #include "cpp_core/base/error.h"
+#include "cpp_core/redo/engine.h"
 #include "cpp_core/redo/worker_process.h"
 #include "cpp_core/verify/result.h"
 
 namespace neon_redo {
 
 struct VerifyOptions {
-  std::string wal;            // directory of segments
-  WorkerOptions worker;       // how to run the engine
-  int jobs = 1;               // workers at once; at least 1
-  ProgressFunction progress;  // called on the caller's thread, often; may be empty
-  // WAL records kept in memory before the pages they belong to are rebuilt in between.
-  uint64_t pending_limit = uint64_t{256} << 20;
+  std::string wal;  // directory of segments
+  Engine engine = Engine::kAuto;
+  WorkerOptions worker;                 // how to run a worker; none is run before one is needed
+  int jobs = 1;                         // threads, each with a worker of its own; at least 1
+  ProgressFunction progress;            // called on the caller's thread, often; may be empty
+  uint64_t memory = uint64_t{1} << 30;  // bytes of pages to hold; more are spilled
+  std::string spill_directory = "/tmp";
 };
 
 }  // namespace neon_redo

@@ -5,13 +5,18 @@
 
 namespace neon_redo {
 
-void Findings::MoveTo(VerifyResult* result) {
-  std::sort(mismatches_.begin(), mismatches_.end(), [](const Mismatch& a, const Mismatch& b) {
+void Findings::AddTo(VerifyResult* result) const {
+  auto& mismatches = result->mismatches;
+  mismatches.insert(mismatches.end(), mismatches_.begin(), mismatches_.end());
+  std::sort(mismatches.begin(), mismatches.end(), [](const Mismatch& a, const Mismatch& b) {
     return std::tie(a.lsn, a.tag) < std::tie(b.lsn, b.tag);
   });
-  result->mismatches = std::move(mismatches_);
-  result->skipped = std::move(skipped_);
-  result->by_rmgr = by_rmgr_;
+  for (const auto& [reason, count] : skipped_) result->skipped[reason] += count;
+  for (size_t rmid = 0; rmid < by_rmgr_.size(); rmid++) {
+    result->by_rmgr[rmid].rebuilt += by_rmgr_[rmid].rebuilt;
+    result->by_rmgr[rmid].equal += by_rmgr_[rmid].equal;
+    result->by_rmgr[rmid].different += by_rmgr_[rmid].different;
+  }
 }
 
 }  // namespace neon_redo

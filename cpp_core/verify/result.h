@@ -6,20 +6,22 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cpp_core/base/lsn.h"
 #include "cpp_core/keyspace/block.h"
+#include "cpp_core/verify/engine_counts.h"
 
 namespace neon_redo {
 
 // One page that is not what it must be, or could not be rebuilt.
 struct Mismatch {
   BlockTag tag;
-  Lsn lsn;                         // end of the last record applied
+  Lsn lsn;                         // end of the last record that changes the block
+  Lsn last_start;                  // its start; 0: no record names the block
   std::optional<uint32_t> offset;  // of the first byte that differs after masking; none when the
                                    // difference is not one of bytes (see problem)
   std::string problem;             // one line
@@ -35,44 +37,42 @@ struct RmgrCounts {
 struct VerifyResult {
   uint64_t wal_bytes = 0;
   uint64_t records = 0;
-  uint64_t requests = 0;             // sent to the engine
+  EngineCounts engines;              // of changes: who applied them
   uint64_t pages_compared = 0;       // with pages on disk
   uint64_t images_compared = 0;      // with images in WAL
+  uint64_t pages_spilled = 0;        // written to the temporary file, however often
   std::vector<Mismatch> mismatches;  // by LSN
   std::map<std::string, uint64_t> skipped;
   std::array<RmgrCounts, 256> by_rmgr{};  // by the resource manager of the last record applied
-  std::string engine;
-  Lsn start, end;  // of the WAL read
+  Lsn start, end;                         // of the WAL read
   double elapsed_seconds = 0;
 };
 
-// Takes findings from several threads.
+// Not thread-safe: one for each partition, added up at the end.
 class Findings {
  public:
   void Equal(uint8_t rmid) {
-    std::lock_guard lock(mutex_);
     by_rmgr_[rmid].rebuilt++;
     by_rmgr_[rmid].equal++;
   }
   // rebuilt: there was a page to compare at all.
   void Different(uint8_t rmid, bool rebuilt, Mismatch mismatch) {
-    std::lock_guard lock(mutex_);
     by_rmgr_[rmid].rebuilt += rebuilt;
     by_rmgr_[rmid].different++;
     mismatches_.push_back(std::move(mismatch));
   }
-  void Skip(const std::string& reason, uint64_t count = 1) {
+  void Skip(std::string_view reason, uint64_t count = 1) {
     if (count == 0) return;
-    std::lock_guard lock(mutex_);
-    skipped_[reason] += count;
+    auto at = skipped_.find(reason);
+    if (at == skipped_.end()) at = skipped_.emplace(reason, 0).first;
+    at->second += count;
   }
-  // Moves all of it into *result, the mismatches in order. Call when no thread adds any more.
-  void MoveTo(VerifyResult* result);
+  // Adds all of it to *result, whose mismatches are then in the order of LSNs.
+  void AddTo(VerifyResult* result) const;
 
  private:
-  std::mutex mutex_;
   std::vector<Mismatch> mismatches_;
-  std::map<std::string, uint64_t> skipped_;
+  std::map<std::string, uint64_t, std::less<>> skipped_;
   std::array<RmgrCounts, 256> by_rmgr_{};
 };
 

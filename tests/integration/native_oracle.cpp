@@ -34,8 +34,8 @@
 #include "cpp_core/page/page.h"
 #include "cpp_core/redo/native/native.h"
 #include "cpp_core/redo/worker_process.h"
+#include "cpp_core/verify/block_table.h"
 #include "cpp_core/verify/compare.h"
-#include "cpp_core/verify/page_map.h"
 #include "cpp_core/verify/storage_events.h"
 #include "cpp_core/wal/describe.h"
 #include "cpp_core/wal/image.h"
@@ -122,16 +122,17 @@ class Oracle {
   // As VerifyImages does; chains, which are cheap to lose, all end.
   void ForgetStorage() {
     if (!ReadStorageEvents(view_, &events_)) return;
+    const auto forget = [](PagePtr*) {};
     for (const StorageEvent& event : events_) {
       if (event.kind == StorageEvent::kCreateFork)
-        latest_.Truncate(event.rel, event.fork, 0);
+        latest_.Truncate(event.rel, event.fork, 0, forget);
       else if (event.kind == StorageEvent::kTruncateFork && event.fork == kMainFork)
-        latest_.Truncate(event.rel, event.fork, event.block);
+        latest_.Truncate(event.rel, event.fork, event.block, forget);
       else if (event.kind == StorageEvent::kDropRelation)
-        latest_.Drop(event.rel);
+        latest_.Drop(event.rel, forget);
       else if (event.kind == StorageEvent::kDropDatabase ||
                event.kind == StorageEvent::kCopyDatabase)
-        latest_.DropDatabase(event.rel.db, event.rel.spc);
+        latest_.DropDatabase(event.rel.db, event.rel.spc, forget);
       else
         continue;
       chains_.clear();
@@ -368,7 +369,7 @@ class Oracle {
   std::unique_ptr<RedoWorker> worker_;
   RecordView view_, chain_view_;
   std::vector<StorageEvent> events_;
-  PageMap<PagePtr> latest_;
+  BlockTable<PagePtr> latest_;
   std::map<BlockTag, Chain> chains_;
   std::vector<std::unique_ptr<Case>> cases_;
   std::map<std::pair<uint8_t, uint8_t>, Tally> tallies_;

@@ -45,14 +45,29 @@ class Bench(unittest.TestCase):
         self.assertTrue(200 <= medium["records"] <= 230, medium)
         self.assertGreater(report["launch"]["ratio"]["median"], 0)
         self.assertGreater(report["growth"]["requests"], 2000)
+        self.assertEqual([cell["request"] for cell in report["native"]], ["short", "medium"])
+        for cell in report["native"]:
+            self.assertGreater(cell["native_us"]["low"], 0)
+            self.assertEqual([ratio["in_flight"] for ratio in cell["to_worker"]], [32, 1])
+            for ratio in cell["to_worker"]:
+                self.assertGreater(ratio["ratio"]["median"], 0)
+                self.assertGreater(ratio["ratio_with_crc"]["median"], 0)
         if os.geteuid() == 0:
             self.assertGreater(report["idle_memory"]["private_kib"], 0)
             self.assertLess(report["growth"]["private_kib"], 1024)
 
     def test_text(self):
         text = self.bench().stdout
-        for word in ("ping", "short", "medium", "launch to first answer", "idle memory"):
+        for word in ("ping", "short", "medium", "launch to first answer", "idle memory", "with CRC"):
             self.assertIn(word, text)
+
+    def test_one_engine(self):
+        alone = self.bench("--engine", "native", "--bindir", "/nonexistent", "--format", "json")
+        native = json.loads(alone.stdout)
+        self.assertNotIn("throughput", native)
+        self.assertEqual([cell["to_worker"] for cell in native["native"]], [[], []])
+        worker = json.loads(self.bench("--engine", "worker", "--format", "json").stdout)
+        self.assertNotIn("native", worker)
 
     def test_any_worker_of_the_protocol(self):
         command = f"exec {ROOT}/build/neon-redo worker --module {self.module} --wal-redo"

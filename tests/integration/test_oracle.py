@@ -1,6 +1,6 @@
 """The strongest test there is: with wal_consistency_checking = 'all' each record carries the pages it
-must leave. Every kind of record of a large mixed workload is replayed by the sandboxed worker, and
-each page compared.
+must leave. Every kind of record of a large mixed workload is replayed, by the native engine with the
+sandboxed worker behind it and by the worker alone, and each page compared.
 """
 
 import json
@@ -56,15 +56,25 @@ class Oracle(unittest.TestCase):
         wanted = [f"{rmgr}/{name}" for rmgr, names in OPERATIONS.items() for name in names.split()]
         self.assertEqual([name for name in wanted if int(counts.get(name, 0)) == 0], [])
 
-    def test_every_image_is_rebuilt(self):
-        arguments = ["verify", "--images", "--wal", self.cluster.wal, "--module", self.module]
-        result = run_neon_redo(*arguments, "--format", "json", check=False)
+    def report(self, *arguments):
+        arguments = ["--images", "--wal", self.cluster.wal, "--module", self.module, *arguments]
+        result = run_neon_redo("verify", *arguments, "--format", "json", check=False)
         self.assertEqual(result.returncode, 0, result.stdout[-5000:] + result.stderr)
         report = json.loads(result.stdout)
         self.assertEqual(report["mismatches"], [])
         self.assertGreaterEqual(report["images_compared"], BLOCK_IMAGES)
         compared = {name for name, counts in report["resource_managers"].items() if counts["equal"]}
         self.assertEqual(set(OPERATIONS) - compared, set())
+        return report
+
+    def test_every_image_is_rebuilt_natively_or_by_the_worker(self):
+        report = self.report()
+        self.assertGreater(report["native_share"], 0.95)
+        self.assertEqual(report["changes"]["malformed"], 0)
+
+    def test_every_image_is_rebuilt_by_the_worker(self):
+        report = self.report("--engine", "worker")
+        self.assertEqual(report["changes"]["chosen"], report["requests"])
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ import subprocess
 import threading
 import time
 import unittest
+import urllib.request
 
 from cluster import (
+    ROOT,
     Cluster,
     as_server_user,
     make_directory,
@@ -140,14 +142,17 @@ class Receive(unittest.TestCase):
         self.assertIsNone(receiver.process.poll(), receiver.log())
         return end
 
-    def assert_same_wal(self, directory, wal, up_to, timeline=1):
-        """Every received byte below up_to is the server's, and none is missing."""
+    def assert_same_wal(self, directory, wal, up_to, timeline=1, only_last=False):
+        """Every received byte below up_to is the server's, and none is missing.
+
+        only_last: bytes are compared in the last few segments only.
+        """
         names = sorted(n for n in os.listdir(directory) if re.fullmatch(r"[0-9A-F]{24}(.partial)?", n))
         names = [n for n in names if int(n[:8], 16) == timeline]
         self.assertTrue(names)
         numbers = [int(n[8:16], 16) * (1 << 32) // SEGMENT + int(n[16:24], 16) for n in names]
         self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))), names)
-        for name, number in zip(names, numbers):
+        for name, number in list(zip(names, numbers))[-8 if only_last else 0 :]:
             received = pathlib.Path(directory, name).read_bytes()
             self.assertEqual(len(received), SEGMENT, name)
             length = max(0, min(SEGMENT, up_to - number * SEGMENT))
@@ -171,18 +176,34 @@ class Receive(unittest.TestCase):
 
     def test_client_killed_again_and_again(self):
         """kill -9 at any moment: nothing is missing, and the slot is never ahead of the disk."""
+        self.kill_clients(os.environ)
+
+    def test_power_cut_again_and_again(self):
+        """The same, and each death takes along whatever was not flushed."""
+        module = ROOT / "build" / "tests" / "integration" / "power_cut.so"
+        self.assertTrue(module.exists())
+        self.kill_clients({**os.environ, "LD_PRELOAD": str(module)})
+
+    def kill_clients(self, environment):
         cluster, directory = self.cluster(), self.directory()
         cluster.pgbench("-i", "-q")
+        cluster.psql("SELECT pg_create_physical_replication_slot('s', true)")
+        reserved = self.slot_flushed(cluster)
         with load(cluster):
             for i in range(KILLS):
                 receiver = self.receive(
-                    cluster, directory, "--slot", "s", "--create-slot", *(["--synchronous"] * (i % 2))
+                    cluster,
+                    directory,
+                    "--slot",
+                    "s",
+                    *(["--synchronous"] * (i % 2)),
+                    env=environment,
                 )
                 time.sleep(0.05 + (i * 37 % 100) / 250)
                 receiver.kill()
                 flushed = self.slot_flushed(cluster)
-                if flushed:
-                    self.assert_same_wal(directory, cluster.wal, flushed)
+                if flushed > reserved:
+                    self.assert_same_wal(directory, cluster.wal, flushed, only_last=i % 20 != 0)
             receiver = self.receive(cluster, directory, "--slot", "s")
         end = self.catch_up(cluster, receiver)
         self.assertEqual(receiver.stop(), 0)
@@ -338,6 +359,32 @@ class Receive(unittest.TestCase):
         self.assertEqual(receiver.stop(), 0)
         self.assert_same_wal(directory, standby.wal, end, timeline=2)
 
+    def test_two_switches_while_away(self):
+        """From timeline 1 through 2 to 3 after a pause."""
+        cluster, directory = self.cluster(), self.directory()
+        receiver = self.receive(cluster, directory, "--slot", "s", "--create-slot")
+        cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 100)")
+        self.catch_up(cluster, receiver)
+        self.assertEqual(receiver.stop(), 0)
+        for _ in range(2):
+            cluster.psql("INSERT INTO t SELECT generate_series(1, 30000)")
+            cluster.stop()
+            cluster.run_as_server(["touch", os.path.join(cluster.data, "standby.signal")])
+            cluster.start()
+            cluster.promote()
+        cluster.psql("INSERT INTO t SELECT generate_series(1, 30000)")
+        receiver = self.receive(cluster, directory, "--slot", "s")
+        end = self.catch_up(cluster, receiver)
+        self.assertEqual(receiver.stop(), 0)
+        for timeline in (2, 3):
+            self.assertIn(f"going on with timeline {timeline}", receiver.log())
+            name = f"{timeline:08X}.history"
+            original = pathlib.Path(cluster.wal, name).read_bytes()
+            self.assertEqual(pathlib.Path(directory, name).read_bytes(), original)
+            switch = lsn(original.decode("ascii").strip().splitlines()[-1].split("\t")[1])
+            self.assert_same_wal(directory, cluster.wal, switch, timeline=timeline - 1)
+        self.assert_same_wal(directory, cluster.wal, end, timeline=3)
+
     # What cannot go on ends with the server's own words and status 2.
 
     def test_removed_wal(self):
@@ -360,6 +407,19 @@ class Receive(unittest.TestCase):
         self.assertIn("holds WAL of another system", self.refused(other, directory))
         after = {n: pathlib.Path(directory, n).read_bytes() for n in os.listdir(directory)}
         self.assertEqual(before, after)
+
+    def test_another_system_takes_its_place(self):
+        """The host's name leads to another cluster when the connection is lost."""
+        one, other, directory = self.cluster(), self.cluster(), self.directory()
+        link = os.path.join(self.directory(), "db")
+        os.symlink(one.directory, link)
+        receiver = self.receive(one, directory, dbname=f"host={link} user=postgres")
+        wait_for("streaming", lambda: one.psql("SELECT count(*) FROM pg_stat_replication") == "1")
+        os.symlink(other.directory, link + ".new")
+        os.rename(link + ".new", link)
+        one.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+        self.assertEqual(receiver.process.wait(WAIT), 2, receiver.log())
+        self.assertIn("the server is another one: its system identifier is", receiver.log())
 
     def test_missing_and_dropped_slot(self):
         cluster, directory = self.cluster(), self.directory()
@@ -425,6 +485,42 @@ class Receive(unittest.TestCase):
         else:
             os.chmod(directory, 0o500)
         self.assertRegex(self.refused(cluster, directory), "Read-only file system|Permission denied")
+
+    def test_metrics(self):
+        """What Prometheus reads agrees with the server and with the files."""
+        cluster, directory = self.cluster(), self.directory()
+        receiver = self.receive(
+            cluster, directory, "--slot", "s", "--create-slot", "--metrics", "127.0.0.1:0"
+        )
+        wait_for("the port", lambda: "metrics on port" in receiver.log())
+        port = int(re.search(r"metrics on port (\d+)", receiver.log())[1])
+
+        def value(name):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT) as answer:
+                text = answer.read().decode()
+            found = re.search(rf'^neon_redo_receive_{name}{{slot="s"}} (\S+)$', text, re.MULTILINE)
+            return float(found[1]) if found else None
+
+        cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 50000)")
+        end = self.catch_up(cluster, receiver)
+        wait_for("the flushed position", lambda: value("flushed_lsn_bytes") >= end)
+        self.assertGreaterEqual(value("written_lsn_bytes"), end)
+        self.assertGreaterEqual(value("server_lsn_bytes"), end)
+        self.assertEqual((value("connected"), value("timeline")), (1, 1))
+        complete = sum(bool(re.fullmatch("[0-9A-F]{24}", n)) for n in os.listdir(directory))
+        self.assertEqual(value("segments_total"), complete)
+        self.assertGreaterEqual(value("flushes_total"), complete)
+        self.assertGreater(value("flush_seconds_total"), 0)
+        self.assertGreater(value("received_bytes_total"), (complete - 1) * SEGMENT)
+        self.assertGreater(value("status_messages_total"), 0)
+        self.assertLess(abs(value("last_message_timestamp_seconds") - time.time()), WAIT)
+        cluster.restart()
+        wait_for("the reconnection", lambda: value("reconnects_total") == 1)
+        wait_for("no lag", lambda: value("flush_lag_bytes") == 0)
+        taken = self.refused(cluster, self.directory(), "--metrics", str(port))
+        self.assertIn("could not serve metrics on 127.0.0.1:%d: Address already in use" % port, taken)
+        self.assertIn("neither PORT nor", self.refused(cluster, self.directory(), "--metrics", "db:1"))
+        self.assertEqual(receiver.stop(), 0)
 
     def test_two_receivers_into_one_directory(self):
         cluster, directory = self.cluster(), self.directory()

@@ -133,7 +133,9 @@ class Workload(ClusterCase):
         self.assertGreater(report["wal_bytes"], 10_000_000)
         self.assertEqual(report["images_compared"], 0)
         self.assertEqual(set(report["skipped"]) - SKIPPED, set())
-        self.assertEqual(report["engine"], "worker")
+        self.assertEqual(report["engine"], "auto")
+        self.assertGreater(report["native_share"], 0.95)
+        self.assertGreater(report["changes"]["unsupported"], 0)
         compared = report["resource_managers"]
         for name in ("Heap", "Heap2", "Btree", "Hash", "Gin", "Gist", "SPGist", "BRIN", "Sequence"):
             self.assertGreater(compared[name]["equal"], 0, name)
@@ -147,10 +149,31 @@ class Workload(ClusterCase):
         self.assertRegex(result.stdout, r"All [0-9,]+ pages are equal\.\n$")
 
     def test_little_memory(self):
-        """Pages rebuilt in between are the same pages."""
-        self.assertEqual(
-            self.report(0, "--wal-memory", "1")["pages_compared"], self.report(0)["pages_compared"]
-        )
+        """Pages spilled in between are the same pages."""
+        little = self.report(0, "--memory", "16MB", "--jobs", "1")
+        self.assertGreater(little["pages_spilled"], 0)
+        plenty = self.report(0, "--memory", "1GB", "--jobs", "1")
+        self.assertEqual(plenty["pages_spilled"], 0)
+        self.assertEqual(little["pages_compared"], plenty["pages_compared"])
+        self.assertEqual(little["operations"], plenty["operations"])
+
+    def test_threads_and_engines_agree(self):
+        one = self.report(0, "--jobs", "1")
+        for arguments in (["--jobs", "3"], ["--engine", "worker"]):
+            with self.subTest(arguments):
+                other = self.report(0, *arguments)
+                for name in ("records", "requests", "pages_compared", "skipped", "resource_managers"):
+                    self.assertEqual(other[name], one[name], name)
+        self.assertEqual(other["changes"]["chosen"], other["requests"])
+
+    def test_native_alone(self):
+        """Needs no server, and says what it leaves out."""
+        report = self.report(0, "--engine", "native", "--bindir", "/nonexistent")
+        unsupported = {k: n for k, n in report["skipped"].items() if k.startswith("not supported")}
+        self.assertGreater(len(unsupported), 0)
+        everything = self.report(0)["pages_compared"]
+        self.assertEqual(report["pages_compared"] + sum(unsupported.values()), everything)
+        self.assertGreater(report["pages_compared"], 0.9 * everything)
 
     def test_flipped_byte(self):
         page = self.file("map_test").read_bytes()[3 * BLOCK : 4 * BLOCK]
@@ -238,7 +261,7 @@ class Workload(ClusterCase):
         self.refused("carries no images", "--images", *wal)
         self.refused("--images", "--images", *self.arguments())
         self.refused("error:", *self.arguments(), "--bindir", "/nonexistent")
-        for bad in (["--engine", "magic"], ["--jobs", "0"], ["--format", "xml"]):
+        for bad in (["--engine", "magic"], ["--jobs", "0"], ["--format", "xml"], ["--memory", "1MB"]):
             self.assertEqual(verify(self.cluster, *self.arguments(), *bad).returncode, 2)
 
     def test_wal_that_ends_too_early(self):
@@ -297,6 +320,35 @@ class Checksums(ClusterCase):
         self.assertIn("checksum", self.only_mismatch("map_test", "main", 0)["problem"])
 
 
+class NoImages(ClusterCase):
+    """Without full-page images damage in the backup meets the records: the native engine spoils the
+    page, and a worker rebuilds it in a second pass."""
+
+    @classmethod
+    def setUpClass(cls):
+        settings = {"full_page_writes": "off", "autovacuum": "off", "wal_level": "replica"}
+        cls.cluster = cls.make(settings={**settings, "wal_keep_size": "1GB"}, checksums=False)
+        psql = cls.cluster.psql
+        psql("CREATE TABLE t AS SELECT i, 'old' AS s FROM generate_series(1, 300) i; CHECKPOINT")
+        cls.backup = cls.cluster.basebackup()
+        psql("UPDATE t SET s = 'new' WHERE i % 3 = 0")
+        cls.paths = {"t": psql("SELECT pg_relation_filepath('t')")}
+        cls.cluster.stop()
+
+    def test_base_page_that_records_do_not_fit(self):
+        self.assertEqual(self.report(0)["changes"]["malformed"], 0)
+        base = pathlib.Path(self.backup, self.paths["t"])
+        whole = base.read_bytes()
+        base.write_bytes(whole[:12] + (28).to_bytes(2, "little") + whole[14:])  # pd_lower: one tuple
+        for jobs in ("1", "2"):
+            report = self.report(1, "--jobs", jobs)
+            self.assertEqual(report["changes"]["malformed"], 1)
+            self.assertGreater(report["changes"]["chosen"], 0)
+            (mismatch,) = report["mismatches"]
+            self.assertEqual((mismatch["fork"], mismatch["block"]), ("main", 0))
+            self.assertIn("rmgr: Heap", mismatch["last_record"])
+
+
 class Timelines(ClusterCase):
     """A backup of the old primary, WAL of both timelines, against the promoted standby."""
 
@@ -353,11 +405,25 @@ class Images(ClusterCase):
         worker = os.path.join(self.cluster.directory, "lazy_worker.py")
         pathlib.Path(worker).write_text(textwrap.dedent(LAZY_WORKER), "utf-8")
         os.chmod(worker, 0o755)
-        report = self.report(1, "--worker-command", f"{sys.executable} {worker}", "--jobs", "1")
+        command = f"{sys.executable} {worker}"
+        report = self.report(1, "--engine", "worker", "--worker-command", command, "--jobs", "1")
         self.assertGreater(len(report["mismatches"]), report["images_compared"] // 2)
         mismatch = report["mismatches"][0]
         self.assertIn("differs from the image", mismatch["problem"])
         self.assertIn("rmgr:", mismatch["last_record"])
+
+    def test_threads_and_engines_agree(self):
+        one = self.report(0, "--jobs", "1", "--memory", "16MB")
+        self.assertGreater(one["native_share"], 0.95)
+        for arguments in (["--jobs", "3"], ["--engine", "worker"]):
+            with self.subTest(arguments):
+                other = self.report(0, *arguments)
+                for name in ("records", "requests", "images_compared", "skipped", "resource_managers"):
+                    self.assertEqual(other[name], one[name], name)
+        alone = self.report(0, "--engine", "native", "--bindir", "/nonexistent")
+        left_out = sum(n for k, n in alone["skipped"].items() if k.startswith("not supported"))
+        self.assertGreater(left_out, 0)
+        self.assertEqual(alone["images_compared"] + left_out, one["images_compared"])
 
     def test_worker_that_dies(self):
         self.refused("error:", *self.arguments(), "--worker-command", "exit 3")

@@ -107,6 +107,14 @@ bool PageSuits(const BlockRef& block, const uint8_t* page) {
   return block.tag.fork == kVisibilityMapFork || !native::IsNew(page);
 }
 
+// Redo of a record that the page has already. Before it looks at the page the server's reads the
+// main data, and of a record that should have some and has none it dies.
+NativeResult Skips(const RecordView& view) {
+  const bool may_be_empty = view.rmid() == kRmGeneric || view.rmid() == kRmXlog;
+  return view.main_data().empty() && !may_be_empty ? NativeResult::kUnsupported
+                                                   : NativeResult::kApplied;
+}
+
 }  // namespace
 
 bool NativeSupports(const RecordView& view, int block_id) {
@@ -131,7 +139,7 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
   }
   if (!block.will_init) {
     if (!have_page || !PageSuits(block, page)) return NativeResult::kUnsupported;
-    if (end_lsn.value <= native::PageLsn(page)) return NativeResult::kApplied;
+    if (end_lsn.value <= native::PageLsn(page)) return Skips(view);
   }
   Change change{view, block, block_id, page, end_lsn.value};
   if (!FindRoutine(view, block_id)(&change)) return NativeResult::kMalformed;

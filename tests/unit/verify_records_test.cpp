@@ -1,13 +1,12 @@
-// What verification reads out of records besides their block references, and what it keeps.
+// What verification reads out of records besides their block references, and how it compares.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <random>
 
 #include "cpp_core/page/page.h"
-#include "cpp_core/verify/block_history.h"
 #include "cpp_core/verify/compare.h"
-#include "cpp_core/verify/page_map.h"
 #include "cpp_core/verify/storage_events.h"
 #include "cpp_core/verify/visibility_map.h"
 #include "cpp_core/wal/rmgr.h"
@@ -180,74 +179,7 @@ TEST(VisibilityMap, ClearsTheTail) {
   EXPECT_FALSE(MapPageIsCut(2 * kHeapBlocksOnMapPage));
 }
 
-RecordPtr Stored(const Buffer& bytes, uint64_t end) {
-  return std::make_shared<const StoredRecord>(StoredRecord{Lsn(end - 8), Lsn(end), bytes});
-}
-
-void Add(BlockHistory* history, const Buffer& bytes, uint64_t end) {
-  RecordView view;
-  ASSERT_FALSE(view.Parse(bytes));
-  history->Add(Stored(bytes, end), view.header(), *view.block(0));
-}
-
-TEST(BlockHistory, AnInitialisingRecordForgets) {
-  constexpr uint8_t kWillInit = 0x40;
-  BlockHistory history;
-  Add(&history, Record(kRmHeap, 0x00, {1}, Data(uint16_t{1}, uint8_t{0})), 100);
-  Add(&history, Record(kRmHeap, 0x00, {1}, Data(uint16_t{2}, uint8_t{0})), 200);
-  EXPECT_EQ(history.changes.size(), 2u);
-  EXPECT_TRUE(history.NeedsBase());
-  Add(&history, Record(kRmHeap, 0x80, {1}, Data(uint16_t{1}, uint8_t{0}), kWillInit), 300);
-  EXPECT_EQ(history.changes.size(), 1u);
-  EXPECT_FALSE(history.NeedsBase());
-  auto task = history.NextTask({kRel, kMainFork, 1});
-  ASSERT_TRUE(task);
-  EXPECT_EQ(task->base, nullptr);
-  EXPECT_EQ(task->records.size(), 1u);
-  EXPECT_EQ(history.last_lsn, Lsn(300));
-  EXPECT_EQ(history.mask_rmid, kRmHeap);
-  EXPECT_FALSE(history.NextTask({kRel, kMainFork, 1}));
-}
-
-TEST(BlockHistory, ClearsComeBetweenRecords) {
-  const BlockTag tag{kRel, kVisibilityMapFork, 0};
-  BlockHistory history;
-  Page full;
-  full.fill(0xff);
-  history.page = std::make_shared<const Page>(full);
-  const Buffer visible = Record(kRmHeap2, 0x40, {0}, Data(uint32_t{0}, uint8_t{3}));
-  history.AddClear(StorageEvent::kClearVisible, 0, kRmHeap);
-  Add(&history, visible, 100);
-  Add(&history, visible, 200);
-  history.AddClear(StorageEvent::kClearAllFrozen, 4, kRmHeap);
-  auto task = history.NextTask(tag);
-  ASSERT_TRUE(task);
-  EXPECT_EQ(task->records.size(), 2u);
-  EXPECT_EQ((*task->base)[24], 0xfc);
-  EXPECT_EQ((*task->base)[25], 0xff);
-  EXPECT_EQ(full[24], 0xff);
-  EXPECT_FALSE(history.NextTask(tag));  // the last clearing is done in place
-  EXPECT_EQ((*history.page)[25], 0xfd);
-  EXPECT_TRUE(history.changes.empty());
-}
-
-TEST(PageMap, ForgetsByRelation) {
-  PageMap<int> map;
-  const RelFileNode other_db{1663, 6, 16384}, other_spc{1664, 5, 16384};
-  for (uint32_t block = 0; block < 10; block++) map.at({kRel, kMainFork, block}) = 1;
-  map.at({kRel, kVisibilityMapFork, 0}) = 1;
-  map.at({other_db, kMainFork, 0}) = 1;
-  map.at({other_spc, kMainFork, 0}) = 1;
-  EXPECT_EQ(map.Truncate(kRel, kMainFork, 7), 3u);
-  EXPECT_EQ(map.Truncate(kRel, kMainFork, 9), 0u);
-  EXPECT_EQ(map.fork(kRel, kMainFork).base_end, 7u);
-  EXPECT_EQ(map.find({kRel, kMainFork, 7}), nullptr);
-  EXPECT_NE(map.find({kRel, kMainFork, 6}), nullptr);
-  EXPECT_EQ(map.DropDatabase(5, 1663), 8u);
-  EXPECT_EQ(map.fork(kRel, kInitFork).base_end, 0u);
-  EXPECT_NE(map.find({other_db, kMainFork, 0}), nullptr);
-  EXPECT_NE(map.find({other_spc, kMainFork, 0}), nullptr);
-}
+using Page = std::array<uint8_t, kBlockSize>;
 
 Page HeapPage(uint64_t lsn) {
   Page page{};

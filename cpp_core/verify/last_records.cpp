@@ -1,0 +1,44 @@
+// The reader goes on from one record to the next when that is near, and starts anew when it is far.
+#include "cpp_core/verify/last_records.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "cpp_core/wal/describe.h"
+#include "cpp_core/wal/reader.h"
+
+namespace neon_redo {
+
+Status DescribeLastRecords(const std::string& wal, std::optional<uint32_t> timeline,
+                           std::vector<Mismatch>* mismatches) {
+  constexpr uint64_t kNear = 16 << 20;
+  std::unique_ptr<WalReader> reader;
+  RecordView view;
+  Lsn at;             // start of the record described last
+  std::string words;  // what it is
+  for (Mismatch& mismatch : *mismatches) {
+    const Lsn wanted = mismatch.last_start;
+    if (!wanted.valid()) continue;
+    if (!reader || wanted < at || wanted - at > kNear) {
+      auto opened =
+          WalReader::Open({.directory = wal, .from = wanted, .to = {}, .timeline = timeline});
+      if (!opened) return tl::unexpected(opened.error());
+      reader = std::move(*opened);
+      at = Lsn();
+    }
+    while (at < wanted) {
+      auto next = reader->Next();
+      if (!next) return tl::unexpected(next.error());
+      if (!*next) break;
+      at = (*next)->start;
+      if (at != wanted) continue;
+      if (Status parsed = ParseRecord(**next, &view); !parsed) return parsed;
+      words = DescribeRecord(view, at);
+    }
+    if (at == wanted) mismatch.last_record = words;
+  }
+  return {};
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,121 @@
+// Memory comes in chunks of 2 MB, aligned so that the kernel can use one large page for each. While
+// the budget lasts a new page takes a new frame. After that a clock's hand goes round the frames: a
+// frame used since the last round gets another round, any other is written to the file and taken.
+// A page read back is written again when it is evicted again; verification changes nearly every
+// page that it looks at, so it would not pay to know which ones it did not.
+#include "cpp_core/verify/page_pool.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace neon_redo {
+
+PagePool::~PagePool() {
+  for (uint8_t* chunk : chunks_) std::free(chunk);
+  if (fd_ >= 0) close(fd_);
+}
+
+bool PagePool::AddChunk() {
+  if (full_) return false;
+  uint8_t* chunk = nullptr;
+  if (budget_->Take(kChunkBytes) || chunks_.empty())
+    chunk = static_cast<uint8_t*>(std::aligned_alloc(kChunkBytes, kChunkBytes));
+  if (chunk == nullptr) {
+    if (chunks_.empty()) std::abort();  // as operator new without memory
+    full_ = true;
+    return false;
+  }
+  madvise(chunk, kChunkBytes, MADV_HUGEPAGE);
+  const auto first = static_cast<uint32_t>(chunks_.size() << kChunkBits);
+  chunks_.push_back(chunk);
+  owners_.resize(first + (1u << kChunkBits), nullptr);
+  used_.resize(owners_.size(), false);
+  for (uint32_t i = kChunkFrames; i-- > 0;) free_frames_.push_back(first + i);
+  return true;
+}
+
+uint32_t PagePool::TakeFrame() {
+  if (free_frames_.empty() && !AddChunk()) {
+    for (;; hand_ = (hand_ + 1) % static_cast<uint32_t>(owners_.size())) {
+      if (owners_[hand_] == nullptr) continue;
+      if (!used_[hand_]) break;
+      used_[hand_] = false;
+    }
+    Evict(hand_);
+  }
+  const uint32_t frame = free_frames_.back();
+  free_frames_.pop_back();
+  return frame;
+}
+
+void PagePool::Fail(const char* what) {
+  if (status_)
+    status_ = MakeError(ErrorCode::kIo,
+                        fmt::format("{} the temporary file in {}: {} (choose another directory "
+                                    "with TMPDIR, or allow more memory)",
+                                    what, spill_directory_, std::strerror(errno)));
+}
+
+void PagePool::Evict(uint32_t frame) {
+  if (fd_ < 0 && status_) {
+    fd_ = open(spill_directory_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd_ < 0) Fail("could not create");
+  }
+  uint32_t slot = slots_;
+  if (free_slots_.empty()) {
+    slots_++;
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  const ssize_t put =
+      pwrite(fd_, Frame(frame), kBlockSize, static_cast<off_t>(slot) * off_t{kBlockSize});
+  if (put != static_cast<ssize_t>(kBlockSize)) {
+    if (put >= 0) errno = ENOSPC;
+    Fail("could not write to");
+  }
+  owners_[frame]->at_ = slot | PageRef::kSpilled;
+  owners_[frame] = nullptr;
+  free_frames_.push_back(frame);
+  spills_++;
+}
+
+uint8_t* PagePool::Allocate(PageRef* ref) {
+  const uint32_t frame = TakeFrame();
+  ref->at_ = frame;
+  owners_[frame] = ref;
+  used_[frame] = true;
+  return Frame(frame);
+}
+
+uint8_t* PagePool::Fetch(PageRef* ref) {
+  const uint32_t slot = ref->at_ & ~PageRef::kSpilled;
+  uint8_t* page = Allocate(ref);
+  const ssize_t got = pread(fd_, page, kBlockSize, static_cast<off_t>(slot) * off_t{kBlockSize});
+  if (got != static_cast<ssize_t>(kBlockSize)) {
+    if (got >= 0) errno = EIO;
+    std::memset(page, 0, kBlockSize);
+    Fail("could not read from");
+  }
+  free_slots_.push_back(slot);
+  return page;
+}
+
+void PagePool::Release(PageRef* ref) {
+  if (!ref->present()) return;
+  if (ref->at_ & PageRef::kSpilled) {
+    free_slots_.push_back(ref->at_ & ~PageRef::kSpilled);
+  } else {
+    owners_[ref->at_] = nullptr;
+    free_frames_.push_back(ref->at_);
+  }
+  ref->at_ = PageRef::kAbsent;
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,301 @@
+// The native engine changes a page in place and keeps no copy. So a block is in one of these
+// states:
+//
+//   current     the page is as of the last record
+//   waiting     a record was not for the native engine: it and all later ones of the block are in
+//               the batch for the worker, over a copy of the page as it was; the answer makes the
+//               block current again
+//   failed      the worker refused, or could not be asked; there is no page
+//   spoilt      record and page did not fit, in the native engine's judgement, and the page is
+//               undone. Seldom enough to read the WAL once more, for these blocks alone and by the
+//               worker alone (cluster.cpp)
+//
+// A record that makes the page anew makes any block current.
+//
+// Visibility bits are cleared by records that do not name the map's page. That is done here, in
+// between (see visibility_map.h); a map page is small change, so it is copied before a record is
+// applied, and never spoilt.
+#include "cpp_core/verify/rebuilder.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "cpp_core/page/mask.h"
+#include "cpp_core/redo/native/native.h"
+#include "cpp_core/verify/visibility_map.h"
+#include "cpp_core/wal/describe.h"
+#include "cpp_core/wal/rmgr.h"
+
+namespace neon_redo {
+namespace {
+
+// XLOG_HEAP2_VISIBLE sets a hint in the heap page. Whether the page gets the record's LSN depends
+// on checksums and wal_log_hints, of the server then and of the engine now (heap_xlog_visible).
+bool MaySkipLsn(const RecordHeader& header, const BlockRef& ref) {
+  constexpr uint8_t kHeap2Visible = 0x40;
+  return header.rmid == kRmHeap2 && (header.info & 0x70) == kHeap2Visible &&
+         ref.tag.fork == kMainFork;
+}
+
+// XLOG_FPI_FOR_HINT without an image, as written with full_page_writes = off: the server has moved
+// the page's LSN, redo does nothing (MarkBufferDirtyHint, xlog_redo).
+bool IsEmptyHint(const RecordHeader& header, const BlockRef& ref) {
+  constexpr uint8_t kXlogFpiForHint = 0xa0;
+  return header.rmid == kRmXlog && (header.info & 0xf0) == kXlogFpiForHint && !ref.has_image;
+}
+
+// CREATE DATABASE … STRATEGY wal_log logs every page of the template as if its free space held
+// nothing (RelationCopyStorageUsingBuffer), and a page of the map is all free space: redo makes an
+// empty map, while the server that wrote the WAL goes on with the full one. Both are safe.
+bool LosesMap(const BlockRef& ref) {
+  return ref.tag.fork == kVisibilityMapFork && ref.apply_image && ref.hole_length > 0;
+}
+
+std::string OperationOf(const RecordView& view) {
+  const char* name = OperationName(view.rmid(), view.header().info);
+  return fmt::format("{} {}", RmgrDisplayName(view.rmid()), name ? name : "(unknown)");
+}
+
+}  // namespace
+
+Rebuilder::Rebuilder(const Options& options)
+    : options_(options),
+      base_(options.base_backup),
+      pages_(options.memory, options.spill_directory) {}
+
+Status Rebuilder::Take(const WalRecord& record, const RecordView& view, RedoWorker* worker) {
+  if (!ReadStorageEvents(view, &events_))
+    return MakeError(ErrorCode::kCorrupt, fmt::format("WAL record at {}: its data is too short",
+                                                      record.start.ToString()));
+  for (const StorageEvent& event : events_) {
+    if (Status taken = TakeEvent(event, view.rmid(), worker); !taken) return taken;
+  }
+  for (int id = 0; id <= view.max_block_id(); id++) {
+    const BlockRef* ref = view.block(id);
+    if (ref == nullptr || ref->tag.fork == kFreeSpaceMapFork || !IsMine(ref->tag)) continue;
+    if (Status taken = TakeBlock(record, view, id, worker); !taken) return taken;
+  }
+  return {};
+}
+
+void Rebuilder::Cancel(BlockState* block) {
+  if (block->request == BlockState::kNone) return;
+  asked_[block->request] = nullptr;
+  block->request = BlockState::kNone;
+}
+
+auto Rebuilder::Forgetter(const char* reason) {
+  return [this, count = &forgotten_[reason]](BlockState* block) {
+    Cancel(block);
+    pages_.Release(&block->page);
+    ++*count;
+  };
+}
+
+Status Rebuilder::TakeEvent(const StorageEvent& event, uint8_t rmid, RedoWorker* worker) {
+  const RelFileNode& rel = event.rel;
+  switch (event.kind) {
+    case StorageEvent::kCreateFork:
+      // A relation's file node is used again once the old relation is gone.
+      if (event.fork == kMainFork)
+        blocks_.Drop(rel, Forgetter("relation dropped"));
+      else
+        blocks_.Truncate(rel, event.fork, 0, Forgetter("relation dropped"));
+      return {};
+    case StorageEvent::kTruncateFork: {
+      if (event.fork != kVisibilityMapFork) {
+        blocks_.Truncate(rel, event.fork, event.block, Forgetter("relation truncated"));
+        return {};
+      }
+      const uint32_t last = MapPageOf(event.block);
+      const bool is_cut = MapPageIsCut(event.block);
+      blocks_.Truncate(rel, kVisibilityMapFork, last + is_cut, Forgetter("relation truncated"));
+      return is_cut ? TakeClear(rel, event, rmid, worker) : Status();
+    }
+    case StorageEvent::kDropRelation:
+      blocks_.Drop(rel, Forgetter("relation dropped"));
+      return {};
+    case StorageEvent::kCopyDatabase:
+      copied_databases_.insert({rel.spc, rel.db});
+      [[fallthrough]];
+    case StorageEvent::kDropDatabase:
+      blocks_.DropDatabase(rel.db, rel.spc, Forgetter("database dropped"));
+      return {};
+    case StorageEvent::kClearAllFrozen:
+    case StorageEvent::kClearVisible:
+      return TakeClear(rel, event, rmid, worker);
+  }
+  return {};
+}
+
+Status Rebuilder::TakeClear(const RelFileNode& rel, const StorageEvent& event, uint8_t rmid,
+                            RedoWorker* worker) {
+  const BlockTag tag{rel, kVisibilityMapFork, MapPageOf(event.block)};
+  if (!IsMine(tag)) return {};
+  Blocks::Entry* entry = blocks_.FindOrAdd(tag);
+  BlockState& block = entry->value;
+  if (!block.last_lsn.valid()) block.last_rmid = rmid;
+  if (block.request != BlockState::kNone) {
+    if (Status flushed = Flush(worker); !flushed) return flushed;
+  }
+  // No map page, no bits to clear.
+  if (block.failure != 0 || !(block.page.present() || FindBase(entry))) return {};
+  uint8_t* page = pages_.Get(&block.page);
+  if (event.kind == StorageEvent::kTruncateFork)
+    ClearVisibilityFrom(page, event.block);
+  else
+    ClearVisibilityBits(
+        page, event.block,
+        event.kind == StorageEvent::kClearAllFrozen ? kAllFrozenBit : kAllVisibilityBits);
+  return {};
+}
+
+Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int id,
+                            RedoWorker* worker) {
+  const BlockRef& ref = *view.block(id);
+  const RecordHeader& header = view.header();
+  Blocks::Entry* entry = blocks_.FindOrAdd(ref.tag);
+  BlockState& block = entry->value;
+  if (ref.initialises()) {
+    Restart(&block);
+    block.map_is_lost = LosesMap(ref);
+  }
+  block.last_start = record.start;
+  block.last_lsn = record.end;
+  block.last_rmid = header.rmid;
+  if (HasMask(header.rmid)) block.mask_rmid = header.rmid;
+  if (MaySkipLsn(header, ref)) block.hint_lsn = record.end;
+  if (IsEmptyHint(header, ref)) {
+    block.hint_lsn = record.end;
+    return {};
+  }
+  if (block.failure != 0 || block.spoilt) return {};
+  ChangeCounts& counts = counts_.At(header.rmid, header.info);
+  if (block.request != BlockState::kNone) {
+    (options_.engine == Engine::kWorker ? counts.chosen : counts.behind)++;
+    batch_.Add(block.request, record.end, record.bytes);
+    return batch_.full() ? Flush(worker) : Status();
+  }
+  return Apply(record, view, id, entry, worker);
+}
+
+// The record makes the page anew: what was is of no interest.
+void Rebuilder::Restart(BlockState* block) {
+  Cancel(block);
+  block->failure = 0;
+  block->settled = true;
+  block->unsupported = false;
+  block->spoilt = false;
+}
+
+bool Rebuilder::FindBase(Blocks::Entry* entry) {
+  BlockState& block = entry->value;
+  const BlockTag& tag = entry->tag;
+  if (block.settled) return false;
+  block.settled = true;
+  if (tag.block >= blocks_.BaseEnd(tag) || IsCopied(tag.rel)) return false;
+  auto found = base_.Read(tag, pages_.Allocate(&block.page));
+  if (found && *found == RelationFiles::Found::kPage) return true;
+  pages_.Release(&block.page);
+  if (!found) Fail(&block, found.error().message);
+  return false;
+}
+
+// Whether there is a page to change.
+bool Rebuilder::FindPage(Blocks::Entry* entry, bool initialises) {
+  BlockState& block = entry->value;
+  if (block.page.present() || FindBase(entry)) return true;
+  if (block.failure != 0 || initialises || entry->tag.fork != kVisibilityMapFork) return false;
+  // The map is extended with zeroes and without a record.
+  std::memset(pages_.Allocate(&block.page), 0, kBlockSize);
+  return true;
+}
+
+Status Rebuilder::Apply(const WalRecord& record, const RecordView& view, int id,
+                        Blocks::Entry* entry, RedoWorker* worker) {
+  BlockState& block = entry->value;
+  const BlockRef& ref = *view.block(id);
+  const bool initialises = ref.initialises();
+  const bool have_page = FindPage(entry, initialises);
+  if (block.failure != 0) return {};
+  uint8_t* page = nullptr;
+  if (have_page)
+    page = pages_.Get(&block.page);
+  else if (initialises)
+    page = pages_.Allocate(&block.page);
+  const uint8_t* base = initialises ? nullptr : page;
+  ChangeCounts& counts = counts_.At(view.rmid(), view.header().info);
+  if (options_.engine == Engine::kWorker) {
+    counts.chosen++;
+    return Ask(record, entry, base, worker);
+  }
+  const bool is_map = ref.tag.fork == kVisibilityMapFork;
+  if (is_map && base != nullptr) std::memcpy(saved_, page, kBlockSize);
+  const NativeResult result = page == nullptr ? NativeResult::kUnsupported
+                                              : ApplyNative(view, id, record.end, page, have_page);
+  if (result == NativeResult::kApplied) [[likely]] {
+    counts.native++;
+    return {};
+  }
+  const bool malformed = result == NativeResult::kMalformed;
+  (malformed ? counts.malformed : counts.unsupported)++;
+  if (options_.engine == Engine::kNative) {
+    if (page == nullptr)
+      Fail(&block, "the base backup has no such block and no record makes it");
+    else if (malformed)
+      Fail(&block, fmt::format("the native engine refuses a record of the block ({}): it does not "
+                               "fit the page",
+                               OperationOf(view)));
+    else
+      NotSupported(view, &block);
+    return {};
+  }
+  if (!malformed || initialises) return Ask(record, entry, base, worker);
+  if (is_map) return Ask(record, entry, saved_, worker);
+  block.spoilt = true;
+  pages_.Release(&block.page);
+  return {};
+}
+
+Status Rebuilder::Ask(const WalRecord& record, Blocks::Entry* entry, const uint8_t* base,
+                      RedoWorker* worker) {
+  entry->value.request = batch_.Begin(entry->tag, base);
+  asked_.push_back(entry);
+  batch_.Add(entry->value.request, record.end, record.bytes);
+  return batch_.full() ? Flush(worker) : Status();
+}
+
+Status Rebuilder::Flush(RedoWorker* worker) {
+  Status sent =
+      batch_.Send(worker, [this](uint32_t request, const uint8_t* page, const Status& status) {
+        if (asked_[request] == nullptr) return;
+        BlockState& block = asked_[request]->value;
+        block.request = BlockState::kNone;
+        if (!status) return Fail(&block, status.error().message);
+        uint8_t* to = block.page.present() ? pages_.Get(&block.page) : pages_.Allocate(&block.page);
+        std::memcpy(to, page, kBlockSize);
+      });
+  if (!sent) return sent;
+  asked_.clear();
+  return pages_.status();
+}
+
+void Rebuilder::Fail(BlockState* block, std::string why) {
+  failures_.push_back(std::move(why));
+  block->failure = static_cast<uint32_t>(failures_.size());
+  pages_.Release(&block->page);
+}
+
+void Rebuilder::NotSupported(const RecordView& view, BlockState* block) {
+  uint32_t& number = unsupported_[static_cast<uint16_t>(view.rmid() << 8 | view.info())];
+  if (number == 0) {
+    Fail(block, fmt::format("not supported by the native engine: {}", OperationOf(view)));
+    number = block->failure;
+  }
+  block->failure = number;
+  block->unsupported = true;
+  pages_.Release(&block->page);
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,157 @@
+"""A real worker in its sandbox, looked at from outside; and the whole workload under its policy."""
+
+import contextlib
+import json
+import os
+import pty
+import shutil
+import struct
+import subprocess
+import time
+import unittest
+
+from cluster import ROOT, Cluster, as_server_user, copy_module, make_directory, run, run_neon_redo
+from test_worker import PAGE, Wal, apply, begin, get
+
+LIVE_WORKER = ROOT / "build" / "tests" / "hostile" / "live_worker"
+
+
+def crc32c(data):
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value ^ 0xFFFFFFFF
+
+
+def with_crc(record):
+    """The record with the checksum made right: over the data, then the header up to the checksum
+    (XLogRecord in access/xlogrecord.h)."""
+    return record[:20] + struct.pack("<I", crc32c(record[24:] + record[:20])) + record[24:]
+
+
+def fields(pid):
+    """/proc/PID/status as a dictionary."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+class Sandbox(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = make_directory()
+        cls.addClassCleanup(shutil.rmtree, cls.directory)
+        cls.module = copy_module(cls.directory)
+
+    @contextlib.contextmanager
+    def live_worker(self, *arguments):
+        """A program on a terminal of its own that has a worker; what it says of the worker."""
+        parent, child = pty.openpty()
+        with subprocess.Popen(
+            ["setsid", "--ctty", LIVE_WORKER, self.module, *arguments],
+            stdin=child,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            os.close(child)
+            try:
+                line = process.stdout.readline()
+                if not line:
+                    self.fail(process.stderr.read())
+                yield process, json.loads(line)
+            finally:
+                process.kill()
+                os.close(parent)
+
+    def terminal(self, pid):
+        """The controlling terminal's number: field 7 of /proc/PID/stat, after the name."""
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return int(file.read().rpartition(")")[2].split()[4])
+
+    def test_process(self):
+        for layers in ([], ["namespaces"], ["no-landlock"]):
+            with self.subTest(layers), self.live_worker(*layers) as (host, known):
+                pid = known["pid"]
+                status = fields(pid)
+                self.assertEqual((status["Seccomp"], status["NoNewPrivs"]), ("2", "1"))
+                for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                    self.assertEqual(int(status[name], 16), 0, name)
+                self.assertEqual(status["Threads"], "1")
+                self.assertNotEqual(self.terminal(host.pid), 0)
+                self.assertEqual(self.terminal(pid), 0)
+                self.assertTrue(known["filter"])
+                self.assertEqual(known["namespaces"], layers == ["namespaces"])
+                if layers == ["no-landlock"]:
+                    self.assertFalse(known["landlock"])
+                if os.geteuid() == 0:
+                    self.look_as_root(pid, known)
+                self.look_as_same_user(pid)
+
+    def look_as_root(self, pid, known):
+        self.assertEqual(sorted(os.listdir(f"/proc/{pid}/fd")), ["0", "1", "2"])
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            self.assertEqual(file.read().strip(b"\0"), b"")
+        for kind in ("net", "ipc", "uts", "user"):
+            same = os.readlink(f"/proc/{pid}/ns/{kind}") == os.readlink(f"/proc/self/ns/{kind}")
+            self.assertEqual(same, not known["namespaces"], kind)
+
+    def look_as_same_user(self, pid):
+        """Whoever runs other workers must not look into this one."""
+        for what in ("mem", "maps", "environ", "fd/0"):
+            result = run(as_server_user(["head", "-c1", f"/proc/{pid}/{what}"]), check=False)
+            self.assertIn("Permission denied", result.stderr, what)
+
+    def test_dies_with_its_parent(self):
+        for layers in ([], ["namespaces"]):
+            with self.live_worker(*layers) as (host, known):
+                pid = known["pid"]
+                self.assertTrue(os.path.exists(f"/proc/{pid}"))
+                host.kill()
+                host.wait()
+                deadline = time.monotonic() + 20
+                while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                self.assertFalse(os.path.exists(f"/proc/{pid}"))
+
+    def test_doctor(self):
+        result = run_neon_redo("doctor", "--module", self.module, "--format", "json")
+        report = json.loads(result.stdout)
+        layers = {layer["name"]: layer for layer in report["layers"]}
+        self.assertTrue(layers["filter"]["on"] and layers["filter"]["supported"])
+        self.assertEqual(layers["landlock"]["on"], layers["landlock"]["supported"])
+        self.assertFalse(layers["namespaces"]["on"])
+        self.assertEqual(report["worker_process"]["Seccomp"], "2")
+        text = run_neon_redo("doctor", "--module", self.module).stdout
+        self.assertRegex(text, r"(?m)^filter +yes +yes ")
+        self.assertNotIn("\x1b", text)
+        broken = run_neon_redo("doctor", "--module", "/nonexistent/neon.so", check=False)
+        self.assertEqual(broken.returncode, 2)
+        self.assertIn("No worker starts:", broken.stdout)
+
+    def test_panic_says_its_message(self):
+        """A record that is whole, and that PostgreSQL's redo panics at."""
+        with Cluster(settings={"autovacuum": "off"}) as cluster:
+            cluster.psql("CREATE TABLE t (i int); CHECKPOINT; INSERT INTO t SELECT generate_series(1, 9)")
+            cluster.stop()
+            wal = Wal(cluster.wal)
+            block, records = wal.history(
+                lambda r, b: r["rmgr"] == "Heap" and b["fork"] == "main" and b["relation"] >= 16384, 9
+            )
+            first, second = records[0], wal.bytes(records[1])
+            # The main data, at the end, is xl_heap_insert: offnum, flags.
+            bad = with_crc(second[:-3] + struct.pack("<HB", 0x700, 0))
+            self.assertEqual(with_crc(second), second)
+            good = begin(block) + apply(first["end"], wal.bytes(first)) + get(block)
+            frames = good + good[: -len(get(block))] + apply(records[1]["end"], bad) + get(block)
+            command = [ROOT / "build" / "neon-redo", "worker", "--module", self.module]
+            result = subprocess.run(command, input=frames, capture_output=True, check=False)
+            self.assertIn(b"PANIC:  invalid max offset number", result.stderr)
+            self.assertNotIn(b"killed by the sandbox", result.stderr)
+            self.assertEqual(result.returncode, -6)
+            self.assertIn(len(result.stdout), (0, PAGE))
+
+
+if __name__ == "__main__":
+    unittest.main()

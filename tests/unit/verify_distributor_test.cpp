@@ -1,0 +1,104 @@
+// Records over partitions and threads: each partition gets what is its own, in order, once.
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "cpp_core/verify/distributor.h"
+#include "cpp_core/wal/rmgr.h"
+#include "tests/unit/native_record.h"
+
+namespace neon_redo {
+namespace {
+
+using testing::Fields;
+using testing::RecordBuilder;
+
+struct Collector : Partition {
+  Status Take(const WalRecord& record, const RecordView& view, Lane*) override {
+    if (record.start == fail_at) return MakeError(ErrorCode::kCorrupt, "as told");
+    starts.push_back(record.start.value);
+    if (view.main_data().size() != 8 ||
+        LoadNative<uint64_t>(view.main_data().data()) != record.start.value)
+      wrong++;
+    return {};
+  }
+  Status Finish(Lane*) override {
+    finished++;
+    return {};
+  }
+  std::vector<uint64_t> starts;
+  int wrong = 0, finished = 0;
+  Lsn fail_at{~uint64_t{0}};
+};
+
+struct Rig {
+  explicit Rig(int jobs) : count(Distributor::PartitionsFor(jobs)) {
+    options.jobs = jobs;
+    for (uint32_t i = 0; i < count; i++) {
+      collectors.push_back(std::make_unique<Collector>());
+      pointers.push_back(collectors.back().get());
+    }
+  }
+  // Record number n goes to the partitions whose bit is set in TargetsOf(n).
+  uint64_t TargetsOf(uint64_t n) const {
+    const uint64_t all = ~uint64_t{0} >> (64 - count);
+    return n % 1000 == 0 ? all : (n * 0x9e3779b97f4a7c15u >> 7) & (n * 0xd6e8feb86659fd93u) & all;
+  }
+  Status Run(uint64_t records) {
+    Distributor distributor(options, pointers);
+    RecordView view;
+    for (uint64_t n = 1; n <= records; n++) {
+      const auto bytes = RecordBuilder(kRmXact, 0).Main(Fields().U64(n)).Bytes();
+      EXPECT_FALSE(view.Parse(bytes));
+      Status sent = distributor.Send({Lsn(n), Lsn(n + 1), bytes}, view, TargetsOf(n));
+      if (!sent) return sent;
+    }
+    return distributor.Finish();
+  }
+  VerifyOptions options;
+  uint32_t count;
+  std::vector<std::unique_ptr<Collector>> collectors;
+  std::vector<Partition*> pointers;
+};
+
+TEST(Distributor, EachPartitionGetsItsOwnInOrder) {
+  for (int jobs : {1, 2, 5}) {
+    Rig rig(jobs);
+    constexpr uint64_t kRecords = 30000;
+    ASSERT_TRUE(rig.Run(kRecords));
+    for (uint32_t p = 0; p < rig.count; p++) {
+      std::vector<uint64_t> expected;
+      for (uint64_t n = 1; n <= kRecords; n++)
+        if (rig.TargetsOf(n) >> p & 1) expected.push_back(n);
+      EXPECT_EQ(rig.collectors[p]->starts, expected) << jobs << " jobs, partition " << p;
+      EXPECT_EQ(rig.collectors[p]->wrong, 0);
+      EXPECT_EQ(rig.collectors[p]->finished, 1);
+    }
+  }
+}
+
+TEST(Distributor, AnErrorEndsIt) {
+  for (int jobs : {1, 3}) {
+    Rig rig(jobs);
+    for (auto& collector : rig.collectors) collector->fail_at = Lsn(5000);
+    const Status status = rig.Run(40000);
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().message, "as told");
+  }
+}
+
+TEST(Distributor, NeighboursAreInOnePartition) {
+  uint64_t used = 0;
+  for (uint32_t block = 0; block < 64 * 200; block++) {
+    const BlockTag tag{{1663, 5, 16384}, kMainFork, block};
+    const uint32_t partition = PartitionOf(tag, 16);
+    ASSERT_LT(partition, 16u);
+    ASSERT_EQ(partition, PartitionOf({tag.rel, tag.fork, block / 64 * 64}, 16));
+    ASSERT_EQ(PartitionOf(tag, 1), 0u);
+    used |= uint64_t{1} << partition;
+  }
+  EXPECT_EQ(used, 0xffffu);
+}
+
+}  // namespace
+}  // namespace neon_redo
