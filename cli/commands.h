@@ -18,6 +18,7 @@ void AddBench(CLI::App* app, int* exit_status);
 void AddDoctor(CLI::App* app, int* exit_status);
 void AddVerify(CLI::App* app, int* exit_status);
 void AddIngest(CLI::App* app, int* exit_status);
+void AddPage(CLI::App* app, int* exit_status);
 void AddReceive(CLI::App* app, int* exit_status);
 void AddReceiveLogical(CLI::App* app, int* exit_status);
 void AddWaldump(CLI::App* app, int* exit_status);
