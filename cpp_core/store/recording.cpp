@@ -58,6 +58,7 @@ Result<Lsn> RecordWal(Store* store, const RecordingOptions& options) {
       });
   if (!status) return tl::unexpected(status.error());
   const Lsn end = reader.end_of_wal();
+  if (*progress && Lsn((*progress)->end) == end) return end;  // nothing is new
   if (Status s = SaveProgress(store, end, ingest.state().track_commit_timestamp); !s)
     return tl::unexpected(s.error());
   if (Status s = store->Flush(); !s) return tl::unexpected(s.error());

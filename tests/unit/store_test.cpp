@@ -61,7 +61,7 @@ class ListStore {
 };
 
 PageKey RandomKey(std::mt19937* random) {
-  const auto small = [&] { return (*random)() % 3 * 0x01000001u; };
+  const auto small = [&] { return static_cast<uint32_t>((*random)() % 3 * 0x01000001u); };
   return {static_cast<uint8_t>((*random)() % 2),
           small(),
           small(),
