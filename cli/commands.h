@@ -16,6 +16,7 @@ inline constexpr int kExitTrouble = 2;
 
 void AddBench(CLI::App* app, int* exit_status);
 void AddDoctor(CLI::App* app, int* exit_status);
+void AddReplay(CLI::App* app, int* exit_status);
 void AddVerify(CLI::App* app, int* exit_status);
 void AddIngest(CLI::App* app, int* exit_status);
 void AddPage(CLI::App* app, int* exit_status);

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   neon_redo::cli::AddWorker(&app, &exit_status);
   neon_redo::cli::AddDoctor(&app, &exit_status);
   neon_redo::cli::AddBench(&app, &exit_status);
+  neon_redo::cli::AddReplay(&app, &exit_status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -1,6 +1,4 @@
 // neon-redo page: one page as it was at an LSN.
-#include "cpp_core/page/page.h"
-
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
 #include "cpp_core/keyspace/page_name.h"
+#include "cpp_core/page/page.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/recording.h"
 #include "cpp_core/verify/data_directory.h"
@@ -20,6 +19,8 @@
 namespace neon_redo::cli {
 
 namespace {
+
+constexpr Lsn kEnd(~uint64_t{0});  // --lsn end
 
 struct Options {
   std::string name;
@@ -62,7 +63,7 @@ bool HasCommitTimestamps(const std::string& directory) {
 }
 
 void PrintText(const PageKey& key, Lsn lsn, const PageAt& at) {
-  fmt::print("{} at {}\n", key.Describe(), lsn.ToString());
+  fmt::print("{} at {}\n", key.Describe(), lsn == kEnd ? "the end of WAL" : lsn.ToString());
   fmt::print("key:          {}\n", key.ToString());
   fmt::print("made from:    {}\n", at.base);
   fmt::print("changes:      {}{}\n", at.changes,
@@ -87,7 +88,7 @@ void PrintText(const PageKey& key, Lsn lsn, const PageAt& at) {
 void PrintJson(const PageKey& key, Lsn lsn, const PageAt& at) {
   nlohmann::ordered_json out = {{"page", key.Describe()},
                                 {"key", key.ToString()},
-                                {"lsn", lsn.ToString()},
+                                {"lsn", lsn == kEnd ? "end" : lsn.ToString()},
                                 {"base", at.base},
                                 {"changes", at.changes},
                                 {"by_worker", at.by_worker},
@@ -126,7 +127,7 @@ Result<PageAt> ReadPage(const Options& options, const PageKey& key, Lsn lsn) {
   const auto end = RecordWal(store->get(), recording);
   bar.Clear();
   if (!end) return tl::unexpected(end.error());
-  if (*end < lsn && options.lsn != "end") {
+  if (*end < lsn && lsn != kEnd) {
     // Between the last record before lsn and lsn there is nothing; that WAL ends is another thing.
     auto reader = WalReader::Open({options.wal, *end, std::nullopt, options.timeline});
     auto next = reader ? (*reader)->Next() : tl::unexpected(reader.error());
@@ -148,7 +149,7 @@ Result<PageAt> ReadPage(const Options& options, const PageKey& key, Lsn lsn) {
 int Run(const Options& options) {
   const auto key = ParsePageName(options.name);
   if (!key) return Trouble(key.error().message);
-  Lsn lsn(~uint64_t{0} >> 1);
+  Lsn lsn = kEnd;
   if (options.lsn != "end") {
     const auto parsed = Lsn::Parse(options.lsn);
     if (!parsed) return Trouble("--lsn: " + parsed.error().message);

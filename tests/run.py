@@ -65,7 +65,7 @@ def sanitized_unit_tests():
         options = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"]
         options.append(f"-Dpg_config={os.environ.get('PG_CONFIG', 'pg_config')}")
         subprocess.run(["meson", "setup", build, *options], cwd=ROOT, check=True)
-    targets = ["tests/unit/unit_tests", "tests/unit/fake_worker"]
+    targets = [f"tests/unit/{name}" for name in ("unit_tests", "fake_worker", "manager_worker")]
     if subprocess.run(["ninja", "-C", build, *targets], cwd=ROOT, check=False).returncode != 0:
         return 0, 1
     return unit_tests(build, SANITIZER_OPTIONS)

@@ -85,18 +85,25 @@ bool PipeLoop::Send(OutQueue* out) {
   return true;
 }
 
-PipeLoop::Turn PipeLoop::Wait(bool more_to_send, std::span<uint8_t> answer,
-                              Clock::time_point deadline, size_t* received) {
-  *received = 0;
+PipeLoop::Turn PipeLoop::WaitUntilReady(bool more_to_send, Clock::time_point deadline,
+                                        bool* readable) {
+  *readable = false;
   pollfd ready[3] = {
       {output_, POLLIN, 0}, {error_, POLLIN, 0}, {more_to_send ? input_ : -1, POLLOUT, 0}};
   const int count = poll(ready, 3, MillisecondsUntil(deadline));
   if (count < 0) return errno == EINTR ? Turn::kProgress : Turn::kClosed;
   if (count == 0) return Turn::kTimeout;
   if (ready[1].revents != 0) ReadError();
-  if (ready[0].revents == 0) {
-    return Clock::now() < deadline ? Turn::kProgress : Turn::kTimeout;
-  }
+  *readable = ready[0].revents != 0;
+  return *readable || Clock::now() < deadline ? Turn::kProgress : Turn::kTimeout;
+}
+
+PipeLoop::Turn PipeLoop::Wait(bool more_to_send, std::span<uint8_t> answer,
+                              Clock::time_point deadline, size_t* received) {
+  *received = 0;
+  bool readable;
+  const Turn turn = WaitUntilReady(more_to_send, deadline, &readable);
+  if (!readable) return turn;
   // One byte more than asked for, to notice a worker that sends more.
   uint8_t surplus;
   const iovec vectors[2] = {{answer.data(), answer.size()}, {&surplus, 1}};
@@ -104,6 +111,19 @@ PipeLoop::Turn PipeLoop::Wait(bool more_to_send, std::span<uint8_t> answer,
   if (n < 0) return TryAgain() ? Turn::kProgress : Turn::kClosed;
   if (n == 0) return Turn::kClosed;
   if (static_cast<size_t>(n) > answer.size()) return Turn::kSurplus;
+  *received = static_cast<size_t>(n);
+  return Turn::kProgress;
+}
+
+PipeLoop::Turn PipeLoop::WaitForSome(bool more_to_send, std::span<uint8_t> buffer,
+                                     Clock::time_point deadline, size_t* received) {
+  *received = 0;
+  bool readable;
+  const Turn turn = WaitUntilReady(more_to_send, deadline, &readable);
+  if (!readable) return turn;
+  const ssize_t n = read(output_, buffer.data(), buffer.size());
+  if (n < 0) return TryAgain() ? Turn::kProgress : Turn::kClosed;
+  if (n == 0) return Turn::kClosed;
   *received = static_cast<size_t>(n);
   return Turn::kProgress;
 }

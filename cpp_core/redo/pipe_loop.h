@@ -57,6 +57,11 @@ class PipeLoop {
   Turn Wait(bool more_to_send, std::span<uint8_t> answer, Clock::time_point deadline,
             size_t* received);
 
+  // The same, but what exceeds the buffer stays in the pipe: for callers who cannot say how many
+  // answers are due.
+  Turn WaitForSome(bool more_to_send, std::span<uint8_t> buffer, Clock::time_point deadline,
+                   size_t* received);
+
   // What an idle worker must not do: end (kClosed) or send (kSurplus). kProgress: it waits.
   Turn CheckIdle();
 
@@ -69,6 +74,8 @@ class PipeLoop {
   void ForgetMessages() { messages_.Clear(); }
 
  private:
+  // kProgress: see *readable.
+  Turn WaitUntilReady(bool more_to_send, Clock::time_point deadline, bool* readable);
   void ReadError();
 
   int input_;

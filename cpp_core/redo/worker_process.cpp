@@ -20,11 +20,11 @@
 
 #include "cpp_core/redo/child_process.h"
 #include "cpp_core/redo/command_line.h"
-#include "cpp_core/redo/frames.h"
-#include "cpp_core/redo/home.h"
 #include "cpp_core/redo/out_queue.h"
 #include "cpp_core/redo/pipe_loop.h"
 #include "cpp_core/redo/request_frames.h"
+#include "cpp_core/redo/start_worker.h"
+#include "cpp_core/redo/worker_end.h"
 
 namespace neon_redo {
 
@@ -75,15 +75,6 @@ struct Flight {
   std::vector<uint64_t> ends;  // request first + i ends at byte ends[i] of all that were queued
 };
 
-// How the worker ended. Of a sandbox's victim: by which system call, which is what it said last. A
-// message before that is the reason, and the call only what the way out of it tried.
-std::string DescribeEnd(const ChildExit& exit, const StreamTail& messages) {
-  const std::string call = messages.LastLineWith(kViolationPrefix);
-  if (exit.signal != SIGSYS || call.empty()) return exit.ToString();
-  if (messages.WithoutLines(kViolationPrefix).text().empty()) return call;
-  return exit.ToString() + " after its message";
-}
-
 }  // namespace
 
 class RedoWorker::Impl {
@@ -109,8 +100,6 @@ class RedoWorker::Impl {
   bool Send(const Job& job, size_t end, size_t window, Flight* flight);
   Run RunOnce(const Job& job, size_t first, size_t end, size_t window);
   Status Launch(bool* killed);
-  Result<ChildProcess> StartProgram(std::optional<WorkerHome>* home);
-  Result<ChildProcess> StartServer(std::optional<WorkerHome>* home);
   Status Greet(bool* killed);
   Failure Fail(Turn turn, bool partial);
 
@@ -256,8 +245,7 @@ Failure RedoWorker::Impl::Fail(Turn turn, bool partial) {
       failure.what = "the redo worker sent more bytes than were asked for; it was killed";
     }
   }
-  const std::string said = pipe_->messages().WithoutLines(kViolationPrefix).OneLine();
-  if (!said.empty()) {
+  if (const std::string said = LastWords(pipe_->messages()); !said.empty()) {
     failure.what += ": " + said;
   }
   Stop();
@@ -282,47 +270,13 @@ Status RedoWorker::Impl::EnsureWorker() {
 Status RedoWorker::Impl::Launch(bool* killed) {
   *killed = false;
   out_.Clear();
-  std::optional<WorkerHome> home;
-  Result<ChildProcess> child = StartProgram(&home);
-  if (!child) return tl::unexpected(child.error());
-  child_.emplace(std::move(*child));
+  Result<StartedWorker> started = StartWorker(options_);
+  if (!started) return tl::unexpected(started.error());
+  child_.emplace(std::move(started->child));
+  layers_ = started->sandbox;
   pipe_.emplace(child_->input(), child_->output(), child_->error());
   ++statistics_.launches;
   return Greet(killed);
-}
-
-Result<ChildProcess> RedoWorker::Impl::StartProgram(std::optional<WorkerHome>* home) {
-  if (!options_.command.empty()) {
-    return ChildProcess::Start({"/bin/sh", {"sh", "-c", options_.command}, {}, {}});
-  }
-  if (!options_.program.empty()) {
-    return ChildProcess::Start({options_.program[0], options_.program, {}, {}});
-  }
-  return StartServer(home);
-}
-
-Result<ChildProcess> RedoWorker::Impl::StartServer(std::optional<WorkerHome>* home) {
-  WorkerServer server;
-  server.bindir = options_.bindir;
-  server.module = options_.module;
-  server.sandbox = options_.sandbox;
-  server.landlock = options_.landlock;
-  server.namespaces = options_.namespaces;
-  server.memory_limit_mb = options_.memory_limit_mb;
-  layers_ = LayersOf(server);
-  if (options_.sandbox && options_.landlock.value_or(false) && !layers_.landlock) {
-    return MakeError(ErrorCode::kUnsupported, "this kernel has no Landlock (Linux 5.13 and later)");
-  }
-  const Result<std::string> program = WorkerProgram(server);
-  if (!program) return tl::unexpected(program.error());
-  Result<std::optional<UserIdentity>> user = WorkerUser(options_.user);
-  if (!user) return tl::unexpected(user.error());
-  Result<WorkerHome> made = WorkerHome::Create(*user ? HomeOwner{(*user)->uid, (*user)->gid}
-                                                     : HomeOwner{geteuid(), getegid()});
-  if (!made) return tl::unexpected(made.error());
-  home->emplace(std::move(*made));
-  return ChildProcess::Start({*program, WorkerArguments(server, *program, (*home)->path()),
-                              WorkerEnvironment(server, *program), std::move(*user)});
 }
 
 // A new worker answers a ping before it gets work, so that a failure to start is told apart from a

@@ -115,7 +115,18 @@ NativeResult Skips(const RecordView& view) {
                                                    : NativeResult::kApplied;
 }
 
+// The id of the first reference to the block; without one, an id that is not in use.
+int FindBlock(const RecordView& view, const BlockTag& tag) {
+  int id = 0;
+  while (id <= view.max_block_id() && !(view.block(id) && view.block(id)->tag == tag)) id++;
+  return id;
+}
+
 }  // namespace
+
+bool NativeSupports(const RecordView& view, const BlockTag& tag) {
+  return NativeSupports(view, FindBlock(view, tag));
+}
 
 bool NativeSupports(const RecordView& view, int block_id) {
   const BlockRef* block = view.block(block_id);
@@ -158,9 +169,8 @@ NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> record
       if (i == records.size()) break;
     }
     if (view->Parse(records[i].record)) return {i, NativeResult::kUnsupported};
-    int id = 0;
-    while (id <= view->max_block_id() && !(view->block(id) && view->block(id)->tag == tag)) id++;
-    const NativeResult result = ApplyNative(*view, id, records[i].end, page, have_page);
+    const NativeResult result =
+        ApplyNative(*view, FindBlock(*view, tag), records[i].end, page, have_page);
     if (counters != nullptr) counters->Add(view->rmid(), view->info(), result);
     if (result != NativeResult::kApplied) return {i, result};
     have_page = true;

@@ -31,6 +31,7 @@ inline constexpr size_t kNativeResults = 3;
 // The engine has code for what this record does to this block. It may still say kUnsupported, for a
 // page that is all zeroes and not initialised by the record, and kMalformed.
 bool NativeSupports(const RecordView& view, int block_id);
+bool NativeSupports(const RecordView& view, const BlockTag& tag);
 
 // Applies the record to block block_id of its references. page: kBlockSize bytes at a multiple of
 // 8. have_page: the page has content; without, the record must initialise it. The CRC is not

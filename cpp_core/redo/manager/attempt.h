@@ -1,0 +1,108 @@
+// One try to have a worker rebuild one page: what travels through the pool.
+#ifndef NEON_REDO_REDO_MANAGER_ATTEMPT_H_
+#define NEON_REDO_REDO_MANAGER_ATTEMPT_H_
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "cpp_core/redo/worker_process.h"
+
+namespace neon_redo {
+
+using Clock = std::chrono::steady_clock;
+
+class PoolWorker;
+class Attempt;
+using AttemptPtr = std::shared_ptr<Attempt>;
+
+// Who waits for attempts.
+class AttemptSink {
+ public:
+  // The outcome is there. Called once, on any thread, no lock held; not after a Withdraw that
+  // returned true.
+  virtual void Done(const AttemptPtr& attempt) = 0;
+
+  // Done may take its time, so it is called on a worker's own thread only.
+  virtual bool wants_worker_thread() const = 0;
+
+ protected:
+  ~AttemptSink() = default;
+};
+
+// Exactly one of two sides settles an attempt: the pool with an outcome, or the asker, who has
+// waited long enough and withdraws it. From then on nobody looks at the asker's records again.
+class Attempt {
+ public:
+  // A request, or a ping when it has no records and no image.
+  Attempt(const RedoRequest& request, Clock::time_point deadline, AttemptSink* sink, size_t index);
+
+  // Constant.
+  const RedoRequest request;
+  const Clock::time_point deadline;
+  AttemptSink* const sink;
+  const bool sink_is_slow;  // of a sink that may be gone: what it said in the beginning
+  const size_t index;       // the asker's
+  const bool is_ping;
+  const bool is_large;  // may have records that the out queue refers to instead of copying them
+  const size_t bytes;   // to send
+  const Clock::time_point created = Clock::now();
+
+  // Whether this can be the beginning of the page asked for: its LSN is the base image's or one of
+  // the records'. Noise on the worker's stdout does not pass, nor does another request's page. A
+  // ping's answer is zeroes. size: what is there of it, at least 8. Of a settled
+  // attempt only the first and the last of these LSNs are known.
+  bool Plausible(const uint8_t* page, size_t size);
+
+  // The outcome. Written by the side that settles it, read by the asker afterwards.
+  std::vector<uint8_t> page;
+  Status status;
+  bool worker_failed = false;  // worth trying again
+  Clock::time_point sent_at;
+
+  // Guarded by the mutex of the worker that has it, or by the pool's.
+  bool alone = false;  // sent only when nothing else is under way, and nothing behind it
+  bool first = false;  // the worker had nothing else under way when it was sent
+  uint64_t end = 0;    // its last byte in the stream to the worker
+
+  // Runs use with the records protected from the asker's leaving; false if it was settled already.
+  template <typename Use>
+  bool WithRecords(Use use) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (settled_) return false;
+    use();
+    return true;
+  }
+
+  bool settled() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return settled_;
+  }
+
+  // The pool's side: true for the one that may write the outcome and call the sink.
+  bool Settle() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return !std::exchange(settled_, true);
+  }
+
+  // The asker's side. False: an outcome has come first, and Done is called any moment.
+  bool Withdraw();
+
+  void set_worker(std::shared_ptr<PoolWorker> worker) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    worker_ = std::move(worker);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  bool settled_ = false;
+  std::shared_ptr<PoolWorker> worker_;
+  const uint64_t base_lsn_;
+  const uint64_t last_lsn_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_REDO_MANAGER_ATTEMPT_H_

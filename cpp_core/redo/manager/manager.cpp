@@ -1,0 +1,326 @@
+// A call makes a job of each request and takes the jobs through their steps: in the caller's thread
+// when it waits, in workers' threads when it does not. A step that needs a worker is an attempt,
+// which goes through the pool.
+#include "cpp_core/redo/manager.h"
+
+#include <sched.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+
+#include "cpp_core/redo/manager/capture.h"
+#include "cpp_core/redo/manager/metrics.h"
+#include "cpp_core/redo/manager/page_job.h"
+#include "cpp_core/redo/manager/pool.h"
+
+namespace neon_redo {
+
+namespace {
+
+size_t UsableProcessors() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? static_cast<size_t>(CPU_COUNT(&set)) : 1;
+}
+
+ManagerOptions Completed(ManagerOptions options) {
+  if (options.max_workers == 0) options.max_workers = UsableProcessors();
+  return options;
+}
+
+// A caller who waits for attempts. The pool calls Done last of all, so the object may go when Take
+// has given out as many attempts as were handed in.
+class Waiter final : public AttemptSink {
+ public:
+  void Done(const AttemptPtr& attempt) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    done_.push_back(attempt);
+    // A failed one may need another attempt before the others are there.
+    if (done_.size() == expected_ || !attempt->status || eager_) arrived_.notify_one();
+  }
+  bool wants_worker_thread() const override { return false; }
+
+  // Waits until `outstanding` attempts are done, or one that needs something, or the deadline.
+  std::vector<AttemptPtr> Take(size_t outstanding, Clock::time_point deadline) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    expected_ = outstanding;
+    arrived_.wait_until(lock, deadline, [&] {
+      return done_.size() >= expected_ ||
+             std::any_of(done_.begin(), done_.end(),
+                         [&](const AttemptPtr& attempt) { return eager_ || !attempt->status; });
+    });
+    return std::exchange(done_, {});
+  }
+
+  // Waking for each attempt: when jobs go on after their first.
+  void set_eager() { eager_ = true; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::vector<AttemptPtr> done_;
+  size_t expected_ = SIZE_MAX;
+  bool eager_ = false;
+};
+
+bool HasNativeRecords(const PageRequest& request) {
+  return std::any_of(request.records.begin(), request.records.end(), [](const PageRecord& record) {
+    return std::holds_alternative<NativeRecord>(record.record);
+  });
+}
+
+}  // namespace
+
+class RedoManager::Impl {
+ public:
+  explicit Impl(ManagerOptions options)
+      : options_(Completed(std::move(options))),
+        counts_(options_.metrics.get()),
+        capture_(options_.capture_dir, options_.capture_max_files, options_.capture_max_bytes),
+        pool_(options_) {}
+
+  Result<PageImage> Run(const PageRequest& request);
+  std::vector<Result<PageImage>> RunBatch(std::span<const PageRequest> requests);
+  void RunAsync(const PageRequest& request, Completion completion);
+  Status Ping();
+  ManagerStatus Report() const;
+  size_t Quiesce(std::chrono::milliseconds idle_for) { return pool_.Quiesce(idle_for); }
+  void Shutdown();
+
+ private:
+  class AsyncJob;
+
+  // Counts requests, so that Shutdown can wait for them. False after Shutdown has begun.
+  bool Enter(size_t count);
+  void Leave(size_t count);
+  void RunJobs(std::span<PageJob* const> jobs);
+  Result<PageImage> Conclude(PageJob* job);
+  PageJob MakeJob(const PageRequest& request) {
+    if (options_.metrics) options_.metrics->RequestStarted();
+    const Clock::time_point now = Clock::now();
+    return PageJob(request, now, now + request.deadline.value_or(options_.deadline),
+                   options_.engine, &counts_);
+  }
+  void CountRetry() {
+    ++retries_;
+    if (options_.metrics) options_.metrics->Retried();
+  }
+
+  const ManagerOptions options_;
+  RecordCounts counts_;
+  FailureCapture capture_;
+  std::mutex mutex_;
+  std::condition_variable left_;
+  bool closed_ = false;
+  std::atomic<size_t> active_ = 0;
+  std::atomic<uint64_t> retries_ = 0;
+  std::atomic<uint64_t> failed_ = 0;
+  WorkerPool pool_;
+};
+
+namespace {
+tl::unexpected<Error> ShutDown() {
+  return MakeError(ErrorCode::kShutdown, "the redo manager is shut down");
+}
+}  // namespace
+
+bool RedoManager::Impl::Enter(size_t count) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (closed_) return false;
+  active_ += count;
+  return true;
+}
+
+void RedoManager::Impl::Leave(size_t count) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  active_ -= count;
+  if (active_ == 0) left_.notify_all();
+}
+
+Result<PageImage> RedoManager::Impl::Conclude(PageJob* job) {
+  if (job->status()) {
+    if (options_.metrics) {
+      options_.metrics->RequestDone(Clock::now() - job->start(), job->wait_time(),
+                                    job->native_time(), job->worker_time(),
+                                    job->request().records.size(), job->record_bytes());
+    }
+    return job->TakeResult();
+  }
+  const Error& error = job->status().error();
+  ++failed_;
+  if (options_.metrics) options_.metrics->RequestFailed(error.code);
+  const std::string kept = capture_.Keep(job->request(), error);
+  if (options_.logger) {
+    options_.logger->error("{}{}{}", error.message, kept.empty() ? "" : "; kept as ", kept);
+  }
+  return job->TakeResult();
+}
+
+Result<PageImage> RedoManager::Impl::Run(const PageRequest& request) {
+  if (!Enter(1)) return ShutDown();
+  PageJob job = MakeJob(request);
+  PageJob* const jobs[] = {&job};
+  RunJobs(jobs);
+  Result<PageImage> result = Conclude(&job);
+  Leave(1);
+  return result;
+}
+
+std::vector<Result<PageImage>> RedoManager::Impl::RunBatch(std::span<const PageRequest> requests) {
+  std::vector<Result<PageImage>> results;
+  results.reserve(requests.size());
+  if (!Enter(requests.size())) {
+    for (size_t i = 0; i < requests.size(); ++i) results.push_back(ShutDown());
+    return results;
+  }
+  std::deque<PageJob> jobs;
+  std::vector<PageJob*> pointers;
+  for (const PageRequest& request : requests) {
+    jobs.push_back(MakeJob(request));
+    pointers.push_back(&jobs.back());
+  }
+  RunJobs(pointers);
+  for (PageJob& job : jobs) results.push_back(Conclude(&job));
+  Leave(requests.size());
+  return results;
+}
+
+void RedoManager::Impl::RunJobs(std::span<PageJob* const> jobs) {
+  Waiter waiter;
+  std::vector<AttemptPtr> under_way(jobs.size());  // those without one are finished
+  size_t outstanding = 0;
+  const auto submit = [&](size_t i) {
+    under_way[i] = jobs[i]->MakeAttempt(&waiter, i);
+    ++outstanding;
+    if (const auto worker = pool_.Submit(under_way[i], jobs.size() == 1)) {
+      worker->Drive(under_way[i]);
+    }
+  };
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (HasNativeRecords(jobs[i]->request())) waiter.set_eager();
+  }
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (jobs[i]->Begin() == PageJob::Next::kWorker) submit(i);
+  }
+  while (outstanding > 0) {
+    Clock::time_point deadline = Clock::time_point::max();
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (under_way[i]) deadline = std::min(deadline, jobs[i]->deadline());
+    }
+    for (const AttemptPtr& attempt : waiter.Take(outstanding, deadline)) {
+      under_way[attempt->index] = nullptr;
+      --outstanding;
+      PageJob* job = jobs[attempt->index];
+      if (job->Take(attempt) != PageJob::Next::kWorker) continue;
+      if (!attempt->status) CountRetry();
+      submit(attempt->index);
+    }
+    const Clock::time_point now = Clock::now();
+    if (now < deadline) continue;
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (!under_way[i] || now < jobs[i]->deadline() || !under_way[i]->Withdraw()) continue;
+      under_way[i] = nullptr;
+      --outstanding;
+      jobs[i]->GiveUp();
+    }
+  }
+}
+
+// Owns itself until its completion is called.
+class RedoManager::Impl::AsyncJob final : public AttemptSink {
+ public:
+  AsyncJob(Impl* impl, const PageRequest& request, Completion completion)
+      : impl_(impl), job_(impl->MakeJob(request)), completion_(std::move(completion)) {}
+
+  void Begin() { Step(job_.Begin()); }
+
+  void Done(const AttemptPtr& attempt) override {
+    const PageJob::Next next = job_.Take(attempt);
+    if (next == PageJob::Next::kWorker && !attempt->status) impl_->CountRetry();
+    Step(next);
+  }
+  bool wants_worker_thread() const override { return true; }
+
+ private:
+  void Step(PageJob::Next next) {
+    if (next == PageJob::Next::kWorker) {
+      impl_->pool_.Submit(job_.MakeAttempt(this, 0), false);
+      return;
+    }
+    Impl* impl = impl_;
+    {
+      const std::unique_ptr<AsyncJob> self(this);
+      completion_(impl->Conclude(&job_));
+    }
+    impl->Leave(1);
+  }
+
+  Impl* const impl_;
+  PageJob job_;
+  Completion completion_;
+};
+
+void RedoManager::Impl::RunAsync(const PageRequest& request, Completion completion) {
+  if (!Enter(1)) {
+    completion(ShutDown());
+    return;
+  }
+  (new AsyncJob(this, request, std::move(completion)))->Begin();
+}
+
+Status RedoManager::Impl::Ping() {
+  if (!Enter(1)) return ShutDown();
+  Waiter waiter;
+  const Clock::time_point deadline = Clock::now() + options_.deadline;
+  const auto attempt =
+      std::make_shared<Attempt>(RedoRequest{{}, nullptr, {}}, deadline, &waiter, 0);
+  if (const auto worker = pool_.Submit(attempt, true)) worker->Drive(attempt);
+  bool answered = !waiter.Take(1, deadline).empty();
+  const bool late = !answered && attempt->Withdraw();
+  while (!answered && !late) answered = !waiter.Take(1, Clock::time_point::max()).empty();
+  Leave(1);
+  if (late) return MakeError(ErrorCode::kTimeout, "no redo worker answered before the deadline");
+  return attempt->status;
+}
+
+ManagerStatus RedoManager::Impl::Report() const {
+  ManagerStatus status;
+  status.requests = active_;
+  status.retries = retries_;
+  status.failed_requests = failed_;
+  status.records = counts_.Kinds();
+  pool_.Report(&status);
+  return status;
+}
+
+void RedoManager::Impl::Shutdown() {
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    closed_ = true;
+    left_.wait(lock, [this] { return active_ == 0; });
+  }
+  pool_.Close();
+}
+
+RedoManager::RedoManager(ManagerOptions options) : impl_(new Impl(std::move(options))) {}
+RedoManager::~RedoManager() { Shutdown(); }
+
+Result<PageImage> RedoManager::RequestRedo(const PageRequest& request) {
+  return impl_->Run(request);
+}
+std::vector<Result<PageImage>> RedoManager::RequestRedoBatch(
+    std::span<const PageRequest> requests) {
+  return impl_->RunBatch(requests);
+}
+void RedoManager::RequestRedoAsync(const PageRequest& request, Completion completion) {
+  impl_->RunAsync(request, std::move(completion));
+}
+Status RedoManager::Ping() { return impl_->Ping(); }
+ManagerStatus RedoManager::status() const { return impl_->Report(); }
+size_t RedoManager::Quiesce(std::chrono::milliseconds idle_for) { return impl_->Quiesce(idle_for); }
+void RedoManager::Shutdown() { impl_->Shutdown(); }
+
+}  // namespace neon_redo

@@ -1,0 +1,232 @@
+#include "cpp_core/redo/manager/pool.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "cpp_core/redo/manager/metrics.h"
+
+namespace neon_redo {
+
+WorkerPool::WorkerPool(const ManagerOptions& options) : options_(options) { Warm(); }
+
+WorkerPool::~WorkerPool() { Close(); }
+
+std::shared_ptr<PoolWorker> WorkerPool::PickLocked() const {
+  std::shared_ptr<PoolWorker> best;
+  for (const std::shared_ptr<PoolWorker>& worker : workers_) {
+    if (!worker->ready()) continue;
+    // Of equals the first: the others go idle for good, and end.
+    if (!best || worker->bytes_in_flight() < best->bytes_in_flight()) best = worker;
+  }
+  return best;
+}
+
+bool WorkerPool::HasIdleLocked() const {
+  return std::any_of(workers_.begin(), workers_.end(), [](const auto& worker) {
+    return worker->ready() && worker->requests_in_flight() == 0;
+  });
+}
+
+void WorkerPool::GrowLocked() {
+  if (closed_ || launching_ || workers_.size() >= options_.max_workers) return;
+  launching_ = true;
+  ++launches_;
+  ++threads_;
+  workers_.push_back(std::make_shared<PoolWorker>(options_, this));
+  workers_.back()->Start();
+}
+
+std::shared_ptr<PoolWorker> WorkerPool::Submit(const AttemptPtr& attempt, bool may_drive) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    const std::shared_ptr<PoolWorker> worker = PickLocked();
+    if (!worker || worker->requests_in_flight() > 0) GrowLocked();
+    if (!worker) {
+      waiting_.push_back(attempt);
+      return nullptr;
+    }
+    lock.unlock();
+    const PoolWorker::Accepted accepted = worker->Accept(attempt, may_drive);
+    if (accepted != PoolWorker::Accepted::kRefused) {
+      if (options_.warm_spare) Warm();
+      return accepted == PoolWorker::Accepted::kDrive ? worker : nullptr;
+    }
+    lock.lock();
+    RemoveLocked(worker.get());
+  }
+}
+
+void WorkerPool::Warm() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (options_.warm_spare && !HasIdleLocked()) GrowLocked();
+}
+
+bool WorkerPool::RemoveLocked(const PoolWorker* worker) {
+  return std::erase_if(workers_, [&](const auto& other) { return other.get() == worker; }) > 0;
+}
+
+void WorkerPool::Remove(const PoolWorker* worker) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  RemoveLocked(worker);
+}
+
+void WorkerPool::Launched(const std::shared_ptr<PoolWorker>& worker,
+                          std::chrono::nanoseconds duration) {
+  if (logger() != nullptr) {
+    logger()->info("redo worker {} started in {:.1f} ms", worker->status().pid,
+                   std::chrono::duration<double, std::milli>(duration).count());
+  }
+  if (metrics() != nullptr) metrics()->WorkerStarted(duration);
+  std::deque<AttemptPtr> waiting;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    launching_ = false;
+    waiting.swap(waiting_);
+    // It is here because the others are busy: it gets its share of what they have not begun.
+    for (const std::shared_ptr<PoolWorker>& other : workers_) {
+      if (other == worker || !other->ready()) continue;
+      for (AttemptPtr& attempt : other->TakeUnsent()) waiting.push_back(std::move(attempt));
+    }
+  }
+  for (const AttemptPtr& attempt : waiting) Submit(attempt, false);
+}
+
+void WorkerPool::LaunchFailed(const std::shared_ptr<PoolWorker>& worker, const Error& error) {
+  if (logger() != nullptr) logger()->error("{}", error.message);
+  std::deque<AttemptPtr> waiting;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    launching_ = false;
+    ++failures_;
+    last_failure_ = error.message;
+    RemoveLocked(worker.get());
+    waiting.swap(waiting_);
+  }
+  for (const AttemptPtr& attempt : waiting) {
+    if (!attempt->Settle()) continue;
+    attempt->status = tl::unexpected(error);
+    attempt->sink->Done(attempt);
+  }
+}
+
+bool WorkerPool::ExpireWaiting() {
+  std::vector<AttemptPtr> expired;
+  bool more = false;
+  const Clock::time_point now = Clock::now();
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::erase_if(waiting_, [&](const AttemptPtr& attempt) {
+      if (attempt->settled()) return true;
+      if (!attempt->sink_is_slow) return false;
+      more = true;
+      if (now < attempt->deadline || !attempt->Settle()) return false;
+      expired.push_back(attempt);
+      return true;
+    });
+  }
+  for (const AttemptPtr& attempt : expired) {
+    attempt->status =
+        MakeError(ErrorCode::kTimeout, "the deadline passed before a redo worker had started");
+    attempt->sink->Done(attempt);
+  }
+  return more;
+}
+
+bool WorkerPool::MayRetire(const std::shared_ptr<PoolWorker>& worker) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto idle = std::count_if(workers_.begin(), workers_.end(), [](const auto& other) {
+      return other->ready() && other->requests_in_flight() == 0;
+    });
+    if (options_.warm_spare && idle <= 1) return false;
+    RemoveLocked(worker.get());
+  }
+  worker->Retire();
+  return true;
+}
+
+void WorkerPool::Failed(const std::string& description, size_t innocents) {
+  if (logger() != nullptr) {
+    logger()->warn("{}; {} other requests are sent again", description, innocents);
+  }
+  if (metrics() != nullptr) metrics()->WorkerStopped("failure");
+  std::unique_lock<std::mutex> lock(mutex_);
+  ++failures_;
+  innocents_ += innocents;
+  last_failure_ = description;
+  lock.unlock();
+  Warm();
+}
+
+void WorkerPool::Stopped(const char* cause) {
+  if (metrics() != nullptr) metrics()->WorkerStopped(cause);
+}
+
+void WorkerPool::Ended(const std::shared_ptr<PoolWorker>& worker) {
+  JoinEnded();
+  std::lock_guard<std::mutex> lock(mutex_);
+  --threads_;
+  worker->thread_ended = true;
+  to_join_.push_back(worker);
+  ended_.notify_all();
+}
+
+// Never called by a thread that is in the list.
+void WorkerPool::JoinEnded() {
+  std::vector<std::shared_ptr<PoolWorker>> to_join;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    to_join.swap(to_join_);
+  }
+  for (const std::shared_ptr<PoolWorker>& worker : to_join) worker->Join();
+}
+
+size_t WorkerPool::Quiesce(std::chrono::milliseconds idle_for) {
+  std::vector<std::shared_ptr<PoolWorker>> retired;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (const std::shared_ptr<PoolWorker>& worker : workers_) {
+      const bool idle = worker->requests_in_flight() == 0 && worker->idle_for() >= idle_for;
+      if (idle && (worker->ready() || waiting_.empty())) retired.push_back(worker);
+    }
+    for (const auto& worker : retired) RemoveLocked(worker.get());
+  }
+  for (const auto& worker : retired) worker->Retire();
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    ended_.wait(lock, [&] {
+      return std::all_of(retired.begin(), retired.end(),
+                         [](const auto& worker) { return worker->thread_ended; });
+    });
+  }
+  JoinEnded();
+  return retired.size();
+}
+
+// Whatever a worker still does was given up by who asked.
+void WorkerPool::Close() {
+  for (;;) {
+    Quiesce(std::chrono::milliseconds(0));
+    std::unique_lock<std::mutex> lock(mutex_);
+    closed_ = true;
+    for (const auto& worker : workers_) worker->Abandon();
+    if (threads_ == 0 && to_join_.empty()) return;
+    // Those that were ending by themselves.
+    ended_.wait_for(lock, std::chrono::milliseconds(10), [this] { return threads_ == 0; });
+  }
+}
+
+void WorkerPool::Report(ManagerStatus* status) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const std::shared_ptr<PoolWorker>& worker : workers_) {
+    status->workers.push_back(worker->status());
+  }
+  status->waiting = waiting_.size();
+  status->launches = launches_;
+  status->worker_failures = failures_;
+  status->innocents_resent = innocents_;
+  status->last_failure = last_failure_;
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,84 @@
+// The workers of one manager: which one gets an attempt, when there are more, when fewer.
+#ifndef NEON_REDO_REDO_MANAGER_POOL_H_
+#define NEON_REDO_REDO_MANAGER_POOL_H_
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cpp_core/redo/manager.h"
+#include "cpp_core/redo/manager/attempt.h"
+#include "cpp_core/redo/manager/pool_worker.h"
+
+namespace neon_redo {
+
+// An attempt goes to the worker with the fewest bytes in flight. One that finds all of them busy
+// has another launched, for those who come later, up to the limit. One that finds none waits for
+// the launch under way; there is one at a time. Thread-safe.
+class WorkerPool {
+ public:
+  // The options must outlive the pool; max_workers is at least 1.
+  explicit WorkerPool(const ManagerOptions& options);
+  ~WorkerPool();
+
+  // Sees to it that the attempt's sink is told an outcome, unless it is withdrawn before. Not null:
+  // the worker that the caller must Drive now; only when may_drive.
+  std::shared_ptr<PoolWorker> Submit(const AttemptPtr& attempt, bool may_drive);
+
+  // Launches the spare if it is wanted and not there.
+  void Warm();
+
+  size_t Quiesce(std::chrono::milliseconds idle_for);
+
+  // Ends everything; nothing may be under way.
+  void Close();
+
+  // Adds what the pool knows.
+  void Report(ManagerStatus* status) const;
+
+  // From here on: what workers' threads tell.
+  void Launched(const std::shared_ptr<PoolWorker>& worker, std::chrono::nanoseconds duration);
+  void LaunchFailed(const std::shared_ptr<PoolWorker>& worker, const Error& error);
+  // Idle since the idle timeout: whether it may end. It is out of rotation then.
+  bool MayRetire(const std::shared_ptr<PoolWorker>& worker);
+  // Takes the worker out of rotation.
+  void Remove(const PoolWorker* worker);
+  void Failed(const std::string& description, size_t innocents);
+  void Stopped(const char* cause);  // a process ended: "idle", "shutdown"
+  // The thread's last call.
+  void Ended(const std::shared_ptr<PoolWorker>& worker);
+  // Settles what waits for a launch beyond its deadline and has nobody to do so. True if there is
+  // more of that kind.
+  bool ExpireWaiting();
+
+  RedoMetrics* metrics() const { return options_.metrics.get(); }
+  spdlog::logger* logger() const { return options_.logger.get(); }
+
+ private:
+  std::shared_ptr<PoolWorker> PickLocked() const;
+  void GrowLocked();
+  bool HasIdleLocked() const;
+  bool RemoveLocked(const PoolWorker* worker);
+  void JoinEnded();
+
+  const ManagerOptions& options_;
+  mutable std::mutex mutex_;
+  std::condition_variable ended_;
+  std::vector<std::shared_ptr<PoolWorker>> workers_;  // in rotation, or starting
+  std::deque<AttemptPtr> waiting_;                    // for a launch
+  bool launching_ = false;
+  bool closed_ = false;
+  size_t threads_ = 0;                                // not yet ended
+  std::vector<std::shared_ptr<PoolWorker>> to_join_;  // ended
+  uint64_t launches_ = 0;
+  uint64_t failures_ = 0;
+  uint64_t innocents_ = 0;
+  std::string last_failure_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_REDO_MANAGER_POOL_H_

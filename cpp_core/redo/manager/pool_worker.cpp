@@ -1,0 +1,180 @@
+// What callers do: hand in attempts, and write them to the pipe. pool_worker_answers.cpp reads what
+// comes back, pool_worker_thread.cpp launches the process and ends it.
+#include "cpp_core/redo/manager/pool_worker.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "cpp_core/redo/request_frames.h"
+
+namespace neon_redo {
+
+namespace {
+
+using Turn = PipeLoop::Turn;
+using std::chrono::milliseconds;
+
+// Frames are made when there is room for them in the pipe, not long before.
+constexpr size_t kQueueAhead = 65536;
+
+}  // namespace
+
+PoolWorker::PoolWorker(const ManagerOptions& options, WorkerPool* pool)
+    : options_(options), pool_(pool), last_used_(born_.time_since_epoch().count()) {}
+
+PoolWorker::~PoolWorker() {
+  if (wake_ >= 0) close(wake_);
+}
+
+void PoolWorker::Start() {
+  wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  thread_ = std::thread([self = shared_from_this()] { self->Run(); });
+}
+
+void PoolWorker::Wake() {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = write(wake_, &one, sizeof(one));
+}
+
+// ---- What callers do ----
+
+PoolWorker::Accepted PoolWorker::Accept(const AttemptPtr& attempt, bool may_drive) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (state_ != State::kReady || failure_) return Accepted::kRefused;
+  const bool lone = !under_way() && !driven_;
+  last_used_.store(attempt->created.time_since_epoch().count(), std::memory_order_relaxed);
+  attempt->set_worker(shared_from_this());
+  unsent_.push_back(attempt);
+  bytes_ += attempt->bytes;
+  ++count_;
+  if (attempt->sink_is_slow) ++slow_sinks_;
+  if (options_.follow_caller) {
+    if (lone && may_drive) {
+      hold_.FollowCaller();
+    } else {
+      hold_.Release();
+    }
+  }
+  SendMore();
+  if (lone && may_drive) {
+    driven_ = true;
+    return Accepted::kDrive;
+  }
+  if (!driven_ || attempt->sink_is_slow) Wake();
+  return Accepted::kTaken;
+}
+
+void PoolWorker::Drive(const AttemptPtr& own) { DriveUntil(&own); }
+
+void PoolWorker::Retire() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ready_ = false;
+  if (state_ == State::kReady || state_ == State::kStarting) state_ = State::kRetiring;
+  Wake();
+}
+
+void PoolWorker::Abandon() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (state_ != State::kReady && state_ != State::kRetiring) return;
+  abandoned_ = true;
+  kill(child_->pid(), SIGKILL);
+}
+
+void PoolWorker::Release(const Attempt& attempt) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto at = std::find_if(sent_.begin(), sent_.end(),
+                               [&](const AttemptPtr& other) { return other.get() == &attempt; });
+  if (at != sent_.end()) CutOff(attempt);
+}
+
+// The records of an attempt of sent_ are about to go. If they are still being sent, that can be
+// neither finished nor taken back: the driver sees the end of the answers and does the rest; until
+// then nothing is sent.
+void PoolWorker::CutOff(const Attempt& attempt) {
+  if (!attempt.is_large || attempt.end <= queued_ - out_.unsent()) return;
+  out_.Clear();
+  pipe_full_ = true;
+  if (child_) kill(child_->pid(), SIGKILL);
+}
+
+std::chrono::nanoseconds PoolWorker::idle_for() const {
+  if (requests_in_flight() > 0) return std::chrono::nanoseconds(0);
+  return Clock::now().time_since_epoch() -
+         Clock::duration(last_used_.load(std::memory_order_relaxed));
+}
+
+WorkerStatus PoolWorker::status() const {
+  using std::chrono::duration_cast;
+  WorkerStatus status;
+  std::lock_guard<std::mutex> lock(mutex_);
+  status.pid = child_ ? child_->pid() : 0;
+  status.starting = state_ == State::kStarting;
+  status.answers = answers_;
+  status.requests_in_flight = requests_in_flight();
+  status.bytes_in_flight = bytes_in_flight();
+  status.age = duration_cast<milliseconds>(Clock::now() - born_);
+  status.idle_for = duration_cast<milliseconds>(idle_for());
+  status.processor = hold_.processor();
+  return status;
+}
+
+std::deque<AttemptPtr> PoolWorker::TakeUnsent() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const AttemptPtr& attempt : unsent_) Drop(attempt);
+  return std::exchange(unsent_, {});
+}
+
+// ---- Sending, under the mutex ----
+
+void PoolWorker::Drop(const AttemptPtr& attempt) {
+  bytes_ -= attempt->bytes;
+  --count_;
+  if (attempt->sink_is_slow) --slow_sinks_;
+}
+
+// Makes frames and writes them while the pipe takes them. False: it takes no more now. May fail.
+bool PoolWorker::SendMore() {
+  while (!pipe_full_ && !failure_) {
+    while (!unsent_.empty() && out_.unsent() < kQueueAhead) {
+      const AttemptPtr& next = unsent_.front();
+      next->first = sent_.empty();
+      // What an idle worker sends, or its end, is no answer to the next request, nor that one's
+      // fault.
+      const Turn idle = next->first ? pipe_->CheckIdle() : Turn::kProgress;
+      if (idle != Turn::kProgress) {
+        Fail(idle);
+        Wake();
+        return true;
+      }
+      if (!sent_.empty() && (next->alone || sent_.back()->alone)) break;
+      if (sent_.size() >= options_.worker.window) break;
+      const size_t before = out_.unsent();
+      const bool wanted = next->WithRecords([&] {
+        if (next->is_ping) {
+          QueuePing(&out_);
+        } else {
+          QueueRequest(next->request, &out_);
+        }
+      });
+      if (wanted) {
+        queued_ += out_.unsent() - before;
+        next->end = queued_;
+        next->sent_at = Clock::now();
+        if (sent_.empty()) head_since_ = next->sent_at;
+        sent_.push_back(next);
+      } else {
+        Drop(next);
+      }
+      unsent_.pop_front();
+    }
+    if (out_.empty()) return true;
+    pipe_full_ = !pipe_->Send(&out_);
+  }
+  return false;
+}
+
+}  // namespace neon_redo

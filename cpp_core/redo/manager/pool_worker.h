@@ -1,0 +1,149 @@
+// One worker of a pool: its process, its thread, and the attempts under way.
+#ifndef NEON_REDO_REDO_MANAGER_POOL_WORKER_H_
+#define NEON_REDO_REDO_MANAGER_POOL_WORKER_H_
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "cpp_core/redo/child_process.h"
+#include "cpp_core/redo/manager.h"
+#include "cpp_core/redo/manager/attempt.h"
+#include "cpp_core/redo/manager/processor_hold.h"
+#include "cpp_core/redo/out_queue.h"
+#include "cpp_core/redo/pipe_loop.h"
+
+namespace neon_redo {
+
+class WorkerPool;
+
+// Anybody may hand in attempts; who does also writes them to the pipe, as far as it takes them.
+// Reading the answers is one driver's job at a time: a caller who finds nothing under way drives
+// itself until it has its answer, so that a lone request crosses no thread; otherwise the worker's
+// own thread drives. That thread also launches the process (which dies with it), notices its end,
+// reaps it, and ends with it.
+class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
+ public:
+  PoolWorker(const ManagerOptions& options, WorkerPool* pool);
+  ~PoolWorker();
+  PoolWorker(const PoolWorker&) = delete;
+  PoolWorker& operator=(const PoolWorker&) = delete;
+
+  // Starts the thread, which launches the process and tells the pool. Once.
+  void Start();
+  // After the pool was told that the thread is at its end.
+  void Join() { thread_.join(); }
+  // Set by the pool, under its mutex, when it was told.
+  bool thread_ended = false;
+
+  enum class Accepted {
+    kRefused,  // it is no longer in service
+    kTaken,    // the sink will be told
+    kDrive,    // the same, but the caller must call Drive now
+  };
+  Accepted Accept(const AttemptPtr& attempt, bool may_drive);
+
+  // Reads answers until there is one for own or its deadline has passed.
+  void Drive(const AttemptPtr& own);
+
+  // Gives back what it has not begun to send.
+  std::deque<AttemptPtr> TakeUnsent();
+
+  // Ends the worker as soon as nothing is under way. It accepts nothing more.
+  void Retire();
+
+  // Ends the worker now. For when nobody waits for anything it has under way.
+  void Abandon();
+
+  // A withdrawn attempt's records must not be read any longer: when they are still being sent, the
+  // worker is killed.
+  void Release(const Attempt& attempt);
+
+  bool ready() const { return ready_.load(std::memory_order_acquire); }
+  size_t bytes_in_flight() const { return bytes_.load(std::memory_order_relaxed); }
+  size_t requests_in_flight() const { return count_.load(std::memory_order_relaxed); }
+  std::chrono::nanoseconds idle_for() const;
+  WorkerStatus status() const;
+
+ private:
+  // Answers taken with one read: what a pipe holds.
+  static constexpr size_t kAnswersAtOnce = 8;
+  // How often the thread looks after deadlines that nobody else looks after.
+  static constexpr std::chrono::milliseconds kDeadlineCheck{20};
+
+  // How long a worker may work on after the deadline of what it works on.
+  static constexpr std::chrono::milliseconds kAbandonedPatience{1000};
+
+  enum class State { kStarting, kReady, kRetiring, kEnded };
+
+  // Why the process no longer serves.
+  struct Failure {
+    PipeLoop::Turn turn;
+    bool amid_answer;
+    std::chrono::milliseconds after;  // the last answer, or the request that came next
+  };
+
+  void Run();
+  Status Launch();
+  Status LaunchOnce(bool* killed);
+  Status Greet(Clock::time_point deadline, bool* ended);
+  void Serve();
+  void WaitForWork();
+  void DriveUntil(const AttemptPtr* own);
+  Clock::time_point HungAt(Clock::time_point now) const;
+  bool TakeAnswers(std::vector<AttemptPtr>* answered);
+  bool SendMore();
+  void Drop(const AttemptPtr& attempt);
+  void CutOff(const Attempt& attempt);
+  void Expire(std::vector<AttemptPtr>* expired);
+  void Fail(PipeLoop::Turn turn);
+  void HandleFailure();
+  std::string ReapAndDescribe(const Failure& failure);
+  void EndQuietly();
+  void Wake();
+  bool under_way() const { return !sent_.empty() || !unsent_.empty(); }
+
+  const ManagerOptions& options_;
+  WorkerPool* const pool_;
+  const Clock::time_point born_ = Clock::now();
+  std::thread thread_;
+  int wake_ = -1;  // eventfd: the thread's attention is wanted
+
+  std::atomic<bool> ready_ = false;
+  std::atomic<size_t> bytes_ = 0;
+  std::atomic<size_t> count_ = 0;
+  std::atomic<Clock::rep> last_used_;
+
+  mutable std::mutex mutex_;
+  State state_ = State::kStarting;
+  bool driven_ = false;
+  bool abandoned_ = false;
+  std::optional<Failure> failure_;
+  std::deque<AttemptPtr> unsent_;
+  std::deque<AttemptPtr> sent_;
+  size_t slow_sinks_ = 0;              // attempts under way that only the thread may conclude
+  std::vector<AttemptPtr> concluded_;  // of those: settled, the sink not yet told
+  OutQueue out_;
+  bool pipe_full_ = false;
+  uint64_t queued_ = 0;           // bytes ever handed to out_
+  Clock::time_point head_since_;  // the first of sent_ is being worked on
+  uint64_t answers_ = 0;
+  ProcessorHold hold_;
+
+  // The process and its pipes. Written to under the mutex, read from by the driver alone, made and
+  // ended by the thread.
+  std::optional<ChildProcess> child_;
+  std::optional<PipeLoop> pipe_;
+
+  // The driver's.
+  std::vector<uint8_t> incoming_;
+  size_t have_ = 0;  // bytes of incoming_ that are answers not yet taken
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_REDO_MANAGER_POOL_WORKER_H_

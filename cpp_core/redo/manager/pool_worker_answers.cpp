@@ -1,0 +1,129 @@
+// Reading answers. They carry no header, so what tells that the k-th 8192 bytes are the k-th answer
+// is that everything adds up. One stray byte on the worker's stdout would shift all answers behind
+// it. Therefore an answer counts only if its LSN can be the requested page's, and if what follows
+// it is nothing, or can be the beginning of the next. If not, no answer that is still under way
+// counts. The pipe has room for all answers under way, so that the worker's writes are whole
+// answers and nothing can come between two halves of one.
+#include <algorithm>
+#include <cstring>
+
+#include "cpp_core/redo/manager/pool_worker.h"
+
+namespace neon_redo {
+
+using Turn = PipeLoop::Turn;
+
+// Whoever calls this has set driven_. own: the caller's attempt; null on the thread, which drives
+// until nothing is under way.
+void PoolWorker::DriveUntil(const AttemptPtr* own) {
+  std::vector<AttemptPtr> answered;
+  bool own_answered = false;
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    const Clock::time_point now = Clock::now();
+    const bool own_late = own != nullptr && now >= (*own)->deadline;
+    if (failure_ || own_answered || own_late || (own == nullptr && !under_way())) break;
+    const bool all_sent = SendMore();
+    if (failure_ || !under_way()) continue;
+    const Clock::time_point hung = HungAt(now);
+    Clock::time_point deadline = hung;
+    if (own != nullptr) {
+      deadline = std::min(deadline, (*own)->deadline);
+    } else if (slow_sinks_ > 0) {
+      deadline = std::min(deadline, now + kDeadlineCheck);
+    }
+    const std::span<uint8_t> room = std::span(incoming_).subspan(have_);
+    lock.unlock();
+    size_t received = 0;
+    const Turn turn = pipe_->WaitForSome(!all_sent, room, deadline, &received);
+    lock.lock();
+    pipe_full_ = false;
+    have_ += received;
+    if (turn == Turn::kClosed || turn == Turn::kSurplus ||
+        (turn == Turn::kTimeout && under_way() && Clock::now() >= HungAt(Clock::now()))) {
+      Fail(turn);
+    } else if (have_ > 0 && !TakeAnswers(&answered)) {
+      Fail(Turn::kSurplus);
+    }
+    if (own == nullptr && slow_sinks_ > 0) Expire(&answered);
+    if (answered.empty()) continue;
+    for (AttemptPtr& attempt : answered) {
+      if (own != nullptr && attempt == *own) own_answered = true;
+      if (own != nullptr && attempt->sink_is_slow) concluded_.push_back(std::move(attempt));
+    }
+    if (!under_way()) driven_ = false;  // nobody waits for us to notice
+    const bool over = own_answered || !under_way();
+    const bool wake = own != nullptr && over && (under_way() || !concluded_.empty());
+    if (over) driven_ = false;
+    lock.unlock();
+    if (wake) Wake();
+    for (AttemptPtr& attempt : answered) {
+      if (attempt) attempt->sink->Done(attempt);
+    }
+    answered.clear();
+    if (over) return;
+    lock.lock();
+  }
+  driven_ = false;
+  if (own != nullptr) Wake();
+}
+
+// When the worker counts as hung, if it does not answer before: after its timeout, or a while after
+// the deadline of a request that nobody waits for any longer.
+Clock::time_point PoolWorker::HungAt(Clock::time_point now) const {
+  const Clock::time_point hung = head_since_ + options_.worker.timeout;
+  if (sent_.empty()) return hung;
+  const Attempt& head = *sent_.front();
+  const Clock::time_point given_up = std::max(head_since_, head.deadline) + kAbandonedPatience;
+  return now < given_up || head.settled() ? std::min(hung, given_up) : hung;
+}
+
+// Takes whole answers off incoming_. False when they cannot be the answers to what was asked.
+bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
+  const size_t whole = have_ / kBlockSize;
+  const size_t rest = have_ % kBlockSize;
+  const auto asked_in_full = [&](size_t i) {
+    return i < sent_.size() && sent_[i]->end <= queued_ - out_.unsent();
+  };
+  const size_t begun = whole + (rest > 0 ? 1 : 0);
+  if (begun > 0 && !asked_in_full(begun - 1)) return false;
+  for (size_t i = 0; i < begun; ++i) {
+    const size_t size = i < whole ? kBlockSize : rest;
+    if (size >= sizeof(uint64_t) && !sent_[i]->Plausible(&incoming_[i * kBlockSize], size)) {
+      return false;
+    }
+  }
+  // A few bytes more say nothing about where the answer before them ends.
+  const size_t taken =
+      rest > 0 && rest < sizeof(uint64_t) ? whole - std::min<size_t>(whole, 1) : whole;
+  if (taken == 0) return true;
+  for (size_t i = 0; i < taken; ++i) {
+    AttemptPtr attempt = std::move(sent_.front());
+    sent_.pop_front();
+    Drop(attempt);
+    ++answers_;
+    if (!attempt->Settle()) continue;
+    const uint8_t* page = &incoming_[i * kBlockSize];
+    attempt->page.assign(page, page + kBlockSize);
+    answered->push_back(std::move(attempt));
+  }
+  have_ -= taken * kBlockSize;
+  std::memmove(incoming_.data(), &incoming_[taken * kBlockSize], have_);
+  head_since_ = Clock::now();
+  return true;
+}
+
+// Settles what nobody else will when its deadline passes. Abandoned attempts stay in their places.
+void PoolWorker::Expire(std::vector<AttemptPtr>* expired) {
+  const Clock::time_point now = Clock::now();
+  for (const std::deque<AttemptPtr>* list : {&sent_, &unsent_}) {
+    for (const AttemptPtr& attempt : *list) {
+      if (!attempt->sink_is_slow || now < attempt->deadline || !attempt->Settle()) continue;
+      attempt->status = MakeError(ErrorCode::kTimeout, "the deadline passed");
+      expired->push_back(attempt);
+      if (list == &sent_) CutOff(*attempt);
+    }
+  }
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,38 @@
+// Where PostgreSQL's records went, and why: one count for each resource manager, operation and way.
+#ifndef NEON_REDO_REDO_MANAGER_RECORD_COUNTS_H_
+#define NEON_REDO_REDO_MANAGER_RECORD_COUNTS_H_
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "cpp_core/base/bytes.h"
+#include "cpp_core/redo/manager.h"
+#include "cpp_core/wal/rmgr.h"
+
+namespace neon_redo {
+
+// Thread-safe.
+class RecordCounts {
+ public:
+  // metrics may be null; else it is told as well, and must outlive this.
+  explicit RecordCounts(RedoMetrics* metrics) : metrics_(metrics) {}
+
+  // record: at least a record's header. n: so many of the same kind.
+  void Add(Bytes record, RecordWay way, uint64_t n = 1);
+
+  // What is not zero.
+  std::vector<RecordKindCounts> Kinds() const;
+
+ private:
+  // All resource managers of extensions share the last place.
+  static constexpr size_t kRmgrs = kMaxBuiltinRmgr + 2;
+  static constexpr size_t kOperations = 16;  // the high four bits of xl_info
+
+  RedoMetrics* const metrics_;
+  std::atomic<uint64_t> counts_[kRmgrs][kOperations][kRecordWays] = {};
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_REDO_MANAGER_RECORD_COUNTS_H_
