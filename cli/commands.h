@@ -19,6 +19,7 @@ void AddDoctor(CLI::App* app, int* exit_status);
 void AddReplay(CLI::App* app, int* exit_status);
 void AddVerify(CLI::App* app, int* exit_status);
 void AddIngest(CLI::App* app, int* exit_status);
+void AddPage(CLI::App* app, int* exit_status);
 void AddReceive(CLI::App* app, int* exit_status);
 void AddReceiveLogical(CLI::App* app, int* exit_status);
 void AddServeWal(CLI::App* app, int* exit_status);

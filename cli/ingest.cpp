@@ -131,8 +131,10 @@ int Run(const Options& options) {
   Ingest ingest({.track_commit_timestamp = options.commit_timestamps});
   ChangeSink list;
   if (options.list)
-    list = [json = options.format == "json"](const ChangeList& changes, const WalRecord& record) {
+    list = [json = options.format == "json"](const ChangeList& changes, const RecordView&,
+                                             const WalRecord& record) {
       ListChanges(changes, record.end, json);
+      return Status();
     };
   const Status status = ingest.TakeAll(&reader, list);
   if (!options.list) {

@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   neon_redo::cli::AddReceiveLogical(&app, &exit_status);
   neon_redo::cli::AddServeWal(&app, &exit_status);
   neon_redo::cli::AddWaldump(&app, &exit_status);
+  neon_redo::cli::AddPage(&app, &exit_status);
   neon_redo::cli::AddIngest(&app, &exit_status);
   neon_redo::cli::AddWorker(&app, &exit_status);
   neon_redo::cli::AddDoctor(&app, &exit_status);

@@ -46,7 +46,7 @@ std::string Values(const Change& c) {
   using enum ChangeKind;
   switch (c.kind) {
     case kRecord:
-      return fmt::format("{}{}", c.key.Describe(), c.will_init ? ", begins it" : "");
+      return fmt::format("{}{}", c.key.Describe(), c.whole ? ", makes it whole" : "");
     case kImage:
       return fmt::format("{}, {} bytes", c.key.Describe(), c.payload.size());
     case kZeroSlruPage:

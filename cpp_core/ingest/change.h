@@ -17,7 +17,7 @@ namespace neon_redo {
 // In brackets the fields of Change that mean something beside key and kind.
 enum class ChangeKind : uint8_t {
   // To the page that key names.
-  kRecord,              // the record changes it [block_id, will_init, payload: the whole record]
+  kRecord,              // the record changes it [block_id, whole, payload: the record]
   kImage,               // an image replaces it [block_id, payload: the image as stored]
   kClearVisibility,     // of the map [flags: bits; number, number2: heap blocks, kNoBlock: none]
   kTruncateVisibility,  // of the map's last page [number: byte behind the page header; flags: bit]
@@ -75,7 +75,7 @@ struct Change {
   PageKey key;
   ChangeKind kind;
   uint8_t block_id = 0;
-  bool will_init = false;
+  bool whole = false;  // the record makes the page without needing what was there
   uint8_t flags = 0;
   uint32_t number = 0;
   uint32_t number2 = 0;
@@ -84,7 +84,7 @@ struct Change {
 
   // After it the page depends on nothing that was there before.
   bool initialises() const {
-    return will_init || kind == ChangeKind::kImage || kind == ChangeKind::kZeroSlruPage;
+    return whole || kind == ChangeKind::kImage || kind == ChangeKind::kZeroSlruPage;
   }
 };
 static_assert(std::is_trivially_copyable_v<Change> && sizeof(Change) == 64);

@@ -1,6 +1,7 @@
 // A record first changes the blocks it names; for most resource managers that is all. What some do
 // beyond, in redo, to pages and files they do not name, is added by the members of Taker. An image
-// makes its block whole, so nothing of the record is left to do there.
+// makes its block whole, so nothing of the record is left to do there (but see
+// ChangesRestoredPage).
 #include "cpp_core/ingest/ingest.h"
 
 #include <fmt/format.h>
@@ -89,7 +90,9 @@ Status Ingest::TakeAll(WalReader* reader, const ChangeSink& sink) {
                        fmt::format("invalid record at LSN {}: {} ({})", record.start.ToString(),
                                    fault.what, DescribeRecord(view, record.start)));
     }
-    if (sink && !changes.empty()) sink(changes, record);
+    if (sink && !changes.empty()) {
+      if (Status s = sink(changes, view, record); !s) return s;
+    }
   }
   if (reader->error()) return tl::unexpected(*reader->error());
   return {};
@@ -131,12 +134,22 @@ void Ingest::Taker::TakeBlocks() {
   for (int id = 0; id <= record_.max_block_id(); id++) {
     const BlockRef* ref = record_.block(id);
     if (ref == nullptr || (only_images && !ref->apply_image)) continue;
-    Change& change = Push(ref->apply_image ? ChangeKind::kImage : ChangeKind::kRecord,
-                          PageKey::OfBlock(ref->tag));
+    const bool is_image = ref->apply_image && !ChangesRestoredPage(id);
+    Change& change =
+        Push(is_image ? ChangeKind::kImage : ChangeKind::kRecord, PageKey::OfBlock(ref->tag));
     change.block_id = static_cast<uint8_t>(id);
-    change.will_init = ref->will_init;
-    change.payload = ref->apply_image ? ref->image : record_.bytes();
+    change.whole = ref->initialises();
+    change.payload = is_image ? ref->image : record_.bytes();
   }
+}
+
+// gistRedoClearFollowRight (access/gist/gistxlog.c) goes on where an image was restored: the left
+// page of a split that is finished (block 1) or that was itself split (block 0).
+bool Ingest::Taker::ChangesRestoredPage(int id) const {
+  constexpr uint8_t kPageUpdate = 0x00;  // XLOG_GIST_PAGE_UPDATE, access/gistxlog.h
+  constexpr uint8_t kPageSplit = 0x30;   // XLOG_GIST_PAGE_SPLIT
+  return record_.rmid() == kRmGist &&
+         ((record_.info() == kPageUpdate && id == 1) || (record_.info() == kPageSplit && id == 0));
 }
 
 bool Ingest::Taker::PushZeroPage(SlruKind kind) {

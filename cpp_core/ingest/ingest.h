@@ -17,8 +17,10 @@ namespace neon_redo {
 // The changes of one record. Reused, so that after a few records nothing is allocated any more.
 using ChangeList = std::vector<Change>;
 
-// Takes the changes of one record; changes and record are valid during the call.
-using ChangeSink = std::function<void(const ChangeList& changes, const WalRecord& record)>;
+// Takes the changes of one record; all arguments are valid during the call. What it returns ends
+// the reading when it is an error.
+using ChangeSink = std::function<Status(const ChangeList& changes, const RecordView& view,
+                                        const WalRecord& record)>;
 
 struct IngestOptions {
   // Whether the cluster keeps commit timestamps where WAL begins (pg_control's
@@ -68,8 +70,8 @@ class Ingest {
   [[nodiscard]] RecordFault Take(const RecordView& record, ChangeList* changes);
 
   // Takes all that is left to read, and hands the changes of each record that has some to the sink,
-  // if there is one. Returns the reader's error; kCorrupt also for a record whose content is not
-  // what it must be, with its LSN.
+  // if there is one. Returns the reader's or the sink's error; kCorrupt also for a record whose
+  // content is not what it must be, with its LSN.
   Status TakeAll(WalReader* reader, const ChangeSink& sink);
 
   const IngestCounts& counts() const { return counts_; }

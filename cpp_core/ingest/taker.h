@@ -22,6 +22,7 @@ class Ingest::Taker {
  private:
   // Block references: ingest.cpp.
   void TakeBlocks();
+  bool ChangesRestoredPage(int id) const;
 
   // ingest_cluster.cpp: XLOG, RelMap, Database, Tablespace.
   bool TakeXlog();

@@ -131,7 +131,7 @@ def print_result(name, result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--megabytes", type=int, default=512, help="of WAL, of each kind")
+    parser.add_argument("--megabytes", type=int, default=1024, help="of WAL, of each kind")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--keep", metavar="DIR", help="where the WAL is kept for the next run")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")

@@ -65,7 +65,11 @@ TEST(Ingest, BlocksAndImages) {
                         .Main(Fields().U64(0).U64(0))),
             (Texts{"record block 5 of 1663/5/16384 (main fork)",
                    "image block 6 of 1663/5/16384 (main fork), 8192 bytes",
-                   "record block 7 of 1663/5/16384 (main fork), begins it"}));
+                   "record block 7 of 1663/5/16384 (main fork), makes it whole"}));
+  // An image that the rest of the record goes on to change is no image.
+  EXPECT_EQ(TakeOne(RecordBuilder(kRmGist, 0x00).Image(0, 5, page).Image(1, 6, page)),
+            (Texts{"image block 5 of 1663/5/16384 (main fork), 8192 bytes",
+                   "record block 6 of 1663/5/16384 (main fork), makes it whole"}));
   // XLOG_FPI_FOR_HINT without full_page_writes: named, not changed.
   EXPECT_EQ(TakeOne(RecordBuilder(kRmXlog, 0xa0).Block(0, 5)), Texts{});
   EXPECT_EQ(TakeOne(RecordBuilder(kRmXlog, 0xb0).Block(0, 5)),

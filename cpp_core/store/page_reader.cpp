@@ -1,0 +1,267 @@
+// The changes of a page since it was last made whole are applied in order: images and the page
+// server's records here, PostgreSQL's records by the native engine or, where that has no code, by a
+// worker. A page that was cut off by a truncation or a drop begins anew after it; one in a database
+// made by file copy was before what its template's page was.
+#include "cpp_core/store/page_reader.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "cpp_core/ingest/slru.h"
+#include "cpp_core/page/page.h"
+#include "cpp_core/redo/native/native.h"
+#include "cpp_core/store/recorder.h"
+#include "cpp_core/wal/image.h"
+
+namespace neon_redo {
+
+namespace {
+
+struct alignas(8) PageBuffer {
+  uint8_t bytes[kBlockSize];
+};
+
+Bytes AsBytes(const std::string& text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+bool IsSlru(const PageKey& key) { return key.field1 == PageKey::kSlru; }
+
+// After this event nothing of what was before is left of the page.
+bool CutsOff(const Change& event, const PageKey& key) {
+  using enum ChangeKind;
+  switch (event.kind) {
+    case kTruncateFork:
+      return event.number <= key.field6;
+    case kTruncateSlru:
+      return SlruSegmentIsGone(static_cast<SlruKind>(key.field2), key.field4, event.number);
+    case kDropSlruSegments: {
+      const uint32_t segments = LastSlruSegment(static_cast<SlruKind>(key.field2)) + 1;
+      const auto from_first = [&](uint32_t n) { return (n + segments - event.number) % segments; };
+      return from_first(key.field4) < from_first(event.number2);
+    }
+    default:
+      return true;
+  }
+}
+
+// TransactionIdSetCommitTs (access/transam/commit_ts.c).
+void SetCommitTimestamps(const Change& change, uint8_t* page) {
+  const auto origin = static_cast<uint16_t>(change.number2);
+  auto set = [&](uint32_t xid) {
+    uint8_t* entry = page + xid % kXactsPerCommitTsPage * kCommitTsEntrySize;
+    std::memcpy(entry, &change.time, 8);
+    std::memcpy(entry + 8, &origin, 2);
+  };
+  if (change.number != 0) set(change.number);
+  for (size_t at = 0; at + 4 <= change.payload.size(); at += 4)
+    set(LoadNative<uint32_t>(change.payload.data() + at));
+}
+
+}  // namespace
+
+const char* SlruDirectory(SlruKind kind) {
+  switch (kind) {
+    case SlruKind::kClog:
+      return "pg_xact";
+    case SlruKind::kMultixactMembers:
+      return "pg_multixact/members";
+    case SlruKind::kMultixactOffsets:
+      return "pg_multixact/offsets";
+    case SlruKind::kCommitTs:
+      return "pg_commit_ts";
+  }
+  return "?";
+}
+
+Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& block,
+                          uint8_t* page) {
+  const std::string path =
+      fmt::format("{}/{}/{:04X}", data_directory, SlruDirectory(block.kind), block.segment);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return false;
+  const ssize_t got =
+      fd < 0 ? -1 : pread(fd, page, kBlockSize, static_cast<off_t>(block.block) * kBlockSize);
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  if (got < 0)
+    return MakeError(ErrorCode::kIo, fmt::format("cannot read block {} of {}: {}", block.block,
+                                                 path, std::strerror(error)));
+  return got == static_cast<ssize_t>(kBlockSize);
+}
+
+Status PageReader::FindCut(const PageKey& events, const PageKey& key, Lsn lsn,
+                           std::optional<Cut>* last) {
+  auto stored = store_.Get(events, lsn);
+  if (!stored) return tl::unexpected(stored.error());
+  for (StoredChange& s : *stored) {
+    const auto event = DecodeChange(events, AsBytes(s.value));
+    if (!event) return tl::unexpected(event.error());
+    const bool is_later =
+        !*last || std::pair((*last)->lsn, (*last)->index) < std::pair(s.lsn, s.index);
+    if (is_later && CutsOff(event->change, key)) {
+      last->emplace(Cut{s.lsn, s.index, event->change});
+      (*last)->change.payload = {};
+    }
+  }
+  return {};
+}
+
+Result<std::optional<PageReader::Cut>> PageReader::LastCut(const PageKey& key, Lsn lsn) {
+  std::optional<Cut> cut;
+  Status found;
+  if (IsSlru(key)) {
+    found = FindCut(SlruKey(static_cast<SlruKind>(key.field2)), key, lsn, &cut);
+  } else {
+    found = FindCut(DatabaseKey(key.field2, key.field3), key, lsn, &cut);
+    if (found)
+      found = FindCut(CutKey({key.field2, key.field3, key.field4}, key.field5), key, lsn, &cut);
+  }
+  if (!found) return tl::unexpected(found.error());
+  return cut;
+}
+
+Result<PageAt> PageReader::Read(const PageKey& key, Lsn lsn) {
+  if (!key.ToBlock() && !key.ToSlruBlock())
+    return MakeError(ErrorCode::kInvalidArgument, key.Describe() + " is not that of a page");
+  const auto cut = LastCut(key, lsn);
+  if (!cut) return tl::unexpected(cut.error());
+  auto changes = store_.Get(key, lsn);
+  if (!changes) return tl::unexpected(changes.error());
+  if (*cut) {
+    std::erase_if(*changes, [&](const StoredChange& c) {
+      return std::pair(c.lsn, c.index) < std::pair((*cut)->lsn, (*cut)->index);
+    });
+  }
+  PageAt out;
+  out.page.assign(kBlockSize, 0);
+  if (!changes->empty() && changes->front().initialises) {
+    out.base = fmt::format("made whole at {}", changes->front().lsn.ToString());
+    out.base_lsn = changes->front().lsn;
+  } else if (Status s = FindBase(key, *cut, !changes->empty(), &out); !s) {
+    return tl::unexpected(s.error());
+  }
+  for (const StoredChange& change : *changes) {
+    if (Status s = Apply(key, change, &out); !s) return tl::unexpected(s.error());
+    out.changes++;
+    out.last_change = change.lsn;
+  }
+  out.page.resize(kBlockSize);  // without a timestamp behind it
+  if (!IsSlru(key) && PageView(out.page.data()).lsn() > lsn)
+    return MakeError(
+        ErrorCode::kNotFound,
+        fmt::format("the base backup has {} of LSN {}, later than {}: an earlier "
+                    "backup is needed",
+                    key.Describe(), PageView(out.page.data()).lsn().ToString(), lsn.ToString()));
+  return out;
+}
+
+// The page before its first change: of the template, of the backup, or zeroes where the server
+// extends a file without a record.
+Status PageReader::FindBase(const PageKey& key, const std::optional<Cut>& cut, bool has_changes,
+                            PageAt* out) {
+  if (cut && cut->change.kind == ChangeKind::kCopyDatabase) {
+    PageKey source = key;
+    source.field2 = cut->change.number;
+    source.field3 = cut->change.number2;
+    auto page = Read(source, cut->lsn);
+    if (!page) return tl::unexpected(page.error());
+    *out = std::move(*page);
+    out->base = fmt::format("copy of {} ({})", source.Describe(), out->base);
+    return {};
+  }
+  if (!cut && base_) {
+    const auto found = base_(key, out->page.data());
+    if (!found) return tl::unexpected(found.error());
+    if (*found) {
+      out->base = "base backup";
+      return {};
+    }
+  }
+  const bool is_map = !IsSlru(key) && key.field5 == kVisibilityMapFork;
+  if (is_map && has_changes && (cut || base_)) {
+    std::memset(out->page.data(), 0, kBlockSize);
+    out->base = "new page";
+    return {};
+  }
+  if (cut)
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("{} is not there: {} at {}", key.Describe(),
+                                 ChangeKindName(cut->change.kind), cut->lsn.ToString()));
+  return MakeError(
+      ErrorCode::kNotFound,
+      base_ ? fmt::format("{} is neither in the base backup nor made by the WAL", key.Describe())
+            : fmt::format("the WAL does not make {} whole: a base backup taken before "
+                          "is needed",
+                          key.Describe()));
+}
+
+Status PageReader::Apply(const PageKey& key, const StoredChange& stored, PageAt* out) {
+  auto decoded = DecodeChange(key, AsBytes(stored.value));
+  if (!decoded) return tl::unexpected(decoded.error());
+  Change& change = decoded->change;
+  switch (change.kind) {
+    case ChangeKind::kImage: {
+      if (const auto tag = key.ToBlock()) decoded->image.tag = *tag;
+      if (Status s = RestoreImage(decoded->image, out->page.data()); !s) return s;
+      if (!PageView(out->page.data()).is_new()) SetPageLsn(out->page.data(), stored.lsn);
+      return {};
+    }
+    case ChangeKind::kRecord:
+      return ApplyRecord(key, stored.lsn, change, out);
+    case ChangeKind::kZeroSlruPage:
+      out->page.assign(kBlockSize, 0);
+      return {};
+    case ChangeKind::kCommitTs:
+      SetCommitTimestamps(change, out->page.data());
+      return {};
+    default: {
+      const auto native = ToNativeRecord(change);
+      if (!native) return tl::unexpected(native.error());
+      return ApplyNativeRecord(*native, stored.lsn, key, &out->page);
+    }
+  }
+}
+
+Status PageReader::ApplyRecord(const PageKey& key, Lsn lsn, const Change& change, PageAt* out) {
+  if (RecordFault fault = view_.Parse(change.payload))
+    return MakeError(ErrorCode::kCorrupt, fmt::format("the store has a record that ends at {}: {}",
+                                                      lsn.ToString(), fault.what));
+  PageBuffer page;
+  std::memcpy(page.bytes, out->page.data(), kBlockSize);
+  if (ApplyNative(view_, change.block_id, lsn, page.bytes, !change.whole) ==
+      NativeResult::kApplied) {
+    std::memcpy(out->page.data(), page.bytes, kBlockSize);
+    return {};
+  }
+  const RedoRecord record{lsn, change.payload};
+  const RedoRequest request{
+      *key.ToBlock(), change.whole ? nullptr : out->page.data(), {&record, 1}};
+  if (Status s = worker_.Redo(request, page.bytes); !s) return s;
+  std::memcpy(out->page.data(), page.bytes, kBlockSize);
+  out->by_worker++;
+  return {};
+}
+
+Result<std::optional<uint32_t>> PageReader::RelationSize(const RelFileNode& rel, uint8_t fork,
+                                                         Lsn lsn) {
+  const auto sizes = store_.Get(PageKey::OfRelationSize(rel, fork), lsn);
+  if (!sizes) return tl::unexpected(sizes.error());
+  std::optional<Cut> event;
+  if (Status s = FindCut(DatabaseKey(rel.spc, rel.db), PageKey(), lsn, &event); !s)
+    return tl::unexpected(s.error());
+  if (event && (sizes->empty() || sizes->back().lsn < event->lsn)) {
+    if (event->change.kind != ChangeKind::kCopyDatabase) return kNoBlock;
+    return RelationSize({event->change.number, event->change.number2, rel.rel}, fork, event->lsn);
+  }
+  if (sizes->empty()) return std::nullopt;
+  if (sizes->back().value.size() != 4)
+    return MakeError(ErrorCode::kCorrupt, "the store has a size that is no number");
+  return LoadNative<uint32_t>(sizes->back().value.data());
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,73 @@
+// Any page as it was at an LSN, from a store of changes and a base backup.
+#ifndef NEON_REDO_STORE_PAGE_READER_H_
+#define NEON_REDO_STORE_PAGE_READER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpp_core/keyspace/page_key.h"
+#include "cpp_core/redo/worker_process.h"
+#include "cpp_core/store/encoding.h"
+#include "cpp_core/store/store.h"
+
+namespace neon_redo {
+
+// Writes kBlockSize bytes of the base backup's page; false when it has no such page.
+using BasePage = std::function<Result<bool>(const PageKey&, uint8_t* page)>;
+
+// The directory of an SLRU in a data directory, "pg_xact".
+const char* SlruDirectory(SlruKind kind);
+// A page of an SLRU's files below a data directory; false when it is not there.
+Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& block, uint8_t* page);
+
+struct PageAt {
+  std::vector<uint8_t> page;  // kBlockSize bytes
+  std::string base;           // where it came from: "image at 0/1A2B3C4", "base backup", …
+  Lsn base_lsn;               // 0: the base backup's
+  uint64_t changes = 0;       // applied to it
+  uint64_t by_worker = 0;     // of those
+  Lsn last_change;            // 0: none
+};
+
+// Not thread-safe.
+class PageReader {
+ public:
+  // base may be empty: then pages that WAL does not make whole cannot be had. worker: what the
+  // native engine does not support goes to a worker, launched when it is first needed.
+  PageReader(Store* store, BasePage base, WorkerOptions worker)
+      : store_(*store), base_(std::move(base)), worker_(std::move(worker)) {}
+
+  // The page that key names (a relation's block or an SLRU's), as it was when the records up to lsn
+  // were applied. kNotFound: there was no such page at that LSN, or it cannot be had from what
+  // there is; the message says which.
+  Result<PageAt> Read(const PageKey& key, Lsn lsn);
+
+  // Blocks of a fork at lsn; kNoBlock when there was none, nothing when WAL up to lsn did not
+  // change its size.
+  Result<std::optional<uint32_t>> RelationSize(const RelFileNode& rel, uint8_t fork, Lsn lsn);
+
+ private:
+  struct Cut {
+    Lsn lsn;
+    uint32_t index = 0;
+    Change change;  // without payload
+  };
+  Result<std::optional<Cut>> LastCut(const PageKey& key, Lsn lsn);
+  Status FindCut(const PageKey& events, const PageKey& key, Lsn lsn, std::optional<Cut>* last);
+  Status FindBase(const PageKey& key, const std::optional<Cut>& cut, bool has_changes, PageAt* out);
+  Status Apply(const PageKey& key, const StoredChange& stored, PageAt* out);
+  Status ApplyRecord(const PageKey& key, Lsn lsn, const Change& change, PageAt* out);
+
+  Store& store_;
+  BasePage base_;
+  RedoWorker worker_;
+  RecordView view_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_STORE_PAGE_READER_H_

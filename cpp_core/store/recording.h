@@ -1,0 +1,26 @@
+// WAL into a store, and on from where the last time ended.
+#ifndef NEON_REDO_STORE_RECORDING_H_
+#define NEON_REDO_STORE_RECORDING_H_
+
+#include <functional>
+
+#include "cpp_core/store/recorder.h"
+#include "cpp_core/store/store.h"
+#include "cpp_core/wal/reader.h"
+
+namespace neon_redo {
+
+struct RecordingOptions {
+  WalReaderOptions wal;  // `from` is where a store that is empty begins
+  RecorderOptions recorder;
+  bool track_commit_timestamp = false;                          // where an empty store begins
+  std::function<void(uint64_t done, uint64_t total)> progress;  // bytes of WAL; may be empty
+};
+
+// Reads WAL up to options.wal.to, or its end, into the store, beginning at the end of what the
+// store has, and flushes it. Returns the end of the last record that is in the store.
+Result<Lsn> RecordWal(Store* store, const RecordingOptions& options);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_STORE_RECORDING_H_
