@@ -19,8 +19,7 @@ struct KeptItem {
 };
 
 // compactify_tuples. in_order: offsets strictly fall, so that tuples can be moved one after
-// another in place; else they gather in a copy first. Items lie between pd_upper and the special
-// area and, in order, do not overlap.
+// another in place. Items lie between pd_upper and the special area and, in order, do not overlap.
 bool Compact(uint8_t* page, const KeptItem* items, uint32_t count, bool in_order) {
   uint32_t to = Special(page);
   uint32_t i = 0;
@@ -28,55 +27,49 @@ bool Compact(uint8_t* page, const KeptItem* items, uint32_t count, bool in_order
     to -= items[i++].aligned_length;  // in place already
 
   alignas(8) uint8_t copy[kPageSize];
-  const uint32_t moved_end = to;
-  while (i < count) {
-    // Tuples that lie one below the other stay together.
-    const uint32_t end = uint32_t{items[i].offset} + items[i].aligned_length;
-    // Out of order, the server has saved no more than this of the tuples.
-    if (end > moved_end) return false;
-    const uint32_t distance = to - end;
-    uint32_t start = end;
-    for (; i < count && uint32_t{items[i].offset} + items[i].aligned_length == start; i++) {
-      start = items[i].offset;
-      uint8_t* lp = LinePointerAt(page, items[i].index + 1u);
-      Put32(lp, (Get32(lp) & ~uint32_t{0x7fff}) | ((start + distance) & 0x7fff));
-    }
-    to -= end - start;
-    if (in_order)
-      std::memmove(page + to, page + start, end - start);
-    else
-      CopyBytes(copy + to, page + start, end - start);
+  const uint8_t* from = page;
+  if (!in_order) {
+    const uint32_t upper = Upper(page);
+    std::memcpy(copy + upper, page + upper, Special(page) - upper);
+    from = copy;
   }
-  if (!in_order) std::memcpy(page + to, copy + to, moved_end - to);
+  const uint32_t moved_end = to;
+  for (; i < count; i++) {
+    // Out of order, the server has saved no more than this of the tuples.
+    if (uint32_t{items[i].offset} + items[i].aligned_length > moved_end) return false;
+    to -= items[i].aligned_length;
+    std::memmove(page + to, from + items[i].offset, items[i].aligned_length);
+    const LinePointer lp = GetLinePointer(page, items[i].index + 1u);
+    PutLinePointer(page, items[i].index + 1u, to, lp.flags(), lp.length());
+  }
   SetUpper(page, to);
   return true;
 }
 
-// Gathers items for Compact. Which line pointers have storage is hard to foresee, for the processor
-// too, so there is no branch on it, and what does not fit is told at the end.
+// Gathers items for Compact.
 struct Keeper {
   explicit Keeper(const uint8_t* page)
       : upper(Upper(page)), special(Special(page)), previous(special) {}
 
-  // is_stored: else it changes nothing, but that items[count] is overwritten.
-  void Keep(KeptItem* items, LinePointer lp, uint32_t index, bool is_stored) {
-    const uint32_t offset = lp.offset(), length = MaxAlign(lp.length()), end = offset + length;
-    const bool below = offset < previous;
-    const bool fits = (offset >= upper) & (offset % 8 == 0) & (end <= special) &
-                      (!below | (end <= previous));  // else it overlaps
-    all_fit &= fits | !is_stored;
-    in_order &= below | !is_stored;
-    previous = below & is_stored ? offset : previous;
-    total += is_stored ? length : 0;
-    items[count] = {static_cast<uint16_t>(offset), static_cast<uint16_t>(length),
-                    static_cast<uint16_t>(index)};
-    count += is_stored;
+  bool Keep(KeptItem* items, LinePointer lp, uint32_t index) {
+    const uint32_t length = MaxAlign(lp.length());
+    if (lp.offset() < upper || lp.offset() % 8 != 0 || lp.offset() + length > special) return false;
+    if (lp.offset() >= previous)
+      in_order = false;
+    else if (lp.offset() + length > previous)
+      return false;  // overlaps
+    else
+      previous = lp.offset();
+    total += length;
+    items[count++] = {static_cast<uint16_t>(lp.offset()), static_cast<uint16_t>(length),
+                      static_cast<uint16_t>(index)};
+    return true;
   }
 
   uint32_t upper, special, previous;
   uint32_t total = 0;
   uint32_t count = 0;
-  bool in_order = true, all_fit = true;
+  bool in_order = true;
 };
 
 // Makes room for `size` more bytes at the line pointer `number`; new_pointer: it is one more.
@@ -157,19 +150,22 @@ bool RepairFragmentation(uint8_t* page) {
   KeptItem items[kMaxHeapTuples];
   items[0] = {};
   Keeper keeper(page);
-  uint32_t used = 0, last_used = 0;
+  uint32_t unused = 0, last_used = 0;
   for (uint32_t n = 1; n <= lines; n++) {
     const LinePointer lp = GetLinePointer(page, n);
-    const bool is_used = lp.flags() != kLpUnused;
-    Put32(LinePointerAt(page, n), is_used ? lp.bits : 0);
-    used += is_used;
-    last_used = is_used ? n : last_used;
-    keeper.Keep(items, lp, n - 1, is_used & (lp.length() != 0));
+    if (lp.flags() == kLpUnused) {
+      PutLinePointer(page, n, 0, kLpUnused, 0);
+      unused++;
+      continue;
+    }
+    last_used = n;
+    if (lp.length() != 0 && !keeper.Keep(items, lp, n - 1)) return false;
   }
-  if (!keeper.all_fit || keeper.total > Special(page) - Lower(page)) return false;
+  if (keeper.total > Special(page) - Lower(page)) return false;
   if (!Compact(page, items, keeper.count, keeper.in_order)) return false;
+  unused -= lines - last_used;
   SetLower(page, Lower(page) - 4 * (lines - last_used));
-  if (used < last_used)
+  if (unused > 0)
     SetFlags(page, kPdHasFreeLines);
   else
     ClearFlags(page, kPdHasFreeLines);
@@ -222,12 +218,10 @@ bool DeleteIndexItems(uint8_t* page, const uint8_t* numbers, uint32_t count) {
       deleted++;
       continue;
     }
-    if (lp.length() == 0) return false;
-    keeper.Keep(items, lp, n - 1 - deleted, true);
+    if (lp.length() == 0 || !keeper.Keep(items, lp, n - 1 - deleted)) return false;
     Put32(LinePointerAt(page, n - deleted), lp.bits);
   }
-  if (deleted != count || !keeper.all_fit || keeper.total > Special(page) - Lower(page))
-    return false;
+  if (deleted != count || keeper.total > Special(page) - Lower(page)) return false;
   SetLower(page, kHeaderSize + 4 * keeper.count);
   return Compact(page, items, keeper.count, keeper.in_order);
 }
