@@ -6,6 +6,8 @@
 #   make test-hostile, make fuzz   the long forms of what make test has short
 #   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
 #   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
+#   make test-regression   PostgreSQL's regression suite through verify (fetches its source)
+#   make fuzz-schemas      the native engine on random schemas, for SECONDS
 #   make bench      the benchmarks
 #   make install    extension into the server of PG_CONFIG, the rest below PREFIX (/usr/local)
 #   make installcheck   pg_regress against a running server that has the extension installed
@@ -109,7 +111,16 @@ fuzz:
 	+$(MAKE) all
 	python3 tests/fuzz/run.py --long --seconds $(SECONDS) $(TARGETS)
 
+# SOURCE=DIR: a PostgreSQL 15 source tree, instead of apt-get source.
+test-regression: deps
+	+$(MAKE) all
+	python3 tests/regression/run.py $(if $(SOURCE),--source '$(SOURCE)')
+
+fuzz-schemas: deps
+	+$(MAKE) all
+	python3 tests/integration/schemas.py --seconds $(SECONDS)
+
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long test-manager-long fuzz bench format
+.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long test-manager-long test-regression fuzz fuzz-schemas bench format
