@@ -104,9 +104,10 @@ test-hostile: deps
 	build/tests/hostile/hostile_tests --gtest_brief=1
 	NEON_REDO_HOSTILE=long python3 tests/integration/run.py -v -k test_hostile -k test_sandbox
 
-# libFuzzer: make fuzz SECONDS=60 TARGETS="wal record". Needs clang.
+# libFuzzer: make fuzz SECONDS=60 TARGETS="wal record".
 SECONDS ?= 3600
-fuzz: deps
+fuzz:
+	@scripts/deps.sh clang-16 libclang-rt-16-dev
 	+$(MAKE) all
 	python3 tests/fuzz/run.py --long --seconds $(SECONDS) $(TARGETS)
 

@@ -36,16 +36,15 @@ std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn h
     while (rebuilt[at] == disk[at]) at++;
     return at;
   }
-  if (tag.fork == kVisibilityMapFork) {
-    MaskLsnAndChecksum(rebuilt);
-    MaskLsnAndChecksum(disk);
-  } else {
-    for (uint8_t* page : {rebuilt, disk}) {
-      MaskUnlogged(rmid, page, tag.block);
-      MaskPage(rmid, page, tag.block);
-    }
-  }
+  MaskForDisk(rmid, tag, rebuilt);
+  MaskForDisk(rmid, tag, disk);
   return FirstDifference(rebuilt, disk);
+}
+
+void MaskForDisk(uint8_t rmid, const BlockTag& tag, uint8_t* page) {
+  if (tag.fork == kVisibilityMapFork) return MaskLsnAndChecksum(page);
+  MaskUnlogged(rmid, page, tag.block);
+  MaskPage(rmid, page, tag.block);
 }
 
 }  // namespace neon_redo

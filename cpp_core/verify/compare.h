@@ -26,6 +26,9 @@ std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint
 std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn hint_lsn,
                                         uint8_t* rebuilt, uint8_t* disk);
 
+// Masks in a relation's page what may differ between a rebuilt one and one at rest.
+void MaskForDisk(uint8_t rmid, const BlockTag& tag, uint8_t* page);
+
 }  // namespace neon_redo
 
 #endif  // NEON_REDO_VERIFY_COMPARE_H_
