@@ -112,7 +112,8 @@ struct WorkerStatus {
   size_t bytes_in_flight = 0;
   std::chrono::milliseconds age{0};
   std::chrono::milliseconds idle_for{0};
-  int processor = -1;  // the one it is held to; -1: the kernel's choice
+  int processor = -1;     // the one it is held to; -1: the kernel's choice
+  SandboxLayers sandbox;  // what confines it; nothing for another program (worker.command)
 };
 
 // Which way a PostgreSQL record went, and why.

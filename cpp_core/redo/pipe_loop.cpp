@@ -115,13 +115,13 @@ PipeLoop::Turn PipeLoop::Wait(bool more_to_send, std::span<uint8_t> answer,
   return Turn::kProgress;
 }
 
-PipeLoop::Turn PipeLoop::WaitForSome(bool more_to_send, std::span<uint8_t> buffer,
+PipeLoop::Turn PipeLoop::WaitForSome(bool more_to_send, std::span<const iovec> buffers,
                                      Clock::time_point deadline, size_t* received) {
   *received = 0;
   bool readable;
   const Turn turn = WaitUntilReady(more_to_send, deadline, &readable);
   if (!readable) return turn;
-  const ssize_t n = read(output_, buffer.data(), buffer.size());
+  const ssize_t n = readv(output_, buffers.data(), static_cast<int>(buffers.size()));
   if (n < 0) return TryAgain() ? Turn::kProgress : Turn::kClosed;
   if (n == 0) return Turn::kClosed;
   *received = static_cast<size_t>(n);

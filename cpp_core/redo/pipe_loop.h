@@ -3,6 +3,8 @@
 #ifndef NEON_REDO_REDO_PIPE_LOOP_H_
 #define NEON_REDO_REDO_PIPE_LOOP_H_
 
+#include <sys/uio.h>
+
 #include <chrono>
 #include <span>
 #include <string>
@@ -57,9 +59,9 @@ class PipeLoop {
   Turn Wait(bool more_to_send, std::span<uint8_t> answer, Clock::time_point deadline,
             size_t* received);
 
-  // The same, but what exceeds the buffer stays in the pipe: for callers who cannot say how many
-  // answers are due.
-  Turn WaitForSome(bool more_to_send, std::span<uint8_t> buffer, Clock::time_point deadline,
+  // The same, but what exceeds the buffers stays in the pipe: for callers who cannot say how many
+  // answers are due. Fills one buffer after the other.
+  Turn WaitForSome(bool more_to_send, std::span<const iovec> buffers, Clock::time_point deadline,
                    size_t* received);
 
   // What an idle worker must not do: end (kClosed) or send (kSurplus). kProgress: it waits.

@@ -42,6 +42,7 @@ Attempt::Attempt(const RedoRequest& r, Clock::time_point d, AttemptSink* s, size
       index(i),
       is_ping(IsPing(r)),
       size(SizeOf(r)),
+      page(kBlockSize),
       base_lsn_(r.base_image != nullptr ? PageLsn(r.base_image) : 0),
       last_lsn_(r.records.empty() ? 0 : r.records.back().end.value) {}
 

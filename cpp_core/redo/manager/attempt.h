@@ -59,7 +59,8 @@ class Attempt {
   // attempt only the first and the last of these LSNs are known.
   bool Plausible(const uint8_t* page, size_t size);
 
-  // The outcome. Written by the side that settles it, read by the asker afterwards.
+  // The outcome. Written by the side that settles it, read by the asker afterwards. The page is
+  // there from the beginning, kBlockSize bytes: the driver of the worker that has it reads into it.
   std::vector<uint8_t> page;
   Status status;
   bool worker_failed = false;  // worth trying again

@@ -56,7 +56,10 @@ class Waiter final : public AttemptSink {
   }
 
   // Waking for each attempt: when jobs go on after their first.
-  void set_eager() { eager_ = true; }
+  void set_eager() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    eager_ = true;
+  }
 
  private:
   std::mutex mutex_;
@@ -66,11 +69,8 @@ class Waiter final : public AttemptSink {
   bool eager_ = false;
 };
 
-bool HasNativeRecords(const PageRequest& request) {
-  return std::any_of(request.records.begin(), request.records.end(), [](const PageRecord& record) {
-    return std::holds_alternative<NativeRecord>(record.record);
-  });
-}
+// Requests of a batch that are handed to the pool together.
+constexpr size_t kPiece = 8;
 
 }  // namespace
 
@@ -98,11 +98,10 @@ class RedoManager::Impl {
   void Leave(size_t count);
   void RunJobs(std::span<PageJob* const> jobs);
   Result<PageImage> Conclude(PageJob* job);
-  PageJob MakeJob(const PageRequest& request) {
+  PageJob MakeJob(const PageRequest& request, Clock::time_point now) {
     if (options_.metrics) options_.metrics->RequestStarted();
-    const Clock::time_point now = Clock::now();
     return PageJob(request, now, now + request.deadline.value_or(options_.deadline),
-                   options_.engine, &counts_);
+                   options_.engine, &counts_, options_.metrics != nullptr);
   }
   void CountRetry() {
     ++retries_;
@@ -161,7 +160,7 @@ Result<PageImage> RedoManager::Impl::Conclude(PageJob* job) {
 
 Result<PageImage> RedoManager::Impl::Run(const PageRequest& request) {
   if (!Enter(1)) return ShutDown();
-  PageJob job = MakeJob(request);
+  PageJob job = MakeJob(request, Clock::now());
   PageJob* const jobs[] = {&job};
   RunJobs(jobs);
   Result<PageImage> result = Conclude(&job);
@@ -176,10 +175,12 @@ std::vector<Result<PageImage>> RedoManager::Impl::RunBatch(std::span<const PageR
     for (size_t i = 0; i < requests.size(); ++i) results.push_back(ShutDown());
     return results;
   }
+  const Clock::time_point now = Clock::now();
   std::deque<PageJob> jobs;
   std::vector<PageJob*> pointers;
+  pointers.reserve(requests.size());
   for (const PageRequest& request : requests) {
-    jobs.push_back(MakeJob(request));
+    jobs.push_back(MakeJob(request, now));
     pointers.push_back(&jobs.back());
   }
   RunJobs(pointers);
@@ -192,19 +193,23 @@ void RedoManager::Impl::RunJobs(std::span<PageJob* const> jobs) {
   Waiter waiter;
   std::vector<AttemptPtr> under_way(jobs.size());  // those without one are finished
   size_t outstanding = 0;
-  const auto submit = [&](size_t i) {
+  std::vector<AttemptPtr> piece;
+  const auto submit_piece = [&] {
+    if (const auto worker = pool_.Submit(piece, jobs.size() == 1)) worker->Drive(piece.front());
+    piece.clear();
+  };
+  const auto prepare = [&](size_t i) {
     under_way[i] = jobs[i]->MakeAttempt(&waiter, i);
     ++outstanding;
-    if (const auto worker = pool_.Submit(under_way[i], jobs.size() == 1)) {
-      worker->Drive(under_way[i]);
-    }
+    piece.push_back(under_way[i]);
+    if (piece.size() == kPiece) submit_piece();
   };
   for (size_t i = 0; i < jobs.size(); ++i) {
-    if (HasNativeRecords(jobs[i]->request())) waiter.set_eager();
+    const PageJob::Next next = jobs[i]->Begin();
+    if (jobs[i]->has_own_records()) waiter.set_eager();
+    if (next == PageJob::Next::kWorker) prepare(i);
   }
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    if (jobs[i]->Begin() == PageJob::Next::kWorker) submit(i);
-  }
+  submit_piece();
   while (outstanding > 0) {
     Clock::time_point deadline = Clock::time_point::max();
     for (size_t i = 0; i < jobs.size(); ++i) {
@@ -216,8 +221,9 @@ void RedoManager::Impl::RunJobs(std::span<PageJob* const> jobs) {
       PageJob* job = jobs[attempt->index];
       if (job->Take(attempt) != PageJob::Next::kWorker) continue;
       if (!attempt->status) CountRetry();
-      submit(attempt->index);
+      prepare(attempt->index);
     }
+    submit_piece();
     const Clock::time_point now = Clock::now();
     if (now < deadline) continue;
     for (size_t i = 0; i < jobs.size(); ++i) {
@@ -233,7 +239,9 @@ void RedoManager::Impl::RunJobs(std::span<PageJob* const> jobs) {
 class RedoManager::Impl::AsyncJob final : public AttemptSink {
  public:
   AsyncJob(Impl* impl, const PageRequest& request, Completion completion)
-      : impl_(impl), job_(impl->MakeJob(request)), completion_(std::move(completion)) {}
+      : impl_(impl),
+        job_(impl->MakeJob(request, Clock::now())),
+        completion_(std::move(completion)) {}
 
   void Begin() { Step(job_.Begin()); }
 
@@ -247,7 +255,8 @@ class RedoManager::Impl::AsyncJob final : public AttemptSink {
  private:
   void Step(PageJob::Next next) {
     if (next == PageJob::Next::kWorker) {
-      impl_->pool_.Submit(job_.MakeAttempt(this, 0), false);
+      const AttemptPtr attempt = job_.MakeAttempt(this, 0);
+      impl_->pool_.Submit({&attempt, 1}, false);
       return;
     }
     Impl* impl = impl_;
@@ -277,7 +286,7 @@ Status RedoManager::Impl::Ping() {
   const Clock::time_point deadline = Clock::now() + options_.deadline;
   const auto attempt =
       std::make_shared<Attempt>(RedoRequest{{}, nullptr, {}}, deadline, &waiter, 0);
-  if (const auto worker = pool_.Submit(attempt, true)) worker->Drive(attempt);
+  if (const auto worker = pool_.Submit({&attempt, 1}, true)) worker->Drive(attempt);
   bool answered = !waiter.Take(1, deadline).empty();
   const bool late = !answered && attempt->Withdraw();
   while (!answered && !late) answered = !waiter.Take(1, Clock::time_point::max()).empty();

@@ -36,8 +36,13 @@ bool Supported(const BlockTag& tag, const RedoRecord& record) {
 }  // namespace
 
 PageJob::PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline,
-                 RedoEngine engine, RecordCounts* counts)
-    : request_(request), start_(start), deadline_(deadline), engine_(engine), counts_(counts) {}
+                 RedoEngine engine, RecordCounts* counts, bool timed)
+    : request_(request),
+      start_(start),
+      deadline_(deadline),
+      timed_(timed),
+      engine_(engine),
+      counts_(counts) {}
 
 size_t PageJob::RecordBytes() const {
   size_t bytes = 0;
@@ -58,18 +63,24 @@ Status PageJob::Check() {
   };
   if (request_.records.empty()) return refuse("there are no records to apply");
   const Result<BlockTag> tag = request_.key.ToBlock();
-  const Result<SlruBlock> slru = request_.key.ToSlruBlock();
-  if (!tag && !slru) return refuse("the key names no block");
-  if (tag) tag_ = *tag;
+  bool with_timestamp = false;
+  if (tag) {
+    tag_ = *tag;
+  } else {
+    const Result<SlruBlock> slru = request_.key.ToSlruBlock();
+    if (!slru) return refuse("the key names no block");
+    with_timestamp = slru->kind == SlruKind::kClog;
+  }
   const size_t size = request_.base_image.size();
-  const bool with_timestamp = slru && slru->kind == SlruKind::kClog;
   if (size != 0 && size != kBlockSize &&
       !(with_timestamp && size == kBlockSize + kClogTimestampSize)) {
     return refuse(fmt::format("the base image has {} bytes", size));
   }
   for (const PageRecord& record : request_.records) {
     const PostgresRecord* postgres = AsPostgres(record);
-    if (postgres != nullptr && !tag) {
+    if (postgres == nullptr) {
+      has_own_records_ = true;
+    } else if (!tag) {
       return refuse(fmt::format("the PostgreSQL record at {} needs the key of a relation's block",
                                 record.lsn.ToString()));
     }
@@ -93,6 +104,7 @@ Status PageJob::Check() {
 
 // Applies records until a worker is needed or all is done.
 PageJob::Next PageJob::Advance() {
+  if (!timed_) return AdvanceToWorker();
   const Clock::time_point start = Clock::now();
   const Next next = AdvanceToWorker();
   native_ += Clock::now() - start;
@@ -211,7 +223,7 @@ AttemptPtr PageJob::MakeAttempt(AttemptSink* sink, size_t index) {
 }
 
 PageJob::Next PageJob::Take(const AttemptPtr& attempt) {
-  if (attempt->sent_at != Clock::time_point{}) {
+  if (timed_ && attempt->sent_at != Clock::time_point{}) {
     wait_ += attempt->sent_at - attempt->created;
     worker_ += Clock::now() - attempt->sent_at;
   }

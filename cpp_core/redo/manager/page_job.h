@@ -17,9 +17,9 @@ namespace neon_redo {
 // Not thread-safe; one owner at a time.
 class PageJob {
  public:
-  // counts must outlive the job.
+  // counts must outlive the job. timed: the times for the metrics are wanted.
   PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline,
-          RedoEngine engine, RecordCounts* counts);
+          RedoEngine engine, RecordCounts* counts, bool timed);
 
   enum class Next {
     kWorker,    // MakeAttempt, and hand its outcome to Take
@@ -39,6 +39,8 @@ class PageJob {
   const PageRequest& request() const { return request_; }
   Clock::time_point deadline() const { return deadline_; }
   size_t retries() const { return retries_; }
+  // Known from Begin on: there are records of the page server's own, and so perhaps several runs.
+  bool has_own_records() const { return has_own_records_; }
 
   // For the metrics; seconds.
   size_t RecordBytes() const;
@@ -65,13 +67,15 @@ class PageJob {
   const PageRequest request_;
   const Clock::time_point start_;
   const Clock::time_point deadline_;
+  const bool timed_;
   RedoEngine engine_;  // kWorker once the native engine has refused a record
   RecordCounts* const counts_;
   BlockTag tag_;                 // when there are PostgreSQL records
   size_t next_ = 0;              // records before it are in the page
   PageImage page_;               // as of next_; empty: the base image, or nothing
   std::vector<RedoRecord> run_;  // PostgreSQL's records from next_ on, to be applied
-  size_t attempts_ = 0;          // at this run
+  bool has_own_records_ = false;
+  size_t attempts_ = 0;  // at this run
   size_t retries_ = 0;
   Clock::duration wait_{0};
   Clock::duration native_{0};

@@ -12,14 +12,20 @@ WorkerPool::WorkerPool(const ManagerOptions& options) : options_(options) { Warm
 
 WorkerPool::~WorkerPool() { Close(); }
 
-std::shared_ptr<PoolWorker> WorkerPool::PickLocked() const {
-  std::shared_ptr<PoolWorker> best;
+WorkerPool::Pick WorkerPool::PickLocked() const {
+  const std::shared_ptr<PoolWorker>* best = nullptr;
+  size_t fewest = 0;
+  size_t idle = 0;
   for (const std::shared_ptr<PoolWorker>& worker : workers_) {
     if (!worker->ready()) continue;
+    const size_t bytes = worker->bytes_in_flight();
+    if (bytes == 0) ++idle;
     // Of equals the first: the others go idle for good, and end.
-    if (!best || worker->bytes_in_flight() < best->bytes_in_flight()) best = worker;
+    if (best != nullptr && bytes >= fewest) continue;
+    best = &worker;
+    fewest = bytes;
   }
-  return best;
+  return {best != nullptr ? *best : nullptr, idle};
 }
 
 bool WorkerPool::HasIdleLocked() const {
@@ -37,24 +43,29 @@ void WorkerPool::GrowLocked() {
   workers_.back()->Start();
 }
 
-std::shared_ptr<PoolWorker> WorkerPool::Submit(const AttemptPtr& attempt, bool may_drive) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  for (;;) {
-    const std::shared_ptr<PoolWorker> worker = PickLocked();
-    if (!worker || worker->requests_in_flight() > 0) GrowLocked();
+std::shared_ptr<PoolWorker> WorkerPool::Submit(std::span<const AttemptPtr> attempts,
+                                               bool may_drive) {
+  while (!attempts.empty()) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto [worker, idle] = PickLocked();
+    if (idle < attempts.size()) GrowLocked();
     if (!worker) {
-      waiting_.push_back(attempt);
+      waiting_.insert(waiting_.end(), attempts.begin(), attempts.end());
       return nullptr;
     }
     lock.unlock();
-    const PoolWorker::Accepted accepted = worker->Accept(attempt, may_drive);
-    if (accepted != PoolWorker::Accepted::kRefused) {
-      if (options_.warm_spare) Warm();
-      return accepted == PoolWorker::Accepted::kDrive ? worker : nullptr;
+    const size_t parts = std::max<size_t>(idle, 1);
+    const size_t share = (attempts.size() + parts - 1) / parts;
+    const PoolWorker::Accepted accepted = worker->Accept(attempts.first(share), may_drive);
+    if (accepted == PoolWorker::Accepted::kRefused) {
+      Remove(worker.get());
+      continue;
     }
-    lock.lock();
-    RemoveLocked(worker.get());
+    attempts = attempts.subspan(share);
+    if (options_.warm_spare) Warm();
+    if (accepted == PoolWorker::Accepted::kDrive) return worker;
   }
+  return nullptr;
 }
 
 void WorkerPool::Warm() {
@@ -89,7 +100,7 @@ void WorkerPool::Launched(const std::shared_ptr<PoolWorker>& worker,
       for (AttemptPtr& attempt : other->TakeUnsent()) waiting.push_back(std::move(attempt));
     }
   }
-  for (const AttemptPtr& attempt : waiting) Submit(attempt, false);
+  for (const AttemptPtr& attempt : waiting) Submit({&attempt, 1}, false);
 }
 
 void WorkerPool::LaunchFailed(const std::shared_ptr<PoolWorker>& worker, const Error& error) {

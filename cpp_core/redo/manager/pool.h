@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,10 @@ class WorkerPool {
   explicit WorkerPool(const ManagerOptions& options);
   ~WorkerPool();
 
-  // Sees to it that the attempt's sink is told an outcome, unless it is withdrawn before. Not null:
-  // the worker that the caller must Drive now; only when may_drive.
-  std::shared_ptr<PoolWorker> Submit(const AttemptPtr& attempt, bool may_drive);
+  // Sees to it that the attempts' sinks are told an outcome, unless they are withdrawn before. Not
+  // null: the worker that the caller must Drive now; only when may_drive, with one attempt. Several
+  // go to one worker, with one lock and one write, unless several are idle.
+  std::shared_ptr<PoolWorker> Submit(std::span<const AttemptPtr> attempts, bool may_drive);
 
   // Launches the spare if it is wanted and not there.
   void Warm();
@@ -58,7 +60,11 @@ class WorkerPool {
   spdlog::logger* logger() const { return options_.logger.get(); }
 
  private:
-  std::shared_ptr<PoolWorker> PickLocked() const;
+  struct Pick {
+    std::shared_ptr<PoolWorker> worker;  // null: none is ready
+    size_t idle;
+  };
+  Pick PickLocked() const;
   void GrowLocked();
   bool HasIdleLocked() const;
   bool RemoveLocked(const PoolWorker* worker);

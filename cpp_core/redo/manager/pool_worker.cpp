@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "cpp_core/redo/request_frames.h"
 
@@ -20,6 +21,9 @@ using std::chrono::milliseconds;
 
 // Frames are made when there is room for them in the pipe, not long before.
 constexpr size_t kQueueAhead = 65536;
+
+// As much as the worker reads at once (src/serve.cpp).
+constexpr int kLargeInputPipe = 256 * 1024;
 
 }  // namespace
 
@@ -42,16 +46,25 @@ void PoolWorker::Wake() {
 
 // ---- What callers do ----
 
-PoolWorker::Accepted PoolWorker::Accept(const AttemptPtr& attempt, bool may_drive) {
+PoolWorker::Accepted PoolWorker::Accept(std::span<const AttemptPtr> attempts, bool may_drive) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (state_ != State::kReady || failure_) return Accepted::kRefused;
-  const bool lone = !under_way() && !driven_;
-  last_used_.store(attempt->created.time_since_epoch().count(), std::memory_order_relaxed);
-  attempt->set_worker(shared_from_this());
-  unsent_.push_back(attempt);
-  bytes_ += attempt->size.bytes;
-  ++count_;
-  if (attempt->sink_is_slow) ++slow_sinks_;
+  const bool lone = !under_way() && !driven();
+  const Clock::time_point created = attempts.back()->created;
+  last_used_.store(created.time_since_epoch().count(), std::memory_order_relaxed);
+  size_t bytes = 0;
+  bool slow = false;
+  for (const AttemptPtr& attempt : attempts) {
+    attempt->set_worker(shared_from_this());
+    unsent_.push_back(attempt);
+    bytes += attempt->size.bytes;
+    if (attempt->sink_is_slow) {
+      ++slow_sinks_;
+      slow = true;
+    }
+  }
+  bytes_ += bytes;
+  count_ += attempts.size();
   if (options_.follow_caller) {
     if (lone && may_drive) {
       hold_.FollowCaller();
@@ -61,10 +74,11 @@ PoolWorker::Accepted PoolWorker::Accept(const AttemptPtr& attempt, bool may_driv
   }
   SendMore();
   if (lone && may_drive) {
-    driven_ = true;
+    driver_ = Driver::kCaller;
     return Accepted::kDrive;
   }
-  if (!driven_ || attempt->sink_is_slow) Wake();
+  // The thread sees it by itself when it drives.
+  if (!driven() || (slow && driver_ == Driver::kCaller)) Wake();
   return Accepted::kTaken;
 }
 
@@ -119,6 +133,7 @@ WorkerStatus PoolWorker::status() const {
   status.age = duration_cast<milliseconds>(Clock::now() - born_);
   status.idle_for = duration_cast<milliseconds>(idle_for());
   status.processor = hold_.processor();
+  status.sandbox = layers_;
   return status;
 }
 
@@ -138,6 +153,7 @@ void PoolWorker::Drop(const AttemptPtr& attempt) {
 
 // Makes frames and writes them while the pipe takes them. False: it takes no more now. May fail.
 bool PoolWorker::SendMore() {
+  const Clock::time_point now = unsent_.empty() ? Clock::time_point() : Clock::now();
   while (!pipe_full_ && !failure_) {
     while (!unsent_.empty() && out_.unsent() < kQueueAhead) {
       const AttemptPtr& next = unsent_.front();
@@ -163,7 +179,7 @@ bool PoolWorker::SendMore() {
       if (wanted) {
         queued_ += out_.unsent() - before;
         next->end = queued_;
-        next->sent_at = Clock::now();
+        next->sent_at = now;
         if (sent_.empty()) head_since_ = next->sent_at;
         sent_.push_back(next);
       } else {
@@ -173,6 +189,9 @@ bool PoolWorker::SendMore() {
     }
     if (out_.empty()) return true;
     pipe_full_ = !pipe_->Send(&out_);
+    if (pipe_full_ && !std::exchange(input_enlarged_, true)) {
+      pipe_full_ = fcntl(child_->input(), F_SETPIPE_SZ, kLargeInputPipe) < 0;
+    }
   }
   return false;
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -45,7 +46,8 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
     kTaken,    // the sink will be told
     kDrive,    // the same, but the caller must call Drive now
   };
-  Accepted Accept(const AttemptPtr& attempt, bool may_drive);
+  // All of them or none. may_drive: with one only.
+  Accepted Accept(std::span<const AttemptPtr> attempts, bool may_drive);
 
   // Reads answers until there is one for own or its deadline has passed.
   void Drive(const AttemptPtr& own);
@@ -70,8 +72,8 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   WorkerStatus status() const;
 
  private:
-  // Answers taken with one read.
-  static constexpr size_t kAnswersAtOnce = 8;
+  // Answers taken with one read: as many as the worker writes at once (src/serve.cpp).
+  static constexpr size_t kAnswersAtOnce = 32;
   // How often the thread looks after deadlines that nobody else looks after.
   static constexpr std::chrono::milliseconds kDeadlineCheck{20};
 
@@ -79,6 +81,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   static constexpr std::chrono::milliseconds kAbandonedPatience{1000};
 
   enum class State { kStarting, kReady, kRetiring, kEnded };
+  enum class Driver { kNobody, kCaller, kThread };
 
   // Why the process no longer serves.
   struct Failure {
@@ -95,6 +98,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   void WaitForWork();
   void DriveUntil(const AttemptPtr* own);
   Clock::time_point HungAt(Clock::time_point now) const;
+  size_t PlacesForAnswers(iovec* places);
   bool TakeAnswers(std::vector<AttemptPtr>* answered);
   bool SendMore();
   void Drop(const AttemptPtr& attempt);
@@ -106,6 +110,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   void EndQuietly();
   void Wake();
   bool under_way() const { return !sent_.empty() || !unsent_.empty(); }
+  bool driven() const { return driver_ != Driver::kNobody; }
 
   const ManagerOptions& options_;
   WorkerPool* const pool_;
@@ -120,7 +125,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
 
   mutable std::mutex mutex_;
   State state_ = State::kStarting;
-  bool driven_ = false;
+  Driver driver_ = Driver::kNobody;
   bool abandoned_ = false;
   std::optional<Failure> failure_;
   std::deque<AttemptPtr> unsent_;
@@ -130,19 +135,23 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   size_t window_ = 1;                  // most of sent_
   OutQueue out_;
   bool pipe_full_ = false;
+  bool input_enlarged_ = false;   // its pipe, when it was full for the first time
   uint64_t queued_ = 0;           // bytes ever handed to out_
   Clock::time_point head_since_;  // the first of sent_ is being worked on
   uint64_t answers_ = 0;
   ProcessorHold hold_;
+  SandboxLayers layers_;
 
   // The process and its pipes. Written to under the mutex, read from by the driver alone, made and
   // ended by the thread.
   std::optional<ChildProcess> child_;
   std::optional<PipeLoop> pipe_;
 
-  // The driver's.
-  std::vector<uint8_t> incoming_;
-  size_t have_ = 0;  // bytes of incoming_ that are answers not yet taken
+  // The driver's. Bytes read and not yet taken: the first of them are in the pages of sent_, what
+  // was read beyond those is in beyond_.
+  size_t have_ = 0;
+  size_t places_ = 0;  // pages the last read was given
+  uint8_t beyond_[kBlockSize / 2];
 };
 
 }  // namespace neon_redo

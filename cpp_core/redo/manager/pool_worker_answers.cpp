@@ -7,7 +7,10 @@
 // "Nothing follows" must be certain, or half an answer and the beginning of the next would pass for
 // one. The pipe has room for all answers under way, so the worker's writes are whole answers and
 // nothing can come between two halves of one; a read that leaves nothing in the pipe thus ends
-// where the worker's last write did. One that fills incoming_ never ends with a whole answer.
+// where the worker's last write did. One that fills all it was given never ends with a whole
+// answer, as that is some pages and a half.
+//
+// Answers are read into the pages of those who asked, in the order of sent_.
 #include <algorithm>
 #include <cstring>
 
@@ -17,11 +20,12 @@ namespace neon_redo {
 
 using Turn = PipeLoop::Turn;
 
-// Whoever calls this has set driven_. own: the caller's attempt; null on the thread, which drives
+// Whoever calls this has set driver_. own: the caller's attempt; null on the thread, which drives
 // until nothing is under way.
 void PoolWorker::DriveUntil(const AttemptPtr* own) {
   std::vector<AttemptPtr> answered;
   bool own_answered = false;
+  Clock::time_point next_expiry;
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
     const Clock::time_point now = Clock::now();
@@ -33,10 +37,11 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     Clock::time_point deadline = hung;
     if (own != nullptr) {
       deadline = std::min(deadline, (*own)->deadline);
-    } else if (slow_sinks_ > 0) {
+    } else {
       deadline = std::min(deadline, now + kDeadlineCheck);
     }
-    const std::span<uint8_t> room = std::span(incoming_).subspan(have_);
+    iovec places[kAnswersAtOnce + 1];
+    const std::span<const iovec> room(places, PlacesForAnswers(places));
     lock.unlock();
     size_t received = 0;
     const Turn turn = pipe_->WaitForSome(!all_sent, room, deadline, &received);
@@ -49,16 +54,18 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     } else if (have_ > 0 && !TakeAnswers(&answered)) {
       Fail(Turn::kSurplus);
     }
-    if (own == nullptr && slow_sinks_ > 0) Expire(&answered);
+    if (own == nullptr && slow_sinks_ > 0 && now >= next_expiry) {
+      Expire(&answered);
+      next_expiry = now + kDeadlineCheck;
+    }
     if (answered.empty()) continue;
     for (AttemptPtr& attempt : answered) {
       if (own != nullptr && attempt == *own) own_answered = true;
       if (own != nullptr && attempt->sink_is_slow) concluded_.push_back(std::move(attempt));
     }
-    if (!under_way()) driven_ = false;  // nobody waits for us to notice
     const bool over = own_answered || !under_way();
     const bool wake = own != nullptr && over && (under_way() || !concluded_.empty());
-    if (over) driven_ = false;
+    if (over) driver_ = Driver::kNobody;
     lock.unlock();
     if (wake) Wake();
     for (AttemptPtr& attempt : answered) {
@@ -68,7 +75,7 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     if (over) return;
     lock.lock();
   }
-  driven_ = false;
+  driver_ = Driver::kNobody;
   if (own != nullptr) Wake();
 }
 
@@ -82,7 +89,20 @@ Clock::time_point PoolWorker::HungAt(Clock::time_point now) const {
   return now < given_up || head.settled() ? std::min(hung, given_up) : hung;
 }
 
-// Takes whole answers off incoming_. False when they cannot be the answers to what was asked.
+// Where the next bytes go: what is missing of the page that is begun, the pages after it, and half
+// a page more. Nobody but the driver takes attempts off sent_, so their pages stay.
+size_t PoolWorker::PlacesForAnswers(iovec* places) {
+  places_ = std::min(sent_.size(), kAnswersAtOnce);
+  size_t count = 0;
+  for (size_t i = have_ / kBlockSize; i < places_; ++i) {
+    const size_t begun = i == have_ / kBlockSize ? have_ % kBlockSize : 0;
+    places[count++] = {sent_[i]->page.data() + begun, kBlockSize - begun};
+  }
+  places[count++] = {beyond_, sizeof(beyond_)};
+  return count;
+}
+
+// Takes the whole answers. False when they cannot be the answers to what was asked.
 bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
   const size_t whole = have_ / kBlockSize;
   const size_t rest = have_ % kBlockSize;
@@ -91,9 +111,10 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
   };
   const size_t begun = whole + (rest > 0 ? 1 : 0);
   if (begun > 0 && !asked_in_full(begun - 1)) return false;
+  if (begun > places_) std::memcpy(sent_[places_]->page.data(), beyond_, rest);
   for (size_t i = 0; i < begun; ++i) {
     const size_t size = i < whole ? kBlockSize : rest;
-    if (size >= sizeof(uint64_t) && !sent_[i]->Plausible(&incoming_[i * kBlockSize], size)) {
+    if (size >= sizeof(uint64_t) && !sent_[i]->Plausible(sent_[i]->page.data(), size)) {
       return false;
     }
   }
@@ -107,12 +128,9 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
     Drop(attempt);
     ++answers_;
     if (!attempt->Settle()) continue;
-    const uint8_t* page = &incoming_[i * kBlockSize];
-    attempt->page.assign(page, page + kBlockSize);
     answered->push_back(std::move(attempt));
   }
   have_ -= taken * kBlockSize;
-  std::memmove(incoming_.data(), &incoming_[taken * kBlockSize], have_);
   head_since_ = Clock::now();
   return true;
 }

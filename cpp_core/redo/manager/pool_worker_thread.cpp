@@ -78,13 +78,13 @@ Status PoolWorker::LaunchOnce(bool* killed) {
     window_ = std::clamp<size_t>(static_cast<size_t>(std::max(capacity, 0)) / (2 * kBlockSize), 1,
                                  options_.worker.window);
     hold_.Reset(child_->pid());
+    layers_ = started->layers;
+    input_enlarged_ = false;
   }
   bool ended = false;
   const Status greeted = Greet(Clock::now() + options_.worker.timeout, &ended);
   if (greeted) {
     std::lock_guard<std::mutex> lock(mutex_);
-    // And part of one more: what a read into all of it returns does not end with an answer.
-    incoming_.resize(kAnswersAtOnce * kBlockSize + kBlockSize / 2);
     have_ = 0;
     queued_ = 0;
     ready_ = state_ == State::kStarting;
@@ -140,10 +140,10 @@ void PoolWorker::Serve() {
     std::vector<AttemptPtr> concluded;
     std::unique_lock<std::mutex> lock(mutex_);
     concluded.swap(concluded_);
-    const bool drive = !failure_ && !driven_ && under_way();
-    if (drive) driven_ = true;
-    const bool failed = failure_ && !driven_;
-    const bool over = state_ == State::kRetiring && !driven_ && !under_way();
+    const bool drive = !failure_ && !driven() && under_way();
+    if (drive) driver_ = Driver::kThread;
+    const bool failed = failure_ && !driven();
+    const bool over = state_ == State::kRetiring && !driven() && !under_way();
     lock.unlock();
     for (const AttemptPtr& attempt : concluded) attempt->sink->Done(attempt);
     if (drive) {
@@ -160,7 +160,7 @@ void PoolWorker::Serve() {
 
 void PoolWorker::WaitForWork() {
   std::unique_lock<std::mutex> lock(mutex_);
-  const bool mine = !driven_;
+  const bool mine = !driven();
   const bool deadlines = slow_sinks_ > 0;
   const int output = child_->output();
   lock.unlock();
@@ -177,7 +177,7 @@ void PoolWorker::WaitForWork() {
   }
   if (count > 0 && ready[1].revents != 0) {
     lock.lock();
-    if (!driven_ && !under_way()) Fail(Turn::kClosed);
+    if (!driven() && !under_way()) Fail(Turn::kClosed);
     return;
   }
   if (count != 0) return;
@@ -223,7 +223,7 @@ void PoolWorker::HandleFailure() {
   }
   std::erase_if(innocents, [](const AttemptPtr& attempt) { return attempt->settled(); });
   const size_t count = innocents.size();
-  for (const AttemptPtr& attempt : innocents) pool_->Submit(attempt, false);
+  for (const AttemptPtr& attempt : innocents) pool_->Submit({&attempt, 1}, false);
   const std::string description = ReapAndDescribe(failure);
   if (abandoned) return pool_->Stopped("shutdown");
   pool_->Failed(description, count);
