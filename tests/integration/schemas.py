@@ -179,16 +179,16 @@ def write_script(rng, directory, tables, changes):
             yield "SELECT nextval('numbers') FROM generate_series(1, 40)"
 
 
-def judge(wal, module, seed):
+def judge(wal, module, seed, mutate):
     """What native_oracle says of the WAL, as it is and with flipped bytes."""
-    command = [ORACLE, "--wal", wal, "--module", module, "--mutate", "3", "--seed", seed]
+    command = [ORACLE, "--wal", wal, "--module", module, "--mutate", mutate, "--seed", seed]
     result = run(command, check=False)
     if not result.stdout:
         raise RuntimeError(result.stderr)
     return json.loads(result.stdout), result.stderr
 
 
-def play_round(seed, tables=6, changes=60, keep=None):
+def play_round(seed, tables=6, changes=60, mutate=3, keep=None):
     """One cluster, one script; returns native_oracle's report and complaints."""
     rng = random.Random(seed)
     settings = {**SETTINGS, "wal_compression": rng.choice(["off", "pglz", "lz4", "zstd"]),
@@ -198,7 +198,7 @@ def play_round(seed, tables=6, changes=60, keep=None):
         script = ";\n".join(write_script(rng, cluster.directory, tables, changes)) + ";\n"
         cluster.psql("\\set QUIET on\n\\o /dev/null\n" + script)
         cluster.stop()
-        report, complaints = judge(cluster.wal, copy_module(cluster.directory), seed)
+        report, complaints = judge(cluster.wal, copy_module(cluster.directory), seed, mutate)
         if keep and report["failures"] + report["malformed"]:
             shutil.copytree(cluster.wal, pathlib.Path(keep, "wal"))
             pathlib.Path(keep, "script.sql").write_text(script, "utf-8")

@@ -66,9 +66,8 @@ def fetch_source(directory):
     suite = re.search(r"^VERSION_CODENAME=(\w+)", pathlib.Path("/etc/os-release").read_text("utf-8"),
                       re.MULTILINE)[1]
     sources = pathlib.Path(directory, "sources.list")
-    sources.write_text(
-        f"deb-src http://deb.debian.org/debian {suite} main\n"
-        f"deb-src http://security.debian.org/debian-security {suite}-security main\n", "utf-8")
+    # Without the security updates: which minor release's suite it is does not matter.
+    sources.write_text(f"deb-src http://deb.debian.org/debian {suite} main\n", "utf-8")
     os.makedirs(f"{directory}/lists/partial")
     os.makedirs(f"{directory}/cache/archives/partial")
     options = ["-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-",

@@ -34,20 +34,13 @@ bool Compact(uint8_t* page, const KeptItem* items, uint32_t count, bool in_order
     from = copy;
   }
   const uint32_t moved_end = to;
-  while (i < count) {
-    // Tuples that lie one below the other stay together.
-    const uint32_t end = uint32_t{items[i].offset} + items[i].aligned_length;
+  for (; i < count; i++) {
     // Out of order, the server has saved no more than this of the tuples.
-    if (end > moved_end) return false;
-    const uint32_t distance = to - end;
-    uint32_t start = end;
-    for (; i < count && uint32_t{items[i].offset} + items[i].aligned_length == start; i++) {
-      start = items[i].offset;
-      uint8_t* lp = LinePointerAt(page, items[i].index + 1u);
-      Put32(lp, (Get32(lp) & ~uint32_t{0x7fff}) | ((start + distance) & 0x7fff));
-    }
-    to -= end - start;
-    std::memmove(page + to, from + start, end - start);
+    if (uint32_t{items[i].offset} + items[i].aligned_length > moved_end) return false;
+    to -= items[i].aligned_length;
+    std::memmove(page + to, from + items[i].offset, items[i].aligned_length);
+    const LinePointer lp = GetLinePointer(page, items[i].index + 1u);
+    PutLinePointer(page, items[i].index + 1u, to, lp.flags(), lp.length());
   }
   SetUpper(page, to);
   return true;
