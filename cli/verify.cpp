@@ -117,12 +117,12 @@ double NativeShare(const VerifyResult& r) {
   return all.total() == 0 ? 0 : static_cast<double>(all.native) / static_cast<double>(all.total());
 }
 
-// "could not be rebuilt" and the kinds of damage, with their numbers.
+// Differences by kind of damage.
 std::map<std::string, uint64_t> DamageCounts(const VerifyResult& r) {
   std::map<std::string, uint64_t> counts;
   for (const Mismatch& m : r.mismatches) {
     const char* name = DamageName(m.damage);
-    counts[name ? name : r.pages_compared > 0 ? "could not be rebuilt" : "other"]++;
+    counts[name ? name : m.offset ? "differs from the image" : "could not be rebuilt"]++;
   }
   return counts;
 }
@@ -231,7 +231,12 @@ std::string PageName(const Mismatch& m) {
 
 void PrintMismatches(const VerifyResult& r) {
   if (r.mismatches.empty()) return;
-  fmt::print("\nDifferent:\n");
+  const char* separator = "\nDifferent, by kind: ";
+  for (const auto& [kind, count] : DamageCounts(r)) {
+    fmt::print("{}{} {}", separator, Grouped(count), kind);
+    separator = ", ";
+  }
+  fmt::print("\n");
   const size_t shown = std::min(r.mismatches.size(), kShownMismatches);
   for (size_t i = 0; i < shown; i++) {
     const Mismatch& m = r.mismatches[i];

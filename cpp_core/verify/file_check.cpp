@@ -81,6 +81,8 @@ Status FileCheck::Compare(const ForkSizes& touched, VerifyResult* result) {
   if (!base) return tl::unexpected(base.error());
   auto disk = ListRelationFiles(data_directory_);
   if (!disk) return tl::unexpected(disk.error());
+  findings_ = {};
+  files_ = map_files_ = 0;
   base_ = std::move(*base);
   disk_ = std::move(*disk);
   std::set<BlockTag> forks;

@@ -35,8 +35,10 @@ void FindMisplaced(std::vector<Mismatch>* mismatches) {
   for (const Mismatch& m : *mismatches)
     if (m.rebuilt_hash != 0) wanted.emplace(m.rebuilt_hash, &m);
   for (Mismatch& m : *mismatches) {
-    const auto other = m.disk_hash != 0 ? wanted.find(m.disk_hash) : wanted.end();
-    if (other == wanted.end() || other->second == &m) continue;
+    // Pages of different blocks may be equal but for what is masked, such as the LSN.
+    if (m.disk_hash == 0 || m.disk_hash == m.rebuilt_hash) continue;
+    const auto other = wanted.find(m.disk_hash);
+    if (other == wanted.end()) continue;
     m.damage = Damage::kMisplaced;
     m.problem = fmt::format("the page on disk is that of block {} of {}", other->second->tag.block,
                             other->second->file);

@@ -180,19 +180,23 @@ Rate FloodOnce(const ManagerOptions& options, const Requests& requests, int thre
           (ProcessorTime(RUSAGE_CHILDREN) - workers) * each};
 }
 
-// Depth 32 from 8 threads.
+// Depth 32 from 8 threads: together, and each.
+void FloodAt(const Setting& setting, bool medium, size_t depth) {
+  const Requests& requests = medium ? *setting.medium_ones : *setting.short_ones;
+  for (int round = 0; round < 3; ++round) {
+    const Rate one = FloodOnce(Options(setting, 1), requests, 8, depth, 1);
+    const Rate two = FloodOnce(Options(setting, 2), requests, 8, depth, 1);
+    std::printf(
+        "flood, %-6s  8 threads x %zu: %.0f/s on one worker, %.0f/s on two: %.2f times; processor "
+        "microseconds a request: %.1f here, %.1f in workers\n",
+        medium ? "medium" : "short", depth, one.each_second, two.each_second,
+        two.each_second / one.each_second, two.own_time, two.worker_time);
+  }
+}
+
 void Flood(const Setting& setting) {
   for (const bool medium : {true, false}) {
-    const Requests& requests = medium ? *setting.medium_ones : *setting.short_ones;
-    for (int round = 0; round < 3; ++round) {
-      const Rate one = FloodOnce(Options(setting, 1), requests, 8, 4, 1.5);
-      const Rate two = FloodOnce(Options(setting, 2), requests, 8, 4, 1.5);
-      std::printf(
-          "flood, %-6s  8 threads x 4: %.0f/s on one worker, %.0f/s on two: %.2f times; processor "
-          "microseconds a request: %.1f here, %.1f in workers\n",
-          medium ? "medium" : "short", one.each_second, two.each_second,
-          two.each_second / one.each_second, two.own_time, two.worker_time);
-    }
+    for (const size_t depth : {4, 32}) FloodAt(setting, medium, depth);
   }
 }
 

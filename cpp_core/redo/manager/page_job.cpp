@@ -80,7 +80,11 @@ Status PageJob::Check() {
     const PostgresRecord* postgres = AsPostgres(record);
     if (postgres == nullptr) {
       has_own_records_ = true;
-    } else if (!tag) {
+      continue;
+    }
+    // Counting and copying need it soon, and records lie anywhere.
+    __builtin_prefetch(postgres->record.data());
+    if (!tag) {
       return refuse(fmt::format("the PostgreSQL record at {} needs the key of a relation's block",
                                 record.lsn.ToString()));
     }

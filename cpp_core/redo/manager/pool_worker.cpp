@@ -40,6 +40,7 @@ void PoolWorker::Start() {
 }
 
 void PoolWorker::Wake() {
+  if (woken_.exchange(true)) return;
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = write(wake_, &one, sizeof(one));
 }

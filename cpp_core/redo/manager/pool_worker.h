@@ -116,7 +116,8 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   WorkerPool* const pool_;
   const Clock::time_point born_ = Clock::now();
   std::thread thread_;
-  int wake_ = -1;  // eventfd: the thread's attention is wanted
+  int wake_ = -1;                    // eventfd: the thread's attention is wanted
+  std::atomic<bool> woken_ = false;  // since the thread last looked
 
   std::atomic<bool> ready_ = false;
   std::atomic<size_t> bytes_ = 0;

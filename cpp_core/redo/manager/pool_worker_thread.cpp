@@ -174,6 +174,7 @@ void PoolWorker::WaitForWork() {
   if (count > 0 && ready[0].revents != 0) {
     uint64_t ignored;
     [[maybe_unused]] const ssize_t n = read(wake_, &ignored, sizeof(ignored));
+    woken_ = false;
   }
   if (count > 0 && ready[1].revents != 0) {
     lock.lock();
