@@ -404,8 +404,9 @@ void AddInputs(CLI::App* command, Options* options) {
       ->type_name("DIR");
   command
       ->add_option("--against", options->against,
-                   "Data directory of the cluster, shut down, to compare with; only read "
-                   "(default: $PGDATA; when neither is given WAL is replayed to its end, and "
+                   "Data directory of the cluster, shut down, or a later base backup, to compare "
+                   "with; only read (default: $PGDATA; when neither is given WAL is replayed to "
+                   "its end, and "
                    "nothing compared)")
       ->type_name("PGDATA");
   command

@@ -44,9 +44,10 @@ struct CompareProgress {
 class ClusterPartition : public Partition {
  public:
   ClusterPartition(const Rebuilder::Options& options, const std::string& data_directory,
-                   bool checksums, const ProgressFunction& progress, CompareProgress* compared)
+                   bool checksums, Lsn settled, const ProgressFunction& progress,
+                   CompareProgress* compared)
       : rebuilder(options),
-        check(data_directory, options.base_backup, checksums),
+        check(data_directory, options.base_backup, checksums, settled),
         progress_(progress),
         compared_(compared) {}
 
@@ -105,6 +106,10 @@ class ClusterVerifier {
   Result<VerifyResult> Run();
 
  private:
+  bool HasEnded(Lsn last) const {
+    return compares() && (second_.start.valid() ? second_end_.valid() && last >= second_end_
+                                                : last >= control_.checkpoint);
+  }
   bool compares() const { return !data_directory_.empty(); }
   Status CheckDirectories();
   Status CheckData();
@@ -120,6 +125,7 @@ class ClusterVerifier {
   const std::string base_directory_, data_directory_;
   ControlData control_;
   BackupLabel label_;
+  BackupLabel second_{};  // of data_directory, when that is a base backup; else its LSN is 0
   VerifyResult result_;
   uint64_t free_space_map_ = 0;  // references to blocks of it
   RecordView view_;
@@ -132,6 +138,7 @@ class ClusterVerifier {
   ChangeList changes_;
   ForkSizes touched_;
   bool backup_ended_ = false;
+  Lsn second_end_;  // start of the record that ends the second backup; 0: not seen yet
 };
 
 Result<VerifyResult> ClusterVerifier::Run() {
@@ -140,10 +147,11 @@ Result<VerifyResult> ClusterVerifier::Run() {
   auto spoilt = Pass(options_.engine, nullptr);
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
   if (!spoilt) return tl::unexpected(spoilt.error());
-  if (Status s = slrus_.Compare(data_directory_, ingest_->state(), &result_); !s)
+  if (Status s = slrus_.Compare(data_directory_, second_.start, ingest_->state(), &result_); !s)
     return tl::unexpected(s.error());
   if (compares()) {
-    if (Status s = files_.Compare(touched_, &result_); !s) return tl::unexpected(s.error());
+    if (Status s = files_.Compare(touched_, second_.start, &result_); !s)
+      return tl::unexpected(s.error());
   }
   FindMisplaced(&result_.mismatches);
   if (free_space_map_ > 0) result_.skipped["free space map"] = free_space_map_;
@@ -170,7 +178,15 @@ Status ClusterVerifier::CheckData() {
   auto control = ReadControlData(data_directory_);
   if (!control) return tl::unexpected(control.error());
   control_ = *control;
-  if (!control_.shut_down)
+  if (auto label = ReadBackupLabel(data_directory_)) {
+    second_ = *label;
+    if (second_.from_standby || second_.start < label_.start)
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the backup in {} {}: give one taken later, from a primary", data_directory_,
+                      second_.from_standby ? "was taken from a standby"
+                                           : "is older than the one to start from"));
+  } else if (!control_.shut_down) {
     return MakeError(
         ErrorCode::kInvalidArgument,
         control_.state == "shut down in recovery"
@@ -181,6 +197,7 @@ Status ClusterVerifier::CheckData() {
                           "all written: stop it with pg_ctl stop -D {0} (after a crash, start it "
                           "first)",
                           data_directory_, control_.state));
+  }
   if (of_backup != control_.system_identifier)
     return MakeError(
         ErrorCode::kInvalidArgument,
@@ -201,7 +218,7 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
     partitions.push_back(std::make_unique<ClusterPartition>(
         Rebuilder::Options{engine, base_directory_, number, count, only, &memory,
                            options_.spill_directory},
-        data_directory_, control_.checksums, options_.progress, &compared));
+        data_directory_, control_.checksums, second_.start, options_.progress, &compared));
     pointers.push_back(partitions.back().get());
   }
   Distributor distributor(options_, pointers);
@@ -252,6 +269,13 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, Lsn last) const {
                     "of no use without: add the missing segments",
                     options_.wal, end, reader.end_reason(), base_directory_));
   }
+  if (second_.start.valid()) {
+    if (second_end_.valid()) return {};
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("the WAL in {} ends at {} ({}), before the end of the backup in "
+                                 "{}: add the missing segments",
+                                 options_.wal, end, reader.end_reason(), data_directory_));
+  }
   if (last < control_.checkpoint)
     return MakeError(ErrorCode::kNotFound,
                      fmt::format("the WAL in {} ends at {} ({}), but the cluster in {} was shut "
@@ -272,11 +296,12 @@ Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, b
   if (!opened) return tl::unexpected(opened.error());
   WalReader& reader = **opened;
   if (Status fine = CheckReader(reader); !fine) return fine;
-  const uint64_t total = compares() ? control_.checkpoint - label_.start : reader.bytes_total();
+  const uint64_t total = compares() && !second_.start.valid() ? control_.checkpoint - label_.start
+                                                              : reader.bytes_total();
   Lsn last;
   uint64_t records = 0;
   free_space_map_ = 0;
-  while (!compares() || last < control_.checkpoint) {
+  while (!HasEnded(last)) {
     auto wal = reader.Next();
     if (!wal) return tl::unexpected(wal.error());
     if (!*wal) break;
@@ -317,8 +342,11 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
   for (const Change& change : changes_) {
-    if (change.kind == ChangeKind::kBackupEnd)
-      backup_ended_ |= Lsn(static_cast<uint64_t>(change.time)) == label_.start;
+    if (change.kind == ChangeKind::kBackupEnd) {
+      const Lsn start(static_cast<uint64_t>(change.time));
+      backup_ended_ |= start == label_.start;
+      if (start == second_.start) second_end_ = record.start;
+    }
     files_.Take(change, record, view_);
     if (Status taken = slrus_.Take(change, record, rmid); !taken) return taken;
   }

@@ -14,6 +14,9 @@ namespace neon_redo {
 // and compares it with the page in data_directory; and the relation maps, and which relation files
 // there are and how long.
 //
+// data_directory may be a later base backup of a running server. Then WAL is replayed to that
+// backup's end, and what no record changes from its start on is compared.
+//
 // Without a data_directory (empty): replays WAL to its end, and compares with nothing.
 //
 // Memory: options.memory of pages, more are spilled to a file; and about 100 bytes for each block

@@ -76,11 +76,12 @@ void FileCheck::TakeDatabase(const Change& change, const Event& event) {
   forks_.erase(forks_.lower_bound(first), forks_.upper_bound(last));
 }
 
-Status FileCheck::Compare(const ForkSizes& touched, VerifyResult* result) {
+Status FileCheck::Compare(const ForkSizes& touched, Lsn settled, VerifyResult* result) {
   auto base = ListRelationFiles(base_directory_);
   if (!base) return tl::unexpected(base.error());
   auto disk = ListRelationFiles(data_directory_);
   if (!disk) return tl::unexpected(disk.error());
+  settled_ = settled;
   findings_ = {};
   files_ = map_files_ = 0;
   base_ = std::move(*base);
@@ -97,6 +98,13 @@ Status FileCheck::Compare(const ForkSizes& touched, VerifyResult* result) {
   result->compared["relation files"] += files_;
   result->compared["relation maps"] += map_files_;
   return {};
+}
+
+// Whether files must be as they were after the event.
+bool FileCheck::IsSettled(const Event& last) {
+  const bool settled = !settled_.valid() || last.end <= settled_;
+  if (!settled) findings_.Skip(kChangedDuringBackup);
+  return settled;
 }
 
 struct FileCheck::Expected {
@@ -143,9 +151,13 @@ void FileCheck::CheckFork(const BlockTag& fork, const ForkSizes& touched) {
   const Expected expected = Expect(fork, touched);
   const auto on_disk = disk_.forks.find(fork);
   if (expected.kind == Expected::kUnknown && on_disk == disk_.forks.end()) return;
+  if (!IsSettled(expected.last)) return;
   files_++;
   if (expected.kind == Expected::kNone) {
-    if (on_disk != disk_.forks.end() && expected.touched == 0)
+    // What is dropped when a checkpoint begins stays until the next, empty.
+    const bool is_leftover =
+        settled_.valid() && on_disk != disk_.forks.end() && on_disk->second == 0;
+    if (on_disk != disk_.forks.end() && expected.touched == 0 && !is_leftover)
       Report(fork, RelationPath(fork), expected.last, Damage::kExtraFile,
              "WAL has dropped the relation, but its file is still there");
   } else if (on_disk != disk_.forks.end()) {
@@ -196,6 +208,10 @@ void FileCheck::CheckDatabases() {
   const auto tag = [](const Database& d) { return BlockTag{{d.first, d.second, 0}}; };
   std::set<Database> wanted = base_.databases;
   for (const auto& [database, state] : databases_) {
+    if (!IsSettled(state.last)) {
+      wanted.erase(database);
+      continue;
+    }
     if (state.kind != ChangeKind::kDropDatabase) {
       wanted.insert(database);
       continue;
@@ -227,6 +243,7 @@ Status FileCheck::CheckMaps() {
   }
   for (const auto& [database, map] : maps_) {
     const auto [spc, db] = database;
+    if (!IsSettled(map.last)) continue;
     const std::string disk = ReadMap(data_directory_, spc, db);
     map_files_++;
     const auto report = [&](Damage damage, std::string problem) {

@@ -29,8 +29,8 @@ class FileCheck {
   void Take(const Change& change, const WalRecord& record, const RecordView& view);
 
   // Compares the files on disk with the base backup's and what was done to them since. touched: one
-  // more than the highest block that WAL changes and leaves.
-  Status Compare(const ForkSizes& touched, VerifyResult* result);
+  // more than the highest block that WAL changes and leaves. settled: see PageCheck.
+  Status Compare(const ForkSizes& touched, Lsn settled, VerifyResult* result);
 
  private:
   using Database = std::pair<uint32_t, uint32_t>;  // tablespace, database
@@ -57,6 +57,7 @@ class FileCheck {
   void CheckLength(const BlockTag& fork, const Expected& expected, uint32_t on_disk);
   void CheckDatabases();
   Status CheckMaps();
+  bool IsSettled(const Event& last);
   Expected Expect(const BlockTag& fork, const ForkSizes& touched) const;
   uint32_t FindPage(RelationFiles* files, const BlockTag& fork, uint32_t from, uint32_t to);
   void Report(const BlockTag& tag, std::string file, const Event& last, Damage damage,
@@ -68,6 +69,7 @@ class FileCheck {
   std::map<Database, Map> maps_;
 
   // While comparing.
+  Lsn settled_;
   RelationFileList base_, disk_;
   Findings findings_;
   uint64_t files_ = 0, map_files_ = 0;

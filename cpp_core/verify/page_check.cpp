@@ -59,6 +59,11 @@ void PageCheck::Check(Rebuilder* rebuilder, Rebuilder::Blocks::Entry* entry) {
       Report(entry->tag, block, rebuilder->failure(block.failure));
   } else if (block.map_is_lost) {
     findings_.Skip("visibility map copied by CREATE DATABASE");
+  } else if (settled_.valid() && block.last_lsn > settled_) {
+    findings_.Skip(kChangedDuringBackup);
+  } else if (settled_.valid() && entry->tag.fork == kVisibilityMapFork) {
+    // Records that clear its bits do not move its LSN.
+    findings_.Skip("visibility map in a backup");
   } else if (block.page.present()) {
     if (compares_)
       Compare(entry->tag, block, rebuilder->pages().Get(&block.page));

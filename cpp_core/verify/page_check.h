@@ -16,11 +16,15 @@ class PageCheck {
  public:
   // data_directory: empty when there is nothing to compare with. checksums: the cluster has data
   // checksums.
-  PageCheck(const std::string& data_directory, const std::string& base_backup, bool checksums)
+  // settled: when valid, data_directory is a base backup itself, and pages that were changed later
+  // may be older or newer in it.
+  PageCheck(const std::string& data_directory, const std::string& base_backup, bool checksums,
+            Lsn settled)
       : data_(data_directory),
         base_(base_backup),
         compares_(!data_directory.empty()),
-        checksums_(checksums) {}
+        checksums_(checksums),
+        settled_(settled) {}
 
   // Compares a block that no worker is asked about and that is not spoilt. Its page is of no use
   // afterwards, and released.
@@ -43,6 +47,7 @@ class PageCheck {
 
   RelationFiles data_, base_;
   const bool compares_, checksums_;
+  const Lsn settled_;
   Findings findings_;
   uint64_t pages_compared_ = 0, pages_replayed_ = 0;
   alignas(64) uint8_t disk_[kBlockSize];

@@ -110,6 +110,9 @@ class Findings {
 // Names pages misplaced that are what another of the mismatches should be: swapped ones.
 void FindMisplaced(std::vector<Mismatch>* mismatches);
 
+// Why a page or file is skipped when it is compared with a backup's.
+inline constexpr std::string_view kChangedDuringBackup = "changed while the backup was taken";
+
 // How far along the work is, for a progress bar.
 struct VerifyProgress {
   const char* phase;  // "reading WAL", "comparing pages"

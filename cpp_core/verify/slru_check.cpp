@@ -62,7 +62,7 @@ Status SlruCheck::ChangePage(const Change& change, const SlruBlock& block, const
   return ApplySlruChange(change, record.end, &open.bytes);
 }
 
-Status SlruCheck::Compare(const std::string& data_directory, const ClusterState& state,
+Status SlruCheck::Compare(const std::string& data_directory, Lsn settled, const ClusterState& state,
                           VerifyResult* result) {
   for (int kind = 0; kind < kSlruKinds; kind++) Close(static_cast<SlruKind>(kind));
   Findings findings;
@@ -70,6 +70,8 @@ Status SlruCheck::Compare(const std::string& data_directory, const ClusterState&
     if (!page.known) {
       findings.Skip(
           fmt::format("{} page that the backup does not have", SlruDirectory(block.kind)));
+    } else if (settled.valid() && page.last_end > settled) {
+      findings.Skip(kChangedDuringBackup);
     } else if (data_directory.empty()) {
       findings.Equal(page.last_rmid);
       result->pages_replayed++;

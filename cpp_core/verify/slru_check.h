@@ -24,8 +24,8 @@ class SlruCheck {
   Status Take(const Change& change, const WalRecord& record, uint8_t rmid);
 
   // Compares all pages that WAL has changed and left. state: as of the end of WAL. data_directory:
-  // empty when there is nothing to compare with.
-  Status Compare(const std::string& data_directory, const ClusterState& state,
+  // empty when there is nothing to compare with. settled: see PageCheck.
+  Status Compare(const std::string& data_directory, Lsn settled, const ClusterState& state,
                  VerifyResult* result);
 
  private:

@@ -5,11 +5,13 @@ NEON_REDO_LONG=1 (make test-damage): 1,000 injections and 20 workloads instead o
 """
 
 import collections
+import concurrent.futures
 import json
 import os
 import pathlib
 import random
 import re
+import time
 import unittest
 
 from cluster import Cluster, copy_module, run, run_neon_redo, server_program
@@ -138,6 +140,43 @@ class NoFalseAlarm(unittest.TestCase):
                     self.assertEqual(found["mismatches"], [])
                     for what in ("pg_xact", "pg_commit_ts", "relation maps", "relation files"):
                         self.assertGreater(found["compared"].get(what, 0), 0, found["compared"])
+
+
+class LaterBackup(unittest.TestCase):
+    """A second backup taken while others write, instead of a stopped cluster."""
+
+    def test_later_backup(self):
+        with Cluster(settings=SETTINGS) as cluster:
+            load = RandomWorkload(cluster, 5)
+            cluster.pgbench("--initialize", "--quiet", "--scale=1")
+            first = cluster.basebackup("first")
+            load.step(30)
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                cluster.psql("CHECKPOINT")
+                writing = pool.submit(cluster.pgbench, "--client=2", "--no-vacuum", "--time=3")
+                time.sleep(1)
+                second = cluster.basebackup("second", "--max-rate=100M")
+                writing.result()
+            load.step(10)
+            found = self.against(cluster, first, second)
+            self.assertEqual(found["mismatches"], [])
+            self.assertGreater(found["compared"]["relation pages"], 100)
+            self.assertGreater(found["skipped"]["changed while the backup was taken"], 0)
+            path, size = max(
+                ((p, p.stat().st_size) for p in pathlib.Path(second).glob("base/5/*")
+                 if p.name.isdigit() and not pathlib.Path(first, "base/5", p.name).exists()),
+                key=lambda found: found[1],
+            )  # fmt: skip
+            content = bytearray(path.read_bytes())
+            content[5000] ^= 1
+            path.write_bytes(content)
+            (mismatch,) = self.against(cluster, first, second)["mismatches"]
+            self.assertEqual((mismatch["damage"], mismatch["block"]), ("checksum", 0))
+            self.assertTrue(mismatch["file"].endswith(path.name))
+            self.assertGreater(size, 0)
+
+    def against(self, cluster, first, second):
+        return report(cluster, first, "--against", second, against=False)
 
 
 class Injection:

@@ -49,7 +49,7 @@ class FileCheckTest : public ::testing::Test {
   // "file: damage" for each difference.
   std::vector<std::string> Compare(const ForkSizes& touched = {}) {
     VerifyResult result;
-    const Status status = check_.Compare(touched, &result);
+    const Status status = check_.Compare(touched, Lsn(), &result);
     EXPECT_TRUE(status) << status.error().message;
     std::vector<std::string> out;
     for (const Mismatch& m : result.mismatches) out.push_back(m.file + ": " + DamageName(m.damage));
