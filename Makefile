@@ -5,7 +5,10 @@
 #   make test       every test                                  (installs missing Debian packages)
 #   make test-hostile, make fuzz   the long forms of what make test has short
 #   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
+#   make test-damage   neon-redo verify: 1,000 random injections, 20 random workloads
 #   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
+#   make test-regression   PostgreSQL's regression suite through verify (fetches its source)
+#   make fuzz-schemas      the native engine on random schemas, for SECONDS
 #   make bench      the benchmarks
 #   make install    extension into the server of PG_CONFIG, the rest below PREFIX (/usr/local)
 #   make installcheck   pg_regress against a running server that has the extension installed
@@ -92,6 +95,10 @@ test-manager-long: deps
 	+$(MAKE) all
 	python3 tests/manager_long.py
 
+test-damage: deps
+	+$(MAKE) all
+	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_damage.
+
 bench: deps
 	+$(MAKE) all
 	python3 tests/bench/run.py
@@ -102,13 +109,23 @@ test-hostile: deps
 	build/tests/hostile/hostile_tests --gtest_brief=1
 	NEON_REDO_HOSTILE=long python3 tests/integration/run.py -v -k test_hostile -k test_sandbox
 
-# libFuzzer: make fuzz SECONDS=60 TARGETS="wal record". Needs clang.
+# libFuzzer: make fuzz SECONDS=60 TARGETS="wal record".
 SECONDS ?= 3600
-fuzz: deps
+fuzz:
+	@scripts/deps.sh clang-16 libclang-rt-16-dev
 	+$(MAKE) all
 	python3 tests/fuzz/run.py --long --seconds $(SECONDS) $(TARGETS)
+
+# SOURCE=DIR: a PostgreSQL 15 source tree, instead of apt-get source.
+test-regression: deps
+	+$(MAKE) all
+	python3 tests/regression/run.py $(if $(SOURCE),--source '$(SOURCE)')
+
+fuzz-schemas: deps
+	+$(MAKE) all
+	python3 tests/integration/schemas.py --seconds $(SECONDS)
 
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long test-manager-long fuzz bench format
+.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long test-damage test-manager-long test-regression fuzz fuzz-schemas bench format

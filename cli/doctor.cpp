@@ -68,7 +68,7 @@ void Print(const SandboxReport& report) {
 void AddDoctor(CLI::App* app, int* exit_status) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app->add_subcommand("doctor", "show what confines redo workers on this system");
+      app->add_subcommand("doctor", "Show what confines redo workers on this system");
   command->footer(
       "Starts workers, with each layer of the sandbox in turn, and says which are supported and\n"
       "which are on. Exit status 0: a worker with the layers asked for starts. 2: none does.\n\n"

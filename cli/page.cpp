@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -14,6 +13,7 @@
 #include "cpp_core/page/page.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/recording.h"
+#include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
 
 namespace neon_redo::cli {
@@ -52,14 +52,6 @@ BasePage PagesOf(const std::string& directory) {
     if (!found) return tl::unexpected(found.error());
     return *found == RelationFiles::Found::kPage;
   };
-}
-
-// Commit timestamps are kept exactly when there are files of them (DeactivateCommitTs removes all).
-bool HasCommitTimestamps(const std::string& directory) {
-  std::error_code error;
-  const std::filesystem::directory_iterator files(
-      directory + "/" + SlruDirectory(SlruKind::kCommitTs), error);
-  return !error && files != std::filesystem::directory_iterator();
 }
 
 void PrintText(const PageKey& key, Lsn lsn, const PageAt& at) {

@@ -178,7 +178,7 @@ int Run(const Options& options) {
 void AddReceive(CLI::App* app, int* exit_status) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand(
-      "receive", "Receives WAL from a server into a directory of segment files.");
+      "receive", "Receive WAL from a server into a directory of segment files");
   command
       ->add_option("--dbname", options->dbname,
                    "connection string; libpq's defaults, environment, service files and "

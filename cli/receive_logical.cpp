@@ -243,7 +243,7 @@ int Run(const Options& options) {
 void AddReceiveLogical(CLI::App* app, int* exit_status) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand(
-      "receive-logical", "Prints the changes of a logical replication slot, a line each.");
+      "receive-logical", "Print the changes of a logical replication slot, a line each");
   command
       ->add_option("--dbname", options->dbname,
                    "connection string, with the database; libpq's defaults apply")

@@ -175,7 +175,7 @@ int Run(const Options& options) {
 
 void AddReplay(CLI::App* app, int* exit_status) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand("replay", "run a captured failing request again");
+  CLI::App* command = app->add_subcommand("replay", "Run a captured failing request again");
   command->footer(
       "A redo manager with a capture directory keeps each request that failed as a file. This "
       "runs\n"

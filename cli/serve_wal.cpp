@@ -138,7 +138,7 @@ int Run(const Options& options) {
 void AddServeWal(CLI::App* app, int* exit_status) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand(
-      "serve-wal", "Streams WAL from a directory of segments to standbys and receivers.");
+      "serve-wal", "Stream WAL from a directory of segments to standbys and receivers");
   command->add_option("--wal", options->wal, "directory of segments: an archive, or a pg_wal")
       ->type_name("DIR");
   command->add_option("--socket", options->socket, "directory of the Unix socket")

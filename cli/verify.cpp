@@ -16,7 +16,11 @@
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
 #include "cli/verify_follow.h"
+#include "cpp_core/keyspace/page_name.h"
+#include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/cluster.h"
+#include "cpp_core/verify/data_directory.h"
+#include "cpp_core/verify/explain.h"
 #include "cpp_core/verify/images.h"
 #include "cpp_core/wal/describe.h"
 
@@ -33,6 +37,7 @@ struct Options {
   bool images = false;
   std::string base_backup;
   std::string against;
+  std::string explain;
   std::string engine = "auto";
   std::string format = "text";
   bool no_progress = false;
@@ -51,6 +56,9 @@ std::string Grouped(uint64_t n) {
   return digits;
 }
 
+// Of what is not a relation's the file tells where it is.
+bool IsRelation(const Mismatch& m) { return m.tag.rel.rel != 0; }
+
 std::string RelationName(const RelFileNode& rel) {
   return fmt::format("{}/{}/{}", rel.spc, rel.db, rel.rel);
 }
@@ -60,10 +68,13 @@ double Rate(uint64_t n, double seconds) {
 }
 
 nlohmann::ordered_json MismatchJson(const Mismatch& m) {
+  using Json = nlohmann::ordered_json;
+  const bool is_block = m.tag.block != kNoBlockNumber;
   return {
-      {"relation", RelationName(m.tag.rel)},
-      {"fork", ForkName(m.tag.fork)},
-      {"block", m.tag.block},
+      {"relation", IsRelation(m) ? Json(RelationName(m.tag.rel)) : nullptr},
+      {"fork", IsRelation(m) ? Json(ForkName(m.tag.fork)) : nullptr},
+      {"block", is_block ? Json(m.tag.block) : nullptr},
+      {"file", m.file.empty() ? nullptr : Json(m.file)},
       {"lsn", m.lsn.ToString()},
       {"first_differing_offset", m.offset ? nlohmann::ordered_json(*m.offset) : nullptr},
       {"last_record", m.last_record},
@@ -106,6 +117,16 @@ double NativeShare(const VerifyResult& r) {
   return all.total() == 0 ? 0 : static_cast<double>(all.native) / static_cast<double>(all.total());
 }
 
+// Differences by kind of damage.
+std::map<std::string, uint64_t> DamageCounts(const VerifyResult& r) {
+  std::map<std::string, uint64_t> counts;
+  for (const Mismatch& m : r.mismatches) {
+    const char* name = DamageName(m.damage);
+    counts[name ? name : m.offset ? "differs from the image" : "could not be rebuilt"]++;
+  }
+  return counts;
+}
+
 void PrintJson(const Options& options, const VerifyResult& r) {
   const ChangeCounts all = r.engines.Total();
   nlohmann::ordered_json out = {
@@ -115,6 +136,9 @@ void PrintJson(const Options& options, const VerifyResult& r) {
       {"native_share", NativeShare(r)},
       {"pages_compared", r.pages_compared},
       {"images_compared", r.images_compared},
+      {"pages_replayed", r.pages_replayed},
+      {"compared", r.compared},
+      {"damage", DamageCounts(r)},
       {"mismatches", nlohmann::ordered_json::array()},
       {"skipped", nlohmann::ordered_json::object()},
       {"resource_managers", nlohmann::ordered_json::object()},
@@ -184,17 +208,45 @@ void PrintEngines(const Options& options, const VerifyResult& r) {
     fmt::print("  {:>12} {}: behind one of these on the same page\n", Grouped(all.behind), by_whom);
 }
 
+std::string Place(const Mismatch& m) {
+  const bool is_block = m.tag.block != kNoBlockNumber;
+  const std::string block = is_block ? fmt::format(" block {}", m.tag.block) : "";
+  if (!IsRelation(m)) return m.file + block;
+  return fmt::format("relation {} fork {}{}{}", RelationName(m.tag.rel), ForkName(m.tag.fork),
+                     block, m.file.empty() ? "" : fmt::format(" ({})", m.file));
+}
+
+// The first mismatch with a page and its file's name; null when there is none.
+const Mismatch* FirstOnPage(const VerifyResult& r) {
+  for (const Mismatch& m : r.mismatches)
+    if (!m.file.empty() && m.tag.block != kNoBlockNumber) return &m;
+  return nullptr;
+}
+
+// As --explain takes it: of relations the block counts over all segments.
+std::string PageName(const Mismatch& m) {
+  const std::string file = IsRelation(m) ? RelationPath({m.tag.rel, m.tag.fork, 0}) : m.file;
+  return fmt::format("{}/{}", file, m.tag.block);
+}
+
 void PrintMismatches(const VerifyResult& r) {
   if (r.mismatches.empty()) return;
-  fmt::print("\nDifferent:\n");
+  const char* separator = "\nDifferent, by kind: ";
+  for (const auto& [kind, count] : DamageCounts(r)) {
+    fmt::print("{}{} {}", separator, Grouped(count), kind);
+    separator = ", ";
+  }
+  fmt::print("\n");
   const size_t shown = std::min(r.mismatches.size(), kShownMismatches);
   for (size_t i = 0; i < shown; i++) {
     const Mismatch& m = r.mismatches[i];
-    fmt::print("  relation {} fork {} block {}, LSN {}: {}{}\n", RelationName(m.tag.rel),
-               ForkName(m.tag.fork), m.tag.block, m.lsn.ToString(), m.problem,
+    fmt::print("  {}, LSN {}: {}{}\n", Place(m), m.lsn.ToString(), m.problem,
                m.offset ? fmt::format("; first different byte: {}", *m.offset) : "");
     if (!m.last_record.empty()) fmt::print("    last record: {}\n", m.last_record);
   }
+  if (const Mismatch* first = FirstOnPage(r))
+    fmt::print("  All records of a page: neon-redo verify --explain {} --wal DIR\n",
+               PageName(*first));
   if (shown < r.mismatches.size())
     fmt::print("  and {} more; --format json lists them all\n",
                Grouped(r.mismatches.size() - shown));
@@ -206,13 +258,20 @@ void PrintText(const Options& options, const VerifyResult& r) {
   PrintTable(r);
   PrintEngines(options, r);
   PrintMismatches(r);
+  if (!r.compared.empty()) {
+    fmt::print("\nCompared:\n");
+    for (const auto& [what, count] : r.compared) fmt::print("  {:>12} {}\n", Grouped(count), what);
+  }
   if (!r.skipped.empty()) {
     fmt::print("\nSkipped:\n");
     for (const auto& [reason, count] : r.skipped)
       fmt::print("  {:>12} {}\n", Grouped(count), reason);
   }
   const bool images = options.images || options.follow.follow;
-  const uint64_t compared = images ? r.images_compared : r.pages_compared;
+  const bool replayed = !images && options.against.empty();
+  const uint64_t compared = images     ? r.images_compared
+                            : replayed ? r.pages_replayed
+                                       : r.pages_compared;
   fmt::print("\n{:.1f} s with {} {}: {} records/s, {:.1f} MB/s of WAL, {} {}/s\n",
              r.elapsed_seconds, options.verify.jobs,
              options.verify.jobs == 1 ? "thread" : "threads",
@@ -222,7 +281,12 @@ void PrintText(const Options& options, const VerifyResult& r) {
              images ? "images" : "pages");
   const char* what = images ? "block images" : "pages";
   const bool color = isatty(STDOUT_FILENO);
-  if (r.mismatches.empty())
+  if (replayed)
+    fmt::print(
+        "WAL replays to {}: {} pages rebuilt, {} could not be. Nothing was compared: give "
+        "--against for that.\n",
+        r.end.ToString(), Grouped(compared), Grouped(r.mismatches.size()));
+  else if (r.mismatches.empty())
     fmt::print("{}All {} {} are equal.{}\n", color ? "\033[32m" : "", Grouped(compared), what,
                color ? "\033[0m" : "");
   else
@@ -240,11 +304,13 @@ std::string CheckOptions(const Options& options) {
                : "";
   if (options.verify.wal.empty())
     return "give --wal DIR, or --follow --dbname CONNINFO for a running server";
+  if (!options.explain.empty())
+    return options.images ? "--explain lists the records of a page: leave out --images" : "";
   if (options.images && (!options.base_backup.empty() || !options.against.empty()))
     return "--images compares with the WAL's own images: leave out --base-backup and --against";
-  if (!options.images && (options.base_backup.empty() || options.against.empty()))
-    return "give --base-backup DIR and --against PGDATA, or --images for WAL written with "
-           "wal_consistency_checking = 'all'";
+  if (!options.images && options.base_backup.empty())
+    return "give --base-backup DIR (and --against PGDATA, to compare with it), or --images for WAL "
+           "written with wal_consistency_checking = 'all'";
   return "";
 }
 
@@ -268,11 +334,41 @@ uint64_t DefaultMemory() {
   return std::max(quarter, uint64_t{256} << 20);
 }
 
+// Prints the records that touch the page.
+int Explain(const Options& options) {
+  const auto page = ParsePageName(options.explain);
+  if (!page) return Trouble("--explain: " + page.error().message);
+  WalReaderOptions wal{options.verify.wal, {}, {}, {}};
+  bool track_commit_timestamp = false;
+  if (!options.base_backup.empty()) {
+    const auto label = ReadBackupLabel(options.base_backup);
+    if (!label) return Trouble(label.error().message);
+    wal.from = label->start;
+    track_commit_timestamp = HasCommitTimestamps(options.base_backup);
+  }
+  const bool json = options.format == "json";
+  const auto found = ExplainPage(
+      wal, track_commit_timestamp, *page,
+      [&](const std::string& record, const std::string& change) {
+        if (json)
+          fmt::print("{}\n",
+                     nlohmann::ordered_json({{"record", record}, {"change", change}})
+                         .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+        else
+          fmt::print("{}\n    {}\n", record, change);
+      });
+  if (!found) return Trouble(found.error().message);
+  if (!json) fmt::print("{} changes of {}\n", Grouped(*found), page->Describe());
+  if (std::fflush(stdout) != 0) return Trouble("could not write to stdout");
+  return kExitFine;
+}
+
 int Run(Options options) {
   if (const char* pgdata = std::getenv("PGDATA");
       pgdata != nullptr && !options.images && !options.follow.follow && options.against.empty())
     options.against = pgdata;
   if (const std::string bad = CheckOptions(options); !bad.empty()) return Trouble(bad);
+  if (!options.explain.empty()) return Explain(options);
   if (!options.memory.empty() && !ReadSize(options.memory, &options.verify.memory))
     return Trouble(fmt::format("--memory {}: give a size such as 512MB or 4GB, at least 16MB",
                                options.memory));
@@ -309,8 +405,14 @@ void AddInputs(CLI::App* command, Options* options) {
   command
       ->add_option("--against", options->against,
                    "Data directory of the cluster, shut down, to compare with; only read "
-                   "(default: $PGDATA)")
+                   "(default: $PGDATA; when neither is given WAL is replayed to its end, and "
+                   "nothing compared)")
       ->type_name("PGDATA");
+  command
+      ->add_option("--explain", options->explain,
+                   "Only print every record that touches this page, such as base/5/16384/7 or "
+                   "pg_xact/0000/3, from --base-backup's start if that is given")
+      ->type_name("PAGE");
   command->add_flag("--images", options->images,
                     "Compare each record's page with the image in the record; needs WAL written "
                     "with wal_consistency_checking = 'all' and nothing else");
@@ -365,9 +467,11 @@ void AddVerify(CLI::App* app, int* exit_status) {
   command->add_flag("--no-progress", options->no_progress,
                     "No progress bar (there is none anyway unless stderr is a terminal)");
   command->footer(
-      "Every relation page that the WAL touches is rebuilt, from the base backup to the cluster's\n"
-      "shutdown, and compared with the page on disk but for what PostgreSQL changes without WAL\n"
-      "(hint bits, free space). With --images every record is replayed alone and compared with "
+      "Every page that the WAL touches is rebuilt, from the base backup to the cluster's "
+      "shutdown,\n"
+      "and compared with the page on disk but for what PostgreSQL changes without WAL (hint bits,\n"
+      "free space): relations, pg_xact, pg_multixact, pg_commit_ts; and relation maps and which\n"
+      "relation files there are. With --images every record is replayed alone and compared with "
       "the\n"
       "image it carries. Nothing is written.\n\n"
       "Ends with status 0 when all are equal, 1 when a page differs or could not be rebuilt, 2 "
@@ -377,6 +481,8 @@ void AddVerify(CLI::App* app, int* exit_status) {
       "  pg_ctl stop -D /var/lib/postgresql/15/main\n"
       "  neon-redo verify --base-backup /backups/monday --wal /archive \\\n"
       "    --against /var/lib/postgresql/15/main\n"
+      "  neon-redo verify --base-backup /backups/monday --wal /archive\n"
+      "  neon-redo verify --explain base/5/16384/7 --wal /archive\n"
       "  neon-redo verify --images --wal /var/lib/postgresql/15/main/pg_wal --format json\n"
       "  neon-redo verify --follow --dbname 'host=db1 user=replicator' --metrics 9189\n");
   command->callback([options, exit_status] { *exit_status = Run(*options); });

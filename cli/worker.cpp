@@ -17,7 +17,7 @@ void AddWorker(CLI::App* app, int* exit_status) {
     bool no_landlock = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand("worker", "become a redo worker on stdin and stdout");
+  CLI::App* command = app->add_subcommand("worker", "Become a redo worker on stdin and stdout");
   command->footer(
       "The process becomes a sandboxed PostgreSQL that answers the frames of docs/protocol.md "
       "until\n"

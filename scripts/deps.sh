@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes sure that the Debian packages this project needs are installed: installs what is missing as
-# root or through sudo without a password; otherwise prints the one line to run, and fails.
+# root or through sudo without a password; otherwise prints the one line to run, and fails. Arguments:
+# packages that are needed besides.
 set -eu
 
 packages="g++ make pkg-config meson ninja-build python3
@@ -9,7 +10,7 @@ packages="g++ make pkg-config meson ninja-build python3
   librocksdb-dev libspdlog-dev prometheus-cpp-dev libgtest-dev libbenchmark-dev strace"
 
 missing=""
-for package in $packages; do
+for package in $packages "$@"; do
   status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) || status=""
   [ "$status" = installed ] || missing="$missing $package"
 done

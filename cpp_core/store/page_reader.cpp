@@ -4,17 +4,14 @@
 // made by file copy was before what its template's page was.
 #include "cpp_core/store/page_reader.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 
-#include "cpp_core/ingest/slru.h"
 #include "cpp_core/page/page.h"
 #include "cpp_core/redo/native/native.h"
 #include "cpp_core/store/recorder.h"
+#include "cpp_core/store/slru_page.h"
 #include "cpp_core/wal/image.h"
 
 namespace neon_redo {
@@ -38,61 +35,14 @@ bool CutsOff(const Change& event, const PageKey& key) {
     case kTruncateFork:
       return event.number <= key.field6;
     case kTruncateSlru:
-      return SlruSegmentIsGone(static_cast<SlruKind>(key.field2), key.field4, event.number);
-    case kDropSlruSegments: {
-      const uint32_t segments = LastSlruSegment(static_cast<SlruKind>(key.field2)) + 1;
-      const auto from_first = [&](uint32_t n) { return (n + segments - event.number) % segments; };
-      return from_first(key.field4) < from_first(event.number2);
-    }
+    case kDropSlruSegments:
+      return RemovesSlruSegment(event, static_cast<SlruKind>(key.field2), key.field4);
     default:
       return true;
   }
 }
 
-// TransactionIdSetCommitTs (access/transam/commit_ts.c).
-void SetCommitTimestamps(const Change& change, uint8_t* page) {
-  const auto origin = static_cast<uint16_t>(change.number2);
-  auto set = [&](uint32_t xid) {
-    uint8_t* entry = page + xid % kXactsPerCommitTsPage * kCommitTsEntrySize;
-    std::memcpy(entry, &change.time, 8);
-    std::memcpy(entry + 8, &origin, 2);
-  };
-  if (change.number != 0) set(change.number);
-  for (size_t at = 0; at + 4 <= change.payload.size(); at += 4)
-    set(LoadNative<uint32_t>(change.payload.data() + at));
-}
-
 }  // namespace
-
-const char* SlruDirectory(SlruKind kind) {
-  switch (kind) {
-    case SlruKind::kClog:
-      return "pg_xact";
-    case SlruKind::kMultixactMembers:
-      return "pg_multixact/members";
-    case SlruKind::kMultixactOffsets:
-      return "pg_multixact/offsets";
-    case SlruKind::kCommitTs:
-      return "pg_commit_ts";
-  }
-  return "?";
-}
-
-Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& block,
-                          uint8_t* page) {
-  const std::string path =
-      fmt::format("{}/{}/{:04X}", data_directory, SlruDirectory(block.kind), block.segment);
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return false;
-  const ssize_t got =
-      fd < 0 ? -1 : pread(fd, page, kBlockSize, static_cast<off_t>(block.block) * kBlockSize);
-  const int error = errno;
-  if (fd >= 0) close(fd);
-  if (got < 0)
-    return MakeError(ErrorCode::kIo, fmt::format("cannot read block {} of {}: {}", block.block,
-                                                 path, std::strerror(error)));
-  return got == static_cast<ssize_t>(kBlockSize);
-}
 
 Status PageReader::FindCut(const PageKey& events, const PageKey& key, Lsn lsn,
                            std::optional<Cut>* last) {
@@ -204,6 +154,7 @@ Status PageReader::Apply(const PageKey& key, const StoredChange& stored, PageAt*
   auto decoded = DecodeChange(key, AsBytes(stored.value));
   if (!decoded) return tl::unexpected(decoded.error());
   Change& change = decoded->change;
+  if (IsSlru(key)) return ApplySlruChange(change, stored.lsn, &out->page);
   switch (change.kind) {
     case ChangeKind::kImage: {
       if (const auto tag = key.ToBlock()) decoded->image.tag = *tag;
@@ -213,12 +164,6 @@ Status PageReader::Apply(const PageKey& key, const StoredChange& stored, PageAt*
     }
     case ChangeKind::kRecord:
       return ApplyRecord(key, stored.lsn, change, out);
-    case ChangeKind::kZeroSlruPage:
-      out->page.assign(kBlockSize, 0);
-      return {};
-    case ChangeKind::kCommitTs:
-      SetCommitTimestamps(change, out->page.data());
-      return {};
     default: {
       const auto native = ToNativeRecord(change);
       if (!native) return tl::unexpected(native.error());

@@ -19,11 +19,6 @@ namespace neon_redo {
 // Writes kBlockSize bytes of the base backup's page; false when it has no such page.
 using BasePage = std::function<Result<bool>(const PageKey&, uint8_t* page)>;
 
-// The directory of an SLRU in a data directory, "pg_xact".
-const char* SlruDirectory(SlruKind kind);
-// A page of an SLRU's files below a data directory; false when it is not there.
-Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& block, uint8_t* page);
-
 struct PageAt {
   std::vector<uint8_t> page;  // kBlockSize bytes
   std::string base;           // where it came from: "image at 0/1A2B3C4", "base backup", …

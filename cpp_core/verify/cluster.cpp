@@ -8,6 +8,9 @@
 // makes recovery forget. What remains at the end must be on disk; a block that is not there is a
 // mismatch. The free space map is not logged and is skipped.
 //
+// What is no relation's page (slru_check.h, file_check.h) is taken by the thread that reads, in the
+// first pass, from the few records that tell of it.
+//
 // Blocks that the native engine has spoilt are rebuilt in a second pass, by a worker alone.
 #include "cpp_core/verify/cluster.h"
 
@@ -15,15 +18,20 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <set>
 
+#include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/distributor.h"
+#include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/last_records.h"
 #include "cpp_core/verify/page_check.h"
 #include "cpp_core/verify/rebuilder.h"
+#include "cpp_core/verify/slru_check.h"
 #include "cpp_core/verify/targets.h"
 #include "cpp_core/wal/reader.h"
+#include "cpp_core/wal/rmgr.h"
 
 namespace neon_redo {
 namespace {
@@ -52,6 +60,7 @@ class ClusterPartition : public Partition {
     if (Status flushed = rebuilder.Flush(&lane->worker); !flushed) return flushed;
     uint64_t done = 0;
     for (Rebuilder::Blocks::Entry* entry : rebuilder.blocks().Sorted()) {
+      Touch(*entry);
       if (entry->value.spoilt)
         spoilt.push_back(entry->tag);
       else
@@ -67,8 +76,17 @@ class ClusterPartition : public Partition {
   Rebuilder rebuilder;
   PageCheck check;
   std::vector<BlockTag> spoilt;
+  ForkSizes touched;
 
  private:
+  // Blocks that are known of, but have no page, are of maps that are not there.
+  void Touch(const Rebuilder::Blocks::Entry& entry) {
+    const BlockState& block = entry.value;
+    if (!block.page.present() && block.failure == 0 && !block.spoilt && !block.map_is_lost) return;
+    uint32_t& end = touched[{entry.tag.rel, entry.tag.fork, 0}];
+    end = std::max(end, entry.tag.block + 1);
+  }
+
   const ProgressFunction& progress_;
   CompareProgress* const compared_;
 };
@@ -77,15 +95,25 @@ class ClusterVerifier {
  public:
   ClusterVerifier(const VerifyOptions& options, const std::string& base_backup,
                   const std::string& data_directory)
-      : options_(options), base_directory_(base_backup), data_directory_(data_directory) {}
+      : options_(options),
+        base_directory_(base_backup),
+        data_directory_(data_directory),
+        slru_memory_(options.memory / 16),
+        slrus_(base_backup, &slru_memory_, options.spill_directory),
+        files_(base_backup, data_directory) {}
 
   Result<VerifyResult> Run();
 
  private:
+  bool compares() const { return !data_directory_.empty(); }
   Status CheckDirectories();
+  Status CheckData();
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
   Status ReadAll(Distributor* distributor, uint32_t partitions, bool first_pass);
   Status CheckReader(const WalReader& reader) const;
+  Status CheckEnd(const WalReader& reader, Lsn last) const;
+  Status TakeOthers(const WalRecord& record);
+  std::optional<uint32_t> Timeline() const;
   Status Send(const WalRecord& record, Distributor* distributor, uint32_t partitions);
 
   const VerifyOptions& options_;
@@ -96,6 +124,14 @@ class ClusterVerifier {
   uint64_t free_space_map_ = 0;  // references to blocks of it
   RecordView view_;
   std::vector<StorageEvent> events_;
+  // Of what is no relation's page.
+  MemoryBudget slru_memory_;
+  SlruCheck slrus_;
+  FileCheck files_;
+  std::optional<Ingest> ingest_;
+  ChangeList changes_;
+  ForkSizes touched_;
+  bool backup_ended_ = false;
 };
 
 Result<VerifyResult> ClusterVerifier::Run() {
@@ -104,8 +140,14 @@ Result<VerifyResult> ClusterVerifier::Run() {
   auto spoilt = Pass(options_.engine, nullptr);
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
   if (!spoilt) return tl::unexpected(spoilt.error());
+  if (Status s = slrus_.Compare(data_directory_, ingest_->state(), &result_); !s)
+    return tl::unexpected(s.error());
+  if (compares()) {
+    if (Status s = files_.Compare(touched_, &result_); !s) return tl::unexpected(s.error());
+  }
+  FindMisplaced(&result_.mismatches);
   if (free_space_map_ > 0) result_.skipped["free space map"] = free_space_map_;
-  Status described = DescribeLastRecords(options_.wal, control_.timeline, &result_.mismatches);
+  Status described = DescribeLastRecords(options_.wal, Timeline(), &result_.mismatches);
   if (!described) return tl::unexpected(described.error());
   result_.elapsed_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -113,6 +155,18 @@ Result<VerifyResult> ClusterVerifier::Run() {
 }
 
 Status ClusterVerifier::CheckDirectories() {
+  auto label = ReadBackupLabel(base_directory_);
+  if (!label) return tl::unexpected(label.error());
+  label_ = *label;
+  auto base = ReadControlData(base_directory_);
+  if (!base) return tl::unexpected(base.error());
+  control_ = *base;
+  ingest_.emplace(IngestOptions{HasCommitTimestamps(base_directory_)});
+  return compares() ? CheckData() : Status();
+}
+
+Status ClusterVerifier::CheckData() {
+  const uint64_t of_backup = control_.system_identifier;
   auto control = ReadControlData(data_directory_);
   if (!control) return tl::unexpected(control.error());
   control_ = *control;
@@ -127,24 +181,19 @@ Status ClusterVerifier::CheckDirectories() {
                           "all written: stop it with pg_ctl stop -D {0} (after a crash, start it "
                           "first)",
                           data_directory_, control_.state));
-  auto label = ReadBackupLabel(base_directory_);
-  if (!label) return tl::unexpected(label.error());
-  label_ = *label;
-  auto base = ReadControlData(base_directory_);
-  if (!base) return tl::unexpected(base.error());
-  if (base->system_identifier != control_.system_identifier)
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("{} is not a backup of the cluster in {}: system identifiers {} "
-                                 "and {}",
-                                 base_directory_, data_directory_, base->system_identifier,
-                                 control_.system_identifier));
+  if (of_backup != control_.system_identifier)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{} is not a backup of the cluster in {}: system identifiers {} "
+                    "and {}",
+                    base_directory_, data_directory_, of_backup, control_.system_identifier));
   return {};
 }
 
 // Returns the blocks that need another pass.
 Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<BlockTag>* only) {
   const uint32_t count = Distributor::PartitionsFor(options_.jobs);
-  MemoryBudget memory(options_.memory);
+  MemoryBudget memory(options_.memory - options_.memory / 16);
   CompareProgress compared;
   std::vector<std::unique_ptr<ClusterPartition>> partitions;
   std::vector<Partition*> pointers;
@@ -165,6 +214,10 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   for (const auto& partition : partitions) {
     partition->check.findings().AddTo(&result_);
     result_.pages_compared += partition->check.pages_compared();
+    result_.pages_replayed += partition->check.pages_replayed();
+    if (compares()) result_.compared["relation pages"] += partition->check.pages_compared();
+    for (const auto& [fork, end] : partition->touched)
+      touched_[fork] = std::max(touched_[fork], end);
     result_.pages_spilled += partition->rebuilder.pages().spills();
     result_.engines.Add(partition->rebuilder.counts());
     spoilt.insert(partition->spoilt.begin(), partition->spoilt.end());
@@ -180,42 +233,64 @@ Status ClusterVerifier::CheckReader(const WalReader& reader) const {
   return MakeError(ErrorCode::kInvalidArgument,
                    fmt::format("the WAL in {} is of another cluster than {}: system identifiers "
                                "{} and {}",
-                               options_.wal, data_directory_, reader.system_identifier(),
-                               control_.system_identifier));
+                               options_.wal, compares() ? data_directory_ : base_directory_,
+                               reader.system_identifier(), control_.system_identifier));
 }
 
-Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, bool first_pass) {
-  auto opened = WalReader::Open(
-      {.directory = options_.wal, .from = label_.start, .to = {}, .timeline = control_.timeline});
-  if (!opened) return tl::unexpected(opened.error());
-  WalReader& reader = **opened;
-  if (Status fine = CheckReader(reader); !fine) return fine;
-  const uint64_t total = control_.checkpoint - label_.start;
-  Lsn last;
-  uint64_t records = 0;
-  free_space_map_ = 0;
-  while (last < control_.checkpoint) {
-    auto wal = reader.Next();
-    if (!wal) return tl::unexpected(wal.error());
-    if (!*wal)
-      return MakeError(
-          ErrorCode::kNotFound,
-          fmt::format("the WAL in {} ends at {} ({}), but the cluster in {} was shut "
-                      "down by the checkpoint at {}: add the missing segments",
-                      options_.wal, reader.end_of_wal().ToString(), reader.end_reason(),
-                      data_directory_, control_.checkpoint.ToString()));
-    last = (*wal)->start;
-    distributor->Ahead(reader.Ahead());
-    if (Status sent = Send(**wal, distributor, partitions); !sent) return sent;
-    if (++records % 4096 == 0 && options_.progress)
-      options_.progress(
-          {first_pass ? "reading WAL" : "reading WAL again", last - label_.start, total});
+// Where there is nothing to compare with, the timeline is the highest in the WAL's directory.
+std::optional<uint32_t> ClusterVerifier::Timeline() const {
+  return compares() ? std::optional(control_.timeline) : std::nullopt;
+}
+
+Status ClusterVerifier::CheckEnd(const WalReader& reader, Lsn last) const {
+  const std::string end = reader.end_of_wal().ToString();
+  if (!compares()) {
+    if (backup_ended_ || label_.from_standby) return {};
+    return MakeError(
+        ErrorCode::kNotFound,
+        fmt::format("the WAL in {} ends at {} ({}), before the end of the backup in {}, which is "
+                    "of no use without: add the missing segments",
+                    options_.wal, end, reader.end_reason(), base_directory_));
   }
-  if (last != control_.checkpoint)
+  if (last < control_.checkpoint)
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("the WAL in {} ends at {} ({}), but the cluster in {} was shut "
+                                 "down by the checkpoint at {}: add the missing segments",
+                                 options_.wal, end, reader.end_reason(), data_directory_,
+                                 control_.checkpoint.ToString()));
+  if (last > control_.checkpoint)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("the WAL in {} has no record at {}, where {} has its shutdown "
                                  "checkpoint: it is not this cluster's WAL",
                                  options_.wal, control_.checkpoint.ToString(), data_directory_));
+  return {};
+}
+
+Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, bool first_pass) {
+  auto opened = WalReader::Open(
+      {.directory = options_.wal, .from = label_.start, .to = {}, .timeline = Timeline()});
+  if (!opened) return tl::unexpected(opened.error());
+  WalReader& reader = **opened;
+  if (Status fine = CheckReader(reader); !fine) return fine;
+  const uint64_t total = compares() ? control_.checkpoint - label_.start : reader.bytes_total();
+  Lsn last;
+  uint64_t records = 0;
+  free_space_map_ = 0;
+  while (!compares() || last < control_.checkpoint) {
+    auto wal = reader.Next();
+    if (!wal) return tl::unexpected(wal.error());
+    if (!*wal) break;
+    last = (*wal)->start;
+    distributor->Ahead(reader.Ahead());
+    if (Status sent = Send(**wal, distributor, partitions); !sent) return sent;
+    if (first_pass) {
+      if (Status taken = TakeOthers(**wal); !taken) return taken;
+    }
+    if (++records % 4096 == 0 && options_.progress)
+      options_.progress(
+          {first_pass ? "reading WAL" : "reading WAL again", last - label_.start, total});
+  }
+  if (Status fine = CheckEnd(reader, last); !fine) return fine;
   result_.start = label_.start;
   result_.end = reader.end_of_wal();
   result_.wal_bytes = reader.bytes_read();
@@ -231,6 +306,23 @@ Status ClusterVerifier::Send(const WalRecord& record, Distributor* distributor,
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
   }
   return distributor->Send(record, view_, TargetsOf(view_, partitions, true, &events_));
+}
+
+// Takes the record's changes to what is no relation's page.
+Status ClusterVerifier::TakeOthers(const WalRecord& record) {
+  const uint8_t rmid = view_.rmid();
+  const bool concerns = rmid <= kRmRelMap || rmid == kRmCommitTs;
+  if (!concerns) return {};
+  if (const RecordFault fault = ingest_->Take(view_, &changes_))
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
+  for (const Change& change : changes_) {
+    if (change.kind == ChangeKind::kBackupEnd)
+      backup_ended_ |= Lsn(static_cast<uint64_t>(change.time)) == label_.start;
+    files_.Take(change, record, view_);
+    if (Status taken = slrus_.Take(change, record, rmid); !taken) return taken;
+  }
+  return {};
 }
 
 }  // namespace

@@ -9,8 +9,12 @@
 
 namespace neon_redo {
 
-// Rebuilds every relation block that WAL from the backup's start to the cluster's shutdown
-// checkpoint touches, and compares it with the block in data_directory.
+// Rebuilds every page that WAL from the backup's start to the cluster's shutdown checkpoint
+// touches, of relations (all forks but the free space map), pg_xact, pg_multixact and pg_commit_ts,
+// and compares it with the page in data_directory; and the relation maps, and which relation files
+// there are and how long.
+//
+// Without a data_directory (empty): replays WAL to its end, and compares with nothing.
 //
 // Memory: options.memory of pages, more are spilled to a file; and about 100 bytes for each block
 // touched and not dropped since.

@@ -4,6 +4,7 @@
 
 #include "cpp_core/page/mask.h"
 #include "cpp_core/page/page.h"
+#include "cpp_core/wal/rmgr.h"
 
 namespace neon_redo {
 namespace {
@@ -29,23 +30,24 @@ std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn h
                                         uint8_t* rebuilt, uint8_t* disk) {
   const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
   const Lsn disk_lsn = PageView(disk).lsn();
-  const bool lsn_is_right = tag.fork == kInitFork || disk_lsn == rebuilt_lsn ||
+  // GistBuildLSN (access/gist.h): a sorted build writes its pages before it logs them.
+  const bool is_gist_build = rmid == kRmGist && disk_lsn == Lsn(1);
+  const bool lsn_is_right = tag.fork == kInitFork || disk_lsn == rebuilt_lsn || is_gist_build ||
                             (hint_lsn > rebuilt_lsn && disk_lsn == hint_lsn);
   if (!lsn_is_right) {
     uint32_t at = 0;
     while (rebuilt[at] == disk[at]) at++;
     return at;
   }
-  if (tag.fork == kVisibilityMapFork) {
-    MaskLsnAndChecksum(rebuilt);
-    MaskLsnAndChecksum(disk);
-  } else {
-    for (uint8_t* page : {rebuilt, disk}) {
-      MaskUnlogged(rmid, page, tag.block);
-      MaskPage(rmid, page, tag.block);
-    }
-  }
+  MaskForDisk(rmid, tag, rebuilt);
+  MaskForDisk(rmid, tag, disk);
   return FirstDifference(rebuilt, disk);
+}
+
+void MaskForDisk(uint8_t rmid, const BlockTag& tag, uint8_t* page) {
+  if (tag.fork == kVisibilityMapFork) return MaskLsnAndChecksum(page);
+  MaskUnlogged(rmid, page, tag.block);
+  MaskPage(rmid, page, tag.block);
 }
 
 }  // namespace neon_redo

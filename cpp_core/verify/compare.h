@@ -21,10 +21,14 @@ std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint
 // move the LSN of this page; 0 for none.) More lenient where the server changes pages without a
 // record, see MaskUnlogged. Masks both in place.
 //
-// The visibility map has no bytes that may differ; the init fork's LSN does not count, as the
-// server writes those pages before it logs them (btbuildempty and others).
+// The visibility map has no bytes that may differ; the init fork's LSN does not count, nor
+// that of a page of a sorted GiST build, as the server writes those pages before it logs them
+// (btbuildempty and others, gist_indexsortbuild_flush_ready_pages).
 std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn hint_lsn,
                                         uint8_t* rebuilt, uint8_t* disk);
+
+// Masks in a relation's page what may differ between a rebuilt one and one at rest.
+void MaskForDisk(uint8_t rmid, const BlockTag& tag, uint8_t* page);
 
 }  // namespace neon_redo
 

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -97,6 +99,7 @@ Result<ControlData> ReadControlData(const std::string& directory) {
   data.state = StateName(state);
   data.checkpoint = Lsn(control.checkPoint);
   data.timeline = control.checkPointCopy.ThisTimeLineID;
+  data.track_commit_timestamp = control.track_commit_timestamp;
   data.checksums = control.data_checksum_version != 0;
   return data;
 }
@@ -120,6 +123,8 @@ Result<BackupLabel> ReadBackupLabel(const std::string& directory) {
       const auto text = line.substr(kStart.size(), line.find(' ', kStart.size()) - kStart.size());
       auto lsn = Lsn::Parse(text);
       if (lsn) label.start = *lsn;
+    } else if (line == "BACKUP FROM: standby") {
+      label.from_standby = true;
     } else if (line.starts_with(kTimeline)) {
       label.timeline =
           static_cast<uint32_t>(std::strtoul(line.c_str() + kTimeline.size(), nullptr, 10));
@@ -137,25 +142,95 @@ void RelationFiles::CloseAll() {
   open_.clear();
 }
 
-// GetRelationPath in common/relpath.c.
-std::string RelationFiles::Path(const BlockTag& tag) const {
-  std::string path;
-  if (tag.rel.spc == GLOBALTABLESPACE_OID)
-    path = fmt::format("{}/global/{}", directory_, tag.rel.rel);
-  else if (tag.rel.spc == DEFAULTTABLESPACE_OID)
-    path = fmt::format("{}/base/{}/{}", directory_, tag.rel.db, tag.rel.rel);
-  else
-    path = fmt::format("{}/pg_tblspc/{}/{}/{}/{}", directory_, tag.rel.spc,
-                       TABLESPACE_VERSION_DIRECTORY, tag.rel.db, tag.rel.rel);
+std::string DatabasePath(uint32_t spc, uint32_t db) {
+  if (spc == GLOBALTABLESPACE_OID) return "global";
+  if (spc == DEFAULTTABLESPACE_OID) return fmt::format("base/{}", db);
+  return fmt::format("pg_tblspc/{}/{}/{}", spc, TABLESPACE_VERSION_DIRECTORY, db);
+}
+
+std::string RelationPath(const BlockTag& tag) {
+  std::string path = fmt::format("{}/{}", DatabasePath(tag.rel.spc, tag.rel.db), tag.rel.rel);
   if (tag.fork != kMainFork) path += fmt::format("_{}", ForkName(tag.fork));
-  if (tag.block > 0) path += fmt::format(".{}", tag.block);
+  if (const uint32_t segment = tag.block / RELSEG_SIZE; segment > 0)
+    path += fmt::format(".{}", segment);
   return path;
 }
 
-Result<int> RelationFiles::Open(const BlockTag& segment) {
+namespace {
+
+namespace fs = std::filesystem;
+
+// All of the text is a number without leading zeroes.
+bool ReadNumber(std::string_view text, uint32_t* number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
+  return error == std::errc() && end == text.data() + text.size() && text[0] != '0';
+}
+
+// "16384", "16384_vm", "16384.1", "16384_vm.1" (parse_filename_for_nontemp_relation).
+bool ReadFileName(std::string_view name, BlockTag* tag, uint32_t* segment) {
+  *segment = 0;
+  if (const size_t dot = name.find('.'); dot != name.npos) {
+    if (!ReadNumber(name.substr(dot + 1), segment)) return false;
+    name = name.substr(0, dot);
+  }
+  tag->fork = kMainFork;
+  if (const size_t line = name.find('_'); line != name.npos) {
+    const std::string_view fork = name.substr(line + 1);
+    while (tag->fork <= kMaxForkNumber && (tag->fork == kMainFork || fork != ForkName(tag->fork)))
+      tag->fork++;
+    if (tag->fork > kMaxForkNumber) return false;
+    name = name.substr(0, line);
+  }
+  return ReadNumber(name, &tag->rel.rel);
+}
+
+void ListDatabase(const std::string& directory, uint32_t spc, uint32_t db, RelationFileList* out,
+                  std::error_code* error) {
+  out->databases.insert({spc, db});
+  for (const auto& entry :
+       fs::directory_iterator(directory + "/" + DatabasePath(spc, db), *error)) {
+    BlockTag tag{{spc, db, 0}};
+    uint32_t segment;
+    if (!ReadFileName(entry.path().filename().string(), &tag, &segment)) continue;
+    const uint64_t size = entry.file_size(*error);
+    if (*error) return;
+    const auto blocks = static_cast<uint32_t>(size / kBlockSize);
+    uint32_t& end = out->forks[tag];
+    if (blocks > 0 || segment == 0) end = std::max(end, segment * RELSEG_SIZE + blocks);
+  }
+}
+
+}  // namespace
+
+Result<RelationFileList> ListRelationFiles(const std::string& directory) {
+  RelationFileList out;
+  std::error_code error;
+  ListDatabase(directory, GLOBALTABLESPACE_OID, 0, &out, &error);
+  const auto databases_of = [&](uint32_t spc, const std::string& path) {
+    for (const auto& entry : fs::directory_iterator(directory + "/" + path, error)) {
+      uint32_t db;
+      if (!error && ReadNumber(entry.path().filename().string(), &db))
+        ListDatabase(directory, spc, db, &out, &error);
+    }
+  };
+  if (!error) databases_of(DEFAULTTABLESPACE_OID, "base");
+  for (const auto& entry : fs::directory_iterator(directory + "/pg_tblspc", error)) {
+    uint32_t spc;
+    if (error || !ReadNumber(entry.path().filename().string(), &spc)) continue;
+    databases_of(spc, fmt::format("pg_tblspc/{}/{}", spc, TABLESPACE_VERSION_DIRECTORY));
+  }
+  if (error)
+    return MakeError(ErrorCode::kIo, fmt::format("cannot list the relation files below {}: {}",
+                                                 directory, error.message()));
+  return out;
+}
+
+Result<int> RelationFiles::Open(const BlockTag& tag) {
   constexpr size_t kOpenFiles = 32;
+  BlockTag segment = tag;
+  segment.block = tag.block / RELSEG_SIZE;
   if (auto found = open_.find(segment); found != open_.end()) return found->second;
-  const std::string path = Path(segment);
+  const std::string path = directory_ + "/" + RelationPath(tag);
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
     return MakeError(ErrorCode::kIo, fmt::format("cannot open {}: {}", path, std::strerror(errno)));
@@ -165,17 +240,15 @@ Result<int> RelationFiles::Open(const BlockTag& segment) {
 }
 
 Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* page) {
-  BlockTag segment = tag;
-  segment.block = tag.block / RELSEG_SIZE;
-  const Result<int> fd = Open(segment);
+  const Result<int> fd = Open(tag);
   if (!fd) return tl::unexpected(fd.error());
   // A segment that is missing while the relation is there is the end of the relation.
-  if (*fd < 0) return segment.block == 0 ? Found::kNoFile : Found::kPastEnd;
+  if (*fd < 0) return tag.block < RELSEG_SIZE ? Found::kNoFile : Found::kPastEnd;
   const off_t offset = static_cast<off_t>(tag.block % RELSEG_SIZE) * kBlockSize;
   const ssize_t got = pread(*fd, page, kBlockSize, offset);
   if (got < 0)
     return MakeError(ErrorCode::kIo, fmt::format("cannot read block {} of {}: {}", tag.block,
-                                                 Path(segment), std::strerror(errno)));
+                                                 RelationPath(tag), std::strerror(errno)));
   return got == static_cast<ssize_t>(kBlockSize) ? Found::kPage : Found::kPastEnd;
 }
 

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/base/lsn.h"
@@ -21,6 +23,7 @@ struct ControlData {
   Lsn checkpoint;     // start of the last checkpoint record
   uint32_t timeline;
   bool checksums;
+  bool track_commit_timestamp;
 };
 
 // kNotFound: not a data directory. kCorrupt: bad CRC. kUnsupported: another major version.
@@ -29,10 +32,25 @@ Result<ControlData> ReadControlData(const std::string& directory);
 struct BackupLabel {
   Lsn start;  // START WAL LOCATION: replay begins here
   uint32_t timeline;
+  bool from_standby;  // then WAL has no record of the backup's end
 };
 
 // kNotFound: not a base backup (any more). kCorrupt: the lines are not there.
 Result<BackupLabel> ReadBackupLabel(const std::string& directory);
+
+// Paths below a data directory: of the database's directory in a tablespace, "base/5", and of the
+// file that has the block, "base/5/16384_vm.1" (GetRelationPath in common/relpath.c).
+std::string DatabasePath(uint32_t spc, uint32_t db);
+std::string RelationPath(const BlockTag& tag);
+
+// What relation files there are: forks (block 0 stands for the fork) with their sizes in whole
+// blocks, and databases by tablespace, the shared relations' as 1664 and 0. Temporary relations are
+// left out.
+struct RelationFileList {
+  std::map<BlockTag, uint32_t> forks;
+  std::set<std::pair<uint32_t, uint32_t>> databases;
+};
+Result<RelationFileList> ListRelationFiles(const std::string& directory);
 
 // Pages of relation files below one data directory. Keeps some files open. Not thread-safe.
 class RelationFiles {
@@ -48,8 +66,7 @@ class RelationFiles {
   Result<Found> Read(const BlockTag& tag, uint8_t* page);
 
  private:
-  std::string Path(const BlockTag& segment) const;
-  Result<int> Open(const BlockTag& segment);
+  Result<int> Open(const BlockTag& tag);
   void CloseAll();
 
   const std::string directory_;

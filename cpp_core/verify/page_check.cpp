@@ -38,6 +38,14 @@ std::string Words(Damage damage, Lsn disk, Lsn rebuilt, uint16_t checksum) {
   }
 }
 
+bool IsZeroed(const uint8_t* page) {
+  return std::all_of(page, page + kBlockSize, [](uint8_t byte) { return byte == 0; });
+}
+
+uint64_t HashPage(const uint8_t* page) {
+  return std::hash<std::string_view>()({reinterpret_cast<const char*>(page), kBlockSize});
+}
+
 }  // namespace
 
 void PageCheck::Check(Rebuilder* rebuilder, Rebuilder::Blocks::Entry* entry) {
@@ -52,9 +60,17 @@ void PageCheck::Check(Rebuilder* rebuilder, Rebuilder::Blocks::Entry* entry) {
   } else if (block.map_is_lost) {
     findings_.Skip("visibility map copied by CREATE DATABASE");
   } else if (block.page.present()) {
-    Compare(entry->tag, block, rebuilder->pages().Get(&block.page));
+    if (compares_)
+      Compare(entry->tag, block, rebuilder->pages().Get(&block.page));
+    else
+      Replayed(block);
   }
   rebuilder->pages().Release(&block.page);
+}
+
+void PageCheck::Replayed(const BlockState& block) {
+  findings_.Equal(block.last_rmid);
+  pages_replayed_++;
 }
 
 void PageCheck::Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt) {
@@ -67,40 +83,53 @@ void PageCheck::Compare(const BlockTag& tag, const BlockState& block, uint8_t* r
   pages_compared_++;
   const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
   const uint16_t stored = PageView(disk_).checksum();
-  const bool has_checksum = checksums_ && !PageView(disk_).is_new();
-  const bool wrong_checksum = has_checksum && stored != PageChecksum(disk_, tag.block);
+  // As for the server, a page that looks new must be all zeroes (PageIsVerifiedExtended).
+  const bool wrong_checksum =
+      checksums_ && !IsZeroed(disk_) &&
+      (PageView(disk_).is_new() || stored != PageChecksum(disk_, tag.block));
   const uint8_t rmid = block.mask_rmid != 0 ? block.mask_rmid : GuessResourceManager(rebuilt);
   std::memcpy(masked_disk_, disk_, kBlockSize);
   const auto offset = CompareWithDisk(rmid, tag, block.hint_lsn, rebuilt, masked_disk_);
   if (!offset && !wrong_checksum) return findings_.Equal(block.last_rmid);
+  // The comparison leaves off at the LSN.
+  std::memcpy(masked_disk_, disk_, kBlockSize);
+  MaskForDisk(rmid, tag, masked_disk_);
+  MaskForDisk(rmid, tag, rebuilt);
+  const uint64_t rebuilt_hash = HashPage(rebuilt), disk_hash = HashPage(masked_disk_);
   const Damage damage = Diagnose(tag, rebuilt_lsn, rmid, rebuilt, wrong_checksum);
   Report(tag, block, Words(damage, PageView(disk_).lsn(), rebuilt_lsn, stored), damage, offset);
+  if (damage == Damage::kZeroed) return;
+  findings_.last().rebuilt_hash = rebuilt_hash;
+  findings_.last().disk_hash = disk_hash;
 }
 
 Damage PageCheck::Diagnose(const BlockTag& tag, Lsn rebuilt_lsn, uint8_t rmid,
                            const uint8_t* masked, bool wrong_checksum) {
   const Lsn disk_lsn = PageView(disk_).lsn();
-  if (std::all_of(disk_, disk_ + kBlockSize, [](uint8_t byte) { return byte == 0; }))
-    return Damage::kZeroed;
-  if (IsTorn(tag, rmid, masked)) return Damage::kTorn;
+  if (IsZeroed(disk_)) return Damage::kZeroed;
+  const bool lsn_is_right = tag.fork == kInitFork || disk_lsn == rebuilt_lsn;
+  if (IsTorn(tag, rmid, masked, lsn_is_right)) return Damage::kTorn;
   if (wrong_checksum) return Damage::kChecksum;
-  if (tag.fork == kInitFork || disk_lsn == rebuilt_lsn) return Damage::kContent;
+  if (lsn_is_right) return Damage::kContent;
   return disk_lsn < rebuilt_lsn ? Damage::kStale : Damage::kFuture;
 }
 
-// Drives write whole sectors. The LSN stands in the first one.
-bool PageCheck::IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* masked) {
+// Drives write whole sectors. The LSN stands in the first one, and is masked.
+bool PageCheck::IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* masked,
+                       bool lsn_is_right) {
   constexpr size_t kSector = 512;
   uint8_t base[kBlockSize];
   auto found = base_.Read(tag, base);
   if (!found || *found != RelationFiles::Found::kPage) return false;
-  std::memcpy(masked_disk_, disk_, kBlockSize);
-  MaskUnlogged(rmid, masked_disk_, tag.block);
-  MaskPage(rmid, masked_disk_, tag.block);
+  const bool lsn_is_old = PageView(base).lsn() == PageView(disk_).lsn();
+  MaskForDisk(rmid, tag, base);
   size_t old_sectors = 0, new_sectors = 0;
   for (size_t at = 0; at < kBlockSize; at += kSector) {
-    const bool is_new = std::memcmp(masked_disk_ + at, masked + at, kSector) == 0;
-    const bool is_old = std::memcmp(disk_ + at, base + at, kSector) == 0;
+    const auto equal = [&](const uint8_t* page) {
+      return std::memcmp(masked_disk_ + at, page + at, kSector) == 0;
+    };
+    const bool is_new = equal(masked) && (at > 0 || lsn_is_right);
+    const bool is_old = equal(base) && (at > 0 || lsn_is_old);
     if (!is_new && !is_old) return false;
     old_sectors += !is_new;
     new_sectors += !is_old;
@@ -120,7 +149,8 @@ void PageCheck::Report(const BlockTag& tag, const BlockState& block, std::string
                        std::move(problem),
                        {},
                        damage,
-                       on_disk ? PageView(disk_).lsn() : Lsn()});
+                       on_disk ? PageView(disk_).lsn() : Lsn(),
+                       RelationPath(tag)});
 }
 
 }  // namespace neon_redo

@@ -14,9 +14,13 @@ namespace neon_redo {
 // Not thread-safe.
 class PageCheck {
  public:
-  // checksums: the cluster has data checksums.
+  // data_directory: empty when there is nothing to compare with. checksums: the cluster has data
+  // checksums.
   PageCheck(const std::string& data_directory, const std::string& base_backup, bool checksums)
-      : data_(data_directory), base_(base_backup), checksums_(checksums) {}
+      : data_(data_directory),
+        base_(base_backup),
+        compares_(!data_directory.empty()),
+        checksums_(checksums) {}
 
   // Compares a block that no worker is asked about and that is not spoilt. Its page is of no use
   // afterwards, and released.
@@ -24,20 +28,23 @@ class PageCheck {
 
   const Findings& findings() const { return findings_; }
   uint64_t pages_compared() const { return pages_compared_; }
+  uint64_t pages_replayed() const { return pages_replayed_; }
 
  private:
+  void Replayed(const BlockState& block);
   void Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
   // What is wrong with disk_; masked: the rebuilt page as the comparison left it.
   Damage Diagnose(const BlockTag& tag, Lsn rebuilt_lsn, uint8_t rmid, const uint8_t* masked,
                   bool wrong_checksum);
-  bool IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* masked);
+  // masked_disk_ is masked too.
+  bool IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* masked, bool lsn_is_right);
   void Report(const BlockTag& tag, const BlockState& block, std::string problem,
               Damage damage = Damage::kNone, std::optional<uint32_t> offset = {});
 
   RelationFiles data_, base_;
-  const bool checksums_;
+  const bool compares_, checksums_;
   Findings findings_;
-  uint64_t pages_compared_ = 0;
+  uint64_t pages_compared_ = 0, pages_replayed_ = 0;
   alignas(64) uint8_t disk_[kBlockSize];
   alignas(64) uint8_t masked_disk_[kBlockSize];
 };

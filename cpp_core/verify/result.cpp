@@ -1,13 +1,18 @@
 #include "cpp_core/verify/result.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 namespace neon_redo {
 
 const char* DamageName(Damage damage) {
-  constexpr const char* kNames[] = {nullptr,    "missing file", "short file", "zeroed", "torn",
-                                    "checksum", "stale",        "future",     "content"};
+  constexpr const char* kNames[] = {nullptr,      "missing file", "short file", "long file",
+                                    "extra file", "zeroed",       "misplaced",  "torn",
+                                    "checksum",   "stale",        "future",     "content"};
+  static_assert(std::size(kNames) == kDamages);
   return kNames[static_cast<size_t>(damage)];
 }
 
@@ -15,13 +20,28 @@ void Findings::AddTo(VerifyResult* result) const {
   auto& mismatches = result->mismatches;
   mismatches.insert(mismatches.end(), mismatches_.begin(), mismatches_.end());
   std::sort(mismatches.begin(), mismatches.end(), [](const Mismatch& a, const Mismatch& b) {
-    return std::tie(a.lsn, a.tag) < std::tie(b.lsn, b.tag);
+    return std::tie(a.lsn, a.tag, a.file) < std::tie(b.lsn, b.tag, b.file);
   });
   for (const auto& [reason, count] : skipped_) result->skipped[reason] += count;
   for (size_t rmid = 0; rmid < by_rmgr_.size(); rmid++) {
     result->by_rmgr[rmid].rebuilt += by_rmgr_[rmid].rebuilt;
     result->by_rmgr[rmid].equal += by_rmgr_[rmid].equal;
     result->by_rmgr[rmid].different += by_rmgr_[rmid].different;
+  }
+}
+
+void FindMisplaced(std::vector<Mismatch>* mismatches) {
+  std::map<uint64_t, const Mismatch*> wanted;
+  for (const Mismatch& m : *mismatches)
+    if (m.rebuilt_hash != 0) wanted.emplace(m.rebuilt_hash, &m);
+  for (Mismatch& m : *mismatches) {
+    // Pages of different blocks may be equal but for what is masked, such as the LSN.
+    if (m.disk_hash == 0 || m.disk_hash == m.rebuilt_hash) continue;
+    const auto other = wanted.find(m.disk_hash);
+    if (other == wanted.end()) continue;
+    m.damage = Damage::kMisplaced;
+    m.problem = fmt::format("the page on disk is that of block {} of {}", other->second->tag.block,
+                            other->second->file);
   }
 }
 

@@ -58,7 +58,7 @@ void Session::Feed(std::string_view bytes, Clock::time_point now) {
 }
 
 void Session::Process(Clock::time_point now) {
-  while (!closing_ && output_.buffered() < kMaxOutput) {
+  while (!closing_ && !waiting_drop_ && output_.buffered() < kMaxOutput) {
     if (phase_ == Phase::kNegotiation ? !HandleStartup() : !HandleMessage(now)) break;
     if (starting_tls_) break;
   }
@@ -95,7 +95,17 @@ void Session::Fail(Severity severity, const ServerErrorMessage& error) {
   if (!skip_to_sync_) PutReadyForQuery(output_.bytes());
 }
 
+void Session::RetryDrop(Clock::time_point now) {
+  const command::DropSlot drop = *std::exchange(waiting_drop_, std::nullopt);
+  Execute(drop);
+  Process(now);
+}
+
 void Session::Cancel() {
+  if (waiting_drop_) {
+    waiting_drop_.reset();
+    Fail(Severity::kError, {"57014", "canceling statement due to user request"});
+  }
   if (phase_ == Phase::kStreaming && output_.range_free())
     Fail(Severity::kError, {"57014", "canceling statement due to user request"});
 }
@@ -147,6 +157,7 @@ void Session::Tick(Clock::time_point now) {
     if (host_.login_timeout.count() > 0 && now - start_ >= host_.login_timeout) Break("");
     return;
   }
+  if (waiting_drop_) RetryDrop(now);
   if (phase_ != Phase::kStreaming || host_.sender_timeout.count() == 0) return;
   if (now - last_reply_ >= host_.sender_timeout)
     return Break("terminating walsender process due to replication timeout");
@@ -157,6 +168,7 @@ void Session::Tick(Clock::time_point now) {
 void Session::Stop(Clock::time_point now) {
   if (closing_) return;
   stopping_ = true;
+  waiting_drop_.reset();
   if (phase_ != Phase::kStreaming || done_sending_) {
     if (!statistics_.authenticated) return Break("");
     return Fail(Severity::kFatal, {"57P01", "terminating connection due to administrator command"});

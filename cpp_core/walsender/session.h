@@ -136,6 +136,7 @@ class Session {
 
   // session.cpp
   void Process(Clock::time_point now);
+  void RetryDrop(Clock::time_point now);
   bool HandleMessage(Clock::time_point now);
   void HandleCommandMessage(char type, std::string_view body);
   void Break(const std::string& why);
@@ -156,6 +157,7 @@ class Session {
   void Refuse(std::string sqlstate, std::string message, std::string detail = {},
               std::string hint = {});
   void RefuseWith(const Error& error);
+  static std::string ServerVersion();
 
   // session_stream.cpp
   bool ChooseTimeline(const command::StartPhysical& start);
@@ -191,6 +193,8 @@ class Session {
   bool closing_ = false;
   bool broken_ = false;
   bool stopping_ = false;
+  // DROP_REPLICATION_SLOT … WAIT of a slot in use. What the client says meanwhile waits in inbox_.
+  std::optional<command::DropSlot> waiting_drop_;
 
   // While streaming.
   uint32_t timeline_ = 0;

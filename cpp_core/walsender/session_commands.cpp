@@ -2,6 +2,7 @@
 // same name in replication/walsender.c does.
 #include <fmt/format.h>
 
+#include "cpp_core/wal/page_header.h"
 #include "cpp_core/walsender/session.h"
 
 namespace neon_redo {
@@ -22,6 +23,11 @@ std::string FormatSegmentSize(uint32_t size) {
 }
 
 }  // namespace
+
+// Clients take the major version from it.
+std::string Session::ServerVersion() {
+  return fmt::format("{}.0 (neon_redo {})", kWalVersions[0].major, NEON_REDO_VERSION);
+}
 
 void Session::HandleQuery(std::string_view text) {
   if (text.empty() || text.back() != '\0')
@@ -72,7 +78,7 @@ void Session::Execute(const command::Show& show) {
   else if (show.name == "data_directory_mode")
     value = "0700";
   else if (show.name == "server_version")
-    value = fmt::format("15.0 (neon_redo {})", NEON_REDO_VERSION);
+    value = ServerVersion();
   else if (show.name == "max_wal_senders")
     value = std::to_string(host_.max_connections);
   else if (show.name == "wal_level")
@@ -138,6 +144,10 @@ void Session::Execute(const command::DropSlot& drop) {
   const Slot* slot = host_.slots->Find(drop.slot);
   if (!slot)
     return Refuse("42704", fmt::format("replication slot \"{}\" does not exist", drop.slot));
+  if (slot->active != 0 && slot->active != id_ && drop.wait && !stopping_) {
+    waiting_drop_ = drop;  // until Tick finds it released
+    return;
+  }
   if (slot->active != 0 && slot->active != id_)
     return Refuse("55006", fmt::format("replication slot \"{}\" is active for PID {}", drop.slot,
                                        slot->active));

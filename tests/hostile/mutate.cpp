@@ -4,7 +4,9 @@
 //  - a request took longer than its deadline and the grace of ending a worker;
 //  - a page that was not computed from its own request: each request has an LSN of its own, which
 //    redo stamps on the page. A page without it must be what a fresh worker answers to the same;
-//  - the good request behind it got an error or another page than it should.
+//  - the good request behind it got another page than it should, or an error twice. Once is what
+//    "the worker may die" means when the damage shows late: redo of the damaged record was answered
+//    and left a worker that breaks at the next request. The one after that has a new worker.
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -66,7 +68,7 @@ class Attack {
   std::vector<Page> pages_;
 
   uint64_t requests_ = 0, answered_ = 0, unstamped_ = 0;
-  uint64_t late_ = 0, foreign_ = 0, next_wrong_ = 0;
+  uint64_t late_ = 0, foreign_ = 0, taken_along_ = 0, next_wrong_ = 0;
   std::map<std::string, uint64_t> ends_;
   std::chrono::milliseconds longest_{0};
 };
@@ -116,7 +118,12 @@ void Attack::Once(uint64_t number) {
     CountError(status.error());
     if (page != Page(kBlockSize)) ++foreign_;
   }
-  const Status next = worker_.Redo(CaseRequest(goods_[which]).get(), page.data());
+  Status next = worker_.Redo(CaseRequest(goods_[which]).get(), page.data());
+  if (!next) {
+    ++taken_along_;
+    CountError(next.error());
+    next = worker_.Redo(CaseRequest(goods_[which]).get(), page.data());
+  }
   if (next && page == pages_[which]) return;
   if (++next_wrong_ <= 5) {
     std::fprintf(stderr, "request %llu, case %zu: the next: %s\n",
@@ -134,6 +141,7 @@ nlohmann::json Attack::Report() const {
           {"longest_ms", longest_.count()},
           {"late", late_},
           {"foreign_pages", foreign_},
+          {"taken_along", taken_along_},
           {"next_wrong", next_wrong_},
           {"kinds", goods_.size()}};
 }

@@ -5,6 +5,7 @@ as the WAL is, and with flipped bytes under a right checksum. See native_oracle.
 import json
 import unittest
 
+import schemas
 import workload
 from cluster import ROOT, Cluster, copy_module, run
 
@@ -39,6 +40,14 @@ class Native(unittest.TestCase):
         result = self.judge("--worker-every", "1000000", "--mutate", "5")
         self.assertEqual(result["failures"], 0)
         self.assertGreater(result["mutated_applied"], 10_000)
+
+
+class RandomSchema(unittest.TestCase):
+    def test_equals_images_and_worker(self):
+        report, complaints = schemas.play_round(seed=5, tables=4, changes=25, mutate=20)
+        self.assertEqual(report["failures"] + report["malformed"], 0, complaints)
+        self.assertGreater(report["judged_by_worker"], 10_000)
+        self.assertGreater(report["applied"], 0.9 * report["requests"])
 
 
 if __name__ == "__main__":

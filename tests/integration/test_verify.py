@@ -191,7 +191,9 @@ class Workload(ClusterCase):
         result = verify(self.cluster, *self.arguments())
         self.assertEqual(result.returncode, 1)
         name = self.file("map_test").name
-        self.assertRegex(result.stdout, rf"relation \d+/\d+/{name} fork main block 3, LSN ")
+        self.assertRegex(result.stdout, rf"relation \d+/\d+/{name} fork main block 3 \(base/\d+/{name}\), LSN ")
+        self.assertIn("Different, by kind: 1 content", result.stdout)
+        self.assertRegex(result.stdout, rf"neon-redo verify --explain base/\d+/{name}/3 --wal")
         self.assertRegex(result.stdout, r"1 of [0-9,]+ pages are different\.\n$")
 
     def test_stale_page(self):

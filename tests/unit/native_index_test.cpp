@@ -45,10 +45,11 @@ std::string ShowAll(const TestPage& page) {
 TestPage LeafPage(const std::vector<Fields>& tuples) {
   Fields items;
   for (size_t i = tuples.size(); i-- > 0;) items.Add(tuples[i]);
+  const auto meta = Fields().U32(4).U32(kBlock).U32(1).U32(kBlock).U32(1).U32(0).U32(0);
   const auto record = RecordBuilder(kRmBtree, 0xa0)
                           .Block(0, kBlock, items, true)
                           .Block(1, 8)
-                          .Block(2, 0, Fields().U32(4), true)
+                          .Block(2, 0, meta, true)
                           .Main(Fields().U32(kBlock).U32(1))
                           .Bytes();
   TestPage page;
@@ -126,6 +127,24 @@ TEST(NativeBtree, PostingSplitOutsideTheListIsRefused) {
                           .Main(Fields().U16(2))
                           .Bytes();
     EXPECT_EQ(Apply(post, 0, 300, &page), NativeResult::kMalformed);
+  }
+}
+
+// The server writes a page that the record initialises whichever page is asked for.
+TEST(NativeBtree, RefusesWhatDoesNotFitTheOtherPage) {
+  for (uint8_t fields : {0, 6, 7}) {
+    Fields meta;
+    for (int i = 0; i < fields; i++) meta.U32(1);
+    const auto record = RecordBuilder(kRmBtree, 0xa0)
+                            .Block(0, kBlock, Tuple(1, 10), true)
+                            .Block(1, 8)
+                            .Block(2, 0, meta, true)
+                            .Main(Fields().U32(kBlock).U32(1))
+                            .Bytes();
+    TestPage root, child = LeafPage({Tuple(1, 10)});
+    const auto result = fields == 7 ? NativeResult::kApplied : NativeResult::kMalformed;
+    EXPECT_EQ(Apply(record, 0, 300, &root, false), result);
+    EXPECT_EQ(Apply(record, 1, 300, &child), result);
   }
 }
 

@@ -42,8 +42,8 @@ struct ServerSays {
 
 class SessionClient {
  public:
-  explicit SessionClient(const SessionHost& host, Peer peer = {})
-      : session(host, 1001, 0x12345678, peer, Session::Clock::now()) {}
+  explicit SessionClient(const SessionHost& host, Peer peer = {}, uint32_t id = 1001)
+      : session(host, id, 0x12345678, peer, Session::Clock::now()) {}
 
   void Send(const std::string& bytes) { session.Feed(bytes, Session::Clock::now()); }
   void LogIn() {

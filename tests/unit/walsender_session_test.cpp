@@ -249,6 +249,36 @@ TEST_F(SessionTest, WhatIsNotAllowedIsRefused) {
             "Peer authentication failed for user \"u\"");
 }
 
+TEST_F(SessionTest, DropWaitsForASlotInUse) {
+  Open();
+  auto reader = std::make_unique<SessionClient>(host_);
+  reader->LogIn();
+  reader->Send(Query("CREATE_REPLICATION_SLOT s PHYSICAL"));
+  reader->Send(Query("START_REPLICATION SLOT s PHYSICAL " + source_->end().ToString()));
+  ASSERT_TRUE(reader->session.streaming());
+  SessionClient client(host_, {}, 1002);
+  client.LogIn();
+  client.TakeMessages();
+  client.Send(Query("DROP_REPLICATION_SLOT s"));
+  EXPECT_EQ(ErrorField(client.TakeMessages()[0].body, 'C'), "55006");
+
+  // What comes behind the command waits with it.
+  client.Send(Query("DROP_REPLICATION_SLOT s WAIT") + Query("SHOW wal_level"));
+  client.session.Tick(Session::Clock::now());
+  EXPECT_EQ(Types(client.TakeMessages()), "");
+  client.session.Cancel();
+  const auto cancelled = client.TakeMessages();
+  EXPECT_EQ(Types(cancelled), "EZTDCZ");
+  EXPECT_EQ(ErrorField(cancelled[0].body, 'C'), "57014");
+
+  client.Send(Query("DROP_REPLICATION_SLOT s WAIT"));
+  EXPECT_EQ(Types(client.TakeMessages()), "");
+  reader.reset();
+  client.session.Tick(Session::Clock::now());
+  EXPECT_EQ(Types(client.TakeMessages()), "CZ");
+  EXPECT_EQ(slots_.Find("s"), nullptr);
+}
+
 TEST(ReplicationCommandTest, Grammar) {
   const struct {
     const char* text;

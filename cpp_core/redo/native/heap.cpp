@@ -166,7 +166,6 @@ bool UpdateOldPage(Change* change) {
   const UpdateRecord update(change->main().data());
   // The server would fail on the other page.
   if (update.flags & (UpdateRecord::kPrefixFromOld | UpdateRecord::kSuffixFromOld)) return false;
-  if ((change->info() & kInitPage) && update.new_offset != kFirstOffset) return false;
   Item old;
   return UpdateOldTuple(change, update, change->record.block(0)->tag.block, &old);
 }

@@ -89,6 +89,7 @@ bool FreezePage(Change* change) {
 // xl_heap_visible: cutoff_xid, flags. Block 1: the heap page. Its LSN moves only on clusters with
 // checksums or wal_log_hints, and the worker is told of neither, so it stays here too.
 bool VisibleHeapPage(Change* change) {
+  if (change->main().size() < 5) return false;
   SetFlags(change->page, kPdAllVisible);
   change->keep_lsn = true;
   return true;

@@ -115,6 +115,21 @@ NativeResult Skips(const RecordView& view) {
                                                    : NativeResult::kApplied;
 }
 
+// The server redoes all of a record, whichever page is wanted, and of the other pages those that
+// the record initialises are written for certain. What does not fit there it refuses, or dies of.
+NativeResult CheckOtherPages(const RecordView& view, int block_id, Lsn end_lsn) {
+  for (int id = 0; id <= view.max_block_id(); id++) {
+    const BlockRef* block = view.block(id);
+    if (id == block_id || block == nullptr || !block->will_init || block->apply_image) continue;
+    const Routine routine = FindRoutine(view, id);
+    if (routine == nullptr) return NativeResult::kUnsupported;
+    alignas(8) uint8_t page[kBlockSize];
+    Change change{view, *block, id, page, end_lsn.value};
+    if (!routine(&change)) return NativeResult::kMalformed;
+  }
+  return NativeResult::kApplied;
+}
+
 // The id of the first reference to the block; without one, an id that is not in use.
 int FindBlock(const RecordView& view, const BlockTag& tag) {
   int id = 0;
@@ -139,6 +154,10 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
                          bool have_page) {
   if (!NativeSupports(view, block_id)) return NativeResult::kUnsupported;
   const BlockRef& block = *view.block(block_id);
+  if (view.max_block_id() > 0) {
+    const NativeResult others = CheckOtherPages(view, block_id, end_lsn);
+    if (others != NativeResult::kApplied) return others;
+  }
   if (block.apply_image) {
     if (!RestoreImage(block, page)) return NativeResult::kMalformed;
     if (Restores(view, block_id) == Restored::kAndChanged) {

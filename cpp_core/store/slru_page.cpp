@@ -1,0 +1,104 @@
+#include "cpp_core/store/slru_page.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "cpp_core/ingest/slru.h"
+
+namespace neon_redo {
+
+namespace {
+
+// TransactionIdSetCommitTs (access/transam/commit_ts.c).
+void SetCommitTimestamps(const Change& change, uint8_t* page) {
+  const auto origin = static_cast<uint16_t>(change.number2);
+  auto set = [&](uint32_t xid) {
+    uint8_t* entry = page + xid % kXactsPerCommitTsPage * kCommitTsEntrySize;
+    std::memcpy(entry, &change.time, 8);
+    std::memcpy(entry + 8, &origin, 2);
+  };
+  if (change.number != 0) set(change.number);
+  for (size_t at = 0; at + 4 <= change.payload.size(); at += 4)
+    set(LoadNative<uint32_t>(change.payload.data() + at));
+}
+
+}  // namespace
+
+const char* SlruDirectory(SlruKind kind) {
+  switch (kind) {
+    case SlruKind::kClog:
+      return "pg_xact";
+    case SlruKind::kMultixactMembers:
+      return "pg_multixact/members";
+    case SlruKind::kMultixactOffsets:
+      return "pg_multixact/offsets";
+    case SlruKind::kCommitTs:
+      return "pg_commit_ts";
+  }
+  return "?";
+}
+
+std::string SlruFile(SlruKind kind, uint32_t segment) {
+  return fmt::format("{}/{:04X}", SlruDirectory(kind), segment);
+}
+
+Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& block,
+                          uint8_t* page) {
+  const std::string path = data_directory + "/" + SlruFile(block.kind, block.segment);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return false;
+  const ssize_t got =
+      fd < 0 ? -1 : pread(fd, page, kBlockSize, static_cast<off_t>(block.block) * kBlockSize);
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  if (got < 0)
+    return MakeError(ErrorCode::kIo, fmt::format("cannot read block {} of {}: {}", block.block,
+                                                 path, std::strerror(error)));
+  return got == static_cast<ssize_t>(kBlockSize);
+}
+
+bool RemovesSlruSegment(const Change& change, SlruKind kind, uint32_t segment) {
+  switch (change.kind) {
+    case ChangeKind::kTruncateSlru:
+      return SlruSegmentIsGone(kind, segment, change.number);
+    case ChangeKind::kDropSlruSegments: {
+      const uint32_t segments = LastSlruSegment(kind) + 1;
+      const auto from_first = [&](uint32_t n) { return (n + segments - change.number) % segments; };
+      return from_first(segment) < from_first(change.number2);
+    }
+    case ChangeKind::kDropSlru:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Status ApplySlruChange(const Change& change, Lsn lsn, std::vector<uint8_t>* page) {
+  switch (change.kind) {
+    case ChangeKind::kZeroSlruPage:
+      page->assign(kBlockSize, 0);
+      return {};
+    case ChangeKind::kCommitTs:
+      SetCommitTimestamps(change, page->data());
+      return {};
+    default: {
+      const auto native = ToNativeRecord(change);
+      if (!native) return tl::unexpected(native.error());
+      return ApplyNativeRecord(*native, lsn, change.key, page);
+    }
+  }
+}
+
+bool HasCommitTimestamps(const std::string& data_directory) {
+  std::error_code error;
+  const std::filesystem::directory_iterator files(
+      data_directory + "/" + SlruDirectory(SlruKind::kCommitTs), error);
+  return !error && files != std::filesystem::directory_iterator();
+}
+
+}  // namespace neon_redo

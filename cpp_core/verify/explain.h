@@ -1,0 +1,25 @@
+// Every record that touches a page.
+#ifndef NEON_REDO_VERIFY_EXPLAIN_H_
+#define NEON_REDO_VERIFY_EXPLAIN_H_
+
+#include <functional>
+#include <string>
+
+#include "cpp_core/base/error.h"
+#include "cpp_core/keyspace/page_key.h"
+#include "cpp_core/wal/reader.h"
+
+namespace neon_redo {
+
+// A record in words, as pg_waldump prints it, and what it does to the page.
+using ExplainSink = std::function<void(const std::string& record, const std::string& change)>;
+
+// Calls the sink for each change to the page, or to the relation, database or SLRU that it is of,
+// in the order of WAL. track_commit_timestamp: whether the cluster keeps them where WAL begins.
+// Returns how many changes there were; errors as of WalReader.
+Result<uint64_t> ExplainPage(const WalReaderOptions& wal, bool track_commit_timestamp,
+                             const PageKey& page, const ExplainSink& sink);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_EXPLAIN_H_

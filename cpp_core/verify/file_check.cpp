@@ -1,0 +1,267 @@
+// What must be there follows from the files of the base backup and the records since. Where the
+// server may go ahead of WAL, that is no difference: relations are extended by pages that are still
+// zeroes (RelationAddExtraBlocks), maps come into being without a record, unlogged relations have
+// no records but for their init fork, and of a copied database WAL tells no files.
+#include "cpp_core/verify/file_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <set>
+
+#include "cpp_core/page/page.h"
+#include "cpp_core/wal/rmgr.h"
+
+namespace neon_redo {
+
+namespace {
+
+std::string MapPath(uint32_t spc, uint32_t db) {
+  return DatabasePath(spc, db) + "/pg_filenode.map";
+}
+
+std::string ReadMap(const std::string& directory, uint32_t spc, uint32_t db) {
+  std::ifstream in(directory + "/" + MapPath(spc, db), std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace
+
+void FileCheck::Take(const Change& change, const WalRecord& record, const RecordView& view) {
+  const Event event{record.start, record.end};
+  const PageKey& key = change.key;
+  const RelFileNode rel{key.field2, key.field3, key.field4};
+  switch (change.kind) {
+    case ChangeKind::kCreateFork:
+      // A truncation "creates" what is there already.
+      if (view.rmid() != kRmSmgr || view.info() != layout::smgr::kCreate) return;
+      if (key.field5 == kMainFork)
+        for (uint8_t fork = 0; fork <= kMaxForkNumber; fork++)
+          forks_[{rel, fork, 0}] = {ForkState::kAsBefore, 0, event};
+      forks_[{rel, key.field5, 0}] = {ForkState::kCreated, 0, event};
+      return;
+    case ChangeKind::kTruncateFork: {
+      ForkState& state = forks_[{rel, key.field5, 0}];
+      state.base_end = std::min(state.base_end, change.number);
+      state.last = event;
+      return;
+    }
+    case ChangeKind::kDropRelation:
+      for (uint8_t fork = 0; fork <= kMaxForkNumber; fork++)
+        forks_[{rel, fork, 0}] = {ForkState::kDropped, 0, event};
+      return;
+    case ChangeKind::kCreateDatabase:
+    case ChangeKind::kCopyDatabase:
+    case ChangeKind::kDropDatabase:
+      return TakeDatabase(change, event);
+    case ChangeKind::kRelationMap: {
+      Map& map = maps_[{key.field2, key.field3}];
+      std::copy_n(change.payload.begin(), map.content.size(), map.content.begin());
+      map.last = event;
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+void FileCheck::TakeDatabase(const Change& change, const Event& event) {
+  const Database database{change.key.field2, change.key.field3};
+  databases_[database] = {change.kind, event};
+  maps_.erase(database);
+  const BlockTag first{{database.first, database.second, 0}};
+  const BlockTag last{{database.first, database.second, UINT32_MAX}, kMaxForkNumber, 0};
+  forks_.erase(forks_.lower_bound(first), forks_.upper_bound(last));
+}
+
+Status FileCheck::Compare(const ForkSizes& touched, VerifyResult* result) {
+  auto base = ListRelationFiles(base_directory_);
+  if (!base) return tl::unexpected(base.error());
+  auto disk = ListRelationFiles(data_directory_);
+  if (!disk) return tl::unexpected(disk.error());
+  findings_ = {};
+  files_ = map_files_ = 0;
+  base_ = std::move(*base);
+  disk_ = std::move(*disk);
+  std::set<BlockTag> forks;
+  for (const auto& [fork, size] : base_.forks) forks.insert(fork);
+  for (const auto& [fork, state] : forks_) forks.insert(fork);
+  for (const auto& [fork, size] : touched) forks.insert(fork);
+  for (const BlockTag& fork : forks)
+    if (fork.fork != kFreeSpaceMapFork) CheckFork(fork, touched);
+  CheckDatabases();
+  if (Status checked = CheckMaps(); !checked) return checked;
+  findings_.AddTo(result);
+  result->compared["relation files"] += files_;
+  result->compared["relation maps"] += map_files_;
+  return {};
+}
+
+struct FileCheck::Expected {
+  enum Kind { kUnknown, kNone, kThere } kind = kUnknown;  // kUnknown: there may be a file
+  bool knows_end = false;
+  uint32_t base = 0;     // blocks of the base backup that are still there
+  uint32_t touched = 0;  // one more than the last that WAL changes
+  Event last;
+};
+
+FileCheck::Expected FileCheck::Expect(const BlockTag& fork, const ForkSizes& touched) const {
+  Expected out;
+  const Database database{fork.rel.spc, fork.rel.db};
+  const auto db = databases_.find(database);
+  const bool is_of_base = db == databases_.end();
+  if (!is_of_base) {
+    out.last = db->second.last;
+    if (db->second.kind == ChangeKind::kDropDatabase) return out;  // told as a whole
+  }
+  const auto base = is_of_base ? base_.forks.find(fork) : base_.forks.end();
+  const BlockTag main{fork.rel};
+  const bool main_is_known = is_of_base && base_.forks.contains(main);
+  if (const auto used = touched.find(fork); used != touched.end()) out.touched = used->second;
+  if (base != base_.forks.end()) {
+    // An empty file may be what a drop just before the backup has left for the next checkpoint.
+    out.kind = base->second > 0 ? Expected::kThere : Expected::kUnknown;
+    out.base = base->second;
+  }
+  out.knows_end = main_is_known || base != base_.forks.end();
+  const auto state = forks_.find(fork);
+  if (state == forks_.end()) return out;
+  out.last = state->second.last;
+  out.base = std::min(out.base, state->second.base_end);
+  if (state->second.base_end == 0) {
+    out.knows_end = true;
+    out.kind = Expected::kUnknown;
+  }
+  if (state->second.kind == ForkState::kCreated) out.kind = Expected::kThere;
+  if (state->second.kind == ForkState::kDropped) out.kind = Expected::kNone;
+  return out;
+}
+
+void FileCheck::CheckFork(const BlockTag& fork, const ForkSizes& touched) {
+  const Expected expected = Expect(fork, touched);
+  const auto on_disk = disk_.forks.find(fork);
+  if (expected.kind == Expected::kUnknown && on_disk == disk_.forks.end()) return;
+  files_++;
+  if (expected.kind == Expected::kNone) {
+    if (on_disk != disk_.forks.end() && expected.touched == 0)
+      Report(fork, RelationPath(fork), expected.last, Damage::kExtraFile,
+             "WAL has dropped the relation, but its file is still there");
+  } else if (on_disk != disk_.forks.end()) {
+    CheckLength(fork, expected, on_disk->second);
+  } else if (expected.touched == 0) {  // else it is told for each block
+    Report(fork, RelationPath(fork), expected.last, Damage::kMissingFile,
+           "the file is missing on disk");
+  }
+}
+
+void FileCheck::CheckLength(const BlockTag& fork, const Expected& expected, uint32_t on_disk) {
+  if (on_disk < expected.base && on_disk >= expected.touched) {
+    RelationFiles base(base_directory_);
+    const uint32_t block = FindPage(&base, fork, on_disk, expected.base);
+    if (block == expected.base) return;
+    const BlockTag tag{fork.rel, fork.fork, block};
+    return Report(tag, RelationPath(tag), expected.last, Damage::kShortFile,
+                  fmt::format("the file on disk ends at block {}, but the base backup has {} and "
+                              "WAL does not cut them off",
+                              on_disk, expected.base));
+  }
+  const uint32_t end = std::max(expected.base, expected.touched);
+  if (!expected.knows_end || on_disk <= end) return;
+  RelationFiles disk(data_directory_);
+  const uint32_t block = FindPage(&disk, fork, end, on_disk);
+  if (block == on_disk) return;
+  const BlockTag tag{fork.rel, fork.fork, block};
+  Report(tag, RelationPath(tag), expected.last, Damage::kLongFile,
+         fmt::format("the file on disk has {} blocks, and this one is in use, but by WAL the file "
+                     "ends at block {}",
+                     on_disk, end));
+}
+
+// The first block that has been in use; `to` when there is none.
+uint32_t FileCheck::FindPage(RelationFiles* files, const BlockTag& fork, uint32_t from,
+                             uint32_t to) {
+  alignas(8) uint8_t page[kBlockSize];
+  for (uint32_t block = from; block < to; block++) {
+    const auto found = files->Read({fork.rel, fork.fork, block}, page);
+    if (!found || *found != RelationFiles::Found::kPage) return to;
+    // Made ready for use, but never logged: what an error leaves behind has no LSN.
+    if (!PageView(page).is_new() && PageView(page).lsn().valid()) return block;
+  }
+  return to;
+}
+
+void FileCheck::CheckDatabases() {
+  const auto tag = [](const Database& d) { return BlockTag{{d.first, d.second, 0}}; };
+  std::set<Database> wanted = base_.databases;
+  for (const auto& [database, state] : databases_) {
+    if (state.kind != ChangeKind::kDropDatabase) {
+      wanted.insert(database);
+      continue;
+    }
+    wanted.erase(database);
+    files_++;
+    if (disk_.databases.contains(database))
+      Report(tag(database), DatabasePath(database.first, database.second), state.last,
+             Damage::kExtraFile, "WAL has dropped the database, but its directory is still there");
+  }
+  for (const Database& database : wanted) {
+    files_++;
+    if (disk_.databases.contains(database)) continue;
+    const auto state = databases_.find(database);
+    Report(tag(database), DatabasePath(database.first, database.second),
+           state != databases_.end() ? state->second.last : Event(), Damage::kMissingFile,
+           "the database's directory is missing on disk");
+  }
+}
+
+// A map that no record changes is the base backup's.
+Status FileCheck::CheckMaps() {
+  for (const auto& [spc, db] : base_.databases) {
+    if (databases_.contains({spc, db}) || maps_.contains({spc, db})) continue;
+    const std::string content = ReadMap(base_directory_, spc, db);
+    if (content.size() != layout::relmap::kMapSize) continue;
+    Map& map = maps_[{spc, db}];
+    std::memcpy(map.content.data(), content.data(), content.size());
+  }
+  for (const auto& [database, map] : maps_) {
+    const auto [spc, db] = database;
+    const std::string disk = ReadMap(data_directory_, spc, db);
+    map_files_++;
+    const auto report = [&](Damage damage, std::string problem) {
+      Report({{spc, db, 0}}, MapPath(spc, db), map.last, damage, std::move(problem));
+    };
+    if (disk.empty()) {
+      report(Damage::kMissingFile, "the relation map is missing or empty on disk");
+    } else if (disk.size() < map.content.size()) {
+      report(Damage::kShortFile, fmt::format("the relation map has only {} bytes", disk.size()));
+    } else if (std::memcmp(disk.data(), map.content.data(), map.content.size()) != 0) {
+      const bool is_old = map.last.end.valid() && disk == ReadMap(base_directory_, spc, db);
+      const bool is_zero = std::all_of(disk.begin(), disk.end(), [](char c) { return c == 0; });
+      if (is_zero)
+        report(Damage::kZeroed, "the relation map on disk is all zeroes");
+      else if (is_old)
+        report(Damage::kStale, "the relation map on disk is that of the base backup");
+      else
+        report(Damage::kContent, "the relation map on disk is not that of WAL");
+    }
+  }
+  return {};
+}
+
+void FileCheck::Report(const BlockTag& tag, std::string file, const Event& last, Damage damage,
+                       std::string problem) {
+  Mismatch mismatch;
+  mismatch.tag = tag;
+  const bool is_block = damage == Damage::kShortFile || damage == Damage::kLongFile;
+  if (tag.rel.rel == 0 || !is_block) mismatch.tag.block = kNoBlockNumber;
+  mismatch.lsn = last.end;
+  mismatch.last_start = last.start;
+  mismatch.file = std::move(file);
+  mismatch.damage = damage;
+  mismatch.problem = std::move(problem);
+  findings_.Damaged(std::move(mismatch));
+}
+
+}  // namespace neon_redo

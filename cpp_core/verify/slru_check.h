@@ -1,0 +1,60 @@
+// Pages of pg_xact, pg_multixact and pg_commit_ts: rebuilt from WAL, against those on disk.
+#ifndef NEON_REDO_VERIFY_SLRU_CHECK_H_
+#define NEON_REDO_VERIFY_SLRU_CHECK_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cpp_core/ingest/ingest.h"
+#include "cpp_core/verify/page_pool.h"
+#include "cpp_core/verify/result.h"
+
+namespace neon_redo {
+
+// Not thread-safe.
+class SlruCheck {
+ public:
+  SlruCheck(std::string base_backup, MemoryBudget* memory, const std::string& spill_directory)
+      : base_directory_(std::move(base_backup)), pool_(memory, spill_directory) {}
+
+  // Takes a change of the record; of no interest are those to other things than SLRUs.
+  Status Take(const Change& change, const WalRecord& record, uint8_t rmid);
+
+  // Compares all pages that WAL has changed and left. state: as of the end of WAL. data_directory:
+  // empty when there is nothing to compare with.
+  Status Compare(const std::string& data_directory, const ClusterState& state,
+                 VerifyResult* result);
+
+ private:
+  struct Page {
+    PageRef ref;
+    Lsn last_start, last_end;  // of the last record that changes it
+    uint8_t last_rmid = 0;
+    bool known = true;  // false: neither the backup has it nor does WAL begin it
+  };
+  // The page of an SLRU that was changed last, outside the pool.
+  struct Open {
+    Page* page = nullptr;
+    SlruBlock block;
+    std::vector<uint8_t> bytes;
+  };
+
+  void Close(SlruKind kind);
+  Status ChangePage(const Change& change, const SlruBlock& block, const WalRecord& record,
+                    uint8_t rmid);
+  Status ComparePage(const std::string& data_directory, const ClusterState& state,
+                     const SlruBlock& block, Page* page, Findings* findings);
+  Damage Diagnose(const SlruBlock& block, const uint8_t* rebuilt, const uint8_t* disk) const;
+
+  const std::string base_directory_;
+  PagePool pool_;
+  std::map<SlruBlock, Page> pages_;
+  std::array<Open, kSlruKinds> open_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_SLRU_CHECK_H_

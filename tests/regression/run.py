@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Judges redo by PostgreSQL's own regression suite: run.py [--source DIR] [--keep DIR].
+
+A throw-away server with wal_consistency_checking = 'all' runs the suite of PostgreSQL's source
+(parallel_schedule), contrib/bloom's, and pg_dump of the regression database into a second one. What
+the SQL answers is not judged; that the server lives is. Then, over all the WAL:
+
+  ingest                                     every record is known
+  verify --images, --engine native and auto  every image is rebuilt, 90 % of the changes natively
+  verify --base-backup --against             every page of the stopped cluster is rebuilt
+
+The source comes from --source DIR (a PostgreSQL source tree), or by apt-get source into a temporary
+directory, with a temporary list of sources. --keep moves cluster and backup to DIR for a closer look.
+The last line is "regression: N passed, N failed".
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+from cluster import (  # noqa: E402  (needs the path above)
+    Cluster,
+    as_server_user,
+    copy_module,
+    exit_on_signals,
+    pg_config,
+    run,
+    run_neon_redo,
+    server_user,
+)
+
+SETTINGS = {
+    "wal_consistency_checking": "all",
+    "wal_level": "logical",
+    "wal_keep_size": "1TB",
+    "max_wal_size": "4GB",
+    "max_prepared_transactions": 10,
+    "autovacuum_naptime": "3s",
+    "wal_compression": "lz4",
+}
+NATIVE_SHARE = 0.90
+# What may not be compared, and why it cannot: see docs/verify.md.
+SKIPPED = {
+    "database dropped",
+    "database created by file copy",
+    "free space map",
+    "relation dropped",
+    "relation truncated",
+    "visibility map copied by CREATE DATABASE",
+}
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def fetch_source(directory):
+    """apt-get source, with lists and caches of its own: the system's are only read."""
+    suite = re.search(r"^VERSION_CODENAME=(\w+)", pathlib.Path("/etc/os-release").read_text("utf-8"),
+                      re.MULTILINE)[1]
+    sources = pathlib.Path(directory, "sources.list")
+    # Without the security updates: which minor release's suite it is does not matter.
+    sources.write_text(f"deb-src http://deb.debian.org/debian {suite} main\n", "utf-8")
+    os.makedirs(f"{directory}/lists/partial")
+    os.makedirs(f"{directory}/cache/archives/partial")
+    options = ["-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-",
+               "-o", f"Dir::State::lists={directory}/lists", "-o", f"Dir::Cache={directory}/cache",
+               "-o", "APT::Sandbox::User="]
+    run(["apt-get", *options, "-q", "update"])
+    run(["apt-get", *options, "-q", "source", "postgresql-15"], cwd=directory)
+    return next(path for path in pathlib.Path(directory).iterdir()
+                if path.is_dir() and path.name.startswith("postgresql-15-"))
+
+
+def prepare(source, directory):
+    """The suite, and the libraries it loads, where the server's user can write; returns pg_regress."""
+    for name in ("src/test/regress", "contrib/bloom"):
+        shutil.copytree(pathlib.Path(source, name), pathlib.Path(directory, name))
+    suite = pathlib.Path(directory, "src/test/regress")
+    run(["cc", "-O2", "-fPIC", "-shared", f"-I{pg_config('includedir-server')}", "-o",
+         suite / "regress.so", suite / "regress.c"])
+    for name in ("autoinc.so", "refint.so"):
+        shutil.copy(pathlib.Path(pg_config("pkglibdir"), name), suite)
+    if user := server_user():
+        run(["chown", "-R", user, directory])
+    return pathlib.Path(pg_config("pgxs")).parents[1] / "test/regress/pg_regress"
+
+
+def regress(cluster, program, suite, *arguments):
+    """Runs pg_regress. Answers that differ are only told: they are not what is judged here."""
+    command = [program, f"--inputdir={suite}", f"--outputdir={suite}",
+               f"--bindir={pg_config('bindir')}", f"--dlpath={suite}", *arguments]
+    command = as_server_user(command)
+    result = run(command, check=False, cwd=suite, env=cluster.environment())
+    verdicts = re.findall(r"\.\.\. (ok|FAILED|failed)", result.stdout)
+    if not verdicts:
+        raise RuntimeError(result.stdout + result.stderr)
+    different = re.findall(r"(\S+) +\.\.\. (?:FAILED|failed)", result.stdout)
+    say(f"  {len(verdicts)} scripts; other answers than expected: {' '.join(different) or 'none'}")
+
+
+def write_wal(cluster, program):
+    """All that the WAL is to hold."""
+    directory = f"{cluster.directory}/src/test/regress"
+    say("the regression suite")
+    regress(cluster, program, directory, "--max-concurrent-tests=20", "--dbname=regression",
+            f"--schedule={directory}/parallel_schedule")
+    say("contrib/bloom")
+    regress(cluster, program, f"{cluster.directory}/contrib/bloom", "--dbname=contrib_regression",
+            "bloom")
+    say("pg_dump | psql")
+    cluster.psql("CREATE DATABASE restored")
+    dump = f"{cluster.directory}/dump.sql"
+    cluster.run_as_server([cluster.program("pg_dump"), "-f", dump, "regression"])
+    cluster.run_as_server([cluster.program("psql"), "-X", "-q", "-d", "restored", "-f", dump])
+    cluster.psql("VACUUM (FREEZE, ANALYZE)", dbname="restored")
+    if "terminated by signal" in cluster.log():
+        raise RuntimeError("a process of the server crashed: " + cluster.log()[-3000:])
+
+
+class Judge:
+    """Runs the checks over a stopped cluster and counts them."""
+
+    def __init__(self, cluster, backup):
+        self.cluster, self.backup = cluster, backup
+        self.module = copy_module(cluster.directory)
+        self.passed = self.failed = 0
+
+    def check(self, what, holds, told):
+        say(f"{'ok' if holds else 'FAILED'}: {what}: {told}")
+        self.passed += bool(holds)
+        self.failed += not holds
+
+    def all(self):
+        self.known_records()
+        for engine in ("native", "auto"):
+            self.images(engine)
+        self.cluster_pages()
+
+    def known_records(self):
+        result = run_neon_redo("ingest", "--wal", self.cluster.wal, "--format", "json")
+        report = json.loads(result.stdout)
+        self.check("records known", not report["unknown"],
+                   f"{report['records']} records; unknown: {report['unknown'] or 'none'}")
+
+    def verify(self, *arguments):
+        command = ["verify", "--module", self.module, "--format", "json", "--wal", self.cluster.wal]
+        result = run_neon_redo(*command, *arguments, check=False)
+        if not result.stdout:
+            raise RuntimeError(result.stderr)
+        report = json.loads(result.stdout)
+        for mismatch in report["mismatches"][:20]:
+            say(f"  {mismatch}")
+        return report
+
+    def images(self, engine):
+        report = self.verify("--images", "--engine", engine)
+        share = report["native_share"]
+        self.check(f"images, --engine {engine}",
+                   not report["mismatches"] and report["images_compared"] > 0,
+                   f"{report['images_compared']} compared, {len(report['mismatches'])} different, "
+                   f"{share:.1%} of the changes native; skipped: {report['skipped']}")
+        if engine == "auto":
+            self.check("native share", share >= NATIVE_SHARE, f"{share:.1%}")
+
+    def cluster_pages(self):
+        report = self.verify("--base-backup", self.backup, "--against", self.cluster.data)
+        unexpected = set(report["skipped"]) - SKIPPED
+        self.check("pages of the stopped cluster", not report["mismatches"] and not unexpected,
+                   f"{report['pages_compared']} compared, {len(report['mismatches'])} different, "
+                   f"{report['native_share']:.1%} native; skipped: {report['skipped']}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--source", metavar="DIR", help="PostgreSQL's source tree")
+    parser.add_argument("--keep", metavar="DIR", help="move the cluster and its backup there")
+    options = parser.parse_args()
+    exit_on_signals()
+    with tempfile.TemporaryDirectory(prefix="neon_redo.") as temporary:
+        source = options.source or fetch_source(temporary)
+        with Cluster(settings=SETTINGS) as cluster:
+            program = prepare(source, cluster.directory)
+            backup = cluster.basebackup()
+            write_wal(cluster, program)
+            cluster.stop()
+            judge = Judge(cluster, backup)
+            try:
+                judge.all()
+            finally:
+                if options.keep:
+                    os.makedirs(options.keep)
+                    shutil.move(cluster.data, options.keep)
+                    shutil.move(backup, options.keep)
+    print(f"regression: {judge.passed} passed, {judge.failed} failed")
+    return 1 if judge.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
