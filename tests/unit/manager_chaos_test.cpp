@@ -77,7 +77,7 @@ class ManagerChaosTest : public ManagerTest {
 
 TEST_F(ManagerChaosTest, EveryCallIsAnsweredRightlyOrWithAnError) {
   const char* wanted = std::getenv("NEON_REDO_CHAOS_REQUESTS");
-  const uint32_t requests = wanted != nullptr ? static_cast<uint32_t>(std::atoi(wanted)) : 2000;
+  const uint32_t requests = wanted != nullptr ? static_cast<uint32_t>(std::atoi(wanted)) : 800;
   ManagerOptions options = testing::FakeWorkers(3);
   options.worker.timeout = milliseconds(400);
   RedoManager manager(options);
