@@ -45,7 +45,7 @@ Status Pin(int cpu) {
 std::optional<MemoryUse> MemoryOf(pid_t pid) {
   std::FILE* file = std::fopen(fmt::format("/proc/{}/smaps_rollup", pid).c_str(), "re");
   if (file == nullptr) return std::nullopt;
-  MemoryUse use{0, 0};
+  MemoryUse use;
   bool found = false;
   char line[256];
   while (std::fgets(line, sizeof(line), file) != nullptr) {
@@ -56,6 +56,7 @@ std::optional<MemoryUse> MemoryOf(pid_t pid) {
     } else if (std::sscanf(line, "Private_Clean: %lu", &kib) == 1 ||
                std::sscanf(line, "Private_Dirty: %lu", &kib) == 1) {
       use.private_kib += kib;
+      if (line[8] == 'D') use.dirty_kib = kib;
     }
   }
   std::fclose(file);
@@ -216,6 +217,7 @@ Result<double> Bench::TimeNative(const Kind& kind, bool crc) {
 
 // Both have served every kind, and the worker answers what it should.
 Status Bench::WarmUp(const std::vector<Kind>& kinds) {
+  worker_.set_window(*std::ranges::max_element(kDepths));
   for (const Kind& kind : kinds) {
     if (Status status = RunBatch(&bare_, kind); !status) return status;
     for (int i = 0; i < 4; ++i) {
@@ -291,7 +293,7 @@ Status Bench::MeasureWorker(const std::vector<Kind>& kinds) {
   report_.requests = worker_.statistics().answers;
   if (before && after) {
     report_.growth_kib =
-        static_cast<int64_t>(after->private_kib) - static_cast<int64_t>(before->private_kib);
+        static_cast<int64_t>(after->dirty_kib) - static_cast<int64_t>(before->dirty_kib);
   }
   return {};
 }

@@ -59,8 +59,9 @@ struct NativeCell {
 
 // Of the worker alone, in KiB, from /proc/PID/smaps_rollup.
 struct MemoryUse {
-  uint64_t private_kib;       // only this process has it
-  uint64_t proportional_kib;  // and its share of what others have too
+  uint64_t private_kib = 0;       // only this process has it
+  uint64_t dirty_kib = 0;         // of that: its own memory, not pages of files
+  uint64_t proportional_kib = 0;  // and its share of what others have too
 };
 
 struct BenchReport {
@@ -72,7 +73,7 @@ struct BenchReport {
   std::optional<MemoryUse> idle;  // after one ping; empty when it may not be read
   std::optional<MemoryUse> idle_bare;
   uint64_t requests = 0;              // that one worker answered during the throughput part
-  std::optional<int64_t> growth_kib;  // of its private memory from a warm start to their end
+  std::optional<int64_t> growth_kib;  // of its own memory from a warm start to their end
 };
 
 // Called before each step with its name, and how many of how many are done.
