@@ -1,7 +1,8 @@
 // Input is read in large pieces into one linear buffer and every complete frame in it is served
 // before the next read. A page is built where it will be written from: the answers of all requests
 // of one such round lie one after another in the output buffer and leave in one write, at the
-// latest when no complete frame is left, so no answer ever waits for input.
+// latest when no complete frame is left, so no answer ever waits for input. Answers to pings alone
+// are not even built: they are written from memory that nothing ever writes to.
 #include "src/serve.h"
 
 #include <unistd.h>
@@ -26,11 +27,15 @@ uint8_t* input;  // linear buffer; [input_begin, input_end) is unserved
 size_t input_size;
 size_t input_begin;
 size_t input_end;
-uint8_t* output;                 // kOutputPages + 1 pages, page-aligned
-size_t output_pages;             // answers ready
-bool is_zero[kOutputPages + 1];  // pages of output known to hold zeroes: no memset for a ping
-bool in_request;                 // between B and G
+uint8_t* output;         // kOutputPages + 1 pages, page-aligned
+size_t output_pages;     // answers ready
+bool only_pings = true;  // all of them are zeroes, and output does not hold them yet
+bool in_request;         // between B and G
 BlockTag request_tag;
+
+// Never written, so every page of it is the kernel's one page of zeroes: what the client copies
+// out of it is in the nearest cache. It costs no memory.
+uint8_t zeroes[kOutputPages * kBlockSize];
 
 [[noreturn]] void Refuse(const char* what) {
   ereport(FATAL,
@@ -38,37 +43,37 @@ BlockTag request_tag;
   _exit(1);
 }
 
-void WriteAnswers() {
-  const uint8_t* p = output;
+// Hands the answers over and forgets them. False, with errno, if they cannot be written.
+bool WriteAnswers() {
+  const uint8_t* p = only_pings ? zeroes : output;
   size_t left = output_pages * kBlockSize;
+  output_pages = 0;  // on failure too: WriteLastAnswers must not begin again
+  only_pings = !in_request;
   while (left > 0) {
-    ssize_t n = write(STDOUT_FILENO, p, left);
+    const ssize_t n = write(STDOUT_FILENO, p, left);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      output_pages = 0;  // WriteLastAnswers must not begin again
-      ereport(FATAL, (errmsg("could not write an answer: %m")));
-    }
+    if (n <= 0) return false;
     p += n;
     left -= static_cast<size_t>(n);
   }
-  output_pages = 0;
+  return true;
 }
 
 // The page after the answers: where an answer is built.
 uint8_t* NextPage() { return output + output_pages * kBlockSize; }
 
-// The same, to build a page in.
-uint8_t* PageToBuild(size_t index) {
-  is_zero[index] = false;
-  return output + index * kBlockSize;
+// Before anything else than zeroes is built in output.
+void BuildPings() {
+  if (only_pings) memset(output, 0, output_pages * kBlockSize);
+  only_pings = false;
 }
 
 // Sends the answers; a request under way keeps its page.
 void Flush() {
   if (output_pages == 0) return;
   uint8_t* page = NextPage();
-  WriteAnswers();
-  if (in_request) MovePage(PageToBuild(0), page);
+  if (!WriteAnswers()) ereport(FATAL, (errmsg("could not write an answer: %m")));
+  if (in_request) MovePage(output, page);
 }
 
 void CountAnswer() {
@@ -125,7 +130,8 @@ void ServeFrame(uint8_t* frame, size_t length) {
       request_tag = LoadTag(payload);
       if (request_tag.fork > kMaxForkNumber) Refuse("the fork does not exist");
       in_request = true;
-      BeginRequest(request_tag, PageToBuild(output_pages));
+      BuildPings();
+      BeginRequest(request_tag, NextPage());
       break;
     case kFramePush:
       CheckTag(payload);
@@ -143,9 +149,8 @@ void ServeFrame(uint8_t* frame, size_t length) {
       CountAnswer();
       break;
     case kFramePing:  // may come inside a request and does not disturb it
-      if (in_request) MovePage(PageToBuild(output_pages + 1), NextPage());
-      if (!is_zero[output_pages]) memset(NextPage(), 0, kBlockSize);
-      is_zero[output_pages] = true;
+      if (in_request) MovePage(NextPage() + kBlockSize, NextPage());
+      if (!only_pings) memset(NextPage(), 0, kBlockSize);
       CountAnswer();
       break;
   }
@@ -178,17 +183,7 @@ size_t FrameLength(const uint8_t* frame) {
 
 }  // namespace
 
-void WriteLastAnswers() {
-  const uint8_t* p = output;
-  const uint8_t* const end = output + output_pages * kBlockSize;
-  while (p < end) {
-    const ssize_t n = write(STDOUT_FILENO, p, static_cast<size_t>(end - p));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;
-    p += n;
-  }
-  output_pages = 0;
-}
+void WriteLastAnswers() { (void)WriteAnswers(); }
 
 void Serve() {
   input = static_cast<uint8_t*>(malloc(kInputSize));
