@@ -1,7 +1,9 @@
 // A plain insert is XLOG_HEAP_INSERT with one block reference, which names its relation, has data
-// and no image, and three bytes of main data. All its fields stand at fixed places, so one record
-// is told from others by comparing a few words. What goes into the page is what Insert in heap.cpp
-// puts there; only pd_lower, pd_upper and the LSN are kept in registers until the run ends.
+// and no image, and three bytes of main data. All its fields stand at fixed places, so a few words,
+// combined, tell one record from others in a single branch. What goes into the page is what Insert
+// in heap.cpp puts there, in words of eight bytes: the record has the tuple's last header fields
+// and what follows them in the page's order. pd_lower, pd_upper and the LSN stay in registers until
+// the run ends.
 #include "cpp_core/redo/native/insert_run.h"
 
 #include "cpp_core/redo/native/heap_tuple.h"
@@ -19,28 +21,53 @@ constexpr size_t kMainHeader = 44;  // XLR_BLOCK_ID_DATA_SHORT, length
 constexpr size_t kData = 46;        // xl_heap_header, tuple; then xl_heap_insert
 constexpr size_t kStoredHeaderSize = 5, kMainSize = 3;
 constexpr size_t kSmallest = kData + kStoredHeaderSize + 1 + kMainSize;
-constexpr size_t kLargest = kData + kMaxTupleSize + kMainSize;
+constexpr size_t kLargest =
+    kData + kStoredHeaderSize + (kMaxTupleSize - kTupleHeaderSize) + kMainSize;
 
-// RelFileNode and block number as a record has them.
-struct Target {
-  explicit Target(const BlockTag& tag) {
-    const uint32_t words[4] = {tag.rel.spc, tag.rel.db, tag.rel.rel, tag.block};
-    std::memcpy(halves, words, sizeof(halves));
+// What all plain inserts into a block have in common.
+class PlainInsert {
+ public:
+  explicit PlainInsert(const BlockTag& tag)
+      : header_(kIdAndFlags | uint64_t{tag.rel.spc} << 32),
+        relation_(tag.rel.db | uint64_t{tag.rel.rel} << 32),
+        block_(tag.block | uint64_t{kShortMain} << 32) {}
+
+  // p: `size` bytes, of which at least kSmallest are there.
+  bool Is(const uint8_t* p, uint64_t size) const {
+    const uint64_t data_length = size - kData - kMainSize;
+    const uint64_t differences =
+        (Get32(p) ^ size) | static_cast<uint32_t>(Get16(p + kInfo) ^ kHeapInsert) |
+        (Get64(p + kBlockHeader) ^ (header_ | data_length << 16)) |
+        (Get64(p + kBlockHeader + 8) ^ relation_) |
+        (Get64(p + kBlockHeader + 16) ^ block_) << 16;  // not the two bytes of data
+    return differences == 0;
   }
-  bool Is(const uint8_t* p) const { return Get64(p) == halves[0] && Get64(p + 8) == halves[1]; }
-  uint64_t halves[2];
+
+ private:
+  static constexpr uint64_t kIdAndFlags = 0x2000;        // block 0; main fork, BKPBLOCK_HAS_DATA
+  static constexpr uint64_t kShortMain = 0x03ff;         // three bytes of main data
+  static constexpr uint16_t kHeapInsert = kRmHeap << 8;  // no flag, XLR_* included
+
+  const uint64_t header_, relation_, block_;
 };
 
-bool IsPlainInsert(Bytes record, const Target& target) {
-  if (record.size() < kSmallest || record.size() > kLargest) return false;
-  const uint8_t* p = record.data();
-  constexpr uint32_t kIdAndFlags = 0x2000;        // block 0; main fork, BKPBLOCK_HAS_DATA
-  constexpr uint16_t kShortMain = 0x03ff;         // three bytes of main data
-  constexpr uint16_t kHeapInsert = kRmHeap << 8;  // no flag, XLR_* included
-  return Get32(p) == record.size() && Get16(p + kInfo) == kHeapInsert &&
-         Get16(p + kBlockHeader) == kIdAndFlags && Get16(p + kMainHeader) == kShortMain &&
-         Get16(p + kBlockHeader + 2) == record.size() - kData - kMainSize &&
-         target.Is(p + kRelAndBlock);
+// The tuple's header but for its last fields, as WriteTupleHeader writes it, then the record's
+// bytes from t_infomask2 on. size: of the tuple, more than its header's.
+inline void WriteTuple(uint8_t* tuple, uint32_t size, const uint8_t* data, uint32_t xid,
+                       uint64_t cid_and_block, uint32_t number) {
+  static_assert(kCtid == 12 && kInfomask2 == 18 && kInfomask == 20 && kTupleHeaderSize == 23);
+  const uint8_t* from = data - 2;  // what stands at tuple + 16, after two bytes of something else
+  const size_t length = size - 16;
+  if (length <= 24) {
+    Put64(tuple + 16 + (length - 8) / 2, Get64(from + (length - 8) / 2));
+    Put64(tuple + 16 + (length - 8), Get64(from + (length - 8)));
+  } else {
+    CopyBytes(tuple + 24, from + 8, length - 8);
+  }
+  constexpr uint64_t kReplaced = 0xffff | uint64_t{kComboCid} << 32;
+  Put64(tuple, xid);
+  Put64(tuple + 8, cid_and_block);
+  Put64(tuple + 16, (Get64(from) & ~kReplaced) | number);
 }
 
 }  // namespace
@@ -48,35 +75,36 @@ bool IsPlainInsert(Bytes record, const Target& target) {
 size_t ApplyInsertRun(const BlockTag& tag, std::span<const RedoRecord> records, uint8_t* page) {
   static_assert(kRmid == kInfo + 1);
   if (tag.fork != kMainFork || !HeapHeaderFits(page)) return 0;
-  const Target target(tag);
+  const PlainInsert insert(tag);
+  const uint64_t cid_and_block = uint64_t{tag.block >> 16} << 32 | uint64_t{tag.block} << 48;
   uint32_t lower = Lower(page), upper = Upper(page);
   uint64_t lsn = PageLsn(page);
+  uint32_t number = MaxOffset(page) + 1;
+  uint32_t flags = 0;
   size_t done = 0;
   for (const RedoRecord& record : records) {
-    if (!IsPlainInsert(record.record, target)) break;
+    const size_t record_size = record.record.size();
     const uint8_t* p = record.record.data();
-    const uint8_t* data = p + kData;
-    const uint8_t* main = p + record.record.size() - kMainSize;
-    const auto length =
-        static_cast<uint32_t>(record.record.size() - kData - kStoredHeaderSize - kMainSize);
-    const uint32_t size = kTupleHeaderSize + length;
-    // Only at the end of the line pointers; a reused one is for the slow way.
-    const uint32_t number = (lower - kHeaderSize) / 4 + 1;
+    if (record_size < kSmallest || record_size > kLargest || !insert.Is(p, record_size)) break;
+    const uint32_t main = Get32(p + record_size - kMainSize - 1) >> 8;  // offset number, flags
+    const auto size = static_cast<uint32_t>(record_size - kData - kStoredHeaderSize - kMainSize +
+                                            kTupleHeaderSize);
     const uint32_t to = upper - MaxAlign(size);
-    if (record.end.value <= lsn || Get16(main) != number || number > kMaxHeapTuples ||
-        lower + 4 + MaxAlign(size) > upper || size > kMaxTupleSize)
+    // Only at the end of the line pointers; a reused one is for the slow way.
+    if (record.end.value <= lsn || (main & 0xffff) != number || number > kMaxHeapTuples ||
+        lower + 4 + MaxAlign(size) > upper)
       break;
     PutLinePointer(page, number, to, kLpNormal, size);
-    WriteTupleHeader(page + to, {Get16(data), Get16(data + 2), data[4]}, Get32(p + kXid), 0,
-                     tag.block, static_cast<uint16_t>(number));
-    CopyBytes(page + to + kTupleHeaderSize, data + kStoredHeaderSize, length);
-    if (main[2] & 0x01) ClearFlags(page, kPdAllVisible);  // XLH_INSERT_ALL_VISIBLE_CLEARED
+    WriteTuple(page + to, size, p + kData, Get32(p + kXid), cid_and_block, number);
+    flags |= main >> 16;
+    number++;
     lower += 4;
     upper = to;
     lsn = record.end.value;
     done++;
   }
   if (done == 0) return 0;
+  if (flags & 0x01) ClearFlags(page, kPdAllVisible);  // XLH_INSERT_ALL_VISIBLE_CLEARED
   SetLower(page, lower);
   SetUpper(page, upper);
   SetPageLsn(page, Lsn(lsn));
