@@ -60,7 +60,10 @@ class ClusterPartition : public Partition {
   Status Finish(Lane* lane) override {
     if (Status flushed = rebuilder.Flush(&lane->worker); !flushed) return flushed;
     uint64_t done = 0;
-    for (Rebuilder::Blocks::Entry* entry : rebuilder.blocks().Sorted()) {
+    const std::vector<Rebuilder::Blocks::Entry*> entries = rebuilder.blocks().Sorted();
+    for (size_t i = 0; i < entries.size(); i++) {
+      Rebuilder::Blocks::Entry* entry = entries[i];
+      if (i + 1 < entries.size()) rebuilder.pages().PrefetchAll(entries[i + 1]->value.page);
       Touch(*entry);
       if (entry->value.spoilt)
         spoilt.push_back(entry->tag);

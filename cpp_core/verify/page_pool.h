@@ -68,6 +68,12 @@ class PagePool {
     if (!(ref.at_ & PageRef::kSpilled)) neon_redo::Prefetch(Frame(ref.at_));
   }
 
+  // The same for all of the page.
+  void PrefetchAll(const PageRef& ref) const {
+    if (ref.at_ & PageRef::kSpilled) return;
+    for (size_t at = 0; at < kBlockSize; at += 64) neon_redo::Prefetch(Frame(ref.at_) + at);
+  }
+
   // kIo: pages could not be spilled or read back, and their content is lost. Look at the end.
   const Status& status() const { return status_; }
   uint64_t spills() const { return spills_; }
