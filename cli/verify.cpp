@@ -16,19 +16,17 @@
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
 #include "cli/verify_follow.h"
+#include "cli/verify_report.h"
 #include "cpp_core/keyspace/page_name.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/cluster.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/explain.h"
 #include "cpp_core/verify/images.h"
-#include "cpp_core/wal/describe.h"
 
 namespace neon_redo::cli {
 
 namespace {
-
-constexpr size_t kShownMismatches = 20;
 
 struct Options {
   VerifyOptions verify;
@@ -47,251 +45,6 @@ struct Options {
 int Trouble(const std::string& message) {
   fmt::print(stderr, "neon-redo verify: error: {}\n", message);
   return kExitTrouble;
-}
-
-// 1234567 as "1,234,567".
-std::string Grouped(uint64_t n) {
-  std::string digits = std::to_string(n);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
-  return digits;
-}
-
-// Of what is not a relation's the file tells where it is.
-bool IsRelation(const Mismatch& m) { return m.tag.rel.rel != 0; }
-
-std::string RelationName(const RelFileNode& rel) {
-  return fmt::format("{}/{}/{}", rel.spc, rel.db, rel.rel);
-}
-
-double Rate(uint64_t n, double seconds) {
-  return seconds > 0 ? static_cast<double>(n) / seconds : 0;
-}
-
-nlohmann::ordered_json MismatchJson(const Mismatch& m) {
-  using Json = nlohmann::ordered_json;
-  const bool is_block = m.tag.block != kNoBlockNumber;
-  return {
-      {"relation", IsRelation(m) ? Json(RelationName(m.tag.rel)) : nullptr},
-      {"fork", IsRelation(m) ? Json(ForkName(m.tag.fork)) : nullptr},
-      {"block", is_block ? Json(m.tag.block) : nullptr},
-      {"file", m.file.empty() ? nullptr : Json(m.file)},
-      {"lsn", m.lsn.ToString()},
-      {"first_differing_offset", m.offset ? nlohmann::ordered_json(*m.offset) : nullptr},
-      {"last_record", m.last_record},
-      {"problem", m.problem},
-      {"damage", DamageName(m.damage) ? nlohmann::ordered_json(DamageName(m.damage)) : nullptr},
-      {"disk_lsn", m.disk_lsn.valid() ? nlohmann::ordered_json(m.disk_lsn.ToString()) : nullptr},
-  };
-}
-
-nlohmann::ordered_json ChangesJson(const ChangeCounts& c) {
-  return {{"native", c.native},
-          {"unsupported", c.unsupported},
-          {"malformed", c.malformed},
-          {"behind", c.behind},
-          {"chosen", c.chosen}};
-}
-
-// What is not zero, by resource manager and operation.
-nlohmann::ordered_json OperationsJson(const EngineCounts& engines) {
-  auto out = nlohmann::ordered_json::array();
-  for (int rmid = 0; rmid < 256; rmid++) {
-    for (int operation = 0; operation < 16; operation++) {
-      const ChangeCounts& c = engines.of[rmid][operation];
-      if (c.total() == 0) continue;
-      const auto info = static_cast<uint8_t>(operation << 4);
-      const char* name = OperationName(static_cast<uint8_t>(rmid), info);
-      nlohmann::ordered_json entry = {
-          {"resource_manager", RmgrDisplayName(static_cast<uint8_t>(rmid))},
-          {"operation", name ? nlohmann::ordered_json(name) : nullptr},
-          {"info", fmt::format("{:02X}", info)}};
-      entry.update(ChangesJson(c));
-      out.push_back(std::move(entry));
-    }
-  }
-  return out;
-}
-
-double NativeShare(const VerifyResult& r) {
-  const ChangeCounts all = r.engines.Total();
-  return all.total() == 0 ? 0 : static_cast<double>(all.native) / static_cast<double>(all.total());
-}
-
-// Differences by kind of damage.
-std::map<std::string, uint64_t> DamageCounts(const VerifyResult& r) {
-  std::map<std::string, uint64_t> counts;
-  for (const Mismatch& m : r.mismatches) {
-    const char* name = DamageName(m.damage);
-    counts[name ? name : m.offset ? "differs from the image" : "could not be rebuilt"]++;
-  }
-  return counts;
-}
-
-void PrintJson(const Options& options, const VerifyResult& r) {
-  const ChangeCounts all = r.engines.Total();
-  nlohmann::ordered_json out = {
-      {"wal_bytes", r.wal_bytes},
-      {"records", r.records},
-      {"requests", all.total()},
-      {"native_share", NativeShare(r)},
-      {"pages_compared", r.pages_compared},
-      {"images_compared", r.images_compared},
-      {"pages_replayed", r.pages_replayed},
-      {"compared", r.compared},
-      {"damage", DamageCounts(r)},
-      {"mismatches", nlohmann::ordered_json::array()},
-      {"skipped", nlohmann::ordered_json::object()},
-      {"resource_managers", nlohmann::ordered_json::object()},
-      {"start_lsn", r.start.ToString()},
-      {"end_lsn", r.end.ToString()},
-      {"engine", options.engine},
-      {"changes", ChangesJson(all)},
-      {"operations", OperationsJson(r.engines)},
-      {"pages_spilled", r.pages_spilled},
-      {"jobs", options.verify.jobs},
-      {"elapsed_seconds", r.elapsed_seconds},
-  };
-  for (const Mismatch& m : r.mismatches) out["mismatches"].push_back(MismatchJson(m));
-  for (const auto& [reason, count] : r.skipped) out["skipped"][reason] = count;
-  for (int rmid = 0; rmid < 256; rmid++) {
-    const RmgrCounts& c = r.by_rmgr[rmid];
-    if (c.rebuilt + c.different == 0) continue;
-    out["resource_managers"][RmgrDisplayName(static_cast<uint8_t>(rmid))] = {
-        {"rebuilt", c.rebuilt}, {"equal", c.equal}, {"different", c.different}};
-  }
-  fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-}
-
-void PrintTable(const VerifyResult& r) {
-  constexpr const char* kRow = "{:<18} {:>12} {:>12} {:>12}\n";
-  fmt::print(fmt::runtime(kRow), "Resource manager", "Rebuilt", "Equal", "Different");
-  RmgrCounts total;
-  const auto row = [&](const std::string& name, const RmgrCounts& c) {
-    fmt::print(fmt::runtime(kRow), name, Grouped(c.rebuilt), Grouped(c.equal),
-               Grouped(c.different));
-  };
-  for (int rmid = 0; rmid < 256; rmid++) {
-    const RmgrCounts& c = r.by_rmgr[rmid];
-    if (c.rebuilt + c.different == 0) continue;
-    row(RmgrDisplayName(static_cast<uint8_t>(rmid)), c);
-    total.rebuilt += c.rebuilt;
-    total.equal += c.equal;
-    total.different += c.different;
-  }
-  fmt::print("{:-<57}\n", "");
-  row("Total", total);
-}
-
-// Which engine applied the changes, and, of what went to a worker, why.
-void PrintEngines(const Options& options, const VerifyResult& r) {
-  const ChangeCounts all = r.engines.Total();
-  if (all.total() == 0) return;
-  fmt::print("\nChanges: {}, {:.2f} % of them by the native engine\n", Grouped(all.total()),
-             100 * NativeShare(r));
-  if (options.verify.engine == Engine::kWorker) return;
-  const char* by_whom = options.verify.engine == Engine::kNative ? "by nobody" : "by a worker";
-  for (int rmid = 0; rmid < 256; rmid++) {
-    for (int operation = 0; operation < 16; operation++) {
-      const ChangeCounts& c = r.engines.of[rmid][operation];
-      const auto id = static_cast<uint8_t>(rmid);
-      const char* name = OperationName(id, static_cast<uint8_t>(operation << 4));
-      const auto line = [&](uint64_t count, const char* why) {
-        if (count > 0)
-          fmt::print("  {:>12} {}: {} {}, {}\n", Grouped(count), by_whom, RmgrDisplayName(id),
-                     name ? name : "(unknown)", why);
-      };
-      line(c.unsupported, "not supported natively");
-      line(c.malformed, "does not fit its page");
-    }
-  }
-  if (all.behind > 0)
-    fmt::print("  {:>12} {}: behind one of these on the same page\n", Grouped(all.behind), by_whom);
-}
-
-std::string Place(const Mismatch& m) {
-  const bool is_block = m.tag.block != kNoBlockNumber;
-  const std::string block = is_block ? fmt::format(" block {}", m.tag.block) : "";
-  if (!IsRelation(m)) return m.file + block;
-  return fmt::format("relation {} fork {}{}{}", RelationName(m.tag.rel), ForkName(m.tag.fork),
-                     block, m.file.empty() ? "" : fmt::format(" ({})", m.file));
-}
-
-// The first mismatch with a page and its file's name; null when there is none.
-const Mismatch* FirstOnPage(const VerifyResult& r) {
-  for (const Mismatch& m : r.mismatches)
-    if (!m.file.empty() && m.tag.block != kNoBlockNumber) return &m;
-  return nullptr;
-}
-
-// As --explain takes it: of relations the block counts over all segments.
-std::string PageName(const Mismatch& m) {
-  const std::string file = IsRelation(m) ? RelationPath({m.tag.rel, m.tag.fork, 0}) : m.file;
-  return fmt::format("{}/{}", file, m.tag.block);
-}
-
-void PrintMismatches(const VerifyResult& r) {
-  if (r.mismatches.empty()) return;
-  const char* separator = "\nDifferent, by kind: ";
-  for (const auto& [kind, count] : DamageCounts(r)) {
-    fmt::print("{}{} {}", separator, Grouped(count), kind);
-    separator = ", ";
-  }
-  fmt::print("\n");
-  const size_t shown = std::min(r.mismatches.size(), kShownMismatches);
-  for (size_t i = 0; i < shown; i++) {
-    const Mismatch& m = r.mismatches[i];
-    fmt::print("  {}, LSN {}: {}{}\n", Place(m), m.lsn.ToString(), m.problem,
-               m.offset ? fmt::format("; first different byte: {}", *m.offset) : "");
-    if (!m.last_record.empty()) fmt::print("    last record: {}\n", m.last_record);
-  }
-  if (const Mismatch* first = FirstOnPage(r))
-    fmt::print("  All records of a page: neon-redo verify --explain {} --wal DIR\n",
-               PageName(*first));
-  if (shown < r.mismatches.size())
-    fmt::print("  and {} more; --format json lists them all\n",
-               Grouped(r.mismatches.size() - shown));
-}
-
-void PrintText(const Options& options, const VerifyResult& r) {
-  fmt::print("WAL from {} to {}: {} records, {} bytes\n\n", r.start.ToString(), r.end.ToString(),
-             Grouped(r.records), Grouped(r.wal_bytes));
-  PrintTable(r);
-  PrintEngines(options, r);
-  PrintMismatches(r);
-  if (!r.compared.empty()) {
-    fmt::print("\nCompared:\n");
-    for (const auto& [what, count] : r.compared) fmt::print("  {:>12} {}\n", Grouped(count), what);
-  }
-  if (!r.skipped.empty()) {
-    fmt::print("\nSkipped:\n");
-    for (const auto& [reason, count] : r.skipped)
-      fmt::print("  {:>12} {}\n", Grouped(count), reason);
-  }
-  const bool images = options.images || options.follow.follow;
-  const bool replayed = !images && options.against.empty();
-  const uint64_t compared = images     ? r.images_compared
-                            : replayed ? r.pages_replayed
-                                       : r.pages_compared;
-  fmt::print("\n{:.1f} s with {} {}: {} records/s, {:.1f} MB/s of WAL, {} {}/s\n",
-             r.elapsed_seconds, options.verify.jobs,
-             options.verify.jobs == 1 ? "thread" : "threads",
-             Grouped(static_cast<uint64_t>(Rate(r.records, r.elapsed_seconds))),
-             Rate(r.wal_bytes, r.elapsed_seconds) / 1e6,
-             Grouped(static_cast<uint64_t>(Rate(compared, r.elapsed_seconds))),
-             images ? "images" : "pages");
-  const char* what = images ? "block images" : "pages";
-  const bool color = isatty(STDOUT_FILENO);
-  if (replayed)
-    fmt::print(
-        "WAL replays to {}: {} pages rebuilt, {} could not be. Nothing was compared: give "
-        "--against for that.\n",
-        r.end.ToString(), Grouped(compared), Grouped(r.mismatches.size()));
-  else if (r.mismatches.empty())
-    fmt::print("{}All {} {} are equal.{}\n", color ? "\033[32m" : "", Grouped(compared), what,
-               color ? "\033[0m" : "");
-  else
-    fmt::print("{}{} of {} {} are different.{}\n", color ? "\033[31m" : "",
-               Grouped(r.mismatches.size()), Grouped(compared), what, color ? "\033[0m" : "");
 }
 
 // One line that says what to do; empty when the options fit together.
@@ -386,10 +139,12 @@ int Run(Options options) {
                     : VerifyCluster(options.verify, options.base_backup, options.against);
   bar.Clear();
   if (!result) return Trouble(result.error().message);
+  const VerifyReport report{options.verify.engine, options.verify.jobs,
+                            options.images || options.follow.follow, !options.against.empty()};
   if (options.format == "json")
-    PrintJson(options, *result);
+    PrintVerifyJson(report, *result);
   else
-    PrintText(options, *result);
+    PrintVerifyText(report, *result);
   if (std::fflush(stdout) != 0) return Trouble("could not write to stdout");
   return result->mismatches.empty() ? kExitFine : kExitDifference;
 }

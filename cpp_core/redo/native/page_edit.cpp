@@ -18,29 +18,44 @@ struct KeptItem {
   uint16_t index;
 };
 
+// Between buffers that do not overlap, in whole lines, where room and alignment allow for them.
+// Quicker than the library's rep movsb, whose stores the loads that follow have to wait for.
+inline void CopyLines(uint8_t* to, const uint8_t* from, uint32_t begin, uint32_t end) {
+  constexpr uint32_t kLine = 64;
+  for (uint32_t at = begin / kLine * kLine; at < end; at += kLine)
+    std::memcpy(to + at, from + at, kLine);
+}
+
 // compactify_tuples. in_order: offsets strictly fall, so that tuples can be moved one after
 // another in place. Items lie between pd_upper and the special area and, in order, do not overlap.
+// Tuples that are neighbours before, are so afterwards: they move together.
 bool Compact(uint8_t* page, const KeptItem* items, uint32_t count, bool in_order) {
   uint32_t to = Special(page);
   uint32_t i = 0;
   while (i < count && to == uint32_t{items[i].offset} + items[i].aligned_length)
     to -= items[i++].aligned_length;  // in place already
 
-  alignas(8) uint8_t copy[kPageSize];
+  const uint32_t moved_end = to;
+  alignas(64) uint8_t copy[kPageSize];
   const uint8_t* from = page;
   if (!in_order) {
-    const uint32_t upper = Upper(page);
-    std::memcpy(copy + upper, page + upper, Special(page) - upper);
+    CopyLines(copy, page, Upper(page), moved_end);
     from = copy;
   }
-  const uint32_t moved_end = to;
-  for (; i < count; i++) {
+  while (i < count) {
+    uint32_t begin = items[i].offset;
+    const uint32_t end = begin + items[i].aligned_length;
     // Out of order, the server has saved no more than this of the tuples.
-    if (uint32_t{items[i].offset} + items[i].aligned_length > moved_end) return false;
-    to -= items[i].aligned_length;
-    std::memmove(page + to, from + items[i].offset, items[i].aligned_length);
-    const LinePointer lp = GetLinePointer(page, items[i].index + 1u);
-    PutLinePointer(page, items[i].index + 1u, to, lp.flags(), lp.length());
+    if (end > moved_end) return false;
+    const uint32_t distance = to - end;  // mod 2^32
+    do {
+      begin = items[i].offset;
+      uint8_t* lp = LinePointerAt(page, items[i].index + 1u);
+      Put32(lp, Get32(lp) + distance);  // the offset is in the lowest bits, and stays in them
+      i++;
+    } while (i < count && uint32_t{items[i].offset} + items[i].aligned_length == begin);
+    to -= end - begin;
+    std::memmove(page + to, from + begin, end - begin);
   }
   SetUpper(page, to);
   return true;

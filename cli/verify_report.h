@@ -1,0 +1,30 @@
+// What neon-redo verify prints.
+#ifndef NEON_REDO_CLI_VERIFY_REPORT_H_
+#define NEON_REDO_CLI_VERIFY_REPORT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "cpp_core/redo/engine.h"
+#include "cpp_core/verify/result.h"
+
+namespace neon_redo::cli {
+
+// What was asked for.
+struct VerifyReport {
+  Engine engine;
+  int jobs;
+  bool images;    // compared with images in WAL
+  bool compares;  // else: with a cluster's files, or with nothing
+};
+
+// To stdout.
+void PrintVerifyJson(const VerifyReport& report, const VerifyResult& result);
+void PrintVerifyText(const VerifyReport& report, const VerifyResult& result);
+
+// 1234567 as "1,234,567".
+std::string Grouped(uint64_t n);
+
+}  // namespace neon_redo::cli
+
+#endif  // NEON_REDO_CLI_VERIFY_REPORT_H_
