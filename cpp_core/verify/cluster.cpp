@@ -55,7 +55,9 @@ class ClusterPartition : public Partition {
     return rebuilder.Take(record, view, &lane->worker);
   }
 
-  void Prefetch(const BlockTag& tag, int step) override { rebuilder.Prefetch(tag, step); }
+  Status TakeAll(std::span<const WalRecord> records, Lane* lane) override {
+    return rebuilder.TakeAll(records, &lane->view, &lane->worker);
+  }
 
   Status Finish(Lane* lane) override {
     if (Status flushed = rebuilder.Flush(&lane->worker); !flushed) return flushed;
@@ -212,7 +214,7 @@ Status ClusterVerifier::CheckData() {
 
 // Returns the blocks that need another pass.
 Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<BlockTag>* only) {
-  const uint32_t count = Distributor::PartitionsFor(options_.jobs);
+  const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
   MemoryBudget memory(options_.memory - options_.memory / 16);
   CompareProgress compared;
   std::vector<std::unique_ptr<ClusterPartition>> partitions;
@@ -309,7 +311,6 @@ Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, b
     if (!wal) return tl::unexpected(wal.error());
     if (!*wal) break;
     last = (*wal)->start;
-    distributor->Ahead(reader.Ahead());
     if (Status sent = Send(**wal, distributor, partitions); !sent) return sent;
     if (first_pass) {
       if (Status taken = TakeOthers(**wal); !taken) return taken;

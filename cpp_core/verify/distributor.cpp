@@ -1,6 +1,9 @@
 // A partition with batches stands in ready_ once. A thread that takes it takes all its batches, and
 // puts it back if more have come meanwhile. There are more partitions than threads, so that threads
 // seldom wait for each other; which of them does what is of no consequence for the result.
+//
+// With one job nothing is queued, and long records, mostly images, are not copied: the partition
+// takes what it has waiting, then the record from where it is.
 #include "cpp_core/verify/distributor.h"
 
 #include <algorithm>
@@ -11,13 +14,25 @@ namespace neon_redo {
 
 namespace {
 
-constexpr size_t kBatchBytes = 64 << 10;
+const size_t kBatchBytes = (getenv("EB") ? atoi(getenv("EB")) : 64) << 10;
 constexpr size_t kQueuedForEachJob = 48;  // batches
+constexpr size_t kLongRecord = 2048;
+constexpr uint64_t kPoolBytes = 8 << 20;  // what a partition should have for its pages
 
 }  // namespace
 
-uint32_t Distributor::PartitionsFor(int jobs) {
-  return jobs == 1 ? 1 : std::min(kMaxPartitions, 8 * static_cast<uint32_t>(jobs));
+uint32_t Distributor::PartitionsFor(int jobs, uint64_t memory) {
+  if (jobs > 1) return std::min(kMaxPartitions, 8 * static_cast<uint32_t>(jobs));
+  return static_cast<uint32_t>(
+      std::clamp<uint64_t>(memory / kPoolBytes, 1, (getenv("EP") ? atoi(getenv("EP")) : 16)));
+}
+
+Status Partition::TakeAll(std::span<const WalRecord> records, Lane* lane) {
+  for (const WalRecord& record : records) {
+    if (Status parsed = ParseRecord(record, &lane->view); !parsed) return parsed;
+    if (Status taken = Take(record, lane->view, lane); !taken) return taken;
+  }
+  return {};
 }
 
 Distributor::Distributor(const VerifyOptions& options, std::vector<Partition*> partitions)
@@ -37,18 +52,34 @@ Distributor::~Distributor() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-Status Distributor::Queue(const WalRecord& record, uint64_t targets) {
+Status Distributor::Send(const WalRecord& record, const RecordView& view, uint64_t targets) {
+  const bool at_once = threads_.empty() && record.bytes.size() >= kLongRecord;
   for (; targets != 0; targets &= targets - 1) {
     const auto partition = static_cast<uint32_t>(__builtin_ctzll(targets));
-    Batch& batch = seats_[partition].filling;
-    if (batch.bytes.capacity() == 0) batch.bytes.reserve(kBatchBytes + kBatchBytes / 4);
-    batch.places.push_back({record.start, record.end, batch.bytes.size(), record.bytes.size()});
-    batch.bytes.insert(batch.bytes.end(), record.bytes.begin(), record.bytes.end());
-    batch.bytes.resize((batch.bytes.size() + 7) / 8 * 8);
-    if (batch.bytes.size() < kBatchBytes) continue;
-    if (Status pushed = Push(partition); !pushed) return pushed;
+    Status status = at_once ? TakeFilling(partition) : Queue(record, partition);
+    if (at_once && status) status = partitions_[partition]->Take(record, view, lanes_[0].get());
+    if (!status) return status;
   }
   return {};
+}
+
+Status Distributor::Queue(const WalRecord& record, uint32_t partition) {
+  Batch& batch = seats_[partition].filling;
+  if (batch.bytes.capacity() == 0) batch.bytes.reserve(kBatchBytes + kBatchBytes / 4);
+  batch.places.push_back({record.start, record.end, batch.bytes.size(), record.bytes.size()});
+  batch.bytes.insert(batch.bytes.end(), record.bytes.begin(), record.bytes.end());
+  batch.bytes.resize((batch.bytes.size() + 7) / 8 * 8);
+  if (batch.bytes.size() < kBatchBytes) return {};
+  return threads_.empty() ? TakeFilling(partition) : Push(partition);
+}
+
+// With one job: the caller's thread does it all.
+Status Distributor::TakeFilling(uint32_t partition) {
+  Batch& batch = seats_[partition].filling;
+  Status status = TakeBatch(partitions_[partition], batch, lanes_[0].get());
+  batch.places.clear();
+  batch.bytes.clear();
+  return status;
 }
 
 Status Distributor::Push(uint32_t partition) {
@@ -101,14 +132,11 @@ void Distributor::WorkOn(uint32_t partition, Lane* lane, std::unique_lock<std::m
 }
 
 Status Distributor::TakeBatch(Partition* partition, const Batch& batch, Lane* lane) {
-  for (const RecordPlace& place : batch.places) {
-    const Bytes rest = Bytes(batch.bytes).subspan(place.offset);
-    lane->lookahead.Walk(rest, partition);
-    const WalRecord record{place.start, place.end, rest.first(place.length)};
-    if (Status parsed = ParseRecord(record, &lane->view); !parsed) return parsed;
-    if (Status taken = partition->Take(record, lane->view, lane); !taken) return taken;
-  }
-  return {};
+  lane->records.clear();
+  for (const RecordPlace& place : batch.places)
+    lane->records.push_back(
+        {place.start, place.end, Bytes(batch.bytes).subspan(place.offset, place.length)});
+  return partition->TakeAll(lane->records, lane);
 }
 
 void Distributor::Run(Lane* lane) {

@@ -15,7 +15,6 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/verify/block_table.h"
-#include "cpp_core/verify/lookahead.h"
 #include "cpp_core/verify/options.h"
 #include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/record.h"
@@ -27,7 +26,7 @@ struct Lane {
   explicit Lane(const WorkerOptions& options) : worker(options) {}
   RedoWorker worker;
   RecordView view;
-  Lookahead lookahead;
+  std::vector<WalRecord> records;
   bool is_callers = false;  // the caller's thread: it may call for progress
 };
 
@@ -39,12 +38,10 @@ class Partition {
   // Takes a record that may concern the partition. Bytes and view are the caller's again
   // afterwards. An error ends everything.
   virtual Status Take(const WalRecord& record, const RecordView& view, Lane* lane) = 0;
+  // Takes records that were not parsed yet. One after another, if it is not overridden.
+  virtual Status TakeAll(std::span<const WalRecord> records, Lane* lane);
   // After the last record.
   virtual Status Finish(Lane* lane) = 0;
-  // Has the processor fetch what it will need for the block, which a record not far ahead names:
-  // first where the block is found, then what is known of it, then its page. Never more than a
-  // hint. step: below kPrefetchSteps.
-  virtual void Prefetch(const BlockTag& tag, int step) = 0;
 };
 
 // Sets of partitions are bits of a word.
@@ -59,13 +56,13 @@ inline uint32_t PartitionOf(const BlockTag& tag, uint32_t partitions) {
   return static_cast<uint32_t>((HashTag(neighbourhood) >> 32) * partitions >> 32);
 }
 
-// One job: records go straight from the reader to the one partition. More: they are copied into
-// batches, one filling for each partition; threads take batches by partition. Only whole batches
-// meet a lock. The caller's thread, which reads the WAL, helps when too much is queued.
+// Records are copied into batches, one filling for each partition; only whole batches meet a lock.
+// The caller's thread, which reads the WAL, helps when too much is queued. With one job it takes
+// each batch as it is full: that a partition gets many records at a time pays also then.
 class Distributor {
  public:
-  // How many partitions this many jobs do best with.
-  static uint32_t PartitionsFor(int jobs);
+  // How many partitions this many jobs do best with, if they share `memory` bytes for pages.
+  static uint32_t PartitionsFor(int jobs, uint64_t memory);
 
   // The partitions must outlive the distributor, and are left alone by the caller until Finish.
   Distributor(const VerifyOptions& options, std::vector<Partition*> partitions);
@@ -74,16 +71,7 @@ class Distributor {
   Distributor& operator=(const Distributor&) = delete;
 
   // Hands a record, parsed by the caller, to the partitions of `targets`, now or later.
-  Status Send(const WalRecord& record, const RecordView& view, uint64_t targets) {
-    if (threads_.empty())
-      return targets ? partitions_[0]->Take(record, view, lanes_[0].get()) : Status();
-    return Queue(record, targets);
-  }
-
-  // Tells what follows the record that Send takes next: WalReader::Ahead.
-  void Ahead(Bytes unchecked) {
-    if (threads_.empty()) lanes_[0]->lookahead.Walk(unchecked, partitions_[0]);
-  }
+  Status Send(const WalRecord& record, const RecordView& view, uint64_t targets);
 
   // Waits until all records were taken, and has every partition finish.
   Status Finish();
@@ -102,8 +90,9 @@ class Distributor {
     std::deque<Batch> queue;
     bool taken = false;  // by a thread, or waiting in ready_
   };
-  Status Queue(const WalRecord& record, uint64_t targets);
+  Status Queue(const WalRecord& record, uint32_t partition);
   Status Push(uint32_t partition);
+  Status TakeFilling(uint32_t partition);
   void Run(Lane* lane);
   void WorkOn(uint32_t partition, Lane* lane, std::unique_lock<std::mutex>* lock);
   Status TakeBatch(Partition* partition, const Batch& batch, Lane* lane);

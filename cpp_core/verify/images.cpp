@@ -58,9 +58,6 @@ class ImagePartition : public Partition {
     return {};
   }
 
-  // Nearly every record rewrites its page, whole pages following each other: nothing to gain.
-  void Prefetch(const BlockTag&, int) override {}
-
   Status Finish(Lane* lane) override {
     if (Status flushed = Flush(lane); !flushed) return flushed;
     return pages_.status();
@@ -232,7 +229,7 @@ Result<VerifyResult> ImageVerifier::Run() {
   const auto started = std::chrono::steady_clock::now();
   auto reader = WalReader::Open({.directory = options_.wal, .from = {}, .to = {}, .timeline = {}});
   if (!reader) return tl::unexpected(reader.error());
-  const uint32_t count = Distributor::PartitionsFor(options_.jobs);
+  const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
   MemoryBudget memory(options_.memory);
   std::vector<std::unique_ptr<ImagePartition>> partitions;
   std::vector<Partition*> pointers;

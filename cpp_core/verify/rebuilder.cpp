@@ -20,6 +20,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "cpp_core/page/mask.h"
@@ -53,6 +55,14 @@ bool LosesMap(const BlockRef& ref) {
   return ref.tag.fork == kVisibilityMapFork && ref.apply_image && ref.hole_length > 0;
 }
 
+// Blocks of a whole relation or more are made or forgotten: whatever comes before or after must
+// stay there.
+bool IsOfRelation(const StorageEvent& event) {
+  return event.kind != StorageEvent::kClearAllFrozen && event.kind != StorageEvent::kClearVisible;
+}
+
+constexpr int kPrefetchSteps = 3;
+
 std::string OperationOf(const RecordView& view) {
   const char* name = OperationName(view.rmid(), view.header().info);
   return fmt::format("{} {}", RmgrDisplayName(view.rmid()), name ? name : "(unknown)");
@@ -65,19 +75,86 @@ Rebuilder::Rebuilder(const Options& options)
       base_(options.base_backup),
       pages_(options.memory, options.spill_directory) {}
 
+Status Rebuilder::ReadEvents(const WalRecord& record, const RecordView& view) {
+  if (ReadStorageEvents(view, &events_)) return {};
+  return MakeError(ErrorCode::kCorrupt,
+                   fmt::format("WAL record at {}: its data is too short", record.start.ToString()));
+}
+
 Status Rebuilder::Take(const WalRecord& record, const RecordView& view, RedoWorker* worker) {
-  if (!ReadStorageEvents(view, &events_))
-    return MakeError(ErrorCode::kCorrupt, fmt::format("WAL record at {}: its data is too short",
-                                                      record.start.ToString()));
+  if (Status read = ReadEvents(record, view); !read) return read;
   for (const StorageEvent& event : events_) {
     if (Status taken = TakeEvent(event, view.rmid(), worker); !taken) return taken;
   }
   for (int id = 0; id <= view.max_block_id(); id++) {
-    const BlockRef* ref = view.block(id);
-    if (ref == nullptr || ref->tag.fork == kFreeSpaceMapFork || !IsMine(ref->tag)) continue;
+    if (!Concerns(view.block(id))) continue;
     if (Status taken = TakeBlock(record, view, id, worker); !taken) return taken;
   }
   return {};
+}
+
+Status Rebuilder::TakeAll(std::span<const WalRecord> records, RecordView* view,
+                          RedoWorker* worker) {
+  order_.Clear();
+  for (uint32_t n = 0; n < records.size(); n++) {
+    const WalRecord& record = records[n];
+    if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
+    if (Status read = ReadEvents(record, *view); !read) return read;
+    if (std::any_of(events_.begin(), events_.end(), IsOfRelation)) {
+      if (Status taken = TakeInOrder(records, view, worker); !taken) return taken;
+      order_.Clear();
+      if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
+      if (Status taken = Take(record, *view, worker); !taken) return taken;
+      continue;
+    }
+    for (size_t i = 0; i < events_.size(); i++) {
+      const StorageEvent& event = events_[i];
+      order_.Add({event.rel, kVisibilityMapFork, MapPageOf(event.block)}, n,
+                 -1 - static_cast<int32_t>(i));
+    }
+    for (int id = 0; id <= view->max_block_id(); id++)
+      if (Concerns(view->block(id))) order_.Add(view->block(id)->tag, n, id);
+  }
+  return TakeInOrder(records, view, worker);
+}
+
+// Part of a record: the id of a block reference, or -1 - i for the i-th of its events.
+Status Rebuilder::TakeInOrder(std::span<const WalRecord> records, RecordView* view,
+                              RedoWorker* worker) {
+  constexpr size_t kDistance = 8;  // changes between one step of fetching and the next
+  const std::span<const PageOrder::Change> changes = order_.Sort();
+  for (size_t i = 0; i < changes.size(); i++) {
+    for (int step = 0; step < kPrefetchSteps; step++) {
+      const size_t then = i + kDistance * static_cast<size_t>(kPrefetchSteps - step);
+      if (then < changes.size() && !(changes[then].tag == changes[then - 1].tag))
+        Prefetch(changes[then].tag, step);
+    }
+    const WalRecord& record = records[changes[i].record];
+    if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
+    Status taken;
+    if (changes[i].part >= 0) {
+      taken = TakeBlock(record, *view, changes[i].part, worker);
+    } else {
+      if (Status read = ReadEvents(record, *view); !read) return read;
+      taken = TakeEvent(events_[static_cast<size_t>(-1 - changes[i].part)], view->rmid(), worker);
+    }
+    if (!taken) return taken;
+  }
+  return {};
+}
+
+// Has the processor fetch what it will need for the block: first where the block is found, then
+// what is known of it, then its page. Without that it waits for memory half of the time.
+void Rebuilder::Prefetch(const BlockTag& tag, int step) {
+  if (step == 0) return blocks_.Prefetch(tag);
+  const Blocks::Entry* entry = blocks_.Guess(tag);
+  if (entry == nullptr) return;
+  if (step == 1)
+    neon_redo::Prefetch(entry);
+  else if (getenv("EA"))
+    pages_.PrefetchAll(entry->value.page);
+  else
+    pages_.Prefetch(entry->value.page);
 }
 
 void Rebuilder::Cancel(BlockState* block) {

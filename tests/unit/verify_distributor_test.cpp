@@ -24,19 +24,17 @@ struct Collector : Partition {
       wrong++;
     return {};
   }
-  void Prefetch(const BlockTag& tag, int step) override { prefetched.push_back({tag.block, step}); }
   Status Finish(Lane*) override {
     finished++;
     return {};
   }
   std::vector<uint64_t> starts;
-  std::vector<std::pair<uint32_t, int>> prefetched;
   int wrong = 0, finished = 0;
   Lsn fail_at{~uint64_t{0}};
 };
 
 struct Rig {
-  explicit Rig(int jobs) : count(Distributor::PartitionsFor(jobs)) {
+  explicit Rig(int jobs) : count(Distributor::PartitionsFor(jobs, uint64_t{1} << 30)) {
     options.jobs = jobs;
     for (uint32_t i = 0; i < count; i++) {
       collectors.push_back(std::make_unique<Collector>());
@@ -88,39 +86,6 @@ TEST(Distributor, AnErrorEndsIt) {
     const Status status = rig.Run(40000);
     ASSERT_FALSE(status);
     EXPECT_EQ(status.error().message, "as told");
-  }
-}
-
-// Every record that names a block gets each step once, in order, and none of it reads outside.
-TEST(Lookahead, EveryStepForEveryRecord) {
-  std::vector<uint8_t> wal;
-  std::vector<size_t> starts;
-  for (uint32_t n = 0; n < 100; n++) {
-    starts.push_back(wal.size());
-    RecordBuilder record(kRmHeap, 0);
-    if (n % 10 != 0) record.Block(0, n, Fields().U32(n));
-    const auto bytes = record.Main(Fields().U32(n)).Bytes();
-    wal.insert(wal.end(), bytes.begin(), bytes.end());
-    wal.resize((wal.size() + 7) / 8 * 8);
-  }
-  Collector collector;
-  Lookahead lookahead;
-  for (size_t start : starts) lookahead.Walk(Bytes(wal).subspan(start), &collector);
-  std::map<uint32_t, std::vector<int>> steps;
-  for (auto [block, step] : collector.prefetched) steps[block].push_back(step);
-  for (uint32_t n = 1; n < 90; n++) {
-    if (n % 10 == 0) continue;
-    EXPECT_EQ(steps[n], (std::vector<int>{0, 1, 2})) << n;
-  }
-  std::mt19937 random(5);
-  for (int round = 0; round < 2000; round++) {
-    const std::vector<uint8_t> cut(wal.begin(), wal.begin() + random() % 400);
-    std::vector<uint8_t> noise = cut;
-    for (uint8_t& byte : noise) byte = random() % 4 ? byte : static_cast<uint8_t>(random());
-    Lookahead other;
-    for (size_t at = 0; at < noise.size(); at += 8) {
-      other.Walk(Bytes(noise).subspan(at), &collector);
-    }
   }
 }
 
