@@ -65,7 +65,7 @@ class ClusterPartition : public Partition {
     const std::vector<Rebuilder::Blocks::Entry*> entries = rebuilder.blocks().Sorted();
     for (size_t i = 0; i < entries.size(); i++) {
       Rebuilder::Blocks::Entry* entry = entries[i];
-      if (i + 1 < entries.size()) rebuilder.pages().PrefetchAll(entries[i + 1]->value.page);
+      if (i + 1 < entries.size()) rebuilder.pages().Prefetch(entries[i + 1]->value.page);
       Touch(*entry);
       if (entry->value.spoilt)
         spoilt.push_back(entry->tag);

@@ -14,17 +14,18 @@ namespace neon_redo {
 
 namespace {
 
-const size_t kBatchBytes = (getenv("EB") ? atoi(getenv("EB")) : 64) << 10;
-constexpr size_t kQueuedForEachJob = 48;  // batches
+constexpr size_t kBatchBytes = 64 << 10;
+constexpr size_t kBatchBytesOfOneJob = 512 << 10;  // no queue holds more of them
+constexpr size_t kQueuedForEachJob = 48;           // batches
 constexpr size_t kLongRecord = 2048;
+constexpr uint64_t kPartitionsOfOneJob = 32;
 constexpr uint64_t kPoolBytes = 8 << 20;  // what a partition should have for its pages
 
 }  // namespace
 
 uint32_t Distributor::PartitionsFor(int jobs, uint64_t memory) {
   if (jobs > 1) return std::min(kMaxPartitions, 8 * static_cast<uint32_t>(jobs));
-  return static_cast<uint32_t>(
-      std::clamp<uint64_t>(memory / kPoolBytes, 1, (getenv("EP") ? atoi(getenv("EP")) : 16)));
+  return static_cast<uint32_t>(std::clamp<uint64_t>(memory / kPoolBytes, 1, kPartitionsOfOneJob));
 }
 
 Status Partition::TakeAll(std::span<const WalRecord> records, Lane* lane) {
@@ -36,7 +37,9 @@ Status Partition::TakeAll(std::span<const WalRecord> records, Lane* lane) {
 }
 
 Distributor::Distributor(const VerifyOptions& options, std::vector<Partition*> partitions)
-    : partitions_(std::move(partitions)), seats_(partitions_.size()) {
+    : partitions_(std::move(partitions)),
+      batch_bytes_(options.jobs == 1 ? kBatchBytesOfOneJob : kBatchBytes),
+      seats_(partitions_.size()) {
   for (int i = 0; i < options.jobs; i++) lanes_.push_back(std::make_unique<Lane>(options.worker));
   lanes_[0]->is_callers = true;
   for (int i = 1; i < options.jobs; i++)
@@ -65,11 +68,11 @@ Status Distributor::Send(const WalRecord& record, const RecordView& view, uint64
 
 Status Distributor::Queue(const WalRecord& record, uint32_t partition) {
   Batch& batch = seats_[partition].filling;
-  if (batch.bytes.capacity() == 0) batch.bytes.reserve(kBatchBytes + kBatchBytes / 4);
+  if (batch.bytes.capacity() == 0) batch.bytes.reserve(batch_bytes_ + batch_bytes_ / 4);
   batch.places.push_back({record.start, record.end, batch.bytes.size(), record.bytes.size()});
   batch.bytes.insert(batch.bytes.end(), record.bytes.begin(), record.bytes.end());
   batch.bytes.resize((batch.bytes.size() + 7) / 8 * 8);
-  if (batch.bytes.size() < kBatchBytes) return {};
+  if (batch.bytes.size() < batch_bytes_) return {};
   return threads_.empty() ? TakeFilling(partition) : Push(partition);
 }
 

@@ -63,13 +63,8 @@ class PagePool {
   // Makes the ref absent; it may be so already.
   void Release(PageRef* ref);
 
-  // Has the processor fetch the front of the page, if it is in memory.
+  // Has the processor fetch the page, if it is in memory.
   void Prefetch(const PageRef& ref) const {
-    if (!(ref.at_ & PageRef::kSpilled)) neon_redo::Prefetch(Frame(ref.at_));
-  }
-
-  // The same for all of the page.
-  void PrefetchAll(const PageRef& ref) const {
     if (ref.at_ & PageRef::kSpilled) return;
     for (size_t at = 0; at < kBlockSize; at += 64) neon_redo::Prefetch(Frame(ref.at_) + at);
   }

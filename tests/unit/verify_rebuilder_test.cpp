@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include "cpp_core/page/page.h"
 #include "cpp_core/verify/visibility_map.h"
@@ -271,6 +272,73 @@ TEST_F(RebuilderTest, AMapWithoutAFileBeginsEmpty) {
   EXPECT_FALSE(State(0, kVisibilityMapFork).page.present());
   ASSERT_TRUE(Take(Visible(5, 1), 200));
   EXPECT_EQ(PageOf(0, kVisibilityMapFork)[24 + 1], 1 << 2);
+}
+
+Buffer Truncate(uint32_t block) {
+  return RecordBuilder(kRmSmgr, 0x20)
+      .Main(Fields().U32(block).U32(kRel.spc).U32(kRel.db).U32(kRel.rel).U32(3))
+      .Bytes();
+}
+
+// Inserts, some of which clear visibility bits; records that set them, or truncate the relation.
+// None for the worker: the fake one's answer is no page to go on with.
+std::vector<Buffer> Mixture(int count, uint32_t blocks) {
+  std::mt19937 random(8);
+  std::vector<Buffer> bytes;
+  std::vector<uint16_t> tuples(blocks);
+  for (int n = 0; n < count; n++) {
+    const uint32_t block = random() % blocks;
+    if (n % 1000 == 999) {
+      bytes.push_back(Truncate(block));
+      std::fill(tuples.begin() + block, tuples.end(), 0);
+    } else if (tuples[block] > 0 && random() % 8 == 0) {
+      bytes.push_back(Visible(block, 1 + random() % 3));
+    } else {
+      if (tuples[block] == 100) tuples[block] = 0;
+      tuples[block]++;
+      bytes.push_back(Insert(block, tuples[block], tuples[block] == 1, random() % 2));
+    }
+  }
+  return bytes;
+}
+
+// Page by page it comes to what it comes to record by record.
+TEST_F(RebuilderTest, TakesBatchesAsItTakesRecords) {
+  WriteBase({FullMap()}, "_vm");
+  const std::vector<Buffer> bytes = Mixture(6000, 40);
+  std::vector<WalRecord> records;
+  for (const Buffer& record : bytes)
+    records.push_back({Lsn(1000 + 8 * records.size()), Lsn(1008 + 8 * records.size()), record});
+  Make(Engine::kAuto);
+  for (size_t n = 0; n < records.size(); n++) ASSERT_TRUE(Take(bytes[n], records[n].end.value));
+  ASSERT_TRUE(rebuilder_->Flush(&worker_));
+  const std::unique_ptr<Rebuilder> one_by_one = std::move(rebuilder_);
+
+  Rebuilder& rebuilder = Make(Engine::kAuto);
+  RecordView view;
+  for (size_t at = 0, count = 1; at < records.size(); at += count, count = count * 3 % 2003) {
+    count = std::min(count, records.size() - at);
+    ASSERT_TRUE(rebuilder.TakeAll(std::span(records).subspan(at, count), &view, &worker_));
+  }
+  ASSERT_TRUE(rebuilder.Flush(&worker_));
+
+  const auto expected = one_by_one->blocks().Sorted(), got = rebuilder.blocks().Sorted();
+  ASSERT_EQ(got.size(), expected.size());
+  size_t pages = 0;
+  for (size_t i = 0; i < got.size(); i++) {
+    BlockState &e = expected[i]->value, &g = got[i]->value;
+    ASSERT_EQ(got[i]->tag, expected[i]->tag);
+    EXPECT_EQ(g.last_start, e.last_start);
+    EXPECT_EQ(g.last_lsn, e.last_lsn);
+    EXPECT_EQ(g.spoilt, e.spoilt);
+    ASSERT_EQ(g.page.present(), e.page.present());
+    if (!g.page.present()) continue;
+    pages++;
+    const Buffer page(rebuilder.pages().Get(&g.page), rebuilder.pages().Get(&g.page) + kBlockSize);
+    EXPECT_EQ(std::memcmp(page.data(), one_by_one->pages().Get(&e.page), kBlockSize), 0)
+        << "block " << got[i]->tag.block;
+  }
+  EXPECT_GT(pages, 1u);
 }
 
 }  // namespace
