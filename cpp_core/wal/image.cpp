@@ -36,6 +36,13 @@ int64_t DecompressZstd(Bytes in, uint8_t* out, size_t size) {
   return ZSTD_isError(n) ? -1 : static_cast<int64_t>(n);
 }
 
+// Where GCC knows n to be no more than a page it copies with rep movsq, which takes some 40 cycles
+// to start.
+void CopyByCall(uint8_t* to, const uint8_t* from, size_t n) {
+  asm("" : "+r"(n));
+  std::memcpy(to, from, n);
+}
+
 }  // namespace
 
 Status RestoreImage(const BlockRef& ref, uint8_t* page) {
@@ -74,10 +81,10 @@ Status RestoreImage(const BlockRef& ref, uint8_t* page) {
                      fmt::format("image of {}: its {} {} bytes are not {} bytes of page", name(),
                                  ref.image.size(), method ? method : "stored", size));
 
-  std::memcpy(page, stored, ref.hole_offset);
+  CopyByCall(page, stored, ref.hole_offset);
   std::memset(page + ref.hole_offset, 0, ref.hole_length);
-  std::memcpy(page + ref.hole_offset + ref.hole_length, stored + ref.hole_offset,
-              size - ref.hole_offset);
+  CopyByCall(page + ref.hole_offset + ref.hole_length, stored + ref.hole_offset,
+             size - ref.hole_offset);
   return {};
 }
 
