@@ -24,6 +24,8 @@ using std::chrono::milliseconds;
 namespace {
 // An end in order is a courtesy; the positions reach the server before it.
 constexpr milliseconds kEndTimeout{5'000};
+// See Poll.
+constexpr std::chrono::microseconds kNap{100};
 }  // namespace
 
 void MessageBatch::Clear() {
@@ -114,6 +116,7 @@ Status WalReceiver::Take(MessageBatch* batch, char* buffer, size_t length) {
   auto message = DecodeServerMessage(Bytes(reinterpret_cast<const uint8_t*>(buffer), length));
   if (!message) return tl::unexpected(message.error());
   batch->messages_.push_back(*message);
+  taken_++;
   return {};
 }
 
@@ -122,6 +125,23 @@ Status WalReceiver::Take(MessageBatch* batch, char* buffer, size_t length) {
 void WalReceiver::ReadSocket() {
   for (int i = encrypted_ ? 2 : 1; i > 0 && !read_failed_; i--)
     read_failed_ = !PQconsumeInput(connection_->handle());
+}
+
+// poll, behind a nap where messages come in a flood. A walsender sends each change of a logical
+// stream by itself, and waking a sleeper costs its core as much as the sending. Nobody is woken by
+// what comes during the nap, and there is room for it: the socket is empty when the nap begins. A
+// flood is four messages a nap since the last wait, so one that comes alone is never held up.
+int WalReceiver::Poll(std::span<pollfd> fds, Clock::time_point now, Clock::time_point deadline) {
+  const bool flood = now - last_wait_ < kNap / 4 * taken_;
+  last_wait_ = now;
+  taken_ = 0;
+  if (flood) {
+    const int n = poll(fds.data(), fds.size(), 0);
+    if (n != 0) return n;
+    std::this_thread::sleep_for(kNap);
+  }
+  const auto left = std::chrono::ceil<milliseconds>(deadline - now).count();
+  return poll(fds.data(), fds.size(), static_cast<int>(std::clamp<int64_t>(left, 0, 60'000)));
 }
 
 Status WalReceiver::Wait(Clock::time_point deadline) {
@@ -138,9 +158,7 @@ Status WalReceiver::Wait(Clock::time_point deadline) {
   const Clock::time_point began = Clock::now();
   if (options_.stall_timeout.count() > 0)
     deadline = std::min(deadline, began + options_.stall_timeout / 8);
-  const auto left = std::chrono::ceil<milliseconds>(deadline - began).count();
-  const int n =
-      poll(fds.data(), fds.size(), static_cast<int>(std::clamp<int64_t>(left, 0, 60'000)));
+  const int n = Poll(fds, began, deadline);
   if (n < 0 && errno != EINTR)
     return MakeError(ErrorCode::kIo, fmt::format("could not wait: {}", strerror(errno)));
   if (n > 0 && fds[1].revents) return MakeError(ErrorCode::kShutdown, "cancelled");

@@ -21,6 +21,8 @@
 #include "cpp_core/replication/connection.h"
 #include "cpp_core/replication/message.h"
 
+struct pollfd;
+
 namespace neon_redo {
 
 struct ReceiverOptions {
@@ -191,6 +193,7 @@ class WalReceiver {
   void ReadSocket();
   tl::unexpected<Error> Failed(std::string_view doing, const pg_result* result = nullptr);
 
+  int Poll(std::span<pollfd> fds, Clock::time_point now, Clock::time_point deadline);
   Status Wait(Clock::time_point deadline);
   Status CheckStall();
   void StartFeedback();
@@ -220,6 +223,8 @@ class WalReceiver {
   bool copy_ended_ = false;    // by the server; its answer is still to be read
   Clock::duration silence_{};  // time waited for the socket since its last byte
   std::chrono::milliseconds sender_timeout_{0};
+  Clock::time_point last_wait_{};
+  uint32_t taken_ = 0;  // messages since then
 
   std::thread feedback_;
   std::condition_variable feedback_wake_;
