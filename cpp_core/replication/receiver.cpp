@@ -24,6 +24,9 @@ using std::chrono::milliseconds;
 namespace {
 // An end in order is a courtesy; the positions reach the server before it.
 constexpr milliseconds kEndTimeout{5'000};
+// Something is unread and the consumer elsewhere: it may be a request for a status, so one goes out
+// this often.
+constexpr milliseconds kBusyInterval{100};
 // See Poll.
 constexpr std::chrono::microseconds kNap{100};
 }  // namespace
@@ -58,6 +61,7 @@ Result<WalReceiver::State> WalReceiver::Receive(MessageBatch* batch, millisecond
   for (bool waited = false;; waited = true) {
     {
       const std::lock_guard lock(mutex_);
+      drains_++;
       const Status drained = Drain(batch);
       if (!drained) {
         phase_ = Phase::kFailed;
@@ -344,22 +348,28 @@ void WalReceiver::FeedbackLoop() {
     interval = interval.count() > 0 ? std::min(interval, sender_timeout_ / 2) : sender_timeout_ / 2;
   std::unique_lock lock(mutex_);
   while (!feedback_stop_) {
-    if (interval.count() == 0) {
-      feedback_wake_.wait(lock);
-      continue;
-    }
-    const Clock::time_point due = last_status_ + interval;
-    if (Clock::now() < due) {
-      feedback_wake_.wait_until(lock, due);
-      continue;
+    const Clock::time_point now = Clock::now();
+    const auto due = interval.count() > 0 ? last_status_ + interval : Clock::time_point::max();
+    const uint64_t drains = drains_;
+    if (now < due) {
+      feedback_wake_.wait_until(lock, std::min(due, now + kBusyInterval));
+      if (feedback_stop_) return;
     }
     if (phase_ != Phase::kStreaming) return;
+    if (Clock::now() < due && !(drains == drains_ && Unread())) continue;
     // A failure shows to Receive, which owns the outcome. So does input that libpq had to read to
     // get its output out.
     static_cast<void>(PutStatus(false));
     last_status_ = Clock::now();
     wake_.Set();
   }
+}
+
+// Whether the socket has something. libpq does not show what it is without taking it, which is the
+// consumer's to do.
+bool WalReceiver::Unread() const {
+  pollfd fd{connection_->socket(), POLLIN, 0};
+  return poll(&fd, 1, 0) > 0;
 }
 
 }  // namespace neon_redo

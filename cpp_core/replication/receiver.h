@@ -105,7 +105,8 @@ class MessageBatch {
 
 // One thread calls Connect … Disconnect. SetPositions, SendStatus and SendFeedback may come from
 // any thread. A thread of the receiver's own sends the status updates that fall due, whatever the
-// consumer does between two calls of Receive; one mutex guards the libpq connection, and it is not
+// consumer does between two calls of Receive, and ten a second while the consumer leaves something
+// unread, which may be a request for one. One mutex guards the libpq connection, and it is not
 // held while waiting for the stream.
 class WalReceiver {
  public:
@@ -199,6 +200,7 @@ class WalReceiver {
   void StartFeedback();
   void StopFeedback();
   void FeedbackLoop();
+  bool Unread() const;
 
   const ReceiverOptions options_;
   const CancelSignal& cancel_;
@@ -212,6 +214,7 @@ class WalReceiver {
   bool encrypted_ = false;
   uint64_t statuses_sent_ = 0;
   Clock::time_point last_status_{};
+  uint64_t drains_ = 0;  // calls of Drain
 
   Phase phase_ = Phase::kIdle;
   std::optional<Error> failure_;  // found behind messages that are handed over first
