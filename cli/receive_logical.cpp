@@ -92,7 +92,7 @@ class Output {
 
  private:
   // The stream stands while Flush waits for the disk, so the disk is kept at work before.
-  static constexpr size_t kWriteBack = size_t{8} << 20;
+  static constexpr size_t kWriteBack = size_t{2} << 20;
 
   size_t unwritten_ = 0;
   bool is_file_ = false;

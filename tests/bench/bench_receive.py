@@ -77,7 +77,7 @@ def main():
     ):
         volume, figures = measure(cluster, disk, memory, arguments)
     ratios = [
-        (where, f"{where}, {ours}", f"{where}, {other}")
+        (f"{where}, {ours} by {other}", f"{where}, {ours}", f"{where}, {other}")
         for where, ours, other in (
             ("disk", "neon-redo", "pg_receivewal"),
             ("memory", "neon-redo", "pg_receivewal"),

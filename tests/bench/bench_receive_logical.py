@@ -94,7 +94,10 @@ def main():
         Cluster(settings=SETTINGS) as cluster,
     ):
         figures = measure(cluster, work, arguments)
-    ratios = [(plugin, f"{plugin}, neon-redo", f"{plugin}, pg_recvlogical") for plugin in PLUGINS]
+    ratios = [
+        (f"{plugin}, neon-redo by pg_recvlogical", f"{plugin}, neon-redo", f"{plugin}, pg_recvlogical")
+        for plugin in PLUGINS
+    ]
     report(f"{arguments.transactions} transactions", figures, ratios, arguments)
 
 

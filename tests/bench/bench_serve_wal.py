@@ -111,7 +111,7 @@ def main():
     with Cluster(settings=SETTINGS) as cluster:
         work = tempfile.mkdtemp(prefix="serve.", dir=cluster.directory)
         volume, figures = measure(cluster, work, arguments)
-    ratios = [("serve-wal", "serve-wal", "walsender")]
+    ratios = [("serve-wal by walsender", "serve-wal", "walsender")]
     report(f"{volume / 1e9:.2f} GB of WAL", figures, ratios, arguments)
 
 

@@ -98,4 +98,4 @@ def report(what, figures, ratios, arguments):
         print(f"{name:30}" + "".join(f" {value:12,} {unit}" for unit, value in row.items()))
     for label, ours, other in ratios:
         speed, cpu = (a / b for a, b in list(zip(figures[ours].values(), figures[other].values()))[:2])
-        print(f"{label}: {speed:.2f} of the throughput, {cpu:.2f} of the CPU time of {other}")
+        print(f"{label}: {speed:.2f} of the throughput, {cpu:.2f} of the CPU time")
