@@ -29,6 +29,7 @@ constexpr milliseconds kEndTimeout{5'000};
 constexpr milliseconds kBusyInterval{100};
 // See Poll.
 constexpr std::chrono::microseconds kNap{100};
+constexpr size_t kSmallMessage = 1024;
 }  // namespace
 
 void MessageBatch::Clear() {
@@ -131,12 +132,14 @@ void WalReceiver::ReadSocket() {
     read_failed_ = !PQconsumeInput(connection_->handle());
 }
 
-// poll, behind a nap where messages come in a flood. A walsender sends each change of a logical
-// stream by itself, and waking a sleeper costs its core as much as the sending. Nobody is woken by
-// what comes during the nap, and there is room for it: the socket is empty when the nap begins. A
-// flood is four messages a nap since the last wait, so one that comes alone is never held up.
+// poll, behind a nap where small messages come in a flood. A walsender sends each change of a
+// logical stream by itself, and waking a sleeper costs its core as much as the sending. Nobody is
+// woken by what comes during the nap. A flood is four messages a nap since the last wait, so one
+// that comes alone is never held up. Large ones would fill the socket before the nap is over.
 int WalReceiver::Poll(std::span<pollfd> fds, Clock::time_point now, Clock::time_point deadline) {
-  const bool flood = now - last_wait_ < kNap / 4 * taken_;
+  const bool small = bytes_received_ - bytes_at_wait_ <= kSmallMessage * taken_;
+  const bool flood = small && now - last_wait_ < kNap / 4 * taken_;
+  bytes_at_wait_ = bytes_received_;
   last_wait_ = now;
   taken_ = 0;
   if (flood) {

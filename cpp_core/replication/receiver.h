@@ -228,6 +228,7 @@ class WalReceiver {
   std::chrono::milliseconds sender_timeout_{0};
   Clock::time_point last_wait_{};
   uint32_t taken_ = 0;  // messages since then
+  uint64_t bytes_at_wait_ = 0;
 
   std::thread feedback_;
   std::condition_variable feedback_wake_;
