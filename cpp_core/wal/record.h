@@ -92,10 +92,12 @@ class RecordView {
   }
 
  private:
+  struct Cursor;
+
   RecordFault Fault(const char* what, const ByteReader& in) const;
-  RecordFault ParseImageHeader(ByteReader* in, BlockRef* b, uint64_t* payload);
-  RecordFault ParseBlockHeader(ByteReader* in, uint8_t id, uint64_t* payload);
-  RecordFault ParseOther(ByteReader* in, uint8_t id, uint32_t* main_length, bool* last);
+  RecordFault ParseImageHeader(ByteReader in, BlockRef* b, size_t* size) const;
+  RecordFault ParseBlockHeader(Cursor* c, uint8_t id);
+  RecordFault ParseOther(Cursor* c, uint8_t id);
 
   RecordHeader header_;
   Bytes bytes_;
@@ -104,7 +106,6 @@ class RecordView {
   uint32_t toplevel_xid_;
   uint16_t origin_;
   int max_block_id_;
-  const RelFileNode* previous_rel_;
   BlockRef blocks_[kMaxBlockId + 1];
 };
 
