@@ -151,11 +151,11 @@ const bool kCanFold =
 }
 
 // The header's front, after everything else, is two words and a half.
-[[gnu::target("sse4.2,pclmul")]] uint32_t ExtendRecord(const uint8_t* p, size_t length) {
+[[gnu::target("sse4.2,pclmul")]] uint32_t SumOfRecord(const uint8_t* p, size_t length) {
   const uint32_t crc = Extend(kCrc32cInit, p + kHeaderSize, length - kHeaderSize);
   uint64_t sum = _mm_crc32_u64(crc, LoadNative<uint64_t>(p));
   sum = _mm_crc32_u64(sum, LoadNative<uint64_t>(p + 8));
-  return _mm_crc32_u32(static_cast<uint32_t>(sum), LoadNative<uint32_t>(p + 16));
+  return Crc32cFinish(_mm_crc32_u32(static_cast<uint32_t>(sum), LoadNative<uint32_t>(p + 16)));
 }
 
 #endif
@@ -173,7 +173,7 @@ uint32_t Crc32cExtend(uint32_t crc, Bytes bytes) {
 uint32_t RecordCrc32c(Bytes record) {
 #if defined(__x86_64__)
   if (kHasInstructions) [[likely]]
-    return Crc32cFinish(ExtendRecord(record.data(), record.size()));
+    return SumOfRecord(record.data(), record.size());
 #endif
   const uint32_t crc = Crc32cExtend(kCrc32cInit, record.subspan(kHeaderSize));
   return Crc32cFinish(Crc32cExtend(crc, record.first(kCrcOffset)));

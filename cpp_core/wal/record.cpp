@@ -3,8 +3,6 @@
 // payload is handed out in order: per block its image and its data, main data last.
 #include "cpp_core/wal/record.h"
 
-#include "cpp_core/base/crc32c.h"
-
 namespace neon_redo {
 
 namespace {
@@ -56,10 +54,6 @@ struct RecordView::Cursor {
   int max_block_id = -1;
   const RelFileNode* previous_rel = nullptr;
 };
-
-bool RecordView::VerifyCrc(Bytes record) {
-  return LoadNative<RecordHeader>(record.data()).crc == RecordCrc32c(record);
-}
 
 inline RecordFault RecordView::Fault(const char* what, const ByteReader& in) const {
   return {what, static_cast<uint32_t>(in.position() - bytes_.data())};

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "cpp_core/base/bytes.h"
+#include "cpp_core/base/crc32c.h"
 #include "cpp_core/keyspace/block.h"
 
 namespace neon_redo {
@@ -73,7 +74,9 @@ class RecordView {
   [[nodiscard]] RecordFault Parse(Bytes record);
 
   // The stored CRC equals the computed one. Call on any bytes of at least kRecordHeaderSize.
-  static bool VerifyCrc(Bytes record);
+  static bool VerifyCrc(Bytes record) {
+    return LoadNative<RecordHeader>(record.data()).crc == RecordCrc32c(record);
+  }
 
   const RecordHeader& header() const { return header_; }
   uint8_t rmid() const { return header_.rmid; }
