@@ -8,6 +8,12 @@
 // The constant: bits are reflected, so a 32-bit register holds x^31 in its bit 0, the product of
 // two of them is short of its place by one bit, and the crc32 instruction multiplies by x^32
 // itself. Hence x^(8n - 33).
+//
+// A long buffer is folded, where the processor multiplies four pairs of words at once
+// (VPCLMULQDQ): 256 bytes are held in registers as they are, multiplied by x^2048, which leaves
+// 96 bits of each word and so fits where it was, and added to the next 256; at the end the lanes
+// are folded onto the last in the same way, and two crc32 take its 16 bytes. The product of a
+// word and a constant is short of its place by 33 bits here too, so the constants are the same.
 #include "cpp_core/base/crc32c.h"
 
 #include <array>
@@ -118,14 +124,14 @@ constexpr FoldFactors kFoldLanes = {
 }
 
 const bool kHasInstructions = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
-const bool kCanFold =
+const bool kHasWideInstructions =
     kHasInstructions && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq");
 
 // At least 8 bytes before p + length can be read.
 [[gnu::target("sse4.2,pclmul")]] inline uint32_t Extend(uint32_t crc, const uint8_t* p,
                                                         size_t length) {
   uint64_t a = crc;
-  if (length >= kMinFolded && kCanFold) {
+  if (length >= kMinFolded && crc32c_folds) {
     const size_t folded = length & ~(kFoldedAtOnce - 1);
     a = ExtendByFolding(crc, p, folded);
     p += folded;
@@ -158,9 +164,15 @@ const bool kCanFold =
   return Crc32cFinish(_mm_crc32_u32(static_cast<uint32_t>(sum), LoadNative<uint32_t>(p + 16)));
 }
 
+#else
+
+constexpr bool kHasWideInstructions = false;
+
 #endif
 
 }  // namespace
+
+bool crc32c_folds = kHasWideInstructions;
 
 uint32_t Crc32cExtend(uint32_t crc, Bytes bytes) {
 #if defined(__x86_64__)
