@@ -64,7 +64,8 @@ std::string OperationOf(const RecordView& view) {
 Rebuilder::Rebuilder(const Options& options)
     : options_(options),
       base_(options.base_backup),
-      pages_(options.memory, options.spill_directory) {}
+      pages_(options.memory, options.spill_directory),
+      blocks_(options.memory) {}
 
 Status Rebuilder::Take(const WalRecord& record, const RecordView& view, RedoWorker* worker) {
   if (!ReadStorageEvents(view, &events_))
