@@ -107,7 +107,7 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
   const size_t whole = have_ / kBlockSize;
   const size_t rest = have_ % kBlockSize;
   const auto asked_in_full = [&](size_t i) {
-    return i < sent_.size() && sent_[i]->end <= queued_ - out_.unsent();
+    return i < sent_.size() && sent_[i]->end <= frames_.sent();
   };
   const size_t begun = whole + (rest > 0 ? 1 : 0);
   if (begun > 0 && !asked_in_full(begun - 1)) return false;
@@ -127,6 +127,7 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
     sent_.pop_front();
     Drop(attempt);
     ++answers_;
+    if (i + 1 == taken) frames_.HasRead(attempt->end);
     if (!attempt->Settle()) continue;
     answered->push_back(std::move(attempt));
   }
@@ -143,7 +144,6 @@ void PoolWorker::Expire(std::vector<AttemptPtr>* expired) {
       if (!attempt->sink_is_slow || now < attempt->deadline || !attempt->Settle()) continue;
       attempt->status = MakeError(ErrorCode::kTimeout, "the deadline passed");
       expired->push_back(attempt);
-      if (list == &sent_) CutOff(*attempt);
     }
   }
 }
