@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -187,7 +186,8 @@ std::vector<Result<PageImage>> RedoManager::Impl::RunBatch(std::span<const PageR
     return results;
   }
   const Clock::time_point now = Clock::now();
-  std::deque<PageJob> jobs;
+  std::vector<PageJob> jobs;
+  jobs.reserve(requests.size());
   std::vector<PageJob*> pointers;
   pointers.reserve(requests.size());
   for (const PageRequest& request : requests) {

@@ -15,6 +15,7 @@
 #include "cpp_core/redo/frames.h"
 #include "cpp_core/redo/manager/pool.h"
 #include "cpp_core/redo/manager/pool_worker.h"
+#include "cpp_core/redo/manager/time_slice.h"
 #include "cpp_core/redo/request_frames.h"
 #include "cpp_core/redo/start_worker.h"
 #include "cpp_core/redo/worker_end.h"
@@ -37,6 +38,7 @@ milliseconds UntilRoundedUp(Clock::time_point then) {
 
 void PoolWorker::Run() {
   const std::shared_ptr<PoolWorker> self = shared_from_this();
+  AskForShortTimeSlices();
   if (const Status status = Launch(); status) {
     pool_->Launched(self, Clock::now() - born_);
     Serve();
