@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "cpp_core/ingest/layout.h"
+#include "cpp_core/wal/describe.h"
 
 namespace neon_redo {
 
@@ -75,11 +76,11 @@ std::string Values(const Change& c) {
     case kRelationMap:
       return fmt::format("{}/{}", c.key.field2, c.key.field3);
     case kCreateTablespace:
-      return fmt::format("{} at \"{}\"", c.number, Text(c));
+      return fmt::format("{} at \"{}\"", c.number, Printable(Text(c)));
     case kTimeline:
       return fmt::format("{} after {}", c.number, c.number2);
     case kRestorePoint:
-      return fmt::format("\"{}\"", Text(c));
+      return fmt::format("\"{}\"", Printable(Text(c)));
     case kFullPageWrites:
       return c.flags ? "on" : "off";
     case kCheckpoint:

@@ -92,14 +92,18 @@ Result<ControlData> ReadControlData(const std::string& directory) {
                                  path));
   ControlData data;
   data.system_identifier = control.system_identifier;
+  // Not read as what they are declared: any byte may be there, which an enum or a bool is not.
   int state;
   static_assert(sizeof(state) == sizeof(control.state));
   std::memcpy(&state, &control.state, sizeof(state));
+  uint8_t track;
+  static_assert(sizeof(track) == sizeof(control.track_commit_timestamp));
+  std::memcpy(&track, &control.track_commit_timestamp, sizeof(track));
   data.shut_down = state == DB_SHUTDOWNED;
   data.state = StateName(state);
   data.checkpoint = Lsn(control.checkPoint);
   data.timeline = control.checkPointCopy.ThisTimeLineID;
-  data.track_commit_timestamp = control.track_commit_timestamp;
+  data.track_commit_timestamp = track != 0;
   data.checksums = control.data_checksum_version != 0;
   return data;
 }

@@ -104,7 +104,19 @@ uint32_t FieldReader::GetBlockId() {
   return static_cast<uint32_t>(high) << 16 | low;
 }
 
-std::string_view FieldReader::GetString(size_t limit) {
+std::string Printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", c);
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out;
+}
+
+std::string FieldReader::GetString(size_t limit) {
   const size_t room = std::min(limit, in_.remaining());
   const auto* begin = reinterpret_cast<const char*>(in_.position());
   const void* zero = room ? std::memchr(begin, 0, room) : nullptr;
@@ -114,7 +126,7 @@ std::string_view FieldReader::GetString(size_t limit) {
   }
   const std::string_view out(begin, static_cast<size_t>(static_cast<const char*>(zero) - begin));
   in_.Skip(out.size() + 1);
-  return out;
+  return Printable(out);
 }
 
 std::string RelName(const RelFileNode& rel) {

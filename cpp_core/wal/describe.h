@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "cpp_core/base/lsn.h"
 #include "cpp_core/wal/record.h"
@@ -23,6 +24,10 @@ std::string DescribeRecord(const RecordView& record, Lsn start);
 // The same and a little more as one JSON object on one line: lsn, end_lsn, prev_lsn, rmgr,
 // operation, xid, length, description, blocks. Bytes that are not UTF-8 become U+FFFD.
 std::string DescribeRecordAsJson(const RecordView& record, Lsn start, Lsn end);
+
+// The text with its control characters as \x0a: names in WAL may hold any byte, and neither break a
+// line nor reach a terminal as commands.
+std::string Printable(std::string_view text);
 
 // "Heap", "custom128": the resource manager's name.
 std::string RmgrDisplayName(uint8_t rmid);

@@ -198,7 +198,7 @@ void Prepare(Description* d) {
   const auto origin_time = in.Get<int64_t>();
 
   FieldReader gid_in(in.GetBytes(gid_length));
-  const std::string_view gid = gid_in.GetString();
+  const std::string gid = gid_in.GetString();
   auto next = [&](int32_t count, size_t item_size) {
     in.AlignTo(8);
     return GetArray(&in, count, item_size);

@@ -49,8 +49,8 @@ class FieldReader {
     if (!in_.ReadBytes(n, &out)) all_ = false;
     return out;
   }
-  // A string up to its zero byte, which is read too. At most limit bytes with the zero.
-  std::string_view GetString(size_t limit = SIZE_MAX);
+  // A string up to its zero byte, which is read too; printable. At most limit bytes with the zero.
+  std::string GetString(size_t limit = SIZE_MAX);
 
   size_t remaining() const { return in_.remaining(); }
   bool all() const { return all_; }

@@ -163,7 +163,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   input = output = nullptr;
   input_begin = input_end = output_pages = 0;
   in_request = false;
-  memset(is_zero, 0, sizeof(is_zero));
+  only_pings = true;
   try {
     Serve();
   } catch (const Refused&) {

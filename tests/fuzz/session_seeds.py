@@ -18,12 +18,12 @@ def query(text):
     return message(b"Q", text.encode() + b"\0")
 
 
-def pieces(data):
+def pieces(data, between=b"\0"):
     """With their lengths; the client reads in between."""
     out = b""
     for at in range(0, len(data), 200):
         part = data[at : at + 200]
-        out += bytes([len(part)]) + part + b"\0"
+        out += bytes([len(part)]) + part + between
     return out
 
 
@@ -44,7 +44,11 @@ SEEDS = {
     "cancel": b"\0" + pieces(packet(80877102, bytes(8))),
     "login_and_stream": b"\0" + pieces(STARTUP + query("START_REPLICATION 0/3FC000")),
     "commands": b"\1" + pieces(b"".join(query(text) for text in COMMANDS)),
+    # More answers than a session keeps for a client that does not read.
+    "deaf": b"\1" + pieces(1000 * message(b"F", b""), between=b""),
     "extended": b"\1" + pieces(message(b"P", b"\0\0\0\0") + message(b"S", b"") + message(b"F", b"")),
+    "slot": b"\1" + pieces(query("CREATE_REPLICATION_SLOT s PHYSICAL RESERVE_WAL"))
+    + pieces(query("START_REPLICATION SLOT s 0/3FC000") + message(b"d", STATUS)),
     "stream": b"\2" + pieces(message(b"d", STATUS) + message(b"d", FEEDBACK)) + b"\xff\xff"
     + pieces(message(b"c", b"") + query("IDENTIFY_SYSTEM") + message(b"X", b"")),
     "timeout": b"\2" + b"\xff" * 7,

@@ -84,14 +84,14 @@ void DamageRecord(Random* random, Case* c) {
   }
 }
 
-void MakeRight(std::vector<uint8_t>* record) {
+}  // namespace
+
+void SealRecord(std::vector<uint8_t>* record) {
   const auto length = static_cast<uint32_t>(record->size());
   std::memcpy(record->data(), &length, sizeof(length));
   const uint32_t crc = RecordCrc32c(*record);
   std::memcpy(record->data() + 20, &crc, sizeof(crc));
 }
-
-}  // namespace
 
 Case Mutate(const Case& good, Random* random) {
   Case bad = good;
@@ -108,7 +108,7 @@ Case Mutate(const Case& good, Random* random) {
   }
   if (Below(random, 40) == 0) bad.tag.block ^= 1;
   if (Below(random, 40) == 0) bad.base.clear();
-  MakeRight(&bad.record);
+  SealRecord(&bad.record);
   return bad;
 }
 

@@ -38,6 +38,9 @@ class CaseRequest {
 // it with wal_consistency_checking = all. Bad WAL: the error.
 Result<std::vector<Case>> FindCases(const std::string& wal_directory, int each);
 
+// Makes the length and the checksum of a changed record right.
+void SealRecord(std::vector<uint8_t>* record);
+
 // The case with a few changes that know where things are: bytes of the record's main data, of its
 // data for the block, of headers and images, of the base page's header, line pointers or tuples;
 // another length of data; another operation. The record's length and checksum are right.

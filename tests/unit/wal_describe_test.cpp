@@ -120,6 +120,13 @@ TEST(Describe, SaysWhenDataIsCutShort) {
 }
 
 // Any bytes: no read outside the record (the sanitizer build sees it), no endless text.
+// Whoever may create a tablespace or a restore point may put any byte into WAL, and a terminal
+// obeys some.
+TEST(Describe, NamesArePrintable) {
+  const Record tablespace(kRmTblspc, 0, std::string("\1\0\0\0/a\nb\x1b[2J\x7f\xc3\xa4\0", 16));
+  EXPECT_EQ(tablespace.Operation(), "1 \"/a\\x0ab\\x1b[2J\\x7f\xc3\xa4\"");
+}
+
 TEST(Describe, AnyBytesForAnyOperation) {
   std::mt19937 random(3);
   for (int rmid = 0; rmid < 256; rmid++) {

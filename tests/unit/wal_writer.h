@@ -127,6 +127,7 @@ class WalWriter {
   uint32_t segment_size() const { return segment_size_; }
   const std::vector<Written>& written() const { return written_; }
   std::string& wal() { return wal_; }
+  const std::string& wal() const { return wal_; }
   uint8_t* At(Lsn lsn) { return reinterpret_cast<uint8_t*>(wal_.data()) + (lsn.value - base_); }
   void set_system_identifier(uint64_t id) { system_identifier_ = id; }
   std::string SegmentFile(uint64_t index) const {
