@@ -2,7 +2,6 @@
 #ifndef NEON_REDO_REDO_REQUEST_FRAMES_H_
 #define NEON_REDO_REDO_REQUEST_FRAMES_H_
 
-#include <cstring>
 #include <span>
 #include <string>
 

@@ -1,7 +1,8 @@
 #include "cpp_core/redo/manager/attempt.h"
 
 #include <algorithm>
-#include <cstddef>
+#include <cstring>
+#include <utility>
 
 #include "cpp_core/redo/manager/record_counts.h"
 #include "cpp_core/redo/request_frames.h"

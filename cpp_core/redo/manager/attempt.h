@@ -61,13 +61,13 @@ class Attempt {
   const size_t frames_size;  // bytes to send
   const Clock::time_point created = Clock::now();
 
-  // Writes the frames, frames_size bytes. False, and nothing, when it is settled: the asker and its
-  // records may be gone.
-  template <typename Place>
-  bool StoreFrames(Place place) {
+  // Writes the frames, frames_size bytes, to what make_place returns. False, and nothing, when it
+  // is settled: the asker and its records may be gone.
+  template <typename MakePlace>
+  bool StoreFrames(MakePlace make_place) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (settled_) return false;
-    StoreFramesTo(place());
+    StoreFramesTo(make_place());
     return true;
   }
 

@@ -30,7 +30,7 @@ class FrameQueue {
   // The worker has read all before position. Until it is said, nothing of it changes.
   void HasRead(uint64_t position);
 
-  // Forgets everything, positions too. For when nothing is read from the pipe any more.
+  // Forgets everything, positions too. For when that pipe gets no more; what is in it stays there.
   void Clear();
 
  private:
