@@ -18,12 +18,12 @@ namespace neon_redo {
 
 namespace {
 
-constexpr size_t kInputSize = 256 * 1024;  // grows for a longer frame, shrinks back after it
-constexpr size_t kOutputPages = 32;        // answers of one write, and one page being built
+constexpr size_t kOutputPages = 32;  // answers of one write, and one page being built
 constexpr size_t kMaxFrame =
     kApplyPrefixSize + 0x3fffffff;  // a record is below 1 GB (MaxAllocSize)
 
-uint8_t* input;  // linear buffer; [input_begin, input_end) is unserved
+size_t input_room = 256 * 1024;  // input grows for a longer frame and shrinks back to it after
+uint8_t* input;                  // linear buffer; [input_begin, input_end) is unserved
 size_t input_size;
 size_t input_begin;
 size_t input_end;
@@ -86,9 +86,9 @@ void CountAnswer() {
 bool ReadMore(size_t needed) {
   if (input_begin == input_end) {
     input_begin = input_end = 0;
-    if (input_size > kInputSize && needed <= kInputSize) {
+    if (input_size > input_room && needed <= input_room) {
       free(input);
-      input_size = kInputSize;
+      input_size = input_room;
       input = static_cast<uint8_t*>(malloc(input_size));
     }
   } else if (input_begin + needed > input_size) {
@@ -186,11 +186,11 @@ size_t FrameLength(const uint8_t* frame) {
 void WriteLastAnswers() { (void)WriteAnswers(); }
 
 void Serve() {
-  input = static_cast<uint8_t*>(malloc(kInputSize));
+  input = static_cast<uint8_t*>(malloc(input_room));
   output = static_cast<uint8_t*>(aligned_alloc(4096, (kOutputPages + 1) * kBlockSize));
   if (input == nullptr || output == nullptr)
     ereport(FATAL, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-  input_size = kInputSize;
+  input_size = input_room;
 
   size_t needed = kFrameHeaderSize;
   for (;;) {
