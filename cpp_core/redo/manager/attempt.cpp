@@ -19,6 +19,16 @@ Bytes BytesOf(const PageRecord& record) {
   return std::get_if<PostgresRecord>(&record.record)->record;
 }
 
+// A page without LSN is new, that is all zeroes, or was initialised and never logged: then it has
+// its size and version (pd_pagesize_version, storage/bufpage.h). The free space amid another page
+// is neither.
+bool NewOrInitialised(const uint8_t* page, size_t size) {
+  constexpr size_t kSizeAndVersion = 18;
+  constexpr uint16_t kVersion = 4;
+  return LoadNative<uint16_t>(page + kSizeAndVersion) == (kBlockSize | kVersion) ||
+         std::all_of(page, page + size, [](uint8_t byte) { return byte == 0; });
+}
+
 size_t FramesSize(const RecordRun& run) {
   if (run.is_ping()) return kPingFrameSize;
   size_t size = kBeginFrameSize + kGetFrameSize + run.records.size() * kApplyPrefixSize;
@@ -87,8 +97,10 @@ void Attempt::StoreFramesTo(uint8_t* place) {
 bool Attempt::Plausible(const uint8_t* page, size_t size) {
   if (is_ping) return std::all_of(page, page + size, [](uint8_t byte) { return byte == 0; });
   const uint64_t lsn = PageLsn(page);
-  // Nearly always the last.
-  if (lsn == last_lsn_ || (run_.base_image != nullptr && lsn == base_lsn_)) return true;
+  if (lsn == last_lsn_) return true;  // nearly always
+  if (run_.base_image != nullptr && lsn == base_lsn_) {
+    return lsn != 0 || NewOrInitialised(page, size);
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   return !settled_ &&
          std::any_of(run_.records.begin(), run_.records.end(),

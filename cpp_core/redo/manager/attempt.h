@@ -52,6 +52,8 @@ class Attempt {
   Attempt(const RecordRun& run, RecordCounts* counts, Clock::time_point deadline, AttemptSink* sink,
           size_t index);
 
+  static constexpr size_t kHeadSize = 24;  // of a page's header
+
   // Constant.
   const Clock::time_point deadline;
   AttemptSink* const sink;
@@ -73,8 +75,8 @@ class Attempt {
 
   // Whether this can be the beginning of the page asked for: its LSN is the base image's or one of
   // the records'. Noise on the worker's stdout does not pass, nor does another request's page. A
-  // ping's answer is zeroes. size: what is there of it, at least 8. Of a settled attempt only the
-  // first and the last of these LSNs are known.
+  // ping's answer is zeroes. size: what is there of it, at least kHeadSize. Of a settled attempt
+  // only the first and the last of these LSNs are known.
   bool Plausible(const uint8_t* page, size_t size);
 
   // The outcome. Written by the side that settles it, read by the asker afterwards. The page is

@@ -114,13 +114,13 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
   if (begun > places_) std::memcpy(sent_[places_]->page.data(), beyond_, rest);
   for (size_t i = 0; i < begun; ++i) {
     const size_t size = i < whole ? kBlockSize : rest;
-    if (size >= sizeof(uint64_t) && !sent_[i]->Plausible(sent_[i]->page.data(), size)) {
+    if (size >= Attempt::kHeadSize && !sent_[i]->Plausible(sent_[i]->page.data(), size)) {
       return false;
     }
   }
   // A few bytes more say nothing about where the answer before them ends.
   const size_t taken =
-      rest > 0 && rest < sizeof(uint64_t) ? whole - std::min<size_t>(whole, 1) : whole;
+      rest > 0 && rest < Attempt::kHeadSize ? whole - std::min<size_t>(whole, 1) : whole;
   if (taken == 0) return true;
   for (size_t i = 0; i < taken; ++i) {
     AttemptPtr attempt = std::move(sent_.front());
