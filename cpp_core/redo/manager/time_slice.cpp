@@ -8,7 +8,7 @@
 namespace neon_redo {
 
 namespace {
-// The kernel's own is some 3 ms. A tenth of this serves no better and switches more often.
+// The kernel's own is some 3 ms. A tenth of this served no better.
 constexpr unsigned long long kSliceNanoseconds = 1'000'000;
 }  // namespace
 
