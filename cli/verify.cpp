@@ -189,7 +189,7 @@ void AddEngine(CLI::App* command, Options* options) {
       ->type_name("N");
   command
       ->add_option("--memory", options->memory,
-                   "Pages to hold in memory, such as 512MB; more are spilled to a temporary file "
+                   "Memory to keep to, such as 512MB; pages that do not fit go to a temporary file "
                    "in $TMPDIR or /tmp (default: a quarter of the machine's memory)")
       ->type_name("SIZE");
   command

@@ -9,6 +9,10 @@
 
 namespace neon_redo {
 
+// Whether long buffers are folded with instructions of 512 bits: where the processor has them.
+// Tests turn it off to see the other way at work.
+extern bool crc32c_folds;
+
 // Start with kCrc32cInit, extend over each piece in order, finish with Crc32cFinish
 // (INIT_CRC32C, COMP_CRC32C, FIN_CRC32C). Thread-safe.
 inline constexpr uint32_t kCrc32cInit = 0xffffffffu;

@@ -63,42 +63,7 @@ void AdvanceNextXid(uint32_t xid, uint64_t* next) {
 
 }  // namespace
 
-RecordFault Ingest::Take(const RecordView& record, ChangeList* changes) {
-  changes->clear();
-  Taker taker(this, record, changes);
-  if (!taker.Take()) [[unlikely]]
-    return {taker.what(), static_cast<uint32_t>(record.bytes().size() - record.main_data().size())};
-  AdvanceNextXid(record.header().xid, &state_.next_xid);
-  counts_.records++;
-  for (const Change& change : *changes) counts_.changes[static_cast<int>(change.kind)]++;
-  if (changes->empty()) counts_.without_change[record.rmid()]++;
-  const int operation = record.header().info >> 4;
-  if (!IsKnown(record.rmid(), operation)) [[unlikely]]
-    counts_.unknown[record.rmid()][operation]++;
-  return {};
-}
-
-Status Ingest::TakeAll(WalReader* reader, const ChangeSink& sink) {
-  RecordView view;
-  ChangeList changes;
-  WalRecord record;
-  while (reader->Next(&record)) {
-    if (view.Parse(record.bytes)) [[unlikely]]
-      return ParseRecord(record, &view);
-    if (RecordFault fault = Take(view, &changes)) {
-      return MakeError(ErrorCode::kCorrupt,
-                       fmt::format("invalid record at LSN {}: {} ({})", record.start.ToString(),
-                                   fault.what, DescribeRecord(view, record.start)));
-    }
-    if (sink && !changes.empty()) {
-      if (Status s = sink(changes, view, record); !s) return s;
-    }
-  }
-  if (reader->error()) return tl::unexpected(*reader->error());
-  return {};
-}
-
-bool Ingest::Taker::Take() {
+inline bool Ingest::Taker::Take() {
   if (record_.max_block_id() >= 0) TakeBlocks();
   switch (record_.rmid()) {
     case kRmHeap:
@@ -128,7 +93,7 @@ bool Ingest::Taker::Take() {
   }
 }
 
-void Ingest::Taker::TakeBlocks() {
+inline void Ingest::Taker::TakeBlocks() {
   // XLOG_FPI_FOR_HINT names blocks without an image when full_page_writes is off: no change.
   const bool only_images = record_.rmid() == kRmXlog;
   for (int id = 0; id <= record_.max_block_id(); id++) {
@@ -150,6 +115,40 @@ bool Ingest::Taker::ChangesRestoredPage(int id) const {
   constexpr uint8_t kPageSplit = 0x30;   // XLOG_GIST_PAGE_SPLIT
   return record_.rmid() == kRmGist &&
          ((record_.info() == kPageUpdate && id == 1) || (record_.info() == kPageSplit && id == 0));
+}
+
+RecordFault Ingest::Take(const RecordView& record, ChangeList* changes) {
+  changes->clear();
+  Taker taker(this, record, changes);
+  if (!taker.Take()) [[unlikely]]
+    return {taker.what(), static_cast<uint32_t>(record.bytes().size() - record.main_data().size())};
+  AdvanceNextXid(record.header().xid, &state_.next_xid);
+  counts_.records++;
+  if (changes->empty()) counts_.without_change[record.rmid()]++;
+  const int operation = record.header().info >> 4;
+  if (!IsKnown(record.rmid(), operation)) [[unlikely]]
+    counts_.unknown[record.rmid()][operation]++;
+  return {};
+}
+
+Status Ingest::TakeAll(WalReader* reader, const ChangeSink& sink) {
+  RecordView view;
+  ChangeList changes;
+  WalRecord record;
+  while (reader->Next(&record)) {
+    if (view.Parse(record.bytes)) [[unlikely]]
+      return ParseRecord(record, &view);
+    if (RecordFault fault = Take(view, &changes)) {
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("invalid record at LSN {}: {} ({})", record.start.ToString(),
+                                   fault.what, DescribeRecord(view, record.start)));
+    }
+    if (sink && !changes.empty()) {
+      if (Status s = sink(changes, view, record); !s) return s;
+    }
+  }
+  if (reader->error()) return tl::unexpected(*reader->error());
+  return {};
 }
 
 bool Ingest::Taker::PushZeroPage(SlruKind kind) {

@@ -56,6 +56,7 @@ class Ingest::Taker {
   void PushTruncateSlru(SlruKind kind, uint32_t page);
 
   Change& Push(ChangeKind kind, const PageKey& key) {
+    ingest_.counts_.changes[static_cast<int>(kind)]++;
     Change& change = changes_.emplace_back();
     change.kind = kind;
     change.key = key;

@@ -98,7 +98,8 @@ class RocksDbStore : public Store {
 
 Result<std::unique_ptr<Store>> OpenRocksDbStore(const RocksDbStoreOptions& options) {
   const uint64_t memory = std::max(options.memory, kLeastMemory);
-  // Write buffers are charged to the cache, so that both together have one limit.
+  // Write buffers are charged to the cache, so that both together have one limit, and writers wait
+  // when the disk does not keep up.
   const auto cache = rocksdb::NewLRUCache(memory, -1, /*strict_capacity_limit=*/false);
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
@@ -107,7 +108,7 @@ Result<std::unique_ptr<Store>> OpenRocksDbStore(const RocksDbStoreOptions& optio
   rocksdb::Options db_options;
   db_options.create_if_missing = true;
   db_options.write_buffer_manager =
-      std::make_shared<rocksdb::WriteBufferManager>(memory / 2, cache);
+      std::make_shared<rocksdb::WriteBufferManager>(memory / 2, cache, /*allow_stall=*/true);
   db_options.write_buffer_size = memory / 4;
   db_options.max_open_files = 256;
   db_options.compression = rocksdb::kLZ4Compression;

@@ -12,6 +12,7 @@
 
 #include "cpp_core/base/prefetch.h"
 #include "cpp_core/keyspace/block.h"
+#include "cpp_core/verify/memory_budget.h"
 
 namespace neon_redo {
 
@@ -35,6 +36,9 @@ class BlockTable {
     BlockTag tag;
     T value;
   };
+
+  // What the table takes is charged to the budget, which must outlive it; null: to none.
+  explicit BlockTable(MemoryBudget* budget = nullptr) : budget_(budget) {}
 
   // Null when nothing is kept for the block.
   Entry* Find(const BlockTag& tag) {
@@ -146,8 +150,11 @@ class BlockTable {
     }
     uint32_t number = next_;
     if (free_.empty()) {
-      if (next_++ % (1u << kChunkBits) == 0)
+      if (next_++ % (1u << kChunkBits) == 0) {
+        // Beside the entry its number, in a vector that may be half full, and its place in Sorted.
+        Charge((sizeof(Entry) + 2 * sizeof(uint32_t) + sizeof(Entry*)) << kChunkBits);
         chunks_.push_back(std::make_unique<Entry[]>(1u << kChunkBits));
+      }
     } else {
       number = free_.back();
       free_.pop_back();
@@ -160,7 +167,12 @@ class BlockTable {
     return &entry;
   }
 
+  void Charge(size_t bytes) {
+    if (budget_ != nullptr) budget_->Force(static_cast<int64_t>(bytes));
+  }
+
   void Grow() {
+    Charge(places_.size() * sizeof(Place));
     places_.assign(2 * places_.size(), {});
     mask_ = places_.size() - 1;
     for (auto& [rel, forks] : relations_) {
@@ -191,6 +203,7 @@ class BlockTable {
     used_--;
   }
 
+  MemoryBudget* const budget_;
   std::vector<Place> places_ = std::vector<Place>(1024);
   size_t mask_ = 1023;
   size_t used_ = 0;

@@ -104,7 +104,7 @@ class ClusterVerifier {
       : options_(options),
         base_directory_(base_backup),
         data_directory_(data_directory),
-        slru_memory_(options.memory / 16),
+        slru_memory_(MemoryForPages(options) / 16),
         slrus_(base_backup, &slru_memory_, options.spill_directory),
         files_(base_backup, data_directory) {}
 
@@ -215,7 +215,7 @@ Status ClusterVerifier::CheckData() {
 // Returns the blocks that need another pass.
 Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<BlockTag>* only) {
   const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
-  MemoryBudget memory(options_.memory - options_.memory / 16);
+  MemoryBudget memory(MemoryForPages(options_) / 16 * 15);
   CompareProgress compared;
   std::vector<std::unique_ptr<ClusterPartition>> partitions;
   std::vector<Partition*> pointers;

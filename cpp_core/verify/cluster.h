@@ -19,8 +19,8 @@ namespace neon_redo {
 //
 // Without a data_directory (empty): replays WAL to its end, and compares with nothing.
 //
-// Memory: options.memory of pages, more are spilled to a file; and about 100 bytes for each block
-// touched and not dropped since.
+// Memory: options.memory. Pages that do not fit are spilled to a file; about 100 bytes for each
+// block touched and not dropped since are not, and so are the least that is needed.
 //
 // Errors: directories that are not what they must be, a cluster that is running or was not shut
 // down cleanly, WAL that is damaged or ends too early, a server that cannot be run. What a worker

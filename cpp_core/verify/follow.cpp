@@ -22,7 +22,7 @@ class Follower {
   Follower(const FollowOptions& options, const CancelSignal& cancel)
       : options_(options),
         stream_(options.stream, cancel),
-        memory_(options.verify.memory),
+        memory_(MemoryForPages(options.verify)),
         check_(options.verify, &memory_, options.on_mismatch),
         worker_(options.verify.worker) {}
 

@@ -43,7 +43,8 @@ class ImagePartition : public Partition {
       : engine_(options.engine),
         number_(number),
         partitions_(partitions),
-        pages_(memory, options.spill_directory) {}
+        pages_(memory, options.spill_directory),
+        latest_(memory) {}
 
   Status Take(const WalRecord& record, const RecordView& view, Lane* lane) override {
     ForgetStorage(view);
@@ -230,7 +231,7 @@ Result<VerifyResult> ImageVerifier::Run() {
   auto reader = WalReader::Open({.directory = options_.wal, .from = {}, .to = {}, .timeline = {}});
   if (!reader) return tl::unexpected(reader.error());
   const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
-  MemoryBudget memory(options_.memory);
+  MemoryBudget memory(MemoryForPages(options_));
   std::vector<std::unique_ptr<ImagePartition>> partitions;
   std::vector<Partition*> pointers;
   for (uint32_t number = 0; number < count; number++) {

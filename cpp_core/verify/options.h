@@ -1,6 +1,7 @@
 #ifndef NEON_REDO_VERIFY_OPTIONS_H_
 #define NEON_REDO_VERIFY_OPTIONS_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -14,12 +15,20 @@ namespace neon_redo {
 struct VerifyOptions {
   std::string wal;  // directory of segments
   Engine engine = Engine::kAuto;
-  WorkerOptions worker;                 // how to run a worker; none is run before one is needed
-  int jobs = 1;                         // threads, each with a worker of its own; at least 1
-  ProgressFunction progress;            // called on the caller's thread, often; may be empty
-  uint64_t memory = uint64_t{1} << 30;  // bytes of pages to hold; more are spilled
+  WorkerOptions worker;       // how to run a worker; none is run before one is needed
+  int jobs = 1;               // threads, each with a worker of its own; at least 1
+  ProgressFunction progress;  // called on the caller's thread, often; may be empty
+  // Bytes this process may take; pages are spilled to keep to it. See MemoryForPages.
+  uint64_t memory = uint64_t{1} << 30;
   std::string spill_directory = "/tmp";
 };
+
+// What pages, and what is known of each block, may take of the memory: the rest is for the program
+// itself, and for each job's queue of records and its partitions' batches for the worker.
+inline uint64_t MemoryForPages(const VerifyOptions& options) {
+  const uint64_t others = (uint64_t{24} << 20) * (1 + static_cast<uint64_t>(options.jobs));
+  return std::max(options.memory / 2, options.memory - std::min(options.memory, others));
+}
 
 }  // namespace neon_redo
 

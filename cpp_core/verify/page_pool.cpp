@@ -26,10 +26,12 @@ PagePool::~PagePool() {
 bool PagePool::AddChunk() {
   if (full_) return false;
   uint8_t* chunk = nullptr;
-  if (budget_->Take(kChunkBytes) || chunks_.empty())
+  const bool is_first = chunks_.empty();
+  if (is_first) budget_->Force(kChunkBytes);
+  if (is_first || budget_->Take(kChunkBytes))
     chunk = static_cast<uint8_t*>(std::aligned_alloc(4096, kChunkBytes));
   if (chunk == nullptr) {
-    if (chunks_.empty()) std::abort();  // as operator new without memory
+    if (is_first) std::abort();  // as operator new without memory
     full_ = true;
     return false;
   }
@@ -43,7 +45,22 @@ bool PagePool::AddChunk() {
   return true;
 }
 
+void PagePool::DropChunk() {
+  full_ = true;
+  const auto first = static_cast<uint32_t>((chunks_.size() - 1) << kChunkBits);
+  for (uint32_t frame = first; frame < first + kChunkFrames; frame++)
+    if (owners_[frame] != nullptr) Evict(frame);
+  std::erase_if(free_frames_, [first](uint32_t frame) { return frame >= first; });
+  std::free(chunks_.back());
+  chunks_.pop_back();
+  owners_.resize(first);
+  used_.resize(first);
+  if (hand_ >= first) hand_ = 0;
+  budget_->Return(kChunkBytes);
+}
+
 uint32_t PagePool::TakeFrame() {
+  while (chunks_.size() > 1 && budget_->IsOverdrawn()) DropChunk();
   if (free_frames_.empty() && !AddChunk()) {
     for (;; hand_ = (hand_ + 1) % static_cast<uint32_t>(owners_.size())) {
       if (owners_[hand_] == nullptr) continue;

@@ -2,7 +2,6 @@
 #ifndef NEON_REDO_VERIFY_PAGE_POOL_H_
 #define NEON_REDO_VERIFY_PAGE_POOL_H_
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,22 +9,9 @@
 #include "cpp_core/base/error.h"
 #include "cpp_core/base/prefetch.h"
 #include "cpp_core/keyspace/block.h"
+#include "cpp_core/verify/memory_budget.h"
 
 namespace neon_redo {
-
-// Bytes that several pools share. Thread-safe.
-class MemoryBudget {
- public:
-  explicit MemoryBudget(uint64_t bytes) : left_(static_cast<int64_t>(bytes)) {}
-  bool Take(int64_t bytes) {
-    if (left_.fetch_sub(bytes, std::memory_order_relaxed) >= bytes) return true;
-    left_.fetch_add(bytes, std::memory_order_relaxed);
-    return false;
-  }
-
- private:
-  std::atomic<int64_t> left_;
-};
 
 // Where a page is. Must not move in memory while it holds one: the pool writes to it.
 class PageRef {
@@ -42,7 +28,8 @@ class PageRef {
 // Not thread-safe. The file is made when it is first needed, has no name and goes with the pool.
 class PagePool {
  public:
-  // The budget must outlive the pool. However little is left of it, a pool has one chunk of frames.
+  // The budget must outlive the pool. However little is left of it, a pool has one chunk of frames;
+  // others it gives back when the budget is overdrawn.
   PagePool(MemoryBudget* budget, std::string spill_directory)
       : budget_(budget), spill_directory_(std::move(spill_directory)) {}
   ~PagePool();
@@ -86,6 +73,7 @@ class PagePool {
     return chunks_[frame >> kChunkBits] + (frame & ((1u << kChunkBits) - 1)) * kStride;
   }
   bool AddChunk();
+  void DropChunk();
   uint32_t TakeFrame();
   void Evict(uint32_t frame);
   uint8_t* Fetch(PageRef* ref);

@@ -7,11 +7,25 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <optional>
 
 #include "cpp_core/ingest/slru.h"
 #include "cpp_core/store/slru_page.h"
 
 namespace neon_redo {
+
+namespace {
+
+// The names of segments: four to six hexadecimal digits, upper-case (SlruScanDirectory).
+std::optional<uint32_t> ParseSlruSegment(const std::string& name) {
+  if (name.size() < 4 || name.size() > 6 ||
+      name.find_first_not_of("0123456789ABCDEF") != std::string::npos)
+    return std::nullopt;
+  return static_cast<uint32_t>(std::stoul(name, nullptr, 16));
+}
+
+}  // namespace
 
 Status SlruCheck::Take(const Change& change, const WalRecord& record, uint8_t rmid) {
   if (change.key.field1 != PageKey::kSlru) return {};
@@ -19,6 +33,8 @@ Status SlruCheck::Take(const Change& change, const WalRecord& record, uint8_t rm
   if (!block) return {};
   if (ChangesPage(change.kind)) return ChangePage(change, *block, record, rmid);
   Close(block->kind);
+  removals_.push_back({change, record.start, record.end});
+  removals_.back().change.payload = {};
   for (auto at = pages_.begin(); at != pages_.end();) {
     const bool gone =
         at->first.kind == block->kind && RemovesSlruSegment(change, block->kind, at->first.segment);
@@ -81,6 +97,7 @@ Status SlruCheck::Compare(const std::string& data_directory, Lsn settled, const 
       result->compared[SlruDirectory(block.kind)]++;
     }
   }
+  if (!data_directory.empty()) FindRemoved(data_directory, settled, &findings);
   result->pages_spilled += pool_.spills();
   findings.AddTo(result);
   return pool_.status();
@@ -126,6 +143,39 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
                          : "the page on disk differs from the rebuilt one";
   findings->Different(page->last_rmid, true, std::move(mismatch));
   return {};
+}
+
+bool SlruCheck::HasPages(SlruKind kind, uint32_t segment) const {
+  const auto at = pages_.lower_bound({kind, segment, 0});
+  return at != pages_.end() && at->first.kind == kind && at->first.segment == segment;
+}
+
+// Segments on disk that WAL has removed and not begun again: pages_ has what came afterwards.
+void SlruCheck::FindRemoved(const std::string& data_directory, Lsn settled,
+                            Findings* findings) const {
+  for (int number = 0; number < kSlruKinds; number++) {
+    const auto kind = static_cast<SlruKind>(number);
+    std::error_code none;
+    for (const auto& file :
+         std::filesystem::directory_iterator(data_directory + "/" + SlruDirectory(kind), none)) {
+      const auto segment = ParseSlruSegment(file.path().filename().string());
+      if (!segment || HasPages(kind, *segment)) continue;
+      const auto last =
+          std::find_if(removals_.rbegin(), removals_.rend(), [&](const Removal& removal) {
+            return removal.change.key.field2 == static_cast<uint32_t>(kind) &&
+                   RemovesSlruSegment(removal.change, kind, *segment);
+          });
+      if (last == removals_.rend() || (settled.valid() && last->end > settled)) continue;
+      Mismatch mismatch;
+      mismatch.tag.block = kNoBlockNumber;
+      mismatch.file = SlruFile(kind, *segment);
+      mismatch.lsn = last->end;
+      mismatch.last_start = last->start;
+      mismatch.damage = Damage::kExtraFile;
+      mismatch.problem = "WAL has removed the segment, but it is still there";
+      findings->Damaged(std::move(mismatch));
+    }
+  }
 }
 
 Damage SlruCheck::Diagnose(const SlruBlock& block, const uint8_t* rebuilt,

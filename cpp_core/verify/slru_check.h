@@ -23,8 +23,9 @@ class SlruCheck {
   // Takes a change of the record; of no interest are those to other things than SLRUs.
   Status Take(const Change& change, const WalRecord& record, uint8_t rmid);
 
-  // Compares all pages that WAL has changed and left. state: as of the end of WAL. data_directory:
-  // empty when there is nothing to compare with. settled: see PageCheck.
+  // Compares all pages that WAL has changed and left, and looks for segments it has removed. state:
+  // as of the end of WAL. data_directory: empty when there is nothing to compare with. settled: see
+  // PageCheck.
   Status Compare(const std::string& data_directory, Lsn settled, const ClusterState& state,
                  VerifyResult* result);
 
@@ -42,16 +43,24 @@ class SlruCheck {
     std::vector<uint8_t> bytes;
   };
 
+  struct Removal {
+    Change change;  // without payload
+    Lsn start, end;
+  };
+
   void Close(SlruKind kind);
   Status ChangePage(const Change& change, const SlruBlock& block, const WalRecord& record,
                     uint8_t rmid);
   Status ComparePage(const std::string& data_directory, const ClusterState& state,
                      const SlruBlock& block, Page* page, Findings* findings);
+  void FindRemoved(const std::string& data_directory, Lsn settled, Findings* findings) const;
+  bool HasPages(SlruKind kind, uint32_t segment) const;
   Damage Diagnose(const SlruBlock& block, const uint8_t* rebuilt, const uint8_t* disk) const;
 
   const std::string base_directory_;
   PagePool pool_;
   std::map<SlruBlock, Page> pages_;
+  std::vector<Removal> removals_;
   std::array<Open, kSlruKinds> open_;
 };
 

@@ -33,7 +33,7 @@ class WorkerBatch {
 
  private:
   static constexpr size_t kRequests = 64;
-  static constexpr size_t kRecordBytes = 4 << 20;
+  static constexpr size_t kRecordBytes = 1 << 20;
 
   struct StoredRecord {
     uint32_t request;

@@ -54,9 +54,9 @@ WalReader::WalReader(const WalReaderOptions& options, std::vector<Segment> segme
                      uint32_t segment_size, uint64_t system_identifier)
     : pages_(std::move(segments), segment_size, system_identifier),
       system_identifier_(system_identifier),
-      from_(options.from),
+      from_(options.from.value_or(Lsn())),
       to_(options.to.value_or(Lsn(~uint64_t{0}))),
-      begin_(from_.value_or(Lsn(pages_.segments().front().number * segment_size))) {
+      begin_(options.from.value_or(Lsn(pages_.segments().front().number * segment_size))) {
   position_ = begin_;
   uint64_t end = begin_.value;
   for (const Segment& s : pages_.segments()) {
@@ -149,7 +149,7 @@ inline bool WalReader::HeaderIsGood(const uint8_t* bytes, Lsn start) {
 }
 
 // The last checks on a record whose bytes are all here; then it counts.
-inline bool WalReader::Accept(WalRecord* record, Lsn raw_end) {
+[[gnu::always_inline]] inline bool WalReader::Accept(WalRecord* record, Lsn raw_end) {
   if (!RecordView::VerifyCrc(record->bytes)) [[unlikely]]
     return Fail(WalFaultKind::kStale, record->start, page_lsn_, "wrong CRC in the record");
   if (raw_end > to_) [[unlikely]] {
@@ -199,10 +199,9 @@ inline bool WalReader::ReadRecord(WalRecord* out) {
 }
 
 bool WalReader::Next(WalRecord* out) {
-  if (error_) return false;
   while (!ended_) {
     if ((started_ || FindStart()) && ReadRecord(out)) [[likely]] {
-      if (from_ && out->start < *from_) [[unlikely]]
+      if (out->start < from_) [[unlikely]]
         continue;
       return true;
     }
@@ -379,6 +378,7 @@ bool WalReader::Stop() {
   if (error) {
     end_reason_ = error->message;
     error_ = std::move(error);
+    ended_ = true;
     return false;
   }
   ended_ = true;

@@ -124,8 +124,8 @@ class WalReader {
 
   WalPageSource pages_;
   const uint64_t system_identifier_;
-  std::optional<Lsn> from_;
-  const Lsn to_;  // the largest LSN when there is no limit
+  const Lsn from_;  // no record before it; 0 when there is no limit
+  const Lsn to_;    // the largest LSN when there is no limit
   Lsn begin_;
   uint64_t bytes_total_ = 0;
 
@@ -143,7 +143,7 @@ class WalReader {
   Lsn proof_page_;                 // proof of damage is looked for in this page and behind it
   std::optional<Lsn> retried_at_;  // a fault that looks like damage is read again once
   bool judges_ = true;             // tell damage from the end of WAL
-  bool ended_ = false;
+  bool ended_ = false;             // or error_
   bool reached_to_ = false;
   std::string end_reason_;
   std::optional<Error> error_;

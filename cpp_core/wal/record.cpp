@@ -3,8 +3,6 @@
 // payload is handed out in order: per block its image and its data, main data last.
 #include "cpp_core/wal/record.h"
 
-#include "cpp_core/base/crc32c.h"
-
 namespace neon_redo {
 
 namespace {
@@ -46,129 +44,135 @@ const char* ImageFault(const BlockRef& b, uint16_t length) {
 
 }  // namespace
 
+// Where parsing stands. A local of Parse whose address nobody keeps, so that it lives in registers.
+struct RecordView::Cursor {
+  ByteReader in;
+  uint64_t payload = 0;  // bytes that the headers so far promise
+  uint32_t main_length = 0;
+  bool at_main_data = false;
+  uint64_t in_use = 0;
+  int max_block_id = -1;
+  const RelFileNode* previous_rel = nullptr;
+};
+
 inline RecordFault RecordView::Fault(const char* what, const ByteReader& in) const {
   return {what, static_cast<uint32_t>(in.position() - bytes_.data())};
 }
 
-bool RecordView::VerifyCrc(Bytes record) {
-  return LoadNative<RecordHeader>(record.data()).crc == RecordCrc32c(record);
-}
-
 // Everything that is not a plain reference without an image: seldom enough to stay out of line.
-[[gnu::noinline]] RecordFault RecordView::ParseImageHeader(ByteReader* in, BlockRef* b,
-                                                           uint64_t* payload) {
+// *size: of the header.
+[[gnu::noinline]] RecordFault RecordView::ParseImageHeader(ByteReader in, BlockRef* b,
+                                                           size_t* size) const {
+  const uint8_t* const start = in.position();
   uint16_t length;
-  if (!in->Read(&length) || !in->Read(&b->hole_offset) || !in->Read(&b->image_info))
-    return Fault(kShort, *in);
+  if (!in.Read(&length) || !in.Read(&b->hole_offset) || !in.Read(&b->image_info))
+    return Fault(kShort, in);
   b->apply_image = b->image_info & kImageApply;
   if (b->image_info & kImageMethods) {
-    if ((b->image_info & kImageHasHole) && !in->Read(&b->hole_length)) return Fault(kShort, *in);
+    if ((b->image_info & kImageHasHole) && !in.Read(&b->hole_length)) return Fault(kShort, in);
   } else if (length <= kBlockSize) {
     b->hole_length = static_cast<uint16_t>(kBlockSize - length);
   }
-  if (const char* fault = ImageFault(*b, length)) return Fault(fault, *in);
-  *payload += length;
+  if (const char* fault = ImageFault(*b, length)) return Fault(fault, in);
   b->image = Bytes(bytes_.data(), length);
+  *size = static_cast<size_t>(in.position() - start);
   return {};
 }
 
 // Only the lengths of image and data count until the payload is handed out; their pointers are set
 // then.
-inline RecordFault RecordView::ParseBlockHeader(ByteReader* in, uint8_t id, uint64_t* payload) {
-  if (static_cast<int>(id) <= max_block_id_) return Fault("block ids are out of order", *in);
+[[gnu::always_inline]] inline RecordFault RecordView::ParseBlockHeader(Cursor* c, uint8_t id) {
+  if (static_cast<int>(id) <= c->max_block_id) return Fault("block ids are out of order", c->in);
   BlockRef& b = blocks_[id];
+  uint8_t flags;
   uint16_t data_length;
-  if (!in->Read(&b.flags) || !in->Read(&data_length)) return Fault(kShort, *in);
-  b.tag.fork = b.flags & kForkMask;
-  b.has_image = b.flags & kHasImage;
-  b.has_data = b.flags & kHasData;
-  b.will_init = b.flags & kWillInit;
+  if (!c->in.Read(&flags) || !c->in.Read(&data_length)) return Fault(kShort, c->in);
+  b.flags = flags;
+  b.tag.fork = flags & kForkMask;
+  b.has_image = flags & kHasImage;
+  b.has_data = flags & kHasData;
+  b.will_init = flags & kWillInit;
   b.apply_image = false;
   b.image_info = 0;
   b.hole_offset = b.hole_length = 0;
   b.image = Bytes();
   b.data = Bytes(bytes_.data(), data_length);
-  if (b.tag.fork > kMaxForkNumber)
-    return Fault("block reference names a fork that does not exist", *in);
-  if (b.has_data != (data_length > 0))
-    return Fault("block reference's data flag and data length disagree", *in);
-  *payload += data_length;
-  if (b.has_image) {
-    if (RecordFault fault = ParseImageHeader(in, &b, payload)) return fault;
+  if ((flags & kForkMask) > kMaxForkNumber)
+    return Fault("block reference names a fork that does not exist", c->in);
+  if (((flags & kHasData) != 0) != (data_length > 0))
+    return Fault("block reference's data flag and data length disagree", c->in);
+  c->payload += data_length;
+  if (flags & kHasImage) {
+    size_t size = 0;
+    if (RecordFault fault = ParseImageHeader(c->in, &b, &size)) return fault;
+    c->in.Skip(size);
+    c->payload += b.image.size();
   }
-  if (b.flags & kSameRel) {
-    if (previous_rel_ == nullptr)
-      return Fault("block reference repeats a relation, but is the first", *in);
-    b.tag.rel = *previous_rel_;
-  } else if (!in->Read(&b.tag.rel)) {
-    return Fault(kShort, *in);
+  if (flags & kSameRel) {
+    if (c->previous_rel == nullptr)
+      return Fault("block reference repeats a relation, but is the first", c->in);
+    b.tag.rel = *c->previous_rel;
+  } else if (!c->in.Read(&b.tag.rel)) {
+    return Fault(kShort, c->in);
   }
-  previous_rel_ = &b.tag.rel;
-  if (!in->Read(&b.tag.block)) return Fault(kShort, *in);
-  in_use_ |= uint64_t{1} << id;
-  max_block_id_ = id;
+  c->previous_rel = &b.tag.rel;
+  if (!c->in.Read(&b.tag.block)) return Fault(kShort, c->in);
+  c->in_use |= uint64_t{1} << id;
+  c->max_block_id = id;
   return {};
 }
 
-// The fragments that are not block references. Sets *last when it was main data: that is the last.
-inline RecordFault RecordView::ParseOther(ByteReader* in, uint8_t id, uint32_t* main_length,
-                                          bool* last) {
-  uint8_t short_length;
+// The fragments that are not block references. Main data is the last.
+[[gnu::always_inline]] inline RecordFault RecordView::ParseOther(Cursor* c, uint8_t id) {
+  uint8_t short_length = 0;
   bool fits;
   switch (id) {
     case kIdDataShort:
-      fits = in->Read(&short_length);
-      *main_length = short_length;
-      *last = true;
+      fits = c->in.Read(&short_length);
+      c->main_length = short_length;
+      c->at_main_data = true;
       break;
     case kIdDataLong:
-      fits = in->Read(main_length);
-      *last = true;
+      fits = c->in.Read(&c->main_length);
+      c->at_main_data = true;
       break;
     case kIdOrigin:
-      fits = in->Read(&origin_);
+      fits = c->in.Read(&origin_);
       break;
     case kIdToplevelXid:
-      fits = in->Read(&toplevel_xid_);
+      fits = c->in.Read(&toplevel_xid_);
       break;
     default:
-      return Fault("unknown fragment id", *in);
+      return Fault("unknown fragment id", c->in);
   }
-  return fits ? RecordFault{} : Fault(kShort, *in);
+  return fits ? RecordFault{} : Fault(kShort, c->in);
 }
 
 RecordFault RecordView::Parse(Bytes record) {
   bytes_ = record;
-  main_data_ = Bytes();
-  in_use_ = 0;
   origin_ = 0;
   toplevel_xid_ = 0;
-  max_block_id_ = -1;
-  previous_rel_ = nullptr;
 
-  ByteReader in(record);
-  if (!in.Read(&header_)) return {"the record is shorter than its fixed header", 0};
+  Cursor c{ByteReader(record)};
+  if (!c.in.Read(&header_)) return {"the record is shorter than its fixed header", 0};
   if (header_.total_length != record.size())
     return {"the record's length field differs from its length", 0};
   if (header_.total_length > kMaxRecordLength) return {"the record is longer than 1 GB", 0};
 
-  uint64_t payload = 0;
-  uint32_t main_length = 0;
-  bool last = false;
-  while (!last && in.remaining() > payload) {
+  while (!c.at_main_data && c.in.remaining() > c.payload) {
     uint8_t id;
-    if (!in.Read(&id)) return Fault(kShort, in);
-    RecordFault fault = id <= kMaxBlockId ? ParseBlockHeader(&in, id, &payload)
-                                          : ParseOther(&in, id, &main_length, &last);
+    if (!c.in.Read(&id)) return Fault(kShort, c.in);
+    RecordFault fault = id <= kMaxBlockId ? ParseBlockHeader(&c, id) : ParseOther(&c, id);
     if (fault) return fault;
   }
-  payload += main_length;
-  if (in.remaining() != payload)
-    return Fault("the fragments' lengths do not add up to the record's", in);
+  if (c.in.remaining() != c.payload + c.main_length)
+    return Fault("the fragments' lengths do not add up to the record's", c.in);
+  in_use_ = c.in_use;
+  max_block_id_ = c.max_block_id;
 
   // Nothing below can run out of bytes: the lengths were added up.
-  const uint8_t* next = in.position();
-  for (uint64_t left = in_use_; left != 0; left &= left - 1) {
+  const uint8_t* next = c.in.position();
+  for (uint64_t left = c.in_use; left != 0; left &= left - 1) {
     BlockRef& b = blocks_[__builtin_ctzll(left)];
     if (b.has_image) {
       b.image = Bytes(next, b.image.size());
@@ -177,7 +181,7 @@ RecordFault RecordView::Parse(Bytes record) {
     b.data = Bytes(next, b.data.size());
     next += b.data.size();
   }
-  main_data_ = Bytes(next, main_length);
+  main_data_ = Bytes(next, c.main_length);
   return {};
 }
 

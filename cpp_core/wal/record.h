@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "cpp_core/base/bytes.h"
+#include "cpp_core/base/crc32c.h"
 #include "cpp_core/keyspace/block.h"
 
 namespace neon_redo {
@@ -73,7 +74,9 @@ class RecordView {
   [[nodiscard]] RecordFault Parse(Bytes record);
 
   // The stored CRC equals the computed one. Call on any bytes of at least kRecordHeaderSize.
-  static bool VerifyCrc(Bytes record);
+  static bool VerifyCrc(Bytes record) {
+    return LoadNative<RecordHeader>(record.data()).crc == RecordCrc32c(record);
+  }
 
   const RecordHeader& header() const { return header_; }
   uint8_t rmid() const { return header_.rmid; }
@@ -92,10 +95,12 @@ class RecordView {
   }
 
  private:
+  struct Cursor;
+
   RecordFault Fault(const char* what, const ByteReader& in) const;
-  RecordFault ParseImageHeader(ByteReader* in, BlockRef* b, uint64_t* payload);
-  RecordFault ParseBlockHeader(ByteReader* in, uint8_t id, uint64_t* payload);
-  RecordFault ParseOther(ByteReader* in, uint8_t id, uint32_t* main_length, bool* last);
+  RecordFault ParseImageHeader(ByteReader in, BlockRef* b, size_t* size) const;
+  RecordFault ParseBlockHeader(Cursor* c, uint8_t id);
+  RecordFault ParseOther(Cursor* c, uint8_t id);
 
   RecordHeader header_;
   Bytes bytes_;
@@ -104,7 +109,6 @@ class RecordView {
   uint32_t toplevel_xid_;
   uint16_t origin_;
   int max_block_id_;
-  const RelFileNode* previous_rel_;
   BlockRef blocks_[kMaxBlockId + 1];
 };
 

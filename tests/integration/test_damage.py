@@ -179,6 +179,21 @@ class LaterBackup(unittest.TestCase):
         return report(cluster, first, "--against", second, against=False)
 
 
+class RemovedSegment(unittest.TestCase):
+    def test_segment_that_is_still_there(self):
+        with Cluster(settings=SETTINGS) as cluster:
+            backup = cluster.basebackup()
+            cluster.configure({"track_commit_timestamp": "off"})
+            cluster.restart()
+            cluster.stop()
+            self.assertEqual(report(cluster, backup)["mismatches"], [])
+            name = "pg_commit_ts/0000"
+            pathlib.Path(cluster.data, name).write_bytes(pathlib.Path(backup, name).read_bytes())
+            (mismatch,) = report(cluster, backup)["mismatches"]
+            self.assertEqual((mismatch["file"], mismatch["damage"]), (name, "extra file"))
+            self.assertIn("PARAMETER_CHANGE", mismatch["last_record"])
+
+
 class Injection:
     """What was done to which pages, and what the report must say of them."""
 

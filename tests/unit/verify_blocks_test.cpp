@@ -118,6 +118,37 @@ TEST(PagePool, SpillsAndFetches) {
   EXPECT_GT(pool.spills(), 1000u);
 }
 
+TEST(PagePool, GivesBackWhatOthersNeed) {
+  constexpr uint32_t kPages = 900;
+  MemoryBudget budget(4 * PagePool::kChunkBytes);
+  PagePool pool(&budget, ::testing::TempDir());
+  const auto refs = std::make_unique<PageRef[]>(kPages);
+  for (uint32_t i = 0; i < kPages; i++) Fill(pool.Allocate(&refs[i]), i + 1);
+  EXPECT_EQ(pool.spills(), 0u);
+  budget.Force(2 * PagePool::kChunkBytes);
+  EXPECT_TRUE(budget.IsOverdrawn());
+  std::vector<uint8_t> expected(kBlockSize);
+  PageRef one_more;
+  Fill(pool.Allocate(&one_more), 1);
+  EXPECT_FALSE(budget.IsOverdrawn());
+  budget.Force(100 * PagePool::kChunkBytes);  // the last chunk stays
+  for (uint32_t i = 0; i < kPages; i++) {
+    Fill(expected.data(), i + 1);
+    ASSERT_EQ(std::memcmp(pool.Get(&refs[i]), expected.data(), kBlockSize), 0) << "page " << i;
+  }
+  EXPECT_TRUE(pool.status());
+}
+
+TEST(BlockTable, IsChargedForItsMemory) {
+  MemoryBudget budget(100'000);
+  BlockTable<uint64_t> table(&budget);
+  table.at({{1663, 5, 16384}, kMainFork, 0}) = 1;
+  EXPECT_FALSE(budget.IsOverdrawn());
+  for (uint32_t block = 0; block < 5000; block++)
+    table.at({{1663, 5, 16384}, kMainFork, block}) = 1;
+  EXPECT_TRUE(budget.IsOverdrawn());
+}
+
 TEST(PagePool, HasRoomWithoutABudget) {
   MemoryBudget budget(0);
   PagePool pool(&budget, ::testing::TempDir());

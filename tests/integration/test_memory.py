@@ -1,0 +1,98 @@
+"""verify and the store of changes stay below --memory, however much WAL there is.
+
+NEON_REDO_LONG=1 (make test-memory): 20 GB of WAL and 512 MB of memory. About 35 GB of disk, in the
+directory for temporary files.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+from cluster import Cluster, copy_module, neon_redo_program
+
+LONG = bool(os.environ.get("NEON_REDO_LONG"))
+WAL = (20 << 30) if LONG else (300 << 20)
+MEMORY = 512 if LONG else 96  # MB
+SCALE = 100 if LONG else 10  # 1.5 GB of pages, or 150 MB: more than fit
+SETTINGS = {
+    "autovacuum": "off",
+    "checkpoint_timeout": "1d",
+    "max_wal_size": "64GB",
+    "wal_keep_size": "64GB",
+    "synchronous_commit": "off",
+    "fsync": "off",
+    "shared_buffers": "1GB" if LONG else "128MB",
+}
+
+
+def run_measured(*arguments):
+    """Standard output and the peak of resident memory, in bytes. It may end with 0 only."""
+    command = [neon_redo_program(), *arguments]
+    environment = {k: v for k, v in os.environ.items() if k != "PGDATA"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise AssertionError(f"{command} ended with status {process.returncode}: {output}")
+    return output, usage.ru_maxrss * 1024
+
+
+class Memory(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(settings=SETTINGS)
+        cls.cluster.__enter__()
+        cls.addClassCleanup(cls.cluster.close)
+        cls.cluster.pgbench("-i", "-q", "-s", str(SCALE), "-F", "80")
+        cls.backup = cls.cluster.basebackup()
+        start = cls.cluster.psql("SELECT pg_current_wal_lsn()")
+        part = 0
+        while True:
+            # Every page in turn: its image, one small record, and those of other transactions.
+            cls.cluster.psql("CHECKPOINT")
+            cls.cluster.psql(
+                f"UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid % 40 = {part % 40}"
+            )
+            cls.cluster.pgbench("-n", "-c", "4", "-t", "1000")
+            part += 1
+            if float(cls.cluster.psql(f"SELECT pg_current_wal_lsn() - '{start}'")) >= WAL:
+                break
+        cls.cluster.stop()
+        cls.module = copy_module(cls.cluster.directory)
+
+    def check(self, what, peak, wal_bytes):
+        self.assertGreaterEqual(wal_bytes, WAL)
+        print(f"{what}: {wal_bytes / 1e9:.2f} GB of WAL, --memory {MEMORY}MB: {peak / 2**20:.0f} MB")
+        self.assertLess(peak, MEMORY << 20)
+
+    def test_verify(self):
+        for jobs in ("1", "2"):
+            with self.subTest(jobs=jobs):
+                output, peak = run_measured(
+                    "verify", "--base-backup", self.backup, "--wal", self.cluster.wal,
+                    "--against", self.cluster.data, "--module", self.module,
+                    "--memory", f"{MEMORY}MB", "--jobs", jobs, "--format", "json",
+                )  # fmt: skip
+                report = json.loads(output)
+                self.assertEqual(report["mismatches"], [])
+                self.assertGreater(report["pages_spilled"], 0)
+                self.check(f"verify --jobs {jobs}", peak, report["wal_bytes"])
+
+    def test_store(self):
+        store = os.path.join(self.cluster.directory, "store")
+        self.addCleanup(shutil.rmtree, store)
+        node = "pg_xact/0000/0"
+        output, peak = run_measured(
+            "page", node, "--base-backup", self.backup, "--wal", self.cluster.wal,
+            "--lsn", "end", "--store", store, "--memory", f"{MEMORY}MB", "--module", self.module,
+            "--format", "json",
+        )  # fmt: skip
+        self.assertGreater(json.loads(output)["changes"], 1000)
+        self.check("page --store", peak, WAL)
+
+
+if __name__ == "__main__":
+    unittest.main()
