@@ -36,7 +36,7 @@ bool PagePool::AddChunk() {
     return false;
   }
   // If it cannot, there will be faults.
-  if (!chunks_.empty()) madvise(chunk, kChunkBytes, MADV_POPULATE_WRITE);
+  if (!is_first) madvise(chunk, kChunkBytes, MADV_POPULATE_WRITE);
   const auto first = static_cast<uint32_t>(chunks_.size() << kChunkBits);
   chunks_.push_back(chunk);
   owners_.resize(first + (1u << kChunkBits), nullptr);
