@@ -2,27 +2,23 @@
 #ifndef NEON_REDO_CLI_PROGRESS_BAR_H_
 #define NEON_REDO_CLI_PROGRESS_BAR_H_
 
-#include <chrono>
 #include <cstdint>
+
+#include "cli/terminal_line.h"
 
 namespace neon_redo::cli {
 
-// Draws nothing when stderr is not a terminal. Leaves an empty line behind. Not thread-safe.
+// As TerminalLine.
 class ProgressBar {
  public:
-  explicit ProgressBar(bool wanted);
-  ~ProgressBar() { Clear(); }
-  ProgressBar(const ProgressBar&) = delete;
-  ProgressBar& operator=(const ProgressBar&) = delete;
+  explicit ProgressBar(bool wanted) : line_(wanted) {}
 
   // Redraws at most ten times a second. total 0: not known.
   void Show(const char* phase, uint64_t done, uint64_t total);
-  void Clear();
+  void Clear() { line_.Clear(); }
 
  private:
-  const bool active_;
-  bool drawn_ = false;
-  std::chrono::steady_clock::time_point next_{};
+  TerminalLine line_;
 };
 
 }  // namespace neon_redo::cli

@@ -1,7 +1,6 @@
 // neon-redo receive: WAL from a server into a directory of segments.
 #include <fmt/format.h>
 #include <malloc.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -14,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/metrics_option.h"
 #include "cli/stop_signal.h"
+#include "cli/terminal_line.h"
 #include "cpp_core/metrics/exposer.h"
 #include "cpp_core/replication/archive.h"
 #include "cpp_core/replication/stream_metrics.h"
@@ -45,36 +45,31 @@ int Trouble(const std::string& message) {
   return kExitTrouble;
 }
 
-// "0/3A1F0000, timeline 1, 81.2 MB/s, 12.0 MB behind", once a second on a terminal.
+// "0/3A1F0000, timeline 1, 81.2 MB/s, 12.0 MB behind", once a second.
 class Progress {
  public:
-  explicit Progress(bool wanted) : active_(wanted && isatty(STDERR_FILENO)) {}
-  ~Progress() { Clear(); }
+  explicit Progress(bool wanted) : line_(wanted) {}
 
   void Show(WalArchive* archive) {
+    if (!line_.Due(milliseconds(1000))) return;
     const auto now = std::chrono::steady_clock::now();
-    if (!active_ || now - last_ < std::chrono::seconds(1)) return;
     const Lsn at = archive->writer().written();
     const std::chrono::duration<double> passed = now - last_;
     const double rate = last_at_.valid() ? static_cast<double>(at - last_at_) / passed.count() : 0;
     const Lsn end = archive->stream().server_end();
     const uint64_t behind = end > at ? end - at : 0;
-    fmt::print(stderr, "\r\033[K{}, timeline {}, {:.1f} MB/s, {:.1f} MB behind{}", at.ToString(),
-               archive->stream().timeline(), rate / 1e6, static_cast<double>(behind) / 1e6,
-               archive->stream().connected() ? "" : ", not connected");
+    line_.Show(fmt::format("{}, timeline {}, {:.1f} MB/s, {:.1f} MB behind{}", at.ToString(),
+                           archive->stream().timeline(), rate / 1e6,
+                           static_cast<double>(behind) / 1e6,
+                           archive->stream().connected() ? "" : ", not connected"));
     last_ = now;
     last_at_ = at;
-    drawn_ = true;
   }
 
-  void Clear() {
-    if (drawn_) fmt::print(stderr, "\r\033[K");
-    drawn_ = false;
-  }
+  void Clear() { line_.Clear(); }
 
  private:
-  const bool active_;
-  bool drawn_ = false;
+  TerminalLine line_;
   std::chrono::steady_clock::time_point last_{};
   Lsn last_at_;
 };
@@ -177,8 +172,8 @@ int Run(const Options& options) {
 
 void AddReceive(CLI::App* app, int* exit_status) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand(
-      "receive", "Receive WAL from a server into a directory of segment files");
+  CLI::App* command =
+      app->add_subcommand("receive", "Receive WAL from a server into a directory of segment files");
   command
       ->add_option("--dbname", options->dbname,
                    "connection string; libpq's defaults, environment, service files and "

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
@@ -36,6 +37,7 @@ struct Options {
   bool json = false;
   size_t max_connections = 100;
   size_t max_connections_per_role = 0;
+  size_t max_replication_slots = 10;
   double timeout = 60;
 };
 
@@ -79,6 +81,13 @@ void PrintTable(const nlohmann::json& status) {
   }
 }
 
+// SIGHUP, as PostgreSQL has it.
+const CancelSignal& ReloadOnSignal() {
+  static const CancelSignal reload;
+  signal(SIGHUP, [](int) { reload.Set(); });
+  return reload;
+}
+
 // Asks the server that runs on the socket.
 int ShowStatus(const Options& options) {
   const CancelSignal cancel;
@@ -116,10 +125,12 @@ int Run(const Options& options) {
   server_options.metrics = options.metrics;
   server_options.max_connections = options.max_connections;
   server_options.max_connections_per_role = options.max_connections_per_role;
+  server_options.max_replication_slots = options.max_replication_slots;
   server_options.sender_timeout =
       std::chrono::milliseconds(static_cast<int64_t>(options.timeout * 1000));
   server_options.log = Say;
   const CancelSignal& stop = StopOnSignals();
+  const CancelSignal& reload = ReloadOnSignal();
   const auto server = WalServer::Open(std::move(server_options));
   if (!server) return Trouble(server.error().message);
   const WalSource& source = (*server)->source();
@@ -128,7 +139,7 @@ int Run(const Options& options) {
   if (!options.listen.empty())
     Say(fmt::format("TLS on \"{}\", port {}", options.listen, (*server)->tcp_port()));
   Say(fmt::format("listening on \"{}\"", (*server)->socket_path()));
-  if (const Status done = (*server)->Run(stop); !done) return Trouble(done.error().message);
+  if (const Status done = (*server)->Run(stop, reload); !done) return Trouble(done.error().message);
   Say("stopped");
   return kExitFine;
 }
@@ -175,6 +186,10 @@ void AddServeWal(CLI::App* app, int* exit_status) {
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   command
+      ->add_option("--max-replication-slots", options->max_replication_slots,
+                   "slots that clients may make; 0: none")
+      ->capture_default_str();
+  command
       ->add_option("--timeout", options->timeout,
                    "seconds without a word after which a client is given up; 0: never")
       ->check(CLI::NonNegativeNumber)
@@ -182,7 +197,8 @@ void AddServeWal(CLI::App* app, int* exit_status) {
   command->footer(
       "By the Unix socket only processes of the same operating system user may connect. SIGINT "
       "and\n"
-      "SIGTERM stop it once clients have all WAL; a second signal stops it at once.\n"
+      "SIGTERM stop it once clients have all WAL; a second signal stops it at once. On SIGHUP it\n"
+      "reads users file, certificate and key again.\n"
       "Exit status: 0 stopped, 2 anything else.\n\n"
       "Example:\n"
       "  neon-redo serve-wal --wal /archive/wal --socket /run/archive --follow\n"

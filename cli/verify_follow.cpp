@@ -2,14 +2,15 @@
 
 #include <fmt/format.h>
 #include <prometheus/counter.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "cli/metrics_option.h"
 #include "cli/stop_signal.h"
+#include "cli/terminal_line.h"
 #include "cpp_core/metrics/exposer.h"
 #include "cpp_core/replication/stream_metrics.h"
 #include "cpp_core/verify/follow.h"
@@ -20,29 +21,13 @@ namespace {
 
 void Say(const std::string& message) { fmt::print(stderr, "neon-redo verify: {}\n", message); }
 
-// "0/3A1F0000, 1.2 MB and 0.1 s behind, 81,000 records, 5,200 images compared, 0 different"
-class Line {
- public:
-  explicit Line(bool wanted) : active_(wanted && isatty(STDERR_FILENO)) {}
-  ~Line() { Clear(); }
-  void Show(const FollowProgress& p) {
-    if (!active_) return;
-    fmt::print(stderr,
-               "\r\033[K{}, {:.1f} MB and {:.1f} s behind, {} records, {} images compared, "
-               "{} different{}",
-               p.verified.ToString(), static_cast<double>(p.behind) / 1e6, p.delay.count(),
-               p.records, p.compared, p.different, p.stream->connected() ? "" : ", not connected");
-    drawn_ = true;
-  }
-  void Clear() {
-    if (drawn_) fmt::print(stderr, "\r\033[K");
-    drawn_ = false;
-  }
-
- private:
-  const bool active_;
-  bool drawn_ = false;
-};
+// "0/3A1F0000, 1.2 MB and 0.1 s behind, 81000 records, 5200 images compared, 0 different"
+std::string ProgressText(const FollowProgress& p) {
+  return fmt::format(
+      "{}, {:.1f} MB and {:.1f} s behind, {} records, {} images compared, {} different{}",
+      p.verified.ToString(), static_cast<double>(p.behind) / 1e6, p.delay.count(), p.records,
+      p.compared, p.different, p.stream->connected() ? "" : ", not connected");
+}
 
 class Metrics {
  public:
@@ -104,7 +89,7 @@ Result<VerifyResult> Follow(const FollowArguments& arguments, const VerifyOption
     Say(fmt::format("metrics on port {}", (*exposer)->port()));
     metrics.emplace(std::move(*exposer), arguments.slot);
   }
-  Line line(progress);
+  TerminalLine line(progress);
   follow.stream.on_event = [&line](const std::string& event) {
     line.Clear();
     Say(event);
@@ -116,7 +101,7 @@ Result<VerifyResult> Follow(const FollowArguments& arguments, const VerifyOption
                     m.lsn.ToString(), m.problem, m.last_record));
   };
   follow.on_progress = [&](const FollowProgress& p) {
-    line.Show(p);
+    line.Show(ProgressText(p));
     if (metrics) metrics->Update(p);
   };
   return VerifyFollow(follow, StopOnSignals());

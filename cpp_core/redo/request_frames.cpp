@@ -7,15 +7,6 @@
 
 namespace neon_redo {
 
-namespace {
-
-void StoreTagFrame(uint8_t* out, FrameType type, const BlockTag& tag, uint32_t more) {
-  StoreFrameHeader(out, type, kTagSize + more);
-  StoreTag(out + kFrameHeaderSize, tag);
-}
-
-}  // namespace
-
 Status CheckRequest(const RedoRequest& request) {
   const char* problem = nullptr;
   if (request.tag.fork > kMaxForkNumber) problem = "there is no such fork";
@@ -33,18 +24,9 @@ Status CheckRequest(const RedoRequest& request) {
 }
 
 void QueueRequest(const RedoRequest& request, OutQueue* out) {
-  StoreTagFrame(out->Grow(kBeginFrameSize), kFrameBegin, request.tag, 0);
-  if (request.base_image != nullptr) {
-    StoreTagFrame(out->Grow(kFrameHeaderSize + kTagSize), kFramePush, request.tag, kBlockSize);
-    out->Append(Bytes(request.base_image, kBlockSize));
-  }
-  for (const RedoRecord& record : request.records) {
-    uint8_t* prefix = out->Grow(kApplyPrefixSize);
-    StoreFrameHeader(prefix, kFrameApply, static_cast<uint32_t>(8 + record.record.size()));
-    StoreBe64(prefix + kFrameHeaderSize, record.end.value);
-    out->Append(record.record);
-  }
-  StoreTagFrame(out->Grow(kGetFrameSize), kFrameGet, request.tag, 0);
+  StoreRequest(
+      request.tag, request.base_image, request.records,
+      [](const RedoRecord& record) { return record; }, out);
 }
 
 void QueuePing(OutQueue* out) { StoreFrameHeader(out->Grow(kPingFrameSize), kFramePing, 0); }

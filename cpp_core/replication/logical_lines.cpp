@@ -2,11 +2,13 @@
 #include "cpp_core/replication/logical_lines.h"
 
 #include <fmt/chrono.h>
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <concepts>
 #include <functional>
 #include <iterator>
-#include <type_traits>
 
 // Of libpgcommon (mb/pg_wchar.h): how many bytes of the text are whole valid characters.
 extern "C" int pg_encoding_verifymbstr(int encoding, const char* text, int length);
@@ -18,6 +20,9 @@ namespace {
 using namespace pgoutput;
 
 constexpr int kUtf8 = 6;  // PG_UTF8
+
+// ASCII that JSON takes as it is.
+bool IsPlain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
 // Text that is UTF-8, as it is but for what JSON wants escaped.
 void AppendEscaped(std::string_view text, std::string* out) {
@@ -43,7 +48,11 @@ void AppendEscaped(std::string_view text, std::string* out) {
 // that is not part of a character.
 void AppendQuoted(std::string_view text, std::string* out) {
   out->push_back('"');
-  for (;;) {
+  if (std::all_of(text.begin(), text.end(), IsPlain)) {
+    out->append(text);
+    text = {};
+  }
+  while (!text.empty()) {
     const auto valid = static_cast<size_t>(
         pg_encoding_verifymbstr(kUtf8, text.data(), static_cast<int>(text.size())));
     AppendEscaped(text.substr(0, valid), out);
@@ -70,32 +79,35 @@ bool IsText(Bytes bytes) {
   return true;
 }
 
-// ,"name":value
-template <typename T>
-requires std::is_arithmetic_v<T>
-void Field(const char* name, const T& value, std::string* out) {
-  fmt::format_to(std::back_inserter(*out), ",\"{}\":{}", name, value);
+// ,"name":
+void Name(std::string_view name, std::string* out) {
+  out->append(",\"");
+  out->append(name);
+  out->append("\":");
 }
-void Field(const char* name, std::string_view value, std::string* out) {
-  fmt::format_to(std::back_inserter(*out), ",\"{}\":", name);
+// ,"name":value
+void Field(std::string_view name, uint32_t value, std::string* out) {
+  Name(name, out);
+  fmt::format_to(std::back_inserter(*out), FMT_COMPILE("{}"), value);
+}
+void Field(std::string_view name, std::same_as<bool> auto value, std::string* out) {
+  Name(name, out);
+  out->append(value ? "true" : "false");
+}
+void Field(std::string_view name, std::string_view value, std::string* out) {
+  Name(name, out);
   AppendQuoted(value, out);
 }
-void Field(const char* name, Lsn value, std::string* out) {
-  fmt::format_to(std::back_inserter(*out), ",\"{}\":\"{:X}/{:X}\"", name, value.value >> 32,
+void Field(std::string_view name, Lsn value, std::string* out) {
+  Name(name, out);
+  fmt::format_to(std::back_inserter(*out), FMT_COMPILE("\"{:X}/{:X}\""), value.value >> 32,
                  value.value & 0xffffffff);
 }
-void Field(const char* name, ReplicationTime time, std::string* out) {
-  // By hand: chrono's conversions overflow for what a server may send.
-  constexpr int64_t kSecond = 1'000'000;
-  const int64_t us = time.time_since_epoch().count();
-  const int64_t rest = (us % kSecond + kSecond) % kSecond;
-  const time_t seconds = us / kSecond - (us % kSecond < 0 ? 1 : 0);
-  fmt::format_to(std::back_inserter(*out), ",\"{}\":\"{:%Y-%m-%dT%H:%M:%S}.{:06}Z\"", name,
-                 fmt::gmtime(seconds), rest);
-}
 
-void Action(const char* action, std::string* out) {
-  fmt::format_to(std::back_inserter(*out), "{{\"action\":\"{}\"", action);
+void Action(std::string_view action, std::string* out) {
+  out->append("{\"action\":\"");
+  out->append(action);
+  out->push_back('"');
 }
 
 const char* PreparedAction(Prepared::Kind kind) {
@@ -121,32 +133,50 @@ Overloaded(F...) -> Overloaded<F...>;
 
 }  // namespace
 
-void LogicalLines::AppendTable(uint32_t relation, std::string* line) const {
-  const auto at = tables_.find(relation);
-  if (at == tables_.end()) {
-    Field("relation", relation, line);
-    return;
+// To the microsecond. Messages of the same second are many, and its text is made once.
+void LogicalLines::AppendTime(ReplicationTime time, std::string* line) {
+  // By hand: chrono's conversions overflow for what a server may send.
+  constexpr int64_t kSecond = 1'000'000;
+  const int64_t us = time.time_since_epoch().count();
+  const int64_t rest = (us % kSecond + kSecond) % kSecond;
+  const time_t seconds = us / kSecond - (us % kSecond < 0 ? 1 : 0);
+  if (second_text_.empty() || seconds != second_) {
+    second_ = seconds;
+    second_text_ = fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(seconds));
   }
-  Field("schema", at->second.schema, line);
-  Field("table", at->second.name, line);
+  Name("time", line);
+  fmt::format_to(std::back_inserter(*line), FMT_COMPILE("\"{}.{:06}Z\""), second_text_, rest);
+}
+
+const LogicalLines::Table* LogicalLines::Find(uint32_t relation) const {
+  const auto at = tables_.find(relation);
+  return at == tables_.end() ? nullptr : &at->second;
+}
+
+void LogicalLines::AppendTable(uint32_t relation, std::string* line) const {
+  if (const Table* table = Find(relation)) {
+    line->append(table->fields);
+  } else {
+    Field("relation", relation, line);
+  }
 }
 
 // {"column":"text"|null,…}. A column whose value was not sent since it did not change is left out.
-void LogicalLines::AppendTuple(const char* name, uint32_t relation, const Tuple& row,
+void LogicalLines::AppendTuple(std::string_view name, uint32_t relation, const Tuple& row,
                                std::string* line) const {
-  const auto at = tables_.find(relation);
-  fmt::format_to(std::back_inserter(*line), ",\"{}\":{{", name);
+  const Table* const table = Find(relation);
+  Name(name, line);
+  line->push_back('{');
   bool first = true;
   for (size_t i = 0; i < row.size(); i++) {
     if (row[i].kind == Value::Kind::kUnchangedToast) continue;
     if (!first) line->push_back(',');
     first = false;
-    if (at != tables_.end() && i < at->second.columns.size()) {
-      line->append(at->second.columns[i]);
+    if (table && i < table->columns.size()) {
+      line->append(table->columns[i]);
     } else {
-      fmt::format_to(std::back_inserter(*line), "\"{}\"", i + 1);
+      fmt::format_to(std::back_inserter(*line), "\"{}\":", i + 1);
     }
-    line->push_back(':');
     if (row[i].kind == Value::Kind::kNull) {
       line->append("null");
     } else if (row[i].kind == Value::Kind::kText) {
@@ -159,7 +189,7 @@ void LogicalLines::AppendTuple(const char* name, uint32_t relation, const Tuple&
 }
 
 void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transaction_end) {
-  const auto change = [&](const char* action, uint32_t relation) {
+  const auto change = [&](std::string_view action, uint32_t relation) {
     Action(action, line);
     if (message.xid != 0) Field("xid", message.xid, line);
     AppendTable(relation, line);
@@ -171,7 +201,7 @@ void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transa
   const auto commit = [&](const Commit& m) {
     Field("lsn", m.commit, line);
     Field("end_lsn", m.end, line);
-    Field("time", m.time, line);
+    AppendTime(m.time, line);
     *transaction_end = m.end;
   };
   std::visit(
@@ -180,7 +210,7 @@ void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transa
             Action("begin", line);
             Field("xid", m.xid, line);
             Field("lsn", m.commit, line);
-            Field("time", m.time, line);
+            AppendTime(m.time, line);
           },
           [&](const Commit& m) {
             Action("commit", line);
@@ -201,9 +231,14 @@ void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transa
             IsText(m.content) ? AppendQuoted(AsText(m.content), line) : AppendHex(m.content, line);
           },
           [&](const Relation& m) {
-            Table table{
-                std::string(m.schema.empty() ? "pg_catalog" : m.schema), std::string(m.name), {}};
-            for (const Column& c : m.columns) AppendQuoted(c.name, &table.columns.emplace_back());
+            Table table;
+            Field("schema", m.schema.empty() ? "pg_catalog" : m.schema, &table.fields);
+            Field("table", m.name, &table.fields);
+            for (const Column& c : m.columns) {
+              std::string& column = table.columns.emplace_back();
+              AppendQuoted(c.name, &column);
+              column.push_back(':');
+            }
             tables_[m.id] = std::move(table);
           },
           [&](const Type&) {},
@@ -255,7 +290,7 @@ void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transa
             Field("xid", m.xid, line);
             Field("lsn", m.lsn, line);
             Field("end_lsn", m.end, line);
-            Field("time", m.time, line);
+            AppendTime(m.time, line);
             Field("gid", m.gid, line);
             if (m.kind != Prepared::Kind::kBegin) *transaction_end = m.end;
           },
@@ -263,52 +298,57 @@ void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transa
             Action("rollback_prepared", line);
             Field("xid", m.xid, line);
             Field("end_lsn", m.end, line);
-            Field("time", m.time, line);
+            AppendTime(m.time, line);
             Field("gid", m.gid, line);
             *transaction_end = m.end;
           },
       },
       message.body);
-  if (!line->empty()) line->push_back('}');
 }
 
-Status LogicalLines::AddPgoutput(Bytes message, std::string* line, Lsn* transaction_end) {
+Status LogicalLines::AddPgoutput(Bytes message, std::string* out, Lsn* transaction_end) {
   const auto decoded = decoder_.Decode(message);
   if (!decoded) return tl::unexpected(decoded.error());
-  Append(*decoded, line, transaction_end);
+  const size_t begin = out->size();
+  Append(*decoded, out, transaction_end);
+  if (out->size() > begin) out->push_back('}');
   return {};
 }
 
-Status LogicalLines::Emit(std::string_view line, std::string* out) {
+// What was appended to *out behind `begin` is the next line: it stays, or was given out before.
+Status LogicalLines::Emit(size_t begin, std::string* out) {
+  const auto line = std::string_view(*out).substr(begin);
   lines_++;
   hash_ = hash_ * 0x9e3779b97f4a7c15 + std::hash<std::string_view>()(line);
   if (lines_ > drop_) {
-    out->append(line);
     out->push_back('\n');
-  } else if (lines_ == drop_ && hash_ != drop_hash_) {
+    return {};
+  }
+  out->resize(begin);
+  if (lines_ == drop_ && hash_ != drop_hash_)
     return MakeError(ErrorCode::kCorrupt,
                      "the server sent a transaction differently after a reconnection; what was "
                      "given out of it is not to be trusted");
-  }
   return {};
 }
 
 Status LogicalLines::Add(const XLogData& message, std::string* out) {
   Lsn end;
-  line_.clear();
+  const size_t begin = out->size();
   if (format_ == Format::kText) {
-    line_.assign(AsText(message.data));
+    const std::string_view line = AsText(message.data);
+    out->append(line);
     // The plug-in's message at a transaction's end has the position behind it (commit_cb_wrapper
     // in replication/logical/logical.c).
-    if (line_.starts_with("COMMIT") || line_.starts_with("ROLLBACK PREPARED") ||
-        line_.starts_with("PREPARE TRANSACTION"))
+    if (line.starts_with("COMMIT") || line.starts_with("ROLLBACK PREPARED") ||
+        line.starts_with("PREPARE TRANSACTION"))
       end = message.start;
   } else {
-    const Status added = AddPgoutput(message.data, &line_, &end);
+    const Status added = AddPgoutput(message.data, out, &end);
     if (!added) return added;
   }
-  if (line_.empty()) return {};
-  const Status emitted = Emit(line_, out);
+  if (out->size() == begin) return {};
+  const Status emitted = Emit(begin, out);
   if (!emitted) return emitted;
   if (end.valid()) {
     confirmable_ = std::max(confirmable_, end);

@@ -3,6 +3,7 @@
 #define NEON_REDO_REPLICATION_LOGICAL_LINES_H_
 
 #include <cstdint>
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -39,23 +40,25 @@ class LogicalLines {
 
  private:
   struct Table {
-    std::string schema;
-    std::string name;
-    std::vector<std::string> columns;  // already quoted
+    std::string fields;                // ,"schema":"public","table":"t"
+    std::vector<std::string> columns;  // "a":
   };
 
-  Status AddPgoutput(Bytes message, std::string* line, Lsn* transaction_end);
+  Status AddPgoutput(Bytes message, std::string* out, Lsn* transaction_end);
   void Append(const pgoutput::Decoded& message, std::string* line, Lsn* transaction_end);
+  void AppendTime(ReplicationTime time, std::string* line);
+  const Table* Find(uint32_t relation) const;
   void AppendTable(uint32_t relation, std::string* line) const;
-  void AppendTuple(const char* name, uint32_t relation, const pgoutput::Tuple& row,
+  void AppendTuple(std::string_view name, uint32_t relation, const pgoutput::Tuple& row,
                    std::string* line) const;
-  Status Emit(std::string_view line, std::string* out);
+  Status Emit(size_t begin, std::string* out);
 
   const Format format_;
   pgoutput::Decoder decoder_;
   std::unordered_map<uint32_t, Table> tables_;
   Lsn confirmable_;
-  std::string line_;
+  time_t second_ = 0;  // whose text is second_text_
+  std::string second_text_;
   bool streams_ = false;  // pieces of uncommitted transactions were given out
 
   // Of the open transaction.

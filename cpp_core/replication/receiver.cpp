@@ -24,6 +24,12 @@ using std::chrono::milliseconds;
 namespace {
 // An end in order is a courtesy; the positions reach the server before it.
 constexpr milliseconds kEndTimeout{5'000};
+// Something is unread and the consumer elsewhere: it may be a request for a status, so one goes out
+// this often.
+constexpr milliseconds kBusyInterval{100};
+// See Poll.
+constexpr std::chrono::microseconds kNap{100};
+constexpr size_t kSmallMessage = 1024;
 }  // namespace
 
 void MessageBatch::Clear() {
@@ -56,6 +62,7 @@ Result<WalReceiver::State> WalReceiver::Receive(MessageBatch* batch, millisecond
   for (bool waited = false;; waited = true) {
     {
       const std::lock_guard lock(mutex_);
+      drains_++;
       const Status drained = Drain(batch);
       if (!drained) {
         phase_ = Phase::kFailed;
@@ -114,6 +121,7 @@ Status WalReceiver::Take(MessageBatch* batch, char* buffer, size_t length) {
   auto message = DecodeServerMessage(Bytes(reinterpret_cast<const uint8_t*>(buffer), length));
   if (!message) return tl::unexpected(message.error());
   batch->messages_.push_back(*message);
+  taken_++;
   return {};
 }
 
@@ -122,6 +130,25 @@ Status WalReceiver::Take(MessageBatch* batch, char* buffer, size_t length) {
 void WalReceiver::ReadSocket() {
   for (int i = encrypted_ ? 2 : 1; i > 0 && !read_failed_; i--)
     read_failed_ = !PQconsumeInput(connection_->handle());
+}
+
+// poll, behind a nap where small messages come in a flood. A walsender sends each change of a
+// logical stream by itself, and waking a sleeper costs its core as much as the sending. Nobody is
+// woken by what comes during the nap. A flood is four messages a nap since the last wait, so one
+// that comes alone is never held up. Large ones would fill the socket before the nap is over.
+int WalReceiver::Poll(std::span<pollfd> fds, Clock::time_point now, Clock::time_point deadline) {
+  const bool small = bytes_received_ - bytes_at_wait_ <= kSmallMessage * taken_;
+  const bool flood = small && now - last_wait_ < kNap / 4 * taken_;
+  bytes_at_wait_ = bytes_received_;
+  last_wait_ = now;
+  taken_ = 0;
+  if (flood) {
+    const int n = poll(fds.data(), fds.size(), 0);
+    if (n != 0) return n;
+    std::this_thread::sleep_for(kNap);
+  }
+  const auto left = std::chrono::ceil<milliseconds>(deadline - now).count();
+  return poll(fds.data(), fds.size(), static_cast<int>(std::clamp<int64_t>(left, 0, 60'000)));
 }
 
 Status WalReceiver::Wait(Clock::time_point deadline) {
@@ -138,9 +165,7 @@ Status WalReceiver::Wait(Clock::time_point deadline) {
   const Clock::time_point began = Clock::now();
   if (options_.stall_timeout.count() > 0)
     deadline = std::min(deadline, began + options_.stall_timeout / 8);
-  const auto left = std::chrono::ceil<milliseconds>(deadline - began).count();
-  const int n =
-      poll(fds.data(), fds.size(), static_cast<int>(std::clamp<int64_t>(left, 0, 60'000)));
+  const int n = Poll(fds, began, deadline);
   if (n < 0 && errno != EINTR)
     return MakeError(ErrorCode::kIo, fmt::format("could not wait: {}", strerror(errno)));
   if (n > 0 && fds[1].revents) return MakeError(ErrorCode::kShutdown, "cancelled");
@@ -326,22 +351,28 @@ void WalReceiver::FeedbackLoop() {
     interval = interval.count() > 0 ? std::min(interval, sender_timeout_ / 2) : sender_timeout_ / 2;
   std::unique_lock lock(mutex_);
   while (!feedback_stop_) {
-    if (interval.count() == 0) {
-      feedback_wake_.wait(lock);
-      continue;
-    }
-    const Clock::time_point due = last_status_ + interval;
-    if (Clock::now() < due) {
-      feedback_wake_.wait_until(lock, due);
-      continue;
+    const Clock::time_point now = Clock::now();
+    const auto due = interval.count() > 0 ? last_status_ + interval : Clock::time_point::max();
+    const uint64_t drains = drains_;
+    if (now < due) {
+      feedback_wake_.wait_until(lock, std::min(due, now + kBusyInterval));
+      if (feedback_stop_) return;
     }
     if (phase_ != Phase::kStreaming) return;
+    if (Clock::now() < due && !(drains == drains_ && Unread())) continue;
     // A failure shows to Receive, which owns the outcome. So does input that libpq had to read to
     // get its output out.
     static_cast<void>(PutStatus(false));
     last_status_ = Clock::now();
     wake_.Set();
   }
+}
+
+// Whether the socket has something. libpq does not show what it is without taking it, which is the
+// consumer's to do.
+bool WalReceiver::Unread() const {
+  pollfd fd{connection_->socket(), POLLIN, 0};
+  return poll(&fd, 1, 0) > 0;
 }
 
 }  // namespace neon_redo

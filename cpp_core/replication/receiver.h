@@ -21,6 +21,8 @@
 #include "cpp_core/replication/connection.h"
 #include "cpp_core/replication/message.h"
 
+struct pollfd;
+
 namespace neon_redo {
 
 struct ReceiverOptions {
@@ -103,7 +105,8 @@ class MessageBatch {
 
 // One thread calls Connect … Disconnect. SetPositions, SendStatus and SendFeedback may come from
 // any thread. A thread of the receiver's own sends the status updates that fall due, whatever the
-// consumer does between two calls of Receive; one mutex guards the libpq connection, and it is not
+// consumer does between two calls of Receive, and ten a second while the consumer leaves something
+// unread, which may be a request for one. One mutex guards the libpq connection, and it is not
 // held while waiting for the stream.
 class WalReceiver {
  public:
@@ -191,11 +194,13 @@ class WalReceiver {
   void ReadSocket();
   tl::unexpected<Error> Failed(std::string_view doing, const pg_result* result = nullptr);
 
+  int Poll(std::span<pollfd> fds, Clock::time_point now, Clock::time_point deadline);
   Status Wait(Clock::time_point deadline);
   Status CheckStall();
   void StartFeedback();
   void StopFeedback();
   void FeedbackLoop();
+  bool Unread() const;
 
   const ReceiverOptions options_;
   const CancelSignal& cancel_;
@@ -209,6 +214,7 @@ class WalReceiver {
   bool encrypted_ = false;
   uint64_t statuses_sent_ = 0;
   Clock::time_point last_status_{};
+  uint64_t drains_ = 0;  // calls of Drain
 
   Phase phase_ = Phase::kIdle;
   std::optional<Error> failure_;  // found behind messages that are handed over first
@@ -220,6 +226,9 @@ class WalReceiver {
   bool copy_ended_ = false;    // by the server; its answer is still to be read
   Clock::duration silence_{};  // time waited for the socket since its last byte
   std::chrono::milliseconds sender_timeout_{0};
+  Clock::time_point last_wait_{};
+  uint32_t taken_ = 0;  // messages since then
+  uint64_t bytes_at_wait_ = 0;
 
   std::thread feedback_;
   std::condition_variable feedback_wake_;

@@ -14,7 +14,10 @@ namespace neon_redo {
 using std::chrono::milliseconds;
 
 WalStream::WalStream(StreamOptions options, const CancelSignal& cancel)
-    : options_(std::move(options)), cancel_(cancel), receiver_(options_.receiver, cancel) {}
+    : options_(std::move(options)),
+      cancel_(cancel),
+      receiver_(options_.receiver, cancel),
+      backoff_(options_.backoff_first, options_.backoff_cap) {}
 
 Result<SystemIdentity> WalStream::ConnectOnce() {
   const Status connected = receiver_.Connect();
@@ -35,15 +38,13 @@ Result<SystemIdentity> WalStream::Connect() {
     auto identity = ConnectOnce();
     if (identity) {
       system_identifier_ = identity->system_identifier;
-      backoff_ = milliseconds(0);
+      backoff_.Reset();
       return identity;
     }
     if (!receiver_.server_error().transient()) return identity;
-    const Status waiting = Lost(identity.error());
-    if (!waiting) return tl::unexpected(waiting.error());
-    pollfd fd{cancel_.fd(), POLLIN, 0};
-    if (poll(&fd, 1, static_cast<int>(backoff_.count())) > 0)
-      return MakeError(ErrorCode::kShutdown, "cancelled");
+    Status waited = Lost(identity.error());
+    if (waited) waited = Pause(next_attempt_);
+    if (!waited) return tl::unexpected(waited.error());
   }
 }
 
@@ -93,22 +94,25 @@ Status WalStream::Lost(const Error& error) {
   const bool transient = Transient(error);
   receiver_.Disconnect();
   if (error.code == ErrorCode::kShutdown || !transient) return tl::unexpected(error);
-  backoff_ = std::clamp(backoff_ * 2, options_.backoff_first, options_.backoff_cap);
-  std::uniform_real_distribution<double> shorten(0.5, 1.0);
-  const auto pause = std::chrono::duration_cast<milliseconds>(backoff_ * shorten(random_));
+  const milliseconds pause = backoff_.Next(std::uniform_real_distribution<double>()(random_));
   next_attempt_ = Clock::now() + pause;
   options_.on_event(
       fmt::format("{}; next attempt in {:.1f} s", error.message, pause.count() / 1000.0));
   return {};
 }
 
-Status WalStream::Resume(Clock::time_point deadline, bool* resumed) {
-  *resumed = false;
-  const auto until = std::min(deadline, next_attempt_);
+Status WalStream::Pause(Clock::time_point until) const {
   const auto left = std::chrono::ceil<milliseconds>(until - Clock::now()).count();
   pollfd fd{cancel_.fd(), POLLIN, 0};
   if (poll(&fd, 1, static_cast<int>(std::max<int64_t>(left, 0))) > 0)
     return MakeError(ErrorCode::kShutdown, "cancelled");
+  return {};
+}
+
+Status WalStream::Resume(Clock::time_point deadline, bool* resumed) {
+  *resumed = false;
+  const Status waited = Pause(std::min(deadline, next_attempt_));
+  if (!waited) return waited;
   if (Clock::now() < next_attempt_) return {};
   const auto identity = ConnectOnce();
   if (!identity) return Lost(identity.error());
@@ -190,7 +194,7 @@ Result<WalStream::Step> WalStream::Next(MessageBatch* batch, milliseconds max_wa
     return Step::kIdle;
   }
   if (batch->empty()) return Step::kIdle;
-  backoff_ = milliseconds(0);
+  backoff_.Reset();
   const Status advanced = Advance(*batch);
   if (!advanced) return tl::unexpected(advanced.error());
   return Step::kMessages;

@@ -12,14 +12,14 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/base/lsn.h"
+#include "cpp_core/replication/backoff.h"
 #include "cpp_core/replication/receiver.h"
 
 namespace neon_redo {
 
 struct StreamOptions {
   ReceiverOptions receiver;
-  // Pause before the first new attempt; it doubles up to the cap. Each pause is shortened by up to
-  // half, at random, lest many clients come back at once.
+  // The pauses before new attempts (backoff.h).
   std::chrono::milliseconds backoff_first{100};
   std::chrono::milliseconds backoff_cap{10'000};
   // What happened to the connection, one line for a person: lost, why, next attempt.
@@ -78,6 +78,7 @@ class WalStream {
   Status Begin();
   bool Transient(const Error& error) const;
   Status Lost(const Error& error);
+  Status Pause(Clock::time_point until) const;
   Status Resume(Clock::time_point deadline, bool* resumed);
   Status Advance(const MessageBatch& batch);
   Status FollowTimeline();
@@ -98,7 +99,7 @@ class WalStream {
 
   bool streaming_ = false;
   uint64_t reconnects_ = 0;
-  std::chrono::milliseconds backoff_{0};
+  Backoff backoff_;
   Clock::time_point next_attempt_{};
 };
 

@@ -1,10 +1,8 @@
 // The rebuilder does the work; this looks at its page before or after it takes a record. Both need
 // the page as it is, so a block that waits for the worker is asked for first.
 //
-// Two things are no fault of anyone's. A record that the native engine finds not to fit its page
-// spoils the page, and the WAL is gone by when it is noticed: the block is left alone until its
-// next image. And bits of the visibility map may be cleared by another backend before its record
-// comes, so full-page images of the map are not looked at.
+// Bits of the visibility map may be cleared by another backend before its record comes: full-page
+// images of the map are not looked at.
 #include "cpp_core/verify/live_check.h"
 
 #include <fmt/format.h>
@@ -35,7 +33,8 @@ LiveCheck::LiveCheck(const VerifyOptions& options, MemoryBudget* memory,
     : rebuilder_({.engine = options.engine,
                   .base_backup = {},
                   .memory = memory,
-                  .spill_directory = options.spill_directory}),
+                  .spill_directory = options.spill_directory,
+                  .reads_once = true}),
       on_mismatch_(std::move(on_mismatch)) {}
 
 Status LiveCheck::Take(const WalRecord& record, const RecordView& view, RedoWorker* worker) {
@@ -101,7 +100,6 @@ Status LiveCheck::CompareForChecking(const WalRecord& record, const RecordView& 
     if (Status flushed = rebuilder_.Flush(worker); !flushed) return flushed;
   if (!block.page.present()) {
     if (block.failure != 0) ReportFailure(record, view, *entry);
-    if (block.spoilt) findings_.Skip("block not rebuilt since its last image");
     return Adopt(record, view, id, entry);
   }
   std::memcpy(rebuilt_, rebuilder_.pages().Get(&block.page), kBlockSize);
@@ -118,7 +116,7 @@ Status LiveCheck::Adopt(const WalRecord& record, const RecordView& view, int id,
   if (Status restored = RestoreImage(*view.block(id), page); !restored) return restored;
   SetPageLsn(page, record.end);
   block.settled = true;
-  block.spoilt = block.unsupported = false;
+  block.unsupported = false;
   block.failure = 0;
   if (HasMask(view.rmid())) block.mask_rmid = view.rmid();
   return {};

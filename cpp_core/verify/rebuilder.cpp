@@ -8,7 +8,8 @@
 //   failed      the worker refused, or could not be asked; there is no page
 //   spoilt      record and page did not fit, in the native engine's judgement, and the page is
 //               undone. Seldom enough to read the WAL once more, for these blocks alone and by the
-//               worker alone (cluster.cpp)
+//               worker alone (cluster.cpp). Where that cannot be, a copy of the page as it was
+//               goes to the worker instead, and no block is ever spoilt
 //
 // A record that makes the page anew makes any block current. Where there is no base backup at all
 // (its name is empty), a block is left alone until then.
@@ -234,8 +235,8 @@ Status Rebuilder::Apply(const WalRecord& record, const RecordView& view, int id,
     counts.chosen++;
     return Ask(record, entry, base, worker);
   }
-  const bool is_map = ref.tag.fork == kVisibilityMapFork;
-  if (is_map && base != nullptr) std::memcpy(saved_, page, kBlockSize);
+  const bool save = ref.tag.fork == kVisibilityMapFork || options_.reads_once;
+  if (save && base != nullptr) std::memcpy(saved_, page, kBlockSize);
   const NativeResult result = page == nullptr ? NativeResult::kUnsupported
                                               : ApplyNative(view, id, record.end, page, have_page);
   if (result == NativeResult::kApplied) [[likely]] {
@@ -256,7 +257,7 @@ Status Rebuilder::Apply(const WalRecord& record, const RecordView& view, int id,
     return {};
   }
   if (!malformed || initialises) return Ask(record, entry, base, worker);
-  if (is_map) return Ask(record, entry, saved_, worker);
+  if (save) return Ask(record, entry, saved_, worker);
   block.spoilt = true;
   pages_.Release(&block.page);
   return {};

@@ -53,6 +53,9 @@ class Rebuilder {
     const std::set<BlockTag>* only = nullptr;  // all others are left out; null: there is no limit
     MemoryBudget* memory = nullptr;
     std::string spill_directory;
+    // There is no second pass: what does not fit its page goes to the worker at once. A page is
+    // copied before each record.
+    bool reads_once = false;
   };
   // What options point to must outlive the rebuilder.
   explicit Rebuilder(const Options& options);
@@ -121,7 +124,7 @@ class Rebuilder {
   std::map<const char*, uint64_t> forgotten_;
   EngineCounts counts_;
   std::vector<StorageEvent> events_;
-  alignas(64) uint8_t saved_[kBlockSize];
+  alignas(64) uint8_t saved_[kBlockSize];  // the page before the record
 };
 
 }  // namespace neon_redo

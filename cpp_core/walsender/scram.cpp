@@ -21,9 +21,12 @@
 
 namespace neon_redo {
 
+using namespace std::string_view_literals;
+
 namespace {
 
 constexpr std::string_view kPrefix = "SCRAM-SHA-256$";
+constexpr std::string_view kBoundHeader = "p=tls-server-end-point,,";
 constexpr size_t kNonceBytes = 18;  // SCRAM_RAW_NONCE_LEN
 constexpr size_t kSaltBytes = 16;   // SCRAM_DEFAULT_SALT_LEN
 constexpr uint32_t kIterations = 4096;
@@ -117,6 +120,12 @@ Result<ScramUsers> ScramUsers::Open(const std::string& path) {
   ScramUsers out;
   if (RAND_bytes(out.secret_.data(), static_cast<int>(out.secret_.size())) != 1)
     return MakeError(ErrorCode::kIo, "no random numbers to be had");
+  if (const Status read = out.Reload(path); !read) return tl::unexpected(read.error());
+  return out;
+}
+
+Status ScramUsers::Reload(const std::string& path) {
+  std::map<std::string, ScramVerifier> users;
   std::ifstream file(path);
   struct stat st;
   if (!file || stat(path.c_str(), &st) != 0) return FileError("open file", path);
@@ -137,9 +146,10 @@ Result<ScramUsers> ScramUsers::Open(const std::string& path) {
                        fmt::format("line {} of users file \"{}\" is not NAME:VERIFIER with a "
                                    "SCRAM-SHA-256 verifier",
                                    number, path));
-    out.users_[line.substr(0, colon)] = *verifier;
+    users[line.substr(0, colon)] = *verifier;
   }
-  return out;
+  users_ = std::move(users);
+  return {};
 }
 
 ScramVerifier ScramUsers::Find(const std::string& name) const {
@@ -161,15 +171,28 @@ Result<std::string> MakeScramNonce() {
   return Base64(bytes, sizeof(bytes));
 }
 
-// "n,,n=USER,r=NONCE": the channel binding flag, an authorization identity we do not take, the name
-// (ignored, as by PostgreSQL), the client's nonce.
+// "p=TYPE,," with channel binding, "n,," without, "y,," if the client could, but thinks that we can
+// not: had we offered it, somebody in between has kept that from the client. No authorization
+// identity is taken.
+Status ScramExchange::TakeHeader(std::string_view* message) {
+  const std::string_view header = binding_.chosen             ? kBoundHeader
+                                  : message->starts_with('y') ? "y,,"sv
+                                                              : "n,,"sv;
+  if (!message->starts_with(header))
+    return Malformed(binding_.chosen
+                         ? "Expected channel binding by tls-server-end-point and no authorization "
+                           "identity."
+                         : "Expected no channel binding and no authorization identity.");
+  if (header == "y,," && !binding_.data.empty())
+    return MakeError(ErrorCode::kUnsupported, "SCRAM channel binding negotiation error");
+  gs2_header_ = header;
+  message->remove_prefix(header.size());
+  return {};
+}
+
+// The header, "n=USER,r=NONCE": the name (ignored, as by PostgreSQL), the client's nonce.
 Result<std::string> ScramExchange::First(std::string_view message) {
-  if (message.starts_with("p="))
-    return Malformed("The client selected SCRAM-SHA-256 with channel binding.");
-  if (!message.starts_with("n,,") && !message.starts_with("y,,"))
-    return Malformed("Expected a channel binding flag and no authorization identity.");
-  gs2_header_ = message.substr(0, 3);
-  message.remove_prefix(3);
+  if (const Status header = TakeHeader(&message); !header) return tl::unexpected(header.error());
   std::string_view rest = message;
   const auto user = TakeAttribute(&rest, 'n');
   const auto nonce = TakeAttribute(&rest, 'r');
@@ -184,7 +207,7 @@ Result<std::string> ScramExchange::First(std::string_view message) {
   return answer;
 }
 
-// "c=BASE64(gs2 header),r=NONCE,p=PROOF"
+// "c=BASE64(header, channel binding data),r=NONCE,p=PROOF"
 Result<std::string> ScramExchange::Final(std::string_view message) {
   const size_t proof_at = message.rfind(",p=");
   if (proof_at == std::string_view::npos) return Malformed("Expected a proof.");
@@ -194,7 +217,11 @@ Result<std::string> ScramExchange::Final(std::string_view message) {
   ScramKey proof;
   if (!binding || !nonce || !ReadKey(message.substr(proof_at + 3), &proof))
     return Malformed("Expected channel binding, nonce and proof.");
-  if (FromBase64(*binding) != gs2_header_) return Malformed("Unexpected channel binding.");
+  if (FromBase64(*binding) != gs2_header_ + (binding_.chosen ? binding_.data : "")) {
+    if (binding_.chosen)
+      return MakeError(ErrorCode::kUnsupported, "SCRAM channel binding check failed");
+    return Malformed("Unexpected channel binding.");
+  }
   if (*nonce != nonce_) return Malformed("Nonce does not match.");
   auth_message_ += message.substr(0, proof_at);
   const ScramKey signature = Hmac(verifier_.stored_key, auth_message_);

@@ -1,11 +1,7 @@
-// One loop over epoll, level-triggered. A connection's turn ends when its socket is full, when it
-// has nothing to send, or after kTurn bytes, so that a fast client does not hold the others back; a
-// slow one only holds its own socket. WAL goes from the page cache to the socket by sendfile,
-// behind the few bytes of its message's header.
-//
-// New WAL is noticed by inotify on the directory, and once a second without (network file systems
-// tell nothing); it is looked at once per kLookInterval at most, since a writer's every write is an
-// event.
+// One loop over epoll, level-triggered; what a connection does in its turn is in
+// server_connection.cpp. New WAL is noticed by inotify on the directory, and once a second without
+// (network file systems tell nothing); it is looked at once per kLookInterval at most, since a
+// writer's every write is an event.
 #include "cpp_core/walsender/server.h"
 
 #include <fcntl.h>
@@ -13,9 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/random.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +18,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "cpp_core/wal/describe.h"
 #include "cpp_core/walsender/listen.h"
 #include "cpp_core/walsender/metrics.h"
 #include "cpp_core/walsender/statistics.h"
@@ -34,9 +29,15 @@ using std::chrono::milliseconds;
 
 namespace {
 
-enum : uint64_t { kListenerKey, kTcpListenerKey, kStopKey, kDirectoryKey, kFirstConnection = 1000 };
+enum : uint64_t {
+  kListenerKey,
+  kTcpListenerKey,
+  kStopKey,
+  kReloadKey,
+  kDirectoryKey,
+  kFirstConnection = 1000
+};
 
-constexpr uint64_t kTurn = 1 << 20;
 constexpr milliseconds kLookInterval{10};
 constexpr milliseconds kLinger{10'000};   // for the last words to a client that does not read
 constexpr size_t kSpareConnections = 16;  // beyond the limit, only to be told so
@@ -45,31 +46,7 @@ tl::unexpected<Error> SystemError(const std::string& what) {
   return MakeError(ErrorCode::kIo, fmt::format("could not {}: {}", what, strerror(errno)));
 }
 
-ssize_t SendRange(int socket, const Output::Range& range) {
-  auto offset = static_cast<off_t>(range.offset);
-  return sendfile(socket, range.file->fd.get(), &offset, range.length);
-}
-
-// One TLS record at a time. A record that the socket would not take is made again, of the same
-// bytes.
-ssize_t SendRangeEncrypted(TlsStream* tls, const Output::Range& range) {
-  char buffer[16 * 1024];
-  const ssize_t n =
-      pread(range.file->fd.get(), buffer, std::min<size_t>(sizeof(buffer), range.length),
-            static_cast<off_t>(range.offset));
-  return n > 0 ? tls->Send(buffer, static_cast<size_t>(n)) : n;
-}
-
 }  // namespace
-
-struct WalServer::Connection {
-  FileDescriptor fd;
-  std::unique_ptr<Session> session;
-  std::unique_ptr<TlsStream> tls;
-  uint32_t events = 0;
-  bool broken = false;
-  std::optional<Clock::time_point> closing_since;
-};
 
 WalServer::WalServer(WalServerOptions options) : options_(std::move(options)) {
   last_id_ = kFirstConnection;
@@ -134,9 +111,10 @@ void WalServer::SetUpHost() {
   host_.tls = tcp_listener_.get() >= 0;
   host_.sender_timeout = options_.sender_timeout;
   host_.max_connections = options_.max_connections;
+  host_.max_replication_slots = options_.max_replication_slots;
   host_.cancel = [this](uint32_t id, uint32_t key) { Cancel(id, key); };
   host_.log = [this](uint32_t id, const std::string& line) {
-    options_.log(fmt::format("[{}] {}", id, line));
+    options_.log(fmt::format("[{}] {}", id, Printable(line)));  // clients' words are in it
   };
   host_.status = [this] { return DescribeAll(); };
   host_.too_many_for_user = [this](const std::string& user) {
@@ -170,8 +148,11 @@ Status WalServer::WatchDirectory() {
   return Watch(inotify_.get(), kDirectoryKey, EPOLLIN);
 }
 
-Status WalServer::Run(const CancelSignal& stop) {
-  if (const Status watched = Watch(stop.fd(), kStopKey, EPOLLIN); !watched) return watched;
+Status WalServer::Run(const CancelSignal& stop, const CancelSignal& reload) {
+  for (const auto& [fd, key] :
+       {std::pair(stop.fd(), uint64_t{kStopKey}), std::pair(reload.fd(), uint64_t{kReloadKey})}) {
+    if (const Status watched = Watch(fd, key, EPOLLIN); !watched) return watched;
+  }
   now_ = Clock::now();
   next_tick_ = now_;
   std::vector<epoll_event> events(256);
@@ -190,6 +171,9 @@ Status WalServer::Run(const CancelSignal& stop) {
         ReadDirectoryEvents();
       } else if (event.data.u64 == kStopKey) {
         if (!stopping_) BeginStop();
+      } else if (event.data.u64 == kReloadKey) {
+        reload.Clear();
+        Reload();
       } else if (const auto it = connections_.find(static_cast<uint32_t>(event.data.u64));
                  it != connections_.end()) {
         Handle(it->second.get(), event.events);
@@ -240,121 +224,6 @@ void WalServer::AcceptAll(int listener, bool local) {
     connection->fd = std::move(fd);
     connections_[id] = std::move(connection);
   }
-}
-
-void WalServer::Handle(Connection* connection, uint32_t events) {
-  TlsStream* tls = connection->tls.get();
-  if (tls && !tls->established()) {
-    StartTls(connection);
-    if (connection->broken || !tls->established()) return;
-  }
-  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) Receive(connection);
-  Pump(connection);
-  // What TLS has decrypted already, epoll knows nothing of.
-  while (tls && !connection->broken && tls->pending() && connection->session->wants_input() &&
-         connection->session->output().empty()) {
-    Receive(connection);
-    Pump(connection);
-  }
-}
-
-// Goes on with the handshake; the socket is watched for what that needs.
-void WalServer::StartTls(Connection* connection) {
-  if (!connection->tls) connection->tls = std::make_unique<TlsStream>(tls_, connection->fd.get());
-  TlsStream& tls = *connection->tls;
-  const ssize_t n = tls.Handshake();
-  if (n > 0) {
-    connection->session->TlsEstablished();
-  } else if (n == 0 || errno != EAGAIN) {
-    host_.log(connection->session->id(), "could not accept TLS connection");
-    connection->broken = true;
-    return;
-  }
-  const uint32_t events = tls.established() || !tls.wants_write() ? EPOLLIN : EPOLLOUT;
-  Modify(connection, events);
-}
-
-void WalServer::Receive(Connection* connection) {
-  char buffer[16 * 1024];
-  Session& session = *connection->session;
-  while (session.wants_input() && session.output().buffered() < Session::kMaxOutput) {
-    const ssize_t n = connection->tls ? connection->tls->Receive(buffer, sizeof(buffer))
-                                      : recv(connection->fd.get(), buffer, sizeof(buffer), 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return;
-    if (n <= 0) {
-      connection->broken = true;
-      return;
-    }
-    session.Feed({buffer, static_cast<size_t>(n)}, now_);
-    if (!connection->tls && static_cast<size_t>(n) < sizeof(buffer)) return;
-  }
-}
-
-// Sends what comes next. False: it cannot, and unless it would block the connection is broken.
-bool WalServer::Send(Connection* connection, bool* would_block) {
-  Output& output = connection->session->output();
-  const std::string_view head = output.head();
-  const Output::Range& range = output.range();
-  ssize_t n;
-  if (!head.empty()) {
-    const int more = range.length > 0 ? MSG_MORE : 0;
-    n = connection->tls ? connection->tls->Send(head.data(), head.size())
-                        : send(connection->fd.get(), head.data(), head.size(), MSG_NOSIGNAL | more);
-    if (n > 0) output.ConsumeHead(static_cast<size_t>(n));
-  } else {
-    n = connection->tls ? SendRangeEncrypted(connection->tls.get(), range)
-                        : SendRange(connection->fd.get(), range);
-    // The file was cut short, and its message cannot be finished.
-    if (n == 0)
-      host_.log(connection->session->id(),
-                fmt::format("file \"{}\" has become shorter", range.file->path));
-    if (n > 0) output.ConsumeRange(static_cast<uint64_t>(n));
-  }
-  if (n > 0) return true;
-  *would_block = n < 0 && (errno == EAGAIN || errno == EINTR);
-  return false;
-}
-
-void WalServer::Pump(Connection* connection) {
-  Session& session = *connection->session;
-  Output& output = session.output();
-  const uint64_t budget_end = session.statistics().bytes_sent + kTurn;
-  bool would_block = false;
-  while (!connection->broken && !session.broken()) {
-    if (output.empty() && !session.Continue(now_)) break;
-    if (!output.empty() && !Send(connection, &would_block)) {
-      connection->broken = !would_block;
-      break;
-    }
-    if (session.statistics().bytes_sent >= budget_end) {
-      would_block = true;
-      break;
-    }
-  }
-  if (session.closing() && output.empty()) connection->broken = true;
-  if (session.broken()) connection->broken = true;
-  if (connection->broken) return;
-  if (session.starting_tls() && output.empty()) return StartTls(connection);
-  if (session.closing() && !connection->closing_since) connection->closing_since = now_;
-  SetEvents(connection, would_block);
-}
-
-void WalServer::SetEvents(Connection* connection, bool want_output) {
-  const Session& session = *connection->session;
-  uint32_t events = 0;
-  if (want_output) events |= EPOLLOUT;
-  if (session.wants_input() && connection->session->output().buffered() < Session::kMaxOutput)
-    events |= EPOLLIN;
-  Modify(connection, events);
-}
-
-void WalServer::Modify(Connection* connection, uint32_t events) {
-  if (events == connection->events) return;
-  epoll_event event{};
-  event.events = connection->events = events;
-  event.data.u64 = connection->session->id();
-  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection->fd.get(), &event);
 }
 
 void WalServer::CloseEnded() {
@@ -425,6 +294,19 @@ std::vector<const Session*> WalServer::Sessions() const {
 
 std::string WalServer::DescribeAll() const {
   return DescribeServer(Sessions(), *source_, slots_, now_).dump();
+}
+
+// Clients that are connected stay.
+void WalServer::Reload() {
+  if (options_.listen.empty()) return;
+  options_.log("reading users file, certificate and key again");
+  if (const Status users = users_.Reload(options_.users_file); !users)
+    options_.log(users.error().message + "; the users stay as they were");
+  auto tls = TlsContext::Open(options_.tls_certificate, options_.tls_key);
+  if (tls)
+    tls_ = std::move(*tls);
+  else
+    options_.log(tls.error().message + "; certificate and key stay as they were");
 }
 
 void WalServer::BeginStop() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -36,13 +37,14 @@ struct WalServerOptions {
   std::string tls_key;
   size_t max_connections = 100;
   size_t max_connections_per_role = 0;  // 0: no limit of its own
+  size_t max_replication_slots = 10;    // beyond those in the file, none is made
   std::string metrics;                  // MetricsExposer's address; empty: none
   std::chrono::milliseconds sender_timeout{60'000};
   // A line for a person.
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
 
-// One thread, one epoll loop. Not thread-safe, but for the signal that stops it.
+// One thread, one epoll loop. Not thread-safe, but for the signals to Run.
 class WalServer {
  public:
   // Reads the WAL's end and listens. By the Unix socket only processes of the same user are let in.
@@ -52,8 +54,9 @@ class WalServer {
   WalServer& operator=(const WalServer&) = delete;
 
   // Serves until `stop` is set; then sends what WAL there is, waits until clients have it, and
-  // returns.
-  Status Run(const CancelSignal& stop);
+  // returns. When `reload` is set, users file, certificate and key are read again; what cannot be
+  // used is logged, and the old stays in force.
+  Status Run(const CancelSignal& stop, const CancelSignal& reload);
 
   const WalSource& source() const { return *source_; }
   const std::string& socket_path() const { return socket_path_; }
@@ -61,7 +64,14 @@ class WalServer {
 
  private:
   using Clock = Session::Clock;
-  struct Connection;
+  struct Connection {
+    FileDescriptor fd;
+    std::unique_ptr<Session> session;
+    std::unique_ptr<TlsStream> tls;
+    uint32_t events = 0;
+    bool broken = false;
+    std::optional<Clock::time_point> closing_since;
+  };
 
   explicit WalServer(WalServerOptions options);
   Status Listen();
@@ -71,6 +81,9 @@ class WalServer {
 
   void AcceptAll(int listener, bool local);
   void SetAccepting(bool accepting);
+  void CloseEnded();
+
+  // server_connection.cpp
   void Handle(Connection* connection, uint32_t events);
   void StartTls(Connection* connection);
   void Receive(Connection* connection);
@@ -78,8 +91,6 @@ class WalServer {
   void Modify(Connection* connection, uint32_t events);
   void SetEvents(Connection* connection, bool want_output);
   bool Send(Connection* connection, bool* would_block);
-  void Close(uint32_t id);
-  void CloseEnded();
 
   std::vector<const Session*> Sessions() const;
   std::string DescribeAll() const;
@@ -87,6 +98,7 @@ class WalServer {
   void LookForWal(bool relist);
   void WakeCaughtUp();
   void Tick();
+  void Reload();
   void BeginStop();
   int MillisecondsToWait() const;
   void Cancel(uint32_t id, uint32_t key);

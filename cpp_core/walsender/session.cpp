@@ -37,7 +37,12 @@ const char* SenderStateName(SenderState state) {
 
 Session::Session(const SessionHost& host, uint32_t id, uint32_t cancel_key, Peer peer,
                  Clock::time_point now)
-    : host_(host), id_(id), cancel_key_(cancel_key), peer_(std::move(peer)), start_(now) {
+    : host_(host),
+      id_(id),
+      cancel_key_(cancel_key),
+      peer_(std::move(peer)),
+      start_(now),
+      now_(now) {
   statistics_.backend_start = std::chrono::system_clock::now();
 }
 
@@ -53,13 +58,14 @@ Session::~Session() {
 
 void Session::Feed(std::string_view bytes, Clock::time_point now) {
   if (closing_) return;
+  now_ = now;
   inbox_.append(bytes);
-  Process(now);
+  Process();
 }
 
-void Session::Process(Clock::time_point now) {
+void Session::Process() {
   while (!closing_ && !waiting_drop_ && output_.buffered() < kMaxOutput) {
-    if (phase_ == Phase::kNegotiation ? !HandleStartup() : !HandleMessage(now)) break;
+    if (phase_ == Phase::kNegotiation ? !HandleStartup() : !HandleMessage()) break;
     if (starting_tls_) break;
   }
   if (inbox_.empty() && inbox_.capacity() > 1024) inbox_.shrink_to_fit();
@@ -67,7 +73,8 @@ void Session::Process(Clock::time_point now) {
 
 bool Session::Continue(Clock::time_point now) {
   if (closing_) return false;
-  if (!inbox_.empty()) Process(now);
+  now_ = now;
+  if (!inbox_.empty()) Process();
   if (!output_.empty() || closing_) return !output_.empty();
   return phase_ == Phase::kStreaming && SendWal();
 }
@@ -95,10 +102,10 @@ void Session::Fail(Severity severity, const ServerErrorMessage& error) {
   if (!skip_to_sync_) PutReadyForQuery(output_.bytes());
 }
 
-void Session::RetryDrop(Clock::time_point now) {
+void Session::RetryDrop() {
   const command::DropSlot drop = *std::exchange(waiting_drop_, std::nullopt);
   Execute(drop);
-  Process(now);
+  Process();
 }
 
 void Session::Cancel() {
@@ -111,7 +118,7 @@ void Session::Cancel() {
 }
 
 // One message: its type, its length, its body.
-bool Session::HandleMessage(Clock::time_point now) {
+bool Session::HandleMessage() {
   if (inbox_.size() < 5) return false;
   const char type = inbox_[0];
   const uint32_t length = ReadInt32(std::string_view(inbox_).substr(1));
@@ -125,7 +132,7 @@ bool Session::HandleMessage(Clock::time_point now) {
   if (phase_ == Phase::kPassword)
     HandlePasswordMessage(type, body);
   else if (phase_ == Phase::kStreaming)
-    HandleStreamMessage(type, body, now);
+    HandleStreamMessage(type, body);
   else
     HandleCommandMessage(type, body);
   return true;
@@ -153,11 +160,12 @@ void Session::HandleCommandMessage(char type, std::string_view body) {
 
 void Session::Tick(Clock::time_point now) {
   if (closing_) return;
+  now_ = now;
   if (!statistics_.authenticated) {
     if (host_.login_timeout.count() > 0 && now - start_ >= host_.login_timeout) Break("");
     return;
   }
-  if (waiting_drop_) RetryDrop(now);
+  if (waiting_drop_) RetryDrop();
   if (phase_ != Phase::kStreaming || host_.sender_timeout.count() == 0) return;
   if (now - last_reply_ >= host_.sender_timeout)
     return Break("terminating walsender process due to replication timeout");

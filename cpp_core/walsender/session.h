@@ -41,6 +41,7 @@ struct SessionHost {
   std::chrono::milliseconds sender_timeout{60'000};  // wal_sender_timeout; 0: none
   std::chrono::milliseconds login_timeout{60'000};   // authentication_timeout
   size_t max_connections = 100;
+  size_t max_replication_slots = 10;
   // A CancelRequest for that session.
   std::function<void(uint32_t id, uint32_t key)> cancel = [](uint32_t, uint32_t) {};
   // That role has all the connections it may have, beside the one that asks.
@@ -49,6 +50,8 @@ struct SessionHost {
   };
   // A line for the log about a session.
   std::function<void(uint32_t id, const std::string&)> log = [](uint32_t, const std::string&) {};
+  // The server's part of an exchange's nonce.
+  std::function<Result<std::string>()> make_nonce = MakeScramNonce;
   // The statistics of all sessions, as JSON.
   std::function<std::string()> status = [] { return std::string(); };
 };
@@ -87,7 +90,8 @@ class Session {
 
   // 'S' is the last byte of the output: once it is sent, the client starts TLS.
   bool starting_tls() const { return starting_tls_; }
-  void TlsEstablished();
+  // channel_binding: TlsStream's.
+  void TlsEstablished(const std::string& channel_binding);
 
   // The server takes no more connections: the client hears it once it has said who it is.
   void RefuseAsTooMany() { too_many_ = true; }
@@ -132,12 +136,14 @@ class Session {
   void RefuseEarlyBytes(const char* request);
   bool ReadParameters(std::string_view parameters, uint32_t protocol);
   void HandlePasswordMessage(char type, std::string_view body);
+  void BeginScram(std::string_view body);
+  void FailScram(const Error& error);
   void Welcome();
 
   // session.cpp
-  void Process(Clock::time_point now);
-  void RetryDrop(Clock::time_point now);
-  bool HandleMessage(Clock::time_point now);
+  void Process();
+  void RetryDrop();
+  bool HandleMessage();
   void HandleCommandMessage(char type, std::string_view body);
   void Break(const std::string& why);
 
@@ -163,8 +169,8 @@ class Session {
   bool ChooseTimeline(const command::StartPhysical& start);
   bool AcquireSlot(const std::string& name);
   void ReleaseSlot();
-  void HandleStreamMessage(char type, std::string_view body, Clock::time_point now);
-  void HandleStatus(const StandbyStatus& status, Clock::time_point now);
+  void HandleStreamMessage(char type, std::string_view body);
+  void HandleStatus(const StandbyStatus& status);
   bool SendWal();
   bool FollowTimeline();
   Lsn SendLimit() const;
@@ -179,6 +185,7 @@ class Session {
   const uint32_t cancel_key_;
   const Peer peer_;
   const Clock::time_point start_;
+  Clock::time_point now_;  // as last told
 
   std::string inbox_;
   Output output_;
@@ -187,6 +194,7 @@ class Session {
   bool gss_asked_ = false;
   bool starting_tls_ = false;
   bool encrypted_ = false;
+  std::string channel_binding_;
   std::unique_ptr<ScramExchange> scram_;  // begun
   bool too_many_ = false;
   bool skip_to_sync_ = false;

@@ -81,6 +81,8 @@ void Session::Execute(const command::Show& show) {
     value = ServerVersion();
   else if (show.name == "max_wal_senders")
     value = std::to_string(host_.max_connections);
+  else if (show.name == "max_replication_slots")
+    value = std::to_string(host_.max_replication_slots);
   else if (show.name == "wal_level")
     value = "replica";
   else if (show.name == "neon_redo.status" && peer_.local)
@@ -125,6 +127,9 @@ void Session::Execute(const command::CreateSlot& create) {
                   "underscore character.");
   if (host_.slots->Find(create.slot))
     return Refuse("42710", fmt::format("replication slot \"{}\" already exists", create.slot));
+  if (host_.slots->slots().size() >= host_.max_replication_slots)
+    return Refuse("53400", "all replication slots are in use", {},
+                  "Free one or increase max_replication_slots.");
   Slot slot;
   if (create.reserve_wal) slot.restart = host_.source->end();
   slot.temporary = create.temporary;

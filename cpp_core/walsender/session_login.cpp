@@ -10,6 +10,9 @@
 #include "cpp_core/wal/page_header.h"
 #include "cpp_core/walsender/session.h"
 
+// Of libpgcommon (mb/pg_wchar.h): how many bytes of the text are whole valid characters.
+extern "C" int pg_encoding_verifymbstr(int encoding, const char* text, int length);
+
 namespace neon_redo {
 
 using namespace std::string_view_literals;
@@ -22,6 +25,8 @@ constexpr uint32_t kCancelRequest = 1234 << 16 | 5678;
 constexpr uint32_t kSslRequest = 1234 << 16 | 5679;
 constexpr uint32_t kGssRequest = 1234 << 16 | 5680;
 constexpr size_t kMaxStartupPacket = 10'000;
+
+constexpr int kUtf8 = 6;  // PG_UTF8
 
 constexpr uint32_t kAuthSasl = 10;
 constexpr uint32_t kAuthSaslContinue = 11;
@@ -84,7 +89,9 @@ void Session::HandleStartupPacket(std::string_view body) {
                                       code >> 16, code & 0xffff)});
   if (!ReadParameters(body.substr(4), code)) return;
   if (peer_.local) return Welcome();
-  PutAuthentication(output_.bytes(), kAuthSasl, "SCRAM-SHA-256\0\0"sv);
+  PutAuthentication(
+      output_.bytes(), kAuthSasl,
+      channel_binding_.empty() ? "SCRAM-SHA-256\0\0"sv : "SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"sv);
   phase_ = Phase::kPassword;
 }
 
@@ -97,43 +104,52 @@ void Session::RefuseEarlyBytes(const char* request) {
         "attack."});
 }
 
-void Session::TlsEstablished() {
+void Session::TlsEstablished(const std::string& channel_binding) {
   starting_tls_ = false;
   encrypted_ = true;
+  channel_binding_ = channel_binding;
 }
 
-// SASLInitialResponse names the mechanism and has a length; SASLResponse is bare.
+void Session::FailScram(const Error& error) {
+  if (error.code == ErrorCode::kCorrupt)
+    return Fail(Severity::kFatal, {"08P01", "malformed SCRAM message", error.message});
+  if (error.code == ErrorCode::kUnsupported)
+    return Fail(Severity::kFatal, {"28000", error.message});
+  if (error.code != ErrorCode::kInvalidArgument)
+    return Fail(Severity::kFatal, {"XX000", error.message});
+  Fail(Severity::kFatal,
+       {"28P01", fmt::format("password authentication failed for user \"{}\"", statistics_.user)});
+}
+
+// SASLInitialResponse: the mechanism's name, a length, and the client's first message.
+void Session::BeginScram(std::string_view body) {
+  const size_t end = body.find('\0');
+  const std::string_view mechanism = body.substr(0, end);
+  const bool plus = mechanism == "SCRAM-SHA-256-PLUS" && !channel_binding_.empty();
+  if (end == std::string_view::npos || (mechanism != "SCRAM-SHA-256" && !plus))
+    return Fail(Severity::kFatal,
+                {"08P01", "client selected an invalid SASL authentication mechanism"});
+  body.remove_prefix(end + 1);
+  if (body.size() < 4 || ReadInt32(body) != body.size() - 4)
+    return FailScram({ErrorCode::kCorrupt, "The message has another length than it says."});
+  const auto nonce = host_.make_nonce();
+  if (!nonce) return FailScram(nonce.error());
+  scram_ = std::make_unique<ScramExchange>(host_.users->Find(statistics_.user), *nonce,
+                                           ChannelBinding{channel_binding_, plus});
+  const auto answer = scram_->First(body.substr(4));
+  if (!answer) return FailScram(answer.error());
+  PutAuthentication(output_.bytes(), kAuthSaslContinue, *answer);
+}
+
 void Session::HandlePasswordMessage(char type, std::string_view body) {
-  auto malformed = [this](const std::string& detail) {
-    Fail(Severity::kFatal, {"08P01", "malformed SCRAM message", detail});
-  };
   if (type == 'X') return Break("");
   if (type != 'p')
     return Fail(Severity::kFatal,
                 {"08P01", fmt::format("expected SASL response, got message type {}",
                                       static_cast<unsigned>(static_cast<unsigned char>(type)))});
-  if (!scram_) {
-    const size_t end = body.find('\0');
-    if (end == std::string_view::npos || body.substr(0, end) != "SCRAM-SHA-256")
-      return Fail(Severity::kFatal,
-                  {"08P01", "client selected an invalid SASL authentication mechanism"});
-    body.remove_prefix(end + 1);
-    if (body.size() < 4 || ReadInt32(body) != body.size() - 4)
-      return malformed("The message has another length than it says.");
-    const auto nonce = MakeScramNonce();
-    if (!nonce) return Fail(Severity::kFatal, {"XX000", nonce.error().message});
-    scram_ = std::make_unique<ScramExchange>(host_.users->Find(statistics_.user), *nonce);
-    const auto answer = scram_->First(body.substr(4));
-    if (!answer) return malformed(answer.error().message);
-    return PutAuthentication(output_.bytes(), kAuthSaslContinue, *answer);
-  }
-  const auto answer = scram_->Final(body);
-  if (!answer && answer.error().code == ErrorCode::kCorrupt)
-    return malformed(answer.error().message);
-  if (!answer)
-    return Fail(Severity::kFatal, {"28P01", fmt::format("password authentication failed for user "
-                                                        "\"{}\"",
-                                                        statistics_.user)});
+  if (!scram_) return BeginScram(body);
+  const auto answer = scram_->Final(body);  // a SASLResponse is bare
+  if (!answer) return FailScram(answer.error());
   PutAuthentication(output_.bytes(), kAuthSaslFinal, *answer);
   scram_.reset();
   Welcome();
@@ -177,6 +193,12 @@ bool Session::ReadParameters(std::string_view rest, uint32_t protocol) {
   }
   if (user.empty()) return fatal({"28000", "no PostgreSQL user name specified in startup packet"});
   statistics_.user = user.substr(0, 63);
+  // It goes into JSON and metrics.
+  const auto length = static_cast<int>(statistics_.user.size());
+  if (pg_encoding_verifymbstr(kUtf8, statistics_.user.data(), length) != length) {
+    statistics_.user.clear();
+    return fatal({"22021", "invalid byte sequence for encoding \"UTF8\" in the user name"});
+  }
   if (replication != "database" && !replication.empty() && !ParseBool(replication))
     return fatal({"22023",
                   fmt::format("invalid value for parameter \"replication\": \"{}\"", replication),

@@ -29,7 +29,7 @@ void Session::Execute(const command::StartPhysical& start) {
   statistics_.sent = start.start;
   statistics_.status = {};
   statistics_.status_received.reset();
-  statistics_.stream_start = last_reply_ = Clock::now();
+  statistics_.stream_start = last_reply_ = now_;
   segment_.reset();
 }
 
@@ -82,12 +82,12 @@ void Session::ReleaseSlot() {
   statistics_.slot.clear();
 }
 
-void Session::HandleStreamMessage(char type, std::string_view body, Clock::time_point now) {
+void Session::HandleStreamMessage(char type, std::string_view body) {
   if (type == 'X') return Break("");
   if (type != 'd' && type != 'c')
     return Fail(Severity::kFatal,
                 {"08P01", fmt::format("invalid standby message type \"{}\"", type)});
-  last_reply_ = now;
+  last_reply_ = now_;
   waiting_for_reply_ = false;
   if (type == 'c') {
     if (!done_sending_) PutCopyDone(output_.bytes());
@@ -98,14 +98,14 @@ void Session::HandleStreamMessage(char type, std::string_view body, Clock::time_
       DecodeClientMessage(Bytes(reinterpret_cast<const uint8_t*>(body.data()), body.size()));
   if (!message) return Fail(Severity::kFatal, {"08P01", message.error().message});
   if (const auto* status = std::get_if<StandbyStatus>(&*message))
-    HandleStatus(*status, now);
+    HandleStatus(*status);
   else
     statistics_.feedback = std::get<HotStandbyFeedback>(*message);
 }
 
-void Session::HandleStatus(const StandbyStatus& status, Clock::time_point now) {
+void Session::HandleStatus(const StandbyStatus& status) {
   statistics_.status = status;
-  statistics_.status_received = now;
+  statistics_.status_received = now_;
   if (status.reply_requested) PutKeepaliveMessage(false);
   if (statistics_.slot.empty() || !status.flushed.valid()) return;
   Slot* slot = host_.slots->Find(statistics_.slot);

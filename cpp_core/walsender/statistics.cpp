@@ -37,8 +37,10 @@ json DescribeSession(const Session& session, const WalSource& source,
   row["pid"] = session.id();
   row["kind"] = "physical";
   row["application_name"] = s.application_name;
+  row["usesysid"] = nullptr;
   row["usename"] = s.user;
   row["client_addr"] = TextOrNull(session.peer().address);
+  row["client_hostname"] = nullptr;
   row["client_port"] = session.peer().port;
   row["encrypted"] = session.encrypted();
   row["backend_start"] = FormatTimestamp(s.backend_start);
@@ -70,6 +72,8 @@ json DescribeSession(const Session& session, const WalSource& source,
     row["reply_age"] = Seconds(now - *s.status_received);
   }
   row["slot_name"] = TextOrNull(s.slot);
+  for (const char* name : {"slot_wal_status", "slot_retained_bytes", "slot_safe_wal_size"})
+    row[name] = nullptr;  // a slot here holds nothing back
   row["caught_up"] = session.caught_up();
   row["bytes_sent"] = s.bytes_sent;
   row["timeline"] = s.timeline == 0 ? json(nullptr) : json(s.timeline);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -20,6 +21,20 @@ tl::unexpected<Error> TlsError(const char* what, const std::string& path) {
   const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
   return MakeError(ErrorCode::kInvalidArgument, fmt::format("could not {} \"{}\": {}", what, path,
                                                             reason ? reason : "unknown error"));
+}
+
+// MD5 and SHA-1 count as SHA-256 (RFC 5929, section 4.1).
+std::string HashOfCertificate(const X509* certificate) {
+  int function = NID_undef;
+  if (X509_get_signature_info(const_cast<X509*>(certificate), &function, nullptr, nullptr,
+                              nullptr) != 1)
+    return {};
+  const EVP_MD* md =
+      function == NID_md5 || function == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(function);
+  unsigned char hash[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  if (md == nullptr || X509_digest(certificate, md, hash, &size) != 1) return {};
+  return {reinterpret_cast<const char*>(hash), size};
 }
 
 }  // namespace
@@ -48,12 +63,15 @@ Result<TlsContext> TlsContext::Open(const std::string& certificate, const std::s
   if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1 ||
       SSL_CTX_check_private_key(context) != 1)
     return TlsError("load private key file", key);
+  out.channel_binding_ = HashOfCertificate(SSL_CTX_get0_certificate(context));
+  ERR_clear_error();
   return out;
 }
 
 void TlsStream::Free::operator()(ssl_st* ssl) const { SSL_free(ssl); }
 
-TlsStream::TlsStream(const TlsContext& context, int fd) : ssl_(SSL_new(context.get())) {
+TlsStream::TlsStream(const TlsContext& context, int fd)
+    : ssl_(SSL_new(context.get())), channel_binding_(context.channel_binding()) {
   if (ssl_) SSL_set_fd(ssl_.get(), fd);
 }
 

@@ -23,9 +23,13 @@ class TlsContext {
   static Result<TlsContext> Open(const std::string& certificate, const std::string& key);
 
   ssl_ctx_st* get() const { return context_.get(); }
+  // tls-server-end-point (RFC 5929): the certificate's hash, by the function of its signature.
+  // Empty: that names none (Ed25519).
+  const std::string& channel_binding() const { return channel_binding_; }
 
  private:
   std::shared_ptr<ssl_ctx_st> context_;
+  std::string channel_binding_;
 };
 
 // One connection. Calls return as recv and send do: the number of bytes, 0 at the end, or -1 with
@@ -40,6 +44,8 @@ class TlsStream {
   ssize_t Receive(char* buffer, size_t size);
   ssize_t Send(const char* bytes, size_t size);
 
+  // Of the certificate that this connection was begun with.
+  const std::string& channel_binding() const { return channel_binding_; }
   bool established() const { return established_; }
   bool wants_write() const { return wants_write_; }
   // Received and not yet taken: the socket will not say so.
@@ -52,6 +58,7 @@ class TlsStream {
     void operator()(ssl_st* ssl) const;
   };
   std::unique_ptr<ssl_st, Free> ssl_;
+  const std::string channel_binding_;
   bool established_ = false;
   bool wants_write_ = false;
 };

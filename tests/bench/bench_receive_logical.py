@@ -9,20 +9,14 @@ pg_recvlogical) and test_decoding (as text by both). CPU seconds are the client'
 system. Each figure is the median of the rounds.
 """
 
-import argparse
-import json
+import functools
 import os
-import pathlib
-import shutil
 import statistics
-import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
+from side_by_side import arguments_of, in_turns, report, timed
 
-from bench_receive import timed  # noqa: E402
-from cluster import Cluster, exit_on_signals, neon_redo_program  # noqa: E402
+from cluster import Cluster, neon_redo_program
 
 SETTINGS = {
     "wal_level": "logical",
@@ -32,6 +26,7 @@ SETTINGS = {
     "checkpoint_timeout": "1h",
 }
 PLUGINS = ("pgoutput", "test_decoding")
+PROGRAMS = ("neon-redo", "pg_recvlogical")
 
 
 def make_changes(cluster, transactions):
@@ -58,68 +53,52 @@ def command_for(cluster, program, plugin, end, path):
     return ["sh", "-c", 'out=$1; shift; exec "$@" >"$out"', "sh", path, *command]
 
 
+def receive(cluster, program, plugin, end, path):
+    """Wall and CPU seconds of one program, and the size of what it wrote."""
+    cluster.psql(f"SELECT pg_copy_logical_replication_slot('{plugin}', 'run')")
+    try:
+        wall, cpu = timed(command_for(cluster, program, plugin, end, path), cluster.environment())
+    finally:
+        cluster.psql("SELECT pg_drop_replication_slot('run')")
+    size = os.path.getsize(path)
+    os.unlink(path)
+    return wall, cpu, size
+
+
 def measure(cluster, work, arguments):
     end = make_changes(cluster, arguments.transactions)
-    environment = cluster.environment()
     path = os.path.join(work, "out")
-    samples = {(plugin, program): [] for plugin in PLUGINS for program in ("neon-redo", "pg_recvlogical")}
-    for round_number in range(arguments.rounds + 1):
-        order = list(samples)
-        for plugin, program in order if round_number % 2 else reversed(order):
-            cluster.psql(f"SELECT pg_copy_logical_replication_slot('{plugin}', 'run')")
-            wall, cpu = timed(command_for(cluster, program, plugin, end, path), environment)
-            size = os.path.getsize(path)
-            os.unlink(path)
-            cluster.psql("SELECT pg_drop_replication_slot('run')")
-            if round_number:  # the first round warms the caches
-                samples[plugin, program].append((arguments.transactions / wall, cpu, size))
+    runs = {
+        f"{plugin}, {program}": functools.partial(receive, cluster, program, plugin, end, path)
+        for plugin in PLUGINS
+        for program in PROGRAMS
+    }
     return {
-        "transactions": arguments.transactions,
-        "rounds": arguments.rounds,
-        "figures": {
-            f"{plugin}, {program}": {
-                "transactions_per_second": round(statistics.median(s[0] for s in rows)),
-                "cpu_seconds": round(statistics.median(s[1] for s in rows), 3),
-                "output_bytes": rows[0][2],
-            }
-            for (plugin, program), rows in samples.items()
-        },
+        name: {
+            "transactions/s": round(statistics.median(arguments.transactions / row[0] for row in rows)),
+            "CPU s": round(statistics.median(row[1] for row in rows), 3),
+            "MB": round(rows[0][2] / 1e6, 1),
+        }
+        for name, rows in in_turns(runs, arguments.rounds).items()
     }
 
 
-def report(results, as_json):
-    if as_json:
-        print(json.dumps(results, indent=2))
-        return
-    figures = results["figures"]
-    print(f"{results['transactions']} transactions, median of {results['rounds']} rounds")
-    for name, row in figures.items():
-        print(
-            f"{name:30} {row['transactions_per_second']:9} transactions/s"
-            f" {row['cpu_seconds']:7.3f} CPU s {row['output_bytes'] / 1e6:8.1f} MB"
-        )
-    for plugin in PLUGINS:
-        ours, theirs = figures[f"{plugin}, neon-redo"], figures[f"{plugin}, pg_recvlogical"]
-        speed = ours["transactions_per_second"] / theirs["transactions_per_second"]
-        cpu = ours["cpu_seconds"] / theirs["cpu_seconds"]
-        print(f"{plugin}: {speed:.2f} of the throughput, {cpu:.2f} of the CPU time of pg_recvlogical")
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--transactions", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--directory", help="where the output goes (a directory on the disk to measure)")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    exit_on_signals()
-    work = tempfile.mkdtemp(prefix="neon_redo_bench.", dir=arguments.directory)
-    try:
-        with Cluster(settings=SETTINGS) as cluster:
-            results = measure(cluster, work, arguments)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    report(results, arguments.json)
+    arguments = arguments_of(
+        __doc__,
+        ("--transactions", {"type": int, "default": 100_000}),
+        ("--directory", {"help": "where the output goes (a directory on the disk to measure)"}),
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix="neon_redo_bench.", dir=arguments.directory) as work,
+        Cluster(settings=SETTINGS) as cluster,
+    ):
+        figures = measure(cluster, work, arguments)
+    ratios = [
+        (f"{plugin}, neon-redo by pg_recvlogical", f"{plugin}, neon-redo", f"{plugin}, pg_recvlogical")
+        for plugin in PLUGINS
+    ]
+    report(f"{arguments.transactions} transactions", figures, ratios, arguments)
 
 
 if __name__ == "__main__":

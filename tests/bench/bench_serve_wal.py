@@ -8,24 +8,18 @@ One pg_receivewal takes all of it from either, in turns, over a Unix socket into
 CPU seconds are the sending process's own, user and system. Each figure is the median of the rounds.
 """
 
-import argparse
-import json
+import functools
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
-sys.path.insert(0, str(ROOT / "tests" / "bench"))
+from side_by_side import SETTINGS, arguments_of, in_turns, make_wal, per_gigabyte, report
 
-from bench_receive import SETTINGS, make_wal  # noqa: E402
-from cluster import Cluster, exit_on_signals, neon_redo_program, run  # noqa: E402
+from cluster import Cluster, neon_redo_program, run
 
 START = "0/2000000"  # pg_receivewal goes on behind the first segment
 FIRST = "000000010000000000000001"
@@ -96,55 +90,29 @@ def measure(cluster, work, arguments):
     shutil.copytree(cluster.wal, archive, copy_function=os.link)
     segment = os.path.join(archive, FIRST)
     command = [neon_redo_program(), "serve-wal", "--wal", archive, "--socket", work]
-    samples = {"serve-wal": [], "walsender": []}
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:
             while not os.path.exists(os.path.join(work, ".s.PGSQL.5432")):
                 time.sleep(0.01)
             runs = {
-                "serve-wal": lambda: from_serve_wal(cluster, server, work, end, segment),
-                "walsender": lambda: from_walsender(cluster, end, segment),
+                "serve-wal": functools.partial(from_serve_wal, cluster, server, work, end, segment),
+                "walsender": functools.partial(from_walsender, cluster, end, segment),
             }
-            for round_number in range(arguments.rounds + 1):
-                names = list(runs) if round_number % 2 else list(reversed(runs))
-                for name in names:
-                    wall, cpu = runs[name]()
-                    if round_number:  # the first round warms the caches
-                        samples[name].append((volume / wall / 1e6, cpu / (volume / 1e9)))
+            samples = in_turns(runs, arguments.rounds)
         finally:
             server.terminate()
-    figures = {
-        name: {
-            "megabytes_per_second": round(statistics.median(s[0] for s in rows), 1),
-            "cpu_seconds_per_gb": round(statistics.median(s[1] for s in rows), 4),
-        }
-        for name, rows in samples.items()
-    }
-    return {"bytes": volume, "rounds": arguments.rounds, "figures": figures}
+    return volume, per_gigabyte(samples, volume)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gigabytes", type=int, default=2, help="WAL to make and send")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    exit_on_signals()
+    arguments = arguments_of(
+        __doc__, ("--gigabytes", {"type": int, "default": 2, "help": "WAL to make and send"})
+    )
     with Cluster(settings=SETTINGS) as cluster:
         work = tempfile.mkdtemp(prefix="serve.", dir=cluster.directory)
-        results = measure(cluster, work, arguments)
-    if arguments.json:
-        print(json.dumps(results, indent=2))
-        return
-    figures = results["figures"]
-    print(f"{results['bytes'] / 1e9:.2f} GB of WAL, median of {results['rounds']} rounds")
-    for name, row in figures.items():
-        speed, cpu = row["megabytes_per_second"], row["cpu_seconds_per_gb"]
-        print(f"{name:10} {speed:9.1f} MB/s {cpu:8.3f} CPU s/GB")
-    ours, other = figures["serve-wal"], figures["walsender"]
-    speed = ours["megabytes_per_second"] / other["megabytes_per_second"]
-    cpu = ours["cpu_seconds_per_gb"] / other["cpu_seconds_per_gb"]
-    print(f"serve-wal: {speed:.2f} of the throughput, {cpu:.2f} of the CPU time of the walsender")
+        volume, figures = measure(cluster, work, arguments)
+    ratios = [("serve-wal by walsender", "serve-wal", "walsender")]
+    report(f"{volume / 1e9:.2f} GB of WAL", figures, ratios, arguments)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // The redo manager under load, with real workers: manager_bench --wal DIR [--module PATH] [PART]...
-// Prints one line a figure. The parts, all by default: lone, flood, engine, mix, spare, idle,
-// parent.
+// Prints one line a figure. The parts, all by default: lone, batch, flood, engine, mix, spare,
+// idle, parent.
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -180,7 +180,20 @@ Rate FloodOnce(const ManagerOptions& options, const Requests& requests, int thre
           (ProcessorTime(RUSAGE_CHILDREN) - workers) * each};
 }
 
-// Depth 32 from 8 threads: together, and each.
+// One caller: a request at a time, and many with one call.
+void Batch(const Setting& setting) {
+  for (const bool medium : {true, false}) {
+    const Requests& requests = medium ? *setting.medium_ones : *setting.short_ones;
+    for (const size_t size : {1, 8, 32, 256}) {
+      const Rate one = FloodOnce(Options(setting, 1), requests, 1, size, 1);
+      const Rate two = FloodOnce(Options(setting, 2), requests, 1, size, 1);
+      std::printf("batch, %-6s  of %3zu: %.0f/s on one worker, %.0f/s on two\n",
+                  medium ? "medium" : "short", size, one.each_second, two.each_second);
+    }
+  }
+}
+
+// 8 threads: on one worker, and on two.
 void FloodAt(const Setting& setting, bool medium, size_t depth) {
   const Requests& requests = medium ? *setting.medium_ones : *setting.short_ones;
   for (int round = 0; round < 3; ++round) {
@@ -188,9 +201,10 @@ void FloodAt(const Setting& setting, bool medium, size_t depth) {
     const Rate two = FloodOnce(Options(setting, 2), requests, 8, depth, 1);
     std::printf(
         "flood, %-6s  8 threads x %zu: %.0f/s on one worker, %.0f/s on two: %.2f times; processor "
-        "microseconds a request: %.1f here, %.1f in workers\n",
+        "microseconds a request, here and in workers: %.1f + %.1f on one, %.1f + %.1f on two\n",
         medium ? "medium" : "short", depth, one.each_second, two.each_second,
-        two.each_second / one.each_second, two.own_time, two.worker_time);
+        two.each_second / one.each_second, one.own_time, one.worker_time, two.own_time,
+        two.worker_time);
   }
 }
 
@@ -357,6 +371,7 @@ int main(int argc, char** argv) {
   setting.medium_ones = std::make_unique<Requests>(setting.medium_raw);
   const auto wanted = [&](const char* part) { return parts.empty() || parts.contains(part); };
   if (wanted("lone")) Lone(setting);
+  if (wanted("batch")) Batch(setting);
   if (wanted("flood")) Flood(setting);
   if (wanted("engine")) Engine(setting);
   if (wanted("mix")) Mix(setting);

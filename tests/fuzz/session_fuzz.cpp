@@ -1,20 +1,25 @@
 // libFuzzer target: a client against the WAL sender's session, before and after authentication.
 //
-// Input: a byte whose value modulo 4 says where it begins (a local client before startup, one
-// logged in, one that streams, a client by TCP on which TLS is established), then pieces, each a
-// byte of length and that many bytes from the client. A piece of length 0 lets the client read, one
-// of 255 time pass. Whatever comes, the session answers in whole messages, sends no byte of WAL
-// that was not written, none at all before login, keeps little in memory, and leaves the slots as
-// its file has them. Seeds: tests/fuzz/session_seeds.py DIR.
+// Input: a byte whose value modulo 5 says where it begins (a local client before startup, one
+// logged in, one that streams, a client by TCP on which TLS is established, one that has logged in
+// there), then pieces, each a byte of length and that many bytes from the client. A piece of length
+// 0 lets the client read, one of 255 time pass; one of 254 is the next message of an exchange by a
+// client that knows the password. Whatever comes, the session answers in whole messages, sends no
+// byte of WAL that was not written, none at all before login, lets nobody log in by TCP who has
+// not the password, keeps little in memory, and leaves the slots as its file has them.
+// Seeds: tests/fuzz/session_seeds.py DIR.
 //
 // An execution costs tens of microseconds: WAL and slots are files in memory, each execution begins
 // without slots, and WAL is not read, as the ranges of files that a session sends say it all.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
+#include "cpp_core/walsender/statistics.h"
+#include "tests/fuzz/scram_client.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/unit/session_client.h"
 #include "tests/unit/wal_writer.h"
@@ -24,6 +29,7 @@ namespace {
 using namespace neon_redo;
 
 constexpr uint64_t kFirstSegment = 3;
+constexpr const char* kChannel = "hash of a certificate";
 constexpr const char* kStart = "START_REPLICATION 0/3FC000";  // shortly before its end
 
 void Require(bool fact) {
@@ -48,8 +54,14 @@ struct World {
       segments.push_back(std::move(*file));
       RequireWritten(number * wal.segment_size());
     }
+    const std::string line = std::string("u:") + kScramVerifier;
+    const ScratchFile file("users", reinterpret_cast<const uint8_t*>(line.data()), line.size());
+    auto read = ScramUsers::Open(ScratchDirectory() + "/users");
+    if (!read) std::abort();
+    users = std::move(*read);
     host.source = source.get();
     host.users = &users;
+    host.make_nonce = [] { return Result<std::string>("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"); };
   }
 
   static std::string SlotsPath() { return ScratchDirectory() + "/slots"; }
@@ -109,6 +121,14 @@ class Judge {
     Require(pending_.empty());
   }
 
+  // What the client who knows the password says next.
+  void Prove(Session::Clock::time_point now) {
+    const ScramClient client(kChannel);
+    session_.Feed(server_first_.empty() ? client.First() : client.Final(server_first_), now);
+    proved_ = !server_first_.empty();
+  }
+  bool proved() const { return proved_; }
+
  private:
   // The whole messages there are; only one of WAL may be left in pending_, begun. Before the
   // first, SSL and GSSAPI encryption may have been refused, each by one byte.
@@ -121,6 +141,8 @@ class Judge {
       const size_t length = 1 + size_t{LoadBe32(rest.data() + 1)};
       Require(length >= 5);
       if (length > rest.size()) break;
+      if (rest[0] == 'R' && length > 9 && LoadBe32(rest.data() + 5) == 11)
+        server_first_ = rest.substr(9, length - 9);
       // WAL stands in files, so it is not among these.
       if (rest[0] == 'd')
         Require(std::holds_alternative<Keepalive>(Decode(rest.substr(5, length - 5))));
@@ -153,6 +175,8 @@ class Judge {
   Session& session_;
   std::string pending_;
   int refusals_ = 0;
+  std::string server_first_;  // of SCRAM
+  bool proved_ = false;
 };
 
 // The client is gone: its temporary slots too, the others are free, and in the file.
@@ -174,11 +198,19 @@ void Begin(int place, Session* session, Judge* judge, Session::Clock::time_point
   static const std::string kSslRequest = StartupPacket("", 80877103);
   static const std::string kStartup = StartupPacket("user\0u\0replication\0true\0\0"s);
   static const std::string kStream = Query(kStart);
-  if (place == 3) {
+  if (place >= 3) {
     session->Feed(kSslRequest, now);
     Require(session->output().head() == "S" && session->starting_tls());
     session->output().ConsumeHead(1);
-    session->TlsEstablished();
+    session->TlsEstablished(kChannel);
+    if (place == 3) return;
+    session->Feed(kStartup, now);
+    judge->Read();
+    judge->Prove(now);
+    judge->Read();
+    judge->Prove(now);
+    judge->Read();
+    Require(session->statistics().authenticated);
   } else if (place > 0) {
     session->Feed(kStartup, now);
     Require(session->statistics().authenticated);
@@ -195,6 +227,8 @@ void Play(std::string_view pieces, Session* session, Judge* judge, Session::Cloc
     if (length == 255) {
       now += std::chrono::seconds(10);
       session->Tick(now);
+    } else if (length == 254 && session->wants_input()) {
+      judge->Prove(now);
     } else if (length > 0 && session->wants_input()) {
       const std::string_view piece = pieces.substr(0, length);
       session->Feed(piece, now);
@@ -211,18 +245,23 @@ void Play(std::string_view pieces, Session* session, Judge* judge, Session::Cloc
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static World world;
   if (size == 0) return 0;
-  const int place = data[0] % 4;
+  const int place = data[0] % 5;
   Peer peer;
-  peer.local = place != 3;
+  peer.local = place < 3;
   SlotStore slots = world.no_slots;
   world.host.slots = &slots;
-  world.host.tls = place == 3;
+  world.host.tls = !peer.local;
   {
     const auto now = Session::Clock::now();
     Session session(world.host, 1001, 0x12345678, peer, now);
+    world.host.status = [&] {
+      return DescribeServer({&session}, *world.source, slots, now).dump();
+    };
     Judge judge(world, &session);
     Begin(place, &session, &judge, now);
     Play({reinterpret_cast<const char*>(data + 1), size - 1}, &session, &judge, now);
+    Require(peer.local || !session.statistics().authenticated || judge.proved());
+    Require(slots.slots().size() <= world.host.max_replication_slots);
   }
   CheckSlots(&slots);
   return 0;

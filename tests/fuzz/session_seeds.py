@@ -54,6 +54,8 @@ SEEDS = {
     "timeout": b"\2" + b"\xff" * 7,
     "password": b"\3" + pieces(STARTUP) + pieces(message(b"p", FIRST))
     + pieces(message(b"p", b"c=biws,r=abcdefghX,p=" + b"A" * 43 + b"=")),
+    "right_password": b"\3" + pieces(STARTUP) + b"\xfe\0\xfe\0" + pieces(query("IDENTIFY_SYSTEM")),
+    "remote": b"\4" + pieces(query("SHOW neon_redo.status") + query("START_REPLICATION 0/3FC000")),
 }  # fmt: skip
 
 target = pathlib.Path(sys.argv[1])

@@ -24,13 +24,14 @@ class ReceiveLogical(unittest.TestCase):
 
     def start(self, *arguments):
         command = [neon_redo_program(), "receive-logical", "--slot", "s", "--status-interval", "0.2"]
-        process = subprocess.Popen(
-            [*command, "--dbname", "dbname=postgres", *arguments],
-            env=self.cluster.environment(),
-            stdout=open(self.output.name, "ab"),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with open(self.output.name, "ab") as output:
+            process = subprocess.Popen(
+                [*command, "--dbname", "dbname=postgres", *arguments],
+                env=self.cluster.environment(),
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
 
         def end():
             if process.poll() is None:

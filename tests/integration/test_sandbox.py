@@ -1,6 +1,7 @@
 """A real worker in its sandbox, looked at from outside; and the whole workload under its policy."""
 
 import contextlib
+import ctypes
 import json
 import os
 import pty
@@ -88,6 +89,24 @@ class Sandbox(unittest.TestCase):
                 if os.geteuid() == 0:
                     self.look_as_root(pid, known)
                 self.look_as_same_user(pid)
+
+    def test_managers_status_says_what_confines_a_worker(self):
+        landlock = self.landlock_of_the_kernel()
+        for layers, expected in (
+            ([], (True, landlock, False)),
+            (["namespaces"], (True, landlock, True)),
+            (["no-landlock"], (True, False, False)),
+            (["no-sandbox"], (False, False, False)),
+        ):
+            with self.subTest(layers), self.live_worker("manager", *layers) as (host, known):
+                said = (known["filter"], known["landlock"], known["namespaces"])
+                self.assertEqual(said, expected)
+                self.assertEqual(fields(known["pid"])["Seccomp"], "2" if known["filter"] else "0")
+                self.assertEqual(fields(known["pid"])["PPid"], str(host.pid))
+
+    def landlock_of_the_kernel(self):
+        """landlock(7): landlock_create_ruleset with LANDLOCK_CREATE_RULESET_VERSION."""
+        return ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
 
     def look_as_root(self, pid, known):
         self.assertEqual(sorted(os.listdir(f"/proc/{pid}/fd")), ["0", "1", "2"])

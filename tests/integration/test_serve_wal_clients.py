@@ -7,6 +7,7 @@ import pathlib
 import re
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import unittest
@@ -49,12 +50,9 @@ class Clients(ServeWalCase):
         """A server with TCP, and the port of it."""
         directory = self.directory()
         key, certificate, users = (os.path.join(directory, n) for n in ("key", "cert", "users"))
-        run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-             "-subj", "/CN=localhost", "-keyout", key, "-out", certificate])  # fmt: skip
         pathlib.Path(users).write_text(self.verifier + "\n", "utf-8")
-        for path in (key, users):
-            os.chmod(path, 0o600)
-        chown(directory)
+        os.chmod(users, 0o600)
+        make_certificate(directory)
         files = ["--users", users, "--tls-cert", certificate, "--tls-key", key]
         server = self.server(self.wal, "--listen", "127.0.0.1:0", *files, *arguments)
         port = re.search(r"TLS on .*, port (\d+)", server.log())[1]
@@ -69,6 +67,8 @@ class Clients(ServeWalCase):
         )
         for settings in ("ssl_max_protocol_version=TLSv1.2", "ssl_min_protocol_version=TLSv1.3"):
             conninfo = f"{good} sslmode=require {settings}"
+            self.assertEqual(server.query("SHOW wal_segment_size", conninfo=conninfo), "1MB")
+            conninfo += " channel_binding=require"
             self.assertEqual(server.query("SHOW wal_segment_size", conninfo=conninfo), "1MB")
         # All files, through TLS.
         copy = self.directory()
@@ -97,6 +97,28 @@ class Clients(ServeWalCase):
             capture_output=True, text=True, input="", check=False, timeout=WAIT,
         )  # fmt: skip
         self.assertIn("Cipher is (NONE)", old.stdout)
+
+    def test_files_are_read_again_on_sighup(self):
+        server, port, certificate = self.tls_server()
+        base = f"host=localhost hostaddr=127.0.0.1 port={port} replication=true password=geheim"
+        base += f" sslmode=verify-full channel_binding=require sslrootcert={certificate} user="
+        users = pathlib.Path(certificate).with_name("users")
+        show = "SHOW wal_segment_size"
+        self.assertEqual(server.query(show, conninfo=base + "na:me"), "1MB")
+
+        def reload(line, expected):
+            users.write_text(line + "\n", "utf-8")
+            server.process.send_signal(signal.SIGHUP)
+            wait_for(expected, lambda: expected in server.log())
+
+        make_certificate(users.parent)  # the client trusts the new one only
+        reload(self.verifier.replace("na:me", "new"), "reading users file")
+        self.assertEqual(server.query(show, conninfo=base + "new"), "1MB")
+        refused = server.query(show, check=False, conninfo=base + "na:me")
+        self.assertIn("password authentication failed", refused)
+        # What cannot be used leaves all as it was.
+        reload("nonsense", "the users stay as they were")
+        self.assertEqual(server.query(show, conninfo=base + "new"), "1MB")
 
     def test_secrets_that_others_may_read_are_refused(self):
         directory = self.directory()
@@ -210,6 +232,10 @@ class Clients(ServeWalCase):
                 ["streaming", end, "watched", True, None],
             )
             self.assertEqual((seen["sent_bytes_behind"], seen["flush_bytes_behind"]), (0, 0))
+            # The columns of the view, by its SQL.
+            sql = pathlib.Path(__file__).parents[2] / "sql" / "neon_redo--1.0--1.1.sql"
+            view = sql.read_text("utf-8").split("neon_stat_wal_senders(")[1].split(")\nRETURNS")[0]
+            self.assertLessEqual(set(re.findall(r"OUT (\w+)", view)), set(seen))
             table = server.run(show).stdout
             self.assertRegex(table, rf"pg_receivewal +streaming +{end}")
 
@@ -224,6 +250,14 @@ class Clients(ServeWalCase):
             )
             client.terminate()
         wait_for("no client", lambda: "neon_redo_wal_sender_sent_lsn{" not in metrics())
+
+
+def make_certificate(directory):
+    key, certificate = (os.path.join(directory, n) for n in ("key", "cert"))
+    run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-keyout", key, "-out", certificate])  # fmt: skip
+    os.chmod(key, 0o600)
+    chown(directory)
 
 
 def rss(status):

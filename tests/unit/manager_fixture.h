@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -96,11 +99,43 @@ inline ManagerOptions FakeWorkers(size_t max_workers, const std::string& mode = 
   return options;
 }
 
+inline PageImage Good(const Result<PageImage>& result) {
+  EXPECT_TRUE(result) << (result ? "" : result.error().message);
+  return result ? *result : PageImage();
+}
+
+// Calls back, and lets the test wait for it.
+class Collector {
+ public:
+  RedoManager::Completion For(size_t i) {
+    return [this, i](Result<PageImage> result) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (results_.size() <= i) results_.resize(i + 1);
+      results_[i] = std::move(result);
+      ++count_;
+      arrived_.notify_all();
+    };
+  }
+  std::vector<std::optional<Result<PageImage>>>& Wait(size_t count) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    arrived_.wait(lock, [&] { return count_ >= count; });
+    return results_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::vector<std::optional<Result<PageImage>>> results_;
+  size_t count_ = 0;
+};
+
 // Checks that nothing is left when a test is over.
 class ManagerTest : public ::testing::Test {
  protected:
   // With the first thread a sanitizer may start one of its own.
-  static void SetUpTestSuite() { std::thread([] {}).join(); }
+  static void SetUpTestSuite() {
+    std::thread([] {}).join();
+  }
   void TearDown() override {
     const Footprint after = FootprintLike(before_);
     EXPECT_EQ(after.descriptors, before_.descriptors);

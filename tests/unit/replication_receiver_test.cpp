@@ -237,6 +237,23 @@ TEST(WalReceiver, StatusGoesOutWhileTheConsumerIsElsewhere) {
   EXPECT_EQ(counted.get_future().get(), 5);
 }
 
+// As before, but the server asks, and no interval is near.
+TEST(WalReceiver, AnswersARequestWhileTheConsumerIsElsewhere) {
+  std::promise<bool> answered;
+  FakeServer server(
+      [&](FakeServer* s) {
+        NextStatus(s);  // the one at the start
+        s->Send(KeepaliveFrame(Lsn(0x2000), true));
+        answered.set_value(NextStatus(s).sent != ReplicationTime{});
+        s->HoldOpen();
+      },
+      "0");
+  ReceiverOptions options = OptionsFor(server);
+  options.status_interval = milliseconds(0);
+  Started client(server, options);
+  EXPECT_TRUE(answered.get_future().get());
+}
+
 TEST(WalReceiver, AStalledServerIsNotAnIdleOne) {
   // Idle: it answers when asked for a sign of life.
   FakeServer idle([](FakeServer* s) {

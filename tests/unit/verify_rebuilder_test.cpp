@@ -64,9 +64,9 @@ class RebuilderTest : public ::testing::Test {
   }
   std::string Path() const { return directory_.path() + "/base/5"; }
 
-  Rebuilder& Make(Engine engine) {
+  Rebuilder& Make(Engine engine, bool reads_once = false) {
     rebuilder_ = std::make_unique<Rebuilder>(Rebuilder::Options{
-        engine, directory_.path(), 0, 1, nullptr, &memory_, ::testing::TempDir()});
+        engine, directory_.path(), 0, 1, nullptr, &memory_, ::testing::TempDir(), reads_once});
     return *rebuilder_;
   }
   // A file of the base backup.
@@ -215,6 +215,20 @@ TEST_F(RebuilderTest, WhatDoesNotFitIsForAnotherPass) {
   EXPECT_NE(second.blocks().Find({kRel, kMainFork, 3}), nullptr);
   EXPECT_EQ(second.blocks().Find({kRel, kMainFork, 4}), nullptr);
   EXPECT_EQ(second.counts().Total().chosen, 1u);
+}
+
+// The worker gets the page as it was before, and its answer goes on from there.
+TEST_F(RebuilderTest, WhatDoesNotFitIsForTheWorkerWhereThereIsNoOtherPass) {
+  Rebuilder& rebuilder = Make(Engine::kAuto, true);
+  ASSERT_TRUE(Take(Insert(3, 1, true), 100));
+  const Buffer base(PageOf(3), PageOf(3) + kBlockSize);
+  ASSERT_TRUE(Take(Insert(3, 77), 200));
+  EXPECT_FALSE(State(3).spoilt);
+  ASSERT_TRUE(Take(Insert(3, 2), 300));
+  ASSERT_TRUE(rebuilder.Flush(&worker_));
+  const Buffer expected = Answer(3, base.data(), {Insert(3, 77), Insert(3, 2)}, 200);
+  EXPECT_EQ(Buffer(PageOf(3), PageOf(3) + kBlockSize), expected);
+  EXPECT_EQ(rebuilder.counts().Total().malformed, 1u);
 }
 
 TEST_F(RebuilderTest, TheBaseIsReadOnceAndNotAfterATruncation) {

@@ -224,6 +224,7 @@ TEST_F(SessionTest, WhatIsNotAllowedIsRefused) {
       {StartupPacket("user\0u\0replication\0maybe\0\0"s), "22023"},
       {StartupPacket("user\0u\0\0"s), "0A000"},
       {StartupPacket("user\0u\0replication\0database\0\0"s), "0A000"},
+      {StartupPacket("user\0\xff\0replication\0true\0\0"s), "22021"},
       {StartupPacket("user\0u\0replication\0true\0"s), "08P01"},
       {StartupPacket("user\0u\0"s, 2 << 16), "0A000"},
       // Bytes behind an SSLRequest could be anybody's.
@@ -247,6 +248,25 @@ TEST_F(SessionTest, WhatIsNotAllowedIsRefused) {
   client.LogIn();
   EXPECT_EQ(ErrorField(client.TakeMessages()[0].body, 'M'),
             "Peer authentication failed for user \"u\"");
+}
+
+TEST_F(SessionTest, SlotsAreLimited) {
+  Open();
+  host_.max_replication_slots = 2;
+  SessionClient client(host_);
+  client.LogIn();
+  client.Send(Query("CREATE_REPLICATION_SLOT a PHYSICAL"));
+  client.Send(Query("CREATE_REPLICATION_SLOT b TEMPORARY PHYSICAL"));
+  client.TakeMessages();
+  client.Send(Query("CREATE_REPLICATION_SLOT c PHYSICAL"));
+  const auto refused = client.TakeMessages();
+  ASSERT_EQ(Types(refused), "EZ");
+  EXPECT_EQ(ErrorField(refused[0].body, 'C'), "53400");
+  EXPECT_EQ(ErrorField(refused[0].body, 'M'), "all replication slots are in use");
+  EXPECT_EQ(slots_.slots().size(), 2u);
+  client.Send(Query("DROP_REPLICATION_SLOT b"));
+  client.Send(Query("CREATE_REPLICATION_SLOT c PHYSICAL"));
+  EXPECT_EQ(Types(client.TakeMessages()), "CZTDCZ");
 }
 
 TEST_F(SessionTest, DropWaitsForASlotInUse) {

@@ -5,16 +5,17 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <utility>
 #include <vector>
 
-#include "cpp_core/redo/worker_process.h"
+#include "cpp_core/redo/manager.h"
 
 namespace neon_redo {
 
 using Clock = std::chrono::steady_clock;
 
-class PoolWorker;
+class RecordCounts;
 class Attempt;
 using AttemptPtr = std::shared_ptr<Attempt>;
 
@@ -32,31 +33,50 @@ class AttemptSink {
   ~AttemptSink() = default;
 };
 
+// What a worker is to do: apply PostgreSQL's records, in this order, to this image of this block.
+// Without records and image it is a ping.
+struct RecordRun {
+  BlockTag tag;
+  const uint8_t* base_image = nullptr;  // kBlockSize bytes, or null
+  std::span<const PageRecord> records;  // all PostgresRecord
+
+  bool is_ping() const { return base_image == nullptr && records.empty(); }
+};
+
 // Exactly one of two sides settles an attempt: the pool with an outcome, or the asker, who has
 // waited long enough and withdraws it. From then on nobody looks at the asker's records again.
 class Attempt {
  public:
-  // A request, or a ping when it has no records and no image.
-  Attempt(const RedoRequest& request, Clock::time_point deadline, AttemptSink* sink, size_t index);
+  // counts: where the records are to be counted when a worker is sent them, as kAlong; null: they
+  // have been. It must outlive the attempt.
+  Attempt(const RecordRun& run, RecordCounts* counts, Clock::time_point deadline, AttemptSink* sink,
+          size_t index);
+
+  static constexpr size_t kHeadSize = 24;  // of a page's header
 
   // Constant.
-  const RedoRequest request;
   const Clock::time_point deadline;
   AttemptSink* const sink;
   const bool sink_is_slow;  // of a sink that may be gone: what it said in the beginning
   const size_t index;       // the asker's
   const bool is_ping;
-  struct Size {
-    size_t bytes;  // to send
-    bool large;    // may have records that the out queue refers to instead of copying them
-  };
-  const Size size;
+  const size_t frames_size;  // bytes to send
   const Clock::time_point created = Clock::now();
+
+  // Writes the frames, frames_size bytes, to what make_place returns. False, and nothing, when it
+  // is settled: the asker and its records may be gone.
+  template <typename MakePlace>
+  bool StoreFrames(MakePlace make_place) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (settled_) return false;
+    StoreFramesTo(make_place());
+    return true;
+  }
 
   // Whether this can be the beginning of the page asked for: its LSN is the base image's or one of
   // the records'. Noise on the worker's stdout does not pass, nor does another request's page. A
-  // ping's answer is zeroes. size: what is there of it, at least 8. Of a settled
-  // attempt only the first and the last of these LSNs are known.
+  // ping's answer is zeroes. size: what is there of it, at least kHeadSize. Of a settled attempt
+  // only the first and the last of these LSNs are known.
   bool Plausible(const uint8_t* page, size_t size);
 
   // The outcome. Written by the side that settles it, read by the asker afterwards. The page is
@@ -71,15 +91,6 @@ class Attempt {
   bool first = false;  // the worker had nothing else under way when it was sent
   uint64_t end = 0;    // its last byte in the stream to the worker
 
-  // Runs use with the records protected from the asker's leaving; false if it was settled already.
-  template <typename Use>
-  bool WithRecords(Use use) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (settled_) return false;
-    use();
-    return true;
-  }
-
   bool settled() const {
     std::lock_guard<std::mutex> lock(mutex_);
     return settled_;
@@ -92,17 +103,15 @@ class Attempt {
   }
 
   // The asker's side. False: an outcome has come first, and Done is called any moment.
-  bool Withdraw();
-
-  void set_worker(std::shared_ptr<PoolWorker> worker) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    worker_ = std::move(worker);
-  }
+  bool Withdraw() { return Settle(); }
 
  private:
+  void StoreFramesTo(uint8_t* place);
+
   mutable std::mutex mutex_;
   bool settled_ = false;
-  std::shared_ptr<PoolWorker> worker_;
+  const RecordRun run_;
+  RecordCounts* counts_;
   const uint64_t base_lsn_;
   const uint64_t last_lsn_;
 };

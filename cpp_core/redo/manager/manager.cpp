@@ -9,8 +9,9 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <deque>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 #include "cpp_core/redo/manager/capture.h"
 #include "cpp_core/redo/manager/metrics.h"
@@ -36,37 +37,46 @@ ManagerOptions Completed(ManagerOptions options) {
 class Waiter final : public AttemptSink {
  public:
   void Done(const AttemptPtr& attempt) override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    done_.push_back(attempt);
-    // A failed one may need another attempt before the others are there.
-    if (done_.size() == expected_ || !attempt->status || eager_) arrived_.notify_one();
+    bool wake;
+    // The waiter may go as soon as the lock is free. It is woken when it can have the lock: else it
+    // would run, wait for the lock, and run again.
+    const std::shared_ptr<State> state = state_;
+    {
+      std::lock_guard<std::mutex> lock(state->mutex);
+      state->done.push_back(attempt);
+      if (!attempt->status || state->eager) state->due = true;
+      wake = state->due || state->done.size() == state->expected;
+    }
+    if (wake) state->arrived.notify_one();
   }
   bool wants_worker_thread() const override { return false; }
 
   // Waits until `outstanding` attempts are done, or one that needs something, or the deadline.
   std::vector<AttemptPtr> Take(size_t outstanding, Clock::time_point deadline) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    expected_ = outstanding;
-    arrived_.wait_until(lock, deadline, [&] {
-      return done_.size() >= expected_ ||
-             std::any_of(done_.begin(), done_.end(),
-                         [&](const AttemptPtr& attempt) { return eager_ || !attempt->status; });
-    });
-    return std::exchange(done_, {});
+    std::unique_lock<std::mutex> lock(state_->mutex);
+    state_->expected = outstanding;
+    state_->arrived.wait_until(lock, deadline,
+                               [&] { return state_->due || state_->done.size() >= outstanding; });
+    state_->due = false;
+    return std::exchange(state_->done, {});
   }
 
   // Waking for each attempt: when jobs go on after their first.
   void set_eager() {
-    std::lock_guard<std::mutex> lock(mutex_);
-    eager_ = true;
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    state_->eager = true;
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  std::vector<AttemptPtr> done_;
-  size_t expected_ = SIZE_MAX;
-  bool eager_ = false;
+  struct State {
+    std::mutex mutex;
+    std::condition_variable arrived;
+    std::vector<AttemptPtr> done;
+    size_t expected = SIZE_MAX;
+    bool eager = false;
+    bool due = false;  // an attempt is there that may need another
+  };
+  const std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 // Requests of a batch that are handed to the pool together.
@@ -176,7 +186,8 @@ std::vector<Result<PageImage>> RedoManager::Impl::RunBatch(std::span<const PageR
     return results;
   }
   const Clock::time_point now = Clock::now();
-  std::deque<PageJob> jobs;
+  std::vector<PageJob> jobs;
+  jobs.reserve(requests.size());
   std::vector<PageJob*> pointers;
   pointers.reserve(requests.size());
   for (const PageRequest& request : requests) {
@@ -284,8 +295,7 @@ Status RedoManager::Impl::Ping() {
   if (!Enter(1)) return ShutDown();
   Waiter waiter;
   const Clock::time_point deadline = Clock::now() + options_.deadline;
-  const auto attempt =
-      std::make_shared<Attempt>(RedoRequest{{}, nullptr, {}}, deadline, &waiter, 0);
+  const auto attempt = std::make_shared<Attempt>(RecordRun{}, nullptr, deadline, &waiter, 0);
   if (const auto worker = pool_.Submit({&attempt, 1}, true)) worker->Drive(attempt);
   bool answered = !waiter.Take(1, deadline).empty();
   const bool late = !answered && attempt->Withdraw();

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstddef>
-
-#include "cpp_core/redo/request_frames.h"
+#include <utility>
 
 namespace neon_redo {
 
@@ -27,10 +25,14 @@ const PostgresRecord* AsPostgres(const PageRecord& record) {
   return std::get_if<PostgresRecord>(&record.record);
 }
 
-thread_local RecordView scratch_view;  // about 3 kB
+// AsPostgres of what is known to be one.
+const PostgresRecord& Postgres(const PageRecord& record) { return *AsPostgres(record); }
 
-bool Supported(const BlockTag& tag, const RedoRecord& record) {
-  return !scratch_view.Parse(record.record) && NativeSupports(scratch_view, tag);
+thread_local RecordView scratch_view;  // about 3 kB
+thread_local std::vector<RedoRecord> scratch_run;
+
+bool Supported(const BlockTag& tag, const PageRecord& record) {
+  return !scratch_view.Parse(Postgres(record).record) && NativeSupports(scratch_view, tag);
 }
 
 }  // namespace
@@ -82,11 +84,16 @@ Status PageJob::Check() {
       has_own_records_ = true;
       continue;
     }
-    // Counting and copying need it soon, and records lie anywhere.
-    __builtin_prefetch(postgres->record.data());
+    // The native engine needs it soon, and records lie anywhere.
+    if (engine_ != RedoEngine::kWorker) __builtin_prefetch(postgres->record.data());
     if (!tag) {
       return refuse(fmt::format("the PostgreSQL record at {} needs the key of a relation's block",
                                 record.lsn.ToString()));
+    }
+    const size_t length = postgres->record.size();
+    if (length < kRecordHeaderSize || length > kMaxRecordLength) {
+      return refuse(fmt::format("the length of the record at {} is impossible: {} bytes",
+                                record.lsn.ToString(), length));
     }
   }
   if (size != 0) return {};
@@ -121,9 +128,9 @@ PageJob::Next PageJob::AdvanceToWorker() {
       status_ = ApplyOwnRecords();
       continue;
     }
-    status_ = CollectRun();
-    if (status_ && engine_ != RedoEngine::kWorker) status_ = ApplyNatively();
-    if (!status_ || run_.empty()) continue;
+    FindRun();
+    if (engine_ != RedoEngine::kWorker) status_ = ApplyNatively();
+    if (!status_ || run_ == 0) continue;
     CountForWorker();
     return Next::kWorker;
   }
@@ -143,16 +150,14 @@ Status PageJob::ApplyOwnRecords() {
   return ApplyNativeRecord(std::get<NativeRecord>(record.record), record.lsn, request_.key, &page_);
 }
 
-Status PageJob::CollectRun() {
+void PageJob::FindRun() {
   attempts_ = 0;
-  run_.clear();
-  run_.reserve(request_.records.size() - next_);
-  for (const PageRecord& record : request_.records.subspan(next_)) {
-    const PostgresRecord* postgres = AsPostgres(record);
-    if (postgres == nullptr) break;
-    run_.push_back({record.lsn, postgres->record});
-  }
-  return CheckRequest({tag_, page_.empty() ? request_.base_image.data() : page_.data(), run_});
+  run_ = request_.records.size() - next_;
+  if (!has_own_records_) return;
+  const auto end =
+      std::find_if(request_.records.begin() + static_cast<ptrdiff_t>(next_), request_.records.end(),
+                   [](const PageRecord& r) { return AsPostgres(r) == nullptr; });
+  run_ = static_cast<size_t>(end - request_.records.begin()) - next_;
 }
 
 // Applies what the native engine supports of the run. What stays in run_ is for a worker; when the
@@ -160,62 +165,54 @@ Status PageJob::CollectRun() {
 Status PageJob::ApplyNatively() {
   const bool have_page = !page_.empty() || !request_.base_image.empty();
   TakePage();
+  scratch_run.clear();
+  for (const PageRecord& record : run()) {
+    scratch_run.push_back({record.lsn, Postgres(record).record});
+  }
   const auto [applied, result] =
-      ApplyNativeRun(tag_, run_, page_.data(), have_page, &scratch_view, nullptr);
-  CountFirst(applied, RecordWay::kNative);
+      ApplyNativeRun(tag_, scratch_run, page_.data(), have_page, &scratch_view, nullptr);
+  counts_->AddAll(run().first(applied), RecordWay::kNative);
   if (result != NativeResult::kApplied && engine_ == RedoEngine::kNative) {
-    return RefuseRecord(run_[applied], result);
+    return RefuseRecord(run()[applied], result);
   }
   if (result == NativeResult::kMalformed) {
-    counts_->Add(run_[applied].record, RecordWay::kRefused);
+    counts_->Add(Postgres(run()[applied]).record, RecordWay::kRefused);
     engine_ = RedoEngine::kWorker;
     page_.clear();
     next_ = 0;
-    run_.clear();
+    run_ = 0;
     return {};
   }
   if (!have_page && applied == 0) page_.clear();
-  run_.erase(run_.begin(), run_.begin() + static_cast<ptrdiff_t>(applied));
+  run_ -= applied;
   next_ += applied;
-  if (!run_.empty()) LimitRunToUnsupported();
+  if (run_ > 0) LimitRunToUnsupported();
   return {};
 }
 
 // A way to a worker and back costs more than the supported records between two that need it: the
 // worker gets all of them up to the last unsupported one.
 void PageJob::LimitRunToUnsupported() {
-  while (run_.size() > 1 && Supported(tag_, run_.back())) run_.pop_back();
+  while (run_ > 1 && Supported(tag_, run().back())) --run_;
 }
 
-Status PageJob::RefuseRecord(const RedoRecord& record, NativeResult why) {
-  run_.clear();
+Status PageJob::RefuseRecord(const PageRecord& record, NativeResult why) {
+  run_ = 0;
   if (why == NativeResult::kMalformed) {
     return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("the record at {} does not fit the page", record.end.ToString()));
+                     fmt::format("the record at {} does not fit the page", record.lsn.ToString()));
   }
   return MakeError(ErrorCode::kUnsupported,
                    fmt::format("the native engine does not support the record at {}; use a worker",
-                               record.end.ToString()));
-}
-
-// Counts the first records of run_, neighbours of one kind together.
-void PageJob::CountFirst(size_t count, RecordWay way) {
-  const auto kind = [&](size_t i) {
-    return LoadNative<uint16_t>(run_[i].record.data() + offsetof(RecordHeader, info)) & 0xfff0;
-  };
-  for (size_t i = 0; i < count;) {
-    size_t end = i + 1;
-    while (end < count && kind(end) == kind(i)) ++end;
-    counts_->Add(run_[i].record, way, end - i);
-    i = end;
-  }
+                               record.lsn.ToString()));
 }
 
 void PageJob::CountForWorker() {
-  if (engine_ == RedoEngine::kWorker) return CountFirst(run_.size(), RecordWay::kAlong);
-  for (size_t i = 0; i < run_.size(); ++i) {
-    const bool along = i > 0 && Supported(tag_, run_[i]);
-    counts_->Add(run_[i].record, along ? RecordWay::kAlong : RecordWay::kUnsupported);
+  if (engine_ == RedoEngine::kWorker) return;  // the attempt does
+  bool first = true;
+  for (const PageRecord& record : run()) {
+    const bool along = !std::exchange(first, false) && Supported(tag_, record);
+    counts_->Add(Postgres(record).record, along ? RecordWay::kAlong : RecordWay::kUnsupported);
   }
 }
 
@@ -223,7 +220,9 @@ AttemptPtr PageJob::MakeAttempt(AttemptSink* sink, size_t index) {
   if (attempts_++ > 0) ++retries_;
   const uint8_t* base = page_.empty() ? request_.base_image.data() : page_.data();
   if (page_.empty() && request_.base_image.empty()) base = nullptr;
-  return std::make_shared<Attempt>(RedoRequest{tag_, base, run_}, deadline_, sink, index);
+  const bool count = engine_ == RedoEngine::kWorker && attempts_ == 1;
+  return std::make_shared<Attempt>(RecordRun{tag_, base, run()}, count ? counts_ : nullptr,
+                                   deadline_, sink, index);
 }
 
 PageJob::Next PageJob::Take(const AttemptPtr& attempt) {
@@ -233,7 +232,7 @@ PageJob::Next PageJob::Take(const AttemptPtr& attempt) {
   }
   if (attempt->status) {
     page_ = std::move(attempt->page);
-    next_ += run_.size();
+    next_ += run_;
     return Advance();
   }
   const bool again = attempt->worker_failed && attempts_ < AttemptsAllowed(request_.kind) &&

@@ -4,6 +4,7 @@
 #define NEON_REDO_REDO_MANAGER_PAGE_JOB_H_
 
 #include <chrono>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,13 +56,13 @@ class PageJob {
   Next AdvanceToWorker();
   Next Fail(ErrorCode code, const std::string& what);
   Status ApplyOwnRecords();
-  Status CollectRun();
+  void FindRun();
   Status ApplyNatively();
-  Status RefuseRecord(const RedoRecord& record, NativeResult why);
+  Status RefuseRecord(const PageRecord& record, NativeResult why);
   void LimitRunToUnsupported();
   void TakePage();
-  void CountFirst(size_t count, RecordWay way);
   void CountForWorker();
+  std::span<const PageRecord> run() const { return request_.records.subspan(next_, run_); }
   std::string Describe() const;
 
   const PageRequest request_;
@@ -70,10 +71,10 @@ class PageJob {
   const bool timed_;
   RedoEngine engine_;  // kWorker once the native engine has refused a record
   RecordCounts* const counts_;
-  BlockTag tag_;                 // when there are PostgreSQL records
-  size_t next_ = 0;              // records before it are in the page
-  PageImage page_;               // as of next_; empty: the base image, or nothing
-  std::vector<RedoRecord> run_;  // PostgreSQL's records from next_ on, to be applied
+  BlockTag tag_;     // when there are PostgreSQL records
+  size_t next_ = 0;  // records before it are in the page
+  size_t run_ = 0;   // how many of PostgreSQL's, from next_ on, are to be applied
+  PageImage page_;   // as of next_; empty: the base image, or nothing
   bool has_own_records_ = false;
   size_t attempts_ = 0;  // at this run
   size_t retries_ = 0;

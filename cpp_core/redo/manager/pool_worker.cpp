@@ -10,8 +10,6 @@
 #include <csignal>
 #include <utility>
 
-#include "cpp_core/redo/request_frames.h"
-
 namespace neon_redo {
 
 namespace {
@@ -56,9 +54,8 @@ PoolWorker::Accepted PoolWorker::Accept(std::span<const AttemptPtr> attempts, bo
   size_t bytes = 0;
   bool slow = false;
   for (const AttemptPtr& attempt : attempts) {
-    attempt->set_worker(shared_from_this());
     unsent_.push_back(attempt);
-    bytes += attempt->size.bytes;
+    bytes += attempt->frames_size;
     if (attempt->sink_is_slow) {
       ++slow_sinks_;
       slow = true;
@@ -99,23 +96,6 @@ void PoolWorker::Abandon() {
   kill(child_->pid(), SIGKILL);
 }
 
-void PoolWorker::Release(const Attempt& attempt) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const auto at = std::find_if(sent_.begin(), sent_.end(),
-                               [&](const AttemptPtr& other) { return other.get() == &attempt; });
-  if (at != sent_.end()) CutOff(attempt);
-}
-
-// The records of an attempt of sent_ are about to go. If they are still being sent, that can be
-// neither finished nor taken back: the driver sees the end of the answers and does the rest; until
-// then nothing is sent.
-void PoolWorker::CutOff(const Attempt& attempt) {
-  if (!attempt.size.large || attempt.end <= queued_ - out_.unsent()) return;
-  out_.Clear();
-  pipe_full_ = true;
-  if (child_) kill(child_->pid(), SIGKILL);
-}
-
 std::chrono::nanoseconds PoolWorker::idle_for() const {
   if (requests_in_flight() > 0) return std::chrono::nanoseconds(0);
   return Clock::now().time_since_epoch() -
@@ -147,7 +127,7 @@ std::deque<AttemptPtr> PoolWorker::TakeUnsent() {
 // ---- Sending, under the mutex ----
 
 void PoolWorker::Drop(const AttemptPtr& attempt) {
-  bytes_ -= attempt->size.bytes;
+  bytes_ -= attempt->frames_size;
   --count_;
   if (attempt->sink_is_slow) --slow_sinks_;
 }
@@ -156,7 +136,7 @@ void PoolWorker::Drop(const AttemptPtr& attempt) {
 bool PoolWorker::SendMore() {
   const Clock::time_point now = unsent_.empty() ? Clock::time_point() : Clock::now();
   while (!pipe_full_ && !failure_) {
-    while (!unsent_.empty() && out_.unsent() < kQueueAhead) {
+    while (!unsent_.empty() && frames_.unsent() < kQueueAhead) {
       const AttemptPtr& next = unsent_.front();
       next->first = sent_.empty();
       // What an idle worker sends, or its end, is no answer to the next request, nor that one's
@@ -169,17 +149,8 @@ bool PoolWorker::SendMore() {
       }
       if (!sent_.empty() && (next->alone || sent_.back()->alone)) break;
       if (sent_.size() >= window_) break;
-      const size_t before = out_.unsent();
-      const bool wanted = next->WithRecords([&] {
-        if (next->is_ping) {
-          QueuePing(&out_);
-        } else {
-          QueueRequest(next->request, &out_);
-        }
-      });
-      if (wanted) {
-        queued_ += out_.unsent() - before;
-        next->end = queued_;
+      if (next->StoreFrames([&] { return frames_.Grow(next->frames_size); })) {
+        next->end = frames_.queued();
         next->sent_at = now;
         if (sent_.empty()) head_since_ = next->sent_at;
         sent_.push_back(next);
@@ -188,8 +159,8 @@ bool PoolWorker::SendMore() {
       }
       unsent_.pop_front();
     }
-    if (out_.empty()) return true;
-    pipe_full_ = !pipe_->Send(&out_);
+    if (frames_.unsent() == 0) return true;
+    pipe_full_ = !frames_.Send(child_->input());
     if (pipe_full_ && !std::exchange(input_enlarged_, true)) {
       pipe_full_ = fcntl(child_->input(), F_SETPIPE_SZ, kLargeInputPipe) < 0;
     }

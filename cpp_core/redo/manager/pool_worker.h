@@ -14,8 +14,8 @@
 #include "cpp_core/redo/child_process.h"
 #include "cpp_core/redo/manager.h"
 #include "cpp_core/redo/manager/attempt.h"
+#include "cpp_core/redo/manager/frame_queue.h"
 #include "cpp_core/redo/manager/processor_hold.h"
-#include "cpp_core/redo/out_queue.h"
 #include "cpp_core/redo/pipe_loop.h"
 
 namespace neon_redo {
@@ -61,10 +61,6 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   // Ends the worker now. For when nobody waits for anything it has under way.
   void Abandon();
 
-  // A withdrawn attempt's records must not be read any longer: when they are still being sent, the
-  // worker is killed.
-  void Release(const Attempt& attempt);
-
   bool ready() const { return ready_.load(std::memory_order_acquire); }
   size_t bytes_in_flight() const { return bytes_.load(std::memory_order_relaxed); }
   size_t requests_in_flight() const { return count_.load(std::memory_order_relaxed); }
@@ -102,7 +98,6 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   bool TakeAnswers(std::vector<AttemptPtr>* answered);
   bool SendMore();
   void Drop(const AttemptPtr& attempt);
-  void CutOff(const Attempt& attempt);
   void Expire(std::vector<AttemptPtr>* expired);
   void Fail(PipeLoop::Turn turn);
   void HandleFailure();
@@ -134,10 +129,9 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   size_t slow_sinks_ = 0;              // attempts under way that only the thread may conclude
   std::vector<AttemptPtr> concluded_;  // of those: settled, the sink not yet told
   size_t window_ = 1;                  // most of sent_
-  OutQueue out_;
+  FrameQueue frames_;
   bool pipe_full_ = false;
   bool input_enlarged_ = false;   // its pipe, when it was full for the first time
-  uint64_t queued_ = 0;           // bytes ever handed to out_
   Clock::time_point head_since_;  // the first of sent_ is being worked on
   uint64_t answers_ = 0;
   ProcessorHold hold_;

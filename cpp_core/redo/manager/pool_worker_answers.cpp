@@ -107,26 +107,27 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
   const size_t whole = have_ / kBlockSize;
   const size_t rest = have_ % kBlockSize;
   const auto asked_in_full = [&](size_t i) {
-    return i < sent_.size() && sent_[i]->end <= queued_ - out_.unsent();
+    return i < sent_.size() && sent_[i]->end <= frames_.sent();
   };
   const size_t begun = whole + (rest > 0 ? 1 : 0);
   if (begun > 0 && !asked_in_full(begun - 1)) return false;
   if (begun > places_) std::memcpy(sent_[places_]->page.data(), beyond_, rest);
   for (size_t i = 0; i < begun; ++i) {
     const size_t size = i < whole ? kBlockSize : rest;
-    if (size >= sizeof(uint64_t) && !sent_[i]->Plausible(sent_[i]->page.data(), size)) {
+    if (size >= Attempt::kHeadSize && !sent_[i]->Plausible(sent_[i]->page.data(), size)) {
       return false;
     }
   }
   // A few bytes more say nothing about where the answer before them ends.
   const size_t taken =
-      rest > 0 && rest < sizeof(uint64_t) ? whole - std::min<size_t>(whole, 1) : whole;
+      rest > 0 && rest < Attempt::kHeadSize ? whole - std::min<size_t>(whole, 1) : whole;
   if (taken == 0) return true;
   for (size_t i = 0; i < taken; ++i) {
     AttemptPtr attempt = std::move(sent_.front());
     sent_.pop_front();
     Drop(attempt);
     ++answers_;
+    if (i + 1 == taken) frames_.HasRead(attempt->end);
     if (!attempt->Settle()) continue;
     answered->push_back(std::move(attempt));
   }
@@ -143,7 +144,6 @@ void PoolWorker::Expire(std::vector<AttemptPtr>* expired) {
       if (!attempt->sink_is_slow || now < attempt->deadline || !attempt->Settle()) continue;
       attempt->status = MakeError(ErrorCode::kTimeout, "the deadline passed");
       expired->push_back(attempt);
-      if (list == &sent_) CutOff(*attempt);
     }
   }
 }

@@ -15,6 +15,7 @@
 #include "cpp_core/redo/frames.h"
 #include "cpp_core/redo/manager/pool.h"
 #include "cpp_core/redo/manager/pool_worker.h"
+#include "cpp_core/redo/manager/time_slice.h"
 #include "cpp_core/redo/request_frames.h"
 #include "cpp_core/redo/start_worker.h"
 #include "cpp_core/redo/worker_end.h"
@@ -37,6 +38,7 @@ milliseconds UntilRoundedUp(Clock::time_point then) {
 
 void PoolWorker::Run() {
   const std::shared_ptr<PoolWorker> self = shared_from_this();
+  AskForShortTimeSlices();
   if (const Status status = Launch(); status) {
     pool_->Launched(self, Clock::now() - born_);
     Serve();
@@ -86,12 +88,10 @@ Status PoolWorker::LaunchOnce(bool* killed) {
   if (greeted) {
     std::lock_guard<std::mutex> lock(mutex_);
     have_ = 0;
-    queued_ = 0;
     ready_ = state_ == State::kStarting;
     if (state_ == State::kStarting) state_ = State::kReady;
     return {};
   }
-  out_.Clear();
   const ChildExit exit = child_->Finish(ended ? kGrace : milliseconds(0));
   pipe_->DrainError(Clock::now() + kGrace);
   *killed = ended && exit.signal == SIGKILL;
@@ -104,8 +104,9 @@ Status PoolWorker::LaunchOnce(bool* killed) {
 // A new worker answers a ping before it gets work, so that a failure to start is told apart from a
 // request that kills; and its home can go then.
 Status PoolWorker::Greet(Clock::time_point deadline, bool* ended) {
-  QueuePing(&out_);
-  pipe_->Send(&out_);
+  OutQueue ping;
+  QueuePing(&ping);
+  pipe_->Send(&ping);
   std::vector<uint8_t> answer(kBlockSize);
   size_t have = 0;
   while (have < kBlockSize) {
@@ -205,7 +206,7 @@ void PoolWorker::HandleFailure() {
   std::deque<AttemptPtr> innocents;
   sent.swap(sent_);
   innocents.swap(unsent_);
-  out_.Clear();
+  frames_.Clear();
   bytes_ = 0;
   count_ = 0;
   slow_sinks_ = 0;

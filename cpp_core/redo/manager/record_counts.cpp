@@ -19,6 +19,22 @@ void RecordCounts::Add(Bytes record, RecordWay way, uint64_t n) {
   if (metrics_ != nullptr) metrics_->RecordsWent(way, n);
 }
 
+// Neighbours of one kind together.
+void RecordCounts::AddAll(std::span<const PageRecord> records, RecordWay way) {
+  const auto bytes = [&](size_t i) {
+    return std::get_if<PostgresRecord>(&records[i].record)->record;
+  };
+  const auto kind = [&](size_t i) {
+    return LoadNative<uint16_t>(bytes(i).data() + offsetof(RecordHeader, info)) & 0xfff0;
+  };
+  for (size_t i = 0; i < records.size();) {
+    size_t end = i + 1;
+    while (end < records.size() && kind(end) == kind(i)) ++end;
+    Add(bytes(i), way, end - i);
+    i = end;
+  }
+}
+
 std::vector<RecordKindCounts> RecordCounts::Kinds() const {
   std::vector<RecordKindCounts> kinds;
   for (size_t rmgr = 0; rmgr < kRmgrs; ++rmgr) {

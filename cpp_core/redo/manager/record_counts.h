@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "cpp_core/base/bytes.h"
@@ -18,13 +19,18 @@ class RecordCounts {
   // metrics may be null; else it is told as well, and must outlive this.
   explicit RecordCounts(RedoMetrics* metrics) : metrics_(metrics) {}
 
-  // record: at least a record's header. n: so many of the same kind.
-  void Add(Bytes record, RecordWay way, uint64_t n = 1);
+  // record: at least a record's header.
+  void Add(Bytes record, RecordWay way) { Add(record, way, 1); }
+  // All are PostgreSQL's.
+  void AddAll(std::span<const PageRecord> records, RecordWay way);
 
   // What is not zero.
   std::vector<RecordKindCounts> Kinds() const;
 
  private:
+  // n of one kind.
+  void Add(Bytes record, RecordWay way, uint64_t n);
+
   // All resource managers of extensions share the last place.
   static constexpr size_t kRmgrs = kMaxBuiltinRmgr + 2;
   static constexpr size_t kOperations = 16;  // the high four bits of xl_info

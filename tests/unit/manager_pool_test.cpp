@@ -1,0 +1,151 @@
+// The manager's workers: when there are more of them, when fewer, and when none.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "cpp_core/redo/manager.h"
+#include "tests/unit/manager_fixture.h"
+
+namespace neon_redo {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::Ask;
+using testing::Collector;
+using testing::FakeWorkers;
+using testing::Good;
+using testing::ManagerTest;
+
+TEST_F(ManagerTest, SaysWhyNoWorkerStarts) {
+  RedoManager manager(FakeWorkers(2, "no-start"));
+  const Ask ask(3);
+  const std::vector<PageRequest> requests(10, ask.request());
+  for (const auto& page : manager.RequestRedoBatch(requests)) {
+    ASSERT_FALSE(page);
+    EXPECT_EQ(page.error().code, ErrorCode::kWorker);
+    EXPECT_NE(page.error().message.find("(exit status 1): FATAL:  no such module"),
+              std::string::npos)
+        << page.error().message;
+  }
+  EXPECT_LE(manager.status().launches, 10u);
+  ManagerOptions silent = FakeWorkers(2, "mute-start");
+  silent.worker.timeout = milliseconds(100);
+  RedoManager mute(silent);
+  EXPECT_EQ(mute.Ping().error().code, ErrorCode::kTimeout);
+  ManagerOptions none = FakeWorkers(1);
+  none.worker.program.clear();
+  none.worker.bindir = "/nonexistent/bin";
+  RedoManager no_program(none);
+  EXPECT_EQ(no_program.RequestRedo(ask.request()).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(ManagerTest, OneLaunchIsSharedByAllWhoWait) {
+  RedoManager manager(FakeWorkers(4, "slow-start"));
+  std::vector<std::thread> callers;
+  for (uint32_t t = 0; t < 8; ++t) {
+    callers.emplace_back([&manager, t] {
+      const Ask ask(t);
+      EXPECT_EQ(Good(manager.RequestRedo(ask.request())), ask.Page());
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_LE(manager.status().launches, 2u) << "the second for those who found the first busy";
+}
+
+TEST_F(ManagerTest, GrowsWhenAllAreBusyAndShrinksWhenIdle) {
+  ManagerOptions options = FakeWorkers(3);
+  options.idle_timeout = milliseconds(500);
+  RedoManager manager(options);
+  std::vector<std::thread> callers;
+  for (uint32_t t = 0; t < 6; ++t) {
+    callers.emplace_back([&manager, t] {
+      for (int i = 0; i < 15; ++i) {
+        const Ask ask(t, "w");
+        EXPECT_EQ(Good(manager.RequestRedo(ask.request())), ask.Page());
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(manager.status().workers.size(), 3u);
+  while (!manager.status().workers.empty()) usleep(1000);
+  EXPECT_EQ(manager.status().worker_failures, 0u) << manager.status().last_failure;
+  EXPECT_TRUE(manager.Ping());
+}
+
+TEST_F(ManagerTest, KeepsASpareWarm) {
+  ManagerOptions options = FakeWorkers(3);
+  options.warm_spare = true;
+  options.idle_timeout = milliseconds(30);
+  RedoManager manager(options);
+  const auto ready = [&] {
+    const ManagerStatus status = manager.status();
+    return std::any_of(status.workers.begin(), status.workers.end(),
+                       [](const WorkerStatus& worker) {
+                         return !worker.starting && worker.requests_in_flight == 0;
+                       });
+  };
+  while (!ready()) usleep(1000);
+  const uint64_t launches = manager.status().launches;
+  EXPECT_EQ(launches, 1u);
+  usleep(100'000);
+  EXPECT_TRUE(ready()) << "the spare must not end for idleness";
+  const Ask slow(3, "W");
+  Collector collector;
+  manager.RequestRedoAsync(slow.request(), collector.For(0));
+  while (!ready()) usleep(1000);
+  EXPECT_EQ(manager.status().launches, 2u) << "the spare is at work: another";
+  EXPECT_EQ(Good(*collector.Wait(1)[0]), slow.Page());
+  EXPECT_GE(manager.Quiesce(milliseconds(0)), 1u);
+  EXPECT_TRUE(manager.status().workers.empty());
+}
+
+TEST_F(ManagerTest, AWorkerThatDiesIdleIsReplaced) {
+  RedoManager manager(FakeWorkers(1));
+  for (int round = 0; round < 5; ++round) {
+    const Ask ask(3);
+    EXPECT_EQ(Good(manager.RequestRedo(ask.request(AttemptKind::kGarbageCollection))), ask.Page());
+    const std::vector<WorkerStatus> workers = manager.status().workers;
+    ASSERT_EQ(workers.size(), 1u);
+    ASSERT_EQ(kill(workers[0].pid, SIGKILL), 0);
+    while (manager.status().worker_failures <= static_cast<uint64_t>(round)) usleep(100);
+    EXPECT_TRUE(manager.status().workers.empty());
+  }
+}
+
+TEST_F(ManagerTest, QuiesceLeavesNothing) {
+  const testing::Footprint before;
+  RedoManager manager(FakeWorkers(3));
+  EXPECT_EQ(manager.Quiesce(milliseconds(0)), 0u);
+  for (int round = 0; round < 3; ++round) {
+    const Ask ask(3);
+    const std::vector<PageRequest> requests(100, ask.request());
+    for (const auto& page : manager.RequestRedoBatch(requests)) EXPECT_EQ(Good(page), ask.Page());
+    EXPECT_EQ(manager.Quiesce(std::chrono::hours(1)), 0u);
+    EXPECT_GE(manager.Quiesce(milliseconds(0)), 1u);
+    EXPECT_EQ(testing::FootprintLike(before), before);
+    EXPECT_FALSE(testing::HaveChildren());
+  }
+}
+
+TEST_F(ManagerTest, ShutdownEndsWhatIsUnderWayAndRefusesTheRest) {
+  const testing::Footprint before;
+  RedoManager manager(FakeWorkers(2));
+  const Ask slow(3, "w");
+  Collector collector;
+  for (size_t i = 0; i < 10; ++i) manager.RequestRedoAsync(slow.request(), collector.For(i));
+  manager.Shutdown();
+  EXPECT_EQ(testing::FootprintLike(before), before);
+  EXPECT_FALSE(testing::HaveChildren());
+  for (const auto& result : collector.Wait(10)) EXPECT_EQ(Good(*result), slow.Page());
+  EXPECT_EQ(manager.RequestRedo(slow.request()).error().code, ErrorCode::kShutdown);
+  EXPECT_EQ(manager.Ping().error().code, ErrorCode::kShutdown);
+  manager.RequestRedoAsync(slow.request(), collector.For(10));
+  EXPECT_EQ(collector.Wait(11)[10]->error().code, ErrorCode::kShutdown);
+  manager.Shutdown();
+}
+
+}  // namespace
+}  // namespace neon_redo
