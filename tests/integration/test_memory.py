@@ -58,7 +58,8 @@ class Memory(unittest.TestCase):
             )
             cls.cluster.pgbench("-n", "-c", "4", "-t", "1000")
             part += 1
-            if float(cls.cluster.psql(f"SELECT pg_current_wal_lsn() - '{start}'")) >= WAL:
+            cls.wal_bytes = float(cls.cluster.psql(f"SELECT pg_current_wal_lsn() - '{start}'"))
+            if cls.wal_bytes >= WAL:
                 break
         cls.cluster.stop()
         cls.module = copy_module(cls.cluster.directory)
@@ -91,7 +92,7 @@ class Memory(unittest.TestCase):
             "--format", "json",
         )  # fmt: skip
         self.assertGreater(json.loads(output)["changes"], 1000)
-        self.check("page --store", peak, WAL)
+        self.check("page --store", peak, self.wal_bytes)
 
 
 if __name__ == "__main__":
