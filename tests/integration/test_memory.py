@@ -7,10 +7,10 @@ directory for temporary files.
 import json
 import os
 import shutil
-import subprocess
+import sys
 import unittest
 
-from cluster import Cluster, copy_module, neon_redo_program
+from cluster import Cluster, copy_module, neon_redo_program, run
 
 LONG = bool(os.environ.get("NEON_REDO_LONG"))
 WAL = (20 << 30) if LONG else (300 << 20)
@@ -27,17 +27,21 @@ SETTINGS = {
 }
 
 
+# Runs a command and tells the peak of its resident memory on standard error. In a process of its
+# own, since a peak counts what was there before execve: here, all of this test program.
+MEASURE = """
+import os, resource, sys
+status = os.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(status)
+"""
+
+
 def run_measured(*arguments):
     """Standard output and the peak of resident memory, in bytes. It may end with 0 only."""
-    command = [neon_redo_program(), *arguments]
     environment = {k: v for k, v in os.environ.items() if k != "PGDATA"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise AssertionError(f"{command} ended with status {process.returncode}: {output}")
-    return output, usage.ru_maxrss * 1024
+    result = run([sys.executable, "-c", MEASURE, neon_redo_program(), *arguments], env=environment)
+    return result.stdout, int(result.stderr.split()[-1]) * 1024
 
 
 class Memory(unittest.TestCase):

@@ -16,9 +16,7 @@ namespace {
 // Offsets in the record.
 constexpr size_t kXid = 4, kInfo = 16, kRmid = 17;
 constexpr size_t kBlockHeader = 24;  // id, flags, data length
-constexpr size_t kRelAndBlock = 28;
-constexpr size_t kMainHeader = 44;  // XLR_BLOCK_ID_DATA_SHORT, length
-constexpr size_t kData = 46;        // xl_heap_header, tuple; then xl_heap_insert
+constexpr size_t kData = 46;         // xl_heap_header, tuple; then xl_heap_insert
 constexpr size_t kStoredHeaderSize = 5, kMainSize = 3;
 constexpr size_t kSmallest = kData + kStoredHeaderSize + 1 + kMainSize;
 constexpr size_t kLargest =
