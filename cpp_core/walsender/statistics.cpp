@@ -17,11 +17,12 @@ json LsnOrNull(Lsn lsn) { return lsn.valid() ? json(lsn.ToString()) : json(nullp
 
 json TextOrNull(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
 
-std::string FormatTimestamp(std::chrono::system_clock::time_point time) {
-  const auto seconds = std::chrono::time_point_cast<std::chrono::seconds>(time);
-  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(time - seconds).count();
+// A client may tell any time; system_clock's own resolution would not hold all of them.
+std::string FormatTimestamp(ReplicationTime time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z",
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(time)), micros);
+                     fmt::gmtime(static_cast<std::time_t>(seconds.time_since_epoch().count())),
+                     (time - seconds).count());
 }
 
 double Seconds(Session::Clock::duration duration) {
@@ -43,7 +44,8 @@ json DescribeSession(const Session& session, const WalSource& source,
   row["client_hostname"] = nullptr;
   row["client_port"] = session.peer().port;
   row["encrypted"] = session.encrypted();
-  row["backend_start"] = FormatTimestamp(s.backend_start);
+  row["backend_start"] =
+      FormatTimestamp(std::chrono::time_point_cast<std::chrono::microseconds>(s.backend_start));
   row["state"] = SenderStateName(s.state);
   const struct {
     const char* name;
