@@ -86,7 +86,7 @@ def measure(cluster, work, arguments):
 def main():
     arguments = arguments_of(
         __doc__,
-        ("--transactions", {"type": int, "default": 100_000}),
+        ("--transactions", {"type": int, "default": 300_000}),
         ("--directory", {"help": "where the output goes (a directory on the disk to measure)"}),
     )
     with (
