@@ -73,6 +73,18 @@ class ByteReader {
   const uint8_t* end_;
 };
 
+// Copies between buffers that do not overlap; quicker than a call for the lengths of tuples and
+// records.
+inline void CopyBytes(uint8_t* to, const uint8_t* from, size_t n) {
+  if (n - 16 <= 240) {
+    size_t at = 0;
+    for (; at + 16 <= n; at += 16) std::memcpy(to + at, from + at, 16);
+    std::memcpy(to + n - 16, from + n - 16, 16);
+  } else {
+    std::memcpy(to, from, n);
+  }
+}
+
 }  // namespace neon_redo
 
 #endif  // NEON_REDO_BASE_BYTES_H_

@@ -17,16 +17,6 @@
 #include "cpp_core/wal/image.h"
 
 namespace neon_redo {
-namespace {
-
-// The record as it would be without an image of the block; but the resource manager's data for the
-// block is mostly not there then (XLogRecordAssemble in access/transam/xloginsert.c).
-void LeaveOutImage(RecordView* record, int id) {
-  auto* ref = const_cast<BlockRef*>(record->block(id));  // of a record that is not const
-  ref->has_image = ref->apply_image = false;
-}
-
-}  // namespace
 
 LiveCheck::LiveCheck(const VerifyOptions& options, MemoryBudget* memory,
                      std::function<void(const Mismatch&)> on_mismatch)
@@ -77,7 +67,7 @@ Status LiveCheck::CompareFullPage(const WalRecord& record, const RecordView& vie
   }
   std::memcpy(rebuilt_, rebuilder_.pages().Get(&block.page), kBlockSize);
   without_image_ = view;
-  LeaveOutImage(&without_image_, id);
+  without_image_.LeaveOutImage(id);
   const uint8_t mask_rmid = HasMask(view.rmid()) ? view.rmid() : block.mask_rmid;
   if (mask_rmid == 0 ||
       ApplyNative(without_image_, id, record.end, rebuilt_, true) != NativeResult::kApplied) {

@@ -72,14 +72,6 @@ class WalReader {
   bool Next(WalRecord* out);
   const std::optional<Error>& error() const { return error_; }
 
-  // What follows the last record in its page, if it is at hand: nothing there is checked yet. For
-  // having the processor fetch what the next records will need. Valid until the next call.
-  Bytes Ahead() const {
-    const uint64_t offset = position_ - page_lsn_;
-    return page_ != nullptr && offset < kWalPageSize ? Bytes(page_ + offset, kWalPageSize - offset)
-                                                     : Bytes();
-  }
-
   uint64_t bytes_read() const { return position_ > begin_ ? position_ - begin_ : 0; }
   // An estimate for progress reports: up to `to`, or the end of the last segment with WAL.
   uint64_t bytes_total() const { return bytes_total_; }

@@ -93,6 +93,11 @@ class RecordView {
   const BlockRef* block(int id) const {
     return id >= 0 && id <= max_block_id_ && (in_use_ >> id & 1) ? &blocks_[id] : nullptr;
   }
+  // As if the record had no image of the block; the resource manager's data for the block is mostly
+  // not there then (XLogRecordAssemble in access/transam/xloginsert.c).
+  void LeaveOutImage(int id) {
+    if (block(id) != nullptr) blocks_[id].has_image = blocks_[id].apply_image = false;
+  }
 
  private:
   struct Cursor;

@@ -25,17 +25,15 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
-from cluster import Cluster, exit_on_signals, neon_redo_program, server_program  # noqa: E402
+from cluster import (  # noqa: E402  (needs the path above)
+    MUCH_WAL,
+    Cluster,
+    exit_on_signals,
+    neon_redo_program,
+    server_program,
+)
 
-SETTINGS = {
-    "autovacuum": "off",
-    "checkpoint_timeout": "1d",
-    "max_wal_size": "64GB",
-    "wal_keep_size": "64GB",
-    "synchronous_commit": "off",
-    "fsync": "off",
-    "shared_buffers": "512MB",
-}
+SETTINGS = {**MUCH_WAL, "shared_buffers": "512MB"}
 CORE = max(os.sched_getaffinity(0))
 
 

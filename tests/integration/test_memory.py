@@ -10,21 +10,13 @@ import shutil
 import sys
 import unittest
 
-from cluster import Cluster, copy_module, neon_redo_program, run
+from cluster import MUCH_WAL, Cluster, copy_module, neon_redo_program, run
 
 LONG = bool(os.environ.get("NEON_REDO_LONG"))
 WAL = (20 << 30) if LONG else (300 << 20)
 MEMORY = 512 if LONG else 96  # MB
 SCALE = 100 if LONG else 10  # 1.5 GB of pages, or 150 MB: more than fit
-SETTINGS = {
-    "autovacuum": "off",
-    "checkpoint_timeout": "1d",
-    "max_wal_size": "64GB",
-    "wal_keep_size": "64GB",
-    "synchronous_commit": "off",
-    "fsync": "off",
-    "shared_buffers": "1GB" if LONG else "128MB",
-}
+SETTINGS = {**MUCH_WAL, "shared_buffers": "1GB" if LONG else "128MB"}
 
 
 # Runs a command and tells the peak of its resident memory on standard error. In a process of its

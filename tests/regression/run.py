@@ -26,6 +26,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
 from cluster import (  # noqa: E402  (needs the path above)
+    VERIFY_SKIPS,
     Cluster,
     as_server_user,
     copy_module,
@@ -46,15 +47,6 @@ SETTINGS = {
     "wal_compression": "lz4",
 }
 NATIVE_SHARE = 0.90
-# What may not be compared, and why it cannot: see docs/verify.md.
-SKIPPED = {
-    "database dropped",
-    "database created by file copy",
-    "free space map",
-    "relation dropped",
-    "relation truncated",
-    "visibility map copied by CREATE DATABASE",
-}
 
 
 def say(text):
@@ -172,7 +164,7 @@ class Judge:
 
     def cluster_pages(self):
         report = self.verify("--base-backup", self.backup, "--against", self.cluster.data)
-        unexpected = set(report["skipped"]) - SKIPPED
+        unexpected = set(report["skipped"]) - VERIFY_SKIPS
         self.check("pages of the stopped cluster", not report["mismatches"] and not unexpected,
                    f"{report['pages_compared']} compared, {len(report['mismatches'])} different, "
                    f"{report['native_share']:.1%} native; skipped: {report['skipped']}")

@@ -4,16 +4,13 @@
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/page/page.h"
 #include "cpp_core/redo/manager/record_counts.h"
 #include "cpp_core/redo/request_frames.h"
 
 namespace neon_redo {
 
 namespace {
-
-uint64_t PageLsn(const uint8_t* page_start) {
-  return uint64_t{LoadNative<uint32_t>(page_start)} << 32 | LoadNative<uint32_t>(page_start + 4);
-}
 
 Bytes BytesOf(const PageRecord& record) {
   return std::get_if<PostgresRecord>(&record.record)->record;
@@ -23,9 +20,9 @@ Bytes BytesOf(const PageRecord& record) {
 // its size and version (pd_pagesize_version, storage/bufpage.h). The free space amid another page
 // is neither.
 bool NewOrInitialised(const uint8_t* page, size_t size) {
-  constexpr size_t kSizeAndVersion = 18;
-  constexpr uint16_t kVersion = 4;
-  return LoadNative<uint16_t>(page + kSizeAndVersion) == (kBlockSize | kVersion) ||
+  constexpr uint8_t kVersion = 4;  // PG_PAGE_LAYOUT_VERSION
+  const PageView view(page);
+  return (view.page_size() == kBlockSize && view.layout_version() == kVersion) ||
          std::all_of(page, page + size, [](uint8_t byte) { return byte == 0; });
 }
 
@@ -43,25 +40,11 @@ class Place {
   explicit Place(uint8_t* at) : at_(at) {}
   uint8_t* Grow(size_t n) { return std::exchange(at_, at_ + n); }
   void Append(Bytes bytes) {
-    const size_t n = bytes.size();
-    if (n >= 32 && n <= 64) {
-      CopyEnds<32>(bytes);
-    } else if (n > 64 && n <= 128) {
-      CopyEnds<64>(bytes);
-    } else {
-      std::memcpy(at_, bytes.data(), n);
-    }
-    at_ += n;
+    CopyBytes(at_, bytes.data(), bytes.size());
+    at_ += bytes.size();
   }
 
  private:
-  // The first bytes and the last, which may overlap: no loop and no call.
-  template <size_t kEnd>
-  void CopyEnds(Bytes bytes) {
-    std::memcpy(at_, bytes.data(), kEnd);
-    std::memcpy(at_ + bytes.size() - kEnd, bytes.data() + bytes.size() - kEnd, kEnd);
-  }
-
   uint8_t* at_;
 };
 
@@ -78,7 +61,7 @@ Attempt::Attempt(const RecordRun& run, RecordCounts* counts, Clock::time_point d
       page(kBlockSize),
       run_(run),
       counts_(counts),
-      base_lsn_(run.base_image != nullptr ? PageLsn(run.base_image) : 0),
+      base_lsn_(run.base_image != nullptr ? PageView(run.base_image).lsn().value : 0),
       last_lsn_(run.records.empty() ? 0 : run.records.back().lsn.value) {}
 
 void Attempt::StoreFramesTo(uint8_t* place) {
@@ -96,7 +79,7 @@ void Attempt::StoreFramesTo(uint8_t* place) {
 
 bool Attempt::Plausible(const uint8_t* page, size_t size) {
   if (is_ping) return std::all_of(page, page + size, [](uint8_t byte) { return byte == 0; });
-  const uint64_t lsn = PageLsn(page);
+  const uint64_t lsn = PageView(page).lsn().value;
   if (lsn == last_lsn_) return true;  // nearly always
   if (run_.base_image != nullptr && lsn == base_lsn_) {
     return lsn != 0 || NewOrInitialised(page, size);

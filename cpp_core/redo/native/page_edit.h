@@ -45,17 +45,6 @@ inline void PutItemPointer(uint8_t* p, uint32_t block, uint16_t offset) {
   Put16(p + 4, offset);
 }
 
-// Copies between buffers that do not overlap; quicker than a call for the lengths of tuples.
-inline void CopyBytes(uint8_t* to, const uint8_t* from, size_t n) {
-  if (n - 16 <= 240) {
-    size_t at = 0;
-    for (; at + 16 <= n; at += 16) std::memcpy(to + at, from + at, 16);
-    std::memcpy(to + n - 16, from + n - 16, 16);
-  } else {
-    std::memcpy(to, from, n);
-  }
-}
-
 // Page header fields (PageHeaderData).
 inline uint32_t Lower(const uint8_t* page) { return Get16(page + 12); }
 inline uint32_t Upper(const uint8_t* page) { return Get16(page + 14); }
