@@ -1,6 +1,7 @@
 // Closing the gaps of random pages (page_edit.cpp) beside a simple way to do the same: each tuple
 // that stays is copied out of the old page, in the order of the line pointers, from the special
 // area down.
+#include "cpp_core/redo/native/compact.h"
 #include "cpp_core/redo/native/page_edit.h"
 
 #include <gtest/gtest.h>
@@ -96,6 +97,45 @@ TEST(NativePageEdit, RepairFragmentationIsTheSimpleLayout) {
     ASSERT_TRUE(native::RepairFragmentation(page.bytes));
     ExpectSame(page, want);
   }
+}
+
+// Sixteen line pointers at a time, or one: the same comes of it, also of what no server writes.
+TEST(NativePageEdit, ItemsAreGatheredAlikeByAllInstructions) {
+  std::mt19937_64 random(3);
+  int gathered = 0;
+  for (int round = 0; round < 20000 && !HasFailure(); round++) {
+    RandomPage made(&random, 0, round % 2 != 0);
+    TestPage wide = made.page;
+    const uint32_t lines = native::MaxOffset(wide.bytes);
+    for (uint32_t n = 1; n <= lines; n++) {
+      const uint64_t what = random() % 16;
+      uint8_t* lp = native::LinePointerAt(wide.bytes, n);
+      if (what < 2) native::Put32(lp, 0);
+      if (what == 2) native::PutLinePointer(wide.bytes, n, 1, kLpRedirect, 0);
+      if (what == 3) native::PutLinePointer(wide.bytes, n, 0, kLpDead, 0);
+      if (what == 4 && round % 8 == 0) native::Put32(lp, static_cast<uint32_t>(random()));
+      if (what == 5 && n > 1) std::swap_ranges(lp, lp + 4, lp - 4);
+    }
+    TestPage plain = wide;
+    native::KeptItems a(wide.bytes), b(plain.bytes);
+    native::LineCounts a_counts, b_counts;
+    const bool a_fits = native::GatherItems(wide.bytes, &a, &a_counts);
+    ASSERT_EQ(a_fits, native::GatherItemsOneByOne(plain.bytes, &b, &b_counts));
+    if (!a_fits) continue;
+    gathered++;
+    ASSERT_EQ(std::memcmp(wide.bytes, plain.bytes, kBlockSize), 0);
+    ASSERT_EQ(a_counts.unused, b_counts.unused);
+    ASSERT_EQ(a_counts.last_used, b_counts.last_used);
+    ASSERT_EQ(a.count, b.count);
+    ASSERT_EQ(a.total, b.total);
+    ASSERT_EQ(a.in_order, b.in_order);
+    ASSERT_EQ(a.overlaps, b.overlaps);
+    ASSERT_TRUE(std::equal(std::begin(a.joined), std::end(a.joined), b.joined));
+    ASSERT_TRUE(std::equal(a.offset, a.offset + a.count, b.offset));
+    ASSERT_TRUE(std::equal(a.length, a.length + a.count, b.length));
+    ASSERT_TRUE(std::equal(a.index, a.index + a.count, b.index));
+  }
+  EXPECT_GT(gathered, 10000);
 }
 
 TEST(NativePageEdit, DeleteIndexItemsIsTheSimpleLayout) {

@@ -6,86 +6,11 @@
 // moving that does the same leaves the same page.
 #include "cpp_core/redo/native/page_edit.h"
 
+#include "cpp_core/redo/native/compact.h"
+
 namespace neon_redo::native {
 
 namespace {
-
-// One item that stays, for Compact: where it is, how long with padding, which line pointer shows
-// it (counted from 0).
-struct KeptItem {
-  uint16_t offset;
-  uint16_t aligned_length;
-  uint16_t index;
-};
-
-// Between buffers that do not overlap, in whole lines, where room and alignment allow for them.
-// Quicker than the library's rep movsb, whose stores the loads that follow have to wait for.
-inline void CopyLines(uint8_t* to, const uint8_t* from, uint32_t begin, uint32_t end) {
-  constexpr uint32_t kLine = 64;
-  for (uint32_t at = begin / kLine * kLine; at < end; at += kLine)
-    std::memcpy(to + at, from + at, kLine);
-}
-
-// compactify_tuples. in_order: offsets strictly fall, so that tuples can be moved one after
-// another in place. Items lie between pd_upper and the special area and, in order, do not overlap.
-// Tuples that are neighbours before, are so afterwards: they move together.
-bool Compact(uint8_t* page, const KeptItem* items, uint32_t count, bool in_order) {
-  uint32_t to = Special(page);
-  uint32_t i = 0;
-  while (i < count && to == uint32_t{items[i].offset} + items[i].aligned_length)
-    to -= items[i++].aligned_length;  // in place already
-
-  const uint32_t moved_end = to;
-  alignas(64) uint8_t copy[kPageSize];
-  const uint8_t* from = page;
-  if (!in_order) {
-    CopyLines(copy, page, Upper(page), moved_end);
-    from = copy;
-  }
-  while (i < count) {
-    uint32_t begin = items[i].offset;
-    const uint32_t end = begin + items[i].aligned_length;
-    // Out of order, the server has saved no more than this of the tuples.
-    if (end > moved_end) return false;
-    const uint32_t distance = to - end;  // mod 2^32
-    do {
-      begin = items[i].offset;
-      uint8_t* lp = LinePointerAt(page, items[i].index + 1u);
-      Put32(lp, Get32(lp) + distance);  // the offset is in the lowest bits, and stays in them
-      i++;
-    } while (i < count && uint32_t{items[i].offset} + items[i].aligned_length == begin);
-    to -= end - begin;
-    std::memmove(page + to, from + begin, end - begin);
-  }
-  SetUpper(page, to);
-  return true;
-}
-
-// Gathers items for Compact.
-struct Keeper {
-  explicit Keeper(const uint8_t* page)
-      : upper(Upper(page)), special(Special(page)), previous(special) {}
-
-  bool Keep(KeptItem* items, LinePointer lp, uint32_t index) {
-    const uint32_t length = MaxAlign(lp.length());
-    if (lp.offset() < upper || lp.offset() % 8 != 0 || lp.offset() + length > special) return false;
-    if (lp.offset() >= previous)
-      in_order = false;
-    else if (lp.offset() + length > previous)
-      return false;  // overlaps
-    else
-      previous = lp.offset();
-    total += length;
-    items[count++] = {static_cast<uint16_t>(lp.offset()), static_cast<uint16_t>(length),
-                      static_cast<uint16_t>(index)};
-    return true;
-  }
-
-  uint32_t upper, special, previous;
-  uint32_t total = 0;
-  uint32_t count = 0;
-  bool in_order = true;
-};
 
 // Makes room for `size` more bytes at the line pointer `number`; new_pointer: it is one more.
 inline uint8_t* Reserve(uint8_t* page, uint32_t number, uint32_t size, bool new_pointer) {
@@ -162,25 +87,12 @@ uint8_t* AddItem(uint8_t* page, uint32_t number, uint32_t size) {
 bool RepairFragmentation(uint8_t* page) {
   const uint32_t lines = MaxOffset(page);
   if (lines > kMaxHeapTuples) return false;
-  KeptItem items[kMaxHeapTuples];
-  items[0] = {};
-  Keeper keeper(page);
-  uint32_t unused = 0, last_used = 0;
-  for (uint32_t n = 1; n <= lines; n++) {
-    const LinePointer lp = GetLinePointer(page, n);
-    if (lp.flags() == kLpUnused) {
-      PutLinePointer(page, n, 0, kLpUnused, 0);
-      unused++;
-      continue;
-    }
-    last_used = n;
-    if (lp.length() != 0 && !keeper.Keep(items, lp, n - 1)) return false;
-  }
-  if (keeper.total > Special(page) - Lower(page)) return false;
-  if (!Compact(page, items, keeper.count, keeper.in_order)) return false;
-  unused -= lines - last_used;
-  SetLower(page, Lower(page) - 4 * (lines - last_used));
-  if (unused > 0)
+  KeptItems kept(page);
+  LineCounts counts;
+  if (!GatherItems(page, &kept, &counts) || !kept.fits(page) || !Compact(page, kept)) return false;
+  const uint32_t dropped = lines - counts.last_used;
+  SetLower(page, Lower(page) - 4 * dropped);
+  if (counts.unused > dropped)
     SetFlags(page, kPdHasFreeLines);
   else
     ClearFlags(page, kPdHasFreeLines);
@@ -221,9 +133,7 @@ bool DeleteIndexItems(uint8_t* page, const uint8_t* numbers, uint32_t count) {
   }
   const uint32_t lines = MaxOffset(page);
   if (lines > kMaxIndexTuples) return false;
-  KeptItem items[kMaxIndexTuples];
-  items[0] = {};
-  Keeper keeper(page);
+  KeptItems kept(page);
   uint32_t deleted = 0;
   for (uint32_t n = 1; n <= lines; n++) {
     const LinePointer lp = GetLinePointer(page, n);
@@ -233,12 +143,12 @@ bool DeleteIndexItems(uint8_t* page, const uint8_t* numbers, uint32_t count) {
       deleted++;
       continue;
     }
-    if (lp.length() == 0 || !keeper.Keep(items, lp, n - 1 - deleted)) return false;
+    if (lp.length() == 0 || !kept.Keep(lp, n - 1 - deleted)) return false;
     Put32(LinePointerAt(page, n - deleted), lp.bits);
   }
-  if (deleted != count || keeper.total > Special(page) - Lower(page)) return false;
-  SetLower(page, kHeaderSize + 4 * keeper.count);
-  return Compact(page, items, keeper.count, keeper.in_order);
+  if (deleted != count || !kept.fits(page)) return false;
+  SetLower(page, kHeaderSize + 4 * kept.count);
+  return Compact(page, kept);
 }
 
 bool DeleteItemKeepNumbers(uint8_t* page, uint32_t number) {
