@@ -51,8 +51,9 @@ class BlockTable {
     return nullptr;
   }
 
-  Entry* FindOrAdd(const BlockTag& tag) {
-    const uint64_t hash = HashTag(tag);
+  // hash: HashTag(tag).
+  Entry* FindOrAdd(const BlockTag& tag) { return FindOrAdd(tag, HashTag(tag)); }
+  Entry* FindOrAdd(const BlockTag& tag, uint64_t hash) {
     size_t at = hash & mask_;
     for (; places_[at].number != 0; at = (at + 1) & mask_) {
       if (places_[at].hash != High(hash)) continue;
@@ -63,11 +64,10 @@ class BlockTable {
   }
   T& at(const BlockTag& tag) { return FindOrAdd(tag)->value; }
 
-  // Has the processor fetch where the block is found.
-  void Prefetch(const BlockTag& tag) const { neon_redo::Prefetch(&places_[HashTag(tag) & mask_]); }
-  // Where the entry of the block may be, told without looking at it; null when there is none.
-  Entry* Guess(const BlockTag& tag) {
-    const uint64_t hash = HashTag(tag);
+  // Has the processor fetch where the block with this HashTag is found.
+  void Prefetch(uint64_t hash) const { neon_redo::Prefetch(&places_[hash & mask_]); }
+  // Where its entry may be, told without looking at it; null when there is none.
+  Entry* Guess(uint64_t hash) {
     for (size_t at = hash & mask_; places_[at].number != 0; at = (at + 1) & mask_)
       if (places_[at].hash == High(hash)) return &At(places_[at].number - 1);
     return nullptr;

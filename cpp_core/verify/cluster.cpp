@@ -55,9 +55,10 @@ class ClusterPartition : public Partition {
     return rebuilder.Take(record, view, &lane->worker);
   }
 
-  Status TakeAll(std::span<const WalRecord> records, Lane* lane) override {
-    return rebuilder.TakeAll(records, &lane->view, &lane->worker);
+  Status TakeAll(const RecordBatch& batch, Lane* lane) override {
+    return rebuilder.TakeAll(batch, &lane->view, &lane->worker);
   }
+  bool prefers_batches() const override { return true; }
 
   Status Finish(Lane* lane) override {
     if (Status flushed = rebuilder.Flush(&lane->worker); !flushed) return flushed;
@@ -65,7 +66,10 @@ class ClusterPartition : public Partition {
     const std::vector<Rebuilder::Blocks::Entry*> entries = rebuilder.blocks().Sorted();
     for (size_t i = 0; i < entries.size(); i++) {
       Rebuilder::Blocks::Entry* entry = entries[i];
-      if (i + 1 < entries.size()) rebuilder.pages().Prefetch(entries[i + 1]->value.page);
+      if (i + 1 < entries.size()) {
+        if (const uint8_t* next = rebuilder.pages().Look(entries[i + 1]->value.page))
+          PrefetchRange(next, kBlockSize);
+      }
       Touch(*entry);
       if (entry->value.spoilt)
         spoilt.push_back(entry->tag);
@@ -134,7 +138,7 @@ class ClusterVerifier {
   VerifyResult result_;
   uint64_t free_space_map_ = 0;  // references to blocks of it
   RecordView view_;
-  std::vector<StorageEvent> events_;
+  Targets targets_;
   // Of what is no relation's page.
   MemoryBudget slru_memory_;
   SlruCheck slrus_;
@@ -306,19 +310,18 @@ Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, b
   Lsn last;
   uint64_t records = 0;
   free_space_map_ = 0;
-  while (!HasEnded(last)) {
-    auto wal = reader.Next();
-    if (!wal) return tl::unexpected(wal.error());
-    if (!*wal) break;
-    last = (*wal)->start;
-    if (Status sent = Send(**wal, distributor, partitions); !sent) return sent;
+  WalRecord record;
+  while (!HasEnded(last) && reader.Next(&record)) {
+    last = record.start;
+    if (Status sent = Send(record, distributor, partitions); !sent) return sent;
     if (first_pass) {
-      if (Status taken = TakeOthers(**wal); !taken) return taken;
+      if (Status taken = TakeOthers(record); !taken) return taken;
     }
     if (++records % 4096 == 0 && options_.progress)
       options_.progress(
           {first_pass ? "reading WAL" : "reading WAL again", last - label_.start, total});
   }
+  if (reader.error()) return tl::unexpected(*reader.error());
   if (Status fine = CheckEnd(reader, last); !fine) return fine;
   result_.start = label_.start;
   result_.end = reader.end_of_wal();
@@ -334,7 +337,8 @@ Status ClusterVerifier::Send(const WalRecord& record, Distributor* distributor,
     const BlockRef* ref = view_.block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
   }
-  return distributor->Send(record, view_, TargetsOf(view_, partitions, true, &events_));
+  FindTargets(view_, partitions, true, &targets_);
+  return distributor->Send(record, view_, targets_);
 }
 
 // Takes the record's changes to what is no relation's page.

@@ -2,8 +2,7 @@
 // puts it back if more have come meanwhile. There are more partitions than threads, so that threads
 // seldom wait for each other; which of them does what is of no consequence for the result.
 //
-// With one job nothing is queued, and long records, mostly images, are not copied: the partition
-// takes what it has waiting, then the record from where it is.
+// With one job nothing is queued.
 #include "cpp_core/verify/distributor.h"
 
 #include <algorithm>
@@ -14,22 +13,34 @@ namespace neon_redo {
 
 namespace {
 
-constexpr size_t kBatchBytes = 64 << 10;
-constexpr size_t kBatchBytesOfOneJob = 512 << 10;  // no queue holds more of them
-constexpr size_t kQueuedForEachJob = 48;           // batches
-constexpr size_t kLongRecord = 2048;
-constexpr uint64_t kPartitionsOfOneJob = 32;
+// The larger a batch, the more changes of a page it has: see MemoryForPages for what all take.
+constexpr size_t kMinBatchBytes = 64 << 10;
+constexpr size_t kMaxBatchBytes = 512 << 10;
+constexpr size_t kMaxBatchBytesOfOneJob = 2 << 20;  // no queue holds more of them
+constexpr size_t kQueuedForEachJob = 8;             // batches
+constexpr uint32_t kPartitionsForEachJob = 16;
+constexpr uint32_t kPartitionsOfOneJob = 32;
 constexpr uint64_t kPoolBytes = 8 << 20;  // what a partition should have for its pages
+
+size_t BatchBytes(const VerifyOptions& options, size_t partitions) {
+  const bool one = options.jobs == 1;
+  return std::clamp<size_t>(options.memory / (one ? 16 : 32) / partitions, kMinBatchBytes,
+                            one ? kMaxBatchBytesOfOneJob : kMaxBatchBytes);
+}
 
 }  // namespace
 
 uint32_t Distributor::PartitionsFor(int jobs, uint64_t memory) {
-  if (jobs > 1) return std::min(kMaxPartitions, 8 * static_cast<uint32_t>(jobs));
-  return static_cast<uint32_t>(std::clamp<uint64_t>(memory / kPoolBytes, 1, kPartitionsOfOneJob));
+  const auto each = static_cast<uint32_t>(jobs);
+  const uint32_t most =
+      jobs == 1 ? kPartitionsOfOneJob : std::min(kMaxPartitions, kPartitionsForEachJob * each);
+  const uint32_t least = jobs == 1 ? 1 : std::min(kMaxPartitions, 4 * each);
+  return static_cast<uint32_t>(std::clamp<uint64_t>(memory / kPoolBytes, least, most));
 }
 
-Status Partition::TakeAll(std::span<const WalRecord> records, Lane* lane) {
-  for (const WalRecord& record : records) {
+Status Partition::TakeAll(const RecordBatch& batch, Lane* lane) {
+  for (uint32_t at = 0; at < batch.end(); at = batch.Next(at)) {
+    const WalRecord record = batch.record(at);
     if (Status parsed = ParseRecord(record, &lane->view); !parsed) return parsed;
     if (Status taken = Take(record, lane->view, lane); !taken) return taken;
   }
@@ -38,7 +49,7 @@ Status Partition::TakeAll(std::span<const WalRecord> records, Lane* lane) {
 
 Distributor::Distributor(const VerifyOptions& options, std::vector<Partition*> partitions)
     : partitions_(std::move(partitions)),
-      batch_bytes_(options.jobs == 1 ? kBatchBytesOfOneJob : kBatchBytes),
+      batch_bytes_(BatchBytes(options, partitions_.size())),
       seats_(partitions_.size()) {
   for (int i = 0; i < options.jobs; i++) lanes_.push_back(std::make_unique<Lane>(options.worker));
   lanes_[0]->is_callers = true;
@@ -55,33 +66,35 @@ Distributor::~Distributor() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-Status Distributor::Send(const WalRecord& record, const RecordView& view, uint64_t targets) {
-  const bool at_once = threads_.empty() && record.bytes.size() >= kLongRecord;
-  for (; targets != 0; targets &= targets - 1) {
-    const auto partition = static_cast<uint32_t>(__builtin_ctzll(targets));
-    Status status = at_once ? TakeFilling(partition) : Queue(record, partition);
-    if (at_once && status) status = partitions_[partition]->Take(record, view, lanes_[0].get());
-    if (!status) return status;
+Status Distributor::Send(const WalRecord& record, const RecordView& view, const Targets& targets) {
+  if (!threads_.empty() || partitions_[0]->prefers_batches()) return Queue(record, targets);
+  for (uint64_t left = targets.partitions; left != 0; left &= left - 1) {
+    Partition* partition = partitions_[static_cast<size_t>(__builtin_ctzll(left))];
+    if (Status taken = partition->Take(record, view, lanes_[0].get()); !taken) return taken;
   }
   return {};
 }
 
-Status Distributor::Queue(const WalRecord& record, uint32_t partition) {
-  Batch& batch = seats_[partition].filling;
-  if (batch.bytes.capacity() == 0) batch.bytes.reserve(batch_bytes_ + batch_bytes_ / 4);
-  batch.places.push_back({record.start, record.end, batch.bytes.size(), record.bytes.size()});
-  batch.bytes.insert(batch.bytes.end(), record.bytes.begin(), record.bytes.end());
-  batch.bytes.resize((batch.bytes.size() + 7) / 8 * 8);
-  if (batch.bytes.size() < batch_bytes_) return {};
-  return threads_.empty() ? TakeFilling(partition) : Push(partition);
+Status Distributor::Queue(const WalRecord& record, const Targets& targets) {
+  for (uint64_t left = targets.partitions; left != 0; left &= left - 1) {
+    const auto partition = static_cast<uint32_t>(__builtin_ctzll(left));
+    RecordBatch& batch = seats_[partition].filling;
+    if (batch.bytes() >= batch_bytes_) {
+      if (Status s = threads_.empty() ? TakeFilling(partition) : Push(partition); !s) return s;
+    }
+    if (batch.empty()) batch.Reserve(batch_bytes_ + batch_bytes_ / 4);
+    batch.Add(record);
+  }
+  for (const Targets::Change& target : targets.changes())
+    seats_[target.partition].filling.Add(target.change);
+  return {};
 }
 
 // With one job: the caller's thread does it all.
 Status Distributor::TakeFilling(uint32_t partition) {
-  Batch& batch = seats_[partition].filling;
-  Status status = TakeBatch(partitions_[partition], batch, lanes_[0].get());
-  batch.places.clear();
-  batch.bytes.clear();
+  RecordBatch& batch = seats_[partition].filling;
+  Status status = partitions_[partition]->TakeAll(batch, lanes_[0].get());
+  batch.Clear();
   return status;
 }
 
@@ -89,7 +102,7 @@ Status Distributor::Push(uint32_t partition) {
   Seat& seat = seats_[partition];
   std::unique_lock lock(mutex_);
   seat.queue.push_back(std::move(seat.filling));
-  seat.filling = Batch();
+  seat.filling = RecordBatch();
   if (!spare_.empty()) {
     seat.filling = std::move(spare_.back());
     spare_.pop_back();
@@ -114,32 +127,23 @@ Status Distributor::Push(uint32_t partition) {
 
 void Distributor::WorkOn(uint32_t partition, Lane* lane, std::unique_lock<std::mutex>* lock) {
   Seat& seat = seats_[partition];
-  std::deque<Batch> batches = std::exchange(seat.queue, {});
+  std::deque<RecordBatch> batches = std::exchange(seat.queue, {});
   bool healthy = status_.has_value();
   lock->unlock();
   Status status;
-  for (const Batch& batch : batches) {
-    if (healthy && status) status = TakeBatch(partitions_[partition], batch, lane);
+  for (const RecordBatch& batch : batches) {
+    if (healthy && status) status = partitions_[partition]->TakeAll(batch, lane);
   }
   lock->lock();
   if (!status && status_) status_ = std::move(status);
   queued_ -= batches.size();
-  for (Batch& batch : batches) {
-    batch.places.clear();
-    batch.bytes.clear();
+  for (RecordBatch& batch : batches) {
+    batch.Clear();
     spare_.push_back(std::move(batch));
   }
   seat.taken = !seat.queue.empty();
   if (seat.taken) ready_.push_back(partition);
   changed_.notify_all();
-}
-
-Status Distributor::TakeBatch(Partition* partition, const Batch& batch, Lane* lane) {
-  lane->records.clear();
-  for (const RecordPlace& place : batch.places)
-    lane->records.push_back(
-        {place.start, place.end, Bytes(batch.bytes).subspan(place.offset, place.length)});
-  return partition->TakeAll(lane->records, lane);
 }
 
 void Distributor::Run(Lane* lane) {
@@ -172,7 +176,7 @@ void Distributor::FinishAll(Lane* lane) {
 
 Status Distributor::Finish() {
   for (uint32_t partition = 0; partition < seats_.size(); partition++) {
-    if (seats_[partition].filling.places.empty()) continue;
+    if (seats_[partition].filling.empty()) continue;
     if (Status pushed = Push(partition); !pushed) return pushed;
   }
   std::unique_lock lock(mutex_);

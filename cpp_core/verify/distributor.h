@@ -9,13 +9,14 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <thread>
 #include <vector>
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/verify/block_table.h"
 #include "cpp_core/verify/options.h"
+#include "cpp_core/verify/record_batch.h"
+#include "cpp_core/verify/targets.h"
 #include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/record.h"
 
@@ -26,7 +27,6 @@ struct Lane {
   explicit Lane(const WorkerOptions& options) : worker(options) {}
   RedoWorker worker;
   RecordView view;
-  std::vector<WalRecord> records;
   bool is_callers = false;  // the caller's thread: it may call for progress
 };
 
@@ -39,7 +39,9 @@ class Partition {
   // afterwards. An error ends everything.
   virtual Status Take(const WalRecord& record, const RecordView& view, Lane* lane) = 0;
   // Takes records that were not parsed yet. One after another, if it is not overridden.
-  virtual Status TakeAll(std::span<const WalRecord> records, Lane* lane);
+  virtual Status TakeAll(const RecordBatch& batch, Lane* lane);
+  // Whether many records at a time are of use to it.
+  virtual bool prefers_batches() const { return false; }
   // After the last record.
   virtual Status Finish(Lane* lane) = 0;
 };
@@ -58,7 +60,8 @@ inline uint32_t PartitionOf(const BlockTag& tag, uint32_t partitions) {
 
 // Records are copied into batches, one filling for each partition; only whole batches meet a lock.
 // The caller's thread, which reads the WAL, helps when too much is queued. With one job it takes
-// each batch as it is full: that a partition gets many records at a time pays also then.
+// each batch as it is full; or each record from where it is, if the partition does not prefer
+// batches.
 class Distributor {
  public:
   // How many partitions this many jobs do best with, if they share `memory` bytes for pages.
@@ -70,32 +73,23 @@ class Distributor {
   Distributor(const Distributor&) = delete;
   Distributor& operator=(const Distributor&) = delete;
 
-  // Hands a record, parsed by the caller, to the partitions of `targets`, now or later.
-  Status Send(const WalRecord& record, const RecordView& view, uint64_t targets);
+  // Hands a record, parsed by the caller, to the partitions of its targets, now or later.
+  Status Send(const WalRecord& record, const RecordView& view, const Targets& targets);
 
   // Waits until all records were taken, and has every partition finish.
   Status Finish();
 
  private:
-  struct RecordPlace {
-    Lsn start, end;
-    size_t offset, length;
-  };
-  struct Batch {
-    std::vector<RecordPlace> places;
-    std::vector<uint8_t> bytes;  // of the records, each at a multiple of eight
-  };
   struct Seat {
-    Batch filling;
-    std::deque<Batch> queue;
+    RecordBatch filling;
+    std::deque<RecordBatch> queue;
     bool taken = false;  // by a thread, or waiting in ready_
   };
-  Status Queue(const WalRecord& record, uint32_t partition);
+  Status Queue(const WalRecord& record, const Targets& targets);
   Status Push(uint32_t partition);
   Status TakeFilling(uint32_t partition);
   void Run(Lane* lane);
   void WorkOn(uint32_t partition, Lane* lane, std::unique_lock<std::mutex>* lock);
-  Status TakeBatch(Partition* partition, const Batch& batch, Lane* lane);
   void FinishAll(Lane* lane);
 
   const std::vector<Partition*> partitions_;
@@ -107,7 +101,7 @@ class Distributor {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<uint32_t> ready_;  // partitions with batches that no thread has taken
-  std::vector<Batch> spare_;
+  std::vector<RecordBatch> spare_;
   size_t queued_ = 0;  // batches, in queues or in hand
   bool finishing_ = false, closing_ = false;
   size_t finished_ = 0;  // threads that have nothing more to finish

@@ -255,7 +255,7 @@ Result<VerifyResult> ImageVerifier::Run() {
 
 Status ImageVerifier::ReadAll(WalReader* reader, Distributor* distributor, uint32_t partitions) {
   RecordView view;
-  std::vector<StorageEvent> events;
+  Targets targets;
   bool any_checked = false;
   for (;;) {
     auto wal = reader->Next();
@@ -264,7 +264,7 @@ Status ImageVerifier::ReadAll(WalReader* reader, Distributor* distributor, uint3
     if (Status parsed = ParseRecord(**wal, &view); !parsed) return parsed;
     if (result_.records++ == 0) result_.start = (*wal)->start;
     any_checked |= (view.header().info & kInfoCheckConsistency) != 0;
-    const uint64_t targets = TargetsOf(view, partitions, false, &events);
+    FindTargets(view, partitions, false, &targets);
     if (Status sent = distributor->Send(**wal, view, targets); !sent) return sent;
     if (options_.progress && result_.records % 4096 == 0)
       options_.progress({"reading WAL", reader->bytes_read(), reader->bytes_total()});

@@ -24,9 +24,11 @@ struct VerifyOptions {
 };
 
 // What pages, and what is known of each block, may take of the memory: the rest is for the program
-// itself, and for each job's queue of records and its partitions' batches for the worker.
+// itself, for each job's queue of records and its partitions' batches for the worker, and for the
+// batches of records that are being filled (a sixteenth, and what it takes to find them).
 inline uint64_t MemoryForPages(const VerifyOptions& options) {
-  const uint64_t others = (uint64_t{24} << 20) * (1 + static_cast<uint64_t>(options.jobs));
+  const uint64_t others =
+      (uint64_t{24} << 20) * (1 + static_cast<uint64_t>(options.jobs)) + options.memory / 12;
   return std::max(options.memory / 2, options.memory - std::min(options.memory, others));
 }
 

@@ -6,29 +6,19 @@
 #include <span>
 #include <vector>
 
-#include "cpp_core/keyspace/block.h"
+#include "cpp_core/verify/record_batch.h"
 
 namespace neon_redo {
 
 // Reusable. Not thread-safe.
 class PageOrder {
  public:
-  struct Change {
-    BlockTag tag;
-    uint32_t record;  // the caller's number
-    int32_t part;     // of the record, the caller's too
-  };
-
-  void Clear() { added_.clear(); }
-  void Add(const BlockTag& tag, uint32_t record, int32_t part) {
-    added_.push_back({tag, record, part});
-  }
-  // All that were added since Clear. Those of one block keep their order, and nearly all of them
-  // stand together. Valid until the next call of anything.
-  std::span<const Change> Sort();
+  // Those of one block keep their order, and nearly all of them stand together. Valid until the
+  // next call.
+  std::span<const BlockChange> Sort(std::span<const BlockChange> changes);
 
  private:
-  std::vector<Change> added_, sorted_;
+  std::vector<BlockChange> sorted_;
   std::vector<uint32_t> ends_;
 };
 

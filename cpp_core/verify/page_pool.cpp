@@ -1,10 +1,11 @@
 // Memory comes in chunks. No large pages are asked for: a virtual machine's host may take long to
-// give back a large one. But the kernel is asked for a whole chunk of small ones at once: fault by
-// fault they cost half as much again. The first chunk may stay nearly empty, so it is left to
-// faults. While the budget lasts a new page takes a new frame. After that a clock's hand goes round
-// the frames: a frame used since the last round gets another round, any other is written to the
-// file and taken. A page read back is written again when it is evicted again; verification changes
-// nearly every page that it looks at, so it would not pay to know which ones it did not.
+// give back a large one, and where memory is full of files the kernel takes milliseconds to find
+// one. But the kernel is asked for a piece of many small ones at once: fault by fault they cost
+// half as much again, and what it fills with zeroes should still be in the processor's cache when
+// it is used. While the budget lasts a new page takes a new frame. After that a clock's hand goes
+// round the frames: a frame used since the last round gets another round, any other is written to
+// the file and taken. A page read back is written again when it is evicted again; verification
+// changes nearly every page that it looks at, so it would not pay to know which ones it did not.
 #include "cpp_core/verify/page_pool.h"
 
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -35,14 +37,24 @@ bool PagePool::AddChunk() {
     full_ = true;
     return false;
   }
-  // If it cannot, there will be faults.
-  if (!is_first) madvise(chunk, kChunkBytes, MADV_POPULATE_WRITE);
   const auto first = static_cast<uint32_t>(chunks_.size() << kChunkBits);
   chunks_.push_back(chunk);
   owners_.resize(first + (1u << kChunkBits), nullptr);
   used_.resize(owners_.size(), false);
-  for (uint32_t i = kChunkFrames; i-- > 0;) free_frames_.push_back(first + i);
+  fresh_ = first;
   return true;
+}
+
+// The next frames of the newest chunk.
+void PagePool::AddPiece() {
+  const uint32_t chunk_end = (fresh_ >> kChunkBits << kChunkBits) + kChunkFrames;
+  const uint32_t end = std::min(fresh_ + kPieceFrames, chunk_end);
+  // If it cannot, there will be faults.
+  const auto begin = reinterpret_cast<uintptr_t>(Frame(fresh_)) / 4096 * 4096;
+  const uintptr_t bytes = reinterpret_cast<uintptr_t>(Frame(end - 1)) + kStride - begin;
+  madvise(reinterpret_cast<void*>(begin), bytes, MADV_POPULATE_WRITE);
+  for (uint32_t frame = end; frame-- > fresh_;) free_frames_.push_back(frame);
+  fresh_ = end == chunk_end ? kNoFrame : end;
 }
 
 void PagePool::DropChunk() {
@@ -50,6 +62,7 @@ void PagePool::DropChunk() {
   const auto first = static_cast<uint32_t>((chunks_.size() - 1) << kChunkBits);
   for (uint32_t frame = first; frame < first + kChunkFrames; frame++)
     if (owners_[frame] != nullptr) Evict(frame);
+  fresh_ = kNoFrame;
   std::erase_if(free_frames_, [first](uint32_t frame) { return frame >= first; });
   std::free(chunks_.back());
   chunks_.pop_back();
@@ -61,7 +74,8 @@ void PagePool::DropChunk() {
 
 uint32_t PagePool::TakeFrame() {
   while (chunks_.size() > 1 && budget_->IsOverdrawn()) DropChunk();
-  if (free_frames_.empty() && !AddChunk()) {
+  if (free_frames_.empty() && (fresh_ != kNoFrame || AddChunk())) AddPiece();
+  if (free_frames_.empty()) {
     for (;; hand_ = (hand_ + 1) % static_cast<uint32_t>(owners_.size())) {
       if (owners_[hand_] == nullptr) continue;
       if (!used_[hand_]) break;

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "cpp_core/base/error.h"
-#include "cpp_core/base/prefetch.h"
 #include "cpp_core/keyspace/block.h"
 #include "cpp_core/verify/memory_budget.h"
 
@@ -50,10 +49,9 @@ class PagePool {
   // Makes the ref absent; it may be so already.
   void Release(PageRef* ref);
 
-  // Has the processor fetch the page, if it is in memory.
-  void Prefetch(const PageRef& ref) const {
-    if (ref.at_ & PageRef::kSpilled) return;
-    for (size_t at = 0; at < kBlockSize; at += 64) neon_redo::Prefetch(Frame(ref.at_) + at);
+  // The bytes of the page if it is in memory, null else. Does not count as a use.
+  const uint8_t* Look(const PageRef& ref) const {
+    return ref.at_ & PageRef::kSpilled ? nullptr : Frame(ref.at_);
   }
 
   // kIo: pages could not be spilled or read back, and their content is lost. Look at the end.
@@ -68,11 +66,14 @@ class PagePool {
   static constexpr uint64_t kStride = kBlockSize + 64;
   static constexpr uint32_t kChunkBits = 8;  // 2^8 numbers, of which those that fit are used
   static constexpr uint32_t kChunkFrames = kChunkBytes / kStride;
+  static constexpr uint32_t kPieceFrames = 16;
+  static constexpr uint32_t kNoFrame = UINT32_MAX;
 
   uint8_t* Frame(uint32_t frame) const {
     return chunks_[frame >> kChunkBits] + (frame & ((1u << kChunkBits) - 1)) * kStride;
   }
   bool AddChunk();
+  void AddPiece();
   void DropChunk();
   uint32_t TakeFrame();
   void Evict(uint32_t frame);
@@ -85,7 +86,8 @@ class PagePool {
   std::vector<PageRef*> owners_;  // by frame; null: free
   std::vector<uint8_t> used_;     // by frame: since the clock's hand last passed
   std::vector<uint32_t> free_frames_;
-  bool full_ = false;  // the budget is spent; frames must be evicted
+  uint32_t fresh_ = kNoFrame;  // the newest chunk's first frame that was never free, if any
+  bool full_ = false;          // the budget is spent; frames must be evicted
   uint32_t hand_ = 0;
   int fd_ = -1;
   std::vector<uint32_t> free_slots_;

@@ -21,11 +21,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "cpp_core/page/mask.h"
 #include "cpp_core/redo/native/native.h"
+#include "cpp_core/verify/look_ahead.h"
 #include "cpp_core/verify/visibility_map.h"
 #include "cpp_core/wal/describe.h"
 #include "cpp_core/wal/rmgr.h"
@@ -55,14 +55,6 @@ bool LosesMap(const BlockRef& ref) {
   return ref.tag.fork == kVisibilityMapFork && ref.apply_image && ref.hole_length > 0;
 }
 
-// Blocks of a whole relation or more are made or forgotten: whatever comes before or after must
-// stay there.
-bool IsOfRelation(const StorageEvent& event) {
-  return event.kind != StorageEvent::kClearAllFrozen && event.kind != StorageEvent::kClearVisible;
-}
-
-constexpr int kPrefetchSteps = 3;
-
 std::string OperationOf(const RecordView& view) {
   const char* name = OperationName(view.rmid(), view.header().info);
   return fmt::format("{} {}", RmgrDisplayName(view.rmid()), name ? name : "(unknown)");
@@ -88,72 +80,48 @@ Status Rebuilder::Take(const WalRecord& record, const RecordView& view, RedoWork
     if (Status taken = TakeEvent(event, view.rmid(), worker); !taken) return taken;
   }
   for (int id = 0; id <= view.max_block_id(); id++) {
-    if (!Concerns(view.block(id))) continue;
-    if (Status taken = TakeBlock(record, view, id, worker); !taken) return taken;
-  }
-  return {};
-}
-
-Status Rebuilder::TakeAll(std::span<const WalRecord> records, RecordView* view,
-                          RedoWorker* worker) {
-  order_.Clear();
-  for (uint32_t n = 0; n < records.size(); n++) {
-    const WalRecord& record = records[n];
-    if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
-    if (Status read = ReadEvents(record, *view); !read) return read;
-    if (std::any_of(events_.begin(), events_.end(), IsOfRelation)) {
-      if (Status taken = TakeInOrder(records, view, worker); !taken) return taken;
-      order_.Clear();
-      if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
-      if (Status taken = Take(record, *view, worker); !taken) return taken;
+    const BlockRef* ref = view.block(id);
+    if (ref == nullptr || ref->tag.fork == kFreeSpaceMapFork ||
+        PartitionOf(ref->tag, options_.partitions) != options_.partition)
       continue;
-    }
-    for (size_t i = 0; i < events_.size(); i++) {
-      const StorageEvent& event = events_[i];
-      order_.Add({event.rel, kVisibilityMapFork, MapPageOf(event.block)}, n,
-                 -1 - static_cast<int32_t>(i));
-    }
-    for (int id = 0; id <= view->max_block_id(); id++)
-      if (Concerns(view->block(id))) order_.Add(view->block(id)->tag, n, id);
-  }
-  return TakeInOrder(records, view, worker);
-}
-
-// Part of a record: the id of a block reference, or -1 - i for the i-th of its events.
-Status Rebuilder::TakeInOrder(std::span<const WalRecord> records, RecordView* view,
-                              RedoWorker* worker) {
-  constexpr size_t kDistance = 8;  // changes between one step of fetching and the next
-  const std::span<const PageOrder::Change> changes = order_.Sort();
-  for (size_t i = 0; i < changes.size(); i++) {
-    for (int step = 0; step < kPrefetchSteps; step++) {
-      const size_t then = i + kDistance * static_cast<size_t>(kPrefetchSteps - step);
-      if (then < changes.size() && !(changes[then].tag == changes[then - 1].tag))
-        Prefetch(changes[then].tag, step);
-    }
-    const WalRecord& record = records[changes[i].record];
-    if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
-    Status taken;
-    if (changes[i].part >= 0) {
-      taken = TakeBlock(record, *view, changes[i].part, worker);
-    } else {
-      if (Status read = ReadEvents(record, *view); !read) return read;
-      taken = TakeEvent(events_[static_cast<size_t>(-1 - changes[i].part)], view->rmid(), worker);
-    }
-    if (!taken) return taken;
+    if (Status taken = TakeBlock(record, view, id, HashTag(ref->tag), worker); !taken) return taken;
   }
   return {};
 }
 
-// Has the processor fetch what it will need for the block: first where the block is found, then
-// what is known of it, then its page, whole: pruning goes through half of it.
-void Rebuilder::Prefetch(const BlockTag& tag, int step) {
-  if (step == 0) return blocks_.Prefetch(tag);
-  const Blocks::Entry* entry = blocks_.Guess(tag);
-  if (entry == nullptr) return;
-  if (step == 1)
-    neon_redo::Prefetch(entry);
-  else
-    pages_.Prefetch(entry->value.page);
+Status Rebuilder::TakeAll(const RecordBatch& batch, RecordView* view, RedoWorker* worker) {
+  const std::span<const BlockChange> changes = batch.changes();
+  size_t from = 0;
+  for (size_t i = 0; i < changes.size(); i++) {
+    if (changes[i].part != BlockChange::kWholeRecord) continue;
+    if (Status taken = TakeInOrder(batch, changes.subspan(from, i - from), view, worker); !taken)
+      return taken;
+    const WalRecord record = batch.record(changes[i].record);
+    if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
+    if (Status taken = Take(record, *view, worker); !taken) return taken;
+    from = i + 1;
+  }
+  return TakeInOrder(batch, changes.subspan(from), view, worker);
+}
+
+Status Rebuilder::TakeInOrder(const RecordBatch& batch, std::span<const BlockChange> unsorted,
+                              RecordView* view, RedoWorker* worker) {
+  const std::span<const BlockChange> changes = order_.Sort(unsorted);
+  LookAhead<BlockState> look_ahead(&blocks_, &pages_, batch, changes);
+  for (size_t i = 0; i < changes.size(); i++) {
+    look_ahead.Step(i);
+    const WalRecord record = batch.record(changes[i].record);
+    if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
+    if (Status taken = TakeChange(record, changes[i], *view, worker); !taken) return taken;
+  }
+  return {};
+}
+
+Status Rebuilder::TakeChange(const WalRecord& record, const BlockChange& change,
+                             const RecordView& view, RedoWorker* worker) {
+  if (change.part >= 0) return TakeBlock(record, view, change.part, change.hash, worker);
+  if (Status read = ReadEvents(record, view); !read) return read;
+  return TakeEvent(events_[static_cast<size_t>(-1 - change.part)], view.rmid(), worker);
 }
 
 void Rebuilder::Cancel(BlockState* block) {
@@ -229,11 +197,12 @@ Status Rebuilder::TakeClear(const RelFileNode& rel, const StorageEvent& event, u
   return {};
 }
 
-Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int id,
+Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int id, uint64_t hash,
                             RedoWorker* worker) {
   const BlockRef& ref = *view.block(id);
+  if (options_.only != nullptr && !options_.only->contains(ref.tag)) return {};
   const RecordHeader& header = view.header();
-  Blocks::Entry* entry = blocks_.FindOrAdd(ref.tag);
+  Blocks::Entry* entry = blocks_.FindOrAdd(ref.tag, hash);
   BlockState& block = entry->value;
   if (options_.base_backup.empty() && !block.settled && !ref.initialises()) return {};
   if (ref.initialises()) {

@@ -18,6 +18,7 @@
 #include "cpp_core/verify/engine_counts.h"
 #include "cpp_core/verify/page_order.h"
 #include "cpp_core/verify/page_pool.h"
+#include "cpp_core/verify/record_batch.h"
 #include "cpp_core/verify/result.h"
 #include "cpp_core/verify/storage_events.h"
 #include "cpp_core/verify/worker_batch.h"
@@ -69,8 +70,8 @@ class Rebuilder {
 
   // Takes records that were not parsed yet, page by page: what changes one page is applied in the
   // records' order, so all comes to the same, but a page that several records change is brought to
-  // the processor's caches once. view: scratch.
-  Status TakeAll(std::span<const WalRecord> records, RecordView* view, RedoWorker* worker);
+  // the processor's caches once. The changes are those of this partition. view: scratch.
+  Status TakeAll(const RecordBatch& batch, RecordView* view, RedoWorker* worker);
 
   // Has the worker do what waits for it.
   Status Flush(RedoWorker* worker);
@@ -92,16 +93,16 @@ class Rebuilder {
     return PartitionOf(tag, options_.partitions) == options_.partition &&
            (options_.only == nullptr || options_.only->contains(tag));
   }
-  bool Concerns(const BlockRef* ref) const {
-    return ref != nullptr && ref->tag.fork != kFreeSpaceMapFork && IsMine(ref->tag);
-  }
   Status ReadEvents(const WalRecord& record, const RecordView& view);
-  Status TakeInOrder(std::span<const WalRecord> records, RecordView* view, RedoWorker* worker);
-  void Prefetch(const BlockTag& tag, int step);
+  Status TakeInOrder(const RecordBatch& batch, std::span<const BlockChange> changes,
+                     RecordView* view, RedoWorker* worker);
+  Status TakeChange(const WalRecord& record, const BlockChange& change, const RecordView& view,
+                    RedoWorker* worker);
   Status TakeEvent(const StorageEvent& event, uint8_t rmid, RedoWorker* worker);
   Status TakeClear(const RelFileNode& rel, const StorageEvent& event, uint8_t rmid,
                    RedoWorker* worker);
-  Status TakeBlock(const WalRecord& record, const RecordView& view, int id, RedoWorker* worker);
+  Status TakeBlock(const WalRecord& record, const RecordView& view, int id, uint64_t hash,
+                   RedoWorker* worker);
   Status Apply(const WalRecord& record, const RecordView& view, int id, Blocks::Entry* entry,
                RedoWorker* worker);
   Status Ask(const WalRecord& record, Blocks::Entry* entry, const uint8_t* base,

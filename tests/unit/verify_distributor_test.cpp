@@ -1,6 +1,7 @@
 // Records over partitions and threads: each partition gets what is its own, in order, once.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <random>
@@ -24,24 +25,41 @@ struct Collector : Partition {
       wrong++;
     return {};
   }
+  Status TakeAll(const RecordBatch& batch, Lane* lane) override {
+    size_t i = 0;
+    for (uint32_t at = 0; at < batch.end(); at = batch.Next(at), i++) {
+      const BlockChange& change = batch.changes()[i];
+      const uint64_t hash = batch.record(at).start.value << 8 | number;
+      if (change.record != at || change.hash != hash) wrong++;
+    }
+    if (i != batch.changes().size()) wrong++;
+    return Partition::TakeAll(batch, lane);
+  }
+  bool prefers_batches() const override { return batches; }
   Status Finish(Lane*) override {
     finished++;
     return {};
   }
+  uint32_t number = 0;
+  bool batches = true;
   std::vector<uint64_t> starts;
   int wrong = 0, finished = 0;
   Lsn fail_at{~uint64_t{0}};
 };
 
 struct Rig {
-  explicit Rig(int jobs) : count(Distributor::PartitionsFor(jobs, uint64_t{1} << 30)) {
+  explicit Rig(int jobs, bool batches = true)
+      : count(Distributor::PartitionsFor(jobs, uint64_t{1} << 30)) {
     options.jobs = jobs;
     for (uint32_t i = 0; i < count; i++) {
       collectors.push_back(std::make_unique<Collector>());
+      collectors.back()->number = i;
+      collectors.back()->batches = batches;
       pointers.push_back(collectors.back().get());
     }
   }
-  // Record number n goes to the partitions whose bit is set in TargetsOf(n).
+  // Record number n goes to the partitions whose bit is set in TargetsOf(n), with a change for each
+  // that names both.
   uint64_t TargetsOf(uint64_t n) const {
     const uint64_t all = ~uint64_t{0} >> (64 - count);
     return n % 1000 == 0 ? all : (n * 0x9e3779b97f4a7c15u >> 7) & (n * 0xd6e8feb86659fd93u) & all;
@@ -52,7 +70,10 @@ struct Rig {
     for (uint64_t n = 1; n <= records; n++) {
       const auto bytes = RecordBuilder(kRmXact, 0).Main(Fields().U64(n)).Bytes();
       EXPECT_FALSE(view.Parse(bytes));
-      Status sent = distributor.Send({Lsn(n), Lsn(n + 1), bytes}, view, TargetsOf(n));
+      Targets targets;
+      for (uint32_t p = 0; p < count; p++)
+        if (TargetsOf(n) >> p & 1) targets.Add(p, {n << 8 | p, 0, 0, 0});
+      Status sent = distributor.Send({Lsn(n), Lsn(n + 1), bytes}, view, targets);
       if (!sent) return sent;
     }
     return distributor.Finish();
@@ -64,8 +85,8 @@ struct Rig {
 };
 
 TEST(Distributor, EachPartitionGetsItsOwnInOrder) {
-  for (int jobs : {1, 2, 5}) {
-    Rig rig(jobs);
+  for (int jobs : {1, 2, 5, -1}) {
+    Rig rig(std::abs(jobs), jobs > 0);
     constexpr uint64_t kRecords = 30000;
     ASSERT_TRUE(rig.Run(kRecords));
     for (uint32_t p = 0; p < rig.count; p++) {

@@ -332,7 +332,15 @@ TEST_F(RebuilderTest, TakesBatchesAsItTakesRecords) {
   RecordView view;
   for (size_t at = 0, count = 1; at < records.size(); at += count, count = count * 3 % 2003) {
     count = std::min(count, records.size() - at);
-    ASSERT_TRUE(rebuilder.TakeAll(std::span(records).subspan(at, count), &view, &worker_));
+    RecordBatch batch;
+    Targets targets;
+    for (const WalRecord& record : std::span(records).subspan(at, count)) {
+      ASSERT_TRUE(ParseRecord(record, &view));
+      FindTargets(view, 1, true, &targets);
+      batch.Add(record);
+      for (const Targets::Change& target : targets.changes()) batch.Add(target.change);
+    }
+    ASSERT_TRUE(rebuilder.TakeAll(batch, &view, &worker_));
   }
   ASSERT_TRUE(rebuilder.Flush(&worker_));
 
