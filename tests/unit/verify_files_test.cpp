@@ -129,5 +129,18 @@ TEST(FindMisplaced, PagesOfEachOther) {
   EXPECT_EQ(mismatches[3].damage, Damage::kNone);
 }
 
+// Deleted pages are alike but for their LSNs.
+TEST(FindMisplaced, AlikePagesAreToldByTheirLsns) {
+  std::vector<Mismatch> mismatches(3);
+  for (Mismatch& m : mismatches) m.rebuilt_hash = m.disk_hash = 1;
+  mismatches[0].lsn = Lsn(100), mismatches[0].disk_lsn = Lsn(200);
+  mismatches[1].lsn = Lsn(200), mismatches[1].disk_lsn = Lsn(100);
+  mismatches[2].lsn = Lsn(300), mismatches[2].disk_lsn = Lsn(50);  // stale
+  FindMisplaced(&mismatches);
+  EXPECT_EQ(mismatches[0].damage, Damage::kMisplaced);
+  EXPECT_EQ(mismatches[1].damage, Damage::kMisplaced);
+  EXPECT_EQ(mismatches[2].damage, Damage::kNone);
+}
+
 }  // namespace
 }  // namespace neon_redo
