@@ -104,6 +104,7 @@ void PageCheck::Compare(const BlockTag& tag, const BlockState& block, uint8_t* r
   const Damage damage = Diagnose(tag, rebuilt_lsn, rmid, rebuilt, wrong_checksum);
   Report(tag, block, Words(damage, PageView(disk_).lsn(), rebuilt_lsn, stored), damage, offset);
   if (damage == Damage::kZeroed) return;
+  findings_.last().rebuilt_lsn = rebuilt_lsn;
   findings_.last().rebuilt_hash = rebuilt_hash;
   findings_.last().disk_hash = disk_hash;
 }

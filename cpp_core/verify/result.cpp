@@ -31,27 +31,22 @@ void Findings::AddTo(VerifyResult* result) const {
 }
 
 void FindMisplaced(std::vector<Mismatch>* mismatches) {
-  std::map<uint64_t, const Mismatch*> wanted;
-  std::map<std::pair<uint64_t, Lsn>, const Mismatch*> wanted_with_lsn;
+  // With their LSNs: masked, the deleted pages of an index are all alike, and so are metapages.
+  std::map<std::pair<uint64_t, Lsn>, const Mismatch*> wanted;
   for (const Mismatch& m : *mismatches) {
     if (m.rebuilt_hash == 0) continue;
-    wanted.emplace(m.rebuilt_hash, &m);
-    wanted_with_lsn.emplace(std::pair(m.rebuilt_hash, m.lsn), &m);
+    wanted.emplace(std::pair(m.rebuilt_hash, m.rebuilt_lsn), &m);
+    wanted.emplace(std::pair(m.rebuilt_hash, m.lsn),
+                   &m);  // where the last record may set only a hint
   }
   for (Mismatch& m : *mismatches) {
     if (m.disk_hash == 0) continue;
-    const Mismatch* other = nullptr;
-    // Pages of different blocks may be equal but for what is masked, such as the LSN: deleted ones.
-    const auto same = wanted_with_lsn.find({m.disk_hash, m.disk_lsn});
-    const auto alike = wanted.find(m.disk_hash);
-    if (same != wanted_with_lsn.end() && m.disk_lsn != m.lsn)
-      other = same->second;
-    else if (alike != wanted.end() && m.disk_hash != m.rebuilt_hash)
-      other = alike->second;
-    if (other == nullptr) continue;
+    const auto other = wanted.find({m.disk_hash, m.disk_lsn});
+    const bool right_lsn = m.disk_lsn == m.rebuilt_lsn || m.disk_lsn == m.lsn;
+    if (other == wanted.end() || (m.disk_hash == m.rebuilt_hash && right_lsn)) continue;
     m.damage = Damage::kMisplaced;
-    m.problem =
-        fmt::format("the page on disk is that of block {} of {}", other->tag.block, other->file);
+    m.problem = fmt::format("the page on disk is that of block {} of {}", other->second->tag.block,
+                            other->second->file);
   }
 }
 

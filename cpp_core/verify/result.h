@@ -51,7 +51,9 @@ struct Mismatch {
   Damage damage = Damage::kNone;
   Lsn disk_lsn;        // of the page on disk; 0 when there is none
   std::string file{};  // path below the data directory; empty when no files were looked at
-  uint64_t rebuilt_hash = 0, disk_hash = 0;  // of the masked pages; 0: none. For FindMisplaced
+  // For FindMisplaced:
+  uint64_t rebuilt_hash = 0, disk_hash = 0;  // of the masked pages; 0: none
+  Lsn rebuilt_lsn{};
 };
 
 struct RmgrCounts {

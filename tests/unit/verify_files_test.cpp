@@ -129,17 +129,23 @@ TEST(FindMisplaced, PagesOfEachOther) {
   EXPECT_EQ(mismatches[3].damage, Damage::kNone);
 }
 
-// Deleted pages are alike but for their LSNs.
+// Deleted pages, and metapages, are alike but for their LSNs.
 TEST(FindMisplaced, AlikePagesAreToldByTheirLsns) {
-  std::vector<Mismatch> mismatches(3);
-  for (Mismatch& m : mismatches) m.rebuilt_hash = m.disk_hash = 1;
-  mismatches[0].lsn = Lsn(100), mismatches[0].disk_lsn = Lsn(200);
-  mismatches[1].lsn = Lsn(200), mismatches[1].disk_lsn = Lsn(100);
-  mismatches[2].lsn = Lsn(300), mismatches[2].disk_lsn = Lsn(50);  // stale
+  std::vector<Mismatch> mismatches(4);
+  const auto set = [&](size_t i, uint64_t rebuilt, uint64_t lsn, uint64_t disk, uint64_t disk_lsn) {
+    mismatches[i].rebuilt_hash = rebuilt, mismatches[i].disk_hash = disk;
+    mismatches[i].rebuilt_lsn = mismatches[i].lsn = Lsn(lsn),
+    mismatches[i].disk_lsn = Lsn(disk_lsn);
+  };
+  set(0, 1, 100, 1, 200);
+  set(1, 1, 200, 1, 100);
+  set(2, 1, 300, 1, 50);  // stale
+  set(3, 2, 400, 1, 60);  // stale, and once what others are now
   FindMisplaced(&mismatches);
   EXPECT_EQ(mismatches[0].damage, Damage::kMisplaced);
   EXPECT_EQ(mismatches[1].damage, Damage::kMisplaced);
   EXPECT_EQ(mismatches[2].damage, Damage::kNone);
+  EXPECT_EQ(mismatches[3].damage, Damage::kNone);
 }
 
 }  // namespace

@@ -6,8 +6,10 @@
 #include "cpp_core/redo/native/compact.h"
 
 #if defined(__x86_64__)
+#ifndef __clang__
 // GCC 12 takes the intrinsics' own "undefined" vectors for a mistake (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 #endif
 
