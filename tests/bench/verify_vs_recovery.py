@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Compares neon-redo verify with the server's own crash recovery over the same pgbench WAL:
-verify_vs_recovery.py [--scale N] [--transactions N] [--repeats N] [--jobs N,N] [--keep DIR].
+verify_vs_recovery.py [--scale N] [--transactions N] [--repeats N] [--jobs N,N] [--images]
+[--keep DIR].
 
 A throw-away cluster is loaded and backed up, pgbench writes the WAL, and the server is stopped
 without a checkpoint. Recovery is timed on copies of that crashed directory, by the server's log
 line "redo done ... elapsed"; verify, whole run, on the backup, the WAL and the cluster once it was
 recovered and shut down. The two take turns; medians and spread are printed, and a line of JSON.
+--images: WAL with wal_consistency_checking = 'all', whose images recovery compares with its pages,
+and verify --images, which does the same.
 --keep DIR makes the clusters in DIR, or uses those that an earlier call has left there.
 """
 
@@ -45,10 +48,11 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def make(directory, scale, transactions):
+def make(directory, scale, transactions, images):
     """The four directories that the measurement needs."""
     say(f"pgbench --scale={scale}, {transactions} transactions")
-    with Cluster(settings=SETTINGS, checksums=False) as cluster:
+    settings = {**SETTINGS, "wal_consistency_checking": "all" if images else ""}
+    with Cluster(settings=settings, checksums=False) as cluster:
         cluster.pgbench("--initialize", "--quiet", f"--scale={scale}")
         backup = cluster.basebackup()
         cluster.pgbench("--client=4", f"--transactions={transactions // 4}", "--no-vacuum",
@@ -59,6 +63,13 @@ def make(directory, scale, transactions):
         cluster.stop()
         shutil.move(backup, os.path.join(directory, "backup"))
         shutil.copytree(cluster.data, os.path.join(directory, "stopped"), symlinks=True)
+    # Recovery begins where the backup did.
+    label = pathlib.Path(directory, "backup", "backup_label").read_text("utf-8")
+    first = re.search(r"\(file ([0-9A-F]{24})\)", label)[1]
+    os.mkdir(os.path.join(directory, "wal"))
+    for segment in os.listdir(f"{directory}/stopped/pg_wal"):
+        if re.fullmatch("[0-9A-F]{24}", segment) and segment >= first:
+            os.link(f"{directory}/stopped/pg_wal/{segment}", f"{directory}/wal/{segment}")
     pathlib.Path(directory, "made").write_text(f"{scale} {transactions}\n", "utf-8")
 
 
@@ -84,10 +95,13 @@ def recover(directory):
     return float(done[5]), float(done[3]) + float(done[4]), position[1] - position[0]
 
 
-def verify(directory, module, jobs):
+def verify(directory, module, jobs, images):
     command = [neon_redo_program(), "verify", "--format", "json", "--module", module]
-    command += ["--base-backup", f"{directory}/backup", "--wal", f"{directory}/stopped/pg_wal"]
-    command += ["--against", f"{directory}/stopped", "--jobs", str(jobs)]
+    command += ["--wal", f"{directory}/wal", "--jobs", str(jobs)]
+    if images:
+        command += ["--images"]
+    else:
+        command += ["--base-backup", f"{directory}/backup", "--against", f"{directory}/stopped"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -100,7 +114,7 @@ def spread(values):
     return f"{statistics.median(values):6.2f} ({min(values):.2f}..{max(values):.2f})"
 
 
-def measure(directory, repeats, all_jobs):
+def measure(directory, repeats, all_jobs, images):
     """Elapsed and CPU seconds; the latter tell more on a machine with other work."""
     elapsed = {name: [] for name in ["recovery", *(f"verify --jobs {jobs}" for jobs in all_jobs)]}
     cpu = {name: [] for name in elapsed}
@@ -113,13 +127,14 @@ def measure(directory, repeats, all_jobs):
             elapsed["recovery"].append(seconds)
             cpu["recovery"].append(seconds_of_cpu)
             for jobs in all_jobs:
-                report = verify(directory, module, jobs)
+                report = verify(directory, module, jobs, images)
                 elapsed[f"verify --jobs {jobs}"].append(report["elapsed_seconds"])
                 cpu[f"verify --jobs {jobs}"].append(report["cpu"])
     finally:
         shutil.rmtree(module_directory)
     print(f"WAL: {size / 1e6:.0f} MB, {report['records']} records; "
-          f"{report['pages_compared']} pages compared, {report['native_share']:.1%} native")
+          f"{report['pages_compared']} pages and {report['images_compared']} images compared, "
+          f"{report['native_share']:.1%} native")
     print(f"{'':18}{'elapsed s':>22}{'CPU s':>22}{'MB/s':>8}{'to recovery':>13}{'by CPU':>8}")
     out = {"wal_bytes": size, "records": report["records"], "elapsed": elapsed, "cpu": cpu}
     for name, values in elapsed.items():
@@ -137,6 +152,7 @@ def main():
     parser.add_argument("--transactions", type=int, default=650_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--jobs", default="1,2", help="comma-separated (default: 1,2)")
+    parser.add_argument("--images", action="store_true")
     parser.add_argument("--keep", metavar="DIR")
     options = parser.parse_args()
     exit_on_signals()
@@ -144,8 +160,9 @@ def main():
     try:
         os.makedirs(directory, exist_ok=True)
         if not os.path.exists(os.path.join(directory, "made")):
-            make(directory, options.scale, options.transactions)
-        measure(directory, options.repeats, [int(n) for n in options.jobs.split(",")])
+            make(directory, options.scale, options.transactions, options.images)
+        measure(directory, options.repeats, [int(n) for n in options.jobs.split(",")],
+                options.images)
     finally:
         if not options.keep:
             shutil.rmtree(directory, ignore_errors=True)

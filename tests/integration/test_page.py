@@ -88,6 +88,10 @@ class PageAtEnd(unittest.TestCase):
         for name, block in chosen:
             with self.subTest(page=f"{name}/{block}"):
                 disk = self.frozen[name][block * BLOCK :][:BLOCK]
+                if "_vm" not in name and lsn_of(disk) == 0:
+                    # Added ahead of need and not used: not logged (RelationAddExtraBlocks).
+                    self.assertEqual(disk[12:14], (24).to_bytes(2, "little"))
+                    continue
                 _, page = self.page(f"{name}/{block}")
                 if "_vm" in name:
                     self.assertEqual(page[24:], disk[24:])
