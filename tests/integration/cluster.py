@@ -47,13 +47,15 @@ class CommandFailed(Exception):
 
 
 def exit_on_signals():
-    """Makes SIGTERM and SIGHUP end the program the way Ctrl-C does, with its cleaning up."""
+    """Makes SIGTERM and SIGHUP end the program the way Ctrl-C does, with its cleaning up. And Ctrl-C
+    itself, which a shell makes its background jobs, and all that they start, ignore."""
 
     def leave(number, _frame):
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGHUP, leave)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @functools.cache
