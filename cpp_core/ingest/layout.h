@@ -226,13 +226,18 @@ struct Update {                           // xl_relmap_update; the map follows
 }  // namespace relmap
 
 // Heap, Heap2: access/heapam_xlog.h. Where in the main data the flags are, and which of them say
-// that bits of the visibility map are cleared.
+// that bits of the visibility map are cleared; where the numbers of line pointers are.
 namespace heap {
 inline constexpr uint8_t kInsert = 0x00;
 inline constexpr uint8_t kDelete = 0x10;
 inline constexpr uint8_t kUpdate = 0x20;
 inline constexpr uint8_t kHotUpdate = 0x40;
 inline constexpr uint8_t kLock = 0x60;
+inline constexpr size_t kInsertLine = 0;
+inline constexpr size_t kDeleteLine = 4;
+inline constexpr size_t kUpdateOldLine = 4;
+inline constexpr size_t kUpdateNewLine = 12;
+inline constexpr size_t kLockLine = 4;
 inline constexpr size_t kInsertFlags = 2;
 inline constexpr size_t kDeleteFlags = 7;
 inline constexpr size_t kUpdateFlags = 7;
@@ -243,6 +248,8 @@ inline constexpr uint8_t kNewAllVisibleCleared = 1 << 1;
 inline constexpr uint8_t kAllFrozenCleared = 1 << 0;  // XLH_LOCK_ALL_FROZEN_CLEARED
 }  // namespace heap
 namespace heap2 {
+inline constexpr uint8_t kPrune = 0x10;
+inline constexpr size_t kPruneRedirected = 4;
 inline constexpr uint8_t kMultiInsert = 0x50;
 inline constexpr uint8_t kLockUpdated = 0x60;
 inline constexpr size_t kMultiInsertFlags = 0;

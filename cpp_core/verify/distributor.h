@@ -48,6 +48,7 @@ class Partition {
 
 // Sets of partitions are bits of a word.
 inline constexpr uint32_t kMaxPartitions = 64;
+static_assert(kMaxPartitions <= Targets::kMax);
 
 // The partition of a block. Neighbours are together, so that each reads its files in pieces of some
 // size.

@@ -81,9 +81,7 @@ Status Rebuilder::Take(const WalRecord& record, const RecordView& view, RedoWork
   }
   for (int id = 0; id <= view.max_block_id(); id++) {
     const BlockRef* ref = view.block(id);
-    if (ref == nullptr || ref->tag.fork == kFreeSpaceMapFork ||
-        PartitionOf(ref->tag, options_.partitions) != options_.partition)
-      continue;
+    if (ref == nullptr || !IsMine(ref->tag)) continue;
     if (Status taken = TakeBlock(record, view, id, HashTag(ref->tag), worker); !taken) return taken;
   }
   return {};
@@ -177,7 +175,7 @@ Status Rebuilder::TakeEvent(const StorageEvent& event, uint8_t rmid, RedoWorker*
 Status Rebuilder::TakeClear(const RelFileNode& rel, const StorageEvent& event, uint8_t rmid,
                             RedoWorker* worker) {
   const BlockTag tag{rel, kVisibilityMapFork, MapPageOf(event.block)};
-  if (!IsMine(tag)) return {};
+  if (!IsMine(tag) || !IsWanted(tag)) return {};
   Blocks::Entry* entry = blocks_.FindOrAdd(tag);
   BlockState& block = entry->value;
   if (!block.last_lsn.valid()) block.last_rmid = rmid;
@@ -200,7 +198,7 @@ Status Rebuilder::TakeClear(const RelFileNode& rel, const StorageEvent& event, u
 Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int id, uint64_t hash,
                             RedoWorker* worker) {
   const BlockRef& ref = *view.block(id);
-  if (options_.only != nullptr && !options_.only->contains(ref.tag)) return {};
+  if (!IsWanted(ref.tag)) return {};
   const RecordHeader& header = view.header();
   Blocks::Entry* entry = blocks_.FindOrAdd(ref.tag, hash);
   BlockState& block = entry->value;

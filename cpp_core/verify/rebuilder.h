@@ -90,7 +90,10 @@ class Rebuilder {
 
  private:
   bool IsMine(const BlockTag& tag) const {
-    return PartitionOf(tag, options_.partitions) == options_.partition &&
+    return PartitionOf(tag, options_.partitions) == options_.partition;
+  }
+  bool IsWanted(const BlockTag& tag) const {
+    return tag.fork != kFreeSpaceMapFork &&
            (options_.only == nullptr || options_.only->contains(tag));
   }
   Status ReadEvents(const WalRecord& record, const RecordView& view);

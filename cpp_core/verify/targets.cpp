@@ -1,5 +1,8 @@
 #include "cpp_core/verify/targets.h"
 
+#include <optional>
+
+#include "cpp_core/ingest/layout.h"
 #include "cpp_core/verify/distributor.h"
 #include "cpp_core/verify/visibility_map.h"
 #include "cpp_core/wal/rmgr.h"
@@ -7,44 +10,49 @@
 namespace neon_redo {
 namespace {
 
+namespace heap = layout::heap;
+namespace heap2 = layout::heap2;
+
+constexpr uint8_t kOperation = 0x70;  // XLOG_HEAP_OPMASK
+
 // Where in its main data a heap record has the number of the line pointer that it looks at in the
-// block; -1: nowhere. access/heapam_xlog.h.
-int LineAt(const RecordView& record, int id) {
-  switch (record.info() & 0x70) {
-    case 0x00:  // xl_heap_insert
-    case 0x50:  // xl_heap_confirm
-    case 0x70:  // xl_heap_inplace
-      return 0;
-    case 0x10:  // xl_heap_delete
-    case 0x60:  // xl_heap_lock
-      return 4;
-    case 0x20:  // xl_heap_update: the new tuple, or in block 1 the old one
-      return id == 0 && record.block(1) != nullptr ? 12 : 4;
-    case 0x40:  // the same, both in block 0
-      return 4;
+// block; nothing for the rare ones.
+std::optional<size_t> LineAt(const RecordView& record, int id) {
+  switch (record.info() & kOperation) {
+    case heap::kInsert:
+      return heap::kInsertLine;
+    case heap::kDelete:
+      return heap::kDeleteLine;
+    case heap::kLock:
+      return heap::kLockLine;
+    case heap::kHotUpdate:
+      return heap::kUpdateOldLine;
+    case heap::kUpdate:  // where there is a block 1, it has the old tuple
+      return id == 0 && record.block(1) != nullptr ? heap::kUpdateNewLine : heap::kUpdateOldLine;
     default:
-      return -1;
+      return std::nullopt;
   }
 }
 
-// xl_heap_prune: the last of the line pointers that lose their tuple. What stands below that moves.
+// Of a record that prunes, the last line pointer that loses its tuple: what stands below that
+// moves.
 uint16_t PrunedLine(const RecordView& record, int id) {
   const Bytes main = record.main_data(), data = record.block(id)->data;
-  if (main.size() < 8 || data.size() < 4) return BlockChange::kHeaderOnly;
-  const size_t listed = 2 * (2 * size_t{LoadNative<uint16_t>(main.data() + 4)});
-  const size_t at = data.size() > listed ? data.size() - 2 : 0;
+  if (main.size() < heap2::kPruneRedirected + 2 || data.size() < 4) return BlockChange::kHeaderOnly;
+  const size_t redirects = 4 * size_t{LoadNative<uint16_t>(main.data() + heap2::kPruneRedirected)};
+  const size_t at = data.size() > redirects ? data.size() - 2 : 0;
   return LoadNative<uint16_t>(data.data() + at) | BlockChange::kAndBelow;
 }
 
 // Only a hint what to fetch: a wrong one costs time.
 uint16_t LineOf(const RecordView& record, int id) {
   if (record.block(id)->initialises()) return BlockChange::kHeaderOnly;
-  if (record.rmid() == kRmHeap2 && (record.info() & 0x70) == 0x10) return PrunedLine(record, id);
+  if (record.rmid() == kRmHeap2 && (record.info() & kOperation) == heap2::kPrune)
+    return PrunedLine(record, id);
   if (record.rmid() != kRmHeap) return BlockChange::kWholePage;
-  const int at = LineAt(record, id);
-  if (at < 0 || record.main_data().size() < static_cast<size_t>(at) + 2)
-    return BlockChange::kHeaderOnly;
-  return LoadNative<uint16_t>(record.main_data().data() + at);
+  const std::optional<size_t> at = LineAt(record, id);
+  if (!at || record.main_data().size() < *at + 2) return BlockChange::kHeaderOnly;
+  return LoadNative<uint16_t>(record.main_data().data() + *at);
 }
 
 bool IsOfRelation(const StorageEvent& event) {
@@ -75,8 +83,7 @@ void FindTargets(const RecordView& record, uint32_t partitions, bool with_visibi
   }
   for (int id = 0; id <= record.max_block_id(); id++) {
     const BlockRef* ref = record.block(id);
-    if (ref != nullptr && ref->tag.fork != kFreeSpaceMapFork)
-      add(ref->tag, static_cast<int16_t>(id), LineOf(record, id));
+    if (ref != nullptr) add(ref->tag, static_cast<int16_t>(id), LineOf(record, id));
   }
 }
 

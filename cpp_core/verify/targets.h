@@ -29,18 +29,18 @@ struct Targets {
 
   std::vector<StorageEvent> events;  // scratch
 
- private:
   // One for each partition, or for each block reference and two pages of the visibility map.
   static constexpr size_t kMax = 64;
   static_assert(kMax >= kMaxBlockId + 1 + 2);
+
+ private:
   size_t count_ = 0;
   Change changes_[kMax];
 };
 
-// The blocks that the record changes, whether it names them (the free space map's left out) or
-// (with_visibility) not, and their partitions; for what happens to whole relations all partitions,
-// each with one change of the whole record. A record whose data is too short goes to one, which
-// reports it.
+// The blocks that the record changes, whether it names them or (with_visibility) not, and their
+// partitions; for what happens to whole relations all partitions, each with one change of the whole
+// record. A record whose data is too short goes to one, which reports it.
 void FindTargets(const RecordView& record, uint32_t partitions, bool with_visibility,
                  Targets* targets);
 

@@ -316,6 +316,21 @@ std::vector<Buffer> Mixture(int count, uint32_t blocks) {
   return bytes;
 }
 
+// What nobody could tell the blocks of, a batch gives to the rebuilder whole, and it says why not.
+TEST_F(RebuilderTest, RefusesARecordThatIsTooShort) {
+  const Buffer bytes = RecordBuilder(kRmSmgr, 0x20).Main(Fields().U32(3)).Bytes();
+  RecordView view;
+  ASSERT_FALSE(view.Parse(bytes));
+  Targets targets;
+  FindTargets(view, 1, true, &targets);
+  RecordBatch batch;
+  batch.Add({Lsn(1000), Lsn(1100), bytes});
+  for (const Targets::Change& target : targets.changes()) batch.Add(target.change);
+  const Status taken = Make(Engine::kAuto).TakeAll(batch, &view, &worker_);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, ErrorCode::kCorrupt);
+}
+
 // Page by page it comes to what it comes to record by record.
 TEST_F(RebuilderTest, TakesBatchesAsItTakesRecords) {
   WriteBase({FullMap()}, "_vm");
