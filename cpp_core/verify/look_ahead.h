@@ -62,7 +62,7 @@ class LookAhead {
     if (line == BlockChange::kWholePage) return PrefetchRange(page, kBlockSize);
     if (line & BlockChange::kAndBelow) return PrefetchRange(page, kLinePointers);
     Prefetch(page);
-    Prefetch(page + kPageHeaderSize + sizeof(LinePointer) * line);
+    Prefetch(page + kPageHeaderSize + sizeof(LinePointer) * (line == 0 ? 0 : line - 1u));
   }
 
   // An old tuple, and where a new one goes; or, where tuples move, all from there to the old one.

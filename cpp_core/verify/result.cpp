@@ -36,8 +36,8 @@ void FindMisplaced(std::vector<Mismatch>* mismatches) {
   for (const Mismatch& m : *mismatches) {
     if (m.rebuilt_hash == 0) continue;
     wanted.emplace(std::pair(m.rebuilt_hash, m.rebuilt_lsn), &m);
-    wanted.emplace(std::pair(m.rebuilt_hash, m.lsn),
-                   &m);  // where the last record may set only a hint
+    // Where the last record may set only a hint.
+    wanted.emplace(std::pair(m.rebuilt_hash, m.lsn), &m);
   }
   for (Mismatch& m : *mismatches) {
     if (m.disk_hash == 0) continue;

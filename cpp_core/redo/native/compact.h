@@ -11,7 +11,7 @@ namespace neon_redo::native {
 // The items that stay on a page, in the order of their line pointers. About 3 kB; not initialised.
 struct KeptItems {
   static constexpr uint32_t kMax = kMaxIndexTuples;
-  static constexpr uint32_t kSlack = 16;  // what is written at a time
+  static constexpr uint32_t kSlack = 16;  // what GatherItems writes at a time
 
   explicit KeptItems(const uint8_t* page) : upper(Upper(page)), special(Special(page)) {
     previous = special;
@@ -33,7 +33,8 @@ struct KeptItems {
   uint32_t upper, special;
   uint32_t previous;               // offset of the item before
   uint64_t joined[kMax / 64 + 2];  // bits: the item ends where the one before it begins
-  uint16_t offset[kMax + kSlack], length[kMax + kSlack] /* with padding */, index[kMax + kSlack];
+  uint16_t offset[kMax + kSlack], index[kMax + kSlack];
+  uint16_t length[kMax + kSlack];  // with padding
 };
 
 // What line pointers of a heap page there are.
