@@ -40,7 +40,6 @@ CREATE DATABASE logged STRATEGY wal_log;
 """
 
 
-
 def verify(cluster, *arguments, **options):
     module = os.path.join(cluster.directory, "neon.so")
     if not os.path.exists(module):
