@@ -32,6 +32,7 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     const bool own_late = own != nullptr && now >= (*own)->deadline;
     if (failure_ || own_answered || own_late || (own == nullptr && !under_way())) break;
     const bool all_sent = SendMore();
+    const bool answer_due = !sent_.empty() && sent_.front()->end <= frames_.sent();
     if (failure_ || !under_way()) continue;
     const Clock::time_point hung = HungAt(now);
     Clock::time_point deadline = hung;
@@ -44,7 +45,7 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     const std::span<const iovec> room(places, PlacesForAnswers(places));
     lock.unlock();
     size_t received = 0;
-    const Turn turn = pipe_->WaitForSome(!all_sent, room, deadline, &received);
+    const Turn turn = pipe_->WaitForSome(!all_sent && !answer_due, room, deadline, &received);
     lock.lock();
     pipe_full_ = false;
     have_ += received;
