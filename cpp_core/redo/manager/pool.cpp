@@ -39,7 +39,12 @@ void WorkerPool::GrowLocked() {
   launching_ = true;
   ++launches_;
   ++threads_;
-  workers_.push_back(std::make_shared<PoolWorker>(options_, this));
+  size_t number = 0;
+  while (std::any_of(workers_.begin(), workers_.end(),
+                     [&](const auto& worker) { return worker->number() == number; })) {
+    ++number;
+  }
+  workers_.push_back(std::make_shared<PoolWorker>(options_, this, number));
   workers_.back()->Start();
 }
 

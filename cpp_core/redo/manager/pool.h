@@ -2,6 +2,7 @@
 #ifndef NEON_REDO_REDO_MANAGER_POOL_H_
 #define NEON_REDO_REDO_MANAGER_POOL_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -56,6 +57,10 @@ class WorkerPool {
   // more of that kind.
   bool ExpireWaiting();
 
+  // One more worker is flooded, or one fewer.
+  void CountFlooded(bool more) { flooded_ += more ? 1 : -1; }
+  size_t flooded() const { return flooded_.load(std::memory_order_relaxed); }
+
   RedoMetrics* metrics() const { return options_.metrics.get(); }
   spdlog::logger* logger() const { return options_.logger.get(); }
 
@@ -75,6 +80,7 @@ class WorkerPool {
   std::condition_variable ended_;
   std::vector<std::shared_ptr<PoolWorker>> workers_;  // in rotation, or starting
   std::deque<AttemptPtr> waiting_;                    // for a launch
+  std::atomic<size_t> flooded_ = 0;
   bool launching_ = false;
   bool closed_ = false;
   size_t threads_ = 0;                                // not yet ended

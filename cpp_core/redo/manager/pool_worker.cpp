@@ -20,13 +20,20 @@ using std::chrono::milliseconds;
 // Frames are made when there is room for them in the pipe, not long before.
 constexpr size_t kQueueAhead = 65536;
 
+// What is under way at once when thread and worker share a processor. They take turns then, and
+// what one has just written the other finds in the processor's cache.
+constexpr size_t kRound = 96 * 1024;
+
 // As much as the worker reads at once (src/serve.cpp).
 constexpr int kLargeInputPipe = 256 * 1024;
 
 }  // namespace
 
-PoolWorker::PoolWorker(const ManagerOptions& options, WorkerPool* pool)
-    : options_(options), pool_(pool), last_used_(born_.time_since_epoch().count()) {}
+PoolWorker::PoolWorker(const ManagerOptions& options, WorkerPool* pool, size_t number)
+    : options_(options),
+      pool_(pool),
+      number_(number),
+      last_used_(born_.time_since_epoch().count()) {}
 
 PoolWorker::~PoolWorker() {
   if (wake_ >= 0) close(wake_);
@@ -132,6 +139,12 @@ void PoolWorker::Drop(const AttemptPtr& attempt) {
   if (attempt->sink_is_slow) --slow_sinks_;
 }
 
+// Bytes of frames of sent_, not empty.
+size_t PoolWorker::BytesSent() const {
+  const Attempt& head = *sent_.front();
+  return static_cast<size_t>(frames_.queued() - head.end) + head.frames_size;
+}
+
 // Makes frames and writes them while the pipe takes them. False: it takes no more now. May fail.
 bool PoolWorker::SendMore() {
   const Clock::time_point now = unsent_.empty() ? Clock::time_point() : Clock::now();
@@ -149,6 +162,7 @@ bool PoolWorker::SendMore() {
       }
       if (!sent_.empty() && (next->alone || sent_.back()->alone)) break;
       if (sent_.size() >= window_) break;
+      if (hold_.paired() && !sent_.empty() && BytesSent() + next->frames_size > kRound) break;
       if (next->StoreFrames([&] { return frames_.Grow(next->frames_size); })) {
         next->end = frames_.queued();
         next->sent_at = now;

@@ -29,7 +29,8 @@ class WorkerPool;
 // reaps it, and ends with it.
 class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
  public:
-  PoolWorker(const ManagerOptions& options, WorkerPool* pool);
+  // number: its place among the pool's workers.
+  PoolWorker(const ManagerOptions& options, WorkerPool* pool, size_t number);
   ~PoolWorker();
   PoolWorker(const PoolWorker&) = delete;
   PoolWorker& operator=(const PoolWorker&) = delete;
@@ -66,6 +67,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   size_t requests_in_flight() const { return count_.load(std::memory_order_relaxed); }
   std::chrono::nanoseconds idle_for() const;
   WorkerStatus status() const;
+  size_t number() const { return number_; }
 
  private:
   // Answers taken with one read: as many as the worker writes at once (src/serve.cpp).
@@ -75,6 +77,9 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
 
   // How long a worker may work on after the deadline of what it works on.
   static constexpr std::chrono::milliseconds kAbandonedPatience{1000};
+
+  // So many requests under way, at least, are a flood.
+  static constexpr size_t kFlood = 4;
 
   enum class State { kStarting, kReady, kRetiring, kEnded };
   enum class Driver { kNobody, kCaller, kThread };
@@ -96,6 +101,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   Clock::time_point HungAt(Clock::time_point now) const;
   size_t PlacesForAnswers(iovec* places);
   bool TakeAnswers(std::vector<AttemptPtr>* answered);
+  size_t BytesSent() const;
   bool SendMore();
   void Drop(const AttemptPtr& attempt);
   void Expire(std::vector<AttemptPtr>* expired);
@@ -103,12 +109,15 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   void HandleFailure();
   std::string ReapAndDescribe(const Failure& failure);
   void EndQuietly();
+  void ChooseProcessor();
+  void NoFlood();
   void Wake();
   bool under_way() const { return !sent_.empty() || !unsent_.empty(); }
   bool driven() const { return driver_ != Driver::kNobody; }
 
   const ManagerOptions& options_;
   WorkerPool* const pool_;
+  const size_t number_;
   const Clock::time_point born_ = Clock::now();
   std::thread thread_;
   int wake_ = -1;                    // eventfd: the thread's attention is wanted
@@ -135,6 +144,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   Clock::time_point head_since_;  // the first of sent_ is being worked on
   uint64_t answers_ = 0;
   ProcessorHold hold_;
+  bool flooded_ = false;  // as the pool was told
   SandboxLayers layers_;
 
   // The process and its pipes. Written to under the mutex, read from by the driver alone, made and

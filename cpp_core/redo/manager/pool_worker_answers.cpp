@@ -13,7 +13,9 @@
 // Answers are read into the pages of those who asked, in the order of sent_.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "cpp_core/redo/manager/pool.h"
 #include "cpp_core/redo/manager/pool_worker.h"
 
 namespace neon_redo {
@@ -31,6 +33,7 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     const Clock::time_point now = Clock::now();
     const bool own_late = own != nullptr && now >= (*own)->deadline;
     if (failure_ || own_answered || own_late || (own == nullptr && !under_way())) break;
+    if (own == nullptr) ChooseProcessor();
     const bool all_sent = SendMore();
     const bool answer_due = !sent_.empty() && sent_.front()->end <= frames_.sent();
     if (failure_ || !under_way()) continue;
@@ -66,6 +69,7 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     }
     const bool over = own_answered || !under_way();
     const bool wake = own != nullptr && over && (under_way() || !concluded_.empty());
+    if (over && own == nullptr) NoFlood();
     if (over) driver_ = Driver::kNobody;
     lock.unlock();
     if (wake) Wake();
@@ -76,8 +80,29 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     if (over) return;
     lock.lock();
   }
+  if (own == nullptr) NoFlood();
   driver_ = Driver::kNobody;
   if (own != nullptr) Wake();
+}
+
+// When there is a flooded worker for each processor, there is nothing to gain by moving: each has
+// its own then, together with the thread that serves it. As long as a processor is free, or may be,
+// the two of them get more done side by side.
+void PoolWorker::ChooseProcessor() {
+  if (!options_.follow_caller) return;
+  const bool flooded = sent_.size() + unsent_.size() >= kFlood;
+  if (flooded != flooded_) pool_->CountFlooded(flooded_ = flooded);
+  if (flooded && pool_->flooded() >= std::max(hold_.processors(), options_.max_workers)) {
+    hold_.Pair(number_);
+  } else {
+    hold_.Unpair();
+  }
+}
+
+// The same when the thread stops driving.
+void PoolWorker::NoFlood() {
+  if (std::exchange(flooded_, false)) pool_->CountFlooded(false);
+  hold_.Unpair();
 }
 
 // When the worker counts as hung, if it does not answer before: after its timeout, or a while after
