@@ -90,9 +90,8 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
 // the two of them get more done side by side.
 void PoolWorker::ChooseProcessor() {
   if (!options_.follow_caller) return;
-  const bool flooded = sent_.size() + unsent_.size() >= kFlood;
-  if (flooded != flooded_) pool_->CountFlooded(flooded_ = flooded);
-  if (flooded && pool_->flooded() >= std::max(hold_.processors(), options_.max_workers)) {
+  if (!flooded_ && sent_.size() + unsent_.size() >= kFlood) pool_->CountFlooded(flooded_ = true);
+  if (flooded_ && pool_->flooded() >= std::max(hold_.processors(), options_.max_workers)) {
     hold_.Pair(number_);
   } else {
     hold_.Unpair();
