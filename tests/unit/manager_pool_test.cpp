@@ -1,9 +1,12 @@
 // The manager's workers: when there are more of them, when fewer, and when none.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
 #include <thread>
 
 #include "cpp_core/redo/manager.h"
@@ -73,6 +76,53 @@ TEST_F(ManagerTest, GrowsWhenAllAreBusyAndShrinksWhenIdle) {
   while (!manager.status().workers.empty()) usleep(1000);
   EXPECT_EQ(manager.status().worker_failures, 0u) << manager.status().last_failure;
   EXPECT_TRUE(manager.Ping());
+}
+
+// How many processors each thread of this process may use.
+std::vector<size_t> ProcessorsOfThreads() {
+  std::vector<size_t> counts;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    cpu_set_t set;
+    const pid_t thread = std::stoi(entry.path().filename());
+    if (sched_getaffinity(thread, sizeof(set), &set) == 0) {
+      counts.push_back(static_cast<size_t>(CPU_COUNT(&set)));
+    }
+  }
+  return counts;
+}
+
+TEST_F(ManagerTest, FloodedWorkersHaveAProcessorEachAndGiveItBack) {
+  const std::vector<size_t> before = ProcessorsOfThreads();
+  const size_t processors = before.at(0);
+  RedoManager manager(FakeWorkers(processors));
+  const Ask quick(3);
+  const auto ready = [&] {
+    const std::vector<WorkerStatus> workers = manager.status().workers;
+    return workers.size() == processors &&
+           std::none_of(workers.begin(), workers.end(),
+                        [](const WorkerStatus& worker) { return worker.starting; });
+  };
+  while (!ready()) {
+    const std::vector<PageRequest> requests(8 * processors, quick.request());
+    for (const auto& page : manager.RequestRedoBatch(requests)) EXPECT_EQ(Good(page), quick.Page());
+  }
+  const Ask slow(4, "w");
+  Collector collector;
+  const size_t count = 10 * processors;
+  for (size_t i = 0; i < count; ++i) manager.RequestRedoAsync(slow.request(), collector.For(i));
+  const size_t wanted = processors > 1 ? processors : 0;  // with one there is no choice
+  std::set<int> held;
+  while (held.size() < wanted && manager.status().requests > 0) {
+    held.clear();
+    for (const WorkerStatus& worker : manager.status().workers) {
+      if (worker.processor >= 0) held.insert(worker.processor);
+    }
+    usleep(1000);
+  }
+  EXPECT_EQ(held.size(), wanted);
+  for (const auto& result : collector.Wait(count)) EXPECT_EQ(Good(*result), slow.Page());
+  for (const WorkerStatus& worker : manager.status().workers) EXPECT_EQ(worker.processor, -1);
+  for (const size_t allowed : ProcessorsOfThreads()) EXPECT_EQ(allowed, processors);
 }
 
 TEST_F(ManagerTest, KeepsASpareWarm) {
