@@ -93,7 +93,8 @@ struct ManagerOptions {
   bool warm_spare = false;  // keep one idle worker ready, from construction on
   std::chrono::milliseconds idle_timeout{60'000};  // an idle worker ends after it
   std::chrono::milliseconds deadline{60'000};      // of requests that name none
-  bool follow_caller = true;  // a lone caller's worker runs on the caller's processor
+  // A lone caller's worker runs on the caller's processor, flooded workers on one each.
+  bool follow_caller = true;
 
   std::string capture_dir;  // keep failing requests here; empty: nowhere
   size_t capture_max_files = 100;

@@ -35,6 +35,7 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     if (failure_ || own_answered || own_late || (own == nullptr && !under_way())) break;
     if (own == nullptr) ChooseProcessor();
     const bool all_sent = SendMore();
+    // The answer wakes us anyway; there is room in the pipe then, too.
     const bool answer_due = !sent_.empty() && sent_.front()->end <= frames_.sent();
     if (failure_ || !under_way()) continue;
     const Clock::time_point hung = HungAt(now);
@@ -98,7 +99,7 @@ void PoolWorker::ChooseProcessor() {
   }
 }
 
-// The same when the thread stops driving.
+// When the thread stops driving.
 void PoolWorker::NoFlood() {
   if (std::exchange(flooded_, false)) pool_->CountFlooded(false);
   hold_.Unpair();

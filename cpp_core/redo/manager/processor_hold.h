@@ -36,7 +36,7 @@ class ProcessorHold {
   int processor_ = -1;
   bool paired_ = false;
   bool refused_ = false;  // the system does not let us: not tried again
-  cpu_set_t all_;
+  cpu_set_t all_ = {};
   cpu_set_t thread_before_;  // where the paired thread was allowed
 };
 
