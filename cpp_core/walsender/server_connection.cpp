@@ -102,7 +102,7 @@ bool WalServer::Send(Connection* connection, bool* would_block) {
     // The file was cut short, and its message cannot be finished.
     if (n == 0)
       host_.log(connection->session->id(),
-                fmt::format("file \"{}\" has become shorter", range.file->path));
+                fmt::format("file \"{}\" has become shorter", range.file->segment.path));
     if (n > 0) output.ConsumeRange(static_cast<uint64_t>(n));
   }
   if (n > 0) return true;

@@ -209,7 +209,7 @@ class Session {
   bool historic_ = false;  // the timeline ends at valid_until_, next_timeline_ follows
   Lsn valid_until_;
   uint32_t next_timeline_ = 0;
-  std::shared_ptr<const SegmentFile> segment_;
+  std::shared_ptr<SegmentFile> segment_;
   uint64_t segment_number_ = 0;
   bool done_sending_ = false;
   bool done_receiving_ = false;

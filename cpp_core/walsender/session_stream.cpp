@@ -182,11 +182,11 @@ bool Session::SendWal() {
   end = end >= limit.value ? limit.value : end & ~kWalPageMask;
   const uint64_t offset = sent.value % segment_size;
   const auto length = static_cast<uint32_t>(end - sent.value);
-  if (offset + length > segment_->good_bytes) {
+  if (!host_.source->PagesAreGood(segment_.get(), offset + length)) {
     RefuseWith({ErrorCode::kCorrupt,
                 fmt::format("WAL segment file \"{}\" is damaged: at offset {} there is no page of "
                             "this WAL",
-                            segment_->path, segment_->good_bytes)});
+                            segment_->segment.path, segment_->good_bytes)});
     return true;
   }
   PutXLogDataHeader(output_.bytes(), {sent, limit, ReplicationNow(), {}}, length);
