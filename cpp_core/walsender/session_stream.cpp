@@ -1,5 +1,5 @@
 // START_REPLICATION and what follows it, after StartReplication, XLogSendPhysical and WalSndDone in
-// replication/walsender.c. A message carries up to 128 KiB of one segment, ends at a WAL page's end
+// replication/walsender.c. A message carries up to kMaxSend of one segment, ends at a WAL page's end
 // where more is to come, and never goes past the end of valid WAL, which is the end of a record: a
 // walreceiver relies on records not being split but at page boundaries.
 #include <fmt/format.h>
