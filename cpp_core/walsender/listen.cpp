@@ -15,8 +15,8 @@
 
 namespace neon_redo {
 
-// Asked for; net.core.wmem_max may allow less (a kernel's default is 208 kB). The more a Unix socket
-// takes, the less often a client has to wake the sender up, which is work of the client's.
+// Asked for; net.core.wmem_max may allow less (a kernel's default is 208 kB). The more a Unix
+// socket takes, the less often a client has to wake the sender up, which is work of the client's.
 static constexpr int kSendBuffer = 512 * 1024;
 
 namespace {

@@ -65,8 +65,9 @@ class Session {
 
   static constexpr size_t kMaxMessage = 16 * 1024;  // a client's, without its type and length
   static constexpr size_t kMaxOutput = 64 * 1024;
-  // A page less than MAX_SEND_SIZE in replication/walsender.c: with its header the message fits into
-  // a buffer of a power of two (libpq's), and there is little of the next one to be moved in it.
+  // A page less than MAX_SEND_SIZE in replication/walsender.c: with its header the message fits
+  // into a buffer of a power of two (libpq's), and there is little of the next one to be moved in
+  // it.
   static constexpr uint32_t kMaxSend = 120 * 1024;
 
   Session(const SessionHost& host, uint32_t id, uint32_t cancel_key, Peer peer,

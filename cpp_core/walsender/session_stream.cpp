@@ -1,7 +1,7 @@
 // START_REPLICATION and what follows it, after StartReplication, XLogSendPhysical and WalSndDone in
-// replication/walsender.c. A message carries up to kMaxSend of one segment, ends at a WAL page's end
-// where more is to come, and never goes past the end of valid WAL, which is the end of a record: a
-// walreceiver relies on records not being split but at page boundaries.
+// replication/walsender.c. A message carries up to kMaxSend of one segment, ends at a WAL page's
+// end where more is to come, and never goes past the end of valid WAL, which is the end of a
+// record: a walreceiver relies on records not being split but at page boundaries.
 #include <fmt/format.h>
 
 #include <algorithm>
