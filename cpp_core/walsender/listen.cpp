@@ -15,9 +15,9 @@
 
 namespace neon_redo {
 
-// Asked for; net.core.wmem_max may allow less (a kernel's default is 208 kB). The more a Unix
-// socket takes, the less often a client has to wake the sender up, which is work of the client's.
-static constexpr int kSendBuffer = 512 * 1024;
+// The kernel doubles it, to 512 kB, but goes by net.core.wmem_max before (by default 208 kB). It
+// has to last for more than WalServer's refill interval.
+static constexpr int kSendBuffer = 256 * 1024;
 
 namespace {
 

@@ -3,9 +3,9 @@
 // WAL goes from the page cache to the socket by sendfile, behind the few bytes of its message's
 // header.
 //
-// A socket that took something is full of WAL: its next turn comes by a timer. Would epoll report
-// room, the receiving process had to wake this one up, which costs it more than to take a message.
-// One that took nothing since has a slow client, and is left to epoll.
+// A Unix socket that took something and is full gets its next turn by a timer: for epoll to report
+// room, the client's process has to wake this one up, which takes it as long as 30 kB of WAL. One
+// that took nothing since its last turn has a slow client, and is left to epoll.
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/sendfile.h>
@@ -24,7 +24,7 @@ namespace neon_redo {
 namespace {
 
 constexpr uint64_t kTurn = 1 << 20;
-// A receiver takes some 100 kB in that time, of the 416 kB or more that fit a socket.
+// A receiver takes some 150 kB in that time, of the 416 kB or more that fit a socket (kSendBuffer).
 constexpr timespec kRefillInterval{0, 100'000};
 
 ssize_t SendRange(int socket, const Output::Range& range) {
