@@ -59,6 +59,10 @@ class ClusterPartition : public Partition {
     return rebuilder.TakeAll(batch, &lane->view, &lane->worker);
   }
   bool prefers_batches() const override { return true; }
+  Result<bool> TakeAhead(const WalRecord& record, const RecordView& view, const BlockChange& change,
+                         Lane* lane) override {
+    return rebuilder.TakeAhead(record, view, change, &lane->worker);
+  }
 
   Status Finish(Lane* lane) override {
     if (Status flushed = rebuilder.Flush(&lane->worker); !flushed) return flushed;

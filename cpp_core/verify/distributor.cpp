@@ -28,6 +28,13 @@ size_t BatchBytes(const VerifyOptions& options, size_t partitions) {
                             one ? kMaxBatchBytesOfOneJob : kMaxBatchBytes);
 }
 
+// Of a page of a relation itself: other forks have changes that no record names.
+bool BringsImage(const RecordView& view, const BlockChange& change) {
+  if (change.part < 0) return false;
+  const BlockRef& ref = *view.block(change.part);
+  return ref.apply_image && ref.tag.fork == kMainFork;
+}
+
 }  // namespace
 
 uint32_t Distributor::PartitionsFor(int jobs, uint64_t memory) {
@@ -67,7 +74,7 @@ Distributor::~Distributor() {
 }
 
 Status Distributor::Send(const WalRecord& record, const RecordView& view, const Targets& targets) {
-  if (!threads_.empty() || partitions_[0]->prefers_batches()) return Queue(record, targets);
+  if (!threads_.empty() || partitions_[0]->prefers_batches()) return Queue(record, view, targets);
   for (uint64_t left = targets.partitions; left != 0; left &= left - 1) {
     Partition* partition = partitions_[static_cast<size_t>(__builtin_ctzll(left))];
     if (Status taken = partition->Take(record, view, lanes_[0].get()); !taken) return taken;
@@ -75,26 +82,44 @@ Status Distributor::Send(const WalRecord& record, const RecordView& view, const 
   return {};
 }
 
-Status Distributor::Queue(const WalRecord& record, const Targets& targets) {
-  for (uint64_t left = targets.partitions; left != 0; left &= left - 1) {
-    const auto partition = static_cast<uint32_t>(__builtin_ctzll(left));
-    RecordBatch& batch = seats_[partition].filling;
-    if (batch.bytes() >= batch_bytes_) {
-      if (Status s = threads_.empty() ? TakeFilling(partition) : Push(partition); !s) return s;
+Status Distributor::Queue(const WalRecord& record, const RecordView& view, const Targets& targets) {
+  uint64_t copied = 0;  // partitions, as a set of bits
+  for (const Targets::Change& target : targets.changes()) {
+    if (BringsImage(view, target.change)) {
+      const Result<bool> taken = TakeAhead(record, view, target);
+      if (!taken) return tl::unexpected(taken.error());
+      if (*taken) continue;
     }
-    if (batch.empty()) batch.Reserve(batch_bytes_ + batch_bytes_ / 4);
-    batch.Add(record);
+    Seat& seat = seats_[target.partition];
+    if ((copied >> target.partition & 1) == 0) {
+      if (Status s = MakeRoom(target.partition); !s) return s;
+      seat.filling.Add(record);
+      copied |= uint64_t{1} << target.partition;
+    }
+    seat.filling.Add(target.change);
   }
-  for (const Targets::Change& target : targets.changes())
-    seats_[target.partition].filling.Add(target.change);
   return {};
 }
 
-// With one job: the caller's thread does it all.
-Status Distributor::TakeFilling(uint32_t partition) {
+Result<bool> Distributor::TakeAhead(const WalRecord& record, const RecordView& view,
+                                    const Targets::Change& target) {
+  if (!threads_.empty() || seats_[target.partition].filling.has_whole_records()) return false;
+  return partitions_[target.partition]->TakeAhead(record, view, target.change, lanes_[0].get());
+}
+
+// For one more record. With one job the caller's thread does it all.
+Status Distributor::MakeRoom(uint32_t partition) {
   RecordBatch& batch = seats_[partition].filling;
-  Status status = partitions_[partition]->TakeAll(batch, lanes_[0].get());
-  batch.Clear();
+  Status status;
+  if (batch.bytes() >= batch_bytes_) {
+    if (threads_.empty()) {
+      status = partitions_[partition]->TakeAll(batch, lanes_[0].get());
+      batch.Clear();
+    } else {
+      status = Push(partition);
+    }
+  }
+  if (batch.empty()) batch.Reserve(batch_bytes_ + batch_bytes_ / 4);
   return status;
 }
 

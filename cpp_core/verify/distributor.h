@@ -42,6 +42,12 @@ class Partition {
   virtual Status TakeAll(const RecordBatch& batch, Lane* lane);
   // Whether many records at a time are of use to it.
   virtual bool prefers_batches() const { return false; }
+  // Takes a change that brings an image of its block ahead of those that wait in a batch, none of
+  // which is a whole record. Returns whether it did; if not, the change comes in a batch.
+  virtual Result<bool> TakeAhead(const WalRecord& /*record*/, const RecordView& /*view*/,
+                                 const BlockChange& /*change*/, Lane* /*lane*/) {
+    return false;
+  }
   // After the last record.
   virtual Status Finish(Lane* lane) = 0;
 };
@@ -61,8 +67,8 @@ inline uint32_t PartitionOf(const BlockTag& tag, uint32_t partitions) {
 
 // Records are copied into batches, one filling for each partition; only whole batches meet a lock.
 // The caller's thread, which reads the WAL, helps when too much is queued. With one job it takes
-// each batch as it is full; or each record from where it is, if the partition does not prefer
-// batches.
+// each batch as it is full, but images at once, since they are most of some WAL; or each record
+// from where it is, if the partition does not prefer batches.
 class Distributor {
  public:
   // How many partitions this many jobs do best with, if they share `memory` bytes for pages.
@@ -86,7 +92,10 @@ class Distributor {
     std::deque<RecordBatch> queue;
     bool taken = false;  // by a thread, or waiting in ready_
   };
-  Status Queue(const WalRecord& record, const Targets& targets);
+  Status Queue(const WalRecord& record, const RecordView& view, const Targets& targets);
+  Result<bool> TakeAhead(const WalRecord& record, const RecordView& view,
+                         const Targets::Change& target);
+  Status MakeRoom(uint32_t partition);
   Status Push(uint32_t partition);
   Status TakeFilling(uint32_t partition);
   void Run(Lane* lane);

@@ -1,8 +1,11 @@
-// Memory comes in chunks. No large pages are asked for: a virtual machine's host may take long to
-// give back a large one, and where memory is full of files the kernel takes milliseconds to find
-// one. But the kernel is asked for a piece of many small ones at once: fault by fault they cost
-// half as much again, and what it fills with zeroes should still be in the processor's cache when
-// it is used. While the budget lasts a new page takes a new frame. After that a clock's hand goes
+// Memory comes in chunks. The first one of a pool is of the kernel's small pages, but it is asked
+// for a piece of many at once: fault by fault they cost half as much again, and what it fills with
+// zeroes should still be in the processor's cache when it is used. Each later chunk is one large
+// page, whose address is found faster. Where memory is full of files, or a host must give it back
+// to its virtual machine, the kernel takes milliseconds to find one, ten times what it saves; then
+// the process does without for a while.
+//
+// While the budget lasts a new page takes a new frame. After that a clock's hand goes
 // round the frames: a frame used since the last round gets another round, any other is written to
 // the file and taken. A page read back is written again when it is evicted again; verification
 // changes nearly every page that it looks at, so it would not pay to know which ones it did not.
@@ -14,11 +17,34 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
 namespace neon_redo {
+
+namespace {
+
+// Backs the chunk by a large page, if they are to be had quickly. Thread-safe.
+bool PopulateByLargePage(uint8_t* chunk) {
+  constexpr auto kSlow = std::chrono::milliseconds(1);
+  constexpr int kChunksWithout = 64;
+  static std::atomic<int> chunks_without{0};
+  if (chunks_without.load(std::memory_order_relaxed) > 0) {
+    chunks_without.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  const auto started = std::chrono::steady_clock::now();
+  if (madvise(chunk, PagePool::kChunkBytes, MADV_HUGEPAGE) != 0 ||
+      madvise(chunk, PagePool::kChunkBytes, MADV_POPULATE_WRITE) != 0)
+    return false;
+  if (std::chrono::steady_clock::now() - started > kSlow) chunks_without = kChunksWithout;
+  return true;
+}
+
+}  // namespace
 
 PagePool::~PagePool() {
   for (uint8_t* chunk : chunks_) std::free(chunk);
@@ -31,7 +57,7 @@ bool PagePool::AddChunk() {
   const bool is_first = chunks_.empty();
   if (is_first) budget_->Force(kChunkBytes);
   if (is_first || budget_->Take(kChunkBytes))
-    chunk = static_cast<uint8_t*>(std::aligned_alloc(4096, kChunkBytes));
+    chunk = static_cast<uint8_t*>(std::aligned_alloc(kChunkBytes, kChunkBytes));
   if (chunk == nullptr) {
     if (is_first) std::abort();  // as operator new without memory
     full_ = true;
@@ -42,17 +68,20 @@ bool PagePool::AddChunk() {
   owners_.resize(first + (1u << kChunkBits), nullptr);
   used_.resize(owners_.size(), false);
   fresh_ = first;
+  is_populated_ = !is_first && PopulateByLargePage(chunk);
   return true;
 }
 
 // The next frames of the newest chunk.
 void PagePool::AddPiece() {
   const uint32_t chunk_end = (fresh_ >> kChunkBits << kChunkBits) + kChunkFrames;
-  const uint32_t end = std::min(fresh_ + kPieceFrames, chunk_end);
-  // If it cannot, there will be faults.
-  const auto begin = reinterpret_cast<uintptr_t>(Frame(fresh_)) / 4096 * 4096;
-  const uintptr_t bytes = reinterpret_cast<uintptr_t>(Frame(end - 1)) + kStride - begin;
-  madvise(reinterpret_cast<void*>(begin), bytes, MADV_POPULATE_WRITE);
+  const uint32_t end = is_populated_ ? chunk_end : std::min(fresh_ + kPieceFrames, chunk_end);
+  if (!is_populated_) {
+    const auto begin = reinterpret_cast<uintptr_t>(Frame(fresh_)) / 4096 * 4096;
+    const uintptr_t bytes = reinterpret_cast<uintptr_t>(Frame(end - 1)) + kStride - begin;
+    // If it cannot, there will be faults.
+    madvise(reinterpret_cast<void*>(begin), bytes, MADV_POPULATE_WRITE);
+  }
   for (uint32_t frame = end; frame-- > fresh_;) free_frames_.push_back(frame);
   fresh_ = end == chunk_end ? kNoFrame : end;
 }

@@ -87,6 +87,7 @@ class PagePool {
   std::vector<uint8_t> used_;     // by frame: since the clock's hand last passed
   std::vector<uint32_t> free_frames_;
   uint32_t fresh_ = kNoFrame;  // the newest chunk's first frame that was never free, if any
+  bool is_populated_ = false;  // all of the newest chunk
   bool full_ = false;          // the budget is spent; frames must be evicted
   uint32_t hand_ = 0;
   int fd_ = -1;

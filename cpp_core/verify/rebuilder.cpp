@@ -122,6 +122,14 @@ Status Rebuilder::TakeChange(const WalRecord& record, const BlockChange& change,
   return TakeEvent(events_[static_cast<size_t>(-1 - change.part)], view.rmid(), worker);
 }
 
+Result<bool> Rebuilder::TakeAhead(const WalRecord& record, const RecordView& view,
+                                  const BlockChange& change, RedoWorker* worker) {
+  if (options_.engine == Engine::kWorker) return false;
+  if (Status taken = TakeBlock(record, view, change.part, change.hash, worker); !taken)
+    return tl::unexpected(taken.error());
+  return true;
+}
+
 void Rebuilder::Cancel(BlockState* block) {
   if (block->request == BlockState::kNone) return;
   asked_[block->request] = nullptr;
@@ -203,6 +211,7 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
   Blocks::Entry* entry = blocks_.FindOrAdd(ref.tag, hash);
   BlockState& block = entry->value;
   if (options_.base_backup.empty() && !block.settled && !ref.initialises()) return {};
+  if (record.end < block.last_lsn) return Supersede(view, id, &block);
   if (ref.initialises()) {
     Restart(&block);
     block.map_is_lost = LosesMap(ref);
@@ -224,6 +233,14 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
     return batch_.full() ? Flush(worker) : Status();
   }
   return Apply(record, view, id, entry, worker);
+}
+
+// A later record has made the page anew already: see TakeAhead.
+Status Rebuilder::Supersede(const RecordView& view, int id, BlockState* block) {
+  if (block->mask_rmid == 0 && HasMask(view.rmid())) block->mask_rmid = view.rmid();
+  ChangeCounts& counts = counts_.At(view.rmid(), view.header().info);
+  (NativeSupports(view, id) ? counts.native : counts.unsupported)++;
+  return {};
 }
 
 // The record makes the page anew: what was is of no interest.

@@ -73,6 +73,12 @@ class Rebuilder {
   // the processor's caches once. The changes are those of this partition. view: scratch.
   Status TakeAll(const RecordBatch& batch, RecordView* view, RedoWorker* worker);
 
+  // Takes a change that brings an image of its block before older ones that are still to come. They
+  // are then left out; there must not be any of a whole relation among them. Returns whether it
+  // did.
+  Result<bool> TakeAhead(const WalRecord& record, const RecordView& view, const BlockChange& change,
+                         RedoWorker* worker);
+
   // Has the worker do what waits for it.
   Status Flush(RedoWorker* worker);
 
@@ -110,6 +116,7 @@ class Rebuilder {
                RedoWorker* worker);
   Status Ask(const WalRecord& record, Blocks::Entry* entry, const uint8_t* base,
              RedoWorker* worker);
+  Status Supersede(const RecordView& view, int id, BlockState* block);
   void Restart(BlockState* block);
   bool FindBase(Blocks::Entry* entry);
   bool FindPage(Blocks::Entry* entry, bool initialises);

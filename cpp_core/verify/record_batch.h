@@ -41,6 +41,9 @@ class RecordBatch {
   size_t bytes() const { return words_.size() * sizeof(uint64_t); }
   std::span<const BlockChange> changes() const { return changes_; }
 
+  // A change of a whole record is among them.
+  bool has_whole_records() const { return has_whole_records_; }
+
   // The records in order: for (uint32_t at = 0; at < batch.end(); at = batch.Next(at)).
   uint32_t end() const { return static_cast<uint32_t>(words_.size()); }
   uint32_t Next(uint32_t at) const { return at + WordsFor(PlaceAt(at).length); }
@@ -56,6 +59,7 @@ class RecordBatch {
   void Clear() {
     words_.clear();
     changes_.clear();
+    has_whole_records_ = false;
   }
   // Room for records of that many bytes, so that seldom more is asked for.
   void Reserve(size_t bytes) { words_.reserve(bytes / sizeof(uint64_t)); }
@@ -72,6 +76,7 @@ class RecordBatch {
   void Add(BlockChange change) {
     change.record = last_;
     changes_.push_back(change);
+    has_whole_records_ |= change.part == BlockChange::kWholeRecord;
     neon_redo::Prefetch(changes_.data() + changes_.size() + 2);
   }
 
@@ -98,6 +103,7 @@ class RecordBatch {
   std::vector<uint64_t, Uninitialised> words_;
   uint32_t last_ = 0;
   std::vector<BlockChange> changes_;
+  bool has_whole_records_ = false;
 };
 
 }  // namespace neon_redo

@@ -51,8 +51,8 @@ class RecordBuilder {
     return *this;
   }
   // A whole page as image to apply.
-  RecordBuilder& Image(uint8_t id, uint32_t block, const uint8_t* page) {
-    headers_.U8(id).U8(0x10).U16(0).U16(kBlockSize).U16(0).U8(kImageApply);
+  RecordBuilder& Image(uint8_t id, uint32_t block, const uint8_t* page, uint8_t fork = kMainFork) {
+    headers_.U8(id).U8(0x10 | fork).U16(0).U16(kBlockSize).U16(0).U8(kImageApply);
     headers_.U32(kRel.spc).U32(kRel.db).U32(kRel.rel).U32(block);
     payload_.Raw(page, kBlockSize);
     return *this;

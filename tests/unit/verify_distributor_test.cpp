@@ -72,7 +72,7 @@ struct Rig {
       EXPECT_FALSE(view.Parse(bytes));
       Targets targets;
       for (uint32_t p = 0; p < count; p++)
-        if (TargetsOf(n) >> p & 1) targets.Add(p, {n << 8 | p, 0, 0, 0});
+        if (TargetsOf(n) >> p & 1) targets.Add(p, {n << 8 | p, 0, -1, 0});
       Status sent = distributor.Send({Lsn(n), Lsn(n + 1), bytes}, view, targets);
       if (!sent) return sent;
     }
@@ -98,6 +98,50 @@ TEST(Distributor, EachPartitionGetsItsOwnInOrder) {
       EXPECT_EQ(rig.collectors[p]->finished, 1);
     }
   }
+}
+
+// Sends records that each change block 0 of a fork, or the whole relation; tells which of them went
+// ahead of the batch.
+std::vector<uint64_t> SentAhead(int jobs, const std::vector<std::vector<uint8_t>>& records) {
+  struct Taker : Partition {
+    Status Take(const WalRecord&, const RecordView&, Lane*) override { return {}; }
+    bool prefers_batches() const override { return true; }
+    Result<bool> TakeAhead(const WalRecord& record, const RecordView&, const BlockChange&,
+                           Lane*) override {
+      ahead.push_back(record.start.value);
+      return true;
+    }
+    Status Finish(Lane*) override { return {}; }
+    std::vector<uint64_t> ahead;
+  } taker;
+  VerifyOptions options;
+  options.jobs = jobs;
+  Distributor distributor(options, {&taker});
+  RecordView view;
+  Targets targets;
+  for (uint64_t n = 0; n < records.size(); n++) {
+    EXPECT_FALSE(view.Parse(records[n]));
+    FindTargets(view, 1, true, &targets);
+    EXPECT_TRUE(distributor.Send({Lsn(n), Lsn(n + 1), records[n]}, view, targets));
+  }
+  EXPECT_TRUE(distributor.Finish());
+  return taker.ahead;
+}
+
+TEST(Distributor, ImagesGoAheadOfWhatDoesNotMatterToThem) {
+  const std::vector<uint8_t> page(kBlockSize);
+  const auto image = RecordBuilder(kRmXlog, 0xb0).Image(0, 0, page.data()).Bytes();
+  const auto map_image =
+      RecordBuilder(kRmXlog, 0xb0).Image(0, 0, page.data(), kVisibilityMapFork).Bytes();
+  const auto change =
+      RecordBuilder(kRmHeap, 0).Block(0, 0, Fields().U64(1)).Main(Fields().U16(1).U8(0)).Bytes();
+  const auto drop =
+      RecordBuilder(kRmSmgr, 0x20).Main(Fields().U32(0).U32(1663).U32(5).U32(16384).U32(7)).Bytes();
+  using Which = std::vector<uint64_t>;
+  EXPECT_EQ(SentAhead(1, {change, image, change, image}), (Which{1, 3}));
+  EXPECT_EQ(SentAhead(1, {image, map_image}), (Which{0}));
+  EXPECT_EQ(SentAhead(1, {image, drop, image, change, image}), (Which{0}));
+  EXPECT_EQ(SentAhead(2, {change, image}), (Which{}));
 }
 
 TEST(Distributor, AnErrorEndsIt) {

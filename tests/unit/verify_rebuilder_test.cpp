@@ -294,8 +294,20 @@ Buffer Truncate(uint32_t block) {
       .Bytes();
 }
 
-// Inserts, some of which clear visibility bits; records that set them, or truncate the relation.
-// None for the worker: the fake one's answer is no page to go on with.
+// A full-page image with that many tuples.
+Buffer Image(uint32_t block, uint16_t tuples) {
+  alignas(64) uint8_t page[kBlockSize];
+  for (uint16_t n = 1; n <= tuples; n++) {
+    const Buffer insert = Insert(block, n, n == 1);
+    RecordView view;
+    EXPECT_FALSE(view.Parse(insert));
+    EXPECT_EQ(ApplyNative(view, 0, Lsn(n), page, n > 1), NativeResult::kApplied);
+  }
+  return RecordBuilder(kRmXlog, 0xb0).Image(0, block, page).Bytes();
+}
+
+// Inserts, some of which clear visibility bits; images; records that set such bits, or truncate the
+// relation. None for the worker: the fake one's answer is no page to go on with.
 std::vector<Buffer> Mixture(int count, uint32_t blocks) {
   std::mt19937 random(8);
   std::vector<Buffer> bytes;
@@ -307,6 +319,9 @@ std::vector<Buffer> Mixture(int count, uint32_t blocks) {
       std::fill(tuples.begin() + block, tuples.end(), 0);
     } else if (tuples[block] > 0 && random() % 8 == 0) {
       bytes.push_back(Visible(block, 1 + random() % 3));
+    } else if (random() % 16 == 0) {
+      tuples[block] = 1 + random() % 4;
+      bytes.push_back(Image(block, tuples[block]));
     } else {
       if (tuples[block] == 100) tuples[block] = 0;
       tuples[block]++;
@@ -331,51 +346,96 @@ TEST_F(RebuilderTest, RefusesARecordThatIsTooShort) {
   EXPECT_EQ(taken.error().code, ErrorCode::kCorrupt);
 }
 
-// Page by page it comes to what it comes to record by record.
-TEST_F(RebuilderTest, TakesBatchesAsItTakesRecords) {
-  WriteBase({FullMap()}, "_vm");
-  const std::vector<Buffer> bytes = Mixture(6000, 40);
-  std::vector<WalRecord> records;
-  for (const Buffer& record : bytes)
-    records.push_back({Lsn(1000 + 8 * records.size()), Lsn(1008 + 8 * records.size()), record});
-  Make(Engine::kAuto);
-  for (size_t n = 0; n < records.size(); n++) ASSERT_TRUE(Take(bytes[n], records[n].end.value));
-  ASSERT_TRUE(rebuilder_->Flush(&worker_));
-  const std::unique_ptr<Rebuilder> one_by_one = std::move(rebuilder_);
+class RebuilderBatchTest : public RebuilderTest {
+ protected:
+  RebuilderBatchTest() : bytes_(Mixture(6000, 40)) {
+    WriteBase({FullMap()}, "_vm");
+    for (const Buffer& record : bytes_)
+      records_.push_back(
+          {Lsn(1000 + 8 * records_.size()), Lsn(1008 + 8 * records_.size()), record});
+    Make(Engine::kAuto);
+    for (size_t n = 0; n < records_.size(); n++)
+      EXPECT_TRUE(Take(bytes_[n], records_[n].end.value));
+    EXPECT_TRUE(rebuilder_->Flush(&worker_));
+    one_by_one_ = std::move(rebuilder_);
+  }
 
-  Rebuilder& rebuilder = Make(Engine::kAuto);
-  RecordView view;
-  for (size_t at = 0, count = 1; at < records.size(); at += count, count = count * 3 % 2003) {
-    count = std::min(count, records.size() - at);
-    RecordBatch batch;
-    Targets targets;
-    for (const WalRecord& record : std::span(records).subspan(at, count)) {
-      ASSERT_TRUE(ParseRecord(record, &view));
-      FindTargets(view, 1, true, &targets);
-      batch.Add(record);
-      for (const Targets::Change& target : targets.changes()) batch.Add(target.change);
+  // Takes the records in batches of different sizes, images ahead of their batch where they may be.
+  // Returns how many went ahead.
+  int TakeInBatches(bool images_ahead) {
+    Rebuilder& rebuilder = Make(Engine::kAuto);
+    int ahead = 0;
+    RecordView view;
+    for (size_t at = 0, count = 1; at < records_.size(); at += count, count = count * 3 % 2003) {
+      count = std::min(count, records_.size() - at);
+      RecordBatch batch;
+      Targets targets;
+      for (const WalRecord& record : std::span(records_).subspan(at, count)) {
+        EXPECT_TRUE(ParseRecord(record, &view));
+        FindTargets(view, 1, true, &targets);
+        if (images_ahead && view.rmid() == kRmXlog && !batch.has_whole_records()) {
+          ahead += rebuilder.TakeAhead(record, view, targets.changes()[0].change, &worker_).value();
+          continue;
+        }
+        batch.Add(record);
+        for (const Targets::Change& target : targets.changes()) batch.Add(target.change);
+      }
+      EXPECT_TRUE(rebuilder.TakeAll(batch, &view, &worker_));
     }
-    ASSERT_TRUE(rebuilder.TakeAll(batch, &view, &worker_));
+    EXPECT_TRUE(rebuilder.Flush(&worker_));
+    return ahead;
   }
-  ASSERT_TRUE(rebuilder.Flush(&worker_));
 
-  const auto expected = one_by_one->blocks().Sorted(), got = rebuilder.blocks().Sorted();
-  ASSERT_EQ(got.size(), expected.size());
-  size_t pages = 0;
-  for (size_t i = 0; i < got.size(); i++) {
-    BlockState &e = expected[i]->value, &g = got[i]->value;
-    ASSERT_EQ(got[i]->tag, expected[i]->tag);
-    EXPECT_EQ(g.last_start, e.last_start);
-    EXPECT_EQ(g.last_lsn, e.last_lsn);
-    EXPECT_EQ(g.spoilt, e.spoilt);
-    ASSERT_EQ(g.page.present(), e.page.present());
-    if (!g.page.present()) continue;
-    pages++;
-    const Buffer page(rebuilder.pages().Get(&g.page), rebuilder.pages().Get(&g.page) + kBlockSize);
-    EXPECT_EQ(std::memcmp(page.data(), one_by_one->pages().Get(&e.page), kBlockSize), 0)
-        << "block " << got[i]->tag.block;
+  void ExpectAsOneByOne() {
+    const auto expected = one_by_one_->blocks().Sorted(), got = rebuilder_->blocks().Sorted();
+    ASSERT_EQ(got.size(), expected.size());
+    size_t pages = 0;
+    for (size_t i = 0; i < got.size(); i++) {
+      BlockState &e = expected[i]->value, &g = got[i]->value;
+      ASSERT_EQ(got[i]->tag, expected[i]->tag);
+      EXPECT_EQ(g.last_start, e.last_start);
+      EXPECT_EQ(g.last_lsn, e.last_lsn);
+      EXPECT_EQ(g.mask_rmid, e.mask_rmid);
+      EXPECT_EQ(g.spoilt, e.spoilt);
+      ASSERT_EQ(g.page.present(), e.page.present());
+      if (!g.page.present()) continue;
+      pages++;
+      const uint8_t* page = rebuilder_->pages().Get(&g.page);
+      EXPECT_EQ(std::memcmp(page, one_by_one_->pages().Get(&e.page), kBlockSize), 0)
+          << "block " << got[i]->tag.block;
+    }
+    EXPECT_GT(pages, 1u);
+    EXPECT_EQ(rebuilder_->counts().Total().native, one_by_one_->counts().Total().native);
+    EXPECT_EQ(rebuilder_->forgotten(), one_by_one_->forgotten());
   }
-  EXPECT_GT(pages, 1u);
+
+  const std::vector<Buffer> bytes_;
+  std::vector<WalRecord> records_;
+  std::unique_ptr<Rebuilder> one_by_one_;
+};
+
+// Page by page it comes to what it comes to record by record.
+TEST_F(RebuilderBatchTest, TakesBatchesAsItTakesRecords) {
+  EXPECT_EQ(TakeInBatches(false), 0);
+  ExpectAsOneByOne();
+}
+
+// Also where an image is taken before older records of its block.
+TEST_F(RebuilderBatchTest, TakesImagesAhead) {
+  EXPECT_GT(TakeInBatches(true), 100);
+  ExpectAsOneByOne();
+}
+
+TEST_F(RebuilderTest, TheWorkersImagesComeInTheirTurn) {
+  Make(Engine::kWorker);
+  const Buffer bytes = Image(3, 2);
+  RecordView view;
+  ASSERT_FALSE(view.Parse(bytes));
+  Targets targets;
+  FindTargets(view, 1, true, &targets);
+  const WalRecord record = {Lsn(1000), Lsn(1100), bytes};
+  EXPECT_FALSE(rebuilder_->TakeAhead(record, view, targets.changes()[0].change, &worker_).value());
+  EXPECT_EQ(rebuilder_->blocks().size(), 0u);
 }
 
 }  // namespace
