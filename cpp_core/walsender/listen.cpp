@@ -15,13 +15,12 @@
 
 namespace neon_redo {
 
-// The kernel doubles it, to 512 kB, but goes by net.core.wmem_max before (by default 208 kB). It
-// has to last for more than WalServer's refill interval.
-static constexpr int kSendBuffer = 256 * 1024;
-
 namespace {
 
 constexpr int kSocketFlags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+// Of a Unix socket. The kernel doubles it, to 512 kB, but goes by net.core.wmem_max before (by
+// default 208 kB). It has to last for more than WalServer's refill interval.
+constexpr int kSendBuffer = 256 * 1024;
 
 tl::unexpected<Error> ListenError(const std::string& where) {
   return MakeError(ErrorCode::kIo,
