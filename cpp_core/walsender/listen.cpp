@@ -18,6 +18,9 @@ namespace neon_redo {
 namespace {
 
 constexpr int kSocketFlags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+// Of a Unix socket. The kernel doubles it, to 512 kB, but goes by net.core.wmem_max before (by
+// default 208 kB). It has to last for more than WalServer's refill interval.
+constexpr int kSendBuffer = 256 * 1024;
 
 tl::unexpected<Error> ListenError(const std::string& where) {
   return MakeError(ErrorCode::kIo,
@@ -104,6 +107,7 @@ FileDescriptor AcceptPeer(int listener, bool local, Peer* peer) {
     socklen_t size = sizeof(credentials);
     peer->permitted = getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 &&
                       credentials.uid == geteuid();
+    setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof(kSendBuffer));
     return fd;
   }
   char host[NI_MAXHOST];

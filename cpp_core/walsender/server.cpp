@@ -10,6 +10,7 @@
 #include <sys/inotify.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,6 +36,7 @@ enum : uint64_t {
   kStopKey,
   kReloadKey,
   kDirectoryKey,
+  kRefillKey,
   kFirstConnection = 1000
 };
 
@@ -69,6 +71,10 @@ Result<std::unique_ptr<WalServer>> WalServer::Open(WalServerOptions options) {
   out->slots_ = std::move(*slots);
   out->epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
   if (out->epoll_.get() < 0) return SystemError("create an epoll instance");
+  out->refill_timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (out->refill_timer_.get() < 0) return SystemError("create a timer");
+  if (const Status watched = out->Watch(out->refill_timer_.get(), kRefillKey, EPOLLIN); !watched)
+    return tl::unexpected(watched.error());
   if (out->options_.follow) {
     if (const Status watched = out->WatchDirectory(); !watched)
       return tl::unexpected(watched.error());
@@ -169,6 +175,8 @@ Status WalServer::Run(const CancelSignal& stop, const CancelSignal& reload) {
         AcceptAll(tcp_listener_.get(), false);
       } else if (event.data.u64 == kDirectoryKey) {
         ReadDirectoryEvents();
+      } else if (event.data.u64 == kRefillKey) {
+        Refill();
       } else if (event.data.u64 == kStopKey) {
         if (!stopping_) BeginStop();
       } else if (event.data.u64 == kReloadKey) {

@@ -70,6 +70,7 @@ class WalServer {
     std::unique_ptr<TlsStream> tls;
     uint32_t events = 0;
     bool broken = false;
+    bool awaits_refill = false;  // is in refill_
     std::optional<Clock::time_point> closing_since;
   };
 
@@ -91,6 +92,8 @@ class WalServer {
   void Modify(Connection* connection, uint32_t events);
   void SetEvents(Connection* connection, bool want_output);
   bool Send(Connection* connection, bool* would_block);
+  void RefillSoon(Connection* connection);
+  void Refill();
 
   std::vector<const Session*> Sessions() const;
   std::string DescribeAll() const;
@@ -117,6 +120,8 @@ class WalServer {
   FileDescriptor inotify_;
   std::unordered_map<uint32_t, std::unique_ptr<Connection>> connections_;
   uint32_t last_id_ = 0;
+  FileDescriptor refill_timer_;
+  std::vector<uint32_t> refill_;  // connections that go on when the timer fires
   bool accepting_ = true;
   bool stopping_ = false;
   bool wal_event_ = false;

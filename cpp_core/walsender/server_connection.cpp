@@ -2,14 +2,20 @@
 // bytes, so that a fast client does not hold the others back; a slow one only holds its own socket.
 // WAL goes from the page cache to the socket by sendfile, behind the few bytes of its message's
 // header.
+//
+// A Unix socket that took something and is full gets its next turn by a timer: for epoll to report
+// room, the client's process has to wake this one up, which takes it as long as 30 kB of WAL. One
+// that took nothing since its last turn has a slow client, and is left to epoll.
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "cpp_core/walsender/server.h"
 
@@ -18,6 +24,8 @@ namespace neon_redo {
 namespace {
 
 constexpr uint64_t kTurn = 1 << 20;
+// A receiver takes some 150 kB in that time, of the 416 kB or more that fit a socket (kSendBuffer).
+constexpr timespec kRefillInterval{0, 100'000};
 
 ssize_t SendRange(int socket, const Output::Range& range) {
   auto offset = static_cast<off_t>(range.offset);
@@ -102,7 +110,7 @@ bool WalServer::Send(Connection* connection, bool* would_block) {
     // The file was cut short, and its message cannot be finished.
     if (n == 0)
       host_.log(connection->session->id(),
-                fmt::format("file \"{}\" has become shorter", range.file->path));
+                fmt::format("file \"{}\" has become shorter", range.file->segment.path));
     if (n > 0) output.ConsumeRange(static_cast<uint64_t>(n));
   }
   if (n > 0) return true;
@@ -115,12 +123,14 @@ void WalServer::Pump(Connection* connection) {
   Output& output = session.output();
   const uint64_t budget_end = session.statistics().bytes_sent + kTurn;
   bool would_block = false;
+  bool progress = false;
   while (!connection->broken && !session.broken()) {
     if (output.empty() && !session.Continue(now_)) break;
     if (!output.empty() && !Send(connection, &would_block)) {
       connection->broken = !would_block;
       break;
     }
+    progress = true;
     if (session.statistics().bytes_sent >= budget_end) {
       would_block = true;
       break;
@@ -131,7 +141,29 @@ void WalServer::Pump(Connection* connection) {
   if (connection->broken) return;
   if (session.starting_tls() && output.empty()) return StartTls(connection);
   if (session.closing() && !connection->closing_since) connection->closing_since = now_;
-  SetEvents(connection, would_block);
+  // By TCP there is always TLS, and the kernel that does the waking up.
+  const bool by_timer = would_block && progress && !connection->tls;
+  if (by_timer) RefillSoon(connection);
+  SetEvents(connection, would_block && !by_timer);
+}
+
+void WalServer::RefillSoon(Connection* connection) {
+  if (connection->awaits_refill) return;
+  connection->awaits_refill = true;
+  const itimerspec once{{}, kRefillInterval};
+  if (refill_.empty()) timerfd_settime(refill_timer_.get(), 0, &once, nullptr);
+  refill_.push_back(connection->session->id());
+}
+
+void WalServer::Refill() {
+  uint64_t expirations;
+  if (read(refill_timer_.get(), &expirations, sizeof(expirations)) < 0) return;
+  for (const uint32_t id : std::exchange(refill_, {})) {
+    const auto it = connections_.find(id);
+    if (it == connections_.end()) continue;
+    it->second->awaits_refill = false;
+    Pump(it->second.get());
+  }
 }
 
 void WalServer::SetEvents(Connection* connection, bool want_output) {

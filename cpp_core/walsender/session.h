@@ -65,7 +65,10 @@ class Session {
 
   static constexpr size_t kMaxMessage = 16 * 1024;  // a client's, without its type and length
   static constexpr size_t kMaxOutput = 64 * 1024;
-  static constexpr uint32_t kMaxSend = 128 * 1024;  // MAX_SEND_SIZE in replication/walsender.c
+  // A page less than MAX_SEND_SIZE in replication/walsender.c: with its header the message fits
+  // into a buffer of a power of two (libpq's), and there is little of the next one to be moved in
+  // it.
+  static constexpr uint32_t kMaxSend = 120 * 1024;
 
   Session(const SessionHost& host, uint32_t id, uint32_t cancel_key, Peer peer,
           Clock::time_point now);
@@ -209,7 +212,7 @@ class Session {
   bool historic_ = false;  // the timeline ends at valid_until_, next_timeline_ follows
   Lsn valid_until_;
   uint32_t next_timeline_ = 0;
-  std::shared_ptr<const SegmentFile> segment_;
+  std::shared_ptr<SegmentFile> segment_;
   uint64_t segment_number_ = 0;
   bool done_sending_ = false;
   bool done_receiving_ = false;

@@ -1,7 +1,7 @@
 // START_REPLICATION and what follows it, after StartReplication, XLogSendPhysical and WalSndDone in
-// replication/walsender.c. A message carries up to 128 KiB of one segment, ends at a WAL page's end
-// where more is to come, and never goes past the end of valid WAL, which is the end of a record: a
-// walreceiver relies on records not being split but at page boundaries.
+// replication/walsender.c. A message carries up to kMaxSend of one segment, ends at a WAL page's
+// end where more is to come, and never goes past the end of valid WAL, which is the end of a
+// record: a walreceiver relies on records not being split but at page boundaries.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -182,11 +182,11 @@ bool Session::SendWal() {
   end = end >= limit.value ? limit.value : end & ~kWalPageMask;
   const uint64_t offset = sent.value % segment_size;
   const auto length = static_cast<uint32_t>(end - sent.value);
-  if (offset + length > segment_->good_bytes) {
+  if (!host_.source->PagesAreGood(segment_.get(), offset + length)) {
     RefuseWith({ErrorCode::kCorrupt,
                 fmt::format("WAL segment file \"{}\" is damaged: at offset {} there is no page of "
                             "this WAL",
-                            segment_->path, segment_->good_bytes)});
+                            segment_->segment.path, segment_->good_bytes)});
     return true;
   }
   PutXLogDataHeader(output_.bytes(), {sent, limit, ReplicationNow(), {}}, length);

@@ -3,9 +3,10 @@
 // starts at the last such segment, or at an earlier one if no record starts in it.
 //
 // The sender hands a segment's bytes to the kernel unseen. Therefore the headers of its pages are
-// looked at once, when it is opened: a hole, a recycled page or another system's file must not
-// reach a standby. Zeroes to the end of a segment are right only behind an XLOG_SWITCH record; then
-// the records of that one segment are read.
+// looked at once, just before the first client gets them (all 2,048 of a segment at once would keep
+// every client waiting): a hole, a recycled page or another system's file must not reach a standby.
+// Zeroes to the end of a segment are right only behind an XLOG_SWITCH record; then the records of
+// that one segment are read.
 #include "cpp_core/walsender/wal_source.h"
 
 #include <fcntl.h>
@@ -173,58 +174,71 @@ Result<std::string> WalSource::ReadHistory(uint32_t timeline) const {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-Result<std::shared_ptr<const SegmentFile>> WalSource::OpenSegment(uint32_t timeline,
-                                                                  uint64_t number) {
-  const auto segment = directory_->Look(timeline, number);
+Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, uint64_t number) {
+  auto segment = directory_->Look(timeline, number);
   if (!segment) return tl::unexpected(segment.error());
   if (!*segment) {
     const std::string name = FormatSegmentName(timeline, number, segment_size());
     return MakeError(ErrorCode::kNotFound,
                      fmt::format("requested WAL segment {} has already been removed", name));
   }
-  const std::string& path = (*segment)->path;
+  const std::string path = (*segment)->path;
   if (auto open_already = open_[path].lock()) return open_already;
   auto file = std::make_shared<SegmentFile>();
-  file->path = path;
+  file->segment = std::move(**segment);
   file->fd.Reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file->fd.get() < 0) return FileError("open file", path);
   posix_fadvise(file->fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   // The segments that end() was found in have been read, and may grow.
-  const bool tail = timeline == timeline_ && directory_->SegmentStart(number + 1) > record_end_;
-  file->good_bytes = tail ? segment_size() : CountGoodBytes(**segment, file->fd.get());
+  if (timeline == timeline_ && directory_->SegmentStart(number + 1) > record_end_)
+    file->good_bytes = segment_size();
   std::erase_if(open_, [](const auto& entry) { return entry.second.expired(); });
   open_[path] = file;
   return file;
 }
 
-uint64_t WalSource::CountGoodBytes(const Segment& segment, int fd) const {
-  if (segment.head != SegmentHead::kWal) return 0;
-  const Lsn start = directory_->SegmentStart(segment.number);
-  uint16_t magic = 0;
-  uint64_t good = 0;
-  bool zero = false;
-  for (uint64_t offset = 0; offset + kWalPageSize <= segment.file_size; offset += kWalPageSize) {
-    WalPageHeader h;
-    if (pread(fd, &h, sizeof(h), static_cast<off_t>(offset)) != sizeof(h)) return good;
-    if (offset == 0) magic = h.magic;
-    if (zero || h.magic == 0) {
-      static constexpr WalPageHeader kZeroes{};
-      zero = true;
-      if (std::memcmp(&h, &kZeroes, sizeof(h)) != 0) return good;
-      continue;
-    }
-    if (h.magic != magic || h.address != start.value + offset || (h.info & ~kPageAllFlags) != 0 ||
-        ((h.info & kPageLongHeader) != 0) != (offset == 0) || h.timeline > segment.timeline)
-      return good;
-    good = offset + kWalPageSize;
+static bool ReadPageHeader(const SegmentFile& file, uint64_t offset, WalPageHeader* h) {
+  return offset + kWalPageSize <= file.segment.file_size &&
+         pread(file.fd.get(), h, sizeof(*h), static_cast<off_t>(offset)) == sizeof(*h);
+}
+
+bool WalSource::PagesAreGood(SegmentFile* file, uint64_t offset) const {
+  while (file->good_bytes < offset && !file->all_checked) {
+    const uint64_t more = GoodBytesAt(file, file->good_bytes);
+    file->good_bytes += more;
+    file->all_checked = more == 0;
   }
-  if (!zero || segment.file_size != segment_size()) return good;
-  const auto reader = WalReader::OpenTail({segment}, segment_size(), system_identifier(), {});
+  return file->good_bytes >= offset;
+}
+
+// A page, none, or all the zeroes that end the segment.
+uint64_t WalSource::GoodBytesAt(SegmentFile* file, uint64_t offset) const {
+  const Segment& segment = file->segment;
+  WalPageHeader h;
+  if (segment.head != SegmentHead::kWal || !ReadPageHeader(*file, offset, &h)) return 0;
+  if (h.magic == 0) return EndsInGoodZeroes(*file, offset) ? segment_size() - offset : 0;
+  if (offset == 0) file->magic = h.magic;
+  const Lsn address = directory_->SegmentStart(segment.number) + offset;
+  const bool good =
+      h.magic == file->magic && h.address == address.value && (h.info & ~kPageAllFlags) == 0 &&
+      ((h.info & kPageLongHeader) != 0) == (offset == 0) && h.timeline <= segment.timeline;
+  return good ? kWalPageSize : 0;
+}
+
+bool WalSource::EndsInGoodZeroes(const SegmentFile& file, uint64_t offset) const {
+  static constexpr WalPageHeader kZeroes{};
+  if (file.segment.file_size != segment_size()) return false;
+  for (; offset < segment_size(); offset += kWalPageSize) {
+    WalPageHeader h;
+    if (!ReadPageHeader(file, offset, &h) || std::memcmp(&h, &kZeroes, sizeof(h)) != 0)
+      return false;
+  }
+  const auto reader = WalReader::OpenTail({file.segment}, segment_size(), system_identifier(), {});
   for (;;) {
     const auto record = reader->Next();
     if (!record || !*record) break;
   }
-  return reader->end_of_wal() == start + segment_size() ? segment_size() : good;
+  return reader->end_of_wal() == directory_->SegmentStart(file.segment.number + 1);
 }
 
 }  // namespace neon_redo

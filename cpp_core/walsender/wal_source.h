@@ -21,17 +21,19 @@ namespace neon_redo {
 
 // One open segment, shared by all who send from it.
 struct SegmentFile {
-  std::string path;
+  Segment segment;
   FileDescriptor fd;
-  uint64_t good_bytes;  // from its start: the pages that are where they belong
+  // From its start: pages that have been looked at and are where they belong. WalSource's.
+  uint64_t good_bytes = 0;
+  bool all_checked = false;  // there will be no more of them
+  uint16_t magic = 0;        // of the first page
 };
 
 // Not thread-safe.
 //
 // On the current timeline, WAL is valid up to the end of the last whole record that can be read
 // with its CRC; only the last segments are read for it. A complete last segment counts to its end,
-// though a record may go on behind it. Every page of an earlier segment has its header checked
-// when the segment is opened.
+// though a record may go on behind it. Of an earlier segment, PagesAreGood looks at the headers.
 class WalSource {
  public:
   // kNotFound, kIo, kCorrupt as WalDirectory.
@@ -69,7 +71,10 @@ class WalSource {
   Result<std::string> ReadHistory(uint32_t timeline) const;
 
   // kNotFound: it is not there (any more). kIo: not readable.
-  Result<std::shared_ptr<const SegmentFile>> OpenSegment(uint32_t timeline, uint64_t number);
+  Result<std::shared_ptr<SegmentFile>> OpenSegment(uint32_t timeline, uint64_t number);
+  // Whether the pages before that offset are where they belong. Looks only at those that nobody
+  // asked for before. False: file->good_bytes is where the first that is not begins.
+  bool PagesAreGood(SegmentFile* file, uint64_t offset) const;
 
   // What stopped the reading at end(), in words.
   const std::string& end_reason() const { return end_reason_; }
@@ -79,7 +84,8 @@ class WalSource {
   Status FindEnd();
   void NoteEnd();
   bool ReadTail(std::vector<Segment> segments, std::optional<Lsn> from);
-  uint64_t CountGoodBytes(const Segment& segment, int fd) const;
+  uint64_t GoodBytesAt(SegmentFile* file, uint64_t offset) const;
+  bool EndsInGoodZeroes(const SegmentFile& file, uint64_t offset) const;
 
   std::optional<WalDirectory> directory_;
   std::vector<TimelineFork> ancestors_;
@@ -94,7 +100,7 @@ class WalSource {
   std::deque<Moment> moments_;
   std::string end_reason_;
   std::string trouble_;
-  std::unordered_map<std::string, std::weak_ptr<const SegmentFile>> open_;  // by path
+  std::unordered_map<std::string, std::weak_ptr<SegmentFile>> open_;  // by path
 };
 
 }  // namespace neon_redo

@@ -3,8 +3,10 @@
 
     tests/bench/bench_serve_wal.py [--gigabytes N] [--rounds N] [--json]
 
-A throw-away server makes the WAL once, and serves it itself. serve-wal serves a copy of its pg_wal.
+A throw-away server makes the WAL once, and serves it itself. serve-wal serves hard links to its pg_wal.
 One pg_receivewal takes all of it from either, in turns, over a Unix socket into memory (/dev/shm).
+Segments that it has completed are removed at once, for the next ones to get their pages: pages that a
+virtual machine's host had taken back would make a run take up to three times as long, at random.
 CPU seconds are the sending process's own, user and system. Each figure is the median of the rounds.
 """
 
@@ -49,9 +51,19 @@ def walsender_cpu(cluster, done):
     return cpu
 
 
+def remove_completed(directory, done):
+    while not done.wait(0.005):
+        for name in os.listdir(directory):
+            if name > FIRST and not name.endswith(".partial"):
+                os.unlink(os.path.join(directory, name))
+
+
 def receive(cluster, host, end, segment):
     """Wall seconds of one pg_receivewal into an empty directory in memory."""
     target = tempfile.mkdtemp(prefix="neon_redo_bench.", dir="/dev/shm")
+    done = threading.Event()
+    remover = threading.Thread(target=remove_completed, args=(target, done))
+    remover.start()
     try:
         shutil.copy(segment, target)
         environment = {**cluster.environment(), "PGHOST": host}
@@ -61,6 +73,8 @@ def receive(cluster, host, end, segment):
         run([*command, target], env=environment)
         return time.monotonic() - start
     finally:
+        done.set()
+        remover.join()
         shutil.rmtree(target)
 
 
