@@ -231,6 +231,19 @@ TEST_F(ManagerTest, TheInnocentAreSentAgain) {
   });
 }
 
+// Zeroes behind a short answer could be the next one's beginning, a new page's.
+TEST_F(ManagerTest, ZeroesDoNotHideThatTheAnswerBeforeThemIsShort) {
+  ManagerOptions options = FakeWorkers(1);
+  options.worker.timeout = milliseconds(300);
+  RedoManager manager(options);
+  ASSERT_TRUE(manager.Ping());
+  const Ask bad(3, ".z"), good(4);
+  const auto pages = manager.RequestRedoBatch(
+      std::vector<PageRequest>{bad.request(AttemptKind::kGarbageCollection), good.request()});
+  EXPECT_FALSE(pages[0]);
+  EXPECT_EQ(Good(pages[1]), good.Page());
+}
+
 TEST_F(ManagerTest, NoiseOnStderrAndSlownessAreNoFailure) {
   RedoManager manager(FakeWorkers(2));
   const Ask noisy(3, "e");

@@ -82,6 +82,11 @@ bool Obey(char command, const std::vector<uint8_t>& page) {
     case 's':  // a short answer
       Answer(page, kBlockSize - 100);
       return false;
+    case 'z':  // a short answer, zeroes behind it, and no more
+      Answer(page, kBlockSize - 100);
+      Answer(std::vector<uint8_t>(1000), 1000);
+      Flush();
+      for (;;) pause();
     case 'l':  // one byte too many
       Answer(page);
       output.push_back(1);

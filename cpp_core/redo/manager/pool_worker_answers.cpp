@@ -15,6 +15,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/page/page.h"
 #include "cpp_core/redo/manager/pool.h"
 #include "cpp_core/redo/manager/pool_worker.h"
 
@@ -144,9 +145,11 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
       return false;
     }
   }
-  // A few bytes more say nothing about where the answer before them ends.
-  const size_t taken =
-      rest > 0 && rest < Attempt::kHeadSize ? whole - std::min<size_t>(whole, 1) : whole;
+  // An answer that has begun tells by its LSN where the one before it ends. A few bytes do not, nor
+  // do zeroes: they may as well be missing there.
+  const bool tells = rest == 0 || (rest >= Attempt::kHeadSize &&
+                                   PageView(sent_[whole]->page.data()).lsn().valid());
+  const size_t taken = tells ? whole : whole - std::min<size_t>(whole, 1);
   if (taken == 0) return true;
   for (size_t i = 0; i < taken; ++i) {
     AttemptPtr attempt = std::move(sent_.front());
