@@ -97,7 +97,6 @@ class Distributor {
                          const Targets::Change& target);
   Status MakeRoom(uint32_t partition);
   Status Push(uint32_t partition);
-  Status TakeFilling(uint32_t partition);
   void Run(Lane* lane);
   void WorkOn(uint32_t partition, Lane* lane, std::unique_lock<std::mutex>* lock);
   void FinishAll(Lane* lane);

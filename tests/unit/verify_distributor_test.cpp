@@ -144,6 +144,28 @@ TEST(Distributor, ImagesGoAheadOfWhatDoesNotMatterToThem) {
   EXPECT_EQ(SentAhead(2, {change, image}), (Which{}));
 }
 
+TEST(Distributor, AnErrorOfAnImageThatGoesAheadEndsIt) {
+  struct Refuser : Partition {
+    Status Take(const WalRecord&, const RecordView&, Lane*) override { return {}; }
+    bool prefers_batches() const override { return true; }
+    Result<bool> TakeAhead(const WalRecord&, const RecordView&, const BlockChange&,
+                           Lane*) override {
+      return MakeError(ErrorCode::kWorker, "as told");
+    }
+    Status Finish(Lane*) override { return {}; }
+  } refuser;
+  Distributor distributor(VerifyOptions(), {&refuser});
+  const std::vector<uint8_t> page(kBlockSize);
+  const auto image = RecordBuilder(kRmXlog, 0xb0).Image(0, 0, page.data()).Bytes();
+  RecordView view;
+  ASSERT_FALSE(view.Parse(image));
+  Targets targets;
+  FindTargets(view, 1, true, &targets);
+  const Status sent = distributor.Send({Lsn(1), Lsn(2), image}, view, targets);
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().message, "as told");
+}
+
 TEST(Distributor, AnErrorEndsIt) {
   for (int jobs : {1, 3}) {
     Rig rig(jobs);
