@@ -42,6 +42,12 @@ def wait_for(what, condition):
         time.sleep(0.02)
 
 
+def wait_for_stream(cluster):
+    """A walsender that streams: one in state startup takes the server's stop for its own end."""
+    streams = "SELECT count(*) FROM pg_stat_replication WHERE state IN ('catchup', 'streaming')"
+    wait_for("a stream", lambda: cluster.psql(streams) == "1")
+
+
 class Receiver:
     """A running neon-redo receive; output collected in a file."""
 
@@ -259,7 +265,7 @@ class Receive(unittest.TestCase):
         """A fast shutdown waits until its last WAL is safe here; streaming resumes by itself."""
         cluster, directory = self.cluster(), self.directory()
         receiver = self.receive(cluster, directory, "--slot", "s", "--create-slot")
-        wait_for("streaming", lambda: cluster.psql("SELECT count(*) FROM pg_stat_replication") == "1")
+        wait_for_stream(cluster)
         cluster.restart()
         cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 100)")
         end = self.catch_up(cluster, receiver)
@@ -414,7 +420,7 @@ class Receive(unittest.TestCase):
         link = os.path.join(self.directory(), "db")
         os.symlink(one.directory, link)
         receiver = self.receive(one, directory, dbname=f"host={link} user=postgres")
-        wait_for("streaming", lambda: one.psql("SELECT count(*) FROM pg_stat_replication") == "1")
+        wait_for_stream(one)
         os.symlink(other.directory, link + ".new")
         os.rename(link + ".new", link)
         one.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
@@ -425,7 +431,7 @@ class Receive(unittest.TestCase):
         cluster, directory = self.cluster(), self.directory()
         self.assertIn('replication slot "s" does not exist', self.refused(cluster, directory, "--slot", "s"))
         receiver = self.receive(cluster, directory, "--slot", "s", "--create-slot")
-        wait_for("streaming", lambda: cluster.psql("SELECT count(*) FROM pg_stat_replication") == "1")
+        wait_for_stream(cluster)
         # The receiver comes back at once: try until the slot is dropped before it does.
         drop = (
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_replication;"
@@ -525,7 +531,7 @@ class Receive(unittest.TestCase):
     def test_two_receivers_into_one_directory(self):
         cluster, directory = self.cluster(), self.directory()
         receiver = self.receive(cluster, directory)
-        wait_for("streaming", lambda: cluster.psql("SELECT count(*) FROM pg_stat_replication") == "1")
+        wait_for_stream(cluster)
         self.assertIn("in use by another receiver", self.refused(cluster, directory))
         self.assertEqual(receiver.stop(), 0)
 

@@ -12,7 +12,7 @@ import unittest
 import urllib.request
 
 from cluster import Cluster, copy_module, make_directory, neon_redo_program
-from test_receive import WAIT, load, lsn, wait_for
+from test_receive import WAIT, load, lsn, wait_for, wait_for_stream
 
 
 class VerifyFollow(unittest.TestCase):
@@ -59,6 +59,7 @@ class VerifyFollow(unittest.TestCase):
         cluster = self.enterContext(Cluster(settings=settings))
         process = self.start(cluster, "--metrics", "127.0.0.1:0")
         cluster.pgbench("-i", "-q")
+        wait_for_stream(cluster)
         with load(cluster):
             time.sleep(1.5)
             cluster.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
