@@ -14,43 +14,14 @@
 
 #include <cstring>
 
+#include "cpp_core/page/mask_parts.h"
 #include "cpp_core/page/page.h"
 
 namespace neon_redo {
+
+using namespace mask;
+
 namespace {
-
-// rmgrlist.h; cpp_core/wal comes after this folder, so its names are not at hand.
-enum : uint8_t {
-  kXlog = 0,
-  kHeap2 = 9,
-  kHeap = 10,
-  kBtree = 11,
-  kHash = 12,
-  kGin = 13,
-  kGist = 14,
-  kSequence = 15,
-  kSpgist = 16,
-  kBrin = 17,
-  kGeneric = 20,
-};
-
-// Offsets in the page header (PageHeaderData).
-constexpr size_t kChecksumAt = 8;
-constexpr size_t kFlagsAt = 10;
-constexpr size_t kLowerAt = 12;
-constexpr size_t kPruneXidAt = 20;
-
-uint16_t Load16(const uint8_t* p) { return LoadNative<uint16_t>(p); }
-void Store16(uint8_t* p, uint16_t v) { std::memcpy(p, &v, sizeof(v)); }
-void ClearBits16(uint8_t* p, uint16_t bits) { Store16(p, Load16(p) & ~bits); }
-void SetBits16(uint8_t* p, uint16_t bits) { Store16(p, Load16(p) | bits); }
-
-// pd_prune_xid and the flags are set by whoever reads the page. All-visible: redo of
-// XLOG_HEAP2_VISIBLE leaves it out when the page is already newer.
-void MaskHeaderHints(uint8_t* page) {
-  std::memset(page + kPruneXidAt, 0, 4);
-  ClearBits16(page + kFlagsAt, kPdPageFull | kPdHasFreeLines | kPdAllVisible);
-}
 
 [[nodiscard]] bool MaskFreeSpace(uint8_t* page) {
   const PageView view(page);
@@ -81,35 +52,6 @@ void MaskContent(uint8_t* page) {
 uint8_t* Special(uint8_t* page, size_t size) {
   const size_t at = PageView(page).special();
   return at + size <= kBlockSize ? page + at : nullptr;
-}
-
-// Heap tuple header (HeapTupleHeaderData in access/htup_details.h).
-constexpr size_t kTupleCid = 8;
-constexpr size_t kTupleCtid = 12;
-constexpr size_t kTupleInfomask = 20;
-constexpr size_t kTupleHeaderEnd = 22;  // of what is looked at
-constexpr uint16_t kHeapXactMask = 0xfff0;
-constexpr uint16_t kHeapXminFrozen = 0x0300;
-constexpr uint16_t kHeapXmaxCommitted = 0x0400;
-constexpr uint16_t kHeapXmaxInvalid = 0x0800;
-constexpr uint16_t kSpeculativeOffset = 0xfffe;  // SpecTokenOffsetNumber
-
-void MaskHeapTuple(uint8_t* tuple, uint32_t block, uint16_t number) {
-  uint8_t* infomask = tuple + kTupleInfomask;
-  // A frozen xmin is logged, so its bits count; what is known of xmax is a hint in any case.
-  const bool frozen = (Load16(infomask) & kHeapXminFrozen) == kHeapXminFrozen;
-  ClearBits16(infomask, frozen ? kHeapXmaxInvalid | kHeapXmaxCommitted : kHeapXactMask);
-
-  std::memset(tuple + kTupleCid, 0, 4);  // not logged: redo stores FirstCommandId
-
-  // A speculative insertion (ON CONFLICT) keeps its token where the tuple's own address will
-  // stand; redo stores the address at once.
-  uint8_t* ctid = tuple + kTupleCtid;
-  if (Load16(ctid + 4) == kSpeculativeOffset) {
-    Store16(ctid, static_cast<uint16_t>(block >> 16));
-    Store16(ctid + 2, static_cast<uint16_t>(block));
-    Store16(ctid + 4, number);
-  }
 }
 
 // The bytes that round an item up to eight.

@@ -19,15 +19,18 @@ std::optional<uint32_t> FirstDifference(const uint8_t* a, const uint8_t* b) {
 }  // namespace
 
 std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint8_t* rebuilt,
-                                         uint8_t* image) {
+                                         const uint8_t* image) {
+  if (AreEqualMasked(rmid, rebuilt, image, tag.block)) return std::nullopt;
+  uint8_t masked[kBlockSize];
+  std::memcpy(masked, image, kBlockSize);
   // An impossible header stops the mask midway, in the same place for equal pages.
   MaskPage(rmid, rebuilt, tag.block);
-  MaskPage(rmid, image, tag.block);
-  return FirstDifference(rebuilt, image);
+  MaskPage(rmid, masked, tag.block);
+  return FirstDifference(rebuilt, masked);
 }
 
 std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn hint_lsn,
-                                        uint8_t* rebuilt, uint8_t* disk) {
+                                        uint8_t* rebuilt, const uint8_t* disk) {
   const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
   const Lsn disk_lsn = PageView(disk).lsn();
   // GistBuildLSN (access/gist.h): a sorted build writes its pages before it logs them.
@@ -39,9 +42,13 @@ std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn h
     while (rebuilt[at] == disk[at]) at++;
     return at;
   }
+  if (tag.fork != kVisibilityMapFork && AreEqualMasked(rmid, rebuilt, disk, tag.block))
+    return std::nullopt;
+  uint8_t masked[kBlockSize];
+  std::memcpy(masked, disk, kBlockSize);
   MaskForDisk(rmid, tag, rebuilt);
-  MaskForDisk(rmid, tag, disk);
-  return FirstDifference(rebuilt, disk);
+  MaskForDisk(rmid, tag, masked);
+  return FirstDifference(rebuilt, masked);
 }
 
 void MaskForDisk(uint8_t rmid, const BlockTag& tag, uint8_t* page) {

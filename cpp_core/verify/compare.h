@@ -12,20 +12,20 @@ namespace neon_redo {
 
 // The server's own check (verifyBackupPageConsistency in access/transam/xlogrecovery.c): rebuilt,
 // a page as redo left it, and image, the one in the record of this resource manager. Returns the
-// offset of the first byte that differs after masking. Masks both in place.
+// offset of the first byte that differs after masking. Masks rebuilt in place, unless they are equal.
 std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint8_t* rebuilt,
-                                         uint8_t* image);
+                                         const uint8_t* image);
 
 // A rebuilt page and the page at rest on disk. Stricter than the check against images in one thing,
 // the LSN: it must be the rebuilt one. (hint_lsn: the end of a later record that may or may not
 // move the LSN of this page; 0 for none.) More lenient where the server changes pages without a
-// record, see MaskUnlogged. Masks both in place.
+// record, see MaskUnlogged. Masks rebuilt in place, unless they are equal or their LSNs are not.
 //
 // The visibility map has no bytes that may differ; the init fork's LSN does not count, nor
 // that of a page of a sorted GiST build, as the server writes those pages before it logs them
 // (btbuildempty and others, gist_indexsortbuild_flush_ready_pages).
 std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn hint_lsn,
-                                        uint8_t* rebuilt, uint8_t* disk);
+                                        uint8_t* rebuilt, const uint8_t* disk);
 
 // Masks in a relation's page what may differ between a rebuilt one and one at rest.
 void MaskForDisk(uint8_t rmid, const BlockTag& tag, uint8_t* page);

@@ -93,10 +93,8 @@ void PageCheck::Compare(const BlockTag& tag, const BlockState& block, uint8_t* r
       checksums_ && !IsZeroed(disk_) &&
       (PageView(disk_).is_new() || stored != PageChecksum(disk_, tag.block));
   const uint8_t rmid = block.mask_rmid != 0 ? block.mask_rmid : GuessResourceManager(rebuilt);
-  std::memcpy(masked_disk_, disk_, kBlockSize);
-  const auto offset = CompareWithDisk(rmid, tag, block.hint_lsn, rebuilt, masked_disk_);
+  const auto offset = CompareWithDisk(rmid, tag, block.hint_lsn, rebuilt, disk_);
   if (!offset && !wrong_checksum) return findings_.Equal(block.last_rmid);
-  // The comparison leaves off at the LSN.
   std::memcpy(masked_disk_, disk_, kBlockSize);
   MaskForDisk(rmid, tag, masked_disk_);
   MaskForDisk(rmid, tag, rebuilt);

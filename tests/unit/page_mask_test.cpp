@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <array>
 #include <cstring>
 #include <random>
 #include <vector>
@@ -54,6 +55,72 @@ TEST(PageMask, HostilePagesStayInBounds) {
     MaskPage(rmid, page, random());
     GuessResourceManager(page);
     PageChecksum(page, 7);
+  }
+}
+
+using Page = std::array<uint8_t, kBlockSize>;
+
+// Three tuples of 40 and 36 bytes with hints, and free space that is not blank.
+Page HeapPage() {
+  Page page;
+  page.fill(0x77);
+  const uint16_t header[] = {0, 0, 24 + 3 * 4, 8192 - 3 * 40, 8192, 0x2004, 0, 0};
+  std::memcpy(page.data() + 8, header, sizeof(header));
+  for (uint32_t i = 0; i < 3; i++) {
+    const uint32_t length = i == 1 ? 36 : 40, at = kBlockSize - 40 * (i + 1);
+    const uint32_t lp = at | 1u << 15 | length << 17;
+    std::memcpy(page.data() + 24 + 4 * i, &lp, 4);
+    Put16(page.data(), at + 20, i == 2 ? 0x0b02 : 0x0902);  // the last one frozen
+  }
+  return page;
+}
+
+bool MasksLeaveEqual(uint8_t rmid, Page a, Page b, uint32_t block) {
+  for (Page* page : {&a, &b}) {
+    MaskUnlogged(rmid, page->data(), block);
+    MaskPage(rmid, page->data(), block);
+  }
+  return a == b;
+}
+
+TEST(AreEqualMasked, EveryBitOfAHeapPage) {
+  const Page page = HeapPage();
+  int hints = 0;
+  for (size_t bit = 0; bit < 8 * kBlockSize; bit++) {
+    Page other = page;
+    other[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+    const bool equal = AreEqualMasked(10, page.data(), other.data(), 7);
+    EXPECT_EQ(equal, AreEqualMasked(10, other.data(), page.data(), 7)) << bit;
+    EXPECT_EQ(equal, MasksLeaveEqual(10, page, other, 7)) << bit;
+    hints += equal && bit >= 8 * (kBlockSize - 3 * 40);
+  }
+  // The command ids, the hints, all but two of which count in a frozen tuple, and the padding. One
+  // bit of two tuples would make them frozen.
+  EXPECT_EQ(hints, 3 * 32 + 2 * (12 - 1) + 2 + 32);
+}
+
+// What is said to be equal is equal, also of broken pages.
+TEST(AreEqualMasked, ManyDifferencesAtOnce) {
+  std::mt19937 random(2);
+  for (uint8_t rmid : kMasked) {
+    int equal = 0;
+    for (int round = 0; round < 3000; round++) {
+      Page page = HeapPage(), other;
+      // Broken ones as well, whose items lie over each other.
+      for (int i = round % 4; i > 0; i--)
+        page[random() % 2 ? 12 + random() % 24 : random() % 8192] = static_cast<uint8_t>(random());
+      other = page;
+      for (int i = random() % 6; i > 0; i--) {
+        const size_t at = kBlockSize - 40 * (random() % 3 + 1) +
+                          (random() % 2 ? 8 + random() % 4 : 20 + random() % 2);
+        other[at] = static_cast<uint8_t>(random());
+      }
+      other[8 + random() % 2] ^= 1;
+      const bool said = AreEqualMasked(rmid, page.data(), other.data(), 7);
+      equal += said;
+      ASSERT_TRUE(!said || MasksLeaveEqual(rmid, page, other, 7)) << int{rmid} << ' ' << round;
+    }
+    EXPECT_GT(equal, 300) << int{rmid};
   }
 }
 
