@@ -105,7 +105,9 @@ void FromRecord(const WalRecord& record, const RecordView& view, Seeds* seeds) {
     const BlockRef* block = view.block(id);
     if (block == nullptr) continue;
     if (block->has_image && RestoreImage(*block, page)) {
+      // Eight changes: a command id and hints of the first items.
       Input mask = {view.rmid()};
+      for (uint8_t item = 1; item <= 4; item++) mask.insert(mask.end(), {item, 8, 1, item, 21, 1});
       Append(&mask, page);
       seeds->Write("mask", mask);
     }

@@ -1,7 +1,8 @@
-// The masks for comparing pages. Input: a resource manager's number, then the start of a page. A
-// mask stays within the page, and what it says of a page does not depend on the LSN and checksum.
-// What follows the page are changes of three bytes, a place and what to flip there, that make
-// another page of it: if the two are said to be equal once masked, they are.
+// The masks for comparing pages. Input: a resource manager's number, kChanges changes of three
+// bytes, then the start of a page. A mask stays within the page, and what it says of a page does
+// not depend on the LSN and checksum. The changes make another page of it: an item, a byte of it,
+// and what to flip there; or a place on the page. If the two are said to be equal once masked, they
+// are.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -18,26 +19,38 @@ struct alignas(8) AlignedPage {
   uint8_t bytes[kBlockSize];
 };
 
-void CheckEqualMasked(uint8_t rmid, const AlignedPage& page, const uint8_t* changes, size_t size) {
+constexpr size_t kChanges = 8;
+constexpr size_t kHeadSize = 1 + 3 * kChanges;
+
+size_t PlaceOf(const uint8_t* page, uint8_t first, uint8_t second) {
+  LinePointer lp{};
+  if (second < 64 && PageView(page).line_pointer(first, &lp))
+    return (lp.offset() + second) % kBlockSize;
+  return (first << 8 | second) % kBlockSize;
+}
+
+void CheckEqualMasked(uint8_t rmid, const AlignedPage& page, const uint8_t* changes) {
   const auto a = std::make_unique<AlignedPage>(page), b = std::make_unique<AlignedPage>(page);
-  for (; size >= 3; changes += 3, size -= 3)
-    b->bytes[(changes[0] << 8 | changes[1]) % kBlockSize] ^= changes[2];
+  for (size_t i = 0; i < kChanges; i++, changes += 3)
+    b->bytes[PlaceOf(page.bytes, changes[0], changes[1])] ^= changes[2];
   if (!AreEqualMasked(rmid, a->bytes, b->bytes, 7)) return;
-  MaskPage(rmid, a->bytes, 7);
-  MaskPage(rmid, b->bytes, 7);
+  for (const auto& each : {a.get(), b.get()}) {
+    MaskUnlogged(rmid, each->bytes, 7);
+    MaskPage(rmid, each->bytes, 7);
+  }
   if (std::memcmp(a->bytes, b->bytes, kBlockSize) != 0) std::abort();
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size < 2) return 0;
+  if (size < kHeadSize) return 0;
   const uint8_t rmid = data[0] % 24;
   // Buffers of their own: AddressSanitizer sees a step over either end.
   const auto once = std::make_unique<AlignedPage>();
-  std::memcpy(once->bytes, data + 1, size - 1 < kBlockSize ? size - 1 : kBlockSize);
-  if (size - 1 > kBlockSize)
-    CheckEqualMasked(rmid, *once, data + 1 + kBlockSize, size - 1 - kBlockSize);
+  const size_t rest = size - kHeadSize;
+  std::memcpy(once->bytes, data + kHeadSize, rest < kBlockSize ? rest : kBlockSize);
+  CheckEqualMasked(rmid, *once, data + 1);
   const auto unlogged = std::make_unique<AlignedPage>(*once);
   const auto other = std::make_unique<AlignedPage>(*once);
   MaskUnlogged(rmid, unlogged->bytes, 7);
