@@ -3,7 +3,7 @@
 // zeroes should still be in the processor's cache when it is used. Each later chunk is one large
 // page, whose address is found faster. Where memory is full of files, or a host must give it back
 // to its virtual machine, the kernel takes milliseconds to find one, ten times what it saves; then
-// the process does without for a while.
+// the process does without for a while, and each time that nothing has changed, for a longer one.
 //
 // While the budget lasts a new page takes a new frame. After that a clock's hand goes
 // round the frames: a frame used since the last round gets another round, any other is written to
@@ -30,8 +30,8 @@ namespace {
 // Backs the chunk by a large page, if they are to be had quickly. Thread-safe.
 bool PopulateByLargePage(uint8_t* chunk) {
   constexpr auto kSlow = std::chrono::milliseconds(1);
-  constexpr int kChunksWithout = 64;
-  static std::atomic<int> chunks_without{0};
+  constexpr int kFirstPause = 64, kLongestPause = 1 << 16;
+  static std::atomic<int> chunks_without{0}, pause{kFirstPause};
   if (chunks_without.load(std::memory_order_relaxed) > 0) {
     chunks_without.fetch_sub(1, std::memory_order_relaxed);
     return false;
@@ -40,7 +40,13 @@ bool PopulateByLargePage(uint8_t* chunk) {
   if (madvise(chunk, PagePool::kChunkBytes, MADV_HUGEPAGE) != 0 ||
       madvise(chunk, PagePool::kChunkBytes, MADV_POPULATE_WRITE) != 0)
     return false;
-  if (std::chrono::steady_clock::now() - started > kSlow) chunks_without = kChunksWithout;
+  if (std::chrono::steady_clock::now() - started <= kSlow) {
+    pause = kFirstPause;
+  } else {
+    const int without = pause.load(std::memory_order_relaxed);
+    chunks_without = without;
+    pause = std::min(without * 4, kLongestPause);
+  }
   return true;
 }
 
