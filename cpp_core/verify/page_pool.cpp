@@ -5,6 +5,9 @@
 // to its virtual machine, the kernel takes milliseconds to find one, ten times what it saves; then
 // the process does without for a while, and each time that nothing has changed, for a longer one.
 //
+// Frames are aligned, so that one lies in two of the kernel's small pages and not in three: where
+// pages are changed in no order, finding addresses in the kernel's tables takes much of the time.
+//
 // While the budget lasts a new page takes a new frame. After that a clock's hand goes
 // round the frames: a frame used since the last round gets another round, any other is written to
 // the file and taken. A page read back is written again when it is evicted again; verification
@@ -69,9 +72,9 @@ bool PagePool::AddChunk() {
     full_ = true;
     return false;
   }
-  const auto first = static_cast<uint32_t>(chunks_.size() << kChunkBits);
+  const auto first = static_cast<uint32_t>(chunks_.size() * kChunkFrames);
   chunks_.push_back(chunk);
-  owners_.resize(first + (1u << kChunkBits), nullptr);
+  owners_.resize(first + kChunkFrames, nullptr);
   used_.resize(owners_.size(), false);
   fresh_ = first;
   is_populated_ = !is_first && PopulateByLargePage(chunk);
@@ -80,21 +83,17 @@ bool PagePool::AddChunk() {
 
 // The next frames of the newest chunk.
 void PagePool::AddPiece() {
-  const uint32_t chunk_end = (fresh_ >> kChunkBits << kChunkBits) + kChunkFrames;
+  const uint32_t chunk_end = (fresh_ / kChunkFrames + 1) * kChunkFrames;
   const uint32_t end = is_populated_ ? chunk_end : std::min(fresh_ + kPieceFrames, chunk_end);
-  if (!is_populated_) {
-    const auto begin = reinterpret_cast<uintptr_t>(Frame(fresh_)) / 4096 * 4096;
-    const uintptr_t bytes = reinterpret_cast<uintptr_t>(Frame(end - 1)) + kStride - begin;
-    // If it cannot, there will be faults.
-    madvise(reinterpret_cast<void*>(begin), bytes, MADV_POPULATE_WRITE);
-  }
+  // If it cannot, there will be faults.
+  if (!is_populated_) madvise(Frame(fresh_), (end - fresh_) * kBlockSize, MADV_POPULATE_WRITE);
   for (uint32_t frame = end; frame-- > fresh_;) free_frames_.push_back(frame);
   fresh_ = end == chunk_end ? kNoFrame : end;
 }
 
 void PagePool::DropChunk() {
   full_ = true;
-  const auto first = static_cast<uint32_t>((chunks_.size() - 1) << kChunkBits);
+  const auto first = static_cast<uint32_t>((chunks_.size() - 1) * kChunkFrames);
   for (uint32_t frame = first; frame < first + kChunkFrames; frame++)
     if (owners_[frame] != nullptr) Evict(frame);
   fresh_ = kNoFrame;

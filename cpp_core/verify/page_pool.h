@@ -36,7 +36,7 @@ class PagePool {
   PagePool& operator=(const PagePool&) = delete;
 
   // Gives an absent ref a page of unspecified content. Returns its bytes: kBlockSize of them, at a
-  // multiple of 64, for reading and writing until the next call of Allocate or Get.
+  // multiple of kBlockSize, for reading and writing until the next call of Allocate or Get.
   uint8_t* Allocate(PageRef* ref);
   // The bytes of a present ref's page, in the same way.
   uint8_t* Get(PageRef* ref) {
@@ -61,16 +61,12 @@ class PagePool {
   static constexpr uint64_t kChunkBytes = 2 << 20;
 
  private:
-  // Frames do not lie at multiples of a page: all headers would compete for the same few lines of
-  // the processor's caches.
-  static constexpr uint64_t kStride = kBlockSize + 64;
-  static constexpr uint32_t kChunkBits = 8;  // 2^8 numbers, of which those that fit are used
-  static constexpr uint32_t kChunkFrames = kChunkBytes / kStride;
+  static constexpr uint32_t kChunkFrames = kChunkBytes / kBlockSize;
   static constexpr uint32_t kPieceFrames = 16;
   static constexpr uint32_t kNoFrame = UINT32_MAX;
 
   uint8_t* Frame(uint32_t frame) const {
-    return chunks_[frame >> kChunkBits] + (frame & ((1u << kChunkBits) - 1)) * kStride;
+    return chunks_[frame / kChunkFrames] + frame % kChunkFrames * kBlockSize;
   }
   bool AddChunk();
   void AddPiece();
