@@ -73,6 +73,13 @@ nlohmann::json Run(int argc, char** argv) {
   options.max_workers = 3;
   if (argc > 4) options.capture_dir = argv[4];
   RedoManager manager(options);
+  // A worker that has none cannot leave any behind, however it ends.
+  int shared_mappings_of_worker = -1;
+  if (manager.Ping()) {
+    const pid_t worker = manager.status().workers.at(0).pid;
+    shared_mappings_of_worker =
+        testing::CountSharedMappings("/proc/" + std::to_string(worker) + "/maps");
+  }
   std::atomic<uint32_t> next = 0;
   std::atomic<uint32_t> right = 0, wrong = 0, errors = 0, untyped = 0, late = 0;
   testing::Chaos chaos(&manager, 3000, &next, 5);
@@ -112,6 +119,8 @@ nlohmann::json Run(int argc, char** argv) {
           {"stops", chaos.counts()[testing::Chaos::kStop].load()},
           {"descriptors_left", after.descriptors - before.descriptors},
           {"threads_left", after.threads - before.threads},
+          {"shared_mappings_left", after.shared_mappings - before.shared_mappings},
+          {"shared_mappings_of_worker", shared_mappings_of_worker},
           {"children_left", testing::HaveChildren()}};
 }
 

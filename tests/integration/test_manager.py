@@ -311,12 +311,17 @@ class RealWorkers(ManagerTestCase):
         captures.mkdir()
         requests = int(os.environ.get("NEON_REDO_CHAOS_REQUESTS", "5000"))
         module = copy_module(self.directory)
-        result = run([TORTURE, self.wal, module, str(requests), captures])
+        homes = make_directory()
+        self.addCleanup(shutil.rmtree, homes)
+        command = [TORTURE, self.wal, module, str(requests), captures]
+        result = run(command, env={**os.environ, "TMPDIR": homes})
         report = json.loads(result.stdout)
         print(report)
         self.assertEqual(report["right"] + report["errors"], requests)
-        for nothing in ("wrong", "late", "other_errors", "descriptors_left", "threads_left"):
+        left = ("descriptors_left", "threads_left", "shared_mappings_left")
+        for nothing in ("wrong", "late", "other_errors", *left, "shared_mappings_of_worker"):
             self.assertEqual(report[nothing], 0, report)
+        self.assertEqual(os.listdir(homes), [])  # they lie in /dev/shm otherwise
         self.assertFalse(report["children_left"])
         self.assertGreater(report["kills"] + report["stops"], 5)
         self.assertGreater(report["right"], requests * 0.5)

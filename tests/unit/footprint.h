@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
+#include <string>
 
 namespace neon_redo::testing {
 
@@ -18,9 +20,20 @@ inline int CountEntries(const char* path) {
   return count;
 }
 
+// Of shared memory, whatever its kind, in a process whose /proc/PID/maps this is; -1: not readable.
+inline int CountSharedMappings(const std::string& maps) {
+  std::ifstream in(maps);
+  int count = in ? 0 : -1;
+  for (std::string addresses, permissions, rest;
+       in >> addresses >> permissions && std::getline(in, rest);)
+    count += permissions.back() == 's';
+  return count;
+}
+
 struct Footprint {
   int descriptors = CountEntries("/proc/self/fd");
   int threads = CountEntries("/proc/self/task");
+  int shared_mappings = CountSharedMappings("/proc/self/maps");
   bool operator==(const Footprint&) const = default;
 };
 
