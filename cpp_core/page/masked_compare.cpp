@@ -28,7 +28,6 @@ static_assert(kTupleHeaderEnd <= kTupleWords * kWord);
 // A bit for each word of a page.
 class WordSet {
  public:
-  void Add(size_t word) { bytes_[word / 8] |= static_cast<uint8_t>(1 << word % 8); }
   // Eight words, the first of which is a multiple of eight.
   void AddEight(size_t word, uint8_t bits) { bytes_[word / 8] = bits; }
   void Remove(size_t word) { bytes_[word / 8] &= static_cast<uint8_t>(~(1 << word % 8)); }

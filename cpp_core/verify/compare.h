@@ -12,7 +12,8 @@ namespace neon_redo {
 
 // The server's own check (verifyBackupPageConsistency in access/transam/xlogrecovery.c): rebuilt,
 // a page as redo left it, and image, the one in the record of this resource manager. Returns the
-// offset of the first byte that differs after masking. Masks rebuilt in place, unless they are equal.
+// offset of the first byte that differs after masking. Masks rebuilt in place, unless they are
+// equal.
 std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint8_t* rebuilt,
                                          const uint8_t* image);
 
