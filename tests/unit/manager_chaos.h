@@ -38,6 +38,12 @@ class Chaos {
 
  private:
   void Run() {
+    // The manager may close a worker's output between WriteTo's two calls. In this thread alone: a
+    // SIGPIPE that the manager gets must end the test.
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
     std::mt19937 random(7);
     while (!stop_) {
       usleep(static_cast<unsigned>(random()) % pause_);
