@@ -56,7 +56,7 @@ class ClusterPartition : public Partition {
   }
 
   Status TakeAll(const RecordBatch& batch, Lane* lane) override {
-    return rebuilder.TakeAll(batch, &lane->view, &lane->worker);
+    return rebuilder.TakeAll(batch, &lane->view, &lane->order, &lane->worker);
   }
   bool prefers_batches() const override { return true; }
   Result<bool> TakeAhead(const WalRecord& record, const RecordView& view, const BlockChange& change,

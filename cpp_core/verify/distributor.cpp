@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/verify/large_page.h"
+
 namespace neon_redo {
 
 namespace {
@@ -16,7 +18,7 @@ namespace {
 // The larger a batch, the more changes of a page it has: see MemoryForPages for what all take.
 constexpr size_t kMinBatchBytes = 64 << 10;
 constexpr size_t kMaxBatchBytes = 512 << 10;
-constexpr size_t kMaxBatchBytesOfOneJob = 2 << 20;  // no queue holds more of them
+constexpr size_t kMaxBatchBytesOfOneJob = kLargePageBytes;  // no queue holds more of them
 constexpr size_t kQueuedForEachJob = 8;             // batches
 constexpr uint32_t kPartitionsForEachJob = 16;
 constexpr uint32_t kPartitionsOfOneJob = 32;
@@ -92,7 +94,7 @@ Status Distributor::Queue(const WalRecord& record, const RecordView& view, const
     }
     Seat& seat = seats_[target.partition];
     if ((copied >> target.partition & 1) == 0) {
-      if (Status s = MakeRoom(target.partition); !s) return s;
+      if (Status s = MakeRoom(target.partition, record); !s) return s;
       seat.filling.Add(record);
       copied |= uint64_t{1} << target.partition;
     }
@@ -107,11 +109,11 @@ Result<bool> Distributor::TakeAhead(const WalRecord& record, const RecordView& v
   return partitions_[target.partition]->TakeAhead(record, view, target.change, lanes_[0].get());
 }
 
-// For one more record. With one job the caller's thread does it all.
-Status Distributor::MakeRoom(uint32_t partition) {
+// With one job the caller's thread does it all.
+Status Distributor::MakeRoom(uint32_t partition, const WalRecord& record) {
   RecordBatch& batch = seats_[partition].filling;
   Status status;
-  if (batch.bytes() >= batch_bytes_) {
+  if (!batch.empty() && batch.bytes() + RecordBatch::BytesFor(record) > batch_bytes_) {
     if (threads_.empty()) {
       status = partitions_[partition]->TakeAll(batch, lanes_[0].get());
       batch.Clear();
@@ -119,7 +121,7 @@ Status Distributor::MakeRoom(uint32_t partition) {
       status = Push(partition);
     }
   }
-  if (batch.empty()) batch.Reserve(batch_bytes_ + batch_bytes_ / 4);
+  if (batch.empty()) batch.Reserve(batch_bytes_);
   return status;
 }
 

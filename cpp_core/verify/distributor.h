@@ -15,6 +15,7 @@
 #include "cpp_core/base/error.h"
 #include "cpp_core/verify/block_table.h"
 #include "cpp_core/verify/options.h"
+#include "cpp_core/verify/page_order.h"
 #include "cpp_core/verify/record_batch.h"
 #include "cpp_core/verify/targets.h"
 #include "cpp_core/wal/reader.h"
@@ -27,6 +28,7 @@ struct Lane {
   explicit Lane(const WorkerOptions& options) : worker(options) {}
   RedoWorker worker;
   RecordView view;
+  PageOrder order;
   bool is_callers = false;  // the caller's thread: it may call for progress
 };
 
@@ -95,14 +97,14 @@ class Distributor {
   Status Queue(const WalRecord& record, const RecordView& view, const Targets& targets);
   Result<bool> TakeAhead(const WalRecord& record, const RecordView& view,
                          const Targets::Change& target);
-  Status MakeRoom(uint32_t partition);
+  Status MakeRoom(uint32_t partition, const WalRecord& record);
   Status Push(uint32_t partition);
   void Run(Lane* lane);
   void WorkOn(uint32_t partition, Lane* lane, std::unique_lock<std::mutex>* lock);
   void FinishAll(Lane* lane);
 
   const std::vector<Partition*> partitions_;
-  const size_t batch_bytes_;
+  const size_t batch_bytes_;  // what a batch has room for
   std::vector<std::unique_ptr<Lane>> lanes_;  // the first is the caller's
   std::vector<Seat> seats_;
   std::atomic<uint32_t> next_to_finish_{0};

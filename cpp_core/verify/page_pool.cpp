@@ -1,9 +1,7 @@
-// Memory comes in chunks. The first one of a pool is of the kernel's small pages, but it is asked
-// for a piece of many at once: fault by fault they cost half as much again, and what it fills with
-// zeroes should still be in the processor's cache when it is used. Each later chunk is one large
-// page, whose address is found faster. Where memory is full of files, or a host must give it back
-// to its virtual machine, the kernel takes milliseconds to find one, ten times what it saves; then
-// the process does without for a while, and each time that nothing has changed, for a longer one.
+// Memory comes in chunks, each of them one of the kernel's large pages if there is one
+// (large_page.h). If not, small pages are asked for a piece of many at once: fault by fault they
+// cost half as much again, and what the kernel fills with zeroes should still be in the processor's
+// cache when it is used.
 //
 // Frames are aligned, so that one lies in two of the kernel's small pages and not in three: where
 // pages are changed in no order, finding addresses in the kernel's tables takes much of the time.
@@ -20,40 +18,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
+#include "cpp_core/verify/large_page.h"
+
 namespace neon_redo {
-
-namespace {
-
-// Backs the chunk by a large page, if they are to be had quickly. Thread-safe.
-bool PopulateByLargePage(uint8_t* chunk) {
-  constexpr auto kSlow = std::chrono::milliseconds(1);
-  constexpr int kFirstPause = 64, kLongestPause = 1 << 16;
-  static std::atomic<int> chunks_without{0}, pause{kFirstPause};
-  if (chunks_without.load(std::memory_order_relaxed) > 0) {
-    chunks_without.fetch_sub(1, std::memory_order_relaxed);
-    return false;
-  }
-  const auto started = std::chrono::steady_clock::now();
-  if (madvise(chunk, PagePool::kChunkBytes, MADV_HUGEPAGE) != 0 ||
-      madvise(chunk, PagePool::kChunkBytes, MADV_POPULATE_WRITE) != 0)
-    return false;
-  if (std::chrono::steady_clock::now() - started <= kSlow) {
-    pause = kFirstPause;
-  } else {
-    const int without = pause.load(std::memory_order_relaxed);
-    chunks_without = without;
-    pause = std::min(without * 4, kLongestPause);
-  }
-  return true;
-}
-
-}  // namespace
 
 PagePool::~PagePool() {
   for (uint8_t* chunk : chunks_) std::free(chunk);
@@ -77,7 +48,7 @@ bool PagePool::AddChunk() {
   owners_.resize(first + kChunkFrames, nullptr);
   used_.resize(owners_.size(), false);
   fresh_ = first;
-  is_populated_ = !is_first && PopulateByLargePage(chunk);
+  is_populated_ = PopulateByLargePage(chunk);
   return true;
 }
 

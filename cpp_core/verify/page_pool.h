@@ -8,6 +8,7 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/keyspace/block.h"
+#include "cpp_core/verify/large_page.h"
 #include "cpp_core/verify/memory_budget.h"
 
 namespace neon_redo {
@@ -58,7 +59,7 @@ class PagePool {
   const Status& status() const { return status_; }
   uint64_t spills() const { return spills_; }
 
-  static constexpr uint64_t kChunkBytes = 2 << 20;
+  static constexpr uint64_t kChunkBytes = kLargePageBytes;
 
  private:
   static constexpr uint32_t kChunkFrames = kChunkBytes / kBlockSize;

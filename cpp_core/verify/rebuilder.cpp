@@ -87,24 +87,24 @@ Status Rebuilder::Take(const WalRecord& record, const RecordView& view, RedoWork
   return {};
 }
 
-Status Rebuilder::TakeAll(const RecordBatch& batch, RecordView* view, RedoWorker* worker) {
+Status Rebuilder::TakeAll(const RecordBatch& batch, RecordView* view, PageOrder* order,
+                          RedoWorker* worker) {
   const std::span<const BlockChange> changes = batch.changes();
   size_t from = 0;
   for (size_t i = 0; i < changes.size(); i++) {
     if (changes[i].part != BlockChange::kWholeRecord) continue;
-    if (Status taken = TakeInOrder(batch, changes.subspan(from, i - from), view, worker); !taken)
-      return taken;
+    const auto before = order->Sort(changes.subspan(from, i - from));
+    if (Status taken = TakeInOrder(batch, before, view, worker); !taken) return taken;
     const WalRecord record = batch.record(changes[i].record);
     if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
     if (Status taken = Take(record, *view, worker); !taken) return taken;
     from = i + 1;
   }
-  return TakeInOrder(batch, changes.subspan(from), view, worker);
+  return TakeInOrder(batch, order->Sort(changes.subspan(from)), view, worker);
 }
 
-Status Rebuilder::TakeInOrder(const RecordBatch& batch, std::span<const BlockChange> unsorted,
+Status Rebuilder::TakeInOrder(const RecordBatch& batch, std::span<const BlockChange> changes,
                               RecordView* view, RedoWorker* worker) {
-  const std::span<const BlockChange> changes = order_.Sort(unsorted);
   LookAhead<BlockState> look_ahead(&blocks_, &pages_, batch, changes);
   for (size_t i = 0; i < changes.size(); i++) {
     look_ahead.Step(i);

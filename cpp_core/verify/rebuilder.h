@@ -70,8 +70,8 @@ class Rebuilder {
 
   // Takes records that were not parsed yet, page by page: what changes one page is applied in the
   // records' order, so all comes to the same, but a page that several records change is brought to
-  // the processor's caches once. The changes are those of this partition. view: scratch.
-  Status TakeAll(const RecordBatch& batch, RecordView* view, RedoWorker* worker);
+  // the processor's caches once. The changes are those of this partition. view and order: scratch.
+  Status TakeAll(const RecordBatch& batch, RecordView* view, PageOrder* order, RedoWorker* worker);
 
   // Takes a change that brings an image of its block before older ones that are still to come. They
   // are then left out; there must not be any of a whole relation among them. Returns whether it
@@ -137,7 +137,6 @@ class Rebuilder {
   std::map<const char*, uint64_t> forgotten_;
   EngineCounts counts_;
   std::vector<StorageEvent> events_;
-  PageOrder order_;
   alignas(64) uint8_t saved_[kBlockSize];  // the page before the record
 };
 

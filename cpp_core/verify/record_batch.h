@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -61,8 +62,16 @@ class RecordBatch {
     changes_.clear();
     has_whole_records_ = false;
   }
-  // Room for records of that many bytes, so that seldom more is asked for.
-  void Reserve(size_t bytes) { words_.reserve(bytes / sizeof(uint64_t)); }
+  // Makes room for records that take that many bytes here; of a multiple of kLargePageBytes in large
+  // pages, if they are there.
+  void Reserve(size_t bytes) {
+    words_.reserve(bytes / sizeof(uint64_t));
+    changes_.reserve(bytes / kFewestBytes);
+  }
+  // What the record takes here.
+  static size_t BytesFor(const WalRecord& record) {
+    return WordsFor(record.bytes.size()) * sizeof(uint64_t);
+  }
   void Add(const WalRecord& record) {
     const Place place{record.start, record.end, record.bytes.size()};
     last_ = end();
@@ -86,13 +95,16 @@ class RecordBatch {
     uint64_t length;
   };
   static constexpr size_t kMostRecords = 192;  // bytes: most are not longer
+  static constexpr size_t kFewestBytes = 96;   // most take more here
   // Leaves what is about to be written as it is.
-  struct Uninitialised : std::allocator<uint64_t> {
+  struct Memory : std::allocator<uint64_t> {
     template <typename T>
     struct rebind {
-      using other = Uninitialised;
+      using other = Memory;
     };
     void construct(uint64_t*) {}
+    uint64_t* allocate(size_t words);
+    void deallocate(uint64_t* p, size_t words);
   };
 
   static uint32_t WordsFor(uint64_t length) {
@@ -100,7 +112,7 @@ class RecordBatch {
   }
   Place PlaceAt(uint32_t at) const { return LoadNative<Place>(&words_[at]); }
 
-  std::vector<uint64_t, Uninitialised> words_;
+  std::vector<uint64_t, Memory> words_;
   uint32_t last_ = 0;
   std::vector<BlockChange> changes_;
   bool has_whole_records_ = false;

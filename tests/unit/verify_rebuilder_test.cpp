@@ -104,6 +104,7 @@ class RebuilderTest : public ::testing::Test {
   MemoryBudget memory_{0};
   std::unique_ptr<Rebuilder> rebuilder_;
   RedoWorker worker_;
+  PageOrder order_;
 };
 
 TEST_F(RebuilderTest, AppliesNatively) {
@@ -341,7 +342,7 @@ TEST_F(RebuilderTest, RefusesARecordThatIsTooShort) {
   RecordBatch batch;
   batch.Add({Lsn(1000), Lsn(1100), bytes});
   for (const Targets::Change& target : targets.changes()) batch.Add(target.change);
-  const Status taken = Make(Engine::kAuto).TakeAll(batch, &view, &worker_);
+  const Status taken = Make(Engine::kAuto).TakeAll(batch, &view, &order_, &worker_);
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, ErrorCode::kCorrupt);
 }
@@ -380,7 +381,7 @@ class RebuilderBatchTest : public RebuilderTest {
         batch.Add(record);
         for (const Targets::Change& target : targets.changes()) batch.Add(target.change);
       }
-      EXPECT_TRUE(rebuilder.TakeAll(batch, &view, &worker_));
+      EXPECT_TRUE(rebuilder.TakeAll(batch, &view, &order_, &worker_));
     }
     EXPECT_TRUE(rebuilder.Flush(&worker_));
     return ahead;
