@@ -249,12 +249,20 @@ inline constexpr uint8_t kAllFrozenCleared = 1 << 0;  // XLH_LOCK_ALL_FROZEN_CLE
 }  // namespace heap
 namespace heap2 {
 inline constexpr uint8_t kPrune = 0x10;
+inline constexpr uint8_t kVacuum = 0x20;
 inline constexpr size_t kPruneRedirected = 4;
+inline constexpr uint8_t kVisible = 0x40;
 inline constexpr uint8_t kMultiInsert = 0x50;
 inline constexpr uint8_t kLockUpdated = 0x60;
 inline constexpr size_t kMultiInsertFlags = 0;
 inline constexpr size_t kLockUpdatedFlags = 7;
 }  // namespace heap2
+
+// Btree: access/nbtxlog.h
+namespace btree {
+inline constexpr uint8_t kInsertLeaf = 0x00;
+inline constexpr size_t kInsertLine = 0;
+}  // namespace btree
 
 }  // namespace neon_redo::layout
 

@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kMinBatchBytes = 64 << 10;
 constexpr size_t kMaxBatchBytes = 512 << 10;
 constexpr size_t kMaxBatchBytesOfOneJob = kLargePageBytes;  // no queue holds more of them
-constexpr size_t kQueuedForEachJob = 8;             // batches
+constexpr size_t kQueuedForEachJob = 8;                     // batches
 constexpr uint32_t kPartitionsForEachJob = 16;
 constexpr uint32_t kPartitionsOfOneJob = 32;
 constexpr uint64_t kPoolBytes = 8 << 20;  // what a partition should have for its pages

@@ -104,7 +104,7 @@ class Distributor {
   void FinishAll(Lane* lane);
 
   const std::vector<Partition*> partitions_;
-  const size_t batch_bytes_;  // what a batch has room for
+  const size_t batch_bytes_;                  // what a batch has room for
   std::vector<std::unique_ptr<Lane>> lanes_;  // the first is the caller's
   std::vector<Seat> seats_;
   std::atomic<uint32_t> next_to_finish_{0};

@@ -30,8 +30,8 @@ struct BlockChange {
 
   // What happens to whole relations: whatever comes before or after must stay there.
   static constexpr int16_t kWholeRecord = INT16_MIN;
-  // Where on a heap page the record looks: at a line pointer and its tuple, with kAndBelow also at
-  // all tuples that stand lower; or else.
+  // Where on a page of a heap or an index the record looks: at a line pointer and its tuple, with
+  // kAndBelow also at other line pointers and all tuples that stand lower; or else.
   static constexpr uint16_t kAndBelow = 0x8000, kWholePage = UINT16_MAX, kHeaderOnly = 0;
 };
 
@@ -62,8 +62,8 @@ class RecordBatch {
     changes_.clear();
     has_whole_records_ = false;
   }
-  // Makes room for records that take that many bytes here; of a multiple of kLargePageBytes in large
-  // pages, if they are there.
+  // Makes room for records that take that many bytes here; of a multiple of kLargePageBytes in
+  // large pages, if they are there.
   void Reserve(size_t bytes) {
     words_.reserve(bytes / sizeof(uint64_t));
     changes_.reserve(bytes / kFewestBytes);

@@ -12,12 +12,14 @@ namespace {
 
 namespace heap = layout::heap;
 namespace heap2 = layout::heap2;
+namespace btree = layout::btree;
 
 constexpr uint8_t kOperation = 0x70;  // XLOG_HEAP_OPMASK
 
-// Where in its main data a heap record has the number of the line pointer that it looks at in the
-// block; nothing for the rare ones.
+// Where in its main data a record of a heap or an index has the number of the line pointer that it
+// looks at in the block; nothing for the rare ones.
 std::optional<size_t> LineAt(const RecordView& record, int id) {
+  if (record.rmid() == kRmBtree) return btree::kInsertLine;
   switch (record.info() & kOperation) {
     case heap::kInsert:
       return heap::kInsertLine;
@@ -46,10 +48,14 @@ uint16_t PrunedLine(const RecordView& record, int id) {
 
 // Only a hint what to fetch: a wrong one costs time.
 uint16_t LineOf(const RecordView& record, int id) {
-  if (record.block(id)->initialises()) return BlockChange::kHeaderOnly;
-  if (record.rmid() == kRmHeap2 && (record.info() & kOperation) == heap2::kPrune)
-    return PrunedLine(record, id);
-  if (record.rmid() != kRmHeap) return BlockChange::kWholePage;
+  const BlockRef& ref = *record.block(id);
+  if (ref.initialises() || ref.tag.fork == kVisibilityMapFork) return BlockChange::kHeaderOnly;
+  const uint8_t operation = record.info() & kOperation;
+  if (record.rmid() == kRmHeap2 && operation == heap2::kPrune) return PrunedLine(record, id);
+  if (record.rmid() == kRmHeap2 && operation == heap2::kVacuum) return BlockChange::kAndBelow;
+  if (record.rmid() == kRmHeap2 && operation == heap2::kVisible) return BlockChange::kHeaderOnly;
+  const bool inserts = record.rmid() == kRmBtree && record.info() == btree::kInsertLeaf;
+  if (record.rmid() != kRmHeap && !inserts) return BlockChange::kWholePage;
   const std::optional<size_t> at = LineAt(record, id);
   if (!at || record.main_data().size() < *at + 2) return BlockChange::kHeaderOnly;
   return LoadNative<uint16_t>(record.main_data().data() + *at);
@@ -79,7 +85,7 @@ void FindTargets(const RecordView& record, uint32_t partitions, bool with_visibi
     if (IsOfRelation(event)) return AddWhole(partitions, targets);
     if (with_visibility)
       add({event.rel, kVisibilityMapFork, MapPageOf(event.block)}, static_cast<int16_t>(-1 - i),
-          BlockChange::kWholePage);
+          BlockChange::kHeaderOnly);
   }
   for (int id = 0; id <= record.max_block_id(); id++) {
     const BlockRef* ref = record.block(id);

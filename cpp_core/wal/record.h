@@ -106,6 +106,7 @@ class RecordView {
   RecordFault ParseImageHeader(ByteReader in, BlockRef* b, size_t* size) const;
   RecordFault ParseBlockHeader(Cursor* c, uint8_t id);
   RecordFault ParseOther(Cursor* c, uint8_t id);
+  bool ParsePlain(Bytes record);
 
   RecordHeader header_;
   Bytes bytes_;

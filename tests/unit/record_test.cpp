@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -51,6 +52,92 @@ std::vector<uint8_t> SampleRecord() {
   return r;
 }
 
+// One block and main data: the shape that is taken at a glance, unless the length of the main data
+// takes four bytes.
+std::vector<uint8_t> PlainRecord(uint8_t flags, size_t data, uint8_t main, bool four_bytes) {
+  std::vector<uint8_t> r(kRecordHeaderSize, 0);
+  r[4] = 77;     // xid
+  r[16] = 0x40;  // info
+  r[17] = 10;    // rmid
+  Put<uint8_t>(&r, 0);
+  Put<uint8_t>(&r, flags | (data > 0 ? 0x20 : 0));
+  Put(&r, static_cast<uint16_t>(data));
+  for (uint32_t v : {1663u, 5u, 16384u, 70000u}) Put(&r, v);
+  Put<uint8_t>(&r, four_bytes ? 254 : 255);
+  if (four_bytes)
+    Put<uint32_t>(&r, main);
+  else
+    Put<uint8_t>(&r, main);
+  for (size_t i = 0; i < data + main; i++) r.push_back(static_cast<uint8_t>(i * 7));
+  Seal(&r);
+  return r;
+}
+
+void ExpectSame(const RecordView& a, const RecordView& b) {
+  EXPECT_EQ(a.rmid(), b.rmid());
+  EXPECT_EQ(a.header().info, b.header().info);
+  EXPECT_EQ(a.header().xid, b.header().xid);
+  EXPECT_EQ(a.header().prev_lsn, b.header().prev_lsn);
+  EXPECT_EQ(a.origin(), b.origin());
+  EXPECT_EQ(a.toplevel_xid(), b.toplevel_xid());
+  EXPECT_TRUE(std::ranges::equal(a.main_data(), b.main_data()));
+  ASSERT_EQ(a.max_block_id(), b.max_block_id());
+  for (int id = 0; id <= a.max_block_id(); id++) {
+    const BlockRef *x = a.block(id), *y = b.block(id);
+    ASSERT_EQ(x == nullptr, y == nullptr);
+    if (x == nullptr) continue;
+    EXPECT_EQ(x->tag, y->tag);
+    EXPECT_EQ(x->will_init, y->will_init);
+    EXPECT_EQ(x->has_image, y->has_image);
+    EXPECT_EQ(x->apply_image, y->apply_image);
+    EXPECT_EQ(x->has_data, y->has_data);
+    EXPECT_EQ(x->image_info, y->image_info);
+    EXPECT_EQ(x->hole_offset, y->hole_offset);
+    EXPECT_EQ(x->hole_length, y->hole_length);
+    EXPECT_EQ(x->flags, y->flags);
+    EXPECT_EQ(x->image.size(), y->image.size());
+    EXPECT_TRUE(std::ranges::equal(x->data, y->data));
+  }
+}
+
+// A record says the same whether it is taken at a glance or part by part; so do all that differ
+// from it in a byte of the headers. (The length of the data counts from the record's end.)
+TEST(RecordView, PlainRecordsAreSeenAsOthersAre) {
+  size_t fine = 0, refused = 0;
+  for (uint8_t flags : {0x00, 0x01, 0x02, 0x03, 0x40, 0x42}) {
+    for (size_t data : {0, 1, 2, 100, 8160}) {
+      for (uint8_t main : {0, 1, 14, 255}) {
+        auto plain = PlainRecord(flags, data, main, false);
+        auto other = PlainRecord(flags, data, main, true);
+        for (size_t i = 4; i < kRecordHeaderSize + 20; i++) {
+          if (i == kRecordHeaderSize + 2 || i == kRecordHeaderSize + 3) continue;
+          const uint8_t kept = plain[i];
+          for (int v = 0; v < 256; v += i == kRecordHeaderSize + 1 ? 1 : 15) {
+            if (i == kRecordHeaderSize && v >= 252) continue;  // not a block any more
+            plain[i] = other[i] = static_cast<uint8_t>(v);
+            // What an earlier record has left there must not show.
+            RecordView a, b;
+            const auto before = SampleRecord();
+            ASSERT_FALSE(a.Parse(before) || b.Parse(before));
+            const RecordFault x = a.Parse(plain), y = b.Parse(other);
+            ASSERT_EQ(static_cast<bool>(x), static_cast<bool>(y)) << "byte " << i << ": " << v;
+            if (x) {
+              EXPECT_STREQ(x.what, y.what);
+              refused++;
+            } else {
+              ExpectSame(a, b);
+              fine++;
+            }
+          }
+          plain[i] = other[i] = kept;
+        }
+      }
+    }
+  }
+  EXPECT_GT(fine, 10000u);
+  EXPECT_GT(refused, 1000u);
+}
+
 TEST(RecordView, ReadsEveryField) {
   const auto r = SampleRecord();
   RecordView view;
@@ -79,17 +166,18 @@ TEST(RecordView, ReadsEveryField) {
 }
 
 TEST(RecordView, RefusesEveryTruncation) {
-  const auto whole = SampleRecord();
-  for (size_t n = 0; n < whole.size(); n++) {
-    std::vector<uint8_t> cut(whole.begin(), whole.begin() + static_cast<long>(n));
-    RecordView view;
-    EXPECT_TRUE(view.Parse(cut)) << n;
-    // With the length field mended, a cut can only pass where the bytes left are just the payload
-    // of the block headers before them: then there is no main data.
-    if (n >= kRecordHeaderSize) {
-      Seal(&cut);
-      if (!view.Parse(cut)) {
-        EXPECT_TRUE(view.main_data().empty()) << n;
+  for (const auto& whole : {SampleRecord(), PlainRecord(0, 5, 3, false)}) {
+    for (size_t n = 0; n < whole.size(); n++) {
+      std::vector<uint8_t> cut(whole.begin(), whole.begin() + static_cast<long>(n));
+      RecordView view;
+      EXPECT_TRUE(view.Parse(cut)) << n;
+      // With the length field mended, a cut can only pass where the bytes left are just the payload
+      // of the block headers before them: then there is no main data.
+      if (n >= kRecordHeaderSize) {
+        Seal(&cut);
+        if (!view.Parse(cut)) {
+          EXPECT_TRUE(view.main_data().empty()) << n;
+        }
       }
     }
   }
@@ -107,8 +195,7 @@ TEST(RecordView, CrcSeesEveryFlippedBit) {
 }
 
 // Whatever the bytes, views stay inside the record. The sanitizer build checks the rest.
-TEST(RecordView, EveryByteValueStaysInBounds) {
-  auto r = SampleRecord();
+void ExpectInBounds(std::vector<uint8_t> r) {
   const uint8_t* begin = r.data();
   const uint8_t* end = r.data() + r.size();
   auto inside = [&](Bytes b) {
@@ -130,6 +217,11 @@ TEST(RecordView, EveryByteValueStaysInBounds) {
     }
     r[i] = kept;
   }
+}
+
+TEST(RecordView, EveryByteValueStaysInBounds) {
+  ExpectInBounds(SampleRecord());
+  ExpectInBounds(PlainRecord(0, 5, 3, false));
 }
 
 }  // namespace

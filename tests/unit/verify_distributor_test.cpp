@@ -1,7 +1,7 @@
 // Records over partitions and threads: each partition gets what is its own, in order, once.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <random>
@@ -16,16 +16,20 @@ namespace {
 using testing::Fields;
 using testing::RecordBuilder;
 
+// Of the main data of record number n, which begins with n. Some are larger than a small batch.
+size_t MainSize(uint64_t n) { return n % 5003 == 0 ? 200000 : 8 + n % 37; }
+
 struct Collector : Partition {
   Status Take(const WalRecord& record, const RecordView& view, Lane*) override {
     if (record.start == fail_at) return MakeError(ErrorCode::kCorrupt, "as told");
     starts.push_back(record.start.value);
-    if (view.main_data().size() != 8 ||
+    if (view.main_data().size() != MainSize(record.start.value) ||
         LoadNative<uint64_t>(view.main_data().data()) != record.start.value)
       wrong++;
     return {};
   }
   Status TakeAll(const RecordBatch& batch, Lane* lane) override {
+    taken_at_once++;
     size_t i = 0;
     for (uint32_t at = 0; at < batch.end(); at = batch.Next(at), i++) {
       const BlockChange& change = batch.changes()[i];
@@ -43,14 +47,15 @@ struct Collector : Partition {
   uint32_t number = 0;
   bool batches = true;
   std::vector<uint64_t> starts;
-  int wrong = 0, finished = 0;
+  int wrong = 0, finished = 0, taken_at_once = 0;
   Lsn fail_at{~uint64_t{0}};
 };
 
 struct Rig {
-  explicit Rig(int jobs, bool batches = true)
-      : count(Distributor::PartitionsFor(jobs, uint64_t{1} << 30)) {
+  explicit Rig(int jobs, bool batches = true, uint64_t memory = uint64_t{1} << 30)
+      : count(Distributor::PartitionsFor(jobs, memory)) {
     options.jobs = jobs;
+    options.memory = memory;
     for (uint32_t i = 0; i < count; i++) {
       collectors.push_back(std::make_unique<Collector>());
       collectors.back()->number = i;
@@ -68,7 +73,10 @@ struct Rig {
     Distributor distributor(options, pointers);
     RecordView view;
     for (uint64_t n = 1; n <= records; n++) {
-      const auto bytes = RecordBuilder(kRmXact, 0).Main(Fields().U64(n)).Bytes();
+      std::vector<uint8_t> main(MainSize(n));
+      std::memcpy(main.data(), &n, sizeof(n));
+      const auto bytes =
+          RecordBuilder(kRmXact, 0).Main(Fields().Raw(main.data(), main.size())).Bytes();
       EXPECT_FALSE(view.Parse(bytes));
       Targets targets;
       for (uint32_t p = 0; p < count; p++)
@@ -84,11 +92,28 @@ struct Rig {
   std::vector<Partition*> pointers;
 };
 
+// With little memory batches are small, and fill up before the end.
 TEST(Distributor, EachPartitionGetsItsOwnInOrder) {
-  for (int jobs : {1, 2, 5, -1}) {
-    Rig rig(std::abs(jobs), jobs > 0);
+  struct Setup {
+    int jobs;
+    bool batches;
+    uint64_t memory;
+  };
+  constexpr uint64_t kMuch = uint64_t{1} << 30, kLittle = uint64_t{1} << 26;
+  for (const auto& [jobs, batches, memory] : {Setup{1, true, kMuch},
+                                              {1, true, kLittle},
+                                              {2, true, kMuch},
+                                              {2, true, kLittle},
+                                              {5, true, kMuch},
+                                              {1, false, kMuch}}) {
+    Rig rig(jobs, batches, memory);
     constexpr uint64_t kRecords = 30000;
     ASSERT_TRUE(rig.Run(kRecords));
+    for (const auto& collector : rig.collectors) {
+      if (memory == kLittle) {
+        EXPECT_GT(collector->taken_at_once, 1) << jobs << " jobs";
+      }
+    }
     for (uint32_t p = 0; p < rig.count; p++) {
       std::vector<uint64_t> expected;
       for (uint64_t n = 1; n <= kRecords; n++)

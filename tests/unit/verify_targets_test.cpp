@@ -45,7 +45,8 @@ TEST_F(TargetsTest, EveryNamedBlockIsTold) {
   for (uint8_t fork : {kMainFork, kFreeSpaceMapFork, kVisibilityMapFork, kInitFork}) {
     Find(RecordBuilder(kRmXlog, 0xb0).Block(0, 7, Fields(), false, fork));
     ASSERT_EQ(targets_.changes().size(), 1u);
-    ExpectChange(0, {kRel, fork, 7}, 0, BlockChange::kWholePage);
+    ExpectChange(0, {kRel, fork, 7}, 0,
+                 fork == kVisibilityMapFork ? BlockChange::kHeaderOnly : BlockChange::kWholePage);
   }
 }
 
@@ -85,12 +86,28 @@ TEST_F(TargetsTest, PruningNamesTheLastLinePointerThatLosesItsTuple) {
   ExpectChange(0, {kRel, kMainFork, 7}, 0, BlockChange::kHeaderOnly);
 }
 
+TEST_F(TargetsTest, OthersNameWhatLittleOfAPageTheyLookAt) {
+  Find(RecordBuilder(kRmHeap2, 0x40)
+           .Block(0, 0, Fields(), false, kVisibilityMapFork)
+           .Block(1, 7)
+           .Main(Fields().U32(0).U8(1)));
+  ASSERT_EQ(targets_.changes().size(), 2u);
+  ExpectChange(0, {kRel, kVisibilityMapFork, 0}, 0, BlockChange::kHeaderOnly);
+  ExpectChange(1, {kRel, kMainFork, 7}, 1, BlockChange::kHeaderOnly);
+  Find(RecordBuilder(kRmHeap2, 0x20).Block(0, 7, Fields().U16(3)).Main(Fields().U16(1)));
+  ExpectChange(0, {kRel, kMainFork, 7}, 0, BlockChange::kAndBelow);
+  Find(RecordBuilder(kRmBtree, 0x00).Block(0, 7, Fields().U64(1)).Main(Fields().U16(12)));
+  ExpectChange(0, {kRel, kMainFork, 7}, 0, 12);
+  Find(RecordBuilder(kRmBtree, 0x00).Block(0, 7, Fields().U64(1)).Main(Fields().U8(12)));
+  ExpectChange(0, {kRel, kMainFork, 7}, 0, BlockChange::kHeaderOnly);
+}
+
 TEST_F(TargetsTest, BitsOfTheVisibilityMapAreToldWhenAsked) {
   const RecordBuilder insert =
       RecordBuilder(kRmHeap, 0).Block(0, 40000).Main(Fields().U16(2).U8(1));
   Find(insert);
   ASSERT_EQ(targets_.changes().size(), 2u);
-  ExpectChange(0, {kRel, kVisibilityMapFork, MapPageOf(40000)}, -1, BlockChange::kWholePage);
+  ExpectChange(0, {kRel, kVisibilityMapFork, MapPageOf(40000)}, -1, BlockChange::kHeaderOnly);
   ExpectChange(1, {kRel, kMainFork, 40000}, 0, 2);
   Find(insert, false);
   ASSERT_EQ(targets_.changes().size(), 1u);
