@@ -17,17 +17,17 @@ namespace {
 
 // The larger a batch, the more changes of a page it has: see MemoryForPages for what all take.
 constexpr size_t kMinBatchBytes = 64 << 10;
-constexpr size_t kMaxBatchBytes = 512 << 10;
-constexpr size_t kMaxBatchBytesOfOneJob = kLargePageBytes;  // no queue holds more of them
-constexpr size_t kQueuedForEachJob = 8;                     // batches
+constexpr size_t kMaxBatchBytes = kLargePageBytes;
+constexpr size_t kMaxBatchBytesOneByOne = 512 << 10;  // where more changes of a page are no gain
+constexpr size_t kQueuedForEachJob = 3;               // batches
 constexpr uint32_t kPartitionsForEachJob = 16;
 constexpr uint32_t kPartitionsOfOneJob = 32;
 constexpr uint64_t kPoolBytes = 8 << 20;  // what a partition should have for its pages
 
-size_t BatchBytes(const VerifyOptions& options, size_t partitions) {
-  const bool one = options.jobs == 1;
-  return std::clamp<size_t>(options.memory / (one ? 16 : 32) / partitions, kMinBatchBytes,
-                            one ? kMaxBatchBytesOfOneJob : kMaxBatchBytes);
+size_t BatchBytes(const VerifyOptions& options, const std::vector<Partition*>& partitions) {
+  return std::clamp<size_t>(
+      options.memory / 16 / partitions.size(), kMinBatchBytes,
+      partitions[0]->prefers_batches() ? kMaxBatchBytes : kMaxBatchBytesOneByOne);
 }
 
 // Of a page of a relation itself: other forks have changes that no record names.
@@ -58,7 +58,7 @@ Status Partition::TakeAll(const RecordBatch& batch, Lane* lane) {
 
 Distributor::Distributor(const VerifyOptions& options, std::vector<Partition*> partitions)
     : partitions_(std::move(partitions)),
-      batch_bytes_(BatchBytes(options, partitions_.size())),
+      batch_bytes_(BatchBytes(options, partitions_)),
       seats_(partitions_.size()) {
   for (int i = 0; i < options.jobs; i++) lanes_.push_back(std::make_unique<Lane>(options.worker));
   lanes_[0]->is_callers = true;
