@@ -21,13 +21,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "cpp_core/page/mask.h"
+#include "cpp_core/page/page.h"
 #include "cpp_core/redo/native/native.h"
 #include "cpp_core/verify/look_ahead.h"
 #include "cpp_core/verify/visibility_map.h"
 #include "cpp_core/wal/describe.h"
+#include "cpp_core/wal/image.h"
 #include "cpp_core/wal/rmgr.h"
 
 namespace neon_redo {
@@ -41,11 +44,32 @@ bool MaySkipLsn(const RecordHeader& header, const BlockRef& ref) {
          ref.tag.fork == kMainFork;
 }
 
-// XLOG_FPI_FOR_HINT without an image, as written with full_page_writes = off: the server has moved
-// the page's LSN, redo does nothing (MarkBufferDirtyHint, xlog_redo).
-bool IsEmptyHint(const RecordHeader& header, const BlockRef& ref) {
+// XLOG_FPI_FOR_HINT. Without an image, as written with full_page_writes = off: the server has moved
+// the page's LSN, redo does nothing (xlog_redo). With one, redo moves the LSN, but the server has
+// not if the page was dirty by then (MarkBufferDirtyHint): two backends may set hints at once, or
+// one while the page is being written.
+bool IsHint(const RecordHeader& header) {
   constexpr uint8_t kXlogFpiForHint = 0xa0;
-  return header.rmid == kRmXlog && (header.info & 0xf0) == kXlogFpiForHint && !ref.has_image;
+  return header.rmid == kRmXlog && (header.info & 0xf0) == kXlogFpiForHint;
+}
+
+// Of the page in the image, from before the record; at least 1. scratch: kBlockSize bytes.
+Lsn LsnInImage(const BlockRef& ref, uint8_t* scratch) {
+  const bool is_packed = ref.image_info & (kImagePglz | kImageLz4 | kImageZstd);
+  const uint8_t* page = ref.image.data();
+  if (is_packed || (ref.hole_length > 0 && ref.hole_offset < kPageHeaderSize)) {
+    if (!RestoreImage(ref, scratch)) return Lsn();
+    page = scratch;
+  }
+  return std::max(PageView(page).lsn(), Lsn(1));
+}
+
+// See CompareWithDisk. Any other record moves the LSN.
+Lsn HintLsn(const WalRecord& record, const RecordHeader& header, const BlockRef& ref,
+            uint8_t* scratch) {
+  if (MaySkipLsn(header, ref)) return record.end;
+  if (!IsHint(header)) return Lsn();
+  return ref.has_image ? LsnInImage(ref, scratch) : record.end;
 }
 
 // CREATE DATABASE … STRATEGY wal_log logs every page of the template as if its free space held
@@ -220,11 +244,8 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
   block.last_lsn = record.end;
   block.last_rmid = header.rmid;
   if (HasMask(header.rmid)) block.mask_rmid = header.rmid;
-  if (MaySkipLsn(header, ref)) block.hint_lsn = record.end;
-  if (IsEmptyHint(header, ref)) {
-    block.hint_lsn = record.end;
-    return {};
-  }
+  block.hint_lsn = HintLsn(record, header, ref, saved_);
+  if (IsHint(header) && !ref.has_image) return {};
   if (block.failure != 0 || block.spoilt) return {};
   ChangeCounts& counts = counts_.At(header.rmid, header.info);
   if (block.request != BlockState::kNone) {

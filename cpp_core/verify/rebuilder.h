@@ -32,7 +32,7 @@ struct BlockState {
   PageRef page;                  // as of the last change, but for those in `request`
   uint32_t request = kNone;      // in the batch for the worker
   Lsn last_start, last_lsn;      // of the last record that names the block; 0: none does
-  Lsn hint_lsn;                  // end of a later record that need not move the page's LSN
+  Lsn hint_lsn;                  // which the page on disk may have too: see CompareWithDisk
   uint32_t failure = 0;          // why there is no page: see Rebuilder::failure; 0: no reason
   uint8_t last_rmid = 0;         // of that record
   uint8_t mask_rmid = 0;         // of the last one whose resource manager has a mask; 0: none

@@ -6,9 +6,12 @@ import json
 import os
 import pathlib
 import shutil
+import struct
 import sys
 import tempfile
 import textwrap
+import threading
+import time
 import unittest
 
 import workload
@@ -101,6 +104,12 @@ class Workload(ClusterCase):
         cls.backup = workload.basebackup(cls.cluster)
         workload.run(cls.cluster, 600, workload.ROUNDS[:2])
         cls.cluster.psql(EXTRA)
+        # An autovacuum worker's ANALYZE keeps pages from being all-visible while it lasts.
+        visible = "SELECT relallvisible > 0 FROM pg_class WHERE relname = 'map_test'"
+        deadline = time.monotonic() + 60
+        while cls.cluster.psql(f"VACUUM map_test; {visible}") != "t":
+            assert time.monotonic() < deadline, "no page of map_test is all-visible"
+            time.sleep(0.2)
         cls.cluster.psql("CREATE TABLE t AS SELECT 1 a; DROP TABLE t", "copied")
         cls.cluster.psql("CREATE TABLE t AS SELECT 1 a; ANALYZE", "logged")
         # A crash: redo of the server itself has written part of what we compare with.
@@ -328,6 +337,61 @@ class Checksums(ClusterCase):
         mismatch = self.only_mismatch("map_test", "main", 0)
         self.assertIn("checksum", mismatch["problem"])
         self.assertEqual(mismatch["damage"], "checksum")
+
+
+class Hints(ClusterCase):
+    """Where hints are logged, redo moves the page's LSN, but the server has not if the page was
+    dirty by then: because another backend set hints too, or while the page was being written."""
+
+    @classmethod
+    def setUpClass(cls):
+        settings = {"autovacuum": "off", "wal_keep_size": "1GB", "max_wal_size": "1GB"}
+        cls.cluster = cls.make(settings=settings)
+        cls.cluster.psql("CREATE TABLE t (i int, filler text)")
+        cls.backup = cls.cluster.basebackup()
+        for _ in range(10):
+            cls.set_hints_at_once()
+            cls.paths = {"t": cls.cluster.psql("SELECT pg_relation_filepath('t')")}
+            cls.cluster.stop()
+            if cls.unmoved():
+                break
+            cls.cluster.start()
+
+    @classmethod
+    def set_hints_at_once(cls):
+        cls.cluster.psql(
+            "TRUNCATE t; INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 100000) i;"
+            "CHECKPOINT"
+        )
+        scan = pathlib.Path(cls.cluster.directory, "scan.sql")
+        scan.write_text("SELECT count(*) FROM t;\n", "utf-8")
+        readers = threading.Thread(
+            target=cls.cluster.pgbench, args=("-n", "-c", "8", "-j", "2", "-t", "1", "-f", str(scan))
+        )
+        readers.start()
+        while readers.is_alive():
+            cls.cluster.psql("CHECKPOINT")
+        readers.join()
+
+    @classmethod
+    def unmoved(cls):
+        """Blocks on disk that do not have the LSN of the last record, which logs hints."""
+        dump = run_neon_redo("waldump", "--wal", cls.cluster.wal, "--rmgr", "XLOG", "--format", "json")
+        path = pathlib.Path(cls.cluster.data, cls.paths["t"])
+        last = {}
+        for line in dump.stdout.splitlines():
+            record = json.loads(line)
+            if record["operation"] == "FPI_FOR_HINT":
+                block = record["blocks"][0]
+                if str(block["relation"]) == path.name:
+                    last[block["block"]] = record["end_lsn"]
+        content = path.read_bytes()
+        on_disk = {block: struct.unpack_from("<II", content, block * BLOCK) for block in last}
+        return [block for block, lsn in on_disk.items() if "%X/%X" % lsn != last[block]]
+
+    def test_undamaged(self):
+        self.assertGreater(len(self.unmoved()), 0)
+        self.assertEqual(self.report(0)["mismatches"], [])
 
 
 class NoImages(ClusterCase):

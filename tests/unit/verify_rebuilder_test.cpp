@@ -9,6 +9,7 @@
 #include <random>
 
 #include "cpp_core/page/page.h"
+#include "cpp_core/verify/compare.h"
 #include "cpp_core/verify/visibility_map.h"
 #include "cpp_core/wal/rmgr.h"
 #include "tests/unit/native_record.h"
@@ -266,6 +267,33 @@ TEST_F(RebuilderTest, VisibilityBitsAreClearedInBetween) {
   EXPECT_EQ(PageOf(0, kVisibilityMapFork)[24 + 1], 0xff & ~(2 << 2));
   EXPECT_EQ(PageView(PageOf(0, kVisibilityMapFork)).lsn(), Lsn(200));
   EXPECT_EQ(State(5).hint_lsn, Lsn(200));
+}
+
+// Redo moves the LSN to the end of a record that logs hints, the server perhaps not.
+TEST_F(RebuilderTest, HintsNeedNotMoveTheLsn) {
+  alignas(8) uint8_t page[kBlockSize];
+  Make(Engine::kNative);
+  ASSERT_TRUE(Take(Insert(5, 1, true), 100));
+  EXPECT_FALSE(State(5).hint_lsn.valid());
+  std::memcpy(page, PageOf(5), kBlockSize);
+  const Buffer hint = RecordBuilder(kRmXlog, 0xa0).Image(0, 5, page).Bytes();
+  ASSERT_TRUE(Take(hint, 200));
+  ASSERT_TRUE(Take(hint, 300));  // by another backend at once
+  EXPECT_EQ(PageView(PageOf(5)).lsn(), Lsn(300));
+  EXPECT_EQ(State(5).hint_lsn, Lsn(100));
+  for (uint64_t disk : {100, 200, 300}) {
+    SetPageLsn(page, Lsn(disk));
+    alignas(8) uint8_t rebuilt[kBlockSize];
+    std::memcpy(rebuilt, PageOf(5), kBlockSize);
+    EXPECT_FALSE(CompareWithDisk(kRmHeap, {kRel, kMainFork, 5}, State(5).hint_lsn, rebuilt, page));
+  }
+  ASSERT_TRUE(Take(RecordBuilder(kRmXlog, 0xa0).Block(0, 5).Bytes(), 400));
+  EXPECT_EQ(State(5).hint_lsn, Lsn(400));
+  ASSERT_TRUE(Take(Insert(5, 2, false), 500));
+  EXPECT_FALSE(State(5).hint_lsn.valid());
+  SetPageLsn(page, Lsn(0));
+  ASSERT_TRUE(Take(RecordBuilder(kRmXlog, 0xa0).Image(0, 5, page).Bytes(), 600));
+  EXPECT_EQ(State(5).hint_lsn, Lsn(1));
 }
 
 TEST_F(RebuilderTest, AClearWaitsForTheWorkersAnswer) {

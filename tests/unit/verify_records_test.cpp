@@ -198,7 +198,13 @@ TEST(CompareWithDisk, TheLsnCountsUnlessItIsAHints) {
   EXPECT_EQ(OnDisk(HeapPage(100), HeapPage(101)), 4u);
   EXPECT_FALSE(OnDisk(HeapPage(100), HeapPage(200), kMainFork, Lsn(200)));
   EXPECT_TRUE(OnDisk(HeapPage(100), HeapPage(150), kMainFork, Lsn(200)));
-  EXPECT_TRUE(OnDisk(HeapPage(300), HeapPage(200), kMainFork, Lsn(200)));
+  EXPECT_FALSE(OnDisk(HeapPage(300), HeapPage(200), kMainFork, Lsn(200)));
+  EXPECT_FALSE(OnDisk(HeapPage(300), HeapPage(250), kMainFork, Lsn(200)));
+  EXPECT_EQ(OnDisk(HeapPage(300), HeapPage(199), kMainFork, Lsn(200)), 4u);
+  EXPECT_EQ(OnDisk(HeapPage(300), HeapPage(301), kMainFork, Lsn(200)), 4u);
+  Page other = HeapPage(250);
+  other[12] = 28;  // pd_lower
+  EXPECT_TRUE(OnDisk(HeapPage(300), other, kMainFork, Lsn(200)));
   EXPECT_FALSE(OnDisk(HeapPage(100), HeapPage(0), kInitFork));
 }
 
