@@ -16,6 +16,17 @@ std::optional<uint32_t> FirstDifference(const uint8_t* a, const uint8_t* b) {
   return at;
 }
 
+// Hints are bits that are set, of line pointers, tuples and special space.
+bool HasHintsOf(const uint8_t* rebuilt, const uint8_t* disk) {
+  const PageView view(rebuilt);
+  const size_t hole = view.has_valid_space() ? view.lower() : kBlockSize;
+  const size_t hole_end = view.has_valid_space() ? view.upper() : kBlockSize;
+  uint8_t missing = 0;
+  for (size_t at = kPageHeaderSize; at < hole; at++) missing |= rebuilt[at] & ~disk[at];
+  for (size_t at = hole_end; at < kBlockSize; at++) missing |= rebuilt[at] & ~disk[at];
+  return missing == 0;
+}
+
 }  // namespace
 
 std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint8_t* rebuilt,
@@ -35,8 +46,8 @@ std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn h
   const Lsn disk_lsn = PageView(disk).lsn();
   // GistBuildLSN (access/gist.h): a sorted build writes its pages before it logs them.
   const bool is_gist_build = rmid == kRmGist && disk_lsn == Lsn(1);
-  const bool is_before_hints =
-      hint_lsn.valid() && disk_lsn >= hint_lsn && disk_lsn < rebuilt_lsn;
+  const bool is_before_hints = hint_lsn.valid() && disk_lsn >= hint_lsn &&
+                               disk_lsn < rebuilt_lsn && HasHintsOf(rebuilt, disk);
   const bool lsn_is_right = tag.fork == kInitFork || disk_lsn == rebuilt_lsn || is_gist_build ||
                             (hint_lsn > rebuilt_lsn && disk_lsn == hint_lsn) || is_before_hints;
   if (!lsn_is_right) {

@@ -276,17 +276,27 @@ TEST_F(RebuilderTest, HintsNeedNotMoveTheLsn) {
   ASSERT_TRUE(Take(Insert(5, 1, true), 100));
   EXPECT_FALSE(State(5).hint_lsn.valid());
   std::memcpy(page, PageOf(5), kBlockSize);
+  LinePointer tuple{};
+  ASSERT_TRUE(PageView(page).line_pointer(1, &tuple));
+  uint8_t* const infomask = page + tuple.offset() + 20;
+  infomask[1] |= 0x01;  // HEAP_XMIN_COMMITTED
   const Buffer hint = RecordBuilder(kRmXlog, 0xa0).Image(0, 5, page).Bytes();
   ASSERT_TRUE(Take(hint, 200));
   ASSERT_TRUE(Take(hint, 300));  // by another backend at once
   EXPECT_EQ(PageView(PageOf(5)).lsn(), Lsn(300));
   EXPECT_EQ(State(5).hint_lsn, Lsn(100));
-  for (uint64_t disk : {100, 200, 300}) {
+  const auto compare = [&](uint64_t disk) {
     SetPageLsn(page, Lsn(disk));
     alignas(8) uint8_t rebuilt[kBlockSize];
     std::memcpy(rebuilt, PageOf(5), kBlockSize);
-    EXPECT_FALSE(CompareWithDisk(kRmHeap, {kRel, kMainFork, 5}, State(5).hint_lsn, rebuilt, page));
-  }
+    return CompareWithDisk(kRmHeap, {kRel, kMainFork, 5}, State(5).hint_lsn, rebuilt, page);
+  };
+  for (uint64_t disk : {100, 200, 300}) EXPECT_FALSE(compare(disk));
+  infomask[1] |= 0x08;  // HEAP_XMAX_INVALID: another hint since
+  for (uint64_t disk : {100, 200, 300}) EXPECT_FALSE(compare(disk));
+  infomask[1] &= 0xfe;  // without the hint that was logged it is an old copy
+  for (uint64_t disk : {100, 200}) EXPECT_EQ(compare(disk), 4u);
+  EXPECT_FALSE(compare(300));
   ASSERT_TRUE(Take(RecordBuilder(kRmXlog, 0xa0).Block(0, 5).Bytes(), 400));
   EXPECT_EQ(State(5).hint_lsn, Lsn(400));
   ASSERT_TRUE(Take(Insert(5, 2, false), 500));
