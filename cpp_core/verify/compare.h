@@ -18,11 +18,12 @@ std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint
                                          const uint8_t* image);
 
 // A rebuilt page and the page at rest on disk. Stricter than the check against images in one thing,
-// the LSN: it must be the rebuilt one. (hint_lsn, 0 for none: when higher than the rebuilt one, the
-// end of a later record that may or may not move the page's LSN; when lower, the LSN before records
-// for hints, each of which may or may not have moved it; but the hints must be there, or a write was
-// lost.) More lenient where the server changes pages without a
+// the LSN: it must be the rebuilt one. More lenient where the server changes pages without a
 // record, see MaskUnlogged. Masks rebuilt in place, unless they are equal or their LSNs are not.
+//
+// hint_lsn, 0 for none: when higher than the rebuilt one, the end of a later record that may or may
+// not move the page's LSN. When lower, the LSN before records that log hints, each of which may or
+// may not have moved it; but the hints must be there, or a write was lost.
 //
 // The visibility map has no bytes that may differ; the init fork's LSN does not count, nor
 // that of a page of a sorted GiST build, as the server writes those pages before it logs them
