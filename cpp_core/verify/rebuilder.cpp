@@ -24,6 +24,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpp_core/ingest/layout.h"
 #include "cpp_core/page/mask.h"
 #include "cpp_core/page/page.h"
 #include "cpp_core/redo/native/native.h"
@@ -39,8 +40,7 @@ namespace {
 // XLOG_HEAP2_VISIBLE sets a hint in the heap page. Whether the page gets the record's LSN depends
 // on checksums and wal_log_hints, of the server then and of the engine now (heap_xlog_visible).
 bool MaySkipLsn(const RecordHeader& header, const BlockRef& ref) {
-  constexpr uint8_t kHeap2Visible = 0x40;
-  return header.rmid == kRmHeap2 && (header.info & 0x70) == kHeap2Visible &&
+  return header.rmid == kRmHeap2 && (header.info & 0x70) == layout::heap2::kVisible &&
          ref.tag.fork == kMainFork;
 }
 
@@ -49,8 +49,7 @@ bool MaySkipLsn(const RecordHeader& header, const BlockRef& ref) {
 // not if the page was dirty by then (MarkBufferDirtyHint): two backends may set hints at once, or
 // one while the page is being written.
 bool IsHint(const RecordHeader& header) {
-  constexpr uint8_t kXlogFpiForHint = 0xa0;
-  return header.rmid == kRmXlog && (header.info & 0xf0) == kXlogFpiForHint;
+  return header.rmid == kRmXlog && (header.info & kInfoRmgrMask) == layout::xlog::kFpiForHint;
 }
 
 // Of the page in the image, from before the record; at least 1. scratch: kBlockSize bytes.
@@ -64,7 +63,8 @@ Lsn LsnInImage(const BlockRef& ref, uint8_t* scratch) {
   return std::max(PageView(page).lsn(), Lsn(1));
 }
 
-// See CompareWithDisk. Any other record moves the LSN.
+// See CompareWithDisk. Nearly any other record moves the LSN. (Not of a bucket that
+// XLOG_HASH_DELETE only locks: what was allowed before it is forgotten.)
 Lsn HintLsn(const WalRecord& record, const RecordHeader& header, const BlockRef& ref,
             uint8_t* scratch) {
   if (MaySkipLsn(header, ref)) return record.end;
