@@ -25,12 +25,12 @@ DATA = $(wildcard sql/neon_redo--*.sql)
 REGRESS = info_test upgrade_test walsender_shape_test walsender_null_test walsender_permission_test
 
 MODULE_big = neon
-OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/walsender/*.cpp)) cpp_core/base/crc32c.o cpp_core/wal/record.o
+OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/worker/*.cpp src/monitoring/*.cpp)) cpp_core/base/crc32c.o cpp_core/wal/record.o
 PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
-EXTRA_CLEAN = $(OBJS:.o=.d) src/system_calls.inc $(STUBS) build build-asan build-fuzz build-tsan
+EXTRA_CLEAN = $(OBJS:.o=.d) src/worker/system_calls.inc $(STUBS) build build-asan build-fuzz build-tsan
 
 # Stand-ins for the server's libraries that a redo worker never uses. They lie beside neon.so.
 STUBS = neon_redo_stubs
@@ -43,8 +43,8 @@ include $(PGXS)
 # Our warnings are not for the server's headers.
 override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
 $(OBJS): Makefile neon_redo.control
-src/violation.o: src/system_calls.inc
-src/system_calls.inc: src/make_system_calls.sh
+src/worker/violation.o: src/worker/system_calls.inc
+src/worker/system_calls.inc: src/worker/make_system_calls.sh
 	CC='$(CC)' $< $@
 -include $(OBJS:.o=.d)
 
@@ -52,8 +52,8 @@ all: program $(STUBS)/for_postgres
 install: install-program install-stubs
 uninstall: uninstall-stubs
 
-$(STUBS)/for_postgres: $(bindir)/postgres src/stubs/make_stubs.sh
-	CC='$(CC)' src/stubs/make_stubs.sh $< $(STUBS)
+$(STUBS)/for_postgres: $(bindir)/postgres src/worker/stubs/make_stubs.sh
+	CC='$(CC)' src/worker/stubs/make_stubs.sh $< $(STUBS)
 
 install-stubs: $(STUBS)/for_postgres
 	rm -rf '$(DESTDIR)$(pkglibdir)/$(STUBS)'

@@ -1,6 +1,6 @@
 // neon-redo bench: a redo worker against a bare child that moves the same bytes, and the native
 // engine against the worker.
-#include "cpp_core/bench/bench.h"
+#include "cli/bench/bench.h"
 
 #include <fmt/format.h>
 #include <sched.h>
@@ -14,7 +14,7 @@
 
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
-#include "cpp_core/bench/requests.h"
+#include "cli/bench/requests.h"
 
 namespace neon_redo::cli {
 

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
-#include "cpp_core/redo/examine_sandbox.h"
+#include "cpp_core/redo/worker/examine_sandbox.h"
 
 namespace neon_redo::cli {
 

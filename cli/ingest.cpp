@@ -9,7 +9,7 @@
 
 #include "cli/commands.h"
 #include "cpp_core/ingest/ingest.h"
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/reader.h"
 
 namespace neon_redo::cli {

@@ -9,8 +9,8 @@
 
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
-#include "cpp_core/keyspace/page_name.h"
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page_name.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/recording.h"
 #include "cpp_core/store/slru_page.h"

@@ -17,9 +17,9 @@
 #include "cli/metrics_option.h"
 #include "cli/stop_signal.h"
 #include "cpp_core/metrics/exposer.h"
-#include "cpp_core/replication/logical_lines.h"
-#include "cpp_core/replication/stream.h"
-#include "cpp_core/replication/stream_metrics.h"
+#include "cpp_core/wal_client/logical_lines.h"
+#include "cpp_core/wal_client/stream.h"
+#include "cpp_core/wal_client/stream_metrics.h"
 
 namespace neon_redo::cli {
 

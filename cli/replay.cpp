@@ -11,10 +11,10 @@
 #include <memory>
 
 #include "cli/commands.h"
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/redo/manager/capture.h"
 #include "cpp_core/redo/manager/replay.h"
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/describe/describe.h"
 
 namespace neon_redo::cli {
 

@@ -4,7 +4,7 @@
 
 #include <csignal>
 
-#include "cpp_core/replication/cancel.h"
+#include "cpp_core/base/cancel.h"
 
 namespace neon_redo::cli {
 

@@ -17,7 +17,7 @@
 #include "cli/progress_bar.h"
 #include "cli/verify_follow.h"
 #include "cli/verify_report.h"
-#include "cpp_core/keyspace/page_name.h"
+#include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/cluster.h"
 #include "cpp_core/verify/data_directory.h"

@@ -12,7 +12,7 @@
 #include "cli/stop_signal.h"
 #include "cli/terminal_line.h"
 #include "cpp_core/metrics/exposer.h"
-#include "cpp_core/replication/stream_metrics.h"
+#include "cpp_core/wal_client/stream_metrics.h"
 #include "cpp_core/verify/follow.h"
 
 namespace neon_redo::cli {

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cpp_core/verify/data_directory.h"
-#include "cpp_core/wal/describe.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/describe/describe.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo::cli {
 

@@ -9,9 +9,9 @@
 #include <string>
 
 #include "cli/commands.h"
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 #include "cpp_core/wal/stats.h"
 
 namespace neon_redo::cli {

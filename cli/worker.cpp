@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "cli/commands.h"
-#include "cpp_core/redo/become_worker.h"
+#include "cpp_core/redo/worker/become_worker.h"
 
 namespace neon_redo::cli {
 

@@ -9,7 +9,7 @@
 #include <deque>
 #include <vector>
 
-#include "cpp_core/redo/worker_process.h"
+#include "cpp_core/redo/worker/worker_process.h"
 #include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/record.h"
 

@@ -2,8 +2,8 @@
 // walsender statistics (walsender/statistics.h). With neon.wal_redo = on, `postgres --single` never
 // gets further than _PG_init: the process becomes a redo worker there (worker.h).
 #include "src/server.h"
-#include "src/walsender/statistics.h"
-#include "src/worker.h"
+#include "src/monitoring/statistics.h"
+#include "src/worker/worker.h"
 
 #pragma GCC visibility push(default)
 extern "C" {

@@ -4,8 +4,8 @@
 
 #include <iterator>
 
-#include "cpp_core/ingest/layout.h"
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/pg/record_layout.h"
+#include "cpp_core/describe/describe.h"
 
 namespace neon_redo {
 

@@ -8,8 +8,8 @@
 #include "cpp_core/base/bytes.h"
 #include "cpp_core/base/error.h"
 #include "cpp_core/base/lsn.h"
-#include "cpp_core/keyspace/page_key.h"
-#include "cpp_core/redo/native_records/native_records.h"
+#include "cpp_core/pg/page_key.h"
+#include "cpp_core/redo/page_server_records/page_server_record.h"
 #include "cpp_core/wal/record.h"
 
 namespace neon_redo {

@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "cpp_core/ingest/taker.h"
-#include "cpp_core/wal/describe.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/describe/describe.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cpp_core/ingest/change.h"
-#include "cpp_core/ingest/layout.h"
+#include "cpp_core/pg/record_layout.h"
 #include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/record.h"
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 
 #include "cpp_core/ingest/ingest.h"
-#include "cpp_core/ingest/slru.h"
+#include "cpp_core/pg/slru.h"
 
 namespace neon_redo {
 

@@ -8,7 +8,7 @@
 
 #include <cstring>
 
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/redo/native/native.h"
 #include "cpp_core/store/recorder.h"
 #include "cpp_core/store/slru_page.h"

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/keyspace/page_key.h"
-#include "cpp_core/redo/worker_process.h"
+#include "cpp_core/pg/page_key.h"
+#include "cpp_core/redo/worker/worker_process.h"
 #include "cpp_core/store/encoding.h"
 #include "cpp_core/store/store.h"
 

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "cpp_core/ingest/slru.h"
+#include "cpp_core/pg/slru.h"
 
 namespace neon_redo {
 

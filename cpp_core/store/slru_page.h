@@ -8,7 +8,7 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/ingest/change.h"
-#include "cpp_core/keyspace/page_key.h"
+#include "cpp_core/pg/page_key.h"
 
 namespace neon_redo {
 

@@ -11,7 +11,7 @@
 #include "cpp_core/base/bytes.h"
 #include "cpp_core/base/error.h"
 #include "cpp_core/base/lsn.h"
-#include "cpp_core/keyspace/page_key.h"
+#include "cpp_core/pg/page_key.h"
 
 namespace neon_redo {
 

@@ -23,15 +23,15 @@
 
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
-#include "cpp_core/verify/distributor.h"
+#include "cpp_core/replay/distributor.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/last_records.h"
 #include "cpp_core/verify/page_check.h"
-#include "cpp_core/verify/rebuilder.h"
+#include "cpp_core/replay/rebuilder.h"
 #include "cpp_core/verify/slru_check.h"
-#include "cpp_core/verify/targets.h"
+#include "cpp_core/replay/targets.h"
 #include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <cstring>
 
-#include "cpp_core/page/mask.h"
-#include "cpp_core/page/page.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/mask.h"
+#include "cpp_core/pg/page.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "cpp_core/base/lsn.h"
-#include "cpp_core/keyspace/block.h"
+#include "cpp_core/pg/block.h"
 
 namespace neon_redo {
 

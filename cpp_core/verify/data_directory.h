@@ -11,7 +11,7 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/base/lsn.h"
-#include "cpp_core/keyspace/block.h"
+#include "cpp_core/pg/block.h"
 
 namespace neon_redo {
 

@@ -2,7 +2,7 @@
 
 #include "cpp_core/ingest/ingest.h"
 #include "cpp_core/store/slru_page.h"
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/describe/describe.h"
 
 namespace neon_redo {
 

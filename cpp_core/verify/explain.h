@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cpp_core/base/error.h"
-#include "cpp_core/keyspace/page_key.h"
+#include "cpp_core/pg/page_key.h"
 #include "cpp_core/wal/reader.h"
 
 namespace neon_redo {

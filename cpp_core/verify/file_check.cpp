@@ -11,8 +11,8 @@
 #include <fstream>
 #include <set>
 
-#include "cpp_core/page/page.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/page.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "cpp_core/ingest/ingest.h"
-#include "cpp_core/ingest/layout.h"
+#include "cpp_core/pg/record_layout.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/result.h"
 

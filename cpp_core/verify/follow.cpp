@@ -8,7 +8,7 @@
 #include <chrono>
 
 #include "cpp_core/verify/live_check.h"
-#include "cpp_core/wal/page_header.h"
+#include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/stream_decoder.h"
 
 namespace neon_redo {

@@ -10,7 +10,7 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/base/lsn.h"
-#include "cpp_core/replication/stream.h"
+#include "cpp_core/wal_client/stream.h"
 #include "cpp_core/verify/options.h"
 #include "cpp_core/verify/result.h"
 

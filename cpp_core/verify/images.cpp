@@ -19,19 +19,19 @@
 #include <chrono>
 #include <cstring>
 
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/redo/native/native.h"
-#include "cpp_core/verify/block_table.h"
+#include "cpp_core/replay/block_table.h"
 #include "cpp_core/verify/compare.h"
-#include "cpp_core/verify/distributor.h"
+#include "cpp_core/replay/distributor.h"
 #include "cpp_core/verify/last_records.h"
-#include "cpp_core/verify/page_pool.h"
-#include "cpp_core/verify/targets.h"
-#include "cpp_core/verify/worker_batch.h"
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/replay/page_pool.h"
+#include "cpp_core/replay/targets.h"
+#include "cpp_core/replay/worker_batch.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/image.h"
 #include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 namespace {

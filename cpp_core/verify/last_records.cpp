@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/reader.h"
 
 namespace neon_redo {

@@ -9,11 +9,11 @@
 
 #include <cstring>
 
-#include "cpp_core/page/mask.h"
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/mask.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/redo/native/native.h"
 #include "cpp_core/verify/compare.h"
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/image.h"
 
 namespace neon_redo {

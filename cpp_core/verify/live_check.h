@@ -9,7 +9,7 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/verify/options.h"
-#include "cpp_core/verify/rebuilder.h"
+#include "cpp_core/replay/rebuilder.h"
 #include "cpp_core/verify/result.h"
 #include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/record.h"

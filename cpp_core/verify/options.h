@@ -7,7 +7,7 @@
 
 #include "cpp_core/base/error.h"
 #include "cpp_core/redo/engine.h"
-#include "cpp_core/redo/worker_process.h"
+#include "cpp_core/redo/worker/worker_process.h"
 #include "cpp_core/verify/result.h"
 
 namespace neon_redo {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cpp_core/page/mask.h"
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/mask.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/verify/compare.h"
 
 namespace neon_redo {

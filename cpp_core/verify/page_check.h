@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cpp_core/verify/data_directory.h"
-#include "cpp_core/verify/rebuilder.h"
+#include "cpp_core/replay/rebuilder.h"
 #include "cpp_core/verify/result.h"
 
 namespace neon_redo {

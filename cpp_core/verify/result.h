@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "cpp_core/base/lsn.h"
-#include "cpp_core/keyspace/block.h"
-#include "cpp_core/verify/engine_counts.h"
+#include "cpp_core/pg/block.h"
+#include "cpp_core/replay/engine_counts.h"
 
 namespace neon_redo {
 

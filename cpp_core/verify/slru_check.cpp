@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "cpp_core/ingest/slru.h"
+#include "cpp_core/pg/slru.h"
 #include "cpp_core/store/slru_page.h"
 
 namespace neon_redo {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cpp_core/ingest/ingest.h"
-#include "cpp_core/verify/page_pool.h"
+#include "cpp_core/replay/page_pool.h"
 #include "cpp_core/verify/result.h"
 
 namespace neon_redo {

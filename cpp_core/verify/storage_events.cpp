@@ -3,7 +3,7 @@
 // access/heap/heapam.c: each clears the bits of the heap block it changes when its flags say so.
 #include "cpp_core/verify/storage_events.h"
 
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpp_core/keyspace/block.h"
+#include "cpp_core/pg/block.h"
 #include "cpp_core/wal/record.h"
 
 namespace neon_redo {

@@ -11,7 +11,7 @@
 
 #include "cpp_core/base/bytes.h"
 #include "cpp_core/base/lsn.h"
-#include "cpp_core/wal/page_header.h"
+#include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/segment.h"
 
 namespace neon_redo {

@@ -15,7 +15,7 @@
 #include <cstring>
 
 #include "cpp_core/wal/record.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 #include "cpp_core/wal/segment.h"
 
 namespace neon_redo {

@@ -9,7 +9,7 @@
 
 #include "cpp_core/base/bytes.h"
 #include "cpp_core/base/crc32c.h"
-#include "cpp_core/keyspace/block.h"
+#include "cpp_core/pg/block.h"
 
 namespace neon_redo {
 

@@ -20,7 +20,7 @@
 #include <memory>
 
 #include "cpp_core/base/bytes.h"
-#include "cpp_core/wal/page_header.h"
+#include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/timeline_history.h"
 
 namespace neon_redo {

@@ -1,6 +1,6 @@
 #include "cpp_core/wal/stats.h"
 
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 

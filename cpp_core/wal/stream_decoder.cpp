@@ -7,9 +7,9 @@
 
 #include <algorithm>
 
-#include "cpp_core/wal/page_header.h"
+#include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/record.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 

@@ -18,8 +18,8 @@
 #include <string>
 #include <thread>
 
-#include "cpp_core/bench/requests.h"
-#include "cpp_core/redo/manager.h"
+#include "cli/bench/requests.h"
+#include "cpp_core/redo/manager/manager.h"
 
 namespace {
 

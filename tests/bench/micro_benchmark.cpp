@@ -5,9 +5,9 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "cpp_core/bench/requests.h"
-#include "cpp_core/redo/out_queue.h"
-#include "cpp_core/redo/request_frames.h"
+#include "cli/bench/requests.h"
+#include "cpp_core/redo/worker/out_queue.h"
+#include "cpp_core/redo/worker/request_frames.h"
 #include "cpp_core/wal/image.h"
 #include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/record.h"

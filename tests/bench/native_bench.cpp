@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "cpp_core/bench/requests.h"
+#include "cli/bench/requests.h"
 #include "cpp_core/redo/native/native.h"
 
 namespace neon_redo {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "cpp_core/base/bytes.h"
-#include "cpp_core/replication/receiver.h"
+#include "cpp_core/wal_client/receiver.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cpp_core/base/crc32c.h"
-#include "cpp_core/redo/control_file.h"
+#include "cpp_core/pg/control_file.h"
 #include "cpp_core/verify/data_directory.h"
 #include "tests/fuzz/scratch.h"
 

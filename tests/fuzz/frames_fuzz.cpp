@@ -1,4 +1,4 @@
-// The worker's side of the pipe protocol: src/serve.cpp itself, with the engine replaced by one
+// The worker's side of the pipe protocol: src/worker/serve.cpp itself, with the engine replaced by one
 // that counts. Input: a byte that says how the bytes are cut, then frames. The answers must be
 // those of a parser that takes one frame after the other from memory, whatever the cut: the same
 // pages, and all of those before a refusal.
@@ -10,9 +10,9 @@
 #include <cstring>
 #include <vector>
 
-#include "cpp_core/redo/frames.h"
-#include "src/engine.h"
-#include "src/serve.h"
+#include "cpp_core/redo/worker/frames.h"
+#include "src/worker/engine.h"
+#include "src/worker/serve.h"
 #include "src/server.h"
 
 namespace {
@@ -58,7 +58,7 @@ void errfinish(const char*, int, const char*) { throw Refused(); }
 #define read FuzzRead
 #define write FuzzWrite
 #define aligned_alloc FuzzOutput
-#include "src/serve.cpp"
+#include "src/worker/serve.cpp"
 #undef read
 #undef write
 #undef aligned_alloc

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cpp_core/ingest/ingest.h"
-#include "cpp_core/redo/native_records/native_records.h"
+#include "cpp_core/redo/page_server_records/page_server_record.h"
 
 using namespace neon_redo;
 

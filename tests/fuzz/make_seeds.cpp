@@ -12,12 +12,12 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/frames.h"
+#include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/redo/manager/capture.h"
-#include "cpp_core/replication/message.h"
+#include "cpp_core/wal_client/message.h"
 #include "cpp_core/wal/image.h"
 #include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 namespace {

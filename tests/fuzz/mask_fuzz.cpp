@@ -8,8 +8,8 @@
 #include <cstring>
 #include <memory>
 
-#include "cpp_core/page/mask.h"
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/mask.h"
+#include "cpp_core/pg/page.h"
 
 using namespace neon_redo;
 

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/redo/native/native.h"
 #include "cpp_core/redo/native/page_edit.h"
 

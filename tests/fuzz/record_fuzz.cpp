@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/image.h"
 #include "cpp_core/wal/record.h"
 

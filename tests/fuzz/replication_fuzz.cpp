@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/replication/logical_lines.h"
-#include "cpp_core/replication/message.h"
-#include "cpp_core/replication/pgoutput.h"
+#include "cpp_core/wal_client/logical_lines.h"
+#include "cpp_core/wal_client/message.h"
+#include "cpp_core/wal_client/pgoutput.h"
 
 using namespace neon_redo;
 

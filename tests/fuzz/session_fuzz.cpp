@@ -18,7 +18,7 @@
 #include <string>
 #include <string_view>
 
-#include "cpp_core/walsender/statistics.h"
+#include "cpp_core/wal_server/statistics.h"
 #include "tests/fuzz/scram_client.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/unit/session_client.h"

@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "cpp_core/base/lsn.h"
-#include "cpp_core/keyspace/page_key.h"
-#include "cpp_core/redo/frames.h"
-#include "cpp_core/redo/pipe_loop.h"
+#include "cpp_core/pg/page_key.h"
+#include "cpp_core/redo/worker/frames.h"
+#include "cpp_core/redo/worker/pipe_loop.h"
 #include "cpp_core/wal/segment.h"
 
 using namespace neon_redo;

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/reader.h"
 #include "tests/fuzz/scratch.h"
 

@@ -18,8 +18,8 @@
 #include <functional>
 #include <string>
 
-#include "cpp_core/redo/command_line.h"
-#include "src/sandbox.h"
+#include "cpp_core/redo/worker/command_line.h"
+#include "src/worker/sandbox.h"
 
 namespace neon_redo {
 namespace {

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "cpp_core/base/crc32c.h"
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/wal/image.h"
 #include "cpp_core/wal/reader.h"
 

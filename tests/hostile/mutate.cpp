@@ -17,7 +17,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 #include "tests/hostile/cases.h"
 
 namespace neon_redo {

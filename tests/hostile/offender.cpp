@@ -19,8 +19,8 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/frames.h"
-#include "src/sandbox.h"
+#include "cpp_core/redo/worker/frames.h"
+#include "src/worker/sandbox.h"
 
 namespace {
 

@@ -19,8 +19,8 @@
 #include <sstream>
 #include <string>
 
-#include "src/policy.h"
-#include "src/violation.h"
+#include "src/worker/policy.h"
+#include "src/worker/violation.h"
 #include "tests/hostile/filter.h"
 
 namespace neon_redo {

@@ -15,8 +15,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "cpp_core/page/page.h"
-#include "cpp_core/redo/manager.h"
+#include "cpp_core/pg/page.h"
+#include "cpp_core/redo/manager/manager.h"
 #include "cpp_core/wal/record.h"
 #include "tests/hostile/cases.h"
 

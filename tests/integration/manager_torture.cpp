@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "cpp_core/bench/requests.h"
-#include "cpp_core/redo/manager.h"
+#include "cli/bench/requests.h"
+#include "cpp_core/redo/manager/manager.h"
 #include "tests/unit/footprint.h"
 #include "tests/unit/manager_chaos.h"
 

@@ -31,16 +31,16 @@
 #include <vector>
 
 #include "cpp_core/base/crc32c.h"
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/redo/native/native.h"
-#include "cpp_core/redo/worker_process.h"
-#include "cpp_core/verify/block_table.h"
+#include "cpp_core/redo/worker/worker_process.h"
+#include "cpp_core/replay/block_table.h"
 #include "cpp_core/verify/compare.h"
 #include "cpp_core/verify/storage_events.h"
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/image.h"
 #include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 namespace {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "cpp_core/replication/receiver.h"
+#include "cpp_core/wal_client/receiver.h"
 
 namespace {
 

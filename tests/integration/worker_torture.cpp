@@ -16,8 +16,8 @@
 #include <thread>
 #include <vector>
 
-#include "cpp_core/bench/requests.h"
-#include "cpp_core/redo/worker_process.h"
+#include "cli/bench/requests.h"
+#include "cpp_core/redo/worker/worker_process.h"
 
 namespace neon_redo {
 namespace {

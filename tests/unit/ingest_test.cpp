@@ -6,8 +6,8 @@
 
 #include <random>
 
-#include "cpp_core/ingest/slru.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/slru.h"
+#include "cpp_core/pg/rmgr.h"
 #include "tests/unit/native_record.h"
 
 namespace neon_redo {

@@ -2,7 +2,7 @@
 // manager_worker.cpp: what it answers tells what it was sent.
 #include <gtest/gtest.h>
 
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 #include "tests/unit/manager_fixture.h"
 #include "tests/unit/native_record.h"
 

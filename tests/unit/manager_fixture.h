@@ -13,9 +13,10 @@
 #include <thread>
 #include <vector>
 
-#include "cpp_core/redo/frames.h"
-#include "cpp_core/redo/manager.h"
+#include "cpp_core/redo/worker/frames.h"
+#include "cpp_core/redo/manager/manager.h"
 #include "tests/unit/footprint.h"
+#include "tests/unit/programs.h"
 
 // GCC 12 sees uninitialised members in the alternatives that a moved variant does not hold.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -91,7 +92,7 @@ class Ask {
 // The timeout is for workers that hang; on a busy machine one that does not may take its time.
 inline ManagerOptions FakeWorkers(size_t max_workers, const std::string& mode = "") {
   ManagerOptions options;
-  options.worker.program = {MANAGER_WORKER};
+  options.worker.program = {kManagerWorker};
   if (!mode.empty()) options.worker.program.push_back(mode);
   options.worker.timeout = std::chrono::milliseconds(20'000);
   options.max_workers = max_workers;

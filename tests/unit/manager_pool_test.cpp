@@ -9,7 +9,7 @@
 #include <set>
 #include <thread>
 
-#include "cpp_core/redo/manager.h"
+#include "cpp_core/redo/manager/manager.h"
 #include "tests/unit/manager_fixture.h"
 
 namespace neon_redo {

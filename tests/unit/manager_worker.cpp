@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/frames.h"
+#include "cpp_core/redo/worker/frames.h"
 
 namespace {
 

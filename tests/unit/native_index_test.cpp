@@ -5,8 +5,8 @@
 #include <random>
 #include <string>
 
-#include "cpp_core/page/page.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/page.h"
+#include "cpp_core/pg/rmgr.h"
 #include "tests/unit/native_record.h"
 
 namespace neon_redo::testing {

@@ -1,5 +1,5 @@
 // Frames there and back, and the queue they leave through.
-#include "cpp_core/redo/frames.h"
+#include "cpp_core/redo/worker/frames.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/out_queue.h"
-#include "cpp_core/redo/pipe_loop.h"
-#include "cpp_core/redo/request_frames.h"
+#include "cpp_core/redo/worker/out_queue.h"
+#include "cpp_core/redo/worker/pipe_loop.h"
+#include "cpp_core/redo/worker/request_frames.h"
 #include "cpp_core/wal/record.h"
 
 namespace neon_redo {

@@ -12,10 +12,11 @@
 #include <thread>
 #include <vector>
 
-#include "cpp_core/redo/frames.h"
-#include "cpp_core/redo/home.h"
-#include "cpp_core/redo/worker_process.h"
+#include "cpp_core/redo/worker/frames.h"
+#include "cpp_core/redo/worker/home.h"
+#include "cpp_core/redo/worker/worker_process.h"
 #include "cpp_core/wal/record.h"
+#include "tests/unit/programs.h"
 
 namespace neon_redo {
 namespace {
@@ -78,7 +79,7 @@ struct Ask {
 
 WorkerOptions Fake(const std::string& mode, milliseconds timeout = milliseconds(60000)) {
   WorkerOptions options;
-  options.command = std::string("exec ") + FAKE_WORKER + " " + mode;
+  options.command = std::string("exec ") + kFakeWorker + " " + mode;
   options.timeout = timeout;
   return options;
 }

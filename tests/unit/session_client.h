@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "cpp_core/base/bytes.h"
-#include "cpp_core/replication/message.h"
-#include "cpp_core/walsender/session.h"
+#include "cpp_core/wal_client/message.h"
+#include "cpp_core/wal_server/session.h"
 
 namespace neon_redo {
 

@@ -7,12 +7,12 @@
 #include <algorithm>
 #include <random>
 
-#include "cpp_core/ingest/slru.h"
-#include "cpp_core/keyspace/page_name.h"
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/slru.h"
+#include "cpp_core/pg/page_name.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/recorder.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 #include "tests/unit/native_record.h"
 #include "tests/unit/wal_writer.h"
 

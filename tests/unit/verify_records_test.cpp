@@ -5,11 +5,11 @@
 #include <cstring>
 #include <random>
 
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/verify/compare.h"
 #include "cpp_core/verify/storage_events.h"
-#include "cpp_core/verify/visibility_map.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/replay/visibility_map.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 namespace {

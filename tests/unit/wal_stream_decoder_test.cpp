@@ -6,7 +6,7 @@
 #include <random>
 
 #include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {

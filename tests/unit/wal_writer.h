@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cpp_core/base/crc32c.h"
-#include "cpp_core/wal/page_header.h"
+#include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/record.h"
 #include "cpp_core/wal/segment.h"

@@ -4,9 +4,9 @@
 #include <cstring>
 #include <utility>
 
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/redo/manager/record_counts.h"
-#include "cpp_core/redo/request_frames.h"
+#include "cpp_core/redo/worker/request_frames.h"
 
 namespace neon_redo {
 

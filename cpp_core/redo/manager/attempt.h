@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "cpp_core/redo/manager.h"
+#include "cpp_core/redo/manager/manager.h"
 
 namespace neon_redo {
 

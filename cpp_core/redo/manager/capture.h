@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cpp_core/base/error.h"
-#include "cpp_core/redo/manager.h"
+#include "cpp_core/redo/manager/manager.h"
 
 namespace neon_redo {
 

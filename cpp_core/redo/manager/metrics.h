@@ -14,7 +14,7 @@
 #include <memory>
 
 #include "cpp_core/base/error.h"
-#include "cpp_core/redo/manager.h"
+#include "cpp_core/redo/manager/manager.h"
 
 namespace neon_redo {
 

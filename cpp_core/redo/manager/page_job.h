@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/manager.h"
+#include "cpp_core/redo/manager/manager.h"
 #include "cpp_core/redo/manager/attempt.h"
 #include "cpp_core/redo/manager/record_counts.h"
 #include "cpp_core/redo/native/native.h"

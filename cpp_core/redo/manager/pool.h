@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/manager.h"
+#include "cpp_core/redo/manager/manager.h"
 #include "cpp_core/redo/manager/attempt.h"
 #include "cpp_core/redo/manager/pool_worker.h"
 

@@ -24,7 +24,7 @@ constexpr size_t kQueueAhead = 65536;
 // what one has just written the other finds in the processor's cache.
 constexpr size_t kRound = 96 * 1024;
 
-// As much as the worker reads at once (src/serve.cpp).
+// As much as the worker reads at once (src/worker/serve.cpp).
 constexpr int kLargeInputPipe = 256 * 1024;
 
 }  // namespace

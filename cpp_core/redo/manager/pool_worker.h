@@ -11,12 +11,12 @@
 #include <thread>
 #include <vector>
 
-#include "cpp_core/redo/child_process.h"
-#include "cpp_core/redo/manager.h"
+#include "cpp_core/redo/worker/child_process.h"
+#include "cpp_core/redo/manager/manager.h"
 #include "cpp_core/redo/manager/attempt.h"
 #include "cpp_core/redo/manager/frame_queue.h"
 #include "cpp_core/redo/manager/processor_hold.h"
-#include "cpp_core/redo/pipe_loop.h"
+#include "cpp_core/redo/worker/pipe_loop.h"
 
 namespace neon_redo {
 
@@ -70,7 +70,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   size_t number() const { return number_; }
 
  private:
-  // Answers taken with one read: as many as the worker writes at once (src/serve.cpp).
+  // Answers taken with one read: as many as the worker writes at once (src/worker/serve.cpp).
   static constexpr size_t kAnswersAtOnce = 32;
   // How often the thread looks after deadlines that nobody else looks after.
   static constexpr std::chrono::milliseconds kDeadlineCheck{20};

@@ -15,7 +15,7 @@
 #include <cstring>
 #include <utility>
 
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/redo/manager/pool.h"
 #include "cpp_core/redo/manager/pool_worker.h"
 

@@ -12,13 +12,13 @@
 #include <algorithm>
 #include <csignal>
 
-#include "cpp_core/redo/frames.h"
+#include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/redo/manager/pool.h"
 #include "cpp_core/redo/manager/pool_worker.h"
 #include "cpp_core/redo/manager/time_slice.h"
-#include "cpp_core/redo/request_frames.h"
-#include "cpp_core/redo/start_worker.h"
-#include "cpp_core/redo/worker_end.h"
+#include "cpp_core/redo/worker/request_frames.h"
+#include "cpp_core/redo/worker/start_worker.h"
+#include "cpp_core/redo/worker/worker_end.h"
 
 namespace neon_redo {
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 
 #include "cpp_core/redo/manager/metrics.h"
-#include "cpp_core/wal/describe.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/record.h"
 
 namespace neon_redo {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "cpp_core/base/bytes.h"
-#include "cpp_core/redo/manager.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/redo/manager/manager.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 

@@ -5,8 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cpp_core/redo/out_queue.h"
-#include "cpp_core/redo/request_frames.h"
+#include "cpp_core/redo/worker/out_queue.h"
+#include "cpp_core/redo/worker/request_frames.h"
 
 namespace neon_redo {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/manager.h"
-#include "cpp_core/redo/worker_process.h"
+#include "cpp_core/redo/manager/manager.h"
+#include "cpp_core/redo/worker/worker_process.h"
 
 namespace neon_redo {
 

@@ -1,6 +1,6 @@
 // Resource manager Btree: btree_redo in access/nbtree/nbtxlog.c; the records are in
 // access/nbtxlog.h.
-#include "cpp_core/redo/native/btree_page.h"
+#include "cpp_core/pg/btree_page.h"
 
 namespace neon_redo::native {
 

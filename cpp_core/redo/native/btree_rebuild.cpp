@@ -5,7 +5,7 @@
 // special area (PageGetTempPageCopySpecial), so what was unused on the old page is zero afterwards.
 #include <algorithm>
 
-#include "cpp_core/redo/native/btree_page.h"
+#include "cpp_core/pg/btree_page.h"
 
 namespace neon_redo::native {
 

@@ -2,7 +2,7 @@
 // pages in access/ginblock.h. Left to the worker: posting trees but for their creation (their leaf
 // pages are compressed), the deletion of their pages, and splits, whose pages come as images.
 #include "cpp_core/redo/native/change.h"
-#include "cpp_core/redo/native/index_tuple.h"
+#include "cpp_core/pg/index_tuple.h"
 
 namespace neon_redo::native {
 

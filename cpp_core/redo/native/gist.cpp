@@ -4,7 +4,7 @@
 // Servers before the minor release that calls F_TUPLES_DELETED deprecated (access/gist.h) also set
 // that flag, which nobody reads, on pages that lose tuples; this engine does as today's.
 #include "cpp_core/redo/native/change.h"
-#include "cpp_core/redo/native/index_tuple.h"
+#include "cpp_core/pg/index_tuple.h"
 
 namespace neon_redo::native {
 

@@ -2,7 +2,7 @@
 // the records are in access/hash_xlog.h. The rest (index creation, overflow pages, bucket splits)
 // is rare and left to the worker.
 #include "cpp_core/redo/native/change.h"
-#include "cpp_core/redo/native/index_tuple.h"
+#include "cpp_core/pg/index_tuple.h"
 
 namespace neon_redo::native {
 

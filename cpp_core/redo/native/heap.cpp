@@ -1,7 +1,7 @@
 // Resource manager Heap: heap_redo and heap_xlog_* in access/heap/heapam.c; the records are in
 // access/heapam_xlog.h. The visibility map's page, which some of these records clear bits in, is no
 // block of theirs.
-#include "cpp_core/redo/native/heap_tuple.h"
+#include "cpp_core/pg/heap_tuple.h"
 
 namespace neon_redo::native {
 

@@ -1,6 +1,6 @@
 // Resource manager Heap2: heap2_redo and heap_xlog_* in access/heap/heapam.c, visibilitymap_set in
 // access/heap/visibilitymap.c; the records are in access/heapam_xlog.h.
-#include "cpp_core/redo/native/heap_tuple.h"
+#include "cpp_core/pg/heap_tuple.h"
 
 namespace neon_redo::native {
 

@@ -6,8 +6,8 @@
 // the run ends.
 #include "cpp_core/redo/native/insert_run.h"
 
-#include "cpp_core/redo/native/heap_tuple.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/heap_tuple.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo::native {
 

@@ -8,7 +8,7 @@
 #include "cpp_core/redo/native/change.h"
 #include "cpp_core/redo/native/insert_run.h"
 #include "cpp_core/wal/image.h"
-#include "cpp_core/wal/rmgr.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 
@@ -19,7 +19,7 @@ using native::Routine;
 
 enum XlogOperation : uint8_t { kFpiForHint = 0xa0, kFpi = 0xb0 };
 
-// The worker replays records of this kind (ChangesPagesOnly in src/apply.cpp); of the others it
+// The worker replays records of this kind (ChangesPagesOnly in src/worker/apply.cpp); of the others it
 // restores no image either.
 bool ChangesPagesOnly(uint8_t rmid, uint8_t info) {
   constexpr uint8_t kHeapOperation = 0x70;  // XLOG_HEAP_OPMASK

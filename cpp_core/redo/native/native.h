@@ -13,8 +13,8 @@
 #include <span>
 
 #include "cpp_core/base/lsn.h"
-#include "cpp_core/keyspace/block.h"
-#include "cpp_core/redo/worker_process.h"
+#include "cpp_core/pg/block.h"
+#include "cpp_core/redo/worker/worker_process.h"
 #include "cpp_core/wal/record.h"
 
 namespace neon_redo {

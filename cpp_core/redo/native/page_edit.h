@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "cpp_core/base/bytes.h"
-#include "cpp_core/page/page.h"
+#include "cpp_core/pg/page.h"
 
 namespace neon_redo::native {
 

@@ -2,7 +2,7 @@
 // the record is in access/spgxlog.h, pages and tuples in access/spgist_private.h), most of what
 // such an index writes. The rest, which moves and splits tuples, is left to the worker.
 #include "cpp_core/redo/native/change.h"
-#include "cpp_core/redo/native/index_tuple.h"
+#include "cpp_core/pg/index_tuple.h"
 
 namespace neon_redo::native {
 

@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "cpp_core/keyspace/block.h"
-#include "cpp_core/page/mask.h"
+#include "cpp_core/pg/block.h"
+#include "cpp_core/pg/mask.h"
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;

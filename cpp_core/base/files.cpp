@@ -1,0 +1,70 @@
+// A file is durable when it and the directory entry that names it have been synced, in this order
+// (durable_rename in storage/file/fd.c).
+#include "cpp_core/base/files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace neon_redo {
+
+void FileDescriptor::Reset(int fd) {
+  if (fd_ >= 0) close(fd_);
+  fd_ = fd;
+}
+
+tl::unexpected<Error> FileError(const char* verb, const std::string& path) {
+  const int error = errno;
+  const char* advice = error == ENOSPC ? "; make room, then start again" : "";
+  return MakeError(ErrorCode::kIo,
+                   fmt::format("could not {} \"{}\": {}{}", verb, path, strerror(error), advice));
+}
+
+Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      if (n == 0) errno = ENOSPC;
+      return FileError("write file", path);
+    }
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+Status SyncFile(int fd, const std::string& path) {
+  if (fdatasync(fd) != 0) return FileError("flush file", path);
+  return {};
+}
+
+Status SyncDirectory(const std::string& path) {
+  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) return FileError("open directory", path);
+  if (fsync(fd.get()) != 0) return FileError("flush directory", path);
+  return {};
+}
+
+Status WriteFileDurably(const std::string& path, Bytes content) {
+  const std::string temporary = path + ".tmp";
+  FileDescriptor fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (fd.get() < 0) return FileError("create file", temporary);
+  Status done = WriteAll(fd.get(), content, 0, temporary);
+  if (done) done = SyncFile(fd.get(), temporary);
+  fd.Reset();
+  if (done && rename(temporary.c_str(), path.c_str()) != 0)
+    done = FileError("rename file", temporary);
+  if (!done) {
+    unlink(temporary.c_str());
+    return done;
+  }
+  const size_t slash = path.rfind('/');
+  return SyncDirectory(slash == std::string::npos ? "." : path.substr(0, slash));
+}
+
+}  // namespace neon_redo

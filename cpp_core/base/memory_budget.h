@@ -1,0 +1,31 @@
+// Bytes that several users of memory share.
+#ifndef NEON_REDO_BASE_MEMORY_BUDGET_H_
+#define NEON_REDO_BASE_MEMORY_BUDGET_H_
+
+#include <atomic>
+#include <cstdint>
+
+namespace neon_redo {
+
+// What can do with less asks for it (Take), and gives some back when others that cannot do without
+// (Force) have taken more than there is. Thread-safe.
+class MemoryBudget {
+ public:
+  explicit MemoryBudget(uint64_t bytes) : left_(static_cast<int64_t>(bytes)) {}
+
+  bool Take(int64_t bytes) {
+    if (left_.fetch_sub(bytes, std::memory_order_relaxed) >= bytes) return true;
+    Return(bytes);
+    return false;
+  }
+  void Force(int64_t bytes) { left_.fetch_sub(bytes, std::memory_order_relaxed); }
+  void Return(int64_t bytes) { left_.fetch_add(bytes, std::memory_order_relaxed); }
+  bool IsOverdrawn() const { return left_.load(std::memory_order_relaxed) < 0; }
+
+ private:
+  std::atomic<int64_t> left_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_BASE_MEMORY_BUDGET_H_

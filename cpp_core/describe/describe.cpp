@@ -1,0 +1,167 @@
+// Each resource manager has a table of its operations: number, name, and the function that reads
+// the fields worth telling from the record's main data. This file has what is common: the start of
+// the line, the block references at its end, and the choice of the table.
+#include "cpp_core/describe/describe.h"
+
+#include <ctime>
+
+#include "cpp_core/describe/operation.h"
+#include "cpp_core/pg/rmgr.h"
+
+namespace neon_redo {
+
+namespace {
+
+const Operation* FindOperation(uint8_t rmid, uint8_t info) {
+  static const Operations kTables[] = {
+      XlogOperations(),    XactOperations(),       SmgrOperations(),      ClogOperations(),
+      DbaseOperations(),   TblspcOperations(),     MultiXactOperations(), RelMapOperations(),
+      StandbyOperations(), Heap2Operations(),      HeapOperations(),      BtreeOperations(),
+      HashOperations(),    GinOperations(),        GistOperations(),      SeqOperations(),
+      SpgistOperations(),  BrinOperations(),       CommitTsOperations(),  ReplOriginOperations(),
+      GenericOperations(), LogicalMsgOperations(),
+  };
+  static_assert(sizeof(kTables) / sizeof(kTables[0]) == kMaxBuiltinRmgr + 1);
+  if (rmid > kMaxBuiltinRmgr) return nullptr;
+  const Operations& table = kTables[rmid];
+  for (const Operation& o : table.list) {
+    if (o.info == (info & table.mask)) return &o;
+  }
+  return nullptr;
+}
+
+void AppendBlocks(const RecordView& record, std::string* line) {
+  for (int id = 0; id <= record.max_block_id(); id++) {
+    const BlockRef* b = record.block(id);
+    if (!b) continue;
+    const RelFileNode& rel = b->tag.rel;
+    fmt::format_to(std::back_inserter(*line), ", blkref #{}: rel {}/{}/{}", id, rel.spc, rel.db,
+                   rel.rel);
+    if (b->tag.fork != kMainFork)
+      fmt::format_to(std::back_inserter(*line), " fork {}", ForkName(b->tag.fork));
+    fmt::format_to(std::back_inserter(*line), " blk {}", b->tag.block);
+    if (b->has_image) line->append(b->apply_image ? " FPW" : " FPW for WAL verification");
+  }
+}
+
+}  // namespace
+
+const char* OperationName(uint8_t rmid, uint8_t info) {
+  const Operation* operation = FindOperation(rmid, info);
+  return operation ? operation->name : nullptr;
+}
+
+std::string RmgrDisplayName(uint8_t rmid) {
+  const char* name = RmgrName(rmid);
+  return name ? name : fmt::format("custom{:03}", rmid);
+}
+
+void DescribeOperation(const RecordView& record, std::string* out) {
+  if (record.rmid() > kMaxBuiltinRmgr) {
+    fmt::format_to(std::back_inserter(*out), "rmid: {}", record.rmid());
+    return;
+  }
+  const Operation* operation = FindOperation(record.rmid(), record.header().info);
+  if (!operation || !operation->describe) return;
+  Description description{record, FieldReader(record.main_data()), out};
+  operation->describe(&description);
+  if (!description.in.all())
+    fmt::format_to(std::back_inserter(*out), " [malformed: {} bytes of data are too few]",
+                   record.main_data().size());
+}
+
+void DescribeRecord(const RecordView& record, Lsn start, std::string* line) {
+  const RecordHeader& h = record.header();
+  uint32_t images = 0;
+  for (int id = 0; id <= record.max_block_id(); id++) {
+    if (const BlockRef* b = record.block(id)) images += static_cast<uint32_t>(b->image.size());
+  }
+  const char* rmgr = RmgrName(h.rmid);
+  fmt::format_to(std::back_inserter(*line),
+                 "rmgr: {:<11} len (rec/tot): {:6}/{:6}, tx: {:10}, lsn: {:X}/{:08X}, prev "
+                 "{:X}/{:08X}, desc: ",
+                 rmgr ? rmgr : RmgrDisplayName(h.rmid), h.total_length - images, h.total_length,
+                 h.xid, start.value >> 32, start.value & 0xffffffff, h.prev_lsn >> 32,
+                 h.prev_lsn & 0xffffffff);
+  if (const char* name = OperationName(h.rmid, h.info)) {
+    line->append(name).push_back(' ');
+  } else {
+    fmt::format_to(std::back_inserter(*line), "UNKNOWN ({:x}) ", h.info & kInfoRmgrMask);
+  }
+  DescribeOperation(record, line);
+  AppendBlocks(record, line);
+}
+
+std::string DescribeRecord(const RecordView& record, Lsn start) {
+  std::string line;
+  DescribeRecord(record, start, &line);
+  return line;
+}
+
+uint32_t FieldReader::GetBlockId() {
+  const auto high = Get<uint16_t>();
+  const auto low = Get<uint16_t>();
+  return static_cast<uint32_t>(high) << 16 | low;
+}
+
+std::string Printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", c);
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out;
+}
+
+std::string FieldReader::GetString(size_t limit) {
+  const size_t room = std::min(limit, in_.remaining());
+  const auto* begin = reinterpret_cast<const char*>(in_.position());
+  const void* zero = room ? std::memchr(begin, 0, room) : nullptr;
+  if (!zero) {
+    all_ = false;
+    return {};
+  }
+  const std::string_view out(begin, static_cast<size_t>(static_cast<const char*>(zero) - begin));
+  in_.Skip(out.size() + 1);
+  return Printable(out);
+}
+
+std::string RelName(const RelFileNode& rel) {
+  return fmt::format("{}/{}/{}", rel.spc, rel.db, rel.rel);
+}
+
+std::string RelPath(const RelFileNode& rel, uint8_t fork) {
+  constexpr uint32_t kDefaultTablespace = 1663;  // catalog/pg_tablespace.dat
+  constexpr uint32_t kGlobalTablespace = 1664;
+  // TABLESPACE_VERSION_DIRECTORY of PostgreSQL 15
+  constexpr const char* kVersionDirectory = "PG_15_202209061";
+  std::string path =
+      rel.spc == kGlobalTablespace ? fmt::format("global/{}", rel.rel)
+      : rel.spc == kDefaultTablespace
+          ? fmt::format("base/{}/{}", rel.db, rel.rel)
+          : fmt::format("pg_tblspc/{}/{}/{}/{}", rel.spc, kVersionDirectory, rel.db, rel.rel);
+  if (fork != kMainFork) path.append("_").append(ForkName(fork));
+  return path;
+}
+
+std::string FullXid(uint64_t xid) {
+  return fmt::format("{}:{}", xid >> 32, static_cast<uint32_t>(xid));
+}
+
+std::string TimestampText(int64_t timestamp) {
+  constexpr int64_t kMicros = 1000000;
+  constexpr int64_t kEpoch = 946684800;  // 2000-01-01 in Unix time
+  const time_t seconds = timestamp / kMicros + kEpoch;
+  struct tm local;
+  if (!localtime_r(&seconds, &local)) return "(time out of range)";
+  char day[64];
+  char zone[64];
+  if (!strftime(day, sizeof(day), "%Y-%m-%d %H:%M:%S", &local)) day[0] = '\0';
+  if (!strftime(zone, sizeof(zone), "%Z", &local)) zone[0] = '\0';
+  return fmt::format("{}.{:06} {}", day, timestamp % kMicros, zone);
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,226 @@
+// Records about the cluster rather than a page: XLOG, Storage, Database, Tablespace, RelMap,
+// ReplicationOrigin, LogicalMessage. Layouts: catalog/pg_control.h, access/xlog_internal.h,
+// catalog/storage_xlog.h, commands/dbcommands_xlog.h, commands/tablespace.h, utils/relmapper.h,
+// replication/origin.h, replication/message.h; wording: the files of the same subject in rmgrdesc.
+#include "cpp_core/describe/operation.h"
+
+namespace neon_redo {
+
+namespace {
+
+// XLOG
+
+void Checkpoint(Description* d, const char* kind) {
+  FieldReader& in = d->in;
+  const Lsn redo = in.GetLsn();
+  const auto timeline = in.Get<uint32_t>();
+  const auto previous_timeline = in.Get<uint32_t>();
+  const auto full_page_writes = in.Get<uint8_t>();
+  in.AlignTo(8);
+  const auto next_xid = in.Get<uint64_t>();
+  const auto next_oid = in.Get<uint32_t>();
+  const auto next_multi = in.Get<uint32_t>();
+  const auto next_multi_offset = in.Get<uint32_t>();
+  const auto oldest_xid = in.Get<uint32_t>();
+  const auto oldest_xid_db = in.Get<uint32_t>();
+  const auto oldest_multi = in.Get<uint32_t>();
+  const auto oldest_multi_db = in.Get<uint32_t>();
+  in.AlignTo(8);
+  in.Skip(8);  // time
+  const auto oldest_commit_ts = in.Get<uint32_t>();
+  const auto newest_commit_ts = in.Get<uint32_t>();
+  const auto oldest_active = in.Get<uint32_t>();
+  d->Add("redo {}; tli {}; prev tli {}; fpw {}; xid {}; oid {}; multi {}; offset {}; ",
+         redo.ToString(), timeline, previous_timeline, full_page_writes != 0, FullXid(next_xid),
+         next_oid, next_multi, next_multi_offset);
+  d->Add(
+      "oldest xid {} in DB {}; oldest multi {} in DB {}; oldest/newest commit timestamp xid: "
+      "{}/{}; oldest running xid {}; {}",
+      oldest_xid, oldest_xid_db, oldest_multi, oldest_multi_db, oldest_commit_ts, newest_commit_ts,
+      oldest_active, kind);
+}
+
+void ShutdownCheckpoint(Description* d) { Checkpoint(d, "shutdown"); }
+void OnlineCheckpoint(Description* d) { Checkpoint(d, "online"); }
+
+void NextOid(Description* d) { d->Add("{}", d->in.Get<uint32_t>()); }
+
+void BackupEnd(Description* d) { d->Add("{}", d->in.GetLsn().ToString()); }
+
+void ParameterChange(Description* d) {
+  static constexpr const char* kWalLevels[] = {"minimal", "replica", "logical"};
+  FieldReader& in = d->in;
+  const auto connections = in.Get<int32_t>();
+  const auto worker_processes = in.Get<int32_t>();
+  const auto wal_senders = in.Get<int32_t>();
+  const auto prepared_xacts = in.Get<int32_t>();
+  const auto locks = in.Get<int32_t>();
+  const auto wal_level = in.Get<uint32_t>();
+  const auto log_hints = in.Get<uint8_t>();
+  const auto commit_timestamp = in.Get<uint8_t>();
+  d->Add(
+      "max_connections={} max_worker_processes={} max_wal_senders={} max_prepared_xacts={} "
+      "max_locks_per_xact={} wal_level={} wal_log_hints={} track_commit_timestamp={}",
+      connections, worker_processes, wal_senders, prepared_xacts, locks,
+      wal_level < std::size(kWalLevels) ? kWalLevels[wal_level] : "?", log_hints ? "on" : "off",
+      commit_timestamp ? "on" : "off");
+}
+
+void RestorePoint(Description* d) {
+  constexpr size_t kNameSize = 64;  // MAXFNAMELEN
+  d->in.Skip(8);                    // rp_time
+  d->AddText(d->in.GetString(kNameSize));
+}
+
+void FullPageWritesChange(Description* d) { d->Add("{}", d->in.Get<uint8_t>() != 0); }
+
+void EndOfRecovery(Description* d) {
+  const auto time = d->in.Get<int64_t>();
+  const auto timeline = d->in.Get<uint32_t>();
+  const auto previous = d->in.Get<uint32_t>();
+  d->Add("tli {}; prev tli {}; time {}", timeline, previous, TimestampText(time));
+}
+
+void OverwriteContrecord(Description* d) {
+  const Lsn lsn = d->in.GetLsn();
+  d->Add("lsn {}; time {}", lsn.ToString(), TimestampText(d->in.Get<int64_t>()));
+}
+
+constexpr Operation kXlog[] = {
+    {0x00, "CHECKPOINT_SHUTDOWN", ShutdownCheckpoint},
+    {0x10, "CHECKPOINT_ONLINE", OnlineCheckpoint},
+    {0x20, "NOOP"},
+    {0x30, "NEXTOID", NextOid},
+    {0x40, "SWITCH"},
+    {0x50, "BACKUP_END", BackupEnd},
+    {0x60, "PARAMETER_CHANGE", ParameterChange},
+    {0x70, "RESTORE_POINT", RestorePoint},
+    {0x80, "FPW_CHANGE", FullPageWritesChange},
+    {0x90, "END_OF_RECOVERY", EndOfRecovery},
+    {0xa0, "FPI_FOR_HINT"},
+    {0xb0, "FPI"},
+    {0xd0, "OVERWRITE_CONTRECORD", OverwriteContrecord},
+};
+
+// Storage
+
+void SmgrCreate(Description* d) {
+  const auto rel = d->in.Get<RelFileNode>();
+  const auto fork = d->in.Get<uint32_t>();
+  d->AddText(RelPath(rel, static_cast<uint8_t>(fork <= kMaxForkNumber ? fork : UINT8_MAX)));
+}
+
+void SmgrTruncate(Description* d) {
+  const auto blocks = d->in.Get<uint32_t>();
+  const auto rel = d->in.Get<RelFileNode>();
+  d->Add("{} to {} blocks flags {}", RelPath(rel, kMainFork), blocks, d->in.Get<int32_t>());
+}
+
+constexpr Operation kSmgr[] = {
+    {0x10, "CREATE", SmgrCreate},
+    {0x20, "TRUNCATE", SmgrTruncate},
+};
+
+// Database
+
+void DbaseCopy(Description* d) {
+  const auto db = d->in.Get<uint32_t>();
+  const auto tablespace = d->in.Get<uint32_t>();
+  const auto from_db = d->in.Get<uint32_t>();
+  const auto from_tablespace = d->in.Get<uint32_t>();
+  d->Add("copy dir {}/{} to {}/{}", from_tablespace, from_db, tablespace, db);
+}
+
+void DbaseCreate(Description* d) {
+  const auto db = d->in.Get<uint32_t>();
+  d->Add("create dir {}/{}", d->in.Get<uint32_t>(), db);
+}
+
+void DbaseDrop(Description* d) {
+  const auto db = d->in.Get<uint32_t>();
+  const auto count = d->in.Get<int32_t>();
+  d->AddText("dir");
+  for (int32_t i = 0; i < count; i++) {
+    const auto tablespace = d->in.Get<uint32_t>();
+    if (!d->in.all()) break;
+    d->Add(" {}/{}", tablespace, db);
+  }
+}
+
+constexpr Operation kDbase[] = {
+    {0x00, "CREATE_FILE_COPY", DbaseCopy},
+    {0x10, "CREATE_WAL_LOG", DbaseCreate},
+    {0x20, "DROP", DbaseDrop},
+};
+
+// Tablespace
+
+void TblspcCreate(Description* d) {
+  const auto id = d->in.Get<uint32_t>();
+  d->Add("{} \"{}\"", id, d->in.GetString());
+}
+
+void TblspcDrop(Description* d) { d->Add("{}", d->in.Get<uint32_t>()); }
+
+constexpr Operation kTblspc[] = {
+    {0x00, "CREATE", TblspcCreate},
+    {0x10, "DROP", TblspcDrop},
+};
+
+// RelMap
+
+void RelMapUpdate(Description* d) {
+  const auto db = d->in.Get<uint32_t>();
+  const auto tablespace = d->in.Get<uint32_t>();
+  d->Add("database {} tablespace {} size {}", db, tablespace, d->in.Get<int32_t>());
+}
+
+constexpr Operation kRelMap[] = {{0x00, "UPDATE", RelMapUpdate}};
+
+// ReplicationOrigin
+
+void OriginSet(Description* d) {
+  const Lsn lsn = d->in.GetLsn();
+  const auto node = d->in.Get<uint16_t>();
+  d->Add("set {}; lsn {}; force: {}", node, lsn.ToString(), d->in.Get<uint8_t>());
+}
+
+void OriginDrop(Description* d) { d->Add("drop {}", d->in.Get<uint16_t>()); }
+
+constexpr Operation kReplOrigin[] = {
+    {0x00, "SET", OriginSet},
+    {0x10, "DROP", OriginDrop},
+};
+
+// LogicalMessage
+
+void LogicalMessage(Description* d) {
+  d->in.Skip(4);  // dbId
+  const auto transactional = d->in.Get<uint8_t>();
+  d->in.AlignTo(8);
+  const auto prefix_size = d->in.Get<uint64_t>();
+  const auto size = d->in.Get<uint64_t>();
+  FieldReader prefix(d->in.GetBytes(prefix_size));
+  d->Add("{}, prefix \"{}\"; payload ({} bytes): ",
+         transactional ? "transactional" : "non-transactional", prefix.GetString(), size);
+  const char* separator = "";
+  for (uint8_t byte : d->in.GetBytes(size)) {
+    d->Add("{}{:02X}", separator, byte);
+    separator = " ";
+  }
+  if (!prefix.all()) d->in.Spoil();
+}
+
+constexpr Operation kLogicalMsg[] = {{0x00, "MESSAGE", LogicalMessage}};
+
+}  // namespace
+
+Operations XlogOperations() { return {kInfoRmgrMask, kXlog}; }
+Operations SmgrOperations() { return {kInfoRmgrMask, kSmgr}; }
+Operations DbaseOperations() { return {kInfoRmgrMask, kDbase}; }
+Operations TblspcOperations() { return {kInfoRmgrMask, kTblspc}; }
+Operations RelMapOperations() { return {kInfoRmgrMask, kRelMap}; }
+Operations ReplOriginOperations() { return {kInfoRmgrMask, kReplOrigin}; }
+Operations LogicalMsgOperations() { return {kInfoRmgrMask, kLogicalMsg}; }
+
+}  // namespace neon_redo

@@ -1,0 +1,471 @@
+// Records of the index access methods, Generic and Sequence. Layouts: access/nbtxlog.h,
+// hash_xlog.h, ginxlog.h, gistxlog.h, spgxlog.h, brin_xlog.h, commands/sequence.h; wording: the
+// files of the same subject in rmgrdesc.
+#include "cpp_core/describe/operation.h"
+
+namespace neon_redo {
+
+namespace {
+
+char TF(bool b) { return b ? 'T' : 'F'; }
+
+void OffsetOnly(Description* d) { d->Add("off {}", d->in.Get<uint16_t>()); }
+
+// Btree
+
+void BtreeSplit(Description* d) {
+  const auto level = d->in.Get<uint32_t>();
+  const auto first_right = d->in.Get<uint16_t>();
+  const auto new_item = d->in.Get<uint16_t>();
+  const auto posting = d->in.Get<uint16_t>();
+  d->Add("level {}, firstrightoff {}, newitemoff {}, postingoff {}", level, first_right, new_item,
+         posting);
+}
+
+void BtreeDedup(Description* d) { d->Add("nintervals {}", d->in.Get<uint16_t>()); }
+
+void BtreeVacuum(Description* d) {
+  const auto deleted = d->in.Get<uint16_t>();
+  d->Add("ndeleted {}; nupdated {}", deleted, d->in.Get<uint16_t>());
+}
+
+void BtreeDelete(Description* d) {
+  const auto xid = d->in.Get<uint32_t>();
+  const auto deleted = d->in.Get<uint16_t>();
+  const auto updated = d->in.Get<uint16_t>();
+  d->Add("latestRemovedXid {}; ndeleted {}; nupdated {}", xid, deleted, updated);
+}
+
+void BtreeMarkHalfDead(Description* d) {
+  d->in.Skip(4);  // poffset
+  const auto leaf = d->in.Get<uint32_t>();
+  const auto left = d->in.Get<uint32_t>();
+  const auto right = d->in.Get<uint32_t>();
+  const auto top_parent = d->in.Get<uint32_t>();
+  d->Add("topparent {}; leaf {}; left {}; right {}", top_parent, leaf, left, right);
+}
+
+void BtreeUnlink(Description* d) {
+  const auto left = d->in.Get<uint32_t>();
+  const auto right = d->in.Get<uint32_t>();
+  const auto level = d->in.Get<uint32_t>();
+  d->in.AlignTo(8);
+  const auto safe_xid = d->in.Get<uint64_t>();
+  const auto leaf_left = d->in.Get<uint32_t>();
+  const auto leaf_right = d->in.Get<uint32_t>();
+  const auto leaf_top_parent = d->in.Get<uint32_t>();
+  d->Add("left {}; right {}; level {}; safexid {}; ", left, right, level, FullXid(safe_xid));
+  d->Add("leafleft {}; leafright {}; leaftopparent {}", leaf_left, leaf_right, leaf_top_parent);
+}
+
+void BtreeNewRoot(Description* d) {
+  d->in.Skip(4);  // rootblk
+  d->Add("lev {}", d->in.Get<uint32_t>());
+}
+
+void BtreeReusePage(Description* d) {
+  const auto rel = d->in.Get<RelFileNode>();
+  d->in.Skip(4);  // block
+  d->Add("rel {}; latestRemovedXid {}", RelName(rel), FullXid(d->in.Get<uint64_t>()));
+}
+
+// xl_btree_metadata is the data of block 0.
+void BtreeMetaCleanup(Description* d) {
+  const BlockRef* block = d->record.block(0);
+  FieldReader in(block ? block->data : Bytes());
+  in.Skip(20);
+  d->Add("last_cleanup_num_delpages {}", in.Get<uint32_t>());
+  if (!in.all()) d->in.Spoil();
+}
+
+constexpr Operation kBtree[] = {
+    {0x00, "INSERT_LEAF", OffsetOnly},
+    {0x10, "INSERT_UPPER", OffsetOnly},
+    {0x20, "INSERT_META", OffsetOnly},
+    {0x30, "SPLIT_L", BtreeSplit},
+    {0x40, "SPLIT_R", BtreeSplit},
+    {0x50, "INSERT_POST", OffsetOnly},
+    {0x60, "DEDUP", BtreeDedup},
+    {0x70, "DELETE", BtreeDelete},
+    {0x80, "UNLINK_PAGE", BtreeUnlink},
+    {0x90, "UNLINK_PAGE_META", BtreeUnlink},
+    {0xa0, "NEWROOT", BtreeNewRoot},
+    {0xb0, "MARK_PAGE_HALFDEAD", BtreeMarkHalfDead},
+    {0xc0, "VACUUM", BtreeVacuum},
+    {0xd0, "REUSE_PAGE", BtreeReusePage},
+    {0xe0, "META_CLEANUP", BtreeMetaCleanup},
+};
+
+// Hash
+
+void HashInitMeta(Description* d) {
+  const auto tuples = d->in.Get<double>();
+  d->in.Skip(4);  // procid
+  d->Add("num_tuples {:g}, fillfactor {}", tuples, d->in.Get<uint16_t>());
+}
+
+void HashInitBitmap(Description* d) { d->Add("bmsize {}", d->in.Get<uint16_t>()); }
+
+void HashAddOverflow(Description* d) {
+  const auto size = d->in.Get<uint16_t>();
+  d->Add("bmsize {}, bmpage_found {}", size, TF(d->in.Get<uint8_t>()));
+}
+
+void HashSplitAllocate(Description* d) {
+  const auto bucket = d->in.Get<uint32_t>();
+  d->in.Skip(4);  // old_bucket_flag, new_bucket_flag
+  const auto flags = d->in.Get<uint8_t>();
+  // XLH_SPLIT_META_UPDATE_MASKS, XLH_SPLIT_META_UPDATE_SPLITPOINT
+  d->Add("new_bucket {}, meta_page_masks_updated {}, issplitpoint_changed {}", bucket,
+         TF(flags & 0x01), TF(flags & 0x02));
+}
+
+void HashSplitComplete(Description* d) {
+  const auto old_flag = d->in.Get<uint16_t>();
+  d->Add("old_bucket_flag {}, new_bucket_flag {}", old_flag, d->in.Get<uint16_t>());
+}
+
+void HashMovePage(Description* d) {
+  const auto tuples = d->in.Get<uint16_t>();
+  d->Add("ntups {}, is_primary {}", tuples, TF(d->in.Get<uint8_t>()));
+}
+
+void HashSqueeze(Description* d) {
+  const auto previous = d->in.Get<uint32_t>();
+  const auto next = d->in.Get<uint32_t>();
+  const auto tuples = d->in.Get<uint16_t>();
+  d->Add("prevblkno {}, nextblkno {}, ntups {}, is_primary {}", previous, next, tuples,
+         TF(d->in.Get<uint8_t>()));
+}
+
+void HashDelete(Description* d) {
+  const auto clear = d->in.Get<uint8_t>();
+  d->Add("clear_dead_marking {}, is_primary {}", TF(clear), TF(d->in.Get<uint8_t>()));
+}
+
+void HashUpdateMeta(Description* d) { d->Add("ntuples {:g}", d->in.Get<double>()); }
+
+void HashVacuumPage(Description* d) {
+  const auto xid = d->in.Get<uint32_t>();
+  d->Add("ntuples {}, latestRemovedXid {}", d->in.Get<int32_t>(), xid);
+}
+
+constexpr Operation kHash[] = {
+    {0x00, "INIT_META_PAGE", HashInitMeta},
+    {0x10, "INIT_BITMAP_PAGE", HashInitBitmap},
+    {0x20, "INSERT", OffsetOnly},
+    {0x30, "ADD_OVFL_PAGE", HashAddOverflow},
+    {0x40, "SPLIT_ALLOCATE_PAGE", HashSplitAllocate},
+    {0x50, "SPLIT_PAGE"},
+    {0x60, "SPLIT_COMPLETE", HashSplitComplete},
+    {0x70, "MOVE_PAGE_CONTENTS", HashMovePage},
+    {0x80, "SQUEEZE_PAGE", HashSqueeze},
+    {0x90, "DELETE", HashDelete},
+    {0xa0, "SPLIT_CLEANUP"},
+    {0xb0, "UPDATE_META_PAGE", HashUpdateMeta},
+    {0xc0, "VACUUM_ONE_PAGE", HashVacuumPage},
+};
+
+// Gin
+
+constexpr uint16_t kGinIsData = 0x01;
+constexpr uint16_t kGinIsLeaf = 0x02;
+constexpr uint16_t kGinSplitRoot = 0x04;
+
+// ginxlogRecompressDataLeaf: a count of actions, then each action's segment number, type and what
+// the type calls for.
+void AddGinRecompress(Description* d, FieldReader* in) {
+  const auto actions = in->Get<uint16_t>();
+  d->Add(" {} segments:", actions);
+  for (int i = 0; i < actions; i++) {
+    const auto segment = in->Get<uint8_t>();
+    const auto action = in->Get<uint8_t>();
+    if (!in->all()) return;
+    switch (action) {
+      case 1:
+        d->Add(" {} (delete)", segment);
+        break;
+      case 2:
+      case 3: {
+        in->Skip(6);  // GinPostingList: first
+        const auto length = in->Get<uint16_t>();
+        in->Skip((length + size_t{1}) & ~size_t{1});
+        d->Add(" {} ({})", segment, action == 2 ? "insert" : "replace");
+        break;
+      }
+      case 4: {
+        const auto items = in->Get<uint16_t>();
+        in->Skip(size_t{6} * items);  // ItemPointerData
+        d->Add(" {} (add {} items)", segment, items);
+        break;
+      }
+      default:
+        d->Add(" {} unknown action {} ???", segment, action);
+        return;
+    }
+  }
+}
+
+// True when block 0 carries an image: then there is no more to tell.
+bool AddGinImage(Description* d) {
+  const BlockRef* block = d->record.block(0);
+  if (!block || !block->has_image) return false;
+  d->AddText(block->apply_image ? " (full page image)"
+                                : " (full page image, for WAL verification)");
+  return true;
+}
+
+void GinInsert(Description* d) {
+  const auto flags = d->in.Get<uint16_t>();
+  d->Add("isdata: {} isleaf: {}", TF(flags & kGinIsData), TF(flags & kGinIsLeaf));
+  if (!(flags & kGinIsLeaf)) {
+    const auto left = d->in.GetBlockId();
+    d->Add(" children: {}/{}", left, d->in.GetBlockId());
+  }
+  if (AddGinImage(d)) return;
+  const BlockRef* block = d->record.block(0);
+  FieldReader in(block ? block->data : Bytes());
+  if (!(flags & kGinIsData)) {
+    in.Skip(2);  // offset
+    d->Add(" isdelete: {}", TF(in.Get<uint8_t>()));
+  } else if (flags & kGinIsLeaf) {
+    AddGinRecompress(d, &in);
+  } else {
+    in.Skip(2);  // offset
+    const auto child = in.GetBlockId();
+    const auto key_block = in.GetBlockId();
+    d->Add(" pitem: {}-{}/{}", child, key_block, in.Get<uint16_t>());
+  }
+  if (!in.all()) d->in.Spoil();
+}
+
+void GinSplit(Description* d) {
+  d->in.Skip(sizeof(RelFileNode) + 12);  // node, rrlink, leftChildBlkno, rightChildBlkno
+  const auto flags = d->in.Get<uint16_t>();
+  d->Add("isrootsplit: {} isdata: {} isleaf: {}", TF(flags & kGinSplitRoot), TF(flags & kGinIsData),
+         TF(flags & kGinIsLeaf));
+}
+
+void GinVacuumDataLeaf(Description* d) {
+  if (AddGinImage(d)) return;
+  const BlockRef* block = d->record.block(0);
+  FieldReader in(block ? block->data : Bytes());
+  AddGinRecompress(d, &in);
+  if (!in.all()) d->in.Spoil();
+}
+
+void GinDeleteListPage(Description* d) {
+  d->in.Skip(56);  // GinMetaPageData
+  d->Add("ndeleted: {}", d->in.Get<int32_t>());
+}
+
+constexpr Operation kGin[] = {
+    {0x10, "CREATE_PTREE"},
+    {0x20, "INSERT", GinInsert},
+    {0x30, "SPLIT", GinSplit},
+    {0x40, "VACUUM_PAGE"},
+    {0x50, "DELETE_PAGE"},
+    {0x60, "UPDATE_META_PAGE"},
+    {0x70, "INSERT_LISTPAGE"},
+    {0x80, "DELETE_LISTPAGE", GinDeleteListPage},
+    {0x90, "VACUUM_DATA_LEAF_PAGE", GinVacuumDataLeaf},
+};
+
+// Gist
+
+void GistDelete(Description* d) {
+  const auto xid = d->in.Get<uint32_t>();
+  d->Add("delete: latestRemovedXid {}, nitems: {}", xid, d->in.Get<uint16_t>());
+}
+
+void GistReusePage(Description* d) {
+  const auto rel = d->in.Get<RelFileNode>();
+  const auto block = d->in.Get<uint32_t>();
+  d->Add("rel {}; blk {}; latestRemovedXid {}", RelName(rel), block,
+         FullXid(d->in.Get<uint64_t>()));
+}
+
+void GistSplit(Description* d) {
+  d->in.Skip(18);  // origrlink, orignsn, origleaf, with their padding
+  d->Add("page_split: splits to {} pages", d->in.Get<uint16_t>());
+}
+
+void GistDeletePage(Description* d) {
+  const auto xid = d->in.Get<uint64_t>();
+  d->Add("deleteXid {}; downlink {}", FullXid(xid), d->in.Get<uint16_t>());
+}
+
+constexpr Operation kGist[] = {
+    {0x00, "PAGE_UPDATE"},
+    {0x10, "DELETE", GistDelete},
+    {0x20, "PAGE_REUSE", GistReusePage},
+    {0x30, "PAGE_SPLIT", GistSplit},
+    {0x60, "PAGE_DELETE", GistDeletePage},
+    {0x70, "ASSIGN_LSN"},
+};
+
+// SPGist
+
+void SpgistAddLeaf(Description* d) {
+  const auto new_page = d->in.Get<uint8_t>();
+  const auto nulls = d->in.Get<uint8_t>();
+  const auto leaf = d->in.Get<uint16_t>();
+  const auto head = d->in.Get<uint16_t>();
+  const auto parent = d->in.Get<uint16_t>();
+  const auto node = d->in.Get<uint16_t>();
+  d->Add("off: {}, headoff: {}, parentoff: {}, nodeI: {}", leaf, head, parent, node);
+  if (new_page) d->AddText(" (newpage)");
+  if (nulls) d->AddText(" (nulls)");
+}
+
+void SpgistMoveLeafs(Description* d) {
+  const auto moves = d->in.Get<uint16_t>();
+  const auto new_page = d->in.Get<uint8_t>();
+  const auto replace_dead = d->in.Get<uint8_t>();
+  const auto nulls = d->in.Get<uint8_t>();
+  d->in.AlignTo(2);
+  const auto parent = d->in.Get<uint16_t>();
+  const auto node = d->in.Get<uint16_t>();
+  d->Add("nmoves: {}, parentoff: {}, nodeI: {}", moves, parent, node);
+  if (new_page) d->AddText(" (newpage)");
+  if (replace_dead) d->AddText(" (replacedead)");
+  if (nulls) d->AddText(" (nulls)");
+}
+
+void SpgistAddNode(Description* d) {
+  const auto offset = d->in.Get<uint16_t>();
+  const auto new_offset = d->in.Get<uint16_t>();
+  const auto new_page = d->in.Get<uint8_t>();
+  const auto parent_block = d->in.Get<int8_t>();
+  const auto parent = d->in.Get<uint16_t>();
+  const auto node = d->in.Get<uint16_t>();
+  d->Add("off: {}, newoff: {}, parentBlk: {}, parentoff: {}, nodeI: {}", offset, new_offset,
+         parent_block, parent, node);
+  if (new_page) d->AddText(" (newpage)");
+}
+
+void SpgistSplitTuple(Description* d) {
+  const auto prefix = d->in.Get<uint16_t>();
+  const auto postfix = d->in.Get<uint16_t>();
+  const auto new_page = d->in.Get<uint8_t>();
+  const auto same = d->in.Get<uint8_t>();
+  d->Add("prefixoff: {}, postfixoff: {}", prefix, postfix);
+  if (new_page) d->AddText(" (newpage)");
+  if (same) d->AddText(" (same)");
+}
+
+void SpgistPickSplit(Description* d) {
+  const auto root = d->in.Get<uint8_t>();
+  d->in.AlignTo(2);
+  const auto deleted = d->in.Get<uint16_t>();
+  const auto inserted = d->in.Get<uint16_t>();
+  d->in.Skip(2);  // initSrc, initDest
+  const auto inner = d->in.Get<uint16_t>();
+  d->in.Skip(1);  // initInner
+  const auto nulls = d->in.Get<uint8_t>();
+  const auto inner_is_parent = d->in.Get<uint8_t>();
+  d->in.AlignTo(2);
+  const auto parent = d->in.Get<uint16_t>();
+  const auto node = d->in.Get<uint16_t>();
+  d->Add("ndelete: {}, ninsert: {}, inneroff: {}, parentoff: {}, nodeI: {}", deleted, inserted,
+         inner, parent, node);
+  if (inner_is_parent) d->AddText(" (innerIsParent)");
+  if (nulls) d->AddText(" (nulls)");
+  if (root) d->AddText(" (isRootSplit)");
+}
+
+void SpgistVacuumLeaf(Description* d) {
+  const auto dead = d->in.Get<uint16_t>();
+  const auto placeholder = d->in.Get<uint16_t>();
+  const auto move = d->in.Get<uint16_t>();
+  const auto chain = d->in.Get<uint16_t>();
+  d->Add("ndead: {}, nplaceholder: {}, nmove: {}, nchain: {}", dead, placeholder, move, chain);
+}
+
+void SpgistVacuumRoot(Description* d) { d->Add("ndelete: {}", d->in.Get<uint16_t>()); }
+
+void SpgistVacuumRedirect(Description* d) {
+  const auto to_placeholder = d->in.Get<uint16_t>();
+  const auto first_placeholder = d->in.Get<uint16_t>();
+  const auto xid = d->in.Get<uint32_t>();
+  d->Add("ntoplaceholder: {}, firstplaceholder: {}, newestredirectxid: {}", to_placeholder,
+         first_placeholder, xid);
+}
+
+constexpr Operation kSpgist[] = {
+    {0x10, "ADD_LEAF", SpgistAddLeaf},       {0x20, "MOVE_LEAFS", SpgistMoveLeafs},
+    {0x30, "ADD_NODE", SpgistAddNode},       {0x40, "SPLIT_TUPLE", SpgistSplitTuple},
+    {0x50, "PICKSPLIT", SpgistPickSplit},    {0x60, "VACUUM_LEAF", SpgistVacuumLeaf},
+    {0x70, "VACUUM_ROOT", SpgistVacuumRoot}, {0x80, "VACUUM_REDIRECT", SpgistVacuumRedirect},
+};
+
+// BRIN
+
+void BrinCreate(Description* d) {
+  const auto pages = d->in.Get<uint32_t>();
+  d->Add("v{} pagesPerRange {}", d->in.Get<uint16_t>(), pages);
+}
+
+void BrinInsert(Description* d) {
+  const auto heap_block = d->in.Get<uint32_t>();
+  const auto pages = d->in.Get<uint32_t>();
+  d->Add("heapBlk {} pagesPerRange {} offnum {}", heap_block, pages, d->in.Get<uint16_t>());
+}
+
+void BrinUpdate(Description* d) {
+  const auto old_offset = d->in.Get<uint16_t>();
+  d->in.AlignTo(4);
+  const auto heap_block = d->in.Get<uint32_t>();
+  const auto pages = d->in.Get<uint32_t>();
+  d->Add("heapBlk {} pagesPerRange {} old offnum {}, new offnum {}", heap_block, pages, old_offset,
+         d->in.Get<uint16_t>());
+}
+
+void BrinSamePageUpdate(Description* d) { d->Add("offnum {}", d->in.Get<uint16_t>()); }
+
+void BrinExtendRevmap(Description* d) { d->Add("targetBlk {}", d->in.Get<uint32_t>()); }
+
+void BrinDesummarize(Description* d) {
+  const auto pages = d->in.Get<uint32_t>();
+  const auto heap_block = d->in.Get<uint32_t>();
+  d->Add("pagesPerRange {}, heapBlk {}, page offset {}", pages, heap_block, d->in.Get<uint16_t>());
+}
+
+constexpr Operation kBrin[] = {
+    {0x00, "CREATE_INDEX", BrinCreate},        {0x10, "INSERT", BrinInsert},
+    {0x90, "INSERT+INIT", BrinInsert},         {0x20, "UPDATE", BrinUpdate},
+    {0xa0, "UPDATE+INIT", BrinUpdate},         {0x30, "SAMEPAGE_UPDATE", BrinSamePageUpdate},
+    {0x40, "REVMAP_EXTEND", BrinExtendRevmap}, {0x50, "DESUMMARIZE", BrinDesummarize},
+};
+
+// Generic: one operation, whatever xl_info says.
+
+void GenericDelta(Description* d) {
+  while (d->in.remaining() > 0 && d->in.all()) {
+    const auto offset = d->in.Get<uint16_t>();
+    const auto length = d->in.Get<uint16_t>();
+    d->in.Skip(length);
+    d->Add("offset {}, length {}{}", offset, length, d->in.remaining() > 0 ? "; " : "");
+  }
+}
+
+constexpr Operation kGeneric[] = {{0x00, "Generic", GenericDelta}};
+
+// Sequence
+
+void SequenceLog(Description* d) { d->Add("rel {}", RelName(d->in.Get<RelFileNode>())); }
+
+constexpr Operation kSequence[] = {{0x00, "LOG", SequenceLog}};
+
+}  // namespace
+
+Operations BtreeOperations() { return {kInfoRmgrMask, kBtree}; }
+Operations HashOperations() { return {kInfoRmgrMask, kHash}; }
+Operations GinOperations() { return {kInfoRmgrMask, kGin}; }
+Operations GistOperations() { return {kInfoRmgrMask, kGist}; }
+Operations SpgistOperations() { return {kInfoRmgrMask, kSpgist}; }
+Operations BrinOperations() { return {kInfoRmgrMask, kBrin}; }
+Operations GenericOperations() { return {0, kGeneric}; }
+Operations SeqOperations() { return {kInfoRmgrMask, kSequence}; }
+
+}  // namespace neon_redo

@@ -1,0 +1,352 @@
+// Transaction, Standby, MultiXact, CLOG and CommitTs records. Layouts: access/xact.h,
+// storage/standbydefs.h, storage/sinval.h, access/multixact.h, access/clog.h, access/commit_ts.h;
+// wording: rmgrdesc/xactdesc.c, standbydesc.c, mxactdesc.c, clogdesc.c, committsdesc.c.
+#include "cpp_core/describe/operation.h"
+
+namespace neon_redo {
+
+namespace {
+
+// xl_info: the record starts with a word that says which parts follow.
+constexpr uint8_t kXactHasInfo = 0x80;
+
+// XACT_XINFO_* and XACT_COMPLETION_*
+constexpr uint32_t kHasDbInfo = 1u << 0;
+constexpr uint32_t kHasSubxacts = 1u << 1;
+constexpr uint32_t kHasRelations = 1u << 2;
+constexpr uint32_t kHasInvalidations = 1u << 3;
+constexpr uint32_t kHasTwoPhase = 1u << 4;
+constexpr uint32_t kHasOrigin = 1u << 5;
+constexpr uint32_t kHasGid = 1u << 7;
+constexpr uint32_t kHasDroppedStats = 1u << 8;
+constexpr uint32_t kApplyFeedback = 1u << 29;
+constexpr uint32_t kUpdateRelcacheFile = 1u << 30;
+constexpr uint32_t kForceSyncCommit = 1u << 31;
+
+// A counted array somewhere in the main data, read when its turn in the text comes.
+struct Array {
+  int32_t count = 0;
+  Bytes bytes;
+};
+
+Array GetArray(FieldReader* in, int32_t count, size_t item_size) {
+  if (count < 0) {
+    in->Spoil();
+    return {};
+  }
+  const Bytes bytes = in->GetBytes(static_cast<size_t>(count) * item_size);
+  return in->all() ? Array{count, bytes} : Array{};
+}
+
+Array GetCountedArray(FieldReader* in, size_t item_size) {
+  const auto count = in->Get<int32_t>();
+  return GetArray(in, count, item_size);
+}
+
+constexpr size_t kStatsItemSize = 12;
+constexpr size_t kInvalidationSize = 16;  // sizeof(SharedInvalidationMessage)
+
+void AddRelations(Description* d, const char* label, const Array& rels) {
+  if (rels.count == 0) return;
+  d->Add("; {}:", label);
+  FieldReader in(rels.bytes);
+  for (int32_t i = 0; i < rels.count; i++) d->Add(" {}", RelPath(in.Get<RelFileNode>(), kMainFork));
+}
+
+void AddSubxacts(Description* d, const Array& subxacts) {
+  if (subxacts.count == 0) return;
+  d->AddText("; subxacts:");
+  FieldReader in(subxacts.bytes);
+  for (int32_t i = 0; i < subxacts.count; i++) d->Add(" {}", in.Get<uint32_t>());
+}
+
+void AddStats(Description* d, const char* label, const Array& stats) {
+  if (stats.count == 0) return;
+  d->Add("; {}dropped stats:", label);
+  FieldReader in(stats.bytes);
+  for (int32_t i = 0; i < stats.count; i++) {
+    const auto kind = in.Get<int32_t>();
+    const auto database = in.Get<uint32_t>();
+    d->Add(" {}/{}/{}", kind, database, in.Get<uint32_t>());
+  }
+}
+
+void AddInvalidations(Description* d, const Array& messages, uint32_t database, uint32_t tablespace,
+                      bool init_file) {
+  if (messages.count == 0) return;
+  if (init_file) d->Add("; relcache init file inval dbid {} tsid {}", database, tablespace);
+  d->AddText("; inval msgs:");
+  for (int32_t i = 0; i < messages.count; i++) {
+    FieldReader in(
+        messages.bytes.subspan(static_cast<size_t>(i) * kInvalidationSize, kInvalidationSize));
+    const auto id = in.Get<int8_t>();
+    in.AlignTo(4);
+    const auto db = in.Get<uint32_t>();
+    const auto object = in.Get<uint32_t>();
+    switch (id) {
+      case -1:
+        d->Add(" catalog {}", object);
+        break;
+      case -2:
+        d->Add(" relcache {}", object);
+        break;
+      case -3:
+        d->AddText(" smgr");
+        break;
+      case -4:
+        d->Add(" relmap db {}", db);
+        break;
+      case -5:
+        d->Add(" snapshot {}", object);
+        break;
+      default:
+        if (id >= 0) {
+          d->Add(" catcache {}", id);
+        } else {
+          d->Add(" unrecognized id {}", id);
+        }
+    }
+  }
+}
+
+// The parts of a commit or abort record, in the order they are stored (ParseCommitRecord,
+// ParseAbortRecord; an abort never has invalidations).
+struct XactParts {
+  int64_t time = 0;
+  uint32_t info = 0;
+  uint32_t database = 0;
+  uint32_t tablespace = 0;
+  Array subxacts;
+  Array relations;
+  Array stats;
+  Array invalidations;
+  uint32_t prepared_xid = 0;
+  Lsn origin_lsn;
+  int64_t origin_time = 0;
+};
+
+XactParts GetXactParts(Description* d, bool commit) {
+  FieldReader& in = d->in;
+  XactParts p;
+  p.time = in.Get<int64_t>();
+  if (d->record.header().info & kXactHasInfo) p.info = in.Get<uint32_t>();
+  if (p.info & kHasDbInfo) {
+    p.database = in.Get<uint32_t>();
+    p.tablespace = in.Get<uint32_t>();
+  }
+  if (p.info & kHasSubxacts) p.subxacts = GetCountedArray(&in, sizeof(uint32_t));
+  if (p.info & kHasRelations) p.relations = GetCountedArray(&in, sizeof(RelFileNode));
+  if (p.info & kHasDroppedStats) p.stats = GetCountedArray(&in, kStatsItemSize);
+  if (commit && (p.info & kHasInvalidations))
+    p.invalidations = GetCountedArray(&in, kInvalidationSize);
+  if (p.info & kHasTwoPhase) {
+    p.prepared_xid = in.Get<uint32_t>();
+    if (p.info & kHasGid) in.GetString();
+  }
+  if (p.info & kHasOrigin) {
+    p.origin_lsn = in.GetLsn();
+    p.origin_time = in.Get<int64_t>();
+  }
+  return p;
+}
+
+void AddOrigin(Description* d, Lsn lsn, int64_t time) {
+  d->Add("; origin: node {}, lsn {}, at {}", d->record.origin(), lsn.ToString(),
+         TimestampText(time));
+}
+
+void Commit(Description* d) {
+  const XactParts p = GetXactParts(d, true);
+  if (p.prepared_xid) d->Add("{}: ", p.prepared_xid);
+  d->AddText(TimestampText(p.time));
+  AddRelations(d, "rels", p.relations);
+  AddSubxacts(d, p.subxacts);
+  AddStats(d, "", p.stats);
+  AddInvalidations(d, p.invalidations, p.database, p.tablespace, p.info & kUpdateRelcacheFile);
+  if (p.info & kApplyFeedback) d->AddText("; apply_feedback");
+  if (p.info & kForceSyncCommit) d->AddText("; sync");
+  if (p.info & kHasOrigin) AddOrigin(d, p.origin_lsn, p.origin_time);
+}
+
+void Abort(Description* d) {
+  const XactParts p = GetXactParts(d, false);
+  if (p.prepared_xid) d->Add("{}: ", p.prepared_xid);
+  d->AddText(TimestampText(p.time));
+  AddRelations(d, "rels", p.relations);
+  AddSubxacts(d, p.subxacts);
+  if (p.info & kHasOrigin) AddOrigin(d, p.origin_lsn, p.origin_time);
+  AddStats(d, "", p.stats);
+}
+
+// xl_xact_prepare, then its arrays, each aligned to 8 (ParsePrepareRecord).
+void Prepare(Description* d) {
+  FieldReader& in = d->in;
+  in.Skip(12);  // magic, total_len, xid
+  const auto database = in.Get<uint32_t>();
+  const auto time = in.Get<int64_t>();
+  in.Skip(4);  // owner
+  const auto subxact_count = in.Get<int32_t>();
+  const auto commit_rel_count = in.Get<int32_t>();
+  const auto abort_rel_count = in.Get<int32_t>();
+  const auto commit_stats_count = in.Get<int32_t>();
+  const auto abort_stats_count = in.Get<int32_t>();
+  const auto invalidation_count = in.Get<int32_t>();
+  const auto init_file = in.Get<uint8_t>();
+  in.AlignTo(2);
+  const auto gid_length = in.Get<uint16_t>();
+  const auto origin_lsn = in.GetLsn();
+  const auto origin_time = in.Get<int64_t>();
+
+  FieldReader gid_in(in.GetBytes(gid_length));
+  const std::string gid = gid_in.GetString();
+  auto next = [&](int32_t count, size_t item_size) {
+    in.AlignTo(8);
+    return GetArray(&in, count, item_size);
+  };
+  const Array subxacts = next(subxact_count, sizeof(uint32_t));
+  const Array commit_rels = next(commit_rel_count, sizeof(RelFileNode));
+  const Array abort_rels = next(abort_rel_count, sizeof(RelFileNode));
+  const Array commit_stats = next(commit_stats_count, kStatsItemSize);
+  const Array abort_stats = next(abort_stats_count, kStatsItemSize);
+  const Array invalidations = next(invalidation_count, kInvalidationSize);
+
+  d->Add("gid {}: {}", gid, TimestampText(time));
+  AddRelations(d, "rels(commit)", commit_rels);
+  AddRelations(d, "rels(abort)", abort_rels);
+  AddStats(d, "commit ", commit_stats);
+  AddStats(d, "abort ", abort_stats);
+  AddSubxacts(d, subxacts);
+  AddInvalidations(d, invalidations, database, 0, init_file);
+  if (d->record.origin() != 0) AddOrigin(d, origin_lsn, origin_time);
+}
+
+void Assignment(Description* d) {
+  d->Add("xtop {}: subxacts:", d->in.Get<uint32_t>());
+  const Array subxacts = GetCountedArray(&d->in, sizeof(uint32_t));
+  FieldReader in(subxacts.bytes);
+  for (int32_t i = 0; i < subxacts.count; i++) d->Add(" {}", in.Get<uint32_t>());
+}
+
+void XactInvalidations(Description* d) {
+  AddInvalidations(d, GetCountedArray(&d->in, kInvalidationSize), 0, 0, false);
+}
+
+constexpr Operation kXact[] = {
+    {0x00, "COMMIT", Commit},
+    {0x10, "PREPARE", Prepare},
+    {0x20, "ABORT", Abort},
+    {0x30, "COMMIT_PREPARED", Commit},
+    {0x40, "ABORT_PREPARED", Abort},
+    {0x50, "ASSIGNMENT", Assignment},
+    {0x60, "INVALIDATION", XactInvalidations},
+};
+
+void StandbyLock(Description* d) {
+  constexpr size_t kLockSize = 12;
+  const Array locks = GetCountedArray(&d->in, kLockSize);
+  FieldReader in(locks.bytes);
+  for (int32_t i = 0; i < locks.count; i++) {
+    const auto xid = in.Get<uint32_t>();
+    const auto database = in.Get<uint32_t>();
+    d->Add("xid {} db {} rel {} ", xid, database, in.Get<uint32_t>());
+  }
+}
+
+void RunningXacts(Description* d) {
+  FieldReader& in = d->in;
+  const auto count = in.Get<int32_t>();
+  in.Skip(4);  // subxcnt
+  const auto overflow = in.Get<uint8_t>();
+  in.AlignTo(4);
+  const auto next = in.Get<uint32_t>();
+  const auto oldest = in.Get<uint32_t>();
+  const auto latest_completed = in.Get<uint32_t>();
+  d->Add("nextXid {} latestCompletedXid {} oldestRunningXid {}", next, latest_completed, oldest);
+  const Array xids = GetArray(&in, count, sizeof(uint32_t));
+  if (xids.count > 0) {
+    d->Add("; {} xacts:", count);
+    FieldReader list(xids.bytes);
+    for (int32_t i = 0; i < xids.count; i++) d->Add(" {}", list.Get<uint32_t>());
+  }
+  if (overflow) d->AddText("; subxid ovf");
+}
+
+void StandbyInvalidations(Description* d) {
+  const auto database = d->in.Get<uint32_t>();
+  const auto tablespace = d->in.Get<uint32_t>();
+  const auto init_file = d->in.Get<uint8_t>();
+  d->in.AlignTo(4);
+  AddInvalidations(d, GetCountedArray(&d->in, kInvalidationSize), database, tablespace, init_file);
+}
+
+constexpr Operation kStandby[] = {
+    {0x00, "LOCK", StandbyLock},
+    {0x10, "RUNNING_XACTS", RunningXacts},
+    {0x20, "INVALIDATIONS", StandbyInvalidations},
+};
+
+void PageNumber(Description* d) { d->Add("{}", d->in.Get<int32_t>()); }
+
+void CreateMultiXact(Description* d) {
+  static constexpr const char* kStatus[] = {"keysh",  "sh",       "fornokeyupd",
+                                            "forupd", "nokeyupd", "upd"};
+  const auto id = d->in.Get<uint32_t>();
+  const auto offset = d->in.Get<uint32_t>();
+  const auto count = d->in.Get<int32_t>();
+  d->Add("{} offset {} nmembers {}: ", id, offset, count);
+  const Array members = GetArray(&d->in, count, 8);
+  FieldReader in(members.bytes);
+  for (int32_t i = 0; i < members.count; i++) {
+    const auto xid = in.Get<uint32_t>();
+    const auto status = in.Get<uint32_t>();
+    d->Add("{} ({}) ", xid, status < std::size(kStatus) ? kStatus[status] : "unk");
+  }
+}
+
+void TruncateMultiXact(Description* d) {
+  d->in.Skip(4);  // oldestMultiDB
+  const auto first_offset = d->in.Get<uint32_t>();
+  const auto end_offset = d->in.Get<uint32_t>();
+  const auto first_member = d->in.Get<uint32_t>();
+  const auto end_member = d->in.Get<uint32_t>();
+  d->Add("offsets [{}, {}), members [{}, {})", first_offset, end_offset, first_member, end_member);
+}
+
+constexpr Operation kMultiXact[] = {
+    {0x00, "ZERO_OFF_PAGE", PageNumber},
+    {0x10, "ZERO_MEM_PAGE", PageNumber},
+    {0x20, "CREATE_ID", CreateMultiXact},
+    {0x30, "TRUNCATE_ID", TruncateMultiXact},
+};
+
+void ClogZeroPage(Description* d) { d->Add("page {}", d->in.Get<int32_t>()); }
+
+void ClogTruncate(Description* d) {
+  const auto page = d->in.Get<int32_t>();
+  d->Add("page {}; oldestXact {}", page, d->in.Get<uint32_t>());
+}
+
+constexpr Operation kClog[] = {
+    {0x00, "ZEROPAGE", ClogZeroPage},
+    {0x10, "TRUNCATE", ClogTruncate},
+};
+
+void CommitTsTruncate(Description* d) {
+  const auto page = d->in.Get<int32_t>();
+  d->Add("pageno {}, oldestXid {}", page, d->in.Get<uint32_t>());
+}
+
+constexpr Operation kCommitTs[] = {
+    {0x00, "ZEROPAGE", PageNumber},
+    {0x10, "TRUNCATE", CommitTsTruncate},
+};
+
+}  // namespace
+
+Operations XactOperations() { return {0x70, kXact}; }  // XLOG_XACT_OPMASK
+Operations StandbyOperations() { return {kInfoRmgrMask, kStandby}; }
+Operations MultiXactOperations() { return {kInfoRmgrMask, kMultiXact}; }
+Operations ClogOperations() { return {kInfoRmgrMask, kClog}; }
+Operations CommitTsOperations() { return {kInfoRmgrMask, kCommitTs}; }
+
+}  // namespace neon_redo

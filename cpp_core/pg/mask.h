@@ -1,0 +1,45 @@
+// Masks: the bytes of a page that PostgreSQL may change without WAL, blanked in both pages before
+// a comparison. Without them no rebuilt page equals the page on disk: hint bits are set by readers,
+// and redo leaves the free space as it finds it.
+//
+// All functions take exactly 8192 bytes, never touch a byte outside them however hostile the page,
+// and are thread-safe.
+#ifndef NEON_REDO_PG_MASK_H_
+#define NEON_REDO_PG_MASK_H_
+
+#include <cstdint>
+
+namespace neon_redo {
+
+// The resource manager has a mask (rm_mask in access/rmgrlist.h).
+bool HasMask(uint8_t rmid);
+
+// What RmgrTable[rmid].rm_mask does to the page; for a resource manager without one, the LSN and
+// the checksum alone. False when the header is not one of a page of this resource manager (the
+// server raises an error, or would read past the page): the page is then masked in part, and still
+// fit for comparing with another masked by the same call.
+bool MaskPage(uint8_t rmid, uint8_t* page, uint32_t block);
+
+// Whether MaskPage would leave both pages equal, told without changing them and in a fraction of
+// its time. True is certain, also after MaskUnlogged of both; false is not: mask them and compare.
+bool AreEqualMasked(uint8_t rmid, const uint8_t* a, const uint8_t* b, uint32_t block);
+
+// The LSN and the checksum: they differ between a page as redo leaves it and the image in the
+// record that made it.
+void MaskLsnAndChecksum(uint8_t* page);
+
+// The checksum alone: of two pages at rest the LSNs must agree.
+void MaskChecksum(uint8_t* page);
+
+// More for a page on disk than for an image in WAL: what the server itself need not mask because
+// its images are taken when the record is made. See mask.cpp. Call before MaskPage.
+void MaskUnlogged(uint8_t rmid, uint8_t* page, uint32_t block);
+
+// The resource manager whose mask fits a page of which only full-page images are known, told from
+// the page's special area. Generic when nothing fits: an image leaves the free space out, so that
+// much must be masked whoever wrote the page. 0 (XLOG, no mask) for a page without a valid header.
+uint8_t GuessResourceManager(const uint8_t* page);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_PG_MASK_H_

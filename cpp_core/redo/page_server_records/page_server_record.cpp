@@ -1,0 +1,249 @@
+// Every record is checked in full before the first byte changes, so that an error leaves the page
+// as it was. The SLRU layouts are those of access/transam/clog.c and multixact.c, the map's that of
+// access/heap/visibilitymap.c, for 8 KiB blocks.
+#include "cpp_core/redo/page_server_records/page_server_record.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpp_core/pg/page.h"
+
+namespace neon_redo {
+
+namespace {
+
+// pg_xact: two bits a transaction.
+constexpr uint32_t kXactsPerByte = 4;
+constexpr uint32_t kXactsPerPage = kBlockSize * kXactsPerByte;
+constexpr uint8_t kXactMask = 3;
+constexpr uint8_t kCommitted = 1;  // TRANSACTION_STATUS_*
+constexpr uint8_t kAborted = 2;
+
+// pg_multixact/offsets: a four-byte offset a multixact.
+constexpr uint32_t kOffsetsPerPage = kBlockSize / 4;
+
+// pg_multixact/members: groups of four members, their four status bytes before their four
+// transactions; what does not hold a whole group at the end of a page is unused.
+constexpr uint32_t kMembersPerGroup = 4;
+constexpr uint32_t kGroupSize = kMembersPerGroup + 4 * kMembersPerGroup;
+constexpr uint32_t kMembersPerPage = kBlockSize / kGroupSize * kMembersPerGroup;
+constexpr uint32_t kMaxMemberStatus = 5;  // MultiXactStatusUpdate
+
+// The visibility map: two bits a heap block, behind the page header.
+constexpr uint32_t kHeapBlocksPerByte = 4;
+constexpr uint32_t kMapSize = kBlockSize - kPageHeaderSize;
+constexpr uint32_t kHeapBlocksPerPage = kMapSize * kHeapBlocksPerByte;
+constexpr uint8_t kMapFlags = 3;
+
+tl::unexpected<Error> Refuse(const NativeRecord& record, const PageKey& key,
+                             const std::string& why) {
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("could not apply {} to {}: {}", NativeRecordName(record), key.Describe(), why));
+}
+
+// One record on its way onto one page.
+class Application {
+ public:
+  Application(const NativeRecord& record, Lsn lsn, const PageKey& key, std::vector<uint8_t>* page)
+      : record_(record), lsn_(lsn), key_(key), page_(*page) {}
+
+  Status operator()(const ClearVisibilityMapFlags& clear) {
+    const Result<uint32_t> map_block = MapBlock();
+    if (!map_block) return tl::unexpected(map_block.error());
+    if (clear.flags & ~kMapFlags) {
+      return Refuse(record_, key_, fmt::format("there are no flags {:#04x}", clear.flags));
+    }
+    for (const std::optional<uint32_t>& heap : {clear.new_heap_block, clear.old_heap_block}) {
+      if (heap && *heap / kHeapBlocksPerPage != *map_block) {
+        return Refuse(record_, key_,
+                      fmt::format("heap block {} is on block {} of the map", *heap,
+                                  *heap / kHeapBlocksPerPage));
+      }
+    }
+    for (const std::optional<uint32_t>& heap : {clear.new_heap_block, clear.old_heap_block}) {
+      if (!heap) continue;
+      const uint32_t in_page = *heap % kHeapBlocksPerPage;
+      const uint32_t shift = in_page % kHeapBlocksPerByte * 2;
+      page_[kPageHeaderSize + in_page / kHeapBlocksPerByte] &=
+          static_cast<uint8_t>(~(clear.flags << shift));
+    }
+    StampMap();
+    return {};
+  }
+
+  Status operator()(const TruncateVisibilityMap& truncate) {
+    const Result<uint32_t> map_block = MapBlock();
+    if (!map_block) return tl::unexpected(map_block.error());
+    if (truncate.byte >= kMapSize || truncate.bit >= 8 || truncate.bit % 2 != 0) {
+      return Refuse(record_, key_,
+                    fmt::format("there is no bit {} of byte {} in a page of the map", truncate.bit,
+                                truncate.byte));
+    }
+    uint8_t* last = &page_[kPageHeaderSize + truncate.byte];
+    *last &= static_cast<uint8_t>((1u << truncate.bit) - 1);
+    std::memset(last + 1, 0, kMapSize - truncate.byte - 1);
+    StampMap();
+    return {};
+  }
+
+  Status operator()(const ClogSetCommitted& set) {
+    Status status = SetXactStatus(set.xids, kCommitted);
+    if (!status) return status;
+    page_.resize(kBlockSize + kClogTimestampSize);
+    StoreBe64(page_.data() + kBlockSize, static_cast<uint64_t>(set.timestamp));
+    return {};
+  }
+
+  Status operator()(const ClogSetAborted& set) { return SetXactStatus(set.xids, kAborted); }
+
+  Status operator()(const MultixactOffsetCreate& create) {
+    Status status = CheckSlru(SlruKind::kMultixactOffsets);
+    if (status) status = CheckPlace("multixact", create.multixact, kOffsetsPerPage);
+    if (!status) return status;
+    std::memcpy(&page_[create.multixact % kOffsetsPerPage * 4], &create.offset, 4);
+    return {};
+  }
+
+  Status operator()(const MultixactMembersCreate& create) {
+    Status status = CheckSlru(SlruKind::kMultixactMembers);
+    for (size_t i = 0; status && i < create.members.size(); ++i) {
+      status = CheckPlace("member", MemberAt(create, i), kMembersPerPage);
+      if (status && create.members[i].status > kMaxMemberStatus) {
+        status = Refuse(record_, key_,
+                        fmt::format("member {} has status {}, there are 0 to {}", i,
+                                    create.members[i].status, kMaxMemberStatus));
+      }
+    }
+    if (!status) return status;
+    for (size_t i = 0; i < create.members.size(); ++i) {
+      const uint32_t in_page = MemberAt(create, i) % kMembersPerPage;
+      uint8_t* group = &page_[in_page / kMembersPerGroup * kGroupSize];
+      const uint32_t in_group = in_page % kMembersPerGroup;
+      group[in_group] = static_cast<uint8_t>(create.members[i].status);
+      std::memcpy(group + kMembersPerGroup + 4 * in_group, &create.members[i].xid, 4);
+    }
+    return {};
+  }
+
+ private:
+  // Member numbers go round at 2^32.
+  static uint32_t MemberAt(const MultixactMembersCreate& create, size_t i) {
+    return create.offset + static_cast<uint32_t>(i);
+  }
+
+  Result<uint32_t> MapBlock() const {
+    const Result<BlockTag> tag = key_.ToBlock();
+    if (!tag) return Refuse(record_, key_, "it needs a page of a visibility map");
+    if (tag->fork != kVisibilityMapFork) {
+      return Refuse(record_, key_, "it needs the visibility map fork");
+    }
+    if (Status status = CheckSize(false); !status) return tl::unexpected(status.error());
+    return tag->block;
+  }
+
+  void StampMap() {
+    if (!PageView(page_.data()).is_new()) SetPageLsn(page_.data(), lsn_);
+  }
+
+  Status CheckSize(bool may_have_timestamp) const {
+    if (page_.size() == kBlockSize ||
+        (may_have_timestamp && page_.size() == kBlockSize + kClogTimestampSize)) {
+      return {};
+    }
+    return Refuse(record_, key_, fmt::format("the page has {} bytes", page_.size()));
+  }
+
+  Status CheckSlru(SlruKind kind) {
+    const Result<SlruBlock> slru = key_.ToSlruBlock();
+    if (!slru || slru->kind != kind) {
+      return Refuse(record_, key_, fmt::format("it needs a {} block", SlruKindName(kind)));
+    }
+    slru_ = *slru;
+    return CheckSize(kind == SlruKind::kClog);
+  }
+
+  // Entry number n of the SLRU is on this page.
+  Status CheckPlace(const char* what, uint32_t n, uint32_t per_page) const {
+    const uint32_t page = n / per_page;
+    if (page / kSlruPagesPerSegment == slru_.segment && page % kSlruPagesPerSegment == slru_.block)
+      return {};
+    return Refuse(record_, key_,
+                  fmt::format("{} {} is on block {} of segment {:04X}", what, n,
+                              page % kSlruPagesPerSegment, page / kSlruPagesPerSegment));
+  }
+
+  Status SetXactStatus(const std::vector<uint32_t>& xids, uint8_t xact_status) {
+    Status status = CheckSlru(SlruKind::kClog);
+    for (size_t i = 0; status && i < xids.size(); ++i) {
+      status = CheckPlace("transaction", xids[i], kXactsPerPage);
+    }
+    if (!status) return status;
+    for (uint32_t xid : xids) {
+      const uint32_t in_page = xid % kXactsPerPage;
+      const uint32_t shift = in_page % kXactsPerByte * 2;
+      uint8_t& byte = page_[in_page / kXactsPerByte];
+      byte = static_cast<uint8_t>((byte & ~(kXactMask << shift)) | xact_status << shift);
+    }
+    return {};
+  }
+
+  const NativeRecord& record_;
+  Lsn lsn_;
+  const PageKey& key_;
+  std::vector<uint8_t>& page_;
+  SlruBlock slru_;
+};
+
+struct Description {
+  static std::string Block(const std::optional<uint32_t>& block) {
+    return block ? fmt::format("{}", *block) : "none";
+  }
+  std::string operator()(const ClearVisibilityMapFlags& r) const {
+    return fmt::format("new heap block {}, old heap block {}, flags {:#04x}",
+                       Block(r.new_heap_block), Block(r.old_heap_block), r.flags);
+  }
+  std::string operator()(const TruncateVisibilityMap& r) const {
+    return fmt::format("from bit {} of byte {}", r.bit, r.byte);
+  }
+  std::string operator()(const ClogSetCommitted& r) const {
+    return fmt::format("transactions {}, timestamp {}", fmt::join(r.xids, " "), r.timestamp);
+  }
+  std::string operator()(const ClogSetAborted& r) const {
+    return fmt::format("transactions {}", fmt::join(r.xids, " "));
+  }
+  std::string operator()(const MultixactOffsetCreate& r) const {
+    return fmt::format("multixact {}, offset {}", r.multixact, r.offset);
+  }
+  std::string operator()(const MultixactMembersCreate& r) const {
+    std::string text = fmt::format("offset {}, members", r.offset);
+    for (const MultixactMember& member : r.members) {
+      text += fmt::format(" {} ({})", member.xid, member.status);
+    }
+    return text;
+  }
+};
+
+}  // namespace
+
+const char* NativeRecordName(const NativeRecord& record) {
+  static constexpr const char* kNames[] = {"ClearVisibilityMapFlags", "TruncateVisibilityMap",
+                                           "ClogSetCommitted",        "ClogSetAborted",
+                                           "MultixactOffsetCreate",   "MultixactMembersCreate"};
+  static_assert(std::variant_size_v<NativeRecord> == std::size(kNames));
+  return kNames[record.index()];
+}
+
+std::string DescribeNativeRecord(const NativeRecord& record) {
+  return std::string(NativeRecordName(record)) + " " + std::visit(Description(), record);
+}
+
+Status ApplyNativeRecord(const NativeRecord& record, Lsn lsn, const PageKey& key,
+                         std::vector<uint8_t>* page) {
+  return std::visit(Application(record, lsn, key, page), record);
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,78 @@
+// A child process with its standard streams on pipes.
+#ifndef NEON_REDO_REDO_WORKER_CHILD_PROCESS_H_
+#define NEON_REDO_REDO_WORKER_CHILD_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpp_core/base/error.h"
+#include "cpp_core/redo/worker/command_line.h"
+
+namespace neon_redo {
+
+struct ChildProgram {
+  std::string path;  // absolute
+  std::vector<std::string> arguments;
+  std::optional<std::vector<std::string>> environment;  // empty: this process's own
+  std::optional<UserIdentity> user;                     // empty: stay who we are
+};
+
+// How a child ended.
+struct ChildExit {
+  bool known = false;  // false when somebody else reaped it, or SIGCHLD is ignored
+  int signal = 0;      // non-zero: killed by it
+  int status = 0;      // exit status otherwise
+
+  // "exit status 1", "killed by SIGKILL", "killed by the sandbox (SIGSYS: …)".
+  std::string ToString() const;
+};
+
+// Movable, not copyable, not thread-safe. Start may be called from any number of threads.
+class ChildProcess {
+ public:
+  // Starts a program without copying this process's page tables (vfork), however large it is. The
+  // child is in a session of its own (a terminal's Ctrl-C is the parent's to handle), has default
+  // signal handling, no descriptor above 2, and is killed when the thread that started it ends
+  // (PR_SET_PDEATHSIG goes by thread). The parent's ends do not block. kIo when the program cannot
+  // be started.
+  static Result<ChildProcess> Start(const ChildProgram& program);
+
+  // Kills and reaps what still runs.
+  ~ChildProcess();
+  ChildProcess(ChildProcess&& other) noexcept;
+  ChildProcess& operator=(ChildProcess&&) = delete;
+
+  pid_t pid() const { return pid_; }
+  int input() const { return input_; }    // write here what the child reads
+  int output() const { return output_; }  // its stdout
+  int error() const { return error_; }    // its stderr
+
+  // Closes the child's input: a well-behaved child ends.
+  void CloseInput();
+
+  // Waits up to patience for the child to end by itself, then kills it and its process group, and
+  // reaps it. Later calls return the same.
+  ChildExit Finish(std::chrono::milliseconds patience);
+
+ private:
+  ChildProcess() = default;
+
+  pid_t pid_ = 0;
+  int pidfd_ = -1;
+  int input_ = -1;
+  // The reading end of the child's input, kept open and never read. While somebody can read, a
+  // write to a dead child is no SIGPIPE, which would kill the host program; its death shows as the
+  // end of its output. Costs nothing per write, unlike masking the signal.
+  int input_reader_ = -1;
+  int output_ = -1;
+  int error_ = -1;
+  std::optional<ChildExit> exit_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_REDO_WORKER_CHILD_PROCESS_H_

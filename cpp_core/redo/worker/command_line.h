@@ -1,0 +1,66 @@
+// How a redo worker is started: program, arguments, environment, user. RedoWorker and
+// `neon-redo worker` both start it from here, so a setting has one place.
+#ifndef NEON_REDO_REDO_WORKER_COMMAND_LINE_H_
+#define NEON_REDO_REDO_WORKER_COMMAND_LINE_H_
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpp_core/base/error.h"
+
+namespace neon_redo {
+
+// Which server to run as a worker, and how.
+struct WorkerServer {
+  std::string bindir;                  // where postgres is; empty: that of the pg_config built with
+  std::string module;                  // path of neon.so; empty: the installed one
+  bool sandbox = true;                 // neon.redo_sandbox: on or off
+  bool sandbox_log = false;            // neon.redo_sandbox: log, to find what the policy lacks
+  std::optional<bool> landlock;        // neon.redo_landlock; empty: where the kernel has it
+  bool namespaces = false;             // neon.redo_namespaces
+  std::optional<int> memory_limit_mb;  // neon.redo_memory_limit; empty: the module's default
+};
+
+// The layers of a worker's sandbox (docs/security.md). A worker that cannot have a layer that it is
+// told to have does not start; only Landlock is left out where the kernel has none.
+struct SandboxLayers {
+  bool filter = false;      // system calls
+  bool landlock = false;    // no file system, no TCP port
+  bool namespaces = false;  // user, network, IPC, UTS
+};
+
+// The layers that a worker started with these options has.
+SandboxLayers LayersOf(const WorkerServer& server);
+
+// The version of Landlock's interface that this kernel offers (landlock(7)); 0: none.
+int LandlockVersion();
+
+// The absolute path of postgres. kNotFound, with what to do, when there is no such program.
+Result<std::string> WorkerProgram(const WorkerServer& server);
+
+// argv; the first element is the program.
+std::vector<std::string> WorkerArguments(const WorkerServer& server, const std::string& program,
+                                         const std::string& home);
+
+// The environment of a worker: nothing of the host program's. program: as from WorkerProgram. Where
+// stub libraries made for this very program (src/worker/stubs/make_stubs.sh) lie beside the module,
+// they are in its library path: it starts five times as fast.
+std::vector<std::string> WorkerEnvironment(const WorkerServer& server, const std::string& program);
+
+// A user to become, with supplementary groups.
+struct UserIdentity {
+  uid_t uid;
+  gid_t gid;
+  std::vector<gid_t> groups;
+};
+
+// The server refuses to run as root. When this process is root: the identity of user (empty:
+// "postgres"), kNotFound when there is none. Else empty: stay who we are.
+Result<std::optional<UserIdentity>> WorkerUser(const std::string& user);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_REDO_WORKER_COMMAND_LINE_H_

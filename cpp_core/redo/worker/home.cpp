@@ -1,0 +1,157 @@
+// A home is made in this order: unique directory, lock, files. A sweeper in another process may see
+// the directory before the lock is there, take the lock itself and remove it; the maker notices
+// that the lock is taken or the directory is gone and makes another.
+#include "cpp_core/redo/worker/home.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <utility>
+
+#include "cpp_core/pg/control_file.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr const char* kPrefix = "neon_redo_home.";
+
+// Removes what is in a home by name, which is quicker than to look; looks when there is more. The
+// worker's user may have put anything there, and we may be root: no step follows a symbolic link.
+void RemoveHome(const std::string& path, int home) {
+  const int global = openat(home, "global", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  if (global >= 0) {
+    unlinkat(global, "pg_control", 0);
+    close(global);
+    unlinkat(home, "global", AT_REMOVEDIR);
+  }
+  for (const char* name :
+       {"postmaster.pid", "postgresql.conf", "postgresql.auto.conf", "PG_VERSION"}) {
+    unlinkat(home, name, 0);
+  }
+  if (rmdir(path.c_str()) == 0 || errno == ENOENT) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
+
+// An open, locked descriptor of the directory; -1 when it is gone, locked by somebody else, or
+// owned by neither us nor the worker's user.
+int LockDirectory(const std::string& path, uid_t owner) {
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return -1;
+  struct stat status;
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &status) == 0 && status.st_nlink > 0 &&
+      (status.st_uid == geteuid() || status.st_uid == owner)) {
+    return fd;
+  }
+  close(fd);
+  return -1;
+}
+
+Status SystemError(const std::string& what) {
+  return MakeError(ErrorCode::kIo, fmt::format("could not {}: {}", what, std::strerror(errno)));
+}
+
+// Files and directories are made relative to the open home, which nobody can swap for another.
+Status WriteFile(int home, const char* name, const std::string& content, HomeOwner owner) {
+  const int fd = openat(home, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return SystemError(fmt::format("create \"{}\" of the worker's home", name));
+  const bool fine = write(fd, content.data(), content.size()) == std::ssize(content) &&
+                    (owner.uid == geteuid() || fchown(fd, owner.uid, owner.gid) == 0);
+  Status status =
+      fine ? Status() : SystemError(fmt::format("write \"{}\" of the worker's home", name));
+  close(fd);
+  return status;
+}
+
+Status MakeDirectory(int home, const char* name, HomeOwner owner) {
+  if (mkdirat(home, name, 0700) != 0 ||
+      (owner.uid != geteuid() &&
+       fchownat(home, name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0)) {
+    return SystemError(fmt::format("create directory \"{}\" of the worker's home", name));
+  }
+  return {};
+}
+
+Status Fill(int home, HomeOwner owner) {
+  Status status = WriteFile(home, "PG_VERSION", VersionFileBytes(), owner);
+  if (status) status = WriteFile(home, "postgresql.conf", "", owner);
+  // Without it the server says so on stderr.
+  if (status) status = WriteFile(home, "postgresql.auto.conf", "", owner);
+  if (status) status = MakeDirectory(home, "global", owner);
+  if (status) status = WriteFile(home, "global/pg_control", ControlFileBytes(), owner);
+  // Last: from here on only the owner and root may write to it.
+  if (status && owner.uid != geteuid() && fchown(home, owner.uid, owner.gid) != 0) {
+    status = SystemError("give the worker's home to its user");
+  }
+  return status;
+}
+
+}  // namespace
+
+std::string HomeParentDirectory() {
+  if (const char* directory = std::getenv("TMPDIR"); directory != nullptr && *directory != '\0') {
+    return directory;
+  }
+  return access("/dev/shm", R_OK | W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
+int RemoveStaleHomes(const std::string& directory, uid_t owner) {
+  DIR* listing = opendir(directory.c_str());
+  if (listing == nullptr) return 0;
+  int removed = 0;
+  while (const dirent* entry = readdir(listing)) {
+    if (std::strncmp(entry->d_name, kPrefix, std::strlen(kPrefix)) != 0) continue;
+    const std::string path = directory + "/" + entry->d_name;
+    const int lock = LockDirectory(path, owner);
+    if (lock < 0) continue;
+    RemoveHome(path, lock);
+    close(lock);
+    ++removed;
+  }
+  closedir(listing);
+  return removed;
+}
+
+Result<WorkerHome> WorkerHome::Create(HomeOwner owner) {
+  const std::string parent = HomeParentDirectory();
+  static std::once_flag swept;
+  std::call_once(swept, RemoveStaleHomes, parent, owner.uid);
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    std::string path = parent + "/" + kPrefix + "XXXXXX";
+    if (mkdtemp(path.data()) == nullptr) {
+      return MakeError(ErrorCode::kIo,
+                       fmt::format("could not create a home for the redo worker in \"{}\": {} "
+                                   "(set TMPDIR to use another directory)",
+                                   parent, std::strerror(errno)));
+    }
+    const int lock = LockDirectory(path, owner.uid);
+    if (lock < 0) continue;
+    WorkerHome home(std::move(path), lock);  // from here on removed on any way out
+    if (Status status = Fill(lock, owner); !status) return tl::unexpected(status.error());
+    return home;
+  }
+  return MakeError(ErrorCode::kIo,
+                   fmt::format("could not lock a home for the redo worker in \"{}\"", parent));
+}
+
+WorkerHome::WorkerHome(WorkerHome&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+
+WorkerHome::~WorkerHome() {
+  if (lock_ < 0) return;
+  RemoveHome(path_, lock_);
+  close(lock_);
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,114 @@
+// A redo worker and the client side of its protocol (docs/protocol.md): hand in a base image and
+// WAL records, get the page.
+#ifndef NEON_REDO_REDO_WORKER_WORKER_PROCESS_H_
+#define NEON_REDO_REDO_WORKER_WORKER_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cpp_core/base/bytes.h"
+#include "cpp_core/base/error.h"
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/pg/block.h"
+#include "cpp_core/redo/worker/command_line.h"
+
+namespace neon_redo {
+
+// One WAL record to apply, and the LSN the page gets by it: the end of the record (EndRecPtr).
+struct RedoRecord {
+  Lsn end;
+  Bytes record;
+};
+
+// "Apply these records, in this order, to this image of this block." Without a base image the first
+// record must initialise the page. Everything pointed to must live until the call returns.
+struct RedoRequest {
+  BlockTag tag;
+  const uint8_t* base_image;  // kBlockSize bytes, or null
+  std::span<const RedoRecord> records;
+};
+
+struct WorkerOptions {
+  std::string bindir;   // directory of the server's programs; empty: that of the build's pg_config
+  std::string command;  // a shell command that speaks the protocol, to run instead of a server;
+                        // begin it with "exec" to have no shell in between
+  std::vector<std::string> program;  // the same without a shell: absolute path, arguments
+  std::string module;                // path of neon.so; empty: the installed one
+  std::string user;                  // to run as when this process is root; empty: "postgres"
+  bool sandbox = true;
+  std::optional<bool> landlock;        // a layer of the sandbox; empty: where the kernel has it
+  bool namespaces = false;             // another; costs launch time (docs/security.md)
+  std::optional<int> memory_limit_mb;  // empty: the module's default
+  std::chrono::milliseconds timeout{60'000};  // for one answer, and for the start
+  size_t window = 32;                         // requests under way at once in a batch; at least 1
+};
+
+// Counts since the object was made.
+struct WorkerStatistics {
+  uint64_t launches = 0;
+  uint64_t answers = 0;   // pages, and answers to pings
+  uint64_t failures = 0;  // requests that got an error
+  uint64_t bytes_sent = 0;
+  uint64_t bytes_received = 0;
+};
+
+// One worker process, launched at the first request and again after any failure. A failure of the
+// worker (death, refusal, timeout, an answer of the wrong length) is an error of the request that
+// it failed at, and of no other.
+//
+// Not thread-safe: one owner at a time; distinct objects are independent. The worker is killed when
+// the thread that launched it ends; the next request, from any thread, then launches another. The
+// host program must not reap children it did not start.
+class RedoWorker {
+ public:
+  explicit RedoWorker(WorkerOptions options);
+  ~RedoWorker();  // ends the worker
+  RedoWorker(RedoWorker&&) noexcept;
+  RedoWorker& operator=(RedoWorker&&) noexcept;
+
+  // Writes kBlockSize bytes to page_out. After an error they are zeroes.
+  // kInvalidArgument: a request no worker could answer. kWorker, kTimeout: the worker's failure;
+  // the message says what was asked, what happened and what the worker said. kIo, kNotFound: no
+  // worker could be started.
+  Status Redo(const RedoRequest& request, uint8_t* page_out);
+
+  // Answers requests[i] in statuses[i] and pages + i * kBlockSize, as Redo would one by one, with
+  // up to options.window under way at once. When the worker fails, the unanswered ones under way
+  // are sent again to a new one, one at a time, and only a request that fails alone gets an error.
+  // When no worker can be started all that are left get that error.
+  void RedoBatch(std::span<const RedoRequest> requests, uint8_t* pages, std::span<Status> statuses);
+
+  // Launches the worker now, unless there is one, and waits until it has answered a ping.
+  Status Start();
+
+  // Has the worker answer count pings, options.window under way at once.
+  Status Ping(size_t count = 1);
+
+  // Ends the worker, if there is one: closes its input, waits a second, kills it.
+  void Stop();
+
+  pid_t pid() const;  // 0 when there is none now
+  // What confines the worker; nothing when there is none, or when it is another program's
+  // (options.command, options.program).
+  SandboxLayers sandbox() const;
+  // What the worker wrote to its stderr during the last call, at most the last 128 kB.
+  std::string stderr_tail() const;
+  const WorkerStatistics& statistics() const;
+
+  void set_window(size_t window);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_REDO_WORKER_WORKER_PROCESS_H_

@@ -1,0 +1,145 @@
+// Pages kept current while WAL goes by: every change is applied as it comes, in this process where
+// the native engine can, by a worker where it cannot.
+#ifndef NEON_REDO_REPLAY_REBUILDER_H_
+#define NEON_REDO_REPLAY_REBUILDER_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cpp_core/base/error.h"
+#include "cpp_core/redo/engine.h"
+#include "cpp_core/replay/block_table.h"
+#include "cpp_core/replay/distributor.h"
+#include "cpp_core/replay/engine_counts.h"
+#include "cpp_core/replay/page_order.h"
+#include "cpp_core/replay/page_pool.h"
+#include "cpp_core/replay/record_batch.h"
+#include "cpp_core/replay/worker_batch.h"
+#include "cpp_core/verify/data_directory.h"
+#include "cpp_core/verify/result.h"
+#include "cpp_core/verify/storage_events.h"
+#include "cpp_core/wal/reader.h"
+#include "cpp_core/wal/record.h"
+
+namespace neon_redo {
+
+// What is known of a block. With its tag it fills a line of the processor's cache.
+struct BlockState {
+  PageRef page;                  // as of the last change, but for those in `request`
+  uint32_t request = kNone;      // in the batch for the worker
+  Lsn last_start, last_lsn;      // of the last record that names the block; 0: none does
+  Lsn hint_lsn;                  // which the page on disk may have too: see CompareWithDisk
+  uint32_t failure = 0;          // why there is no page: see Rebuilder::failure; 0: no reason
+  uint8_t last_rmid = 0;         // of that record
+  uint8_t mask_rmid = 0;         // of the last one whose resource manager has a mask; 0: none
+  bool settled : 1 = false;      // the base backup has no more to say
+  bool map_is_lost : 1 = false;  // a visibility map page whose bits are not in WAL
+  bool unsupported : 1 = false;  // failure: only because the worker was not to be asked
+  bool spoilt : 1 = false;       // by the native engine: to be rebuilt by a worker alone
+
+  static constexpr uint32_t kNone = UINT32_MAX;
+};
+
+// The blocks of one partition. Not thread-safe.
+class Rebuilder {
+ public:
+  using Blocks = BlockTable<BlockState>;
+
+  struct Options {
+    Engine engine = Engine::kAuto;
+    std::string base_backup;
+    uint32_t partition = 0, partitions = 1;
+    const std::set<BlockTag>* only = nullptr;  // all others are left out; null: there is no limit
+    MemoryBudget* memory = nullptr;
+    std::string spill_directory;
+    // There is no second pass: what does not fit its page goes to the worker at once. A page is
+    // copied before each record.
+    bool reads_once = false;
+  };
+  // What options point to must outlive the rebuilder.
+  explicit Rebuilder(const Options& options);
+
+  // Takes a record. The worker is used when a batch of requests is full. An error ends everything:
+  // kCorrupt, the record is not what it claims to be; kWorker and others, no worker can be run;
+  // kIo, pages could not be spilled.
+  Status Take(const WalRecord& record, const RecordView& view, RedoWorker* worker);
+
+  // Takes records that were not parsed yet, page by page: what changes one page is applied in the
+  // records' order, so all comes to the same, but a page that several records change is brought to
+  // the processor's caches once. The changes are those of this partition. view and order: scratch.
+  Status TakeAll(const RecordBatch& batch, RecordView* view, PageOrder* order, RedoWorker* worker);
+
+  // Takes a change that brings an image of its block before older ones that are still to come. They
+  // are then left out; there must not be any of a whole relation among them. Returns whether it
+  // did.
+  Result<bool> TakeAhead(const WalRecord& record, const RecordView& view, const BlockChange& change,
+                         RedoWorker* worker);
+
+  // Has the worker do what waits for it.
+  Status Flush(RedoWorker* worker);
+
+  Blocks& blocks() { return blocks_; }
+  PagePool& pages() { return pages_; }
+  // Why the page of a block could not be rebuilt; its number must not be 0.
+  const std::string& failure(uint32_t number) const { return failures_[number - 1]; }
+  // The database's files are copies of others, so there may be no base to rebuild from.
+  bool IsCopied(const RelFileNode& rel) const {
+    return !copied_databases_.empty() && copied_databases_.contains({rel.spc, rel.db});
+  }
+  const EngineCounts& counts() const { return counts_; }
+  // Blocks that WAL itself did away with, by reason.
+  const std::map<const char*, uint64_t>& forgotten() const { return forgotten_; }
+
+ private:
+  bool IsMine(const BlockTag& tag) const {
+    return PartitionOf(tag, options_.partitions) == options_.partition;
+  }
+  bool IsWanted(const BlockTag& tag) const {
+    return tag.fork != kFreeSpaceMapFork &&
+           (options_.only == nullptr || options_.only->contains(tag));
+  }
+  Status ReadEvents(const WalRecord& record, const RecordView& view);
+  Status TakeInOrder(const RecordBatch& batch, std::span<const BlockChange> changes,
+                     RecordView* view, RedoWorker* worker);
+  Status TakeChange(const WalRecord& record, const BlockChange& change, const RecordView& view,
+                    RedoWorker* worker);
+  Status TakeEvent(const StorageEvent& event, uint8_t rmid, RedoWorker* worker);
+  Status TakeClear(const RelFileNode& rel, const StorageEvent& event, uint8_t rmid,
+                   RedoWorker* worker);
+  Status TakeBlock(const WalRecord& record, const RecordView& view, int id, uint64_t hash,
+                   RedoWorker* worker);
+  Status Apply(const WalRecord& record, const RecordView& view, int id, Blocks::Entry* entry,
+               RedoWorker* worker);
+  Status Ask(const WalRecord& record, Blocks::Entry* entry, const uint8_t* base,
+             RedoWorker* worker);
+  Status Supersede(const RecordView& view, int id, BlockState* block);
+  void Restart(BlockState* block);
+  bool FindBase(Blocks::Entry* entry);
+  bool FindPage(Blocks::Entry* entry, bool initialises);
+  void Fail(BlockState* block, std::string why);
+  void NotSupported(const RecordView& view, BlockState* block);
+  void Cancel(BlockState* block);
+  auto Forgetter(const char* reason);
+
+  const Options options_;
+  RelationFiles base_;
+  PagePool pages_;
+  Blocks blocks_;
+  std::set<std::pair<uint32_t, uint32_t>> copied_databases_;  // tablespace, database
+  WorkerBatch batch_;
+  std::vector<Blocks::Entry*> asked_;  // by request of the batch; null: the answer is of no use now
+  std::vector<std::string> failures_;
+  std::map<uint16_t, uint32_t> unsupported_;  // resource manager, operation: number of the failure
+  std::map<const char*, uint64_t> forgotten_;
+  EngineCounts counts_;
+  std::vector<StorageEvent> events_;
+  alignas(64) uint8_t saved_[kBlockSize];  // the page before the record
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_REPLAY_REBUILDER_H_

@@ -1,0 +1,162 @@
+// A flush costs a disk's round trip, so one is made when it buys something: at the end of a segment
+// (the writer's own), after every batch when synchronous, once per status interval if there is
+// something to flush, and when the server asks for a reply. The last is how a server that shuts
+// down learns that all its WAL is safe (WalSndDone in replication/walsender.c).
+#include "cpp_core/wal_client/archive.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace neon_redo {
+
+using std::chrono::milliseconds;
+
+WalArchive::WalArchive(ArchiveOptions options, const CancelSignal& cancel)
+    : options_(std::move(options)), stream_(options_.stream, cancel) {}
+
+Result<std::unique_ptr<WalArchive>> WalArchive::Open(ArchiveOptions options,
+                                                     const CancelSignal& cancel) {
+  std::unique_ptr<WalArchive> out(new WalArchive(std::move(options), cancel));
+  const Status begun = out->Begin();
+  if (!begun) return tl::unexpected(begun.error());
+  return out;
+}
+
+Status WalArchive::Begin() {
+  const auto server = stream_.Connect();
+  if (!server) return tl::unexpected(server.error());
+  const auto size = stream_.receiver().ReadSegmentSize();
+  if (!size) return tl::unexpected(size.error());
+  segment_size_ = *size;
+  auto writer = SegmentWriter::Open(options_.directory, segment_size_, options_.compression);
+  if (!writer) return tl::unexpected(writer.error());
+  writer_ = std::move(*writer);
+  if (options_.slot && options_.create_slot) {
+    const Status ensured = EnsureSlot();
+    if (!ensured) return ensured;
+  }
+  const auto from = FindStart(*server);
+  if (!from) return tl::unexpected(from.error());
+  start_ = from->start;
+  const Status begun = writer_->Begin(from->timeline, from->start);
+  if (!begun) return begun;
+  const Status history = FetchHistory(from->timeline);
+  if (!history) return history;
+  last_flush_ = Clock::now();
+  Report();
+  return stream_.StartPhysical(options_.slot, from->start, from->timeline);
+}
+
+Status WalArchive::EnsureSlot() {
+  SlotSpec spec;
+  spec.name = *options_.slot;
+  const auto created = stream_.receiver().CreateSlot(spec);
+  if (created) return {};
+  if (stream_.receiver().server_error().sqlstate == "42710") return {};  // it exists
+  return tl::unexpected(created.error());
+}
+
+Result<ResumePoint> WalArchive::FindStart(const SystemIdentity& server) {
+  const auto there = writer_->FindResumePoint();
+  if (!there) return tl::unexpected(there.error());
+  if (*there) {
+    const uint64_t known = (*there)->system_identifier;
+    if (known != 0 && known != server.system_identifier)
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("directory \"{}\" holds WAL of another system: its system "
+                                   "identifier is {}, the server's is {}",
+                                   options_.directory, known, server.system_identifier));
+    return **there;
+  }
+  ResumePoint out{server.timeline, server.flushed, 0};
+  if (options_.slot) {
+    const auto slot = stream_.receiver().ReadSlot(*options_.slot);
+    if (!slot) return tl::unexpected(slot.error());
+    if (!*slot)
+      return MakeError(ErrorCode::kNotFound,
+                       fmt::format("replication slot \"{}\" does not exist; --create-slot makes it",
+                                   *options_.slot));
+    if ((*slot)->restart.valid()) {
+      out.start = (*slot)->restart;
+      if ((*slot)->timeline != 0) out.timeline = (*slot)->timeline;
+    }
+  }
+  out.start = Lsn(out.start.value / segment_size_ * segment_size_);
+  return out;
+}
+
+// Timeline 1 has none.
+Status WalArchive::FetchHistory(uint32_t timeline) {
+  if (timeline <= 1) return {};
+  const auto history = stream_.receiver().ReadTimelineHistory(timeline);
+  if (!history) return tl::unexpected(history.error());
+  return writer_->WriteHistory(history->file_name, history->content);
+}
+
+Result<bool> WalArchive::Step(milliseconds max_wait) {
+  const auto step = stream_.Next(&batch_, max_wait);
+  if (!step) return tl::unexpected(step.error());
+  if (*step == WalStream::Step::kTimelineSwitch) {
+    Status done = writer_->WriteHistory(stream_.history().file_name, stream_.history().content);
+    if (done) done = writer_->SwitchTimeline(stream_.timeline());
+    if (!done) return tl::unexpected(done.error());
+  }
+  bool reply_requested = false;
+  const Status written = Write(&reply_requested);
+  if (!written) return tl::unexpected(written.error());
+
+  const bool until_reached = options_.until && writer_->written() >= *options_.until;
+  const bool unflushed = writer_->flushed() < writer_->written();
+  const auto interval = options_.stream.receiver.status_interval;
+  const bool due = interval.count() > 0 && Clock::now() - last_flush_ >= interval;
+  if ((unflushed && (options_.synchronous || due || until_reached)) || reply_requested) {
+    const Status flushed = FlushAndReport();
+    if (!flushed) return tl::unexpected(flushed.error());
+  } else {
+    Report();
+  }
+  return until_reached;
+}
+
+Status WalArchive::Write(bool* reply_requested) {
+  for (const ServerMessage& message : batch_.messages()) {
+    if (const auto* keepalive = std::get_if<Keepalive>(&message)) {
+      *reply_requested = *reply_requested || keepalive->reply_requested;
+      continue;
+    }
+    const XLogData& wal = std::get<XLogData>(message);
+    const Status written = writer_->Write(wal.start, wal.data);
+    if (!written) return written;
+  }
+  return {};
+}
+
+void WalArchive::Report() {
+  stream_.receiver().SetPositions(
+      {writer_->written(), reports_flush() ? writer_->flushed() : Lsn(), Lsn()});
+}
+
+Status WalArchive::FlushAndReport() {
+  if (reports_flush()) {
+    const Status flushed = writer_->Flush();
+    if (!flushed) return flushed;
+  }
+  last_flush_ = Clock::now();
+  Report();
+  // Should the connection be gone, the next Step says so.
+  static_cast<void>(stream_.receiver().SendStatus());
+  return {};
+}
+
+Status WalArchive::Close() {
+  batch_.Clear();
+  const Status closed = writer_->Close();
+  if (!closed) return closed;
+  Report();
+  // The WAL is safe whether or not the server hears it.
+  static_cast<void>(stream_.End());
+  return {};
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,39 @@
+// Making a libpq connection without being held by it.
+#ifndef NEON_REDO_WAL_CLIENT_HANDSHAKE_H_
+#define NEON_REDO_WAL_CLIENT_HANDSHAKE_H_
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpp_core/base/cancel.h"
+#include "cpp_core/base/error.h"
+
+struct pg_conn;
+
+namespace neon_redo {
+
+struct PgConnDeleter {
+  void operator()(pg_conn* connection) const;
+};
+using PgConn = std::unique_ptr<pg_conn, PgConnDeleter>;
+
+// libpq's parameters.
+struct ConnectParameters {
+  std::vector<std::string> keywords;
+  std::vector<std::string> values;
+
+  void Set(std::string keyword, std::string value);  // replaces
+  bool Has(const std::string& keyword) const;
+};
+
+// Connects, logs in, and returns the connection, which may be a failed one (PQstatus) whose message
+// is verbose. kShutdown: cancelled. kTimeout: not within `timeout` (0: no limit). kIo: out of
+// memory or threads.
+Result<PgConn> ConnectToServer(ConnectParameters parameters, std::chrono::milliseconds timeout,
+                               const CancelSignal& cancel);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_CLIENT_HANDSHAKE_H_

@@ -1,0 +1,232 @@
+// The replication commands: text out, rows back (replication/repl_gram.y has their grammar).
+#include <fmt/format.h>
+#include <libpq-fe.h>
+
+#include <charconv>
+
+#include "cpp_core/wal/segment.h"
+#include "cpp_core/wal_client/receiver.h"
+
+namespace neon_redo {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+// Setting values with a unit, as SHOW prints wal_sender_timeout: "1min", "500ms", "0".
+milliseconds ParseSettingTime(const std::string& text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{}) return milliseconds(0);
+  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  if (unit == "s") return milliseconds(value * 1000);
+  if (unit == "min") return milliseconds(value * 60'000);
+  if (unit == "h") return milliseconds(value * 3'600'000);
+  if (unit == "d") return milliseconds(value * 86'400'000);
+  return milliseconds(value);
+}
+
+// wal_segment_size as SHOW prints it: "16MB", "1GB".
+std::optional<uint32_t> ParseSegmentSize(const std::string& text) {
+  char* unit = nullptr;
+  const uint64_t value = strtoull(text.c_str(), &unit, 10);
+  const std::string_view suffix = unit;
+  const uint64_t size = value << (suffix == "GB" ? 30 : suffix == "MB" ? 20 : 0);
+  if (value > (uint64_t{1} << 30) || !IsValidSegmentSize(size)) return std::nullopt;
+  return static_cast<uint32_t>(size);
+}
+
+template <typename T>
+bool ParseNumber(const std::optional<std::string>& text, T* out) {
+  if (!text) return false;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), *out);
+  return error == std::errc{} && end == text->data() + text->size();
+}
+
+Result<Lsn> ParseLsn(const std::optional<std::string>& text) {
+  if (!text) return Lsn();
+  return Lsn::Parse(*text);
+}
+
+tl::unexpected<Error> Unexpected(const char* command) {
+  return MakeError(ErrorCode::kUnsupported,
+                   fmt::format("{}: the server's answer is not as documented", command));
+}
+
+std::string CreateSlotCommand(const SlotSpec& spec, int server_version) {
+  const bool logical = !spec.plugin.empty();
+  std::string out = "CREATE_REPLICATION_SLOT " + QuoteReplicationIdentifier(spec.name);
+  if (spec.temporary) out += " TEMPORARY";
+  out += logical ? " LOGICAL " + QuoteReplicationIdentifier(spec.plugin) : " PHYSICAL";
+  using Snapshot = SlotSpec::Snapshot;
+  if (server_version < 150000) {  // options without parentheses
+    if (!logical) return spec.reserve_wal ? out + " RESERVE_WAL" : out;
+    if (spec.snapshot == Snapshot::kNothing) out += " NOEXPORT_SNAPSHOT";
+    if (spec.snapshot == Snapshot::kExport) out += " EXPORT_SNAPSHOT";
+    if (spec.snapshot == Snapshot::kUse) out += " USE_SNAPSHOT";
+    return spec.two_phase ? out + " TWO_PHASE" : out;
+  }
+  if (!logical) return spec.reserve_wal ? out + " (RESERVE_WAL)" : out;
+  const char* snapshot = spec.snapshot == Snapshot::kExport ? "export"
+                         : spec.snapshot == Snapshot::kUse  ? "use"
+                                                            : "nothing";
+  out += fmt::format(" (SNAPSHOT '{}'{})", snapshot, spec.two_phase ? ", TWO_PHASE" : "");
+  return out;
+}
+
+}  // namespace
+
+Status WalReceiver::Connect() {
+  Disconnect();
+  server_error_ = {};
+  auto opened = Connection::Open(options_.connect, cancel_, &server_error_);
+  if (!opened) return tl::unexpected(opened.error());
+  connection_ = std::move(*opened);
+  encrypted_ = connection_->encrypted();
+  output_pending_ = false;
+  return {};
+}
+
+Result<std::vector<CommandRow>> WalReceiver::Command(const std::string& command, size_t columns,
+                                                     milliseconds timeout) {
+  server_error_ = {};
+  if (!connection_) return MakeError(ErrorCode::kInvalidArgument, "not connected");
+  if (phase_ == Phase::kStreaming)
+    return MakeError(ErrorCode::kInvalidArgument, "no commands while streaming; end it first");
+  StopFeedback();  // the connection is ours alone
+  phase_ = Phase::kIdle;
+  auto rows = connection_->Execute(command, columns, timeout);
+  if (!rows) server_error_ = connection_->server_error();
+  return rows;
+}
+
+Result<SystemIdentity> WalReceiver::IdentifySystem() {
+  const auto rows = Command("IDENTIFY_SYSTEM", 4, options_.command_timeout);
+  if (!rows) return tl::unexpected(rows.error());
+  SystemIdentity out;
+  if (rows->size() != 1 || !ParseNumber((*rows)[0][0], &out.system_identifier) ||
+      !ParseNumber((*rows)[0][1], &out.timeline))
+    return Unexpected("IDENTIFY_SYSTEM");
+  const auto lsn = ParseLsn((*rows)[0][2]);
+  if (!lsn) return tl::unexpected(lsn.error());
+  out.flushed = *lsn;
+  out.database = (*rows)[0][3].value_or("");
+  return out;
+}
+
+Result<TimelineHistory> WalReceiver::ReadTimelineHistory(uint32_t timeline) {
+  const auto rows =
+      Command(fmt::format("TIMELINE_HISTORY {}", timeline), 2, options_.command_timeout);
+  if (!rows) return tl::unexpected(rows.error());
+  if (rows->size() != 1 || !(*rows)[0][0] || !(*rows)[0][1]) return Unexpected("TIMELINE_HISTORY");
+  // The name becomes a file's: take no other than the one there can be.
+  if (*(*rows)[0][0] != fmt::format("{:08X}.history", timeline))
+    return Unexpected("TIMELINE_HISTORY");
+  return TimelineHistory{*(*rows)[0][0], *(*rows)[0][1]};
+}
+
+Result<std::string> WalReceiver::Show(const std::string& setting) {
+  const auto rows =
+      Command("SHOW " + QuoteReplicationIdentifier(setting), 1, options_.command_timeout);
+  if (!rows) return tl::unexpected(rows.error());
+  if (rows->size() != 1 || !(*rows)[0][0]) return Unexpected("SHOW");
+  return *(*rows)[0][0];
+}
+
+Result<uint32_t> WalReceiver::ReadSegmentSize() {
+  const auto text = Show("wal_segment_size");
+  if (!text) return tl::unexpected(text.error());
+  const auto size = ParseSegmentSize(*text);
+  if (size) return *size;
+  return MakeError(ErrorCode::kUnsupported,
+                   fmt::format("the server's wal_segment_size is \"{}\"", *text));
+}
+
+Result<CreatedSlot> WalReceiver::CreateSlot(const SlotSpec& spec) {
+  if (!connection_) return MakeError(ErrorCode::kInvalidArgument, "not connected");
+  const auto rows =
+      Command(CreateSlotCommand(spec, connection_->server_version()), 4, milliseconds(0));
+  if (!rows) return tl::unexpected(rows.error());
+  if (rows->size() != 1 || !(*rows)[0][0]) return Unexpected("CREATE_REPLICATION_SLOT");
+  const auto lsn = ParseLsn((*rows)[0][1]);
+  if (!lsn) return tl::unexpected(lsn.error());
+  return CreatedSlot{*(*rows)[0][0], *lsn, (*rows)[0][2].value_or("")};
+}
+
+Result<std::optional<SlotPosition>> WalReceiver::ReadSlot(const std::string& name) {
+  const auto rows = Command("READ_REPLICATION_SLOT " + QuoteReplicationIdentifier(name), 3,
+                            options_.command_timeout);
+  if (!rows) return tl::unexpected(rows.error());
+  if (rows->size() != 1) return Unexpected("READ_REPLICATION_SLOT");
+  const CommandRow& row = (*rows)[0];
+  if (!row[0]) return std::optional<SlotPosition>();
+  const auto lsn = ParseLsn(row[1]);
+  if (!lsn) return tl::unexpected(lsn.error());
+  SlotPosition out{*lsn, 0};
+  if (row[2] && !ParseNumber(row[2], &out.timeline)) return Unexpected("READ_REPLICATION_SLOT");
+  return std::optional(out);
+}
+
+Status WalReceiver::DropSlot(const std::string& name, bool wait) {
+  const auto rows =
+      Command("DROP_REPLICATION_SLOT " + QuoteReplicationIdentifier(name) + (wait ? " WAIT" : ""),
+              0, wait ? milliseconds(0) : options_.command_timeout);
+  if (!rows) return tl::unexpected(rows.error());
+  return {};
+}
+
+Status WalReceiver::StartPhysical(const std::optional<std::string>& slot, Lsn start,
+                                  uint32_t timeline) {
+  std::string command = "START_REPLICATION";
+  if (slot) command += " SLOT " + QuoteReplicationIdentifier(*slot);
+  command += " PHYSICAL " + start.ToString();
+  if (timeline != 0) command += fmt::format(" TIMELINE {}", timeline);
+  return Start(command);
+}
+
+Status WalReceiver::StartLogical(const std::string& slot, Lsn start, const PluginOptions& options) {
+  std::string command =
+      "START_REPLICATION SLOT " + QuoteReplicationIdentifier(slot) + " LOGICAL " + start.ToString();
+  const char* separator = " (";
+  for (const auto& [name, value] : options) {
+    command += separator + QuoteReplicationIdentifier(name) + " " + QuoteReplicationLiteral(value);
+    separator = ", ";
+  }
+  if (!options.empty()) command += ")";
+  return Start(command);
+}
+
+Status WalReceiver::Start(const std::string& command) {
+  server_error_ = {};
+  if (!connection_) return MakeError(ErrorCode::kInvalidArgument, "not connected");
+  if (phase_ == Phase::kStreaming)
+    return MakeError(ErrorCode::kInvalidArgument, "already streaming");
+  const auto timeout = Show("wal_sender_timeout");
+  if (!timeout) return tl::unexpected(timeout.error());
+  sender_timeout_ = ParseSettingTime(*timeout);
+  const std::lock_guard lock(mutex_);
+  failure_.reset();
+  copy_ended_ = false;
+  auto result = connection_->ExecuteForStatus(command, options_.command_timeout);
+  if (!result) {
+    server_error_ = connection_->server_error();
+    return tl::unexpected(result.error());
+  }
+  last_status_ = Clock::now();
+  silence_ = {};
+  asked_for_life_ = false;
+  if (*result && PQresultStatus(result->get()) == PGRES_COPY_BOTH) {
+    phase_ = Phase::kStreaming;
+    StartFeedback();
+    return PutStatus(false);  // where we are, for whoever watches or waits for us
+  }
+  // Refused, or there is nothing after `start` on this timeline.
+  const auto deadline = Clock::now() + options_.command_timeout;
+  const Status ended = ReadEndResults(std::move(*result), deadline);
+  if (ended) return {};
+  phase_ = Phase::kIdle;
+  connection_->Discard(deadline);
+  return ended;
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,168 @@
+// A segment is read whole (16 MB as a rule, 1 GB at most), compressed in one call, and written. The
+// frames hold the content's size and a checksum of it, so that a damaged archive shows.
+#include "cpp_core/wal_client/segment_compressor.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <lz4frame.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+#include "cpp_core/base/files.h"
+
+namespace neon_redo {
+
+namespace {
+
+Result<std::vector<uint8_t>> ReadAll(const std::string& path, size_t limit) {
+  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat st;
+  if (fd.get() < 0 || fstat(fd.get(), &st) != 0) return FileError("open file", path);
+  std::vector<uint8_t> out(std::min(static_cast<size_t>(st.st_size), limit));
+  for (size_t done = 0; done < out.size();) {
+    const ssize_t n =
+        pread(fd.get(), out.data() + done, out.size() - done, static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return FileError("read file", path);
+    if (n == 0) out.resize(done);
+    done += static_cast<size_t>(n);
+  }
+  return out;
+}
+
+tl::unexpected<Error> CompressionFailed(const std::string& path, const char* why) {
+  return MakeError(ErrorCode::kIo, fmt::format("could not compress file \"{}\": {}", path, why));
+}
+
+Result<std::vector<uint8_t>> CompressBytes(const std::string& path, Bytes in,
+                                           Compression compression) {
+  std::vector<uint8_t> out;
+  if (compression == Compression::kLz4) {
+    LZ4F_preferences_t preferences = LZ4F_INIT_PREFERENCES;
+    preferences.frameInfo.contentSize = in.size();
+    preferences.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled;
+    out.resize(LZ4F_compressFrameBound(in.size(), &preferences));
+    const size_t n = LZ4F_compressFrame(out.data(), out.size(), in.data(), in.size(), &preferences);
+    if (LZ4F_isError(n)) return CompressionFailed(path, LZ4F_getErrorName(n));
+    out.resize(n);
+    return out;
+  }
+  const std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(),
+                                                                   ZSTD_freeCCtx);
+  if (!context) return CompressionFailed(path, "out of memory");
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+  out.resize(ZSTD_compressBound(in.size()));
+  const size_t n = ZSTD_compress2(context.get(), out.data(), out.size(), in.data(), in.size());
+  if (ZSTD_isError(n)) return CompressionFailed(path, ZSTD_getErrorName(n));
+  out.resize(n);
+  return out;
+}
+
+// Returns how many bytes came out; what does not fit is left.
+size_t DecompressInto(Bytes in, Compression compression, std::string* out) {
+  if (compression == Compression::kLz4) {
+    LZ4F_dctx* context = nullptr;
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION))) return 0;
+    size_t done = 0;
+    while (!in.empty() && done < out->size()) {
+      size_t taken = in.size();
+      size_t made = out->size() - done;
+      const size_t hint =
+          LZ4F_decompress(context, out->data() + done, &made, in.data(), &taken, nullptr);
+      if (LZ4F_isError(hint) || (taken == 0 && made == 0)) break;
+      done += made;
+      in = in.subspan(taken);
+    }
+    LZ4F_freeDecompressionContext(context);
+    return done;
+  }
+  const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
+                                                                   ZSTD_freeDCtx);
+  if (!context) return 0;
+  ZSTD_inBuffer source{in.data(), in.size(), 0};
+  ZSTD_outBuffer target{out->data(), out->size(), 0};
+  while (target.pos < target.size && source.pos < source.size)
+    if (ZSTD_isError(ZSTD_decompressStream(context.get(), &target, &source))) break;
+  return target.pos;
+}
+
+}  // namespace
+
+const char* CompressionSuffix(Compression compression) {
+  if (compression == Compression::kLz4) return ".lz4";
+  return compression == Compression::kZstd ? ".zst" : "";
+}
+
+Status CompressFile(const std::string& path, Compression compression) {
+  const auto content = ReadAll(path, SIZE_MAX);
+  if (!content) return tl::unexpected(content.error());
+  const auto compressed = CompressBytes(path, *content, compression);
+  if (!compressed) return tl::unexpected(compressed.error());
+  const Status written = WriteFileDurably(path + CompressionSuffix(compression), *compressed);
+  if (!written) return written;
+  if (unlink(path.c_str()) != 0) return FileError("remove file", path);
+  return {};
+}
+
+Result<std::string> DecompressHead(const std::string& path, Compression compression,
+                                   size_t length) {
+  // One block of either format, compressed, is well below this.
+  const auto content = ReadAll(path, size_t{8} << 20);
+  if (!content) return tl::unexpected(content.error());
+  std::string out(length, '\0');
+  if (DecompressInto(*content, compression, &out) != length)
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("file \"{}\" is not a compressed WAL segment", path));
+  return out;
+}
+
+SegmentCompressor::~SegmentCompressor() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+Status SegmentCompressor::Add(std::string path) {
+  if (compression_ == Compression::kNone) return {};
+  const std::lock_guard lock(mutex_);
+  if (failure_) return tl::unexpected(*failure_);
+  queue_.push_back(std::move(path));
+  changed_.notify_all();
+  if (!thread_.joinable()) thread_ = std::thread([this] { Loop(); });
+  return {};
+}
+
+Status SegmentCompressor::Finish() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return failure_ || (queue_.empty() && !busy_); });
+  if (failure_) return tl::unexpected(*failure_);
+  return {};
+}
+
+void SegmentCompressor::Loop() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return stop_ || (!queue_.empty() && !failure_); });
+    if (stop_) return;
+    const std::string path = std::move(queue_.front());
+    queue_.pop_front();
+    busy_ = true;
+    lock.unlock();
+    const Status done = CompressFile(path, compression_);
+    lock.lock();
+    busy_ = false;
+    if (!done) failure_ = done.error();
+    changed_.notify_all();
+  }
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,91 @@
+// SegmentWriter: a stream of WAL to segment files, as PostgreSQL and pg_receivewal know them.
+#ifndef NEON_REDO_WAL_CLIENT_SEGMENT_WRITER_H_
+#define NEON_REDO_WAL_CLIENT_SEGMENT_WRITER_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cpp_core/base/bytes.h"
+#include "cpp_core/base/error.h"
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/wal_client/segment_compressor.h"
+
+namespace neon_redo {
+
+// Where streaming into a directory goes on: always the start of a segment.
+struct ResumePoint {
+  uint32_t timeline;
+  Lsn start;
+  uint64_t system_identifier;  // of the WAL that is there; 0: none of it tells
+};
+
+// One process at a time writes into a directory: the writer holds a lock on it. Not thread-safe.
+//
+// The segment in work is NAME.partial, of full size from the start and zeroes behind the WAL. Once
+// it is complete it is flushed and renamed. After a crash at any moment every NAME is complete and
+// on disk, and so are the bytes of NAME.partial below flushed().
+class SegmentWriter {
+ public:
+  // kNotFound: no such directory. kIo: not writable, or locked by another writer.
+  static Result<std::unique_ptr<SegmentWriter>> Open(const std::string& directory,
+                                                     uint32_t segment_size,
+                                                     Compression compression);
+  ~SegmentWriter();
+  SegmentWriter(const SegmentWriter&) = delete;
+  SegmentWriter& operator=(const SegmentWriter&) = delete;
+
+  // From the files that are there: the segment after the last complete one of the highest timeline.
+  // nullopt: no segments.
+  Result<std::optional<ResumePoint>> FindResumePoint() const;
+
+  // The first call: `start` is the start of a segment.
+  Status Begin(uint32_t timeline, Lsn start);
+  // WAL from written() on; anything else is refused (kInvalidArgument).
+  Status Write(Lsn start, Bytes wal);
+  // Everything written is on disk when it returns.
+  Status Flush();
+  // What follows is of another timeline. Its first segment begins with the same bytes as the old
+  // timeline's last one, which stays as NAME.partial (XLogFileCopy in access/transam/xlog.c).
+  Status SwitchTimeline(uint32_t timeline);
+  // Writes a timeline history file, unless it is there.
+  Status WriteHistory(const std::string& name, const std::string& content);
+  // Flushes, and waits until complete segments are compressed.
+  Status Close();
+
+  struct Statistics {
+    uint64_t segments = 0;  // completed
+    uint64_t flushes = 0;
+    std::chrono::steady_clock::duration flush_time{};
+  };
+  const Statistics& statistics() const { return statistics_; }
+
+  Lsn written() const { return written_; }
+  Lsn flushed() const { return flushed_; }
+
+ private:
+  SegmentWriter(std::string directory, uint32_t segment_size, Compression compression);
+  std::string PathOf(uint32_t timeline, uint64_t number, const char* suffix) const;
+  Status OpenSegment();
+  Status Allocate(const std::string& path);
+  Status FinishSegment();
+  Status Sync(const std::string& path);
+  Status SyncDirectory() const;
+
+  const std::string directory_;
+  const uint32_t segment_size_;
+  int directory_fd_ = -1;
+  int fd_ = -1;  // of the segment that holds written_; -1: none open
+  uint32_t timeline_ = 0;
+  uint64_t number_ = 0;  // of the open segment
+  Lsn written_;
+  Lsn flushed_;
+  Statistics statistics_;
+  SegmentCompressor compressor_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_CLIENT_SEGMENT_WRITER_H_

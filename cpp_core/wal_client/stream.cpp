@@ -1,0 +1,211 @@
+// The position is what makes this exact: it moves only over WAL that has been handed over, every
+// message must begin at it, and every new connection asks for it. A walsender can start at any byte
+// (StartReplication in replication/walsender.c takes the position as it is), so nothing has to be
+// fetched twice.
+#include "cpp_core/wal_client/stream.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+
+namespace neon_redo {
+
+using std::chrono::milliseconds;
+
+WalStream::WalStream(StreamOptions options, const CancelSignal& cancel)
+    : options_(std::move(options)),
+      cancel_(cancel),
+      receiver_(options_.receiver, cancel),
+      backoff_(options_.backoff_first, options_.backoff_cap) {}
+
+Result<SystemIdentity> WalStream::ConnectOnce() {
+  const Status connected = receiver_.Connect();
+  if (!connected) return tl::unexpected(connected.error());
+  auto identity = receiver_.IdentifySystem();
+  if (!identity) return identity;
+  if (system_identifier_ != 0 && identity->system_identifier != system_identifier_)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("the server is another one: its system identifier is {}, that of "
+                                 "the WAL so far is {}",
+                                 identity->system_identifier, system_identifier_));
+  server_end_ = identity->flushed;
+  return identity;
+}
+
+Result<SystemIdentity> WalStream::Connect() {
+  for (;;) {
+    auto identity = ConnectOnce();
+    if (identity) {
+      system_identifier_ = identity->system_identifier;
+      backoff_.Reset();
+      return identity;
+    }
+    if (!receiver_.server_error().transient()) return identity;
+    Status waited = Lost(identity.error());
+    if (waited) waited = Pause(next_attempt_);
+    if (!waited) return tl::unexpected(waited.error());
+  }
+}
+
+Status WalStream::StartPhysical(std::optional<std::string> slot, Lsn start, uint32_t timeline) {
+  slot_ = std::move(slot);
+  position_ = start;
+  timeline_ = timeline;
+  const Status begun = Begin();
+  return begun ? begun : Lost(begun.error());
+}
+
+Status WalStream::StartLogical(std::string slot, Lsn start, PluginOptions options) {
+  slot_ = std::move(slot);
+  position_ = start;
+  plugin_options_ = std::move(options);
+  const Status begun = Begin();
+  return begun ? begun : Lost(begun.error());
+}
+
+Status WalStream::Begin() {
+  const bool logical = options_.receiver.connect.logical;
+  Status begun;
+  if (logical) {
+    const Lsn written = receiver_.positions().written;
+    begun = receiver_.StartLogical(*slot_, std::max(position_, written), plugin_options_);
+  } else {
+    begun = receiver_.StartPhysical(slot_, position_, timeline_);
+  }
+  streaming_ = begun.has_value();
+  return begun;
+}
+
+bool WalStream::Transient(const Error& error) const {
+  if (error.code == ErrorCode::kTimeout) return true;
+  const ServerError& said = receiver_.server_error();
+  if (!said.sqlstate.empty()) {
+    // A standby that restarts first replays what it already had: it is behind, not wrong.
+    const bool behind = said.sqlstate == "XX000" && server_end_ < position_;
+    return said.transient() || behind;
+  }
+  return error.code == ErrorCode::kIo;
+}
+
+// Plans the next attempt, or returns the error if another attempt is no use.
+Status WalStream::Lost(const Error& error) {
+  streaming_ = false;
+  const bool transient = Transient(error);
+  receiver_.Disconnect();
+  if (error.code == ErrorCode::kShutdown || !transient) return tl::unexpected(error);
+  const milliseconds pause = backoff_.Next(std::uniform_real_distribution<double>()(random_));
+  next_attempt_ = Clock::now() + pause;
+  options_.on_event(
+      fmt::format("{}; next attempt in {:.1f} s", error.message, pause.count() / 1000.0));
+  return {};
+}
+
+Status WalStream::Pause(Clock::time_point until) const {
+  const auto left = std::chrono::ceil<milliseconds>(until - Clock::now()).count();
+  pollfd fd{cancel_.fd(), POLLIN, 0};
+  if (poll(&fd, 1, static_cast<int>(std::max<int64_t>(left, 0))) > 0)
+    return MakeError(ErrorCode::kShutdown, "cancelled");
+  return {};
+}
+
+Status WalStream::Resume(Clock::time_point deadline, bool* resumed) {
+  *resumed = false;
+  const Status waited = Pause(std::min(deadline, next_attempt_));
+  if (!waited) return waited;
+  if (Clock::now() < next_attempt_) return {};
+  const auto identity = ConnectOnce();
+  if (!identity) return Lost(identity.error());
+  const Status begun = Begin();
+  if (!begun) return Lost(begun.error());
+  reconnects_++;
+  *resumed = true;
+  options_.on_event(fmt::format("streaming again from {}", position_.ToString()));
+  return {};
+}
+
+// What arrived moves the position; WAL must arrive without a gap and without overlap.
+Status WalStream::Advance(const MessageBatch& batch) {
+  const bool logical = options_.receiver.connect.logical;
+  for (const ServerMessage& message : batch.messages()) {
+    if (const auto* keepalive = std::get_if<Keepalive>(&message)) {
+      server_end_ = std::max(server_end_, keepalive->server_end);
+      last_sent_ = keepalive->sent;
+      continue;
+    }
+    const XLogData& data = std::get<XLogData>(message);
+    server_end_ = std::max(server_end_, data.server_end);
+    last_sent_ = data.sent;
+    if (logical) continue;
+    if (data.start != position_)
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("replication protocol: WAL from {} came where {} was due",
+                                   data.start.ToString(), position_.ToString()));
+    position_ = data.end();
+  }
+  return {};
+}
+
+Status WalStream::FollowTimeline() {
+  const auto next = receiver_.next_timeline();
+  if (next.start != position_ || next.timeline <= timeline_)
+    return MakeError(
+        ErrorCode::kCorrupt,
+        fmt::format("timeline {} was to go on as {} from {}, but WAL was received "
+                    "up to {}",
+                    timeline_, next.timeline, next.start.ToString(), position_.ToString()));
+  auto history = receiver_.ReadTimelineHistory(next.timeline);
+  if (!history) return tl::unexpected(history.error());
+  history_ = std::move(*history);
+  options_.on_event(fmt::format("timeline {} ended at {}; going on with timeline {}", timeline_,
+                                position_.ToString(), next.timeline));
+  timeline_ = next.timeline;
+  return {};
+}
+
+Result<WalStream::Step> WalStream::Next(MessageBatch* batch, milliseconds max_wait) {
+  const Clock::time_point deadline = Clock::now() + max_wait;
+  batch->Clear();
+  if (!streaming_) {
+    bool resumed;
+    const Status tried = Resume(deadline, &resumed);
+    if (!tried) return tl::unexpected(tried.error());
+    return resumed && options_.receiver.connect.logical ? Step::kReconnected : Step::kIdle;
+  }
+  const auto state = receiver_.Receive(batch, max_wait);
+  if (!state) {
+    const Status lost = Lost(state.error());
+    if (!lost) return tl::unexpected(lost.error());
+    return Step::kIdle;
+  }
+  if (*state == WalReceiver::State::kTimelineEnded) {
+    Status followed = FollowTimeline();
+    const bool switched = followed.has_value();
+    if (switched) followed = Begin();
+    if (!followed) {
+      const Status lost = Lost(followed.error());
+      if (!lost) return tl::unexpected(lost.error());
+    }
+    return switched ? Step::kTimelineSwitch : Step::kIdle;
+  }
+  if (*state == WalReceiver::State::kServerDone) {
+    const Status lost = Lost({ErrorCode::kIo, "the server has shut down"});
+    if (!lost) return tl::unexpected(lost.error());
+    return Step::kIdle;
+  }
+  if (batch->empty()) return Step::kIdle;
+  backoff_.Reset();
+  const Status advanced = Advance(*batch);
+  if (!advanced) return tl::unexpected(advanced.error());
+  return Step::kMessages;
+}
+
+Status WalStream::End() {
+  if (!streaming_) return {};
+  streaming_ = false;
+  const Status ended = receiver_.End();
+  receiver_.Disconnect();
+  return ended;
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,347 @@
+// One loop over epoll, level-triggered; what a connection does in its turn is in
+// server_connection.cpp. New WAL is noticed by inotify on the directory, and once a second without
+// (network file systems tell nothing); it is looked at once per kLookInterval at most, since a
+// writer's every write is an event.
+#include "cpp_core/wal_server/server.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "cpp_core/describe/describe.h"
+#include "cpp_core/wal_server/listen.h"
+#include "cpp_core/wal_server/metrics.h"
+#include "cpp_core/wal_server/statistics.h"
+
+namespace neon_redo {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+enum : uint64_t {
+  kListenerKey,
+  kTcpListenerKey,
+  kStopKey,
+  kReloadKey,
+  kDirectoryKey,
+  kRefillKey,
+  kFirstConnection = 1000
+};
+
+constexpr milliseconds kLookInterval{10};
+constexpr milliseconds kLinger{10'000};   // for the last words to a client that does not read
+constexpr size_t kSpareConnections = 16;  // beyond the limit, only to be told so
+
+tl::unexpected<Error> SystemError(const std::string& what) {
+  return MakeError(ErrorCode::kIo, fmt::format("could not {}: {}", what, strerror(errno)));
+}
+
+}  // namespace
+
+WalServer::WalServer(WalServerOptions options) : options_(std::move(options)) {
+  last_id_ = kFirstConnection;
+}
+
+WalServer::~WalServer() {
+  connections_.clear();
+  if (listener_.get() >= 0) unlink(socket_path_.c_str());
+}
+
+Result<std::unique_ptr<WalServer>> WalServer::Open(WalServerOptions options) {
+  std::unique_ptr<WalServer> out(new WalServer(std::move(options)));
+  auto source = WalSource::Open(out->options_.wal);
+  if (!source) return tl::unexpected(source.error());
+  out->source_ = std::move(*source);
+  std::string slots_file = out->options_.slots_file;
+  if (slots_file.empty()) slots_file = out->source_->directory() + "/serve-wal.slots";
+  auto slots = SlotStore::Open(slots_file);
+  if (!slots) return tl::unexpected(slots.error());
+  out->slots_ = std::move(*slots);
+  out->epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+  if (out->epoll_.get() < 0) return SystemError("create an epoll instance");
+  out->refill_timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (out->refill_timer_.get() < 0) return SystemError("create a timer");
+  if (const Status watched = out->Watch(out->refill_timer_.get(), kRefillKey, EPOLLIN); !watched)
+    return tl::unexpected(watched.error());
+  if (out->options_.follow) {
+    if (const Status watched = out->WatchDirectory(); !watched)
+      return tl::unexpected(watched.error());
+  }
+  if (const Status listening = out->Listen(); !listening) return tl::unexpected(listening.error());
+  if (!out->options_.metrics.empty()) {
+    auto metrics = WalServerMetrics::Open(out->options_.metrics);
+    if (!metrics) return tl::unexpected(metrics.error());
+    out->metrics_ = std::move(*metrics);
+  }
+  out->SetUpHost();
+  return out;
+}
+
+Status WalServer::Listen() {
+  socket_path_ = fmt::format("{}/.s.PGSQL.{}", options_.socket_directory, options_.port);
+  auto local = ListenLocal(socket_path_);
+  if (!local) return tl::unexpected(local.error());
+  listener_ = std::move(*local);
+  if (!options_.listen.empty()) {
+    auto users = ScramUsers::Open(options_.users_file);
+    if (!users) return tl::unexpected(users.error());
+    users_ = std::move(*users);
+    auto tls = TlsContext::Open(options_.tls_certificate, options_.tls_key);
+    if (!tls) return tl::unexpected(tls.error());
+    tls_ = std::move(*tls);
+    auto tcp = ListenTcp(options_.listen);
+    if (!tcp) return tl::unexpected(tcp.error());
+    tcp_listener_ = std::move(*tcp);
+    if (const Status watched = Watch(tcp_listener_.get(), kTcpListenerKey, EPOLLIN); !watched)
+      return watched;
+  }
+  return Watch(listener_.get(), kListenerKey, EPOLLIN);
+}
+
+void WalServer::SetUpHost() {
+  host_.source = source_.get();
+  host_.slots = &slots_;
+  host_.users = &users_;
+  host_.tls = tcp_listener_.get() >= 0;
+  host_.sender_timeout = options_.sender_timeout;
+  host_.max_connections = options_.max_connections;
+  host_.max_replication_slots = options_.max_replication_slots;
+  host_.cancel = [this](uint32_t id, uint32_t key) { Cancel(id, key); };
+  host_.log = [this](uint32_t id, const std::string& line) {
+    options_.log(fmt::format("[{}] {}", id, Printable(line)));  // clients' words are in it
+  };
+  host_.status = [this] { return DescribeAll(); };
+  host_.too_many_for_user = [this](const std::string& user) {
+    if (options_.max_connections_per_role == 0) return false;
+    const auto has = std::count_if(connections_.begin(), connections_.end(), [&](const auto& c) {
+      const Session::Statistics& s = c.second->session->statistics();
+      return s.authenticated && s.user == user;
+    });
+    return static_cast<size_t>(has) >= options_.max_connections_per_role;
+  };
+}
+
+int WalServer::tcp_port() const {
+  return tcp_listener_.get() >= 0 ? PortOf(tcp_listener_.get()) : 0;
+}
+
+Status WalServer::Watch(int fd, uint64_t key, uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = key;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return SystemError("watch a socket");
+  return {};
+}
+
+Status WalServer::WatchDirectory() {
+  inotify_.Reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (inotify_.get() < 0) return SystemError("create an inotify instance");
+  if (inotify_add_watch(inotify_.get(), source_->directory().c_str(),
+                        IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE) < 0)
+    return SystemError(fmt::format("watch directory \"{}\"", source_->directory()));
+  return Watch(inotify_.get(), kDirectoryKey, EPOLLIN);
+}
+
+Status WalServer::Run(const CancelSignal& stop, const CancelSignal& reload) {
+  for (const auto& [fd, key] :
+       {std::pair(stop.fd(), uint64_t{kStopKey}), std::pair(reload.fd(), uint64_t{kReloadKey})}) {
+    if (const Status watched = Watch(fd, key, EPOLLIN); !watched) return watched;
+  }
+  now_ = Clock::now();
+  next_tick_ = now_;
+  std::vector<epoll_event> events(256);
+  while (!stopping_ || !connections_.empty()) {
+    const int n = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                             MillisecondsToWait());
+    if (n < 0 && errno != EINTR) return SystemError("wait for events");
+    now_ = Clock::now();
+    for (int i = 0; i < n; i++) {
+      const epoll_event& event = events[static_cast<size_t>(i)];
+      if (event.data.u64 == kListenerKey) {
+        AcceptAll(listener_.get(), true);
+      } else if (event.data.u64 == kTcpListenerKey) {
+        AcceptAll(tcp_listener_.get(), false);
+      } else if (event.data.u64 == kDirectoryKey) {
+        ReadDirectoryEvents();
+      } else if (event.data.u64 == kRefillKey) {
+        Refill();
+      } else if (event.data.u64 == kStopKey) {
+        if (!stopping_) BeginStop();
+      } else if (event.data.u64 == kReloadKey) {
+        reload.Clear();
+        Reload();
+      } else if (const auto it = connections_.find(static_cast<uint32_t>(event.data.u64));
+                 it != connections_.end()) {
+        Handle(it->second.get(), event.events);
+      }
+    }
+    if ((wal_event_ || relist_event_) && now_ - last_look_ >= kLookInterval)
+      LookForWal(relist_event_);
+    if (now_ >= next_tick_) Tick();
+    CloseEnded();
+  }
+  return slots_.Save();
+}
+
+int WalServer::MillisecondsToWait() const {
+  auto next = next_tick_;
+  if (wal_event_ || relist_event_) next = std::min(next, last_look_ + kLookInterval);
+  const auto left = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
+  return static_cast<int>(std::clamp<int64_t>(left, 0, 1000));
+}
+
+void WalServer::SetAccepting(bool accepting) {
+  if (accepting == accepting_) return;
+  accepting_ = accepting;
+  for (const auto& [fd, key] : {std::pair(listener_.get(), uint64_t{kListenerKey}),
+                                std::pair(tcp_listener_.get(), uint64_t{kTcpListenerKey})}) {
+    if (fd < 0) continue;
+    if (accepting)
+      static_cast<void>(Watch(fd, key, EPOLLIN));
+    else
+      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  }
+}
+
+void WalServer::AcceptAll(int listener, bool local) {
+  for (;;) {
+    if (connections_.size() >= options_.max_connections + kSpareConnections)
+      return SetAccepting(false);
+    Peer peer;
+    FileDescriptor fd = AcceptPeer(listener, local, &peer);
+    uint32_t key = 0;
+    if (fd.get() < 0 || getrandom(&key, sizeof(key), 0) != sizeof(key)) return;
+    const uint32_t id = ++last_id_;
+    auto connection = std::make_unique<Connection>();
+    connection->session = std::make_unique<Session>(host_, id, key, peer, now_);
+    if (connections_.size() >= options_.max_connections) connection->session->RefuseAsTooMany();
+    if (!Watch(fd.get(), id, EPOLLIN)) return;
+    connection->events = EPOLLIN;
+    connection->fd = std::move(fd);
+    connections_[id] = std::move(connection);
+  }
+}
+
+void WalServer::CloseEnded() {
+  std::erase_if(connections_, [](const auto& entry) { return entry.second->broken; });
+  if (!stopping_ && connections_.size() < options_.max_connections) SetAccepting(true);
+}
+
+void WalServer::ReadDirectoryEvents() {
+  alignas(inotify_event) char buffer[16 * 1024];
+  for (;;) {
+    const ssize_t n = read(inotify_.get(), buffer, sizeof(buffer));
+    if (n <= 0) return;
+    for (const char* p = buffer; p < buffer + n;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(p);
+      p += sizeof(inotify_event) + event->len;
+      const std::string_view file = event->len > 0 ? event->name : "";
+      if ((event->mask & IN_Q_OVERFLOW) || file.ends_with(".history")) relist_event_ = true;
+      const auto name = event->len > 0 ? ParseSegmentName(event->name) : std::nullopt;
+      if (!name) continue;
+      wal_event_ = true;
+      relist_event_ = relist_event_ || name->timeline > source_->timeline();
+    }
+  }
+}
+
+void WalServer::LookForWal(bool relist) {
+  wal_event_ = relist_event_ = false;
+  last_look_ = now_;
+  bool more = source_->Refresh();
+  if (source_->trouble() != trouble_) {
+    trouble_ = source_->trouble();
+    if (!trouble_.empty()) options_.log("WAL cannot be followed: " + trouble_);
+  }
+  if (relist) more = source_->Relist() || more;
+  if (more) WakeCaughtUp();
+}
+
+void WalServer::WakeCaughtUp() {
+  for (const auto& [id, connection] : connections_) {
+    if (connection->session->caught_up()) Pump(connection.get());
+  }
+}
+
+void WalServer::Tick() {
+  next_tick_ = now_ + milliseconds(1000);
+  if (options_.sender_timeout.count() > 0)
+    next_tick_ = std::min(next_tick_, now_ + options_.sender_timeout / 8);
+  if (options_.follow && !stopping_ && now_ - last_look_ >= milliseconds(1000))
+    LookForWal(source_->HasNewTimeline());
+  for (const auto& [id, connection] : connections_) {
+    connection->session->Tick(now_);
+    if (connection->closing_since && now_ - *connection->closing_since >= kLinger)
+      connection->broken = true;
+    if (!connection->session->output().empty() || connection->session->closing())
+      Pump(connection.get());
+  }
+  if (const Status saved = slots_.Save(); !saved) options_.log(saved.error().message);
+  if (metrics_) metrics_->Update(Sessions(), *source_, now_);
+}
+
+std::vector<const Session*> WalServer::Sessions() const {
+  std::vector<const Session*> out;
+  for (const auto& [id, connection] : connections_) {
+    if (connection->session->statistics().authenticated) out.push_back(connection->session.get());
+  }
+  return out;
+}
+
+std::string WalServer::DescribeAll() const {
+  return DescribeServer(Sessions(), *source_, slots_, now_).dump();
+}
+
+// Clients that are connected stay.
+void WalServer::Reload() {
+  if (options_.listen.empty()) return;
+  options_.log("reading users file, certificate and key again");
+  if (const Status users = users_.Reload(options_.users_file); !users)
+    options_.log(users.error().message + "; the users stay as they were");
+  auto tls = TlsContext::Open(options_.tls_certificate, options_.tls_key);
+  if (tls)
+    tls_ = std::move(*tls);
+  else
+    options_.log(tls.error().message + "; certificate and key stay as they were");
+}
+
+void WalServer::BeginStop() {
+  stopping_ = true;
+  SetAccepting(false);
+  if (options_.follow) LookForWal(true);
+  if (inotify_.get() >= 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, inotify_.get(), nullptr);
+  unlink(socket_path_.c_str());
+  listener_.Reset();
+  tcp_listener_.Reset();
+  wal_event_ = relist_event_ = false;
+  size_t streaming = 0;
+  for (const auto& [id, connection] : connections_) {
+    streaming += connection->session->streaming() ? 1 : 0;
+    connection->session->Stop(now_);
+    Pump(connection.get());
+  }
+  if (streaming > 0)
+    options_.log(fmt::format("shutting down; {} client{} to get the rest of the WAL", streaming,
+                             streaming == 1 ? "" : "s"));
+}
+
+void WalServer::Cancel(uint32_t id, uint32_t key) {
+  const auto it = connections_.find(id);
+  if (it == connections_.end() || it->second->session->cancel_key() != key) return;
+  it->second->session->Cancel();
+  Pump(it->second.get());
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,228 @@
+// The server's side of one client's connection: a state machine that takes bytes and gives bytes.
+#ifndef NEON_REDO_WAL_SERVER_SESSION_H_
+#define NEON_REDO_WAL_SERVER_SESSION_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cpp_core/wal_client/message.h"
+#include "cpp_core/wal_server/command.h"
+#include "cpp_core/wal_server/output.h"
+#include "cpp_core/wal_server/scram.h"
+#include "cpp_core/wal_server/server_message.h"
+#include "cpp_core/wal_server/slots.h"
+#include "cpp_core/wal_server/wal_source.h"
+
+namespace neon_redo {
+
+// Who is at the other end, as far as the transport knows.
+struct Peer {
+  bool local = true;      // a Unix socket
+  std::string address;    // of TCP
+  int port = -1;          // of TCP
+  bool permitted = true;  // a local peer's user id is ours
+};
+
+// WalSndState and what comes before it.
+enum class SenderState { kStartup, kCatchup, kStreaming, kStopping };
+const char* SenderStateName(SenderState state);
+
+// What the sessions of one server share. Outlives them.
+struct SessionHost {
+  WalSource* source = nullptr;
+  SlotStore* slots = nullptr;
+  const ScramUsers* users = nullptr;                 // of clients by TCP; null: there are none
+  bool tls = false;                                  // the transport can
+  std::chrono::milliseconds sender_timeout{60'000};  // wal_sender_timeout; 0: none
+  std::chrono::milliseconds login_timeout{60'000};   // authentication_timeout
+  size_t max_connections = 100;
+  size_t max_replication_slots = 10;
+  // A CancelRequest for that session.
+  std::function<void(uint32_t id, uint32_t key)> cancel = [](uint32_t, uint32_t) {};
+  // That role has all the connections it may have, beside the one that asks.
+  std::function<bool(const std::string& user)> too_many_for_user = [](const std::string&) {
+    return false;
+  };
+  // A line for the log about a session.
+  std::function<void(uint32_t id, const std::string&)> log = [](uint32_t, const std::string&) {};
+  // The server's part of an exchange's nonce.
+  std::function<Result<std::string>()> make_nonce = MakeScramNonce;
+  // The statistics of all sessions, as JSON.
+  std::function<std::string()> status = [] { return std::string(); };
+};
+
+// Not thread-safe; no call blocks but on files. The transport feeds it what it received and sends
+// what output() has; when that is empty it asks for WAL. Memory is bounded: what is not taken in
+// stays in the socket (wants_input), and no more answers are made than fit kMaxOutput.
+class Session {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  static constexpr size_t kMaxMessage = 16 * 1024;  // a client's, without its type and length
+  static constexpr size_t kMaxOutput = 64 * 1024;
+  // A page less than MAX_SEND_SIZE in replication/walsender.c: with its header the message fits
+  // into a buffer of a power of two (libpq's), and there is little of the next one to be moved in
+  // it.
+  static constexpr uint32_t kMaxSend = 120 * 1024;
+
+  Session(const SessionHost& host, uint32_t id, uint32_t cancel_key, Peer peer,
+          Clock::time_point now);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  void Feed(std::string_view bytes, Clock::time_point now);
+  bool wants_input() const { return !closing_ && !starting_tls_ && inbox_.size() < kMaxMessage; }
+
+  Output& output() { return output_; }
+  // The output is empty, or nearly so: takes on what was left waiting, and appends WAL. False:
+  // there is nothing to send now.
+  bool Continue(Clock::time_point now);
+
+  // Time has passed: timeouts, keepalives.
+  void Tick(Clock::time_point now);
+
+  // The connection ends, once the output is sent (closing), or at once (broken).
+  bool closing() const { return closing_; }
+  bool broken() const { return broken_; }
+
+  // 'S' is the last byte of the output: once it is sent, the client starts TLS.
+  bool starting_tls() const { return starting_tls_; }
+  // channel_binding: TlsStream's.
+  void TlsEstablished(const std::string& channel_binding);
+
+  // The server takes no more connections: the client hears it once it has said who it is.
+  void RefuseAsTooMany() { too_many_ = true; }
+  // The server shuts down: what WAL there is goes out, then the connection ends.
+  void Stop(Clock::time_point now);
+  // Ends with this error.
+  void Fail(Severity severity, const ServerErrorMessage& error);
+  // A client's CancelRequest for this session.
+  void Cancel();
+
+  uint32_t id() const { return id_; }
+  uint32_t cancel_key() const { return cancel_key_; }
+  bool streaming() const { return phase_ == Phase::kStreaming; }
+  // Streaming, and all WAL there is has been sent.
+  bool caught_up() const { return caught_up_; }
+
+  struct Statistics {
+    std::chrono::system_clock::time_point backend_start;
+    SenderState state = SenderState::kStartup;
+    bool authenticated = false;
+    std::string user;
+    std::string application_name;
+    Lsn sent;
+    StandbyStatus status;  // as last reported
+    HotStandbyFeedback feedback;
+    std::optional<Clock::time_point> status_received;
+    std::string slot;
+    uint32_t timeline = 0;
+    uint64_t bytes_sent = 0;  // of WAL
+    Clock::time_point stream_start;
+  };
+  const Statistics& statistics() const { return statistics_; }
+  const Peer& peer() const { return peer_; }
+  bool encrypted() const { return encrypted_; }
+
+ private:
+  enum class Phase { kNegotiation, kPassword, kCommands, kStreaming };
+
+  // session_login.cpp
+  bool HandleStartup();
+  void HandleStartupPacket(std::string_view body);
+  void RefuseEarlyBytes(const char* request);
+  bool ReadParameters(std::string_view parameters, uint32_t protocol);
+  void HandlePasswordMessage(char type, std::string_view body);
+  void BeginScram(std::string_view body);
+  void FailScram(const Error& error);
+  void Welcome();
+
+  // session.cpp
+  void Process();
+  void RetryDrop();
+  bool HandleMessage();
+  void HandleCommandMessage(char type, std::string_view body);
+  void Break(const std::string& why);
+
+  // session_commands.cpp
+  void HandleQuery(std::string_view text);
+  void Execute(const command::IdentifySystem&);
+  void Execute(const command::Show& show);
+  void Execute(const command::TimelineHistory& history);
+  void Execute(const command::ReadSlot& read);
+  void Execute(const command::CreateSlot& create);
+  void Execute(const command::DropSlot& drop);
+  void Execute(const command::StartPhysical& start);
+  void Execute(const command::BaseBackup&);
+  void Execute(const command::Logical&);
+  void Execute(const command::Sql&);
+  void Complete(std::string_view tag);
+  void Refuse(std::string sqlstate, std::string message, std::string detail = {},
+              std::string hint = {});
+  void RefuseWith(const Error& error);
+  static std::string ServerVersion();
+
+  // session_stream.cpp
+  bool ChooseTimeline(const command::StartPhysical& start);
+  bool AcquireSlot(const std::string& name);
+  void ReleaseSlot();
+  void HandleStreamMessage(char type, std::string_view body);
+  void HandleStatus(const StandbyStatus& status);
+  bool SendWal();
+  bool FollowTimeline();
+  Lsn SendLimit() const;
+  bool OpenSegmentFor(Lsn lsn);
+  void EndOfTimeline();
+  void FinishStreaming();
+  void FinishStopping();
+  void PutKeepaliveMessage(bool reply_requested);
+
+  const SessionHost& host_;
+  const uint32_t id_;
+  const uint32_t cancel_key_;
+  const Peer peer_;
+  const Clock::time_point start_;
+  Clock::time_point now_;  // as last told
+
+  std::string inbox_;
+  Output output_;
+  Phase phase_ = Phase::kNegotiation;
+  bool ssl_asked_ = false;
+  bool gss_asked_ = false;
+  bool starting_tls_ = false;
+  bool encrypted_ = false;
+  std::string channel_binding_;
+  std::unique_ptr<ScramExchange> scram_;  // begun
+  bool too_many_ = false;
+  bool skip_to_sync_ = false;
+  bool closing_ = false;
+  bool broken_ = false;
+  bool stopping_ = false;
+  // DROP_REPLICATION_SLOT … WAIT of a slot in use. What the client says meanwhile waits in inbox_.
+  std::optional<command::DropSlot> waiting_drop_;
+
+  // While streaming.
+  uint32_t timeline_ = 0;
+  bool historic_ = false;  // the timeline ends at valid_until_, next_timeline_ follows
+  Lsn valid_until_;
+  uint32_t next_timeline_ = 0;
+  std::shared_ptr<SegmentFile> segment_;
+  uint64_t segment_number_ = 0;
+  bool done_sending_ = false;
+  bool done_receiving_ = false;
+  bool caught_up_ = false;
+  bool waiting_for_reply_ = false;
+  Clock::time_point last_reply_{};
+
+  Statistics statistics_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_SERVER_SESSION_H_

@@ -1,0 +1,244 @@
+// Valid WAL ends where the reader of records ends. To find that end, one does not have to read the
+// archive: the segments before the last that starts with WAL were completed by a server. So reading
+// starts at the last such segment, or at an earlier one if no record starts in it.
+//
+// The sender hands a segment's bytes to the kernel unseen. Therefore the headers of its pages are
+// looked at once, just before the first client gets them (all 2,048 of a segment at once would keep
+// every client waiting): a hole, a recycled page or another system's file must not reach a standby.
+// Zeroes to the end of a segment are right only behind an XLOG_SWITCH record; then the records of
+// that one segment are read.
+#include "cpp_core/wal_server/wal_source.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "cpp_core/base/bytes.h"
+#include "cpp_core/pg/wal_page.h"
+#include "cpp_core/wal/reader.h"
+
+namespace neon_redo {
+
+static constexpr size_t kMoments = 4096;
+
+Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path) {
+  std::unique_ptr<WalSource> out(new WalSource);
+  auto directory = WalDirectory::Open(path);
+  if (!directory) return tl::unexpected(directory.error());
+  out->directory_ = std::move(*directory);
+  if (const Status loaded = out->Load(); !loaded) return tl::unexpected(loaded.error());
+  return out;
+}
+
+// The current timeline is the highest that has WAL.
+Status WalSource::Load() {
+  timeline_ = 0;
+  for (const uint32_t timeline : directory_->timelines()) {
+    const auto line = directory_->Line(timeline, std::nullopt);
+    if (!line) return tl::unexpected(line.error());
+    if (std::any_of(line->begin(), line->end(), [&](const Segment& s) {
+          return s.timeline == timeline && s.head == SegmentHead::kWal;
+        }))
+      timeline_ = timeline;
+  }
+  if (timeline_ == 0)
+    return MakeError(ErrorCode::kNotFound, fmt::format("no WAL in \"{}\"", directory_->path()));
+  ancestors_.clear();
+  if (const auto content = ReadHistory(timeline_)) {
+    auto forks = ParseTimelineHistory(*content, timeline_, FormatHistoryName(timeline_));
+    if (!forks) return tl::unexpected(forks.error());
+    ancestors_ = std::move(*forks);
+  }
+  const Status found = FindEnd();
+  if (found) NoteEnd();
+  return found;
+}
+
+Status WalSource::FindEnd() {
+  auto line = directory_->Line(timeline_, std::nullopt);
+  if (!line) return tl::unexpected(line.error());
+  size_t first = line->size();
+  while (first > 0 && (*line)[first - 1].head != SegmentHead::kWal) first--;
+  if (first == 0)
+    return MakeError(ErrorCode::kNotFound, fmt::format("no WAL in \"{}\"", directory_->path()));
+  first--;
+  end_ = record_end_ = directory_->SegmentStart((*line)[first].number);
+  for (;; first--) {
+    if (ReadTail({line->begin() + static_cast<long>(first), line->end()}, std::nullopt)) return {};
+    if (first == 0 || (*line)[first - 1].number + 1 != (*line)[first].number) return {};
+  }
+}
+
+// Moves end() on. False: no record starts here.
+bool WalSource::ReadTail(std::vector<Segment> segments, std::optional<Lsn> from) {
+  // A gap ends it all the same, and the reader wants none.
+  for (size_t i = 1; i < segments.size(); i++) {
+    if (segments[i].number != segments[i - 1].number + 1) segments.resize(i);
+  }
+  const std::vector<Segment> all = segments;
+  const auto reader =
+      WalReader::OpenTail(std::move(segments), segment_size(), system_identifier(), from);
+  bool any = false;
+  for (;;) {
+    const auto record = reader->Next();
+    if (!record || !*record) break;
+    any = true;
+    record_end_ = (*record)->end;
+  }
+  end_reason_ = reader->end_reason();
+  end_ = std::max(end_, record_end_);
+  // The last record may go on in a segment that is still to come, or to be filled.
+  const Lsn boundary = directory_->SegmentStart(reader->fault().lsn.value / segment_size());
+  const auto before = std::find_if(all.begin(), all.end(), [&](const Segment& s) {
+    return directory_->SegmentStart(s.number + 1) == boundary;
+  });
+  if (any && before != all.end() && before->file_size == segment_size() &&
+      !before->path.ends_with(".partial"))
+    end_ = std::max(end_, boundary);
+  return any;
+}
+
+bool WalSource::Refresh() {
+  const Lsn before = end_;
+  std::vector<Segment> segments;
+  for (uint64_t number = record_end_.value / segment_size();; number++) {
+    const auto segment = directory_->Look(timeline_, number);
+    trouble_ = segment ? "" : segment.error().message;
+    if (!segment || !*segment) break;
+    segments.push_back(**segment);
+  }
+  if (!segments.empty()) ReadTail(std::move(segments), record_end_);
+  if (end_ != before) NoteEnd();
+  return end_ != before;
+}
+
+void WalSource::NoteEnd() {
+  moments_.push_back({end_, std::chrono::steady_clock::now()});
+  if (moments_.size() > kMoments) moments_.pop_front();
+}
+
+std::chrono::steady_clock::time_point WalSource::KnownSince(Lsn lsn) const {
+  for (const Moment& moment : moments_) {
+    if (moment.end > lsn) return moment.time;
+  }
+  return std::chrono::steady_clock::now();
+}
+
+bool WalSource::HasNewTimeline() const {
+  return access((directory() + "/" + FormatHistoryName(timeline_ + 1)).c_str(), F_OK) == 0;
+}
+
+bool WalSource::Relist() {
+  auto fresh = Open(directory_->path());
+  // What is there now may be half of something: what was known stays good.
+  if (!fresh || (*fresh)->system_identifier() != system_identifier() ||
+      (*fresh)->timeline_ < timeline_ || (*fresh)->segment_size() != segment_size())
+    return false;
+  if ((*fresh)->timeline_ == timeline_ && (*fresh)->end_ <= end_) return false;
+  // A new timeline means nothing without its history, which may come later than its first segment.
+  if ((*fresh)->timeline_ != timeline_ && (*fresh)->ancestors_.empty()) return false;
+  *this = std::move(**fresh);
+  return true;
+}
+
+std::optional<WalSource::Switch> WalSource::FindTimeline(uint32_t timeline) const {
+  if (timeline == timeline_) return Switch{Lsn(), 0};
+  for (size_t i = 0; i < ancestors_.size(); i++) {
+    if (ancestors_[i].timeline == timeline)
+      return Switch{ancestors_[i].end,
+                    i + 1 < ancestors_.size() ? ancestors_[i + 1].timeline : timeline_};
+  }
+  return std::nullopt;
+}
+
+uint32_t WalSource::TimelineOf(Lsn lsn) const {
+  for (const TimelineFork& fork : ancestors_) {
+    if (lsn < fork.end) return fork.timeline;
+  }
+  return timeline_;
+}
+
+Result<std::string> WalSource::ReadHistory(uint32_t timeline) const {
+  const std::string path = fmt::format("{}/{}", directory_->path(), FormatHistoryName(timeline));
+  std::ifstream file(path);
+  if (!file)
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("could not open file \"{}\": {}", path, strerror(errno)));
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, uint64_t number) {
+  auto segment = directory_->Look(timeline, number);
+  if (!segment) return tl::unexpected(segment.error());
+  if (!*segment) {
+    const std::string name = FormatSegmentName(timeline, number, segment_size());
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("requested WAL segment {} has already been removed", name));
+  }
+  const std::string path = (*segment)->path;
+  if (auto open_already = open_[path].lock()) return open_already;
+  auto file = std::make_shared<SegmentFile>();
+  file->segment = std::move(**segment);
+  file->fd.Reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file->fd.get() < 0) return FileError("open file", path);
+  posix_fadvise(file->fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+  // The segments that end() was found in have been read, and may grow.
+  if (timeline == timeline_ && directory_->SegmentStart(number + 1) > record_end_)
+    file->good_bytes = segment_size();
+  std::erase_if(open_, [](const auto& entry) { return entry.second.expired(); });
+  open_[path] = file;
+  return file;
+}
+
+static bool ReadPageHeader(const SegmentFile& file, uint64_t offset, WalPageHeader* h) {
+  return offset + kWalPageSize <= file.segment.file_size &&
+         pread(file.fd.get(), h, sizeof(*h), static_cast<off_t>(offset)) == sizeof(*h);
+}
+
+bool WalSource::PagesAreGood(SegmentFile* file, uint64_t offset) const {
+  while (file->good_bytes < offset && !file->all_checked) {
+    const uint64_t more = GoodBytesAt(file, file->good_bytes);
+    file->good_bytes += more;
+    file->all_checked = more == 0;
+  }
+  return file->good_bytes >= offset;
+}
+
+// A page, none, or all the zeroes that end the segment.
+uint64_t WalSource::GoodBytesAt(SegmentFile* file, uint64_t offset) const {
+  const Segment& segment = file->segment;
+  WalPageHeader h;
+  if (segment.head != SegmentHead::kWal || !ReadPageHeader(*file, offset, &h)) return 0;
+  if (h.magic == 0) return EndsInGoodZeroes(*file, offset) ? segment_size() - offset : 0;
+  if (offset == 0) file->magic = h.magic;
+  const Lsn address = directory_->SegmentStart(segment.number) + offset;
+  const bool good =
+      h.magic == file->magic && h.address == address.value && (h.info & ~kPageAllFlags) == 0 &&
+      ((h.info & kPageLongHeader) != 0) == (offset == 0) && h.timeline <= segment.timeline;
+  return good ? kWalPageSize : 0;
+}
+
+bool WalSource::EndsInGoodZeroes(const SegmentFile& file, uint64_t offset) const {
+  static constexpr WalPageHeader kZeroes{};
+  if (file.segment.file_size != segment_size()) return false;
+  for (; offset < segment_size(); offset += kWalPageSize) {
+    WalPageHeader h;
+    if (!ReadPageHeader(file, offset, &h) || std::memcmp(&h, &kZeroes, sizeof(h)) != 0)
+      return false;
+  }
+  const auto reader = WalReader::OpenTail({file.segment}, segment_size(), system_identifier(), {});
+  for (;;) {
+    const auto record = reader->Next();
+    if (!record || !*record) break;
+  }
+  return reader->end_of_wal() == directory_->SegmentStart(file.segment.number + 1);
+}
+
+}  // namespace neon_redo

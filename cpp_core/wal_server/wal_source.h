@@ -1,0 +1,108 @@
+// What a WAL sender may send: a directory of segments, how far its WAL is valid, its timelines.
+#ifndef NEON_REDO_WAL_SERVER_WAL_SOURCE_H_
+#define NEON_REDO_WAL_SERVER_WAL_SOURCE_H_
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "cpp_core/base/error.h"
+#include "cpp_core/base/files.h"
+#include "cpp_core/base/lsn.h"
+#include "cpp_core/wal/segment.h"
+#include "cpp_core/wal/timeline_history.h"
+
+namespace neon_redo {
+
+// One open segment, shared by all who send from it.
+struct SegmentFile {
+  Segment segment;
+  FileDescriptor fd;
+  // From its start: pages that have been looked at and are where they belong. WalSource's.
+  uint64_t good_bytes = 0;
+  bool all_checked = false;  // there will be no more of them
+  uint16_t magic = 0;        // of the first page
+};
+
+// Not thread-safe.
+//
+// On the current timeline, WAL is valid up to the end of the last whole record that can be read
+// with its CRC; only the last segments are read for it. A complete last segment counts to its end,
+// though a record may go on behind it. Of an earlier segment, PagesAreGood looks at the headers.
+class WalSource {
+ public:
+  // kNotFound, kIo, kCorrupt as WalDirectory.
+  static Result<std::unique_ptr<WalSource>> Open(const std::string& directory);
+
+  // Looks for WAL that came behind end(). Returns whether there is more.
+  bool Refresh();
+  // Why the last Refresh could not look; empty: it could.
+  const std::string& trouble() const { return trouble_; }
+  // The history of a timeline after the current one is there.
+  bool HasNewTimeline() const;
+  // Lists the directory again, for new timelines. Returns whether anything is new.
+  bool Relist();
+
+  const std::string& directory() const { return directory_->path(); }
+  uint32_t segment_size() const { return directory_->segment_size(); }
+  uint64_t system_identifier() const { return directory_->system_identifier(); }
+  // The current timeline, and the end of its valid WAL.
+  uint32_t timeline() const { return timeline_; }
+  Lsn end() const { return end_; }
+
+  // When end() moved past a position behind which there is WAL (the time of Open, if it was then).
+  std::chrono::steady_clock::time_point KnownSince(Lsn lsn) const;
+
+  // Where a timeline of this history was left, and for which (tliSwitchPoint). An invalid LSN: it
+  // is the current one. Nothing: not in this history.
+  struct Switch {
+    Lsn at;
+    uint32_t next;
+  };
+  std::optional<Switch> FindTimeline(uint32_t timeline) const;
+  // The timeline that has the byte (tliOfPointInHistory).
+  uint32_t TimelineOf(Lsn lsn) const;
+  // kNotFound: no such file.
+  Result<std::string> ReadHistory(uint32_t timeline) const;
+
+  // kNotFound: it is not there (any more). kIo: not readable.
+  Result<std::shared_ptr<SegmentFile>> OpenSegment(uint32_t timeline, uint64_t number);
+  // Whether the pages before that offset are where they belong. Looks only at those that nobody
+  // asked for before. False: file->good_bytes is where the first that is not begins.
+  bool PagesAreGood(SegmentFile* file, uint64_t offset) const;
+
+  // What stopped the reading at end(), in words.
+  const std::string& end_reason() const { return end_reason_; }
+
+ private:
+  Status Load();
+  Status FindEnd();
+  void NoteEnd();
+  bool ReadTail(std::vector<Segment> segments, std::optional<Lsn> from);
+  uint64_t GoodBytesAt(SegmentFile* file, uint64_t offset) const;
+  bool EndsInGoodZeroes(const SegmentFile& file, uint64_t offset) const;
+
+  std::optional<WalDirectory> directory_;
+  std::vector<TimelineFork> ancestors_;
+  uint32_t timeline_ = 0;
+  Lsn end_;
+  Lsn record_end_;  // of the last whole record; end_ may lie behind it
+  // The last of the ends that there were, and when they came to be known, in order.
+  struct Moment {
+    Lsn end;
+    std::chrono::steady_clock::time_point time;
+  };
+  std::deque<Moment> moments_;
+  std::string end_reason_;
+  std::string trouble_;
+  std::unordered_map<std::string, std::weak_ptr<SegmentFile>> open_;  // by path
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_SERVER_WAL_SOURCE_H_

@@ -1,0 +1,39 @@
+// The server's headers for the walsender statistics, on top of src/server.h.
+#ifndef NEON_REDO_SRC_MONITORING_SERVER_H_
+#define NEON_REDO_SRC_MONITORING_SERVER_H_
+
+#include "src/server.h"
+
+// libpq-be.h asks for the GSSAPI headers, which the server's development package does not bring.
+// Without the macro it declares the same layout with a plain pointer.
+#pragma push_macro("ENABLE_GSS")
+#undef ENABLE_GSS
+extern "C" {
+#include "libpq/auth.h"
+#include "libpq/libpq.h"
+}
+#pragma pop_macro("ENABLE_GSS")
+
+extern "C" {
+#include "access/xlogrecovery.h"
+#include "catalog/pg_authid.h"
+#include "common/ip.h"
+#include "pgstat.h"
+#include "port/atomics.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "replication/slot.h"
+#include "replication/syncrep.h"
+#include "replication/walreceiver.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "storage/condition_variable.h"
+#include "storage/spin.h"
+#include "utils/acl.h"
+#include "utils/backend_status.h"
+#include "utils/inet.h"
+#include "utils/pg_lsn.h"
+#include "utils/timestamp.h"
+}
+
+#endif  // NEON_REDO_SRC_MONITORING_SERVER_H_

@@ -1,0 +1,249 @@
+// Holds cpp_core/pg/record_layout.h against the headers of the server that is installed. Nothing
+// here runs: what does not agree does not compile.
+extern "C" {
+#include "postgres.h"
+//
+#include "access/clog.h"
+#include "access/commit_ts.h"
+#include "access/heapam_xlog.h"
+#include "access/multixact.h"
+#include "access/slru.h"
+#include "access/transam.h"
+#include "access/visibilitymapdefs.h"
+#include "access/xact.h"
+#include "access/xlog_internal.h"
+#include "catalog/pg_control.h"
+#include "catalog/storage_xlog.h"
+#include "commands/dbcommands_xlog.h"
+#include "commands/tablespace.h"
+#include "storage/fsm_internals.h"
+#include "storage/sinval.h"
+#include "utils/relmapper.h"
+}
+
+#include "cpp_core/pg/record_layout.h"
+#include "cpp_core/pg/slru.h"
+
+namespace neon_redo::layout {
+namespace {
+
+#define SAME(ours, theirs) static_assert((ours) == (theirs))
+#define SAME_FIELD(ours, our_field, theirs, their_field)          \
+  SAME(offsetof(ours, our_field), offsetof(theirs, their_field)); \
+  SAME(sizeof(static_cast<ours*>(nullptr)->our_field),            \
+       sizeof(static_cast<theirs*>(nullptr)->their_field))
+
+SAME(kOperationMask, XLOG_XACT_OPMASK);
+SAME(kOperationMask, XLOG_HEAP_OPMASK);
+
+// XLOG
+SAME(xlog::kCheckpointShutdown, XLOG_CHECKPOINT_SHUTDOWN);
+SAME(xlog::kCheckpointOnline, XLOG_CHECKPOINT_ONLINE);
+SAME(xlog::kNoop, XLOG_NOOP);
+SAME(xlog::kNextOid, XLOG_NEXTOID);
+SAME(xlog::kSwitch, XLOG_SWITCH);
+SAME(xlog::kBackupEnd, XLOG_BACKUP_END);
+SAME(xlog::kParameterChange, XLOG_PARAMETER_CHANGE);
+SAME(xlog::kRestorePoint, XLOG_RESTORE_POINT);
+SAME(xlog::kFpwChange, XLOG_FPW_CHANGE);
+SAME(xlog::kEndOfRecovery, XLOG_END_OF_RECOVERY);
+SAME(xlog::kFpiForHint, XLOG_FPI_FOR_HINT);
+SAME(xlog::kFpi, XLOG_FPI);
+SAME(xlog::kOverwriteContrecord, XLOG_OVERWRITE_CONTRECORD);
+SAME(sizeof(xlog::CheckPoint), sizeof(CheckPoint));
+SAME_FIELD(xlog::CheckPoint, redo, CheckPoint, redo);
+SAME_FIELD(xlog::CheckPoint, timeline, CheckPoint, ThisTimeLineID);
+SAME_FIELD(xlog::CheckPoint, previous_timeline, CheckPoint, PrevTimeLineID);
+SAME_FIELD(xlog::CheckPoint, full_page_writes, CheckPoint, fullPageWrites);
+SAME_FIELD(xlog::CheckPoint, next_xid, CheckPoint, nextXid);
+SAME_FIELD(xlog::CheckPoint, next_oid, CheckPoint, nextOid);
+SAME_FIELD(xlog::CheckPoint, next_multixact, CheckPoint, nextMulti);
+SAME_FIELD(xlog::CheckPoint, next_multixact_offset, CheckPoint, nextMultiOffset);
+SAME_FIELD(xlog::CheckPoint, oldest_xid, CheckPoint, oldestXid);
+SAME_FIELD(xlog::CheckPoint, oldest_xid_database, CheckPoint, oldestXidDB);
+SAME_FIELD(xlog::CheckPoint, oldest_multixact, CheckPoint, oldestMulti);
+SAME_FIELD(xlog::CheckPoint, oldest_multixact_database, CheckPoint, oldestMultiDB);
+SAME_FIELD(xlog::CheckPoint, time, CheckPoint, time);
+SAME_FIELD(xlog::CheckPoint, oldest_commit_ts_xid, CheckPoint, oldestCommitTsXid);
+SAME_FIELD(xlog::CheckPoint, newest_commit_ts_xid, CheckPoint, newestCommitTsXid);
+SAME_FIELD(xlog::CheckPoint, oldest_active_xid, CheckPoint, oldestActiveXid);
+SAME(sizeof(xlog::ParameterChange), sizeof(xl_parameter_change));
+SAME_FIELD(xlog::ParameterChange, max_connections, xl_parameter_change, MaxConnections);
+SAME_FIELD(xlog::ParameterChange, max_worker_processes, xl_parameter_change, max_worker_processes);
+SAME_FIELD(xlog::ParameterChange, max_wal_senders, xl_parameter_change, max_wal_senders);
+SAME_FIELD(xlog::ParameterChange, max_prepared_xacts, xl_parameter_change, max_prepared_xacts);
+SAME_FIELD(xlog::ParameterChange, max_locks_per_xact, xl_parameter_change, max_locks_per_xact);
+SAME_FIELD(xlog::ParameterChange, wal_level, xl_parameter_change, wal_level);
+SAME_FIELD(xlog::ParameterChange, wal_log_hints, xl_parameter_change, wal_log_hints);
+SAME_FIELD(xlog::ParameterChange, track_commit_timestamp, xl_parameter_change,
+           track_commit_timestamp);
+SAME(sizeof(xlog::EndOfRecovery), sizeof(xl_end_of_recovery));
+SAME_FIELD(xlog::EndOfRecovery, time, xl_end_of_recovery, end_time);
+SAME_FIELD(xlog::EndOfRecovery, timeline, xl_end_of_recovery, ThisTimeLineID);
+SAME_FIELD(xlog::EndOfRecovery, previous_timeline, xl_end_of_recovery, PrevTimeLineID);
+SAME(sizeof(xlog::OverwriteContrecord), sizeof(xl_overwrite_contrecord));
+SAME_FIELD(xlog::OverwriteContrecord, overwritten_lsn, xl_overwrite_contrecord, overwritten_lsn);
+SAME_FIELD(xlog::OverwriteContrecord, time, xl_overwrite_contrecord, overwrite_time);
+SAME(offsetof(xl_restore_point, rp_name), sizeof(int64_t));
+
+// Transaction
+SAME(xact::kCommit, XLOG_XACT_COMMIT);
+SAME(xact::kPrepare, XLOG_XACT_PREPARE);
+SAME(xact::kAbort, XLOG_XACT_ABORT);
+SAME(xact::kCommitPrepared, XLOG_XACT_COMMIT_PREPARED);
+SAME(xact::kAbortPrepared, XLOG_XACT_ABORT_PREPARED);
+SAME(xact::kAssignment, XLOG_XACT_ASSIGNMENT);
+SAME(xact::kInvalidations, XLOG_XACT_INVALIDATIONS);
+SAME(xact::kHasInfo, XLOG_XACT_HAS_INFO);
+SAME(xact::kHasDatabase, XACT_XINFO_HAS_DBINFO);
+SAME(xact::kHasSubxacts, XACT_XINFO_HAS_SUBXACTS);
+SAME(xact::kHasRelations, XACT_XINFO_HAS_RELFILENODES);
+SAME(xact::kHasInvalidations, XACT_XINFO_HAS_INVALS);
+SAME(xact::kHasTwoPhase, XACT_XINFO_HAS_TWOPHASE);
+SAME(xact::kHasOrigin, XACT_XINFO_HAS_ORIGIN);
+SAME(xact::kHasGid, XACT_XINFO_HAS_GID);
+SAME(xact::kHasDroppedStats, XACT_XINFO_HAS_DROPPED_STATS);
+SAME(xact::kDatabaseSize, sizeof(xl_xact_dbinfo));
+SAME(xact::kStatsItemSize, sizeof(xl_xact_stats_item));
+SAME(xact::kInvalidationSize, sizeof(SharedInvalidationMessage));
+SAME(4, sizeof(xl_xact_xinfo));
+SAME(4, MinSizeOfXactSubxacts);
+SAME(4, MinSizeOfXactRelfilenodes);
+SAME(4, MinSizeOfXactStatsItems);
+SAME(4, MinSizeOfXactInvals);
+SAME(4, sizeof(xl_xact_twophase));
+SAME(8, offsetof(xl_xact_origin, origin_timestamp));
+SAME(8, MinSizeOfXactCommit);
+SAME(8, MinSizeOfXactAbort);
+SAME(sizeof(RelFileNode), sizeof(::RelFileNode));
+SAME(sizeof(xact::Prepare), sizeof(xl_xact_prepare));
+SAME_FIELD(xact::Prepare, magic, xl_xact_prepare, magic);
+SAME_FIELD(xact::Prepare, total_length, xl_xact_prepare, total_len);
+SAME_FIELD(xact::Prepare, xid, xl_xact_prepare, xid);
+SAME_FIELD(xact::Prepare, database, xl_xact_prepare, database);
+SAME_FIELD(xact::Prepare, prepared_at, xl_xact_prepare, prepared_at);
+SAME_FIELD(xact::Prepare, owner, xl_xact_prepare, owner);
+SAME_FIELD(xact::Prepare, subxacts, xl_xact_prepare, nsubxacts);
+SAME_FIELD(xact::Prepare, commit_relations, xl_xact_prepare, ncommitrels);
+SAME_FIELD(xact::Prepare, abort_relations, xl_xact_prepare, nabortrels);
+SAME_FIELD(xact::Prepare, commit_stats, xl_xact_prepare, ncommitstats);
+SAME_FIELD(xact::Prepare, abort_stats, xl_xact_prepare, nabortstats);
+SAME_FIELD(xact::Prepare, invalidations, xl_xact_prepare, ninvalmsgs);
+SAME_FIELD(xact::Prepare, init_file_invalidation, xl_xact_prepare, initfileinval);
+SAME_FIELD(xact::Prepare, gid_length, xl_xact_prepare, gidlen);
+SAME_FIELD(xact::Prepare, origin_lsn, xl_xact_prepare, origin_lsn);
+SAME_FIELD(xact::Prepare, origin_time, xl_xact_prepare, origin_timestamp);
+
+// Storage
+SAME(smgr::kCreate, XLOG_SMGR_CREATE);
+SAME(smgr::kTruncate, XLOG_SMGR_TRUNCATE);
+SAME(smgr::kTruncateHeap, SMGR_TRUNCATE_HEAP);
+SAME(smgr::kTruncateVisibilityMap, SMGR_TRUNCATE_VM);
+SAME(smgr::kTruncateFreeSpaceMap, SMGR_TRUNCATE_FSM);
+SAME(smgr::kSlotsPerFsmPage, SlotsPerFSMPage);
+SAME(sizeof(smgr::Create), sizeof(xl_smgr_create));
+SAME_FIELD(smgr::Create, rel, xl_smgr_create, rnode);
+SAME_FIELD(smgr::Create, fork, xl_smgr_create, forkNum);
+SAME(sizeof(smgr::Truncate), sizeof(xl_smgr_truncate));
+SAME_FIELD(smgr::Truncate, blocks, xl_smgr_truncate, blkno);
+SAME_FIELD(smgr::Truncate, rel, xl_smgr_truncate, rnode);
+SAME_FIELD(smgr::Truncate, flags, xl_smgr_truncate, flags);
+SAME(+kMainFork, +MAIN_FORKNUM);
+SAME(+kFreeSpaceMapFork, +FSM_FORKNUM);
+SAME(+kVisibilityMapFork, +VISIBILITYMAP_FORKNUM);
+SAME(+kInitFork, +INIT_FORKNUM);
+
+// CLOG, CommitTs
+SAME(clog::kZeroPage, CLOG_ZEROPAGE);
+SAME(clog::kTruncate, CLOG_TRUNCATE);
+SAME(sizeof(clog::Truncate), sizeof(xl_clog_truncate));
+SAME_FIELD(clog::Truncate, page, xl_clog_truncate, pageno);
+SAME_FIELD(clog::Truncate, oldest_xid, xl_clog_truncate, oldestXact);
+SAME_FIELD(clog::Truncate, oldest_xid_database, xl_clog_truncate, oldestXactDb);
+SAME(commit_ts::kZeroPage, COMMIT_TS_ZEROPAGE);
+SAME(commit_ts::kTruncate, COMMIT_TS_TRUNCATE);
+SAME(sizeof(commit_ts::Truncate), SizeOfCommitTsTruncate);
+SAME_FIELD(commit_ts::Truncate, page, xl_commit_ts_truncate, pageno);
+SAME_FIELD(commit_ts::Truncate, oldest_xid, xl_commit_ts_truncate, oldestXid);
+SAME(kFirstNormalXid, FirstNormalTransactionId);
+SAME(kSlruPagesPerSegment, SLRU_PAGES_PER_SEGMENT);
+
+// Database, Tablespace
+SAME(dbase::kCreateFileCopy, XLOG_DBASE_CREATE_FILE_COPY);
+SAME(dbase::kCreateWalLog, XLOG_DBASE_CREATE_WAL_LOG);
+SAME(dbase::kDrop, XLOG_DBASE_DROP);
+SAME(sizeof(dbase::CreateFileCopy), sizeof(xl_dbase_create_file_copy_rec));
+SAME_FIELD(dbase::CreateFileCopy, database, xl_dbase_create_file_copy_rec, db_id);
+SAME_FIELD(dbase::CreateFileCopy, tablespace, xl_dbase_create_file_copy_rec, tablespace_id);
+SAME_FIELD(dbase::CreateFileCopy, source_database, xl_dbase_create_file_copy_rec, src_db_id);
+SAME_FIELD(dbase::CreateFileCopy, source_tablespace, xl_dbase_create_file_copy_rec,
+           src_tablespace_id);
+SAME(sizeof(dbase::CreateWalLog), sizeof(xl_dbase_create_wal_log_rec));
+SAME_FIELD(dbase::CreateWalLog, database, xl_dbase_create_wal_log_rec, db_id);
+SAME_FIELD(dbase::CreateWalLog, tablespace, xl_dbase_create_wal_log_rec, tablespace_id);
+SAME(sizeof(dbase::Drop), MinSizeOfDbaseDropRec);
+SAME_FIELD(dbase::Drop, database, xl_dbase_drop_rec, db_id);
+SAME_FIELD(dbase::Drop, tablespaces, xl_dbase_drop_rec, ntablespaces);
+SAME(tblspc::kCreate, XLOG_TBLSPC_CREATE);
+SAME(tblspc::kDrop, XLOG_TBLSPC_DROP);
+SAME(sizeof(tblspc::Create), offsetof(xl_tblspc_create_rec, ts_path));
+SAME_FIELD(tblspc::Create, tablespace, xl_tblspc_create_rec, ts_id);
+SAME(sizeof(tblspc::Drop), sizeof(xl_tblspc_drop_rec));
+SAME_FIELD(tblspc::Drop, tablespace, xl_tblspc_drop_rec, ts_id);
+
+// MultiXact
+SAME(multixact::kZeroOffsetsPage, XLOG_MULTIXACT_ZERO_OFF_PAGE);
+SAME(multixact::kZeroMembersPage, XLOG_MULTIXACT_ZERO_MEM_PAGE);
+SAME(multixact::kCreateId, XLOG_MULTIXACT_CREATE_ID);
+SAME(multixact::kTruncateId, XLOG_MULTIXACT_TRUNCATE_ID);
+SAME(sizeof(multixact::Member), sizeof(MultiXactMember));
+SAME_FIELD(multixact::Member, xid, MultiXactMember, xid);
+SAME_FIELD(multixact::Member, status, MultiXactMember, status);
+SAME(sizeof(multixact::Create), SizeOfMultiXactCreate);
+SAME_FIELD(multixact::Create, multixact, xl_multixact_create, mid);
+SAME_FIELD(multixact::Create, offset, xl_multixact_create, moff);
+SAME_FIELD(multixact::Create, members, xl_multixact_create, nmembers);
+SAME(sizeof(multixact::Truncate), SizeOfMultiXactTruncate);
+SAME_FIELD(multixact::Truncate, oldest_database, xl_multixact_truncate, oldestMultiDB);
+SAME_FIELD(multixact::Truncate, offsets_start, xl_multixact_truncate, startTruncOff);
+SAME_FIELD(multixact::Truncate, offsets_end, xl_multixact_truncate, endTruncOff);
+SAME_FIELD(multixact::Truncate, members_start, xl_multixact_truncate, startTruncMemb);
+SAME_FIELD(multixact::Truncate, members_end, xl_multixact_truncate, endTruncMemb);
+SAME(kFirstMultixact, FirstMultiXactId);
+
+// RelMap
+SAME(relmap::kUpdate, XLOG_RELMAP_UPDATE);
+SAME(sizeof(relmap::Update), MinSizeOfRelmapUpdate);
+SAME_FIELD(relmap::Update, database, xl_relmap_update, dbid);
+SAME_FIELD(relmap::Update, tablespace, xl_relmap_update, tsid);
+SAME_FIELD(relmap::Update, bytes, xl_relmap_update, nbytes);
+
+// Heap, Heap2
+SAME(heap::kInsert, XLOG_HEAP_INSERT);
+SAME(heap::kDelete, XLOG_HEAP_DELETE);
+SAME(heap::kUpdate, XLOG_HEAP_UPDATE);
+SAME(heap::kHotUpdate, XLOG_HEAP_HOT_UPDATE);
+SAME(heap::kLock, XLOG_HEAP_LOCK);
+SAME(heap::kInsertLine, offsetof(xl_heap_insert, offnum));
+SAME(heap::kDeleteLine, offsetof(xl_heap_delete, offnum));
+SAME(heap::kUpdateOldLine, offsetof(xl_heap_update, old_offnum));
+SAME(heap::kUpdateNewLine, offsetof(xl_heap_update, new_offnum));
+SAME(heap::kLockLine, offsetof(xl_heap_lock, offnum));
+SAME(heap2::kPrune, XLOG_HEAP2_PRUNE);
+SAME(heap2::kPruneRedirected, offsetof(xl_heap_prune, nredirected));
+SAME(heap::kInsertFlags, offsetof(xl_heap_insert, flags));
+SAME(heap::kDeleteFlags, offsetof(xl_heap_delete, flags));
+SAME(heap::kUpdateFlags, offsetof(xl_heap_update, flags));
+SAME(heap::kLockFlags, offsetof(xl_heap_lock, flags));
+SAME(heap::kAllVisibleCleared, XLH_INSERT_ALL_VISIBLE_CLEARED);
+SAME(heap::kAllVisibleCleared, XLH_DELETE_ALL_VISIBLE_CLEARED);
+SAME(heap::kOldAllVisibleCleared, XLH_UPDATE_OLD_ALL_VISIBLE_CLEARED);
+SAME(heap::kNewAllVisibleCleared, XLH_UPDATE_NEW_ALL_VISIBLE_CLEARED);
+SAME(heap::kAllFrozenCleared, XLH_LOCK_ALL_FROZEN_CLEARED);
+SAME(heap2::kMultiInsert, XLOG_HEAP2_MULTI_INSERT);
+SAME(heap2::kLockUpdated, XLOG_HEAP2_LOCK_UPDATED);
+SAME(heap2::kMultiInsertFlags, offsetof(xl_heap_multi_insert, flags));
+SAME(heap2::kLockUpdatedFlags, offsetof(xl_heap_lock_updated, flags));
+
+}  // namespace
+}  // namespace neon_redo::layout
