@@ -9,8 +9,9 @@
 
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
-#include "cpp_core/pg/page_name.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/recording.h"
 #include "cpp_core/store/slru_page.h"
@@ -46,11 +47,9 @@ BasePage PagesOf(const std::string& directory) {
   auto files = std::make_shared<RelationFiles>(directory);
   return [directory, files](const PageKey& key, uint8_t* page) -> Result<bool> {
     if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(directory, *slru, page);
-    const auto tag = key.ToBlock();
-    if (!tag) return tl::unexpected(tag.error());
-    const auto found = files->Read(*tag, page);
-    if (!found) return tl::unexpected(found.error());
-    return *found == RelationFiles::Found::kPage;
+    ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
+    ASSIGN_OR_RETURN(const auto found, files->Read(tag, page));
+    return found == RelationFiles::Found::kPage;
   };
 }
 
@@ -105,18 +104,16 @@ Result<PageAt> ReadPage(const Options& options, const PageKey& key, Lsn lsn) {
   recording.wal = {options.wal, std::nullopt, lsn, options.timeline};
   BasePage base;
   if (!options.base_backup.empty()) {
-    const auto label = ReadBackupLabel(options.base_backup);
-    if (!label) return tl::unexpected(label.error());
-    recording.wal.from = label->start;
+    ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(options.base_backup));
+    recording.wal.from = label.start;
     recording.track_commit_timestamp = HasCommitTimestamps(options.base_backup);
     base = PagesOf(options.base_backup);
   }
   if (options.store.empty()) recording.recorder.only = key;
   ProgressBar bar(true);
   recording.progress = [&](uint64_t done, uint64_t total) { bar.Show("reading WAL", done, total); };
-  auto store = OpenStore(options);
-  if (!store) return tl::unexpected(store.error());
-  const auto end = RecordWal(store->get(), recording);
+  ASSIGN_OR_RETURN(auto store, OpenStore(options));
+  const auto end = RecordWal(store.get(), recording);
   bar.Clear();
   if (!end) return tl::unexpected(end.error());
   if (*end < lsn && lsn != kEnd) {
@@ -128,7 +125,7 @@ Result<PageAt> ReadPage(const Options& options, const PageKey& key, Lsn lsn) {
                        fmt::format("the WAL in {} ends at {}, before {}", options.wal,
                                    end->ToString(), lsn.ToString()));
   }
-  PageReader reader(store->get(), base, options.worker);
+  PageReader reader(store.get(), base, options.worker);
   auto page = reader.Read(key, lsn);
   if (page && key.ToBlock() && !PageView(page->page.data()).is_new()) {
     // So that it can be put in place on a cluster with data checksums.

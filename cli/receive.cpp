@@ -14,6 +14,7 @@
 #include "cli/metrics_option.h"
 #include "cli/stop_signal.h"
 #include "cli/terminal_line.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/metrics/exposer.h"
 #include "cpp_core/wal_client/archive.h"
 #include "cpp_core/wal_client/stream_metrics.h"
@@ -79,9 +80,8 @@ class Metrics {
  public:
   Status Open(const Options& options) {
     if (options.metrics.empty()) return {};
-    auto exposer = MetricsExposer::Open(options.metrics);
-    if (!exposer) return tl::unexpected(exposer.error());
-    exposer_ = std::move(*exposer);
+    ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(options.metrics));
+    exposer_ = std::move(exposer);
     stream_.emplace(&exposer_->registry(), options.slot);
     writer_.emplace(&exposer_->registry(), options.slot);
     Say(fmt::format("metrics on port {}", exposer_->port()));
@@ -115,9 +115,8 @@ Result<ArchiveOptions> MakeArchiveOptions(const Options& options) {
   if (options.compress == "lz4") out.compression = Compression::kLz4;
   if (options.compress == "zstd") out.compression = Compression::kZstd;
   if (!options.until.empty()) {
-    const auto until = Lsn::Parse(options.until);
-    if (!until) return tl::unexpected(until.error());
-    out.until = *until;
+    ASSIGN_OR_RETURN(const auto until, Lsn::Parse(options.until));
+    out.until = until;
   }
   return out;
 }

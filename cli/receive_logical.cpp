@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/metrics_option.h"
 #include "cli/stop_signal.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/metrics/exposer.h"
 #include "cpp_core/wal_client/logical_lines.h"
 #include "cpp_core/wal_client/stream.h"
@@ -120,8 +121,7 @@ Result<PluginOptions> MakePluginOptions(const Options& options, int server_versi
 }
 
 Status Start(const Options& options, WalStream* stream, Lsn start) {
-  const auto server = stream->Connect();
-  if (!server) return tl::unexpected(server.error());
+  RETURN_IF_ERROR(stream->Connect());
   if (options.create_slot) {
     SlotSpec spec;
     spec.name = options.slot;
@@ -131,9 +131,9 @@ Status Start(const Options& options, WalStream* stream, Lsn start) {
     if (!created && stream->receiver().server_error().sqlstate != "42710")
       return tl::unexpected(created.error());
   }
-  const auto plugin_options = MakePluginOptions(options, stream->receiver().server_version());
-  if (!plugin_options) return tl::unexpected(plugin_options.error());
-  return stream->StartLogical(options.slot, start, *plugin_options);
+  ASSIGN_OR_RETURN(const auto plugin_options,
+                   MakePluginOptions(options, stream->receiver().server_version()));
+  return stream->StartLogical(options.slot, start, plugin_options);
 }
 
 // One round: lines out, then what the server may forget. Returns whether it is done.
@@ -148,9 +148,8 @@ class Loop {
                                             : LogicalLines::Format::kText) {}
 
   Result<bool> Step() {
-    const auto step = stream_->Next(&batch_, milliseconds(500));
-    if (!step) return tl::unexpected(step.error());
-    if (*step == WalStream::Step::kReconnected) lines_.Reconnected(&text_);
+    ASSIGN_OR_RETURN(const auto step, stream_->Next(&batch_, milliseconds(500)));
+    if (step == WalStream::Step::kReconnected) lines_.Reconnected(&text_);
     bool reply = false;
     bool done = false;
     for (const ServerMessage& message : batch_.messages()) {
@@ -158,16 +157,14 @@ class Loop {
         reply = reply || keepalive->reply_requested;
         lines_.Add(*keepalive);
       } else {
-        const Status added = lines_.Add(std::get<XLogData>(message), &text_);
-        if (!added) return tl::unexpected(added.error());
+        RETURN_IF_ERROR(lines_.Add(std::get<XLogData>(message), &text_));
       }
       done = until_.valid() && lines_.confirmable() >= until_;
       if (done) break;
     }
     const Status written = output_.Write(&text_);
     if (!written) return tl::unexpected(written.error());
-    const Status confirmed = Confirm(reply || done);
-    if (!confirmed) return tl::unexpected(confirmed.error());
+    RETURN_IF_ERROR(Confirm(reply || done));
     if (metrics_) {
       const Positions positions = stream_->receiver().positions();
       metrics_->Update(stream_, positions.written, positions.flushed);
@@ -182,8 +179,7 @@ class Loop {
       stream_->receiver().SetPositions({at, Lsn(), Lsn()});
       return {};
     }
-    const Status flushed = output_.Flush();
-    if (!flushed) return flushed;
+    RETURN_IF_ERROR(output_.Flush());
     flushed_ = Clock::now();
     stream_->receiver().SetPositions({at, at, at});
     if (now) static_cast<void>(stream_->receiver().SendStatus());

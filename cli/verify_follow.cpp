@@ -11,9 +11,10 @@
 #include "cli/metrics_option.h"
 #include "cli/stop_signal.h"
 #include "cli/terminal_line.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/metrics/exposer.h"
-#include "cpp_core/wal_client/stream_metrics.h"
 #include "cpp_core/verify/follow.h"
+#include "cpp_core/wal_client/stream_metrics.h"
 
 namespace neon_redo::cli {
 
@@ -65,9 +66,8 @@ class Metrics {
 
 Status ReadLsn(const std::string& text, std::optional<Lsn>* out) {
   if (text.empty()) return {};
-  const auto lsn = Lsn::Parse(text);
-  if (!lsn) return tl::unexpected(lsn.error());
-  *out = *lsn;
+  ASSIGN_OR_RETURN(const auto lsn, Lsn::Parse(text));
+  *out = lsn;
   return {};
 }
 
@@ -84,10 +84,9 @@ Result<VerifyResult> Follow(const FollowArguments& arguments, const VerifyOption
   if (!read) return tl::unexpected(read.error());
   std::optional<Metrics> metrics;
   if (!arguments.metrics.empty()) {
-    auto exposer = MetricsExposer::Open(arguments.metrics);
-    if (!exposer) return tl::unexpected(exposer.error());
-    Say(fmt::format("metrics on port {}", (*exposer)->port()));
-    metrics.emplace(std::move(*exposer), arguments.slot);
+    ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(arguments.metrics));
+    Say(fmt::format("metrics on port {}", exposer->port()));
+    metrics.emplace(std::move(exposer), arguments.slot);
   }
   TerminalLine line(progress);
   follow.stream.on_event = [&line](const std::string& event) {

@@ -9,9 +9,10 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/describe/describe.h"
-#include "cpp_core/wal/reader.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/stats.h"
 
 namespace neon_redo::cli {
@@ -147,12 +148,11 @@ void PrintStatsJson(const WalStats& stats, bool by_operation, const WalReader& r
 Status PrintRecords(WalReader* reader, std::optional<uint8_t> rmgr, bool json, Output* output) {
   RecordView view;
   for (;;) {
-    auto next = reader->Next();
-    if (!next) return tl::unexpected(next.error());
-    if (!*next) return {};
-    const WalRecord& record = **next;
+    ASSIGN_OR_RETURN(auto next, reader->Next());
+    if (!next) return {};
+    const WalRecord& record = *next;
     if (rmgr && LoadNative<RecordHeader>(record.bytes.data()).rmid != *rmgr) continue;
-    if (Status s = ParseRecord(record, &view); !s) return s;
+    RETURN_IF_ERROR(ParseRecord(record, &view));
     if (json) {
       output->line()->append(DescribeRecordAsJson(view, record.start, record.end));
     } else {

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/block.h"
 #include "cpp_core/redo/native/native.h"
 
@@ -140,18 +141,16 @@ Status Bench::MeasureLaunch() {
   auto launch = [](const WorkerOptions& options) -> Result<double> {
     RedoWorker worker(options);
     const Clock::time_point start = Clock::now();
-    if (Status status = worker.Start(); !status) return tl::unexpected(status.error());
+    RETURN_IF_ERROR(worker.Start());
     return Seconds(start) * 1e3;
   };
   const WorkerOptions bare_options = BareOptions(options_);
   for (int run = 0; run < options_.launches; ++run) {
-    const Result<double> bare = launch(bare_options);
-    if (!bare) return tl::unexpected(bare.error());
-    const Result<double> worker = launch(options_.worker);
-    if (!worker) return tl::unexpected(worker.error());
-    bares.push_back(*bare);
-    workers.push_back(*worker);
-    ratios.push_back(*worker / *bare);
+    ASSIGN_OR_RETURN(const double bare, launch(bare_options));
+    ASSIGN_OR_RETURN(const double worker, launch(options_.worker));
+    bares.push_back(bare);
+    workers.push_back(worker);
+    ratios.push_back(worker / bare);
   }
   report_.launch_worker = SpreadOf(std::move(workers));
   report_.launch_bare = SpreadOf(std::move(bares));
@@ -163,7 +162,7 @@ Status Bench::MeasureLaunch() {
 // private here.
 Status Bench::MeasureIdle(const WorkerOptions& options, std::optional<MemoryUse>* use) {
   RedoWorker worker(options);
-  if (Status status = worker.Ping(); !status) return status;
+  RETURN_IF_ERROR(worker.Ping());
   *use = MemoryOf(worker.pid());
   return {};
 }
@@ -199,7 +198,7 @@ Result<double> Bench::Repeat(F batch) {
   const Clock::time_point start = Clock::now();
   double elapsed = 0;
   do {
-    if (Status status = batch(); !status) return tl::unexpected(status.error());
+    RETURN_IF_ERROR(batch());
     count += kBatch;
     elapsed = Seconds(start);
   } while (elapsed < options_.seconds);
@@ -219,12 +218,12 @@ Result<double> Bench::TimeNative(const Kind& kind, bool crc) {
 Status Bench::WarmUp(const std::vector<Kind>& kinds) {
   worker_.set_window(*std::ranges::max_element(kDepths));
   for (const Kind& kind : kinds) {
-    if (Status status = RunBatch(&bare_, kind); !status) return status;
+    RETURN_IF_ERROR(RunBatch(&bare_, kind));
     for (int i = 0; i < 4; ++i) {
-      if (Status status = RunBatch(&worker_, kind); !status) return status;
+      RETURN_IF_ERROR(RunBatch(&worker_, kind));
     }
     if (kind.batch.empty()) continue;
-    if (Status status = CheckPages(kind.batch, pages_.data()); !status) return status;
+    RETURN_IF_ERROR(CheckPages(kind.batch, pages_.data()));
   }
   return {};
 }
@@ -234,13 +233,11 @@ Status Bench::MeasureCell(const Kind& kind, size_t depth) {
   std::vector<double> bares;
   std::vector<double> ratios;
   for (int run = 0; run < options_.runs; ++run) {
-    const Result<double> bare = Time(&bare_, kind, depth);
-    if (!bare) return tl::unexpected(bare.error());
-    const Result<double> worker = Time(&worker_, kind, depth);
-    if (!worker) return tl::unexpected(worker.error());
-    bares.push_back(*bare);
-    workers.push_back(*worker);
-    ratios.push_back(*bare / *worker);
+    ASSIGN_OR_RETURN(const double bare, Time(&bare_, kind, depth));
+    ASSIGN_OR_RETURN(const double worker, Time(&worker_, kind, depth));
+    bares.push_back(bare);
+    workers.push_back(worker);
+    ratios.push_back(bare / worker);
   }
   report_.cells.push_back({kind.name, depth, SpreadOf(std::move(workers)),
                            SpreadOf(std::move(bares)), SpreadOf(std::move(ratios))});
@@ -255,15 +252,13 @@ Status Bench::MeasureNative(const Kind& kind) {
   std::vector<std::vector<double>> plain_ratios(depths.size()), crc_ratios(depths.size());
   for (int run = 0; run < options_.runs; ++run) {
     for (bool with_crc : {false, true}) {
-      const Result<double> native = TimeNative(kind, with_crc);
-      if (!native) return tl::unexpected(native.error());
-      (with_crc ? crc : plain).push_back(*native);
+      ASSIGN_OR_RETURN(const double native, TimeNative(kind, with_crc));
+      (with_crc ? crc : plain).push_back(native);
     }
     for (size_t i = 0; i < depths.size(); ++i) {
-      const Result<double> worker = Time(&worker_, kind, depths[i]);
-      if (!worker) return tl::unexpected(worker.error());
-      plain_ratios[i].push_back(*worker / plain.back());
-      crc_ratios[i].push_back(*worker / crc.back());
+      ASSIGN_OR_RETURN(const double worker, Time(&worker_, kind, depths[i]));
+      plain_ratios[i].push_back(worker / plain.back());
+      crc_ratios[i].push_back(worker / crc.back());
     }
   }
   NativeCell cell{kind.name, SpreadOf(std::move(plain)), SpreadOf(std::move(crc)), {}};

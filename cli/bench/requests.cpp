@@ -8,6 +8,7 @@
 
 #include <map>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/record.h"
@@ -103,15 +104,13 @@ class Finder {
 }  // namespace
 
 Result<BenchRequests> FindBenchRequests(const std::string& wal_directory) {
-  Result<std::unique_ptr<WalReader>> reader =
-      WalReader::Open({wal_directory, std::nullopt, std::nullopt, std::nullopt});
-  if (!reader) return tl::unexpected(reader.error());
+  ASSIGN_OR_RETURN(std::unique_ptr<WalReader> reader,
+                   WalReader::Open({wal_directory, std::nullopt, std::nullopt, std::nullopt}));
   Finder finder;
   while (!finder.HasEnough()) {
-    Result<std::optional<WalRecord>> record = (*reader)->Next();
-    if (!record) return tl::unexpected(record.error());
-    if (!*record) break;
-    finder.Add(**record);
+    ASSIGN_OR_RETURN(std::optional<WalRecord> record, reader->Next());
+    if (!record) break;
+    finder.Add(*record);
   }
   BenchRequests found = finder.Take();
   if (found.short_ones.empty() || found.medium_ones.empty()) {

@@ -6,8 +6,9 @@
 
 #include <fmt/format.h>
 
-#include "cpp_core/ingest/taker.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/describe/describe.h"
+#include "cpp_core/ingest/taker.h"
 #include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
@@ -144,7 +145,7 @@ Status Ingest::TakeAll(WalReader* reader, const ChangeSink& sink) {
                                    fault.what, DescribeRecord(view, record.start)));
     }
     if (sink && !changes.empty()) {
-      if (Status s = sink(changes, view, record); !s) return s;
+      RETURN_IF_ERROR(sink(changes, view, record));
     }
   }
   if (reader->error()) return tl::unexpected(*reader->error());

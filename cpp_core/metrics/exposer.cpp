@@ -12,6 +12,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 namespace {
@@ -42,15 +44,14 @@ Result<std::string> CompleteAddress(std::string_view address) {
 }  // namespace
 
 Result<std::unique_ptr<MetricsExposer>> MetricsExposer::Open(const std::string& address) {
-  const auto complete = CompleteAddress(address);
-  if (!complete) return tl::unexpected(complete.error());
+  ASSIGN_OR_RETURN(const auto complete, CompleteAddress(address));
   std::unique_ptr<MetricsExposer> out(new MetricsExposer);
   errno = 0;
   try {
-    out->exposer_ = std::make_unique<prometheus::Exposer>(*complete);
+    out->exposer_ = std::make_unique<prometheus::Exposer>(complete);
     out->exposer_->RegisterCollectable(out->registry_);
   } catch (const std::exception& e) {
-    return MakeError(ErrorCode::kIo, fmt::format("could not serve metrics on {}: {}", *complete,
+    return MakeError(ErrorCode::kIo, fmt::format("could not serve metrics on {}: {}", complete,
                                                  errno != 0 ? std::strerror(errno) : e.what()));
   }
   return out;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/replay/large_page.h"
 
 namespace neon_redo {
@@ -50,8 +51,8 @@ uint32_t Distributor::PartitionsFor(int jobs, uint64_t memory) {
 Status Partition::TakeAll(const RecordBatch& batch, Lane* lane) {
   for (uint32_t at = 0; at < batch.end(); at = batch.Next(at)) {
     const WalRecord record = batch.record(at);
-    if (Status parsed = ParseRecord(record, &lane->view); !parsed) return parsed;
-    if (Status taken = Take(record, lane->view, lane); !taken) return taken;
+    RETURN_IF_ERROR(ParseRecord(record, &lane->view));
+    RETURN_IF_ERROR(Take(record, lane->view, lane));
   }
   return {};
 }
@@ -79,7 +80,7 @@ Status Distributor::Send(const WalRecord& record, const RecordView& view, const 
   if (!threads_.empty() || partitions_[0]->prefers_batches()) return Queue(record, view, targets);
   for (uint64_t left = targets.partitions; left != 0; left &= left - 1) {
     Partition* partition = partitions_[static_cast<size_t>(__builtin_ctzll(left))];
-    if (Status taken = partition->Take(record, view, lanes_[0].get()); !taken) return taken;
+    RETURN_IF_ERROR(partition->Take(record, view, lanes_[0].get()));
   }
   return {};
 }
@@ -88,13 +89,12 @@ Status Distributor::Queue(const WalRecord& record, const RecordView& view, const
   uint64_t copied = 0;  // partitions, as a set of bits
   for (const Targets::Change& target : targets.changes()) {
     if (BringsImage(view, target.change)) {
-      const Result<bool> taken = TakeAhead(record, view, target);
-      if (!taken) return tl::unexpected(taken.error());
-      if (*taken) continue;
+      ASSIGN_OR_RETURN(const bool taken, TakeAhead(record, view, target));
+      if (taken) continue;
     }
     Seat& seat = seats_[target.partition];
     if ((copied >> target.partition & 1) == 0) {
-      if (Status s = MakeRoom(target.partition, record); !s) return s;
+      RETURN_IF_ERROR(MakeRoom(target.partition, record));
       seat.filling.Add(record);
       copied |= uint64_t{1} << target.partition;
     }
@@ -204,7 +204,7 @@ void Distributor::FinishAll(Lane* lane) {
 Status Distributor::Finish() {
   for (uint32_t partition = 0; partition < seats_.size(); partition++) {
     if (seats_[partition].filling.empty()) continue;
-    if (Status pushed = Push(partition); !pushed) return pushed;
+    RETURN_IF_ERROR(Push(partition));
   }
   std::unique_lock lock(mutex_);
   while (queued_ > 0) {

@@ -24,6 +24,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/describe/describe.h"
 #include "cpp_core/pg/mask.h"
 #include "cpp_core/pg/page.h"
@@ -99,14 +100,14 @@ Status Rebuilder::ReadEvents(const WalRecord& record, const RecordView& view) {
 }
 
 Status Rebuilder::Take(const WalRecord& record, const RecordView& view, RedoWorker* worker) {
-  if (Status read = ReadEvents(record, view); !read) return read;
+  RETURN_IF_ERROR(ReadEvents(record, view));
   for (const StorageEvent& event : events_) {
-    if (Status taken = TakeEvent(event, view.rmid(), worker); !taken) return taken;
+    RETURN_IF_ERROR(TakeEvent(event, view.rmid(), worker));
   }
   for (int id = 0; id <= view.max_block_id(); id++) {
     const BlockRef* ref = view.block(id);
     if (ref == nullptr || !IsMine(ref->tag)) continue;
-    if (Status taken = TakeBlock(record, view, id, HashTag(ref->tag), worker); !taken) return taken;
+    RETURN_IF_ERROR(TakeBlock(record, view, id, HashTag(ref->tag), worker));
   }
   return {};
 }
@@ -118,10 +119,10 @@ Status Rebuilder::TakeAll(const RecordBatch& batch, RecordView* view, PageOrder*
   for (size_t i = 0; i < changes.size(); i++) {
     if (changes[i].part != BlockChange::kWholeRecord) continue;
     const auto before = order->Sort(changes.subspan(from, i - from));
-    if (Status taken = TakeInOrder(batch, before, view, worker); !taken) return taken;
+    RETURN_IF_ERROR(TakeInOrder(batch, before, view, worker));
     const WalRecord record = batch.record(changes[i].record);
-    if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
-    if (Status taken = Take(record, *view, worker); !taken) return taken;
+    RETURN_IF_ERROR(ParseRecord(record, view));
+    RETURN_IF_ERROR(Take(record, *view, worker));
     from = i + 1;
   }
   return TakeInOrder(batch, order->Sort(changes.subspan(from)), view, worker);
@@ -133,8 +134,8 @@ Status Rebuilder::TakeInOrder(const RecordBatch& batch, std::span<const BlockCha
   for (size_t i = 0; i < changes.size(); i++) {
     look_ahead.Step(i);
     const WalRecord record = batch.record(changes[i].record);
-    if (Status parsed = ParseRecord(record, view); !parsed) return parsed;
-    if (Status taken = TakeChange(record, changes[i], *view, worker); !taken) return taken;
+    RETURN_IF_ERROR(ParseRecord(record, view));
+    RETURN_IF_ERROR(TakeChange(record, changes[i], *view, worker));
   }
   return {};
 }
@@ -142,15 +143,14 @@ Status Rebuilder::TakeInOrder(const RecordBatch& batch, std::span<const BlockCha
 Status Rebuilder::TakeChange(const WalRecord& record, const BlockChange& change,
                              const RecordView& view, RedoWorker* worker) {
   if (change.part >= 0) return TakeBlock(record, view, change.part, change.hash, worker);
-  if (Status read = ReadEvents(record, view); !read) return read;
+  RETURN_IF_ERROR(ReadEvents(record, view));
   return TakeEvent(events_[static_cast<size_t>(-1 - change.part)], view.rmid(), worker);
 }
 
 Result<bool> Rebuilder::TakeAhead(const WalRecord& record, const RecordView& view,
                                   const BlockChange& change, RedoWorker* worker) {
   if (options_.engine == Engine::kWorker) return false;
-  if (Status taken = TakeBlock(record, view, change.part, change.hash, worker); !taken)
-    return tl::unexpected(taken.error());
+  RETURN_IF_ERROR(TakeBlock(record, view, change.part, change.hash, worker));
   return true;
 }
 
@@ -212,7 +212,7 @@ Status Rebuilder::TakeClear(const RelFileNode& rel, const StorageEvent& event, u
   BlockState& block = entry->value;
   if (!block.last_lsn.valid()) block.last_rmid = rmid;
   if (block.request != BlockState::kNone) {
-    if (Status flushed = Flush(worker); !flushed) return flushed;
+    RETURN_IF_ERROR(Flush(worker));
   }
   // No map page, no bits to clear.
   if (options_.base_backup.empty() && !block.settled) return {};

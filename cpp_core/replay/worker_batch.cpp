@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 uint32_t WorkerBatch::Begin(const BlockTag& tag, const uint8_t* base) {
@@ -23,7 +25,7 @@ void WorkerBatch::Add(uint32_t request, Lsn end, Bytes record) {
 
 Status WorkerBatch::Send(RedoWorker* worker, const Consumer& consumer) {
   if (empty()) return {};
-  if (Status started = worker->Start(); !started) return started;
+  RETURN_IF_ERROR(worker->Start());
   std::stable_sort(stored_.begin(), stored_.end(),
                    [](const auto& a, const auto& b) { return a.request < b.request; });
   std::vector<RedoRecord> records;

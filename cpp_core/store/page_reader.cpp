@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/native/native.h"
 #include "cpp_core/store/recorder.h"
@@ -46,15 +47,13 @@ bool CutsOff(const Change& event, const PageKey& key) {
 
 Status PageReader::FindCut(const PageKey& events, const PageKey& key, Lsn lsn,
                            std::optional<Cut>* last) {
-  auto stored = store_.Get(events, lsn);
-  if (!stored) return tl::unexpected(stored.error());
-  for (StoredChange& s : *stored) {
-    const auto event = DecodeChange(events, AsBytes(s.value));
-    if (!event) return tl::unexpected(event.error());
+  ASSIGN_OR_RETURN(auto stored, store_.Get(events, lsn));
+  for (StoredChange& s : stored) {
+    ASSIGN_OR_RETURN(const auto event, DecodeChange(events, AsBytes(s.value)));
     const bool is_later =
         !*last || std::pair((*last)->lsn, (*last)->index) < std::pair(s.lsn, s.index);
-    if (is_later && CutsOff(event->change, key)) {
-      last->emplace(Cut{s.lsn, s.index, event->change});
+    if (is_later && CutsOff(event.change, key)) {
+      last->emplace(Cut{s.lsn, s.index, event.change});
       (*last)->change.payload = {};
     }
   }
@@ -78,13 +77,12 @@ Result<std::optional<PageReader::Cut>> PageReader::LastCut(const PageKey& key, L
 Result<PageAt> PageReader::Read(const PageKey& key, Lsn lsn) {
   if (!key.ToBlock() && !key.ToSlruBlock())
     return MakeError(ErrorCode::kInvalidArgument, key.Describe() + " is not that of a page");
-  const auto cut = LastCut(key, lsn);
-  if (!cut) return tl::unexpected(cut.error());
+  ASSIGN_OR_RETURN(const auto cut, LastCut(key, lsn));
   auto changes = store_.Get(key, lsn);
   if (!changes) return tl::unexpected(changes.error());
-  if (*cut) {
+  if (cut) {
     std::erase_if(*changes, [&](const StoredChange& c) {
-      return std::pair(c.lsn, c.index) < std::pair((*cut)->lsn, (*cut)->index);
+      return std::pair(c.lsn, c.index) < std::pair(cut->lsn, cut->index);
     });
   }
   PageAt out;
@@ -92,11 +90,11 @@ Result<PageAt> PageReader::Read(const PageKey& key, Lsn lsn) {
   if (!changes->empty() && changes->front().initialises) {
     out.base = fmt::format("made whole at {}", changes->front().lsn.ToString());
     out.base_lsn = changes->front().lsn;
-  } else if (Status s = FindBase(key, *cut, !changes->empty(), &out); !s) {
+  } else if (Status s = FindBase(key, cut, !changes->empty(), &out); !s) {
     return tl::unexpected(s.error());
   }
   for (const StoredChange& change : *changes) {
-    if (Status s = Apply(key, change, &out); !s) return tl::unexpected(s.error());
+    RETURN_IF_ERROR(Apply(key, change, &out));
     out.changes++;
     out.last_change = change.lsn;
   }
@@ -118,16 +116,14 @@ Status PageReader::FindBase(const PageKey& key, const std::optional<Cut>& cut, b
     PageKey source = key;
     source.field2 = cut->change.number;
     source.field3 = cut->change.number2;
-    auto page = Read(source, cut->lsn);
-    if (!page) return tl::unexpected(page.error());
-    *out = std::move(*page);
+    ASSIGN_OR_RETURN(auto page, Read(source, cut->lsn));
+    *out = std::move(page);
     out->base = fmt::format("copy of {} ({})", source.Describe(), out->base);
     return {};
   }
   if (!cut && base_) {
-    const auto found = base_(key, out->page.data());
-    if (!found) return tl::unexpected(found.error());
-    if (*found) {
+    ASSIGN_OR_RETURN(const auto found, base_(key, out->page.data()));
+    if (found) {
       out->base = "base backup";
       return {};
     }
@@ -151,23 +147,21 @@ Status PageReader::FindBase(const PageKey& key, const std::optional<Cut>& cut, b
 }
 
 Status PageReader::Apply(const PageKey& key, const StoredChange& stored, PageAt* out) {
-  auto decoded = DecodeChange(key, AsBytes(stored.value));
-  if (!decoded) return tl::unexpected(decoded.error());
-  Change& change = decoded->change;
+  ASSIGN_OR_RETURN(auto decoded, DecodeChange(key, AsBytes(stored.value)));
+  Change& change = decoded.change;
   if (IsSlru(key)) return ApplySlruChange(change, stored.lsn, &out->page);
   switch (change.kind) {
     case ChangeKind::kImage: {
-      if (const auto tag = key.ToBlock()) decoded->image.tag = *tag;
-      if (Status s = RestoreImage(decoded->image, out->page.data()); !s) return s;
+      if (const auto tag = key.ToBlock()) decoded.image.tag = *tag;
+      RETURN_IF_ERROR(RestoreImage(decoded.image, out->page.data()));
       if (!PageView(out->page.data()).is_new()) SetPageLsn(out->page.data(), stored.lsn);
       return {};
     }
     case ChangeKind::kRecord:
       return ApplyRecord(key, stored.lsn, change, out);
     default: {
-      const auto native = ToNativeRecord(change);
-      if (!native) return tl::unexpected(native.error());
-      return ApplyNativeRecord(*native, stored.lsn, key, &out->page);
+      ASSIGN_OR_RETURN(const auto native, ToNativeRecord(change));
+      return ApplyNativeRecord(native, stored.lsn, key, &out->page);
     }
   }
 }
@@ -186,7 +180,7 @@ Status PageReader::ApplyRecord(const PageKey& key, Lsn lsn, const Change& change
   const RedoRecord record{lsn, change.payload};
   const RedoRequest request{
       *key.ToBlock(), change.whole ? nullptr : out->page.data(), {&record, 1}};
-  if (Status s = worker_.Redo(request, page.bytes); !s) return s;
+  RETURN_IF_ERROR(worker_.Redo(request, page.bytes));
   std::memcpy(out->page.data(), page.bytes, kBlockSize);
   out->by_worker++;
   return {};
@@ -194,19 +188,17 @@ Status PageReader::ApplyRecord(const PageKey& key, Lsn lsn, const Change& change
 
 Result<std::optional<uint32_t>> PageReader::RelationSize(const RelFileNode& rel, uint8_t fork,
                                                          Lsn lsn) {
-  const auto sizes = store_.Get(PageKey::OfRelationSize(rel, fork), lsn);
-  if (!sizes) return tl::unexpected(sizes.error());
+  ASSIGN_OR_RETURN(const auto sizes, store_.Get(PageKey::OfRelationSize(rel, fork), lsn));
   std::optional<Cut> event;
-  if (Status s = FindCut(DatabaseKey(rel.spc, rel.db), PageKey(), lsn, &event); !s)
-    return tl::unexpected(s.error());
-  if (event && (sizes->empty() || sizes->back().lsn < event->lsn)) {
+  RETURN_IF_ERROR(FindCut(DatabaseKey(rel.spc, rel.db), PageKey(), lsn, &event));
+  if (event && (sizes.empty() || sizes.back().lsn < event->lsn)) {
     if (event->change.kind != ChangeKind::kCopyDatabase) return kNoBlock;
     return RelationSize({event->change.number, event->change.number2, rel.rel}, fork, event->lsn);
   }
-  if (sizes->empty()) return std::nullopt;
-  if (sizes->back().value.size() != 4)
+  if (sizes.empty()) return std::nullopt;
+  if (sizes.back().value.size() != 4)
     return MakeError(ErrorCode::kCorrupt, "the store has a size that is no number");
-  return LoadNative<uint32_t>(sizes->back().value.data());
+  return LoadNative<uint32_t>(sizes.back().value.data());
 }
 
 }  // namespace neon_redo

@@ -1,5 +1,6 @@
 #include "cpp_core/store/recorder.h"
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/store/encoding.h"
 
 namespace neon_redo {
@@ -27,7 +28,7 @@ Status Recorder::Take(const ChangeList& changes, const RecordView& view, const W
   index_ = 0;
   for (const Change& change : changes) {
     if (!IsWanted(change)) continue;
-    if (Status s = TakeOne(change, view); !s) return s;
+    RETURN_IF_ERROR(TakeOne(change, view));
     index_++;
   }
   return {};
@@ -52,10 +53,9 @@ Status Recorder::TakeOne(const Change& change, const RecordView& view) {
     case kRecord:
     case kImage:
     case kClearVisibility: {
-      const Result<uint32_t> size = SizeNow(fork);
-      if (!size) return tl::unexpected(size.error());
-      if (*size == kNoBlock || *size <= key.field6) {
-        if (Status s = SetSize(fork, key.field6 + 1); !s) return s;
+      ASSIGN_OR_RETURN(const uint32_t size, SizeNow(fork));
+      if (size == kNoBlock || size <= key.field6) {
+        RETURN_IF_ERROR(SetSize(fork, key.field6 + 1));
       }
       if (options_.only &&
           (key.field5 != options_.only->field5 || key.field6 != options_.only->field6))
@@ -76,22 +76,20 @@ Status Recorder::TakeOne(const Change& change, const RecordView& view) {
     case kDropSlru:
       return Put(SlruKey(static_cast<SlruKind>(key.field2)), change, view);
     case kCreateFork: {
-      const Result<uint32_t> size = SizeNow(fork);
-      if (!size) return tl::unexpected(size.error());
-      return *size == kNoBlock ? SetSize(fork, 0) : Status();
+      ASSIGN_OR_RETURN(const uint32_t size, SizeNow(fork));
+      return size == kNoBlock ? SetSize(fork, 0) : Status();
     }
     case kTruncateFork: {
-      const Result<uint32_t> size = SizeNow(fork);
-      if (!size) return tl::unexpected(size.error());
-      if (*size != kNoBlock && *size > change.number) {
-        if (Status s = SetSize(fork, change.number); !s) return s;
+      ASSIGN_OR_RETURN(const uint32_t size, SizeNow(fork));
+      if (size != kNoBlock && size > change.number) {
+        RETURN_IF_ERROR(SetSize(fork, change.number));
       }
       return Put(CutKey(fork.rel, fork.number), change, view);
     }
     case kDropRelation:
       for (uint8_t number = 0; number <= kMaxForkNumber; number++) {
-        if (Status s = SetSize({fork.rel, number}, kNoBlock); !s) return s;
-        if (Status s = Put(CutKey(fork.rel, number), change, view); !s) return s;
+        RETURN_IF_ERROR(SetSize({fork.rel, number}, kNoBlock));
+        RETURN_IF_ERROR(Put(CutKey(fork.rel, number), change, view));
       }
       return {};
     case kCopyDatabase:
@@ -130,19 +128,18 @@ Result<uint32_t> Recorder::SizeNow(const Fork& fork) {
     size = LoadNative<uint32_t>(stored->back().value.data());
   } else if (!events->empty()) {
     const std::string& value = events->back().value;
-    const auto event = DecodeChange(
-        PageKey(), Bytes(reinterpret_cast<const uint8_t*>(value.data()), value.size()));
-    if (!event) return tl::unexpected(event.error());
-    if (event->change.kind == ChangeKind::kCopyDatabase) {
-      const auto source =
-          SizeNow({{event->change.number, event->change.number2, fork.rel.rel}, fork.number});
-      if (!source) return source;
-      size = *source;
+    ASSIGN_OR_RETURN(const auto event,
+                     DecodeChange(PageKey(), Bytes(reinterpret_cast<const uint8_t*>(value.data()),
+                                                   value.size())));
+    if (event.change.kind == ChangeKind::kCopyDatabase) {
+      ASSIGN_OR_RETURN(
+          const auto source,
+          SizeNow({{event.change.number, event.change.number2, fork.rel.rel}, fork.number}));
+      size = source;
     }
   } else if (options_.base_size) {
-    const auto base = options_.base_size(fork.rel, fork.number);
-    if (!base) return tl::unexpected(base.error());
-    size = base->value_or(kNoBlock);
+    ASSIGN_OR_RETURN(const auto base, options_.base_size(fork.rel, fork.number));
+    size = base.value_or(kNoBlock);
   }
   sizes_[fork] = size;
   return size;

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 namespace {
@@ -22,10 +24,9 @@ Status SaveProgress(Store* store, Lsn end, bool track_commit_timestamp) {
 }
 
 Result<std::optional<Progress>> LoadProgress(Store* store) {
-  const auto found = store->Get(kProgressKey, Lsn(0));
-  if (!found) return tl::unexpected(found.error());
-  if (found->empty()) return std::nullopt;
-  const std::string& value = found->back().value;
+  ASSIGN_OR_RETURN(const auto found, store->Get(kProgressKey, Lsn(0)));
+  if (found.empty()) return std::nullopt;
+  const std::string& value = found.back().value;
   if (value.size() != 9)
     return MakeError(ErrorCode::kCorrupt, "the store does not say how far it goes");
   return Progress{LoadNative<uint64_t>(value.data()), static_cast<uint8_t>(value[8])};
@@ -34,19 +35,17 @@ Result<std::optional<Progress>> LoadProgress(Store* store) {
 }  // namespace
 
 Result<Lsn> RecordWal(Store* store, const RecordingOptions& options) {
-  const auto progress = LoadProgress(store);
-  if (!progress) return tl::unexpected(progress.error());
+  ASSIGN_OR_RETURN(const auto progress, LoadProgress(store));
   WalReaderOptions wal = options.wal;
   IngestOptions ingest_options{options.track_commit_timestamp};
-  if (*progress) {
-    const Lsn end((*progress)->end);
+  if (progress) {
+    const Lsn end(progress->end);
     if (wal.to && *wal.to <= end) return end;
     wal.from = end;
-    ingest_options.track_commit_timestamp = (*progress)->track_commit_timestamp;
+    ingest_options.track_commit_timestamp = progress->track_commit_timestamp;
   }
-  auto opened = WalReader::Open(wal);
-  if (!opened) return tl::unexpected(opened.error());
-  WalReader& reader = **opened;
+  ASSIGN_OR_RETURN(auto opened, WalReader::Open(wal));
+  WalReader& reader = *opened;
   Ingest ingest(ingest_options);
   Recorder recorder(store, options.recorder);
   uint64_t taken = 0;
@@ -58,10 +57,9 @@ Result<Lsn> RecordWal(Store* store, const RecordingOptions& options) {
       });
   if (!status) return tl::unexpected(status.error());
   const Lsn end = reader.end_of_wal();
-  if (*progress && Lsn((*progress)->end) == end) return end;  // nothing is new
-  if (Status s = SaveProgress(store, end, ingest.state().track_commit_timestamp); !s)
-    return tl::unexpected(s.error());
-  if (Status s = store->Flush(); !s) return tl::unexpected(s.error());
+  if (progress && Lsn(progress->end) == end) return end;  // nothing is new
+  RETURN_IF_ERROR(SaveProgress(store, end, ingest.state().track_commit_timestamp));
+  RETURN_IF_ERROR(store->Flush());
   return end;
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/slru.h"
 
 namespace neon_redo {
@@ -87,9 +88,8 @@ Status ApplySlruChange(const Change& change, Lsn lsn, std::vector<uint8_t>* page
       SetCommitTimestamps(change, page->data());
       return {};
     default: {
-      const auto native = ToNativeRecord(change);
-      if (!native) return tl::unexpected(native.error());
-      return ApplyNativeRecord(*native, lsn, change.key, page);
+      ASSIGN_OR_RETURN(const auto native, ToNativeRecord(change));
+      return ApplyNativeRecord(native, lsn, change.key, page);
     }
   }
 }

@@ -21,17 +21,18 @@
 #include <optional>
 #include <set>
 
+#include "cpp_core/base/try.h"
+#include "cpp_core/pg/rmgr.h"
+#include "cpp_core/replay/distributor.h"
+#include "cpp_core/replay/rebuilder.h"
+#include "cpp_core/replay/targets.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
-#include "cpp_core/replay/distributor.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/last_records.h"
 #include "cpp_core/verify/page_check.h"
-#include "cpp_core/replay/rebuilder.h"
 #include "cpp_core/verify/slru_check.h"
-#include "cpp_core/replay/targets.h"
 #include "cpp_core/wal/reader.h"
-#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 namespace {
@@ -65,7 +66,7 @@ class ClusterPartition : public Partition {
   }
 
   Status Finish(Lane* lane) override {
-    if (Status flushed = rebuilder.Flush(&lane->worker); !flushed) return flushed;
+    RETURN_IF_ERROR(rebuilder.Flush(&lane->worker));
     uint64_t done = 0;
     const std::vector<Rebuilder::Blocks::Entry*> entries = rebuilder.blocks().Sorted();
     for (size_t i = 0; i < entries.size(); i++) {
@@ -156,41 +157,35 @@ class ClusterVerifier {
 
 Result<VerifyResult> ClusterVerifier::Run() {
   const auto started = std::chrono::steady_clock::now();
-  if (Status fine = CheckDirectories(); !fine) return tl::unexpected(fine.error());
+  RETURN_IF_ERROR(CheckDirectories());
   auto spoilt = Pass(options_.engine, nullptr);
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
   if (!spoilt) return tl::unexpected(spoilt.error());
-  if (Status s = slrus_.Compare(data_directory_, second_.start, ingest_->state(), &result_); !s)
-    return tl::unexpected(s.error());
+  RETURN_IF_ERROR(slrus_.Compare(data_directory_, second_.start, ingest_->state(), &result_));
   if (compares()) {
-    if (Status s = files_.Compare(touched_, second_.start, &result_); !s)
-      return tl::unexpected(s.error());
+    RETURN_IF_ERROR(files_.Compare(touched_, second_.start, &result_));
   }
   FindMisplaced(&result_.mismatches);
   if (free_space_map_ > 0) result_.skipped["free space map"] = free_space_map_;
-  Status described = DescribeLastRecords(options_.wal, Timeline(), &result_.mismatches);
-  if (!described) return tl::unexpected(described.error());
+  RETURN_IF_ERROR(DescribeLastRecords(options_.wal, Timeline(), &result_.mismatches));
   result_.elapsed_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return std::move(result_);
 }
 
 Status ClusterVerifier::CheckDirectories() {
-  auto label = ReadBackupLabel(base_directory_);
-  if (!label) return tl::unexpected(label.error());
-  label_ = *label;
-  auto base = ReadControlData(base_directory_);
-  if (!base) return tl::unexpected(base.error());
-  control_ = *base;
+  ASSIGN_OR_RETURN(auto label, ReadBackupLabel(base_directory_));
+  label_ = label;
+  ASSIGN_OR_RETURN(auto base, ReadControlData(base_directory_));
+  control_ = base;
   ingest_.emplace(IngestOptions{HasCommitTimestamps(base_directory_)});
   return compares() ? CheckData() : Status();
 }
 
 Status ClusterVerifier::CheckData() {
   const uint64_t of_backup = control_.system_identifier;
-  auto control = ReadControlData(data_directory_);
-  if (!control) return tl::unexpected(control.error());
-  control_ = *control;
+  ASSIGN_OR_RETURN(auto control, ReadControlData(data_directory_));
+  control_ = control;
   if (auto label = ReadBackupLabel(data_directory_)) {
     second_ = *label;
     if (second_.from_standby || second_.start < label_.start)
@@ -235,11 +230,10 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
     pointers.push_back(partitions.back().get());
   }
   Distributor distributor(options_, pointers);
-  if (Status read = ReadAll(&distributor, count, only == nullptr); !read)
-    return tl::unexpected(read.error());
+  RETURN_IF_ERROR(ReadAll(&distributor, count, only == nullptr));
   // A guess while other threads still add blocks; it is for a progress bar.
   compared.total = result_.wal_bytes / kBlockSize;
-  if (Status finished = distributor.Finish(); !finished) return tl::unexpected(finished.error());
+  RETURN_IF_ERROR(distributor.Finish());
   std::set<BlockTag> spoilt;
   for (const auto& partition : partitions) {
     partition->check.findings().AddTo(&result_);
@@ -304,11 +298,12 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, Lsn last) const {
 }
 
 Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, bool first_pass) {
-  auto opened = WalReader::Open(
-      {.directory = options_.wal, .from = label_.start, .to = {}, .timeline = Timeline()});
-  if (!opened) return tl::unexpected(opened.error());
-  WalReader& reader = **opened;
-  if (Status fine = CheckReader(reader); !fine) return fine;
+  ASSIGN_OR_RETURN(
+      auto opened,
+      WalReader::Open(
+          {.directory = options_.wal, .from = label_.start, .to = {}, .timeline = Timeline()}));
+  WalReader& reader = *opened;
+  RETURN_IF_ERROR(CheckReader(reader));
   const uint64_t total = compares() && !second_.start.valid() ? control_.checkpoint - label_.start
                                                               : reader.bytes_total();
   Lsn last;
@@ -317,16 +312,16 @@ Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, b
   WalRecord record;
   while (!HasEnded(last) && reader.Next(&record)) {
     last = record.start;
-    if (Status sent = Send(record, distributor, partitions); !sent) return sent;
+    RETURN_IF_ERROR(Send(record, distributor, partitions));
     if (first_pass) {
-      if (Status taken = TakeOthers(record); !taken) return taken;
+      RETURN_IF_ERROR(TakeOthers(record));
     }
     if (++records % 4096 == 0 && options_.progress)
       options_.progress(
           {first_pass ? "reading WAL" : "reading WAL again", last - label_.start, total});
   }
   if (reader.error()) return tl::unexpected(*reader.error());
-  if (Status fine = CheckEnd(reader, last); !fine) return fine;
+  RETURN_IF_ERROR(CheckEnd(reader, last));
   result_.start = label_.start;
   result_.end = reader.end_of_wal();
   result_.wal_bytes = reader.bytes_read();
@@ -336,7 +331,7 @@ Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, b
 
 Status ClusterVerifier::Send(const WalRecord& record, Distributor* distributor,
                              uint32_t partitions) {
-  if (Status parsed = ParseRecord(record, &view_); !parsed) return parsed;
+  RETURN_IF_ERROR(ParseRecord(record, &view_));
   for (int id = 0; id <= view_.max_block_id(); id++) {
     const BlockRef* ref = view_.block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
@@ -360,7 +355,7 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
       if (start == second_.start) second_end_ = record.start;
     }
     files_.Take(change, record, view_);
-    if (Status taken = slrus_.Take(change, record, rmid); !taken) return taken;
+    RETURN_IF_ERROR(slrus_.Take(change, record, rmid));
   }
   return {};
 }

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "cpp_core/base/crc32c.h"
+#include "cpp_core/base/try.h"
 
 extern "C" {
 #include <postgres_fe.h>
@@ -69,13 +70,13 @@ const char* StateName(int state) {
 
 Result<ControlData> ReadControlData(const std::string& directory) {
   const std::string path = directory + "/global/pg_control";
-  auto content = ReadFile(path, ErrorCode::kNotFound, " (is this a data directory?)");
-  if (!content) return tl::unexpected(content.error());
+  ASSIGN_OR_RETURN(auto content,
+                   ReadFile(path, ErrorCode::kNotFound, " (is this a data directory?)"));
   ControlFileData control;
-  if (content->size() < sizeof(control))
+  if (content.size() < sizeof(control))
     return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("{} has only {} bytes", path, content->size()));
-  std::memcpy(&control, content->data(), sizeof(control));
+                     fmt::format("{} has only {} bytes", path, content.size()));
+  std::memcpy(&control, content.data(), sizeof(control));
   if (control.pg_control_version != PG_CONTROL_VERSION)
     return MakeError(
         ErrorCode::kUnsupported,
@@ -244,12 +245,11 @@ Result<int> RelationFiles::Open(const BlockTag& tag) {
 }
 
 Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* page) {
-  const Result<int> fd = Open(tag);
-  if (!fd) return tl::unexpected(fd.error());
+  ASSIGN_OR_RETURN(const int fd, Open(tag));
   // A segment that is missing while the relation is there is the end of the relation.
-  if (*fd < 0) return tag.block < RELSEG_SIZE ? Found::kNoFile : Found::kPastEnd;
+  if (fd < 0) return tag.block < RELSEG_SIZE ? Found::kNoFile : Found::kPastEnd;
   const off_t offset = static_cast<off_t>(tag.block % RELSEG_SIZE) * kBlockSize;
-  const ssize_t got = pread(*fd, page, kBlockSize, offset);
+  const ssize_t got = pread(fd, page, kBlockSize, offset);
   if (got < 0)
     return MakeError(ErrorCode::kIo, fmt::format("cannot read block {} of {}: {}", tag.block,
                                                  RelationPath(tag), std::strerror(errno)));

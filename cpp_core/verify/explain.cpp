@@ -1,8 +1,9 @@
 #include "cpp_core/verify/explain.h"
 
+#include "cpp_core/base/try.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/ingest/ingest.h"
 #include "cpp_core/store/slru_page.h"
-#include "cpp_core/describe/describe.h"
 
 namespace neon_redo {
 
@@ -37,12 +38,11 @@ bool Concerns(const Change& change, const PageKey& page) {
 
 Result<uint64_t> ExplainPage(const WalReaderOptions& wal, bool track_commit_timestamp,
                              const PageKey& page, const ExplainSink& sink) {
-  auto reader = WalReader::Open(wal);
-  if (!reader) return tl::unexpected(reader.error());
+  ASSIGN_OR_RETURN(auto reader, WalReader::Open(wal));
   Ingest ingest({track_commit_timestamp});
   uint64_t found = 0;
   const Status status = ingest.TakeAll(
-      reader->get(),
+      reader.get(),
       [&](const ChangeList& changes, const RecordView& view, const WalRecord& record) -> Status {
         for (const Change& change : changes) {
           if (!Concerns(change, page)) continue;

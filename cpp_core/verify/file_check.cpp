@@ -11,6 +11,7 @@
 #include <fstream>
 #include <set>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/rmgr.h"
 
@@ -77,15 +78,13 @@ void FileCheck::TakeDatabase(const Change& change, const Event& event) {
 }
 
 Status FileCheck::Compare(const ForkSizes& touched, Lsn settled, VerifyResult* result) {
-  auto base = ListRelationFiles(base_directory_);
-  if (!base) return tl::unexpected(base.error());
-  auto disk = ListRelationFiles(data_directory_);
-  if (!disk) return tl::unexpected(disk.error());
+  ASSIGN_OR_RETURN(auto base, ListRelationFiles(base_directory_));
+  ASSIGN_OR_RETURN(auto disk, ListRelationFiles(data_directory_));
   settled_ = settled;
   findings_ = {};
   files_ = map_files_ = 0;
-  base_ = std::move(*base);
-  disk_ = std::move(*disk);
+  base_ = std::move(base);
+  disk_ = std::move(disk);
   std::set<BlockTag> forks;
   for (const auto& [fork, size] : base_.forks) forks.insert(fork);
   for (const auto& [fork, state] : forks_) forks.insert(fork);
@@ -93,7 +92,7 @@ Status FileCheck::Compare(const ForkSizes& touched, Lsn settled, VerifyResult* r
   for (const BlockTag& fork : forks)
     if (fork.fork != kFreeSpaceMapFork) CheckFork(fork, touched);
   CheckDatabases();
-  if (Status checked = CheckMaps(); !checked) return checked;
+  RETURN_IF_ERROR(CheckMaps());
   findings_.AddTo(result);
   result->compared["relation files"] += files_;
   result->compared["relation maps"] += map_files_;

@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <chrono>
 
-#include "cpp_core/verify/live_check.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
+#include "cpp_core/verify/live_check.h"
 #include "cpp_core/wal/stream_decoder.h"
 
 namespace neon_redo {
@@ -49,56 +50,50 @@ class Follower {
 };
 
 Status Follower::Begin() {
-  const auto server = stream_.Connect();
-  if (!server) return tl::unexpected(server.error());
-  const auto segment_size = stream_.receiver().ReadSegmentSize();
-  if (!segment_size) return tl::unexpected(segment_size.error());
-  Lsn start = options_.start.value_or(server->flushed);
-  uint32_t timeline = server->timeline;
+  ASSIGN_OR_RETURN(const auto server, stream_.Connect());
+  ASSIGN_OR_RETURN(const auto segment_size, stream_.receiver().ReadSegmentSize());
+  Lsn start = options_.start.value_or(server.flushed);
+  uint32_t timeline = server.timeline;
   if (options_.slot && !options_.start) {
-    const auto slot = stream_.receiver().ReadSlot(*options_.slot);
-    if (!slot) return tl::unexpected(slot.error());
-    if (!*slot)
+    ASSIGN_OR_RETURN(const auto slot, stream_.receiver().ReadSlot(*options_.slot));
+    if (!slot)
       return MakeError(ErrorCode::kNotFound,
                        fmt::format("replication slot \"{}\" does not exist", *options_.slot));
-    if ((*slot)->restart.valid()) {
-      start = (*slot)->restart;
-      if ((*slot)->timeline != 0) timeline = (*slot)->timeline;
+    if (slot->restart.valid()) {
+      start = slot->restart;
+      if (slot->timeline != 0) timeline = slot->timeline;
     }
   }
   start = Lsn(start.value & ~kWalPageMask);
-  decoder_.emplace(start, *segment_size);
+  decoder_.emplace(start, segment_size);
   result_.start = start;
   return stream_.StartPhysical(options_.slot, start, timeline);
 }
 
 Status Follower::Take(const XLogData& wal) {
-  if (Status fed = decoder_->Feed(wal.start, wal.data); !fed) return fed;
+  RETURN_IF_ERROR(decoder_->Feed(wal.start, wal.data));
   result_.wal_bytes += wal.data.size();
   sent_ = wal.sent;
   for (;;) {
-    const auto record = decoder_->Next();
-    if (!record) return tl::unexpected(record.error());
-    if (!*record) return {};
-    if (result_.records++ == 0) result_.start = (*record)->start;
-    if (Status parsed = ParseRecord(**record, &view_); !parsed) return parsed;
-    if (Status taken = check_.Take(**record, view_, &worker_); !taken) return taken;
+    ASSIGN_OR_RETURN(const auto record, decoder_->Next());
+    if (!record) return {};
+    if (result_.records++ == 0) result_.start = record->start;
+    RETURN_IF_ERROR(ParseRecord(*record, &view_));
+    RETURN_IF_ERROR(check_.Take(*record, view_, &worker_));
     ShowProgress();
   }
 }
 
 // Returns whether `until` is reached.
 Result<bool> Follower::Step() {
-  const auto step = stream_.Next(&batch_, milliseconds(500));
-  if (!step) return tl::unexpected(step.error());
+  RETURN_IF_ERROR(stream_.Next(&batch_, milliseconds(500)));
   bool reply = false;
   for (const ServerMessage& message : batch_.messages()) {
     if (const auto* keepalive = std::get_if<Keepalive>(&message)) {
       reply = reply || keepalive->reply_requested;
       continue;
     }
-    if (Status taken = Take(std::get<XLogData>(message)); !taken)
-      return tl::unexpected(taken.error());
+    RETURN_IF_ERROR(Take(std::get<XLogData>(message)));
     Confirm(false);
     if (options_.until && decoder_->position() >= *options_.until) return true;
   }
@@ -139,8 +134,7 @@ Result<VerifyResult> Follower::Run() {
   if (!outcome && outcome.error().code != ErrorCode::kShutdown)
     return tl::unexpected(outcome.error());
   if (decoder_) {
-    if (Status finished = check_.Finish(&worker_); !finished)
-      return tl::unexpected(finished.error());
+    RETURN_IF_ERROR(check_.Finish(&worker_));
     Confirm(false);
     result_.end = decoder_->position();
   }

@@ -19,19 +19,20 @@
 #include <chrono>
 #include <cstring>
 
+#include "cpp_core/base/try.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/rmgr.h"
 #include "cpp_core/redo/native/native.h"
 #include "cpp_core/replay/block_table.h"
-#include "cpp_core/verify/compare.h"
 #include "cpp_core/replay/distributor.h"
-#include "cpp_core/verify/last_records.h"
 #include "cpp_core/replay/page_pool.h"
 #include "cpp_core/replay/targets.h"
 #include "cpp_core/replay/worker_batch.h"
-#include "cpp_core/describe/describe.h"
+#include "cpp_core/verify/compare.h"
+#include "cpp_core/verify/last_records.h"
 #include "cpp_core/wal/image.h"
 #include "cpp_core/wal/reader.h"
-#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 namespace {
@@ -51,16 +52,16 @@ class ImagePartition : public Partition {
     for (int id = 0; id <= view.max_block_id(); id++) {
       const BlockRef* ref = view.block(id);
       if (ref == nullptr || PartitionOf(ref->tag, partitions_) != number_) continue;
-      if (Status taken = TakeBlock(record, view, id); !taken) return taken;
+      RETURN_IF_ERROR(TakeBlock(record, view, id));
       if (batch_.full()) {
-        if (Status flushed = Flush(lane); !flushed) return flushed;
+        RETURN_IF_ERROR(Flush(lane));
       }
     }
     return {};
   }
 
   Status Finish(Lane* lane) override {
-    if (Status flushed = Flush(lane); !flushed) return flushed;
+    RETURN_IF_ERROR(Flush(lane));
     return pages_.status();
   }
 
@@ -224,8 +225,9 @@ class ImageVerifier {
 
 Result<VerifyResult> ImageVerifier::Run() {
   const auto started = std::chrono::steady_clock::now();
-  auto reader = WalReader::Open({.directory = options_.wal, .from = {}, .to = {}, .timeline = {}});
-  if (!reader) return tl::unexpected(reader.error());
+  ASSIGN_OR_RETURN(
+      auto reader,
+      WalReader::Open({.directory = options_.wal, .from = {}, .to = {}, .timeline = {}}));
   const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
   MemoryBudget memory(MemoryForPages(options_));
   std::vector<std::unique_ptr<ImagePartition>> partitions;
@@ -235,15 +237,14 @@ Result<VerifyResult> ImageVerifier::Run() {
     pointers.push_back(partitions.back().get());
   }
   Distributor distributor(options_, pointers);
-  Status done = ReadAll(reader->get(), &distributor, count);
+  Status done = ReadAll(reader.get(), &distributor, count);
   if (done) done = distributor.Finish();
   if (!done) return tl::unexpected(done.error());
   for (const auto& partition : partitions) partition->AddTo(&result_);
   for (const RmgrCounts& counts : result_.by_rmgr) result_.images_compared += counts.rebuilt;
-  result_.end = (*reader)->end_of_wal();
-  result_.wal_bytes = (*reader)->bytes_read();
-  Status described = DescribeLastRecords(options_.wal, {}, &result_.mismatches);
-  if (!described) return tl::unexpected(described.error());
+  result_.end = reader->end_of_wal();
+  result_.wal_bytes = reader->bytes_read();
+  RETURN_IF_ERROR(DescribeLastRecords(options_.wal, {}, &result_.mismatches));
   result_.elapsed_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return std::move(result_);
@@ -254,14 +255,13 @@ Status ImageVerifier::ReadAll(WalReader* reader, Distributor* distributor, uint3
   Targets targets;
   bool any_checked = false;
   for (;;) {
-    auto wal = reader->Next();
-    if (!wal) return tl::unexpected(wal.error());
-    if (!*wal) break;
-    if (Status parsed = ParseRecord(**wal, &view); !parsed) return parsed;
-    if (result_.records++ == 0) result_.start = (*wal)->start;
+    ASSIGN_OR_RETURN(auto wal, reader->Next());
+    if (!wal) break;
+    RETURN_IF_ERROR(ParseRecord(*wal, &view));
+    if (result_.records++ == 0) result_.start = wal->start;
     any_checked |= (view.header().info & kInfoCheckConsistency) != 0;
     FindTargets(view, partitions, false, &targets);
-    if (Status sent = distributor->Send(**wal, view, targets); !sent) return sent;
+    RETURN_IF_ERROR(distributor->Send(*wal, view, targets));
     if (options_.progress && result_.records % 4096 == 0)
       options_.progress({"reading WAL", reader->bytes_read(), reader->bytes_total()});
   }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/reader.h"
 
@@ -21,19 +22,18 @@ Status DescribeLastRecords(const std::string& wal, std::optional<uint32_t> timel
     const Lsn wanted = mismatch.last_start;
     if (!wanted.valid()) continue;
     if (!reader || wanted < at || wanted - at > kNear) {
-      auto opened =
-          WalReader::Open({.directory = wal, .from = wanted, .to = {}, .timeline = timeline});
-      if (!opened) return tl::unexpected(opened.error());
-      reader = std::move(*opened);
+      ASSIGN_OR_RETURN(
+          auto opened,
+          WalReader::Open({.directory = wal, .from = wanted, .to = {}, .timeline = timeline}));
+      reader = std::move(opened);
       at = Lsn();
     }
     while (at < wanted) {
-      auto next = reader->Next();
-      if (!next) return tl::unexpected(next.error());
-      if (!*next) break;
-      at = (*next)->start;
+      ASSIGN_OR_RETURN(auto next, reader->Next());
+      if (!next) break;
+      at = next->start;
       if (at != wanted) continue;
-      if (Status parsed = ParseRecord(**next, &view); !parsed) return parsed;
+      RETURN_IF_ERROR(ParseRecord(*next, &view));
       words = DescribeRecord(view, at);
     }
     if (at == wanted) mismatch.last_record = words;

@@ -9,11 +9,12 @@
 
 #include <cstring>
 
+#include "cpp_core/base/try.h"
+#include "cpp_core/describe/describe.h"
 #include "cpp_core/pg/mask.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/native/native.h"
 #include "cpp_core/verify/compare.h"
-#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal/image.h"
 
 namespace neon_redo {
@@ -34,13 +35,13 @@ Status LiveCheck::Take(const WalRecord& record, const RecordView& view, RedoWork
       if (ref == nullptr || !ref->has_image || ref->apply_image != to_apply ||
           ref->tag.fork == kFreeSpaceMapFork)
         continue;
-      if (Status compared = (this->*compare)(record, view, id, worker); !compared) return compared;
+      RETURN_IF_ERROR((this->*compare)(record, view, id, worker));
     }
     return {};
   };
-  if (Status done = each_image(true, &LiveCheck::CompareFullPage); !done) return done;
-  if (Status taken = rebuilder_.Take(record, view, worker); !taken) return taken;
-  if (Status done = each_image(false, &LiveCheck::CompareForChecking); !done) return done;
+  RETURN_IF_ERROR(each_image(true, &LiveCheck::CompareFullPage));
+  RETURN_IF_ERROR(rebuilder_.Take(record, view, worker));
+  RETURN_IF_ERROR(each_image(false, &LiveCheck::CompareForChecking));
   for (int id = 0; id <= view.max_block_id(); id++) {
     const BlockRef* ref = view.block(id);
     const Entry* entry = ref == nullptr ? nullptr : rebuilder_.blocks().Find(ref->tag);
@@ -59,8 +60,7 @@ Status LiveCheck::CompareFullPage(const WalRecord& record, const RecordView& vie
     return {};
   }
   BlockState& block = entry->value;
-  if (block.request != BlockState::kNone)
-    if (Status flushed = rebuilder_.Flush(worker); !flushed) return flushed;
+  if (block.request != BlockState::kNone) RETURN_IF_ERROR(rebuilder_.Flush(worker));
   if (!block.page.present()) {
     findings_.Skip("block not rebuilt since its last image");
     return {};
@@ -86,15 +86,14 @@ Status LiveCheck::CompareForChecking(const WalRecord& record, const RecordView& 
     findings_.Skip("first image of a block");
     return Adopt(record, view, id, entry);
   }
-  if (block.request != BlockState::kNone)
-    if (Status flushed = rebuilder_.Flush(worker); !flushed) return flushed;
+  if (block.request != BlockState::kNone) RETURN_IF_ERROR(rebuilder_.Flush(worker));
   if (!block.page.present()) {
     if (block.failure != 0) ReportFailure(record, view, *entry);
     return Adopt(record, view, id, entry);
   }
   std::memcpy(rebuilt_, rebuilder_.pages().Get(&block.page), kBlockSize);
   const uint64_t before = different_;
-  if (Status compared = Compare(record, view, id, view.rmid()); !compared) return compared;
+  RETURN_IF_ERROR(Compare(record, view, id, view.rmid()));
   return different_ == before ? Status() : Adopt(record, view, id, entry);
 }
 
@@ -103,7 +102,7 @@ Status LiveCheck::Adopt(const WalRecord& record, const RecordView& view, int id,
   BlockState& block = entry->value;
   uint8_t* page = block.page.present() ? rebuilder_.pages().Get(&block.page)
                                        : rebuilder_.pages().Allocate(&block.page);
-  if (Status restored = RestoreImage(*view.block(id), page); !restored) return restored;
+  RETURN_IF_ERROR(RestoreImage(*view.block(id), page));
   SetPageLsn(page, record.end);
   block.settled = true;
   block.unsupported = false;
@@ -116,7 +115,7 @@ Status LiveCheck::Adopt(const WalRecord& record, const RecordView& view, int id,
 Status LiveCheck::Compare(const WalRecord& record, const RecordView& view, int id,
                           uint8_t mask_rmid) {
   const BlockRef& ref = *view.block(id);
-  if (Status restored = RestoreImage(ref, image_); !restored) return restored;
+  RETURN_IF_ERROR(RestoreImage(ref, image_));
   compared_++;
   const auto offset = CompareWithImage(mask_rmid, ref.tag, rebuilt_, image_);
   if (!offset) {
@@ -153,7 +152,7 @@ void LiveCheck::Report(const WalRecord& record, const RecordView& view, const Bl
 }
 
 Status LiveCheck::Finish(RedoWorker* worker) {
-  if (Status flushed = rebuilder_.Flush(worker); !flushed) return flushed;
+  RETURN_IF_ERROR(rebuilder_.Flush(worker));
   return rebuilder_.pages().status();
 }
 

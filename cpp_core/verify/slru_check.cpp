@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/slru.h"
 #include "cpp_core/store/slru_page.h"
 
@@ -64,9 +65,8 @@ Status SlruCheck::ChangePage(const Change& change, const SlruBlock& block, const
     open.block = block;
     open.bytes.assign(kBlockSize, 0);
     if (is_new) {
-      const auto found = ReadSlruPage(base_directory_, block, open.bytes.data());
-      if (!found) return tl::unexpected(found.error());
-      open.page->known = *found;
+      ASSIGN_OR_RETURN(const auto found, ReadSlruPage(base_directory_, block, open.bytes.data()));
+      open.page->known = found;
     } else {
       std::memcpy(open.bytes.data(), pool_.Get(&open.page->ref), kBlockSize);
     }
@@ -92,7 +92,7 @@ Status SlruCheck::Compare(const std::string& data_directory, Lsn settled, const 
       findings.Equal(page.last_rmid);
       result->pages_replayed++;
     } else {
-      if (Status s = ComparePage(data_directory, state, block, &page, &findings); !s) return s;
+      RETURN_IF_ERROR(ComparePage(data_directory, state, block, &page, &findings));
       result->pages_compared++;
       result->compared[SlruDirectory(block.kind)]++;
     }
@@ -112,9 +112,8 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
   mismatch.lsn = page->last_end;
   mismatch.last_start = page->last_start;
   alignas(8) uint8_t disk[kBlockSize];
-  const auto found = ReadSlruPage(data_directory, block, disk);
-  if (!found) return tl::unexpected(found.error());
-  if (!*found) {
+  ASSIGN_OR_RETURN(const auto found, ReadSlruPage(data_directory, block, disk));
+  if (!found) {
     mismatch.damage = Damage::kShortFile;
     mismatch.problem = "the page is not on disk: the file is missing or too short";
     findings->Different(page->last_rmid, true, std::move(mismatch));

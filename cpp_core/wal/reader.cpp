@@ -14,8 +14,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "cpp_core/wal/record.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/wal/record.h"
 #include "cpp_core/wal/segment.h"
 
 namespace neon_redo {
@@ -31,12 +32,10 @@ constexpr Lsn PageOf(Lsn lsn) { return Lsn(lsn.value & ~kWalPageMask); }
 }  // namespace
 
 Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& options) {
-  auto directory = WalDirectory::Open(options.directory);
-  if (!directory) return tl::unexpected(directory.error());
-  auto line = directory->Line(options.timeline, options.from);
-  if (!line) return tl::unexpected(line.error());
+  ASSIGN_OR_RETURN(auto directory, WalDirectory::Open(options.directory));
+  ASSIGN_OR_RETURN(auto line, directory.Line(options.timeline, options.from));
   return std::unique_ptr<WalReader>(new WalReader(
-      options, std::move(*line), directory->segment_size(), directory->system_identifier()));
+      options, std::move(line), directory.segment_size(), directory.system_identifier()));
 }
 
 std::unique_ptr<WalReader> WalReader::OpenTail(std::vector<Segment> segments, uint32_t segment_size,

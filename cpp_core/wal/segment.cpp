@@ -20,6 +20,7 @@
 #include <memory>
 
 #include "cpp_core/base/bytes.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/timeline_history.h"
 
@@ -113,12 +114,12 @@ bool IsValidSegmentSize(uint64_t size) {
 
 Result<WalDirectory> WalDirectory::Open(const std::string& path) {
   WalDirectory directory;
-  if (Status s = directory.List(path); !s) return tl::unexpected(s.error());
+  RETURN_IF_ERROR(directory.List(path));
   if (directory.segments_.empty()) {
     const std::string inner = path + "/pg_wal";
     struct stat st;
     if (stat(inner.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
-      if (Status s = directory.List(inner); !s) return tl::unexpected(s.error());
+      RETURN_IF_ERROR(directory.List(inner));
     }
   }
   if (directory.segments_.empty())
@@ -127,7 +128,7 @@ Result<WalDirectory> WalDirectory::Open(const std::string& path) {
                                  directory.compressed_seen_
                                      ? ": its segments are compressed, decompress them first"
                                      : ""));
-  if (Status s = directory.ReadHeads(); !s) return tl::unexpected(s.error());
+  RETURN_IF_ERROR(directory.ReadHeads());
   return directory;
 }
 
@@ -165,10 +166,8 @@ Status WalDirectory::ReadHeads() {
   std::map<std::pair<uint64_t, uint32_t>, size_t> votes;
   size_t first = 0;
   for (size_t i = 0; i < segments_.size(); i++) {
-    if (Status s =
-            ReadHead(segments_[i].path, raw[i].bytes, &raw[i].length, &segments_[i].file_size);
-        !s)
-      return s;
+    RETURN_IF_ERROR(
+        ReadHead(segments_[i].path, raw[i].bytes, &raw[i].length, &segments_[i].file_size));
     Head head;
     if (LoadHead(raw[i].bytes, raw[i].length, &head) && IsSegmentHead(head))
       votes[{head.segment.system_identifier, head.segment.segment_size}]++;
@@ -271,8 +270,7 @@ Result<std::optional<Segment>> WalDirectory::Look(uint32_t timeline, uint64_t nu
   segment.number = number;
   uint8_t head[kLongPageHeaderSize];
   size_t length;
-  if (Status s = ReadHead(segment.path, head, &length, &segment.file_size); !s)
-    return tl::unexpected(s.error());
+  RETURN_IF_ERROR(ReadHead(segment.path, head, &length, &segment.file_size));
   Judge(&segment, head, length);
   return segment;
 }
@@ -295,10 +293,9 @@ Result<std::vector<WalDirectory::Branch>> WalDirectory::Descent(uint32_t timelin
     return branches;
   }
   const std::string content{std::istreambuf_iterator<char>(file), {}};
-  const auto forks = ParseTimelineHistory(content, timeline, path);
-  if (!forks) return tl::unexpected(forks.error());
+  ASSIGN_OR_RETURN(const auto forks, ParseTimelineHistory(content, timeline, path));
   uint64_t begin = 0;
-  for (const TimelineFork& fork : *forks) {
+  for (const TimelineFork& fork : forks) {
     branches.push_back({fork.timeline, begin});
     begin = fork.end.value / segment_size_;
   }
@@ -307,12 +304,11 @@ Result<std::vector<WalDirectory::Branch>> WalDirectory::Descent(uint32_t timelin
 }
 
 Result<std::vector<Segment>> WalDirectory::LineOf(uint32_t timeline) const {
-  auto branches = Descent(timeline);
-  if (!branches) return tl::unexpected(branches.error());
+  ASSIGN_OR_RETURN(auto branches, Descent(timeline));
   std::vector<Segment> line;
-  for (size_t i = 0; i < branches->size(); i++) {
-    const Branch& b = (*branches)[i];
-    const uint64_t end = i + 1 < branches->size() ? (*branches)[i + 1].first_segment : ~uint64_t{0};
+  for (size_t i = 0; i < branches.size(); i++) {
+    const Branch& b = (branches)[i];
+    const uint64_t end = i + 1 < branches.size() ? (branches)[i + 1].first_segment : ~uint64_t{0};
     for (const Segment& s : segments_) {
       if (s.timeline == b.timeline && s.number >= b.first_segment && s.number < end)
         line.push_back(s);

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 using std::chrono::milliseconds;
@@ -18,34 +20,27 @@ WalArchive::WalArchive(ArchiveOptions options, const CancelSignal& cancel)
 Result<std::unique_ptr<WalArchive>> WalArchive::Open(ArchiveOptions options,
                                                      const CancelSignal& cancel) {
   std::unique_ptr<WalArchive> out(new WalArchive(std::move(options), cancel));
-  const Status begun = out->Begin();
-  if (!begun) return tl::unexpected(begun.error());
+  RETURN_IF_ERROR(out->Begin());
   return out;
 }
 
 Status WalArchive::Begin() {
-  const auto server = stream_.Connect();
-  if (!server) return tl::unexpected(server.error());
-  const auto size = stream_.receiver().ReadSegmentSize();
-  if (!size) return tl::unexpected(size.error());
-  segment_size_ = *size;
-  auto writer = SegmentWriter::Open(options_.directory, segment_size_, options_.compression);
-  if (!writer) return tl::unexpected(writer.error());
-  writer_ = std::move(*writer);
+  ASSIGN_OR_RETURN(const auto server, stream_.Connect());
+  ASSIGN_OR_RETURN(const auto size, stream_.receiver().ReadSegmentSize());
+  segment_size_ = size;
+  ASSIGN_OR_RETURN(auto writer,
+                   SegmentWriter::Open(options_.directory, segment_size_, options_.compression));
+  writer_ = std::move(writer);
   if (options_.slot && options_.create_slot) {
-    const Status ensured = EnsureSlot();
-    if (!ensured) return ensured;
+    RETURN_IF_ERROR(EnsureSlot());
   }
-  const auto from = FindStart(*server);
-  if (!from) return tl::unexpected(from.error());
-  start_ = from->start;
-  const Status begun = writer_->Begin(from->timeline, from->start);
-  if (!begun) return begun;
-  const Status history = FetchHistory(from->timeline);
-  if (!history) return history;
+  ASSIGN_OR_RETURN(const auto from, FindStart(server));
+  start_ = from.start;
+  RETURN_IF_ERROR(writer_->Begin(from.timeline, from.start));
+  RETURN_IF_ERROR(FetchHistory(from.timeline));
   last_flush_ = Clock::now();
   Report();
-  return stream_.StartPhysical(options_.slot, from->start, from->timeline);
+  return stream_.StartPhysical(options_.slot, from.start, from.timeline);
 }
 
 Status WalArchive::EnsureSlot() {
@@ -58,28 +53,26 @@ Status WalArchive::EnsureSlot() {
 }
 
 Result<ResumePoint> WalArchive::FindStart(const SystemIdentity& server) {
-  const auto there = writer_->FindResumePoint();
-  if (!there) return tl::unexpected(there.error());
-  if (*there) {
-    const uint64_t known = (*there)->system_identifier;
+  ASSIGN_OR_RETURN(const auto there, writer_->FindResumePoint());
+  if (there) {
+    const uint64_t known = there->system_identifier;
     if (known != 0 && known != server.system_identifier)
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("directory \"{}\" holds WAL of another system: its system "
                                    "identifier is {}, the server's is {}",
                                    options_.directory, known, server.system_identifier));
-    return **there;
+    return *there;
   }
   ResumePoint out{server.timeline, server.flushed, 0};
   if (options_.slot) {
-    const auto slot = stream_.receiver().ReadSlot(*options_.slot);
-    if (!slot) return tl::unexpected(slot.error());
-    if (!*slot)
+    ASSIGN_OR_RETURN(const auto slot, stream_.receiver().ReadSlot(*options_.slot));
+    if (!slot)
       return MakeError(ErrorCode::kNotFound,
                        fmt::format("replication slot \"{}\" does not exist; --create-slot makes it",
                                    *options_.slot));
-    if ((*slot)->restart.valid()) {
-      out.start = (*slot)->restart;
-      if ((*slot)->timeline != 0) out.timeline = (*slot)->timeline;
+    if (slot->restart.valid()) {
+      out.start = slot->restart;
+      if (slot->timeline != 0) out.timeline = slot->timeline;
     }
   }
   out.start = Lsn(out.start.value / segment_size_ * segment_size_);
@@ -89,15 +82,13 @@ Result<ResumePoint> WalArchive::FindStart(const SystemIdentity& server) {
 // Timeline 1 has none.
 Status WalArchive::FetchHistory(uint32_t timeline) {
   if (timeline <= 1) return {};
-  const auto history = stream_.receiver().ReadTimelineHistory(timeline);
-  if (!history) return tl::unexpected(history.error());
-  return writer_->WriteHistory(history->file_name, history->content);
+  ASSIGN_OR_RETURN(const auto history, stream_.receiver().ReadTimelineHistory(timeline));
+  return writer_->WriteHistory(history.file_name, history.content);
 }
 
 Result<bool> WalArchive::Step(milliseconds max_wait) {
-  const auto step = stream_.Next(&batch_, max_wait);
-  if (!step) return tl::unexpected(step.error());
-  if (*step == WalStream::Step::kTimelineSwitch) {
+  ASSIGN_OR_RETURN(const auto step, stream_.Next(&batch_, max_wait));
+  if (step == WalStream::Step::kTimelineSwitch) {
     Status done = writer_->WriteHistory(stream_.history().file_name, stream_.history().content);
     if (done) done = writer_->SwitchTimeline(stream_.timeline());
     if (!done) return tl::unexpected(done.error());
@@ -111,8 +102,7 @@ Result<bool> WalArchive::Step(milliseconds max_wait) {
   const auto interval = options_.stream.receiver.status_interval;
   const bool due = interval.count() > 0 && Clock::now() - last_flush_ >= interval;
   if ((unflushed && (options_.synchronous || due || until_reached)) || reply_requested) {
-    const Status flushed = FlushAndReport();
-    if (!flushed) return tl::unexpected(flushed.error());
+    RETURN_IF_ERROR(FlushAndReport());
   } else {
     Report();
   }
@@ -126,8 +116,7 @@ Status WalArchive::Write(bool* reply_requested) {
       continue;
     }
     const XLogData& wal = std::get<XLogData>(message);
-    const Status written = writer_->Write(wal.start, wal.data);
-    if (!written) return written;
+    RETURN_IF_ERROR(writer_->Write(wal.start, wal.data));
   }
   return {};
 }
@@ -139,8 +128,7 @@ void WalArchive::Report() {
 
 Status WalArchive::FlushAndReport() {
   if (reports_flush()) {
-    const Status flushed = writer_->Flush();
-    if (!flushed) return flushed;
+    RETURN_IF_ERROR(writer_->Flush());
   }
   last_flush_ = Clock::now();
   Report();
@@ -151,8 +139,7 @@ Status WalArchive::FlushAndReport() {
 
 Status WalArchive::Close() {
   batch_.Clear();
-  const Status closed = writer_->Close();
-  if (!closed) return closed;
+  RETURN_IF_ERROR(writer_->Close());
   Report();
   // The WAL is safe whether or not the server hears it.
   static_cast<void>(stream_.End());

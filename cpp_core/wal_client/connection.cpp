@@ -14,6 +14,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 namespace {
@@ -119,11 +121,9 @@ Result<std::unique_ptr<Connection>> Connection::Open(const ConnectOptions& optio
                                                      const CancelSignal& cancel,
                                                      ServerError* server_error) {
   *server_error = {};
-  const auto parameters = MakeParameters(options);
-  if (!parameters) return tl::unexpected(parameters.error());
-  auto handle = ConnectToServer(*parameters, options.connect_timeout, cancel);
-  if (!handle) return tl::unexpected(handle.error());
-  std::unique_ptr<Connection> out(new Connection(std::move(*handle), cancel));
+  ASSIGN_OR_RETURN(const auto parameters, MakeParameters(options));
+  ASSIGN_OR_RETURN(auto handle, ConnectToServer(parameters, options.connect_timeout, cancel));
+  std::unique_ptr<Connection> out(new Connection(std::move(handle), cancel));
   const Status done = out->SetUp();
   if (!done) {
     *server_error = out->server_error_;
@@ -163,16 +163,14 @@ Status Connection::Flush(Clock::time_point deadline) {
     if (left == 0) return {};
     if (left < 0) return Fail("could not send to the server");
     // libpq wants its input drained while output is stuck, lest both sides wait.
-    const Status ready = Wait(POLLIN | POLLOUT, deadline);
-    if (!ready) return ready;
+    RETURN_IF_ERROR(Wait(POLLIN | POLLOUT, deadline));
     if (!PQconsumeInput(handle())) return Fail("could not receive from the server");
   }
 }
 
 Result<Connection::PgResult> Connection::NextResult(Clock::time_point deadline) {
   while (PQisBusy(handle())) {
-    const Status ready = Wait(POLLIN, deadline);
-    if (!ready) return tl::unexpected(ready.error());
+    RETURN_IF_ERROR(Wait(POLLIN, deadline));
     if (!PQconsumeInput(handle())) return Fail("the connection to the server was lost");
   }
   return PgResult(PQgetResult(handle()));
@@ -193,19 +191,17 @@ Result<Connection::PgResult> Connection::ExecuteForStatus(const std::string& com
   server_error_ = {};
   const Clock::time_point deadline = DeadlineAfter(timeout);
   if (!PQsendQuery(handle(), command.c_str())) return Fail("could not send a command");
-  const Status sent = Flush(deadline);
-  if (!sent) return tl::unexpected(sent.error());
+  RETURN_IF_ERROR(Flush(deadline));
   return NextResult(deadline);
 }
 
 Result<std::vector<CommandRow>> Connection::Execute(const std::string& command, size_t min_columns,
                                                     std::chrono::milliseconds timeout) {
   const std::string_view name = std::string_view(command).substr(0, command.find(' '));
-  auto first = ExecuteForStatus(command, timeout);
-  if (!first) return tl::unexpected(first.error());
+  ASSIGN_OR_RETURN(auto first, ExecuteForStatus(command, timeout));
   std::vector<CommandRow> rows;
   const Clock::time_point deadline = DeadlineAfter(timeout);
-  for (PgResult result = std::move(*first); result;) {
+  for (PgResult result = std::move(first); result;) {
     const ExecStatusType status = PQresultStatus(result.get());
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
       const auto refused = Fail(name, result.get());
@@ -232,9 +228,8 @@ Result<std::vector<CommandRow>> Connection::Execute(const std::string& command, 
         rows.push_back(std::move(row));
       }
     }
-    auto next = NextResult(deadline);
-    if (!next) return tl::unexpected(next.error());
-    result = std::move(*next);
+    ASSIGN_OR_RETURN(auto next, NextResult(deadline));
+    result = std::move(next);
   }
   return rows;
 }

@@ -10,6 +10,8 @@
 #include <functional>
 #include <iterator>
 
+#include "cpp_core/base/try.h"
+
 // Of libpgcommon (mb/pg_wchar.h): how many bytes of the text are whole valid characters.
 extern "C" int pg_encoding_verifymbstr(int encoding, const char* text, int length);
 
@@ -307,10 +309,9 @@ void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transa
 }
 
 Status LogicalLines::AddPgoutput(Bytes message, std::string* out, Lsn* transaction_end) {
-  const auto decoded = decoder_.Decode(message);
-  if (!decoded) return tl::unexpected(decoded.error());
+  ASSIGN_OR_RETURN(const auto decoded, decoder_.Decode(message));
   const size_t begin = out->size();
-  Append(*decoded, out, transaction_end);
+  Append(decoded, out, transaction_end);
   if (out->size() > begin) out->push_back('}');
   return {};
 }
@@ -344,12 +345,10 @@ Status LogicalLines::Add(const XLogData& message, std::string* out) {
         line.starts_with("PREPARE TRANSACTION"))
       end = message.start;
   } else {
-    const Status added = AddPgoutput(message.data, out, &end);
-    if (!added) return added;
+    RETURN_IF_ERROR(AddPgoutput(message.data, out, &end));
   }
   if (out->size() == begin) return {};
-  const Status emitted = Emit(begin, out);
-  if (!emitted) return emitted;
+  RETURN_IF_ERROR(Emit(begin, out));
   if (end.valid()) {
     confirmable_ = std::max(confirmable_, end);
     lines_ = hash_ = drop_ = drop_hash_ = 0;

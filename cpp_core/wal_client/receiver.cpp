@@ -17,6 +17,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 using std::chrono::milliseconds;
@@ -74,10 +76,8 @@ Result<WalReceiver::State> WalReceiver::Receive(MessageBatch* batch, millisecond
     if (phase_ == Phase::kTimelineEnded) return State::kTimelineEnded;
     if (phase_ == Phase::kServerDone) return State::kServerDone;
     if (waited && Clock::now() >= deadline) return State::kStreaming;
-    const Status alive = CheckStall();
-    if (!alive) return tl::unexpected(alive.error());
-    const Status ready = Wait(deadline);
-    if (!ready) return tl::unexpected(ready.error());
+    RETURN_IF_ERROR(CheckStall());
+    RETURN_IF_ERROR(Wait(deadline));
   }
 }
 
@@ -92,8 +92,7 @@ Status WalReceiver::Drain(MessageBatch* batch) {
     char* buffer = nullptr;
     const int length = PQgetCopyData(connection_->handle(), &buffer, 1);
     if (length > 0) {
-      const Status taken = Take(batch, buffer, static_cast<size_t>(length));
-      if (!taken) return taken;
+      RETURN_IF_ERROR(Take(batch, buffer, static_cast<size_t>(length)));
       const auto* keepalive = std::get_if<Keepalive>(&batch->messages_.back());
       reply = reply || (keepalive && keepalive->reply_requested);
       continue;
@@ -118,9 +117,9 @@ Status WalReceiver::Take(MessageBatch* batch, char* buffer, size_t length) {
         ErrorCode::kCorrupt,
         fmt::format("replication protocol: a message of {} bytes, above the limit of {}", length,
                     options_.max_message_bytes));
-  auto message = DecodeServerMessage(Bytes(reinterpret_cast<const uint8_t*>(buffer), length));
-  if (!message) return tl::unexpected(message.error());
-  batch->messages_.push_back(*message);
+  ASSIGN_OR_RETURN(auto message,
+                   DecodeServerMessage(Bytes(reinterpret_cast<const uint8_t*>(buffer), length)));
+  batch->messages_.push_back(message);
   taken_++;
   return {};
 }
@@ -218,10 +217,9 @@ Status WalReceiver::ReadEndResults(Connection::PgResult result, Clock::time_poin
   while (result) {
     const ExecStatusType status = PQresultStatus(result.get());
     if (status == PGRES_TUPLES_OK && PQntuples(result.get()) == 1 && PQnfields(result.get()) >= 2) {
-      const auto start = Lsn::Parse(PQgetvalue(result.get(), 0, 1));
-      if (!start) return tl::unexpected(start.error());
+      ASSIGN_OR_RETURN(const auto start, Lsn::Parse(PQgetvalue(result.get(), 0, 1)));
       const auto timeline = strtoul(PQgetvalue(result.get(), 0, 0), nullptr, 10);
-      next_timeline_ = {static_cast<uint32_t>(timeline), *start};
+      next_timeline_ = {static_cast<uint32_t>(timeline), start};
       phase_ = Phase::kTimelineEnded;
     } else if (status != PGRES_COMMAND_OK) {
       return Failed("the server ended the stream", result.get());
@@ -249,8 +247,7 @@ Status WalReceiver::End() {
   const std::lock_guard lock(mutex_);
   const Clock::time_point deadline = Clock::now() + kEndTimeout;
   phase_ = Phase::kIdle;
-  const Status sent = PutStatus(false);
-  if (!sent) return sent;
+  RETURN_IF_ERROR(PutStatus(false));
   PGconn* handle = connection_->handle();
   if (PQputCopyEnd(handle, nullptr) < 0) return connection_->Fail("could not end streaming");
   // The server sends what it was about to, then its own CopyDone.
@@ -268,9 +265,8 @@ Status WalReceiver::End() {
     if (poll(&fd, 1, 100) > 0 && !PQconsumeInput(handle))
       return connection_->Fail("could not end streaming");
   }
-  auto result = connection_->NextResult(deadline);
-  if (!result) return tl::unexpected(result.error());
-  const Status ended = ReadEndResults(std::move(*result), deadline);
+  ASSIGN_OR_RETURN(auto result, connection_->NextResult(deadline));
+  const Status ended = ReadEndResults(std::move(result), deadline);
   phase_ = Phase::kIdle;
   return ended;
 }

@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/wal/segment.h"
 #include "cpp_core/wal_client/receiver.h"
 
@@ -79,9 +80,8 @@ std::string CreateSlotCommand(const SlotSpec& spec, int server_version) {
 Status WalReceiver::Connect() {
   Disconnect();
   server_error_ = {};
-  auto opened = Connection::Open(options_.connect, cancel_, &server_error_);
-  if (!opened) return tl::unexpected(opened.error());
-  connection_ = std::move(*opened);
+  ASSIGN_OR_RETURN(auto opened, Connection::Open(options_.connect, cancel_, &server_error_));
+  connection_ = std::move(opened);
   encrypted_ = connection_->encrypted();
   output_pending_ = false;
   return {};
@@ -101,77 +101,68 @@ Result<std::vector<CommandRow>> WalReceiver::Command(const std::string& command,
 }
 
 Result<SystemIdentity> WalReceiver::IdentifySystem() {
-  const auto rows = Command("IDENTIFY_SYSTEM", 4, options_.command_timeout);
-  if (!rows) return tl::unexpected(rows.error());
+  ASSIGN_OR_RETURN(const auto rows, Command("IDENTIFY_SYSTEM", 4, options_.command_timeout));
   SystemIdentity out;
-  if (rows->size() != 1 || !ParseNumber((*rows)[0][0], &out.system_identifier) ||
-      !ParseNumber((*rows)[0][1], &out.timeline))
+  if (rows.size() != 1 || !ParseNumber((rows)[0][0], &out.system_identifier) ||
+      !ParseNumber((rows)[0][1], &out.timeline))
     return Unexpected("IDENTIFY_SYSTEM");
-  const auto lsn = ParseLsn((*rows)[0][2]);
-  if (!lsn) return tl::unexpected(lsn.error());
-  out.flushed = *lsn;
-  out.database = (*rows)[0][3].value_or("");
+  ASSIGN_OR_RETURN(const auto lsn, ParseLsn((rows)[0][2]));
+  out.flushed = lsn;
+  out.database = (rows)[0][3].value_or("");
   return out;
 }
 
 Result<TimelineHistory> WalReceiver::ReadTimelineHistory(uint32_t timeline) {
-  const auto rows =
-      Command(fmt::format("TIMELINE_HISTORY {}", timeline), 2, options_.command_timeout);
-  if (!rows) return tl::unexpected(rows.error());
-  if (rows->size() != 1 || !(*rows)[0][0] || !(*rows)[0][1]) return Unexpected("TIMELINE_HISTORY");
+  ASSIGN_OR_RETURN(const auto rows, Command(fmt::format("TIMELINE_HISTORY {}", timeline), 2,
+                                            options_.command_timeout));
+  if (rows.size() != 1 || !(rows)[0][0] || !(rows)[0][1]) return Unexpected("TIMELINE_HISTORY");
   // The name becomes a file's: take no other than the one there can be.
-  if (*(*rows)[0][0] != fmt::format("{:08X}.history", timeline))
+  if (*(rows)[0][0] != fmt::format("{:08X}.history", timeline))
     return Unexpected("TIMELINE_HISTORY");
-  return TimelineHistory{*(*rows)[0][0], *(*rows)[0][1]};
+  return TimelineHistory{*(rows)[0][0], *(rows)[0][1]};
 }
 
 Result<std::string> WalReceiver::Show(const std::string& setting) {
-  const auto rows =
-      Command("SHOW " + QuoteReplicationIdentifier(setting), 1, options_.command_timeout);
-  if (!rows) return tl::unexpected(rows.error());
-  if (rows->size() != 1 || !(*rows)[0][0]) return Unexpected("SHOW");
-  return *(*rows)[0][0];
+  ASSIGN_OR_RETURN(const auto rows, Command("SHOW " + QuoteReplicationIdentifier(setting), 1,
+                                            options_.command_timeout));
+  if (rows.size() != 1 || !(rows)[0][0]) return Unexpected("SHOW");
+  return *(rows)[0][0];
 }
 
 Result<uint32_t> WalReceiver::ReadSegmentSize() {
-  const auto text = Show("wal_segment_size");
-  if (!text) return tl::unexpected(text.error());
-  const auto size = ParseSegmentSize(*text);
+  ASSIGN_OR_RETURN(const auto text, Show("wal_segment_size"));
+  const auto size = ParseSegmentSize(text);
   if (size) return *size;
   return MakeError(ErrorCode::kUnsupported,
-                   fmt::format("the server's wal_segment_size is \"{}\"", *text));
+                   fmt::format("the server's wal_segment_size is \"{}\"", text));
 }
 
 Result<CreatedSlot> WalReceiver::CreateSlot(const SlotSpec& spec) {
   if (!connection_) return MakeError(ErrorCode::kInvalidArgument, "not connected");
-  const auto rows =
-      Command(CreateSlotCommand(spec, connection_->server_version()), 4, milliseconds(0));
-  if (!rows) return tl::unexpected(rows.error());
-  if (rows->size() != 1 || !(*rows)[0][0]) return Unexpected("CREATE_REPLICATION_SLOT");
-  const auto lsn = ParseLsn((*rows)[0][1]);
-  if (!lsn) return tl::unexpected(lsn.error());
-  return CreatedSlot{*(*rows)[0][0], *lsn, (*rows)[0][2].value_or("")};
+  ASSIGN_OR_RETURN(const auto rows, Command(CreateSlotCommand(spec, connection_->server_version()),
+                                            4, milliseconds(0)));
+  if (rows.size() != 1 || !(rows)[0][0]) return Unexpected("CREATE_REPLICATION_SLOT");
+  ASSIGN_OR_RETURN(const auto lsn, ParseLsn((rows)[0][1]));
+  return CreatedSlot{*(rows)[0][0], lsn, (rows)[0][2].value_or("")};
 }
 
 Result<std::optional<SlotPosition>> WalReceiver::ReadSlot(const std::string& name) {
-  const auto rows = Command("READ_REPLICATION_SLOT " + QuoteReplicationIdentifier(name), 3,
-                            options_.command_timeout);
-  if (!rows) return tl::unexpected(rows.error());
-  if (rows->size() != 1) return Unexpected("READ_REPLICATION_SLOT");
-  const CommandRow& row = (*rows)[0];
+  ASSIGN_OR_RETURN(const auto rows,
+                   Command("READ_REPLICATION_SLOT " + QuoteReplicationIdentifier(name), 3,
+                           options_.command_timeout));
+  if (rows.size() != 1) return Unexpected("READ_REPLICATION_SLOT");
+  const CommandRow& row = (rows)[0];
   if (!row[0]) return std::optional<SlotPosition>();
-  const auto lsn = ParseLsn(row[1]);
-  if (!lsn) return tl::unexpected(lsn.error());
-  SlotPosition out{*lsn, 0};
+  ASSIGN_OR_RETURN(const auto lsn, ParseLsn(row[1]));
+  SlotPosition out{lsn, 0};
   if (row[2] && !ParseNumber(row[2], &out.timeline)) return Unexpected("READ_REPLICATION_SLOT");
   return std::optional(out);
 }
 
 Status WalReceiver::DropSlot(const std::string& name, bool wait) {
-  const auto rows =
+  RETURN_IF_ERROR(
       Command("DROP_REPLICATION_SLOT " + QuoteReplicationIdentifier(name) + (wait ? " WAIT" : ""),
-              0, wait ? milliseconds(0) : options_.command_timeout);
-  if (!rows) return tl::unexpected(rows.error());
+              0, wait ? milliseconds(0) : options_.command_timeout));
   return {};
 }
 
@@ -201,9 +192,8 @@ Status WalReceiver::Start(const std::string& command) {
   if (!connection_) return MakeError(ErrorCode::kInvalidArgument, "not connected");
   if (phase_ == Phase::kStreaming)
     return MakeError(ErrorCode::kInvalidArgument, "already streaming");
-  const auto timeout = Show("wal_sender_timeout");
-  if (!timeout) return tl::unexpected(timeout.error());
-  sender_timeout_ = ParseSettingTime(*timeout);
+  ASSIGN_OR_RETURN(const auto timeout, Show("wal_sender_timeout"));
+  sender_timeout_ = ParseSettingTime(timeout);
   const std::lock_guard lock(mutex_);
   failure_.reset();
   copy_ended_ = false;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
 
 namespace neon_redo {
 
@@ -99,12 +100,9 @@ const char* CompressionSuffix(Compression compression) {
 }
 
 Status CompressFile(const std::string& path, Compression compression) {
-  const auto content = ReadAll(path, SIZE_MAX);
-  if (!content) return tl::unexpected(content.error());
-  const auto compressed = CompressBytes(path, *content, compression);
-  if (!compressed) return tl::unexpected(compressed.error());
-  const Status written = WriteFileDurably(path + CompressionSuffix(compression), *compressed);
-  if (!written) return written;
+  ASSIGN_OR_RETURN(const auto content, ReadAll(path, SIZE_MAX));
+  ASSIGN_OR_RETURN(const auto compressed, CompressBytes(path, content, compression));
+  RETURN_IF_ERROR(WriteFileDurably(path + CompressionSuffix(compression), compressed));
   if (unlink(path.c_str()) != 0) return FileError("remove file", path);
   return {};
 }
@@ -112,10 +110,9 @@ Status CompressFile(const std::string& path, Compression compression) {
 Result<std::string> DecompressHead(const std::string& path, Compression compression,
                                    size_t length) {
   // One block of either format, compressed, is well below this.
-  const auto content = ReadAll(path, size_t{8} << 20);
-  if (!content) return tl::unexpected(content.error());
+  ASSIGN_OR_RETURN(const auto content, ReadAll(path, size_t{8} << 20));
   std::string out(length, '\0');
-  if (DecompressInto(*content, compression, &out) != length)
+  if (DecompressInto(content, compression, &out) != length)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("file \"{}\" is not a compressed WAL segment", path));
   return out;

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/segment.h"
 
@@ -118,8 +119,7 @@ Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Open(const std::string& di
   closedir(listing);
   for (const Found& s : segments) {
     if (s.name.partial || s.compression != Compression::kNone) continue;
-    const Status added = out->compressor_.Add(directory + "/" + s.file);
-    if (!added) return tl::unexpected(added.error());
+    RETURN_IF_ERROR(out->compressor_.Add(directory + "/" + s.file));
   }
   return out;
 }
@@ -196,8 +196,7 @@ Status SegmentWriter::Allocate(const std::string& path) {
   const std::vector<uint8_t> zeroes(size_t{1} << 20);
   for (auto at = static_cast<uint64_t>(st.st_size); at < segment_size_;) {
     const auto n = std::min<uint64_t>(zeroes.size(), segment_size_ - at);
-    const Status written = WriteAll(fd_, Bytes(zeroes).first(n), at, path);
-    if (!written) return written;
+    RETURN_IF_ERROR(WriteAll(fd_, Bytes(zeroes).first(n), at, path));
     at += n;
   }
   return {};
@@ -227,18 +226,15 @@ Status SegmentWriter::Write(Lsn start, Bytes wal) {
                                  start.ToString(), written_.ToString()));
   while (!wal.empty()) {
     if (fd_ < 0) {
-      const Status opened = OpenSegment();
-      if (!opened) return opened;
+      RETURN_IF_ERROR(OpenSegment());
     }
     const uint64_t offset = written_.value % segment_size_;
     const Bytes piece = wal.first(std::min({wal.size(), segment_size_ - offset, kWriteSize}));
-    const Status done = WriteAll(fd_, piece, offset, PathOf(timeline_, number_, ".partial"));
-    if (!done) return done;
+    RETURN_IF_ERROR(WriteAll(fd_, piece, offset, PathOf(timeline_, number_, ".partial")));
     written_ = written_ + piece.size();
     wal = wal.subspan(piece.size());
     if (offset + piece.size() == segment_size_) {
-      const Status finished = FinishSegment();
-      if (!finished) return finished;
+      RETURN_IF_ERROR(FinishSegment());
     }
   }
   return {};
@@ -246,8 +242,7 @@ Status SegmentWriter::Write(Lsn start, Bytes wal) {
 
 Status SegmentWriter::Flush() {
   if (fd_ >= 0 && flushed_ < written_) {
-    const Status synced = Sync(PathOf(timeline_, number_, ".partial"));
-    if (!synced) return synced;
+    RETURN_IF_ERROR(Sync(PathOf(timeline_, number_, ".partial")));
   }
   flushed_ = written_;
   return {};
@@ -264,36 +259,31 @@ Status SegmentWriter::Sync(const std::string& path) {
 Status SegmentWriter::FinishSegment() {
   const std::string partial = PathOf(timeline_, number_, ".partial");
   const std::string whole = PathOf(timeline_, number_, "");
-  const Status synced = Sync(partial);
-  if (!synced) return synced;
+  RETURN_IF_ERROR(Sync(partial));
   close(fd_);
   fd_ = -1;
   if (rename(partial.c_str(), whole.c_str()) != 0) return FileError("rename file", partial);
-  const Status named = SyncDirectory();
-  if (!named) return named;
+  RETURN_IF_ERROR(SyncDirectory());
   flushed_ = written_;
   statistics_.segments++;
   return compressor_.Add(whole);
 }
 
 Status SegmentWriter::SwitchTimeline(uint32_t timeline) {
-  const Status flushed = Flush();
-  if (!flushed) return flushed;
+  RETURN_IF_ERROR(Flush());
   const FileDescriptor old(std::exchange(fd_, -1));
   const std::string old_path = PathOf(timeline_, number_, ".partial");
   timeline_ = timeline;
   uint64_t left = written_.value % segment_size_;
   if (left == 0) return {};
-  const Status opened = OpenSegment();
-  if (!opened) return opened;
+  RETURN_IF_ERROR(OpenSegment());
   const std::string path = PathOf(timeline_, number_, ".partial");
   std::vector<uint8_t> buffer(std::min<uint64_t>(left, uint64_t{1} << 20));
   for (uint64_t at = 0; left > 0;) {
     const ssize_t n = pread(old.get(), buffer.data(), std::min<uint64_t>(left, buffer.size()),
                             static_cast<off_t>(at));
     if (n <= 0) return FileError("read file", old_path);
-    const Status done = WriteAll(fd_, Bytes(buffer).first(static_cast<size_t>(n)), at, path);
-    if (!done) return done;
+    RETURN_IF_ERROR(WriteAll(fd_, Bytes(buffer).first(static_cast<size_t>(n)), at, path));
     at += static_cast<uint64_t>(n);
     left -= static_cast<uint64_t>(n);
   }

@@ -9,6 +9,8 @@
 
 #include <algorithm>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 using std::chrono::milliseconds;
@@ -20,8 +22,7 @@ WalStream::WalStream(StreamOptions options, const CancelSignal& cancel)
       backoff_(options_.backoff_first, options_.backoff_cap) {}
 
 Result<SystemIdentity> WalStream::ConnectOnce() {
-  const Status connected = receiver_.Connect();
-  if (!connected) return tl::unexpected(connected.error());
+  RETURN_IF_ERROR(receiver_.Connect());
   auto identity = receiver_.IdentifySystem();
   if (!identity) return identity;
   if (system_identifier_ != 0 && identity->system_identifier != system_identifier_)
@@ -111,8 +112,7 @@ Status WalStream::Pause(Clock::time_point until) const {
 
 Status WalStream::Resume(Clock::time_point deadline, bool* resumed) {
   *resumed = false;
-  const Status waited = Pause(std::min(deadline, next_attempt_));
-  if (!waited) return waited;
+  RETURN_IF_ERROR(Pause(std::min(deadline, next_attempt_)));
   if (Clock::now() < next_attempt_) return {};
   const auto identity = ConnectOnce();
   if (!identity) return Lost(identity.error());
@@ -154,9 +154,8 @@ Status WalStream::FollowTimeline() {
         fmt::format("timeline {} was to go on as {} from {}, but WAL was received "
                     "up to {}",
                     timeline_, next.timeline, next.start.ToString(), position_.ToString()));
-  auto history = receiver_.ReadTimelineHistory(next.timeline);
-  if (!history) return tl::unexpected(history.error());
-  history_ = std::move(*history);
+  ASSIGN_OR_RETURN(auto history, receiver_.ReadTimelineHistory(next.timeline));
+  history_ = std::move(history);
   options_.on_event(fmt::format("timeline {} ended at {}; going on with timeline {}", timeline_,
                                 position_.ToString(), next.timeline));
   timeline_ = next.timeline;
@@ -168,14 +167,12 @@ Result<WalStream::Step> WalStream::Next(MessageBatch* batch, milliseconds max_wa
   batch->Clear();
   if (!streaming_) {
     bool resumed;
-    const Status tried = Resume(deadline, &resumed);
-    if (!tried) return tl::unexpected(tried.error());
+    RETURN_IF_ERROR(Resume(deadline, &resumed));
     return resumed && options_.receiver.connect.logical ? Step::kReconnected : Step::kIdle;
   }
   const auto state = receiver_.Receive(batch, max_wait);
   if (!state) {
-    const Status lost = Lost(state.error());
-    if (!lost) return tl::unexpected(lost.error());
+    RETURN_IF_ERROR(Lost(state.error()));
     return Step::kIdle;
   }
   if (*state == WalReceiver::State::kTimelineEnded) {
@@ -183,20 +180,17 @@ Result<WalStream::Step> WalStream::Next(MessageBatch* batch, milliseconds max_wa
     const bool switched = followed.has_value();
     if (switched) followed = Begin();
     if (!followed) {
-      const Status lost = Lost(followed.error());
-      if (!lost) return tl::unexpected(lost.error());
+      RETURN_IF_ERROR(Lost(followed.error()));
     }
     return switched ? Step::kTimelineSwitch : Step::kIdle;
   }
   if (*state == WalReceiver::State::kServerDone) {
-    const Status lost = Lost({ErrorCode::kIo, "the server has shut down"});
-    if (!lost) return tl::unexpected(lost.error());
+    RETURN_IF_ERROR(Lost({ErrorCode::kIo, "the server has shut down"}));
     return Step::kIdle;
   }
   if (batch->empty()) return Step::kIdle;
   backoff_.Reset();
-  const Status advanced = Advance(*batch);
-  if (!advanced) return tl::unexpected(advanced.error());
+  RETURN_IF_ERROR(Advance(*batch));
   return Step::kMessages;
 }
 

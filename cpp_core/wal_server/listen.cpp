@@ -13,6 +13,8 @@
 #include <cstring>
 #include <memory>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 namespace {
@@ -51,8 +53,7 @@ Result<FileDescriptor> ListenLocal(const std::string& path) {
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("\"{}\" is too long for a Unix socket's path", path));
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  if (const Status cleared = ClearStaleSocket(path, address); !cleared)
-    return tl::unexpected(cleared.error());
+  RETURN_IF_ERROR(ClearStaleSocket(path, address));
   FileDescriptor fd(socket(AF_UNIX, SOCK_STREAM | kSocketFlags, 0));
   const mode_t mask = umask(0077);  // the socket's mode is 0700 from its first moment
   const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 namespace {
@@ -40,10 +42,9 @@ std::vector<double> Values(const Session& session, const WalSource& source,
 }  // namespace
 
 Result<std::unique_ptr<WalServerMetrics>> WalServerMetrics::Open(const std::string& address) {
-  auto exposer = MetricsExposer::Open(address);
-  if (!exposer) return tl::unexpected(exposer.error());
+  ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(address));
   auto out = std::make_unique<WalServerMetrics>();
-  out->exposer_ = std::move(*exposer);
+  out->exposer_ = std::move(exposer);
   prometheus::Registry& registry = out->exposer_->registry();
   auto family = [&registry](const Figure& figure) -> Gauges& {
     return prometheus::BuildGauge().Name(figure.name).Help(figure.help).Register(registry);

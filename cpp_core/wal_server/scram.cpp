@@ -18,6 +18,7 @@
 #include <optional>
 
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
 
 namespace neon_redo {
 
@@ -120,7 +121,7 @@ Result<ScramUsers> ScramUsers::Open(const std::string& path) {
   ScramUsers out;
   if (RAND_bytes(out.secret_.data(), static_cast<int>(out.secret_.size())) != 1)
     return MakeError(ErrorCode::kIo, "no random numbers to be had");
-  if (const Status read = out.Reload(path); !read) return tl::unexpected(read.error());
+  RETURN_IF_ERROR(out.Reload(path));
   return out;
 }
 
@@ -192,7 +193,7 @@ Status ScramExchange::TakeHeader(std::string_view* message) {
 
 // The header, "n=USER,r=NONCE": the name (ignored, as by PostgreSQL), the client's nonce.
 Result<std::string> ScramExchange::First(std::string_view message) {
-  if (const Status header = TakeHeader(&message); !header) return tl::unexpected(header.error());
+  RETURN_IF_ERROR(TakeHeader(&message));
   std::string_view rest = message;
   const auto user = TakeAttribute(&rest, 'n');
   const auto nonce = TakeAttribute(&rest, 'r');

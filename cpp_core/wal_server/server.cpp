@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/describe/describe.h"
 #include "cpp_core/wal_server/listen.h"
 #include "cpp_core/wal_server/metrics.h"
@@ -61,29 +62,24 @@ WalServer::~WalServer() {
 
 Result<std::unique_ptr<WalServer>> WalServer::Open(WalServerOptions options) {
   std::unique_ptr<WalServer> out(new WalServer(std::move(options)));
-  auto source = WalSource::Open(out->options_.wal);
-  if (!source) return tl::unexpected(source.error());
-  out->source_ = std::move(*source);
+  ASSIGN_OR_RETURN(auto source, WalSource::Open(out->options_.wal));
+  out->source_ = std::move(source);
   std::string slots_file = out->options_.slots_file;
   if (slots_file.empty()) slots_file = out->source_->directory() + "/serve-wal.slots";
-  auto slots = SlotStore::Open(slots_file);
-  if (!slots) return tl::unexpected(slots.error());
-  out->slots_ = std::move(*slots);
+  ASSIGN_OR_RETURN(auto slots, SlotStore::Open(slots_file));
+  out->slots_ = std::move(slots);
   out->epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
   if (out->epoll_.get() < 0) return SystemError("create an epoll instance");
   out->refill_timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (out->refill_timer_.get() < 0) return SystemError("create a timer");
-  if (const Status watched = out->Watch(out->refill_timer_.get(), kRefillKey, EPOLLIN); !watched)
-    return tl::unexpected(watched.error());
+  RETURN_IF_ERROR(out->Watch(out->refill_timer_.get(), kRefillKey, EPOLLIN));
   if (out->options_.follow) {
-    if (const Status watched = out->WatchDirectory(); !watched)
-      return tl::unexpected(watched.error());
+    RETURN_IF_ERROR(out->WatchDirectory());
   }
-  if (const Status listening = out->Listen(); !listening) return tl::unexpected(listening.error());
+  RETURN_IF_ERROR(out->Listen());
   if (!out->options_.metrics.empty()) {
-    auto metrics = WalServerMetrics::Open(out->options_.metrics);
-    if (!metrics) return tl::unexpected(metrics.error());
-    out->metrics_ = std::move(*metrics);
+    ASSIGN_OR_RETURN(auto metrics, WalServerMetrics::Open(out->options_.metrics));
+    out->metrics_ = std::move(metrics);
   }
   out->SetUpHost();
   return out;
@@ -91,21 +87,16 @@ Result<std::unique_ptr<WalServer>> WalServer::Open(WalServerOptions options) {
 
 Status WalServer::Listen() {
   socket_path_ = fmt::format("{}/.s.PGSQL.{}", options_.socket_directory, options_.port);
-  auto local = ListenLocal(socket_path_);
-  if (!local) return tl::unexpected(local.error());
-  listener_ = std::move(*local);
+  ASSIGN_OR_RETURN(auto local, ListenLocal(socket_path_));
+  listener_ = std::move(local);
   if (!options_.listen.empty()) {
-    auto users = ScramUsers::Open(options_.users_file);
-    if (!users) return tl::unexpected(users.error());
-    users_ = std::move(*users);
-    auto tls = TlsContext::Open(options_.tls_certificate, options_.tls_key);
-    if (!tls) return tl::unexpected(tls.error());
-    tls_ = std::move(*tls);
-    auto tcp = ListenTcp(options_.listen);
-    if (!tcp) return tl::unexpected(tcp.error());
-    tcp_listener_ = std::move(*tcp);
-    if (const Status watched = Watch(tcp_listener_.get(), kTcpListenerKey, EPOLLIN); !watched)
-      return watched;
+    ASSIGN_OR_RETURN(auto users, ScramUsers::Open(options_.users_file));
+    users_ = std::move(users);
+    ASSIGN_OR_RETURN(auto tls, TlsContext::Open(options_.tls_certificate, options_.tls_key));
+    tls_ = std::move(tls);
+    ASSIGN_OR_RETURN(auto tcp, ListenTcp(options_.listen));
+    tcp_listener_ = std::move(tcp);
+    RETURN_IF_ERROR(Watch(tcp_listener_.get(), kTcpListenerKey, EPOLLIN));
   }
   return Watch(listener_.get(), kListenerKey, EPOLLIN);
 }
@@ -157,7 +148,7 @@ Status WalServer::WatchDirectory() {
 Status WalServer::Run(const CancelSignal& stop, const CancelSignal& reload) {
   for (const auto& [fd, key] :
        {std::pair(stop.fd(), uint64_t{kStopKey}), std::pair(reload.fd(), uint64_t{kReloadKey})}) {
-    if (const Status watched = Watch(fd, key, EPOLLIN); !watched) return watched;
+    RETURN_IF_ERROR(Watch(fd, key, EPOLLIN));
   }
   now_ = Clock::now();
   next_tick_ = now_;

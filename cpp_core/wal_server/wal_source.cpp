@@ -21,6 +21,7 @@
 #include <iterator>
 
 #include "cpp_core/base/bytes.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/reader.h"
 
@@ -30,10 +31,9 @@ static constexpr size_t kMoments = 4096;
 
 Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path) {
   std::unique_ptr<WalSource> out(new WalSource);
-  auto directory = WalDirectory::Open(path);
-  if (!directory) return tl::unexpected(directory.error());
-  out->directory_ = std::move(*directory);
-  if (const Status loaded = out->Load(); !loaded) return tl::unexpected(loaded.error());
+  ASSIGN_OR_RETURN(auto directory, WalDirectory::Open(path));
+  out->directory_ = std::move(directory);
+  RETURN_IF_ERROR(out->Load());
   return out;
 }
 
@@ -41,9 +41,8 @@ Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path) {
 Status WalSource::Load() {
   timeline_ = 0;
   for (const uint32_t timeline : directory_->timelines()) {
-    const auto line = directory_->Line(timeline, std::nullopt);
-    if (!line) return tl::unexpected(line.error());
-    if (std::any_of(line->begin(), line->end(), [&](const Segment& s) {
+    ASSIGN_OR_RETURN(const auto line, directory_->Line(timeline, std::nullopt));
+    if (std::any_of(line.begin(), line.end(), [&](const Segment& s) {
           return s.timeline == timeline && s.head == SegmentHead::kWal;
         }))
       timeline_ = timeline;
@@ -52,9 +51,9 @@ Status WalSource::Load() {
     return MakeError(ErrorCode::kNotFound, fmt::format("no WAL in \"{}\"", directory_->path()));
   ancestors_.clear();
   if (const auto content = ReadHistory(timeline_)) {
-    auto forks = ParseTimelineHistory(*content, timeline_, FormatHistoryName(timeline_));
-    if (!forks) return tl::unexpected(forks.error());
-    ancestors_ = std::move(*forks);
+    ASSIGN_OR_RETURN(auto forks,
+                     ParseTimelineHistory(*content, timeline_, FormatHistoryName(timeline_)));
+    ancestors_ = std::move(forks);
   }
   const Status found = FindEnd();
   if (found) NoteEnd();
@@ -62,17 +61,16 @@ Status WalSource::Load() {
 }
 
 Status WalSource::FindEnd() {
-  auto line = directory_->Line(timeline_, std::nullopt);
-  if (!line) return tl::unexpected(line.error());
-  size_t first = line->size();
-  while (first > 0 && (*line)[first - 1].head != SegmentHead::kWal) first--;
+  ASSIGN_OR_RETURN(auto line, directory_->Line(timeline_, std::nullopt));
+  size_t first = line.size();
+  while (first > 0 && (line)[first - 1].head != SegmentHead::kWal) first--;
   if (first == 0)
     return MakeError(ErrorCode::kNotFound, fmt::format("no WAL in \"{}\"", directory_->path()));
   first--;
-  end_ = record_end_ = directory_->SegmentStart((*line)[first].number);
+  end_ = record_end_ = directory_->SegmentStart((line)[first].number);
   for (;; first--) {
-    if (ReadTail({line->begin() + static_cast<long>(first), line->end()}, std::nullopt)) return {};
-    if (first == 0 || (*line)[first - 1].number + 1 != (*line)[first].number) return {};
+    if (ReadTail({line.begin() + static_cast<long>(first), line.end()}, std::nullopt)) return {};
+    if (first == 0 || (line)[first - 1].number + 1 != (line)[first].number) return {};
   }
 }
 
@@ -175,17 +173,16 @@ Result<std::string> WalSource::ReadHistory(uint32_t timeline) const {
 }
 
 Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, uint64_t number) {
-  auto segment = directory_->Look(timeline, number);
-  if (!segment) return tl::unexpected(segment.error());
-  if (!*segment) {
+  ASSIGN_OR_RETURN(auto segment, directory_->Look(timeline, number));
+  if (!segment) {
     const std::string name = FormatSegmentName(timeline, number, segment_size());
     return MakeError(ErrorCode::kNotFound,
                      fmt::format("requested WAL segment {} has already been removed", name));
   }
-  const std::string path = (*segment)->path;
+  const std::string path = segment->path;
   if (auto open_already = open_[path].lock()) return open_already;
   auto file = std::make_shared<SegmentFile>();
-  file->segment = std::move(**segment);
+  file->segment = std::move(*segment);
   file->fd.Reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file->fd.get() < 0) return FileError("open file", path);
   posix_fadvise(file->fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);

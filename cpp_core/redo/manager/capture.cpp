@@ -13,6 +13,8 @@
 #include <iterator>
 #include <string_view>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 namespace {
@@ -273,9 +275,7 @@ std::string FormatCapture(const PageRequest& request, const Error& error) {
 Result<std::unique_ptr<CapturedRequest>> ParseCapture(std::string text) {
   auto captured = std::make_unique<CapturedRequest>();
   captured->bytes = std::move(text);
-  if (Status status = Parser(captured.get()).Parse(); !status) {
-    return tl::unexpected(status.error());
-  }
+  RETURN_IF_ERROR(Parser(captured.get()).Parse());
   return captured;
 }
 

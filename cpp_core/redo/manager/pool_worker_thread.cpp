@@ -12,10 +12,11 @@
 #include <algorithm>
 #include <csignal>
 
-#include "cpp_core/redo/worker/frames.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/redo/manager/pool.h"
 #include "cpp_core/redo/manager/pool_worker.h"
 #include "cpp_core/redo/manager/time_slice.h"
+#include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/redo/worker/request_frames.h"
 #include "cpp_core/redo/worker/start_worker.h"
 #include "cpp_core/redo/worker/worker_end.h"
@@ -65,12 +66,11 @@ Status PoolWorker::Launch() {
 
 Status PoolWorker::LaunchOnce(bool* killed) {
   *killed = false;
-  Result<StartedWorker> started = StartWorker(options_.worker);
-  if (!started) return tl::unexpected(started.error());
+  ASSIGN_OR_RETURN(StartedWorker started, StartWorker(options_.worker));
   {
     std::lock_guard<std::mutex> lock(mutex_);
     child_.reset();
-    child_.emplace(std::move(started->child));
+    child_.emplace(std::move(started.child));
     pipe_.emplace(child_->input(), child_->output(), child_->error());
     // Twice the answers under way, so that all of them and noise, too, are written whole. Beyond a
     // user's limit (fs.pipe-user-pages-soft) the pipe stays as it is, and fewer are under way.
@@ -80,7 +80,7 @@ Status PoolWorker::LaunchOnce(bool* killed) {
     window_ = std::clamp<size_t>(static_cast<size_t>(std::max(capacity, 0)) / (2 * kBlockSize), 1,
                                  options_.worker.window);
     hold_.Reset(child_->pid());
-    layers_ = started->layers;
+    layers_ = started.layers;
     input_enlarged_ = false;
   }
   bool ended = false;

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/redo/worker/out_queue.h"
 #include "cpp_core/redo/worker/request_frames.h"
 
@@ -73,11 +74,10 @@ std::vector<ReplayedRun> Replay(const PageRequest& request, RedoWorker* worker) 
 }
 
 Status WriteFrames(const PageKey& key, const ReplayedRun& run, int fd) {
-  const Result<BlockTag> tag = key.ToBlock();
-  if (!tag) return tl::unexpected(tag.error());
+  ASSIGN_OR_RETURN(const BlockTag tag, key.ToBlock());
   const std::vector<RedoRecord> records = RecordsOf(run);
-  const RedoRequest request{*tag, run.before.empty() ? nullptr : run.before.data(), records};
-  if (Status status = CheckRequest(request); !status) return status;
+  const RedoRequest request{tag, run.before.empty() ? nullptr : run.before.data(), records};
+  RETURN_IF_ERROR(CheckRequest(request));
   OutQueue frames;
   QueueRequest(request, &frames);
   while (!frames.empty()) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
 
 namespace neon_redo {
@@ -52,13 +53,12 @@ class Application {
       : record_(record), lsn_(lsn), key_(key), page_(*page) {}
 
   Status operator()(const ClearVisibilityMapFlags& clear) {
-    const Result<uint32_t> map_block = MapBlock();
-    if (!map_block) return tl::unexpected(map_block.error());
+    ASSIGN_OR_RETURN(const uint32_t map_block, MapBlock());
     if (clear.flags & ~kMapFlags) {
       return Refuse(record_, key_, fmt::format("there are no flags {:#04x}", clear.flags));
     }
     for (const std::optional<uint32_t>& heap : {clear.new_heap_block, clear.old_heap_block}) {
-      if (heap && *heap / kHeapBlocksPerPage != *map_block) {
+      if (heap && *heap / kHeapBlocksPerPage != map_block) {
         return Refuse(record_, key_,
                       fmt::format("heap block {} is on block {} of the map", *heap,
                                   *heap / kHeapBlocksPerPage));
@@ -76,8 +76,7 @@ class Application {
   }
 
   Status operator()(const TruncateVisibilityMap& truncate) {
-    const Result<uint32_t> map_block = MapBlock();
-    if (!map_block) return tl::unexpected(map_block.error());
+    RETURN_IF_ERROR(MapBlock());
     if (truncate.byte >= kMapSize || truncate.bit >= 8 || truncate.bit % 2 != 0) {
       return Refuse(record_, key_,
                     fmt::format("there is no bit {} of byte {} in a page of the map", truncate.bit,
@@ -91,8 +90,7 @@ class Application {
   }
 
   Status operator()(const ClogSetCommitted& set) {
-    Status status = SetXactStatus(set.xids, kCommitted);
-    if (!status) return status;
+    RETURN_IF_ERROR(SetXactStatus(set.xids, kCommitted));
     page_.resize(kBlockSize + kClogTimestampSize);
     StoreBe64(page_.data() + kBlockSize, static_cast<uint64_t>(set.timestamp));
     return {};
@@ -141,7 +139,7 @@ class Application {
     if (tag->fork != kVisibilityMapFork) {
       return Refuse(record_, key_, "it needs the visibility map fork");
     }
-    if (Status status = CheckSize(false); !status) return tl::unexpected(status.error());
+    RETURN_IF_ERROR(CheckSize(false));
     return tag->block;
   }
 

@@ -26,6 +26,8 @@
 #include <mutex>
 #include <utility>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 namespace {
@@ -171,11 +173,10 @@ Result<ChildProcess> ChildProcess::Start(const ChildProgram& program) {
                   program.user ? &*program.user : nullptr,
                   {input.reader, output.writer, error.writer},
                   getpid()};
-  const Result<pid_t> pid = Launch(plan);
-  if (!pid) return tl::unexpected(pid.error());
+  ASSIGN_OR_RETURN(const pid_t pid, Launch(plan));
   ChildProcess child;
-  child.pid_ = *pid;
-  child.pidfd_ = static_cast<int>(syscall(SYS_pidfd_open, *pid, 0));
+  child.pid_ = pid;
+  child.pidfd_ = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   child.input_ = std::exchange(input.writer, -1);
   child.input_reader_ = std::exchange(input.reader, -1);
   child.output_ = std::exchange(output.reader, -1);

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <utility>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/control_file.h"
 
 namespace neon_redo {
@@ -138,7 +139,7 @@ Result<WorkerHome> WorkerHome::Create(HomeOwner owner) {
     const int lock = LockDirectory(path, owner.uid);
     if (lock < 0) continue;
     WorkerHome home(std::move(path), lock);  // from here on removed on any way out
-    if (Status status = Fill(lock, owner); !status) return tl::unexpected(status.error());
+    RETURN_IF_ERROR(Fill(lock, owner));
     return home;
   }
   return MakeError(ErrorCode::kIo,

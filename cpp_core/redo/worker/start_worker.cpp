@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/redo/worker/command_line.h"
 
 namespace neon_redo {
@@ -12,9 +13,8 @@ namespace {
 
 Result<StartedWorker> StartProgram(const ChildProgram& program, std::optional<WorkerHome> home,
                                    SandboxLayers layers) {
-  Result<ChildProcess> child = ChildProcess::Start(program);
-  if (!child) return tl::unexpected(child.error());
-  return StartedWorker{std::move(*child), std::move(home), layers};
+  ASSIGN_OR_RETURN(ChildProcess child, ChildProcess::Start(program));
+  return StartedWorker{std::move(child), std::move(home), layers};
 }
 
 }  // namespace
@@ -37,17 +37,14 @@ Result<StartedWorker> StartWorker(const WorkerOptions& options) {
   if (options.sandbox && options.landlock.value_or(false) && !layers.landlock) {
     return MakeError(ErrorCode::kUnsupported, "this kernel has no Landlock (Linux 5.13 and later)");
   }
-  const Result<std::string> program = WorkerProgram(server);
-  if (!program) return tl::unexpected(program.error());
-  Result<std::optional<UserIdentity>> user = WorkerUser(options.user);
-  if (!user) return tl::unexpected(user.error());
-  Result<WorkerHome> home = WorkerHome::Create(*user ? HomeOwner{(*user)->uid, (*user)->gid}
-                                                     : HomeOwner{geteuid(), getegid()});
-  if (!home) return tl::unexpected(home.error());
-  std::vector<std::string> arguments = WorkerArguments(server, *program, home->path());
+  ASSIGN_OR_RETURN(const std::string program, WorkerProgram(server));
+  ASSIGN_OR_RETURN(std::optional<UserIdentity> user, WorkerUser(options.user));
+  ASSIGN_OR_RETURN(WorkerHome home, WorkerHome::Create(user ? HomeOwner{user->uid, user->gid}
+                                                            : HomeOwner{geteuid(), getegid()}));
+  std::vector<std::string> arguments = WorkerArguments(server, program, home.path());
   return StartProgram(
-      {*program, std::move(arguments), WorkerEnvironment(server, *program), std::move(*user)},
-      std::move(*home), layers);
+      {program, std::move(arguments), WorkerEnvironment(server, program), std::move(user)},
+      std::move(home), layers);
 }
 
 }  // namespace neon_redo

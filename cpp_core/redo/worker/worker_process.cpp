@@ -18,6 +18,7 @@
 #include <functional>
 #include <vector>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/redo/worker/child_process.h"
 #include "cpp_core/redo/worker/out_queue.h"
 #include "cpp_core/redo/worker/pipe_loop.h"
@@ -267,10 +268,9 @@ Status RedoWorker::Impl::EnsureWorker() {
 Status RedoWorker::Impl::Launch(bool* killed) {
   *killed = false;
   out_.Clear();
-  Result<StartedWorker> started = StartWorker(options_);
-  if (!started) return tl::unexpected(started.error());
-  layers_ = started->layers;
-  child_.emplace(std::move(started->child));
+  ASSIGN_OR_RETURN(StartedWorker started, StartWorker(options_));
+  layers_ = started.layers;
+  child_.emplace(std::move(started.child));
   pipe_.emplace(child_->input(), child_->output(), child_->error());
   ++statistics_.launches;
   return Greet(killed);
