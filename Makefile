@@ -26,7 +26,7 @@ REGRESS = info_test upgrade_test walsender_shape_test walsender_null_test walsen
 
 MODULE_big = neon
 OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/worker/*.cpp src/monitoring/*.cpp)) cpp_core/base/crc32c.o cpp_core/wal/record.o
-PG_CPPFLAGS = -MMD -MP -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
+PG_CPPFLAGS = -MMD -MP -I$(srcdir)/cpp_core/include -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "cli/commands.h"
-#include "cpp_core/ingest/ingest.h"
-#include "cpp_core/describe/describe.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/describe.h"
+#include "neon_redo/ingest.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo::cli {
 

@@ -15,8 +15,8 @@
 #include "cli/commands.h"
 #include "cli/metrics_option.h"
 #include "cli/stop_signal.h"
-#include "cpp_core/wal_client/receiver.h"
-#include "cpp_core/wal_server/server.h"
+#include "neon_redo/receiver.h"
+#include "neon_redo/wal_server.h"
 
 namespace neon_redo::cli {
 

@@ -4,7 +4,7 @@
 
 #include <csignal>
 
-#include "cpp_core/base/cancel.h"
+#include "neon_redo/cancel.h"
 
 namespace neon_redo::cli {
 

@@ -19,10 +19,9 @@
 #include "cli/verify_report.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/slru_page.h"
-#include "cpp_core/verify/cluster.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/explain.h"
-#include "cpp_core/verify/images.h"
+#include "neon_redo/verify.h"
 
 namespace neon_redo::cli {
 

@@ -13,8 +13,8 @@
 #include "cli/terminal_line.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/metrics/exposer.h"
-#include "cpp_core/verify/follow.h"
 #include "cpp_core/wal_client/stream_metrics.h"
+#include "neon_redo/verify_follow.h"
 
 namespace neon_redo::cli {
 

@@ -5,9 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/verify/options.h"
-#include "cpp_core/verify/result.h"
+#include "neon_redo/error.h"
+#include "neon_redo/verify.h"
 
 namespace neon_redo::cli {
 

@@ -7,9 +7,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "cpp_core/verify/data_directory.h"
-#include "cpp_core/describe/describe.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/verify/data_directory.h"
+#include "neon_redo/describe.h"
 
 namespace neon_redo::cli {
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string>
 
-#include "cpp_core/redo/engine.h"
-#include "cpp_core/verify/result.h"
+#include "neon_redo/native.h"
+#include "neon_redo/verify.h"
 
 namespace neon_redo::cli {
 

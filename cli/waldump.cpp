@@ -10,10 +10,10 @@
 
 #include "cli/commands.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/describe/describe.h"
 #include "cpp_core/pg/rmgr.h"
-#include "cpp_core/wal/reader.h"
 #include "cpp_core/wal/stats.h"
+#include "neon_redo/describe.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo::cli {
 

@@ -9,9 +9,9 @@
 #include <deque>
 #include <vector>
 
-#include "cpp_core/redo/worker/worker_process.h"
-#include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
+#include "neon_redo/wal_reader.h"
+#include "neon_redo/worker.h"
 
 using namespace neon_redo;
 

@@ -13,8 +13,8 @@
 #include <cstring>
 
 #include "cpp_core/base/try.h"
-#include "cpp_core/pg/block.h"
-#include "cpp_core/redo/native/native.h"
+#include "neon_redo/block.h"
+#include "neon_redo/native.h"
 
 namespace neon_redo {
 

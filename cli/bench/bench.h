@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "cli/bench/requests.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/redo/engine.h"
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/error.h"
+#include "neon_redo/native.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 

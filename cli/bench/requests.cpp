@@ -10,8 +10,8 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/rmgr.h"
-#include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

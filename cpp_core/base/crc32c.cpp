@@ -22,6 +22,8 @@
 #include <immintrin.h>
 #endif
 
+#include "neon_redo/record.h"
+
 extern "C" {
 // From libpgport. On x86-64 pg_comp_crc32c is a pointer that the first call points at the SSE 4.2
 // or the table version (port/pg_crc32c.h: USE_SSE42_CRC32C_WITH_RUNTIME_CHECK).

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "cpp_core/base/bytes.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 
@@ -21,11 +21,6 @@ inline uint32_t Crc32cFinish(uint32_t crc) { return crc ^ 0xffffffffu; }
 
 // The checksum of one buffer.
 inline uint32_t Crc32c(Bytes bytes) { return Crc32cFinish(Crc32cExtend(kCrc32cInit, bytes)); }
-
-// The checksum that a WAL record's xl_crc must equal: everything after the fixed header, then the
-// header up to xl_crc (ValidXLogRecord in access/transam/xlogreader.c). record holds at least
-// kRecordHeaderSize (24) bytes.
-uint32_t RecordCrc32c(Bytes record);
 
 }  // namespace neon_redo
 

@@ -1,4 +1,4 @@
-#include "cpp_core/base/error.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <utility>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/error.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 

@@ -1,4 +1,4 @@
-#include "cpp_core/base/lsn.h"
+#include "neon_redo/lsn.h"
 
 #include <fmt/format.h>
 

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "cpp_core/base/error.h"
+#include "neon_redo/error.h"
 
 // Evaluates an expression of type Status or Result<T>. Returns its error from the enclosing
 // function, which must return a Status or a Result; drops its value.

@@ -1,7 +1,7 @@
 // Each resource manager has a table of its operations: number, name, and the function that reads
 // the fields worth telling from the record's main data. This file has what is common: the start of
 // the line, the block references at its end, and the choice of the table.
-#include "cpp_core/describe/describe.h"
+#include "neon_redo/describe.h"
 
 #include <ctime>
 

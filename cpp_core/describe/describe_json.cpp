@@ -6,7 +6,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "cpp_core/describe/describe.h"
+#include "neon_redo/describe.h"
 
 namespace neon_redo {
 

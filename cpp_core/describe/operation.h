@@ -12,11 +12,11 @@
 #include <string>
 #include <string_view>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/block.h"
 #include "cpp_core/pg/wal_page.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/block.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 

@@ -1,11 +1,11 @@
-#include "cpp_core/ingest/change.h"
+#include "neon_redo/ingest.h"
 
 #include <fmt/format.h>
 
 #include <iterator>
 
 #include "cpp_core/pg/record_layout.h"
-#include "cpp_core/describe/describe.h"
+#include "neon_redo/describe.h"
 
 namespace neon_redo {
 

@@ -2,14 +2,14 @@
 // beyond, in redo, to pages and files they do not name, is added by the members of Taker. An image
 // makes its block whole, so nothing of the record is left to do there (but see
 // ChangesRestoredPage).
-#include "cpp_core/ingest/ingest.h"
+#include "neon_redo/ingest.h"
 
 #include <fmt/format.h>
 
 #include "cpp_core/base/try.h"
-#include "cpp_core/describe/describe.h"
 #include "cpp_core/ingest/taker.h"
 #include "cpp_core/pg/rmgr.h"
+#include "neon_redo/describe.h"
 
 namespace neon_redo {
 

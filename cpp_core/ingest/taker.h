@@ -5,8 +5,9 @@
 
 #include <cstddef>
 
-#include "cpp_core/ingest/ingest.h"
+#include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/slru.h"
+#include "neon_redo/ingest.h"
 
 namespace neon_redo {
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "cpp_core/base/error.h"
+#include "neon_redo/error.h"
 
 namespace prometheus {
 class Exposer;

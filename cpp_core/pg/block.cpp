@@ -1,4 +1,4 @@
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
 
 namespace neon_redo {
 

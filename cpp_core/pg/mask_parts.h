@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cpp_core/base/bytes.h"
 #include "cpp_core/pg/page.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo::mask {
 

@@ -10,9 +10,9 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

@@ -5,8 +5,8 @@
 
 #include <string_view>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/pg/page_key.h"
+#include "neon_redo/error.h"
+#include "neon_redo/page_key.h"
 
 namespace neon_redo {
 

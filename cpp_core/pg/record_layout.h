@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
 
 namespace neon_redo::layout {
 

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "cpp_core/pg/page_key.h"
+#include "neon_redo/page_key.h"
 
 namespace neon_redo {
 

@@ -12,7 +12,7 @@
 
 #include "cpp_core/base/memory_budget.h"
 #include "cpp_core/base/prefetch.h"
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
 
 namespace neon_redo {
 

@@ -12,14 +12,14 @@
 #include <thread>
 #include <vector>
 
-#include "cpp_core/base/error.h"
 #include "cpp_core/replay/block_table.h"
 #include "cpp_core/replay/page_order.h"
 #include "cpp_core/replay/record_batch.h"
 #include "cpp_core/replay/targets.h"
-#include "cpp_core/verify/options.h"
-#include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/error.h"
+#include "neon_redo/record.h"
+#include "neon_redo/verify.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/error.h"
 #include "cpp_core/base/memory_budget.h"
-#include "cpp_core/pg/block.h"
 #include "cpp_core/replay/large_page.h"
+#include "neon_redo/block.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 

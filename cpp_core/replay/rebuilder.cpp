@@ -25,15 +25,15 @@
 #include <cstring>
 
 #include "cpp_core/base/try.h"
-#include "cpp_core/describe/describe.h"
 #include "cpp_core/pg/mask.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
-#include "cpp_core/redo/native/native.h"
 #include "cpp_core/replay/look_ahead.h"
 #include "cpp_core/replay/visibility_map.h"
-#include "cpp_core/wal/image.h"
+#include "neon_redo/describe.h"
+#include "neon_redo/native.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 namespace {

@@ -10,20 +10,19 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/redo/engine.h"
 #include "cpp_core/replay/block_table.h"
 #include "cpp_core/replay/distributor.h"
-#include "cpp_core/replay/engine_counts.h"
 #include "cpp_core/replay/page_order.h"
 #include "cpp_core/replay/page_pool.h"
 #include "cpp_core/replay/record_batch.h"
 #include "cpp_core/replay/worker_batch.h"
 #include "cpp_core/verify/data_directory.h"
-#include "cpp_core/verify/result.h"
+#include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/storage_events.h"
-#include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/error.h"
+#include "neon_redo/native.h"
+#include "neon_redo/record.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

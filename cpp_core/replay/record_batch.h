@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "cpp_core/base/prefetch.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

@@ -8,7 +8,7 @@
 
 #include "cpp_core/replay/record_batch.h"
 #include "cpp_core/verify/storage_events.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
 
 namespace neon_redo {
 

@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "cpp_core/ingest/change.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/ingest.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 

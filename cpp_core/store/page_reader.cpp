@@ -10,10 +10,10 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
-#include "cpp_core/redo/native/native.h"
 #include "cpp_core/store/recorder.h"
 #include "cpp_core/store/slru_page.h"
-#include "cpp_core/wal/image.h"
+#include "neon_redo/native.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/pg/page_key.h"
-#include "cpp_core/redo/worker/worker_process.h"
 #include "cpp_core/store/encoding.h"
 #include "cpp_core/store/store.h"
+#include "neon_redo/page_key.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 

@@ -8,8 +8,8 @@
 #include <optional>
 #include <string>
 
-#include "cpp_core/ingest/ingest.h"
 #include "cpp_core/store/store.h"
+#include "neon_redo/ingest.h"
 
 namespace neon_redo {
 

@@ -6,7 +6,7 @@
 
 #include "cpp_core/store/recorder.h"
 #include "cpp_core/store/store.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/ingest/change.h"
-#include "cpp_core/pg/page_key.h"
+#include "neon_redo/error.h"
+#include "neon_redo/ingest.h"
+#include "neon_redo/page_key.h"
 
 namespace neon_redo {
 

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/page_key.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/page_key.h"
 
 namespace neon_redo {
 

@@ -12,7 +12,7 @@
 // first pass, from the few records that tell of it.
 //
 // Blocks that the native engine has spoilt are rebuilt in a second pass, by a worker alone.
-#include "cpp_core/verify/cluster.h"
+#include "neon_redo/verify.h"
 
 #include <fmt/format.h>
 
@@ -29,10 +29,11 @@
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/file_check.h"
+#include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/last_records.h"
 #include "cpp_core/verify/page_check.h"
 #include "cpp_core/verify/slru_check.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 namespace {

@@ -46,8 +46,8 @@ std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn h
   const Lsn disk_lsn = PageView(disk).lsn();
   // GistBuildLSN (access/gist.h): a sorted build writes its pages before it logs them.
   const bool is_gist_build = rmid == kRmGist && disk_lsn == Lsn(1);
-  const bool is_before_hints = hint_lsn.valid() && disk_lsn >= hint_lsn &&
-                               disk_lsn < rebuilt_lsn && HasHintsOf(rebuilt, disk);
+  const bool is_before_hints = hint_lsn.valid() && disk_lsn >= hint_lsn && disk_lsn < rebuilt_lsn &&
+                               HasHintsOf(rebuilt, disk);
   const bool lsn_is_right = tag.fork == kInitFork || disk_lsn == rebuilt_lsn || is_gist_build ||
                             (hint_lsn > rebuilt_lsn && disk_lsn == hint_lsn) || is_before_hints;
   if (!lsn_is_right) {

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <optional>
 
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <utility>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

@@ -1,9 +1,9 @@
 #include "cpp_core/verify/explain.h"
 
 #include "cpp_core/base/try.h"
-#include "cpp_core/describe/describe.h"
-#include "cpp_core/ingest/ingest.h"
 #include "cpp_core/store/slru_page.h"
+#include "neon_redo/describe.h"
+#include "neon_redo/ingest.h"
 
 namespace neon_redo {
 

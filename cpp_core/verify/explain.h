@@ -5,9 +5,9 @@
 #include <functional>
 #include <string>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/pg/page_key.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/error.h"
+#include "neon_redo/page_key.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

@@ -13,6 +13,7 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {

@@ -9,10 +9,10 @@
 #include <string>
 #include <utility>
 
-#include "cpp_core/ingest/ingest.h"
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/verify/data_directory.h"
-#include "cpp_core/verify/result.h"
+#include "cpp_core/verify/findings.h"
+#include "neon_redo/ingest.h"
 
 namespace neon_redo {
 

@@ -1,6 +1,6 @@
 // Stream, decoder, check: each record is verified before more is taken from the socket, so a server
 // that is too quick is held back by TCP, and its slot or wal_keep_size keeps what is not sent.
-#include "cpp_core/verify/follow.h"
+#include "neon_redo/verify_follow.h"
 
 #include <fmt/format.h>
 
@@ -9,6 +9,7 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
+#include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/live_check.h"
 #include "cpp_core/wal/stream_decoder.h"
 

@@ -11,7 +11,7 @@
 // The visibility map is checked only as far as the server's mask lets it be, which is not at all
 // for the bits: another backend may clear a bit before its record comes. Comparing with a cluster
 // at rest (cluster.h) has no such limit.
-#include "cpp_core/verify/images.h"
+#include "neon_redo/verify.h"
 
 #include <fmt/format.h>
 
@@ -20,19 +20,19 @@
 #include <cstring>
 
 #include "cpp_core/base/try.h"
-#include "cpp_core/describe/describe.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/rmgr.h"
-#include "cpp_core/redo/native/native.h"
 #include "cpp_core/replay/block_table.h"
 #include "cpp_core/replay/distributor.h"
 #include "cpp_core/replay/page_pool.h"
 #include "cpp_core/replay/targets.h"
 #include "cpp_core/replay/worker_batch.h"
 #include "cpp_core/verify/compare.h"
+#include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/last_records.h"
-#include "cpp_core/wal/image.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/describe.h"
+#include "neon_redo/native.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 namespace {

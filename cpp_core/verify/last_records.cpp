@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "cpp_core/base/try.h"
-#include "cpp_core/describe/describe.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/describe.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/verify/result.h"
+#include "neon_redo/error.h"
+#include "neon_redo/verify.h"
 
 namespace neon_redo {
 

@@ -7,12 +7,12 @@
 #include <set>
 #include <string>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/verify/options.h"
 #include "cpp_core/replay/rebuilder.h"
-#include "cpp_core/verify/result.h"
-#include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/record.h"
+#include "cpp_core/verify/findings.h"
+#include "neon_redo/error.h"
+#include "neon_redo/record.h"
+#include "neon_redo/verify.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

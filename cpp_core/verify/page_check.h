@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <string>
 
-#include "cpp_core/verify/data_directory.h"
 #include "cpp_core/replay/rebuilder.h"
-#include "cpp_core/verify/result.h"
+#include "cpp_core/verify/data_directory.h"
+#include "cpp_core/verify/findings.h"
 
 namespace neon_redo {
 

@@ -1,4 +1,4 @@
-#include "cpp_core/verify/result.h"
+#include "cpp_core/verify/findings.h"
 
 #include <fmt/format.h>
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/ingest/ingest.h"
 #include "cpp_core/replay/page_pool.h"
-#include "cpp_core/verify/result.h"
+#include "cpp_core/verify/findings.h"
+#include "neon_redo/ingest.h"
 
 namespace neon_redo {
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpp_core/pg/block.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/block.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 

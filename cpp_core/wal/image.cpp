@@ -1,4 +1,4 @@
-#include "cpp_core/wal/image.h"
+#include "neon_redo/wal_reader.h"
 
 #include <fmt/format.h>
 #include <lz4.h>

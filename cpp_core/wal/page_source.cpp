@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cpp_core/base/bytes.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 

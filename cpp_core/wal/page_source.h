@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/lsn.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/segment.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

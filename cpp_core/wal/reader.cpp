@@ -6,7 +6,7 @@
 // up its mind (Stop): damage, or the end of WAL? Proof of damage is looked for behind the fault,
 // nearest first. A fault that looks like damage is read once more before it is believed, because a
 // running server may have been writing there.
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/wal_reader.h"
 
 #include <fmt/format.h>
 
@@ -16,8 +16,8 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/rmgr.h"
-#include "cpp_core/wal/record.h"
 #include "cpp_core/wal/segment.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 

@@ -4,7 +4,7 @@
 //
 // Most records have one plain shape, whose parts stand at fixed offsets: those are taken at a
 // glance (ParsePlain).
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
 
 #include <cstring>
 

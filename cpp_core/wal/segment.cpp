@@ -19,10 +19,10 @@
 #include <map>
 #include <memory>
 
-#include "cpp_core/base/bytes.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/timeline_history.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 

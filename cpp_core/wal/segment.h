@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <optional>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/record.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

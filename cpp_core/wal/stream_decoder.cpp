@@ -7,9 +7,9 @@
 
 #include <algorithm>
 
-#include "cpp_core/pg/wal_page.h"
-#include "cpp_core/wal/record.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/wal_page.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

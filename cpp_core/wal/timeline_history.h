@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

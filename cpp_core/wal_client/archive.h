@@ -8,10 +8,10 @@
 #include <optional>
 #include <string>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
 #include "cpp_core/wal_client/segment_writer.h"
 #include "cpp_core/wal_client/stream.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

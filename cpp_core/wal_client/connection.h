@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "cpp_core/base/cancel.h"
-#include "cpp_core/base/error.h"
 #include "cpp_core/wal_client/handshake.h"
+#include "neon_redo/cancel.h"
+#include "neon_redo/error.h"
 
 struct pg_conn;
 struct pg_result;

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/cancel.h"
-#include "cpp_core/base/error.h"
+#include "neon_redo/cancel.h"
+#include "neon_redo/error.h"
 
 struct pg_conn;
 

@@ -9,10 +9,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
 #include "cpp_core/wal_client/message.h"
 #include "cpp_core/wal_client/pgoutput.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <variant>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

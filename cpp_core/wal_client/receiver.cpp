@@ -6,7 +6,7 @@
 // Whether a silent connection is alive cannot be told from the silence: a server that has nothing
 // to send and hears our statuses sends nothing at all. So half-way to stall_timeout a status asks
 // for a reply, and only a server that does not answer that is stalled.
-#include "cpp_core/wal_client/receiver.h"
+#include "neon_redo/receiver.h"
 
 #include <fmt/format.h>
 #include <libpq-fe.h>

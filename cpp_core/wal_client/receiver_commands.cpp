@@ -6,7 +6,7 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/wal/segment.h"
-#include "cpp_core/wal_client/receiver.h"
+#include "neon_redo/receiver.h"
 
 namespace neon_redo {
 

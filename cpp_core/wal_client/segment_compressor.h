@@ -9,8 +9,8 @@
 #include <string>
 #include <thread>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/error.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 

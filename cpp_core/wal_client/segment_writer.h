@@ -8,10 +8,10 @@
 #include <optional>
 #include <string>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
 #include "cpp_core/wal_client/segment_compressor.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

@@ -11,9 +11,9 @@
 #include <string>
 
 #include "cpp_core/base/backoff.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/wal_client/receiver.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/receiver.h"
 
 namespace neon_redo {
 

@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <string>
 
-#include "cpp_core/base/lsn.h"
 #include "cpp_core/wal_client/segment_writer.h"
 #include "cpp_core/wal_client/stream.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

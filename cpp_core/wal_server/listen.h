@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "cpp_core/base/error.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/wal_server/session.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 

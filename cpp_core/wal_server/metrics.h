@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/error.h"
 #include "cpp_core/metrics/exposer.h"
 #include "cpp_core/wal_server/session.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 

@@ -2,7 +2,7 @@
 // server_connection.cpp. New WAL is noticed by inotify on the directory, and once a second without
 // (network file systems tell nothing); it is looked at once per kLookInterval at most, since a
 // writer's every write is an event.
-#include "cpp_core/wal_server/server.h"
+#include "neon_redo/wal_server.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -20,10 +20,10 @@
 #include <vector>
 
 #include "cpp_core/base/try.h"
-#include "cpp_core/describe/describe.h"
 #include "cpp_core/wal_server/listen.h"
 #include "cpp_core/wal_server/metrics.h"
 #include "cpp_core/wal_server/statistics.h"
+#include "neon_redo/describe.h"
 
 namespace neon_redo {
 

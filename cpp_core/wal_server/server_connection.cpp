@@ -17,7 +17,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "cpp_core/wal_server/server.h"
+#include "neon_redo/wal_server.h"
 
 namespace neon_redo {
 

@@ -1,7 +1,7 @@
 // A message is a type byte, its length (without the type byte, with itself), and its fields.
 #include "cpp_core/wal_server/server_message.h"
 
-#include "cpp_core/base/bytes.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 

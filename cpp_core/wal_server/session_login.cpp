@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal_server/session.h"
+#include "neon_redo/bytes.h"
 
 // Of libpgcommon (mb/pg_wchar.h): how many bytes of the text are whole valid characters.
 extern "C" int pg_encoding_verifymbstr(int encoding, const char* text, int length);

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "cpp_core/base/error.h"
+#include "neon_redo/error.h"
 
 struct ssl_ctx_st;
 struct ssl_st;

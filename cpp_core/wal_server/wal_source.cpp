@@ -20,10 +20,10 @@
 #include <fstream>
 #include <iterator>
 
-#include "cpp_core/base/bytes.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

@@ -11,11 +11,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cpp_core/base/error.h"
 #include "cpp_core/base/files.h"
-#include "cpp_core/base/lsn.h"
 #include "cpp_core/wal/segment.h"
 #include "cpp_core/wal/timeline_history.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
 

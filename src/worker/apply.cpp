@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
 #include "src/server.h"
 #include "src/worker/insert_run.h"
 #include "src/worker/pages.h"

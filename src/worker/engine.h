@@ -4,8 +4,8 @@
 #ifndef NEON_REDO_SRC_WORKER_ENGINE_H_
 #define NEON_REDO_SRC_WORKER_ENGINE_H_
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 

@@ -2,7 +2,7 @@
 #ifndef NEON_REDO_SRC_WORKER_INSERT_RUN_H_
 #define NEON_REDO_SRC_WORKER_INSERT_RUN_H_
 
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 

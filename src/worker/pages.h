@@ -12,7 +12,7 @@
 #ifndef NEON_REDO_SRC_WORKER_PAGES_H_
 #define NEON_REDO_SRC_WORKER_PAGES_H_
 
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
 #include "src/server.h"
 
 namespace neon_redo {

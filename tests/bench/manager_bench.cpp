@@ -19,7 +19,7 @@
 #include <thread>
 
 #include "cli/bench/requests.h"
-#include "cpp_core/redo/manager/manager.h"
+#include "neon_redo/manager.h"
 
 namespace {
 
@@ -63,7 +63,7 @@ struct Setting {
 
 ManagerOptions Options(const Setting& setting, size_t workers) {
   ManagerOptions options;
-  options.engine = RedoEngine::kWorker;
+  options.engine = Engine::kWorker;
   options.worker = setting.worker;
   options.max_workers = workers;
   return options;
@@ -223,7 +223,7 @@ void Engine(const Setting& setting) {
       const double workers = FloodOnce(options, requests, 1, 32, 1).each_second;
       RedoManager by_worker(options);
       const Spread lone_worker = LoneManager(&by_worker, requests, 0.5);
-      options.engine = RedoEngine::kAuto;
+      options.engine = Engine::kAuto;
       RedoManager manager(options);
       const Spread lone = LoneManager(&manager, requests, 1);
       if (manager.status().launches != 0) Die("the native engine left records to a worker");

@@ -8,9 +8,8 @@
 #include "cli/bench/requests.h"
 #include "cpp_core/redo/worker/out_queue.h"
 #include "cpp_core/redo/worker/request_frames.h"
-#include "cpp_core/wal/image.h"
-#include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 namespace {

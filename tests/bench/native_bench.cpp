@@ -8,7 +8,7 @@
 #include <cstdlib>
 
 #include "cli/bench/requests.h"
-#include "cpp_core/redo/native/native.h"
+#include "neon_redo/native.h"
 
 namespace neon_redo {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/wal_client/receiver.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/receiver.h"
 
 namespace {
 

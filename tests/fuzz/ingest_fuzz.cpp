@@ -6,8 +6,8 @@
 #include <cstring>
 #include <vector>
 
-#include "cpp_core/ingest/ingest.h"
-#include "cpp_core/redo/page_server_records/page_server_record.h"
+#include "neon_redo/ingest.h"
+#include "neon_redo/page_server_record.h"
 
 using namespace neon_redo;
 

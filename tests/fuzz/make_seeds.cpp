@@ -12,12 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/worker/frames.h"
-#include "cpp_core/redo/manager/capture.h"
-#include "cpp_core/wal_client/message.h"
-#include "cpp_core/wal/image.h"
-#include "cpp_core/wal/reader.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/redo/manager/capture.h"
+#include "cpp_core/redo/worker/frames.h"
+#include "cpp_core/wal_client/message.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "cpp_core/pg/page.h"
-#include "cpp_core/redo/native/native.h"
 #include "cpp_core/redo/native/page_edit.h"
+#include "neon_redo/native.h"
 
 namespace {
 

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "cpp_core/describe/describe.h"
-#include "cpp_core/wal/image.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/describe.h"
+#include "neon_redo/record.h"
+#include "neon_redo/wal_reader.h"
 
 using namespace neon_redo;
 

@@ -4,11 +4,11 @@
 #include <string>
 #include <string_view>
 
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/page_key.h"
 #include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/redo/worker/pipe_loop.h"
 #include "cpp_core/wal/segment.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/page_key.h"
 
 using namespace neon_redo;
 

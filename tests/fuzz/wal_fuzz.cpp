@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "cpp_core/describe/describe.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/describe.h"
+#include "neon_redo/wal_reader.h"
 #include "tests/fuzz/scratch.h"
 
 using namespace neon_redo;

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/pg/page.h"
-#include "cpp_core/wal/image.h"
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/record.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "cpp_core/redo/manager/manager.h"
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/manager.h"
+#include "neon_redo/worker.h"
 
 namespace {
 

@@ -16,8 +16,8 @@
 #include <thread>
 
 #include "cpp_core/pg/page.h"
-#include "cpp_core/redo/manager/manager.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/manager.h"
+#include "neon_redo/record.h"
 #include "tests/hostile/cases.h"
 
 namespace neon_redo {
@@ -27,7 +27,7 @@ constexpr size_t kAtOnce = 8;  // requests of a batch
 
 ManagerOptions Options(const char* module) {
   ManagerOptions options;
-  options.engine = RedoEngine::kWorker;
+  options.engine = Engine::kWorker;
   options.worker.module = module;
   options.worker.memory_limit_mb = 256;
   options.worker.timeout = std::chrono::milliseconds(2000);

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "cli/bench/requests.h"
-#include "cpp_core/redo/manager/manager.h"
+#include "neon_redo/manager.h"
 #include "tests/unit/footprint.h"
 #include "tests/unit/manager_chaos.h"
 
@@ -68,7 +68,7 @@ nlohmann::json Run(int argc, char** argv) {
   const std::vector<Case> cases = MakeCases(all, options.worker);
   const testing::Footprint before;
   const uint32_t count = static_cast<uint32_t>(std::atoi(argv[3]));
-  options.engine = RedoEngine::kWorker;
+  options.engine = Engine::kWorker;
   options.worker.timeout = milliseconds(1000);
   options.max_workers = 3;
   if (argc > 4) options.capture_dir = argv[4];

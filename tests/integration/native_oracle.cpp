@@ -32,15 +32,14 @@
 
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/pg/page.h"
-#include "cpp_core/redo/native/native.h"
-#include "cpp_core/redo/worker/worker_process.h"
+#include "cpp_core/pg/rmgr.h"
 #include "cpp_core/replay/block_table.h"
 #include "cpp_core/verify/compare.h"
 #include "cpp_core/verify/storage_events.h"
-#include "cpp_core/describe/describe.h"
-#include "cpp_core/wal/image.h"
-#include "cpp_core/wal/reader.h"
-#include "cpp_core/pg/rmgr.h"
+#include "neon_redo/describe.h"
+#include "neon_redo/native.h"
+#include "neon_redo/wal_reader.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 namespace {

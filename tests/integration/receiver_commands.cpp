@@ -1,11 +1,11 @@
-// Runs WalReceiver's commands on a real server for test_receiver_commands.py, in a row: each prints a line of
-// JSON, then waits for a line on standard input, so that the test can look at the server meanwhile.
-// The connection comes from libpq's environment. The test holds the expectations.
+// Runs WalReceiver's commands on a real server for test_receiver_commands.py, in a row: each prints
+// a line of JSON, then waits for a line on standard input, so that the test can look at the server
+// meanwhile. The connection comes from libpq's environment. The test holds the expectations.
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "cpp_core/wal_client/receiver.h"
+#include "neon_redo/receiver.h"
 
 namespace {
 

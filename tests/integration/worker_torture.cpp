@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "cli/bench/requests.h"
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 namespace {
@@ -116,7 +116,8 @@ nlohmann::json Torture::Kills(int count) {
   int wrong = 0;
   Page pages(all_.size() * kBlockSize);
   std::vector<Status> statuses(all_.size());
-  // A busy machine launches workers so slowly that most of the kills hit a launch: go on after them.
+  // A busy machine launches workers so slowly that most of the kills hit a launch: go on after
+  // them.
   while (kills < count || requests < 5 * static_cast<uint64_t>(count)) {
     worker.RedoBatch(views_->requests(), pages.data(), statuses);
     requests += all_.size();

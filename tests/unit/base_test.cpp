@@ -4,9 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
 #include "cpp_core/base/crc32c.h"
-#include "cpp_core/base/lsn.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 namespace {

@@ -1,6 +1,6 @@
 // Descriptions of records built by hand. That real records read as pg_waldump prints them is
 // tested by tests/integration/test_waldump.py; here: hostile bytes, and what real WAL seldom has.
-#include "cpp_core/describe/describe.h"
+#include "neon_redo/describe.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@
 #include <string>
 
 #include "cpp_core/pg/rmgr.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 namespace {

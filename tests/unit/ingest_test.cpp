@@ -1,13 +1,13 @@
 // Records put together by hand, at the places where changes are cut: pages of an SLRU, pages of the
 // visibility map, the ends of number ranges. Real WAL: tests/integration/test_ingest.py.
-#include "cpp_core/ingest/ingest.h"
+#include "neon_redo/ingest.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "cpp_core/pg/slru.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/slru.h"
 #include "tests/unit/native_record.h"
 
 namespace neon_redo {

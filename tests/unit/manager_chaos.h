@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "cpp_core/redo/manager/manager.h"
+#include "neon_redo/manager.h"
 
 namespace neon_redo::testing {
 

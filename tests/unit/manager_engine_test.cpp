@@ -78,7 +78,7 @@ class Story {
   std::vector<PageRecord> records_;
 };
 
-ManagerOptions With(RedoEngine engine) {
+ManagerOptions With(Engine engine) {
   ManagerOptions options = FakeWorkers(1);
   options.engine = engine;
   return options;
@@ -96,7 +96,7 @@ Ways WaysOf(const RedoManager& manager, const std::string& operation) {
 }
 
 TEST_F(ManagerTest, SupportedRecordsNeedNoWorker) {
-  for (const RedoEngine engine : {RedoEngine::kAuto, RedoEngine::kNative}) {
+  for (const Engine engine : {Engine::kAuto, Engine::kNative}) {
     RedoManager manager(With(engine));
     Story story;
     story.Insert(1, true).Insert(2).Insert(3);
@@ -119,7 +119,7 @@ TEST_F(ManagerTest, SupportedRecordsNeedNoWorker) {
 }
 
 TEST_F(ManagerTest, TheBaseImageIsLeftAsItWas) {
-  RedoManager manager(With(RedoEngine::kAuto));
+  RedoManager manager(With(Engine::kAuto));
   const PageImage base = Story().Insert(1, true).Native();
   const PageImage copy = base;
   Story story;
@@ -132,7 +132,7 @@ TEST_F(ManagerTest, TheBaseImageIsLeftAsItWas) {
 }
 
 TEST_F(ManagerTest, OneWayToAWorkerForAllUnsupportedRecords) {
-  RedoManager manager(With(RedoEngine::kAuto));
+  RedoManager manager(With(Engine::kAuto));
   const PageImage image = Story().Insert(1, true).Insert(2).Native();
   Story story;
   story.Insert(1, true).Insert(2).Strange().Insert(3).Strange().Image(image).Insert(3);
@@ -151,7 +151,7 @@ TEST_F(ManagerTest, OneWayToAWorkerForAllUnsupportedRecords) {
 }
 
 TEST_F(ManagerTest, TheWorkerGetsThePageOfTheRunBefore) {
-  RedoManager manager(With(RedoEngine::kAuto));
+  RedoManager manager(With(Engine::kAuto));
   Story story;
   story.Insert(1, true).Insert(2).Strange().Insert(3).Strange();
   const PageImage before = Story().Insert(1, true).Insert(2).Native();
@@ -168,7 +168,7 @@ TEST_F(ManagerTest, TheWorkerGetsThePageOfTheRunBefore) {
 }
 
 TEST_F(ManagerTest, WhatTheEngineRefusesAWorkerDoesFromTheBase) {
-  RedoManager manager(With(RedoEngine::kAuto));
+  RedoManager manager(With(Engine::kAuto));
   const PageImage base = Story().Insert(1, true).Native();
   Story story;
   story.Strange().Strange().Insert(2).Insert(3);
@@ -186,7 +186,7 @@ TEST_F(ManagerTest, WhatTheEngineRefusesAWorkerDoesFromTheBase) {
 }
 
 TEST_F(ManagerTest, TheNativeEngineAloneSaysWhatItLeaves) {
-  RedoManager manager(With(RedoEngine::kNative));
+  RedoManager manager(With(Engine::kNative));
   const PageImage base = Story().Insert(1, true).Native();
   Story strange;
   strange.Insert(2).Strange();
@@ -202,7 +202,7 @@ TEST_F(ManagerTest, TheNativeEngineAloneSaysWhatItLeaves) {
 }
 
 TEST_F(ManagerTest, WorkersAloneWhenAsked) {
-  RedoManager manager(With(RedoEngine::kWorker));
+  RedoManager manager(With(Engine::kWorker));
   Story story;
   story.Insert(1, true).Insert(2);
   EXPECT_EQ(*manager.RequestRedo(story.Request()), Ask::PageOf(kTarget, {}, story.records()));

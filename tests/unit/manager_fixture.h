@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "cpp_core/redo/worker/frames.h"
-#include "cpp_core/redo/manager/manager.h"
+#include "neon_redo/manager.h"
 #include "tests/unit/footprint.h"
 #include "tests/unit/programs.h"
 

@@ -9,7 +9,7 @@
 #include <set>
 #include <thread>
 
-#include "cpp_core/redo/manager/manager.h"
+#include "neon_redo/manager.h"
 #include "tests/unit/manager_fixture.h"
 
 namespace neon_redo {

@@ -1,5 +1,5 @@
 // The redo manager against a worker that can be told to be hostile (manager_worker.cpp).
-#include "cpp_core/redo/manager/manager.h"
+#include "neon_redo/manager.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "cpp_core/base/crc32c.h"
-#include "cpp_core/redo/native/native.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/native.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo::testing {
 

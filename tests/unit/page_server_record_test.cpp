@@ -1,6 +1,6 @@
 // The page server's own records. The expected pages are computed bit by bit from the layouts in
 // PostgreSQL's headers, the long way round, and compared whole.
-#include "cpp_core/redo/page_server_records/page_server_record.h"
+#include "neon_redo/page_server_record.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "cpp_core/pg/page_key.h"
+#include "neon_redo/page_key.h"
 
 #include <gtest/gtest.h>
 

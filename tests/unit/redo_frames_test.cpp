@@ -13,7 +13,7 @@
 #include "cpp_core/redo/worker/out_queue.h"
 #include "cpp_core/redo/worker/pipe_loop.h"
 #include "cpp_core/redo/worker/request_frames.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 namespace {

@@ -14,8 +14,8 @@
 
 #include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/redo/worker/home.h"
-#include "cpp_core/redo/worker/worker_process.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
+#include "neon_redo/worker.h"
 #include "tests/unit/programs.h"
 
 namespace neon_redo {

@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
 #include "cpp_core/wal_client/message.h"
 #include "cpp_core/wal_server/session.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 

@@ -6,6 +6,7 @@
 
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/file_check.h"
+#include "cpp_core/verify/findings.h"
 
 namespace neon_redo {
 namespace {

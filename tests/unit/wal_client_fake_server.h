@@ -21,8 +21,8 @@
 #include <thread>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
 #include "cpp_core/wal_client/message.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 

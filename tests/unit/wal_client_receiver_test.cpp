@@ -1,5 +1,5 @@
 // WalReceiver against a server made of bytes: what a real one never sends, or only now and then.
-#include "cpp_core/wal_client/receiver.h"
+#include "neon_redo/receiver.h"
 
 #include <gtest/gtest.h>
 

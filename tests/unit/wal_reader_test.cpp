@@ -1,7 +1,7 @@
 // The WAL reader on synthetic WAL: every layout, every truncation of the last segment, flipped
 // bits, missing and foreign files. Whatever is done to the bytes, what the reader returns is a run
 // of the records that were written, from the first on.
-#include "cpp_core/wal/reader.h"
+#include "neon_redo/wal_reader.h"
 
 #include <gtest/gtest.h>
 

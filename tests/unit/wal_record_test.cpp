@@ -1,5 +1,5 @@
 // The record decoder on records built by hand: right ones, every truncation, every flipped byte.
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
 
 #include <gtest/gtest.h>
 

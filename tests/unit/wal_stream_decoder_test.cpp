@@ -5,8 +5,8 @@
 
 #include <random>
 
-#include "cpp_core/wal/reader.h"
 #include "cpp_core/pg/rmgr.h"
+#include "neon_redo/wal_reader.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {

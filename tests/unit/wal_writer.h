@@ -12,9 +12,9 @@
 
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/pg/wal_page.h"
-#include "cpp_core/wal/reader.h"
-#include "cpp_core/wal/record.h"
 #include "cpp_core/wal/segment.h"
+#include "neon_redo/record.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 

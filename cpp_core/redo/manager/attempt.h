@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "cpp_core/redo/manager/manager.h"
+#include "neon_redo/manager.h"
 
 namespace neon_redo {
 

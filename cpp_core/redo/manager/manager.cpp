@@ -1,7 +1,7 @@
 // A call makes a job of each request and takes the jobs through their steps: in the caller's thread
 // when it waits, in workers' threads when it does not. A step that needs a worker is an attempt,
 // which goes through the pool.
-#include "cpp_core/redo/manager/manager.h"
+#include "neon_redo/manager.h"
 
 #include <sched.h>
 #include <spdlog/spdlog.h>

@@ -13,8 +13,8 @@
 #include <chrono>
 #include <memory>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/redo/manager/manager.h"
+#include "neon_redo/error.h"
+#include "neon_redo/manager.h"
 
 namespace neon_redo {
 

@@ -38,7 +38,7 @@ bool Supported(const BlockTag& tag, const PageRecord& record) {
 }  // namespace
 
 PageJob::PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline,
-                 RedoEngine engine, RecordCounts* counts, bool timed)
+                 Engine engine, RecordCounts* counts, bool timed)
     : request_(request),
       start_(start),
       deadline_(deadline),
@@ -85,7 +85,7 @@ Status PageJob::Check() {
       continue;
     }
     // The native engine needs it soon, and records lie anywhere.
-    if (engine_ != RedoEngine::kWorker) __builtin_prefetch(postgres->record.data());
+    if (engine_ != Engine::kWorker) __builtin_prefetch(postgres->record.data());
     if (!tag) {
       return refuse(fmt::format("the PostgreSQL record at {} needs the key of a relation's block",
                                 record.lsn.ToString()));
@@ -129,7 +129,7 @@ PageJob::Next PageJob::AdvanceToWorker() {
       continue;
     }
     FindRun();
-    if (engine_ != RedoEngine::kWorker) status_ = ApplyNatively();
+    if (engine_ != Engine::kWorker) status_ = ApplyNatively();
     if (!status_ || run_ == 0) continue;
     CountForWorker();
     return Next::kWorker;
@@ -172,12 +172,12 @@ Status PageJob::ApplyNatively() {
   const auto [applied, result] =
       ApplyNativeRun(tag_, scratch_run, page_.data(), have_page, &scratch_view, nullptr);
   counts_->AddAll(run().first(applied), RecordWay::kNative);
-  if (result != NativeResult::kApplied && engine_ == RedoEngine::kNative) {
+  if (result != NativeResult::kApplied && engine_ == Engine::kNative) {
     return RefuseRecord(run()[applied], result);
   }
   if (result == NativeResult::kMalformed) {
     counts_->Add(Postgres(run()[applied]).record, RecordWay::kRefused);
-    engine_ = RedoEngine::kWorker;
+    engine_ = Engine::kWorker;
     page_.clear();
     next_ = 0;
     run_ = 0;
@@ -208,7 +208,7 @@ Status PageJob::RefuseRecord(const PageRecord& record, NativeResult why) {
 }
 
 void PageJob::CountForWorker() {
-  if (engine_ == RedoEngine::kWorker) return;  // the attempt does
+  if (engine_ == Engine::kWorker) return;  // the attempt does
   bool first = true;
   for (const PageRecord& record : run()) {
     const bool along = !std::exchange(first, false) && Supported(tag_, record);
@@ -220,7 +220,7 @@ AttemptPtr PageJob::MakeAttempt(AttemptSink* sink, size_t index) {
   if (attempts_++ > 0) ++retries_;
   const uint8_t* base = page_.empty() ? request_.base_image.data() : page_.data();
   if (page_.empty() && request_.base_image.empty()) base = nullptr;
-  const bool count = engine_ == RedoEngine::kWorker && attempts_ == 1;
+  const bool count = engine_ == Engine::kWorker && attempts_ == 1;
   return std::make_shared<Attempt>(RecordRun{tag_, base, run()}, count ? counts_ : nullptr,
                                    deadline_, sink, index);
 }

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/manager/manager.h"
 #include "cpp_core/redo/manager/attempt.h"
 #include "cpp_core/redo/manager/record_counts.h"
-#include "cpp_core/redo/native/native.h"
+#include "neon_redo/manager.h"
+#include "neon_redo/native.h"
 
 namespace neon_redo {
 
@@ -20,7 +20,7 @@ class PageJob {
  public:
   // counts must outlive the job. timed: the times for the metrics are wanted.
   PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline,
-          RedoEngine engine, RecordCounts* counts, bool timed);
+          Engine engine, RecordCounts* counts, bool timed);
 
   enum class Next {
     kWorker,    // MakeAttempt, and hand its outcome to Take
@@ -69,7 +69,7 @@ class PageJob {
   const Clock::time_point start_;
   const Clock::time_point deadline_;
   const bool timed_;
-  RedoEngine engine_;  // kWorker once the native engine has refused a record
+  Engine engine_;  // kWorker once the native engine has refused a record
   RecordCounts* const counts_;
   BlockTag tag_;     // when there are PostgreSQL records
   size_t next_ = 0;  // records before it are in the page

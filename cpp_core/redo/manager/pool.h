@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/manager/manager.h"
 #include "cpp_core/redo/manager/attempt.h"
 #include "cpp_core/redo/manager/pool_worker.h"
+#include "neon_redo/manager.h"
 
 namespace neon_redo {
 

@@ -11,12 +11,12 @@
 #include <thread>
 #include <vector>
 
-#include "cpp_core/redo/worker/child_process.h"
-#include "cpp_core/redo/manager/manager.h"
 #include "cpp_core/redo/manager/attempt.h"
 #include "cpp_core/redo/manager/frame_queue.h"
 #include "cpp_core/redo/manager/processor_hold.h"
+#include "cpp_core/redo/worker/child_process.h"
 #include "cpp_core/redo/worker/pipe_loop.h"
+#include "neon_redo/manager.h"
 
 namespace neon_redo {
 

@@ -6,8 +6,8 @@
 #include <cstddef>
 
 #include "cpp_core/redo/manager/metrics.h"
-#include "cpp_core/describe/describe.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/describe.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 

@@ -7,9 +7,9 @@
 #include <span>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/redo/manager/manager.h"
 #include "cpp_core/pg/rmgr.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/manager.h"
 
 namespace neon_redo {
 

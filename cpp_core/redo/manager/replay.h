@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/manager/manager.h"
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/manager.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 

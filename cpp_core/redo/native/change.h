@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "cpp_core/redo/native/page_edit.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo::native {
 

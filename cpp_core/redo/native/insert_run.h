@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <span>
 
-#include "cpp_core/pg/block.h"
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/block.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo::native {
 

@@ -3,12 +3,12 @@
 // manager's file finds the routine for the operation and the block, once the record's references
 // are those that the operation has. A page not older than the record is left alone
 // (XLogReadBufferForRedoExtended), except by routines that initialise it.
-#include "cpp_core/redo/native/native.h"
+#include "neon_redo/native.h"
 
+#include "cpp_core/pg/rmgr.h"
 #include "cpp_core/redo/native/change.h"
 #include "cpp_core/redo/native/insert_run.h"
-#include "cpp_core/wal/image.h"
-#include "cpp_core/pg/rmgr.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
@@ -19,8 +19,8 @@ using native::Routine;
 
 enum XlogOperation : uint8_t { kFpiForHint = 0xa0, kFpi = 0xb0 };
 
-// The worker replays records of this kind (ChangesPagesOnly in src/worker/apply.cpp); of the others it
-// restores no image either.
+// The worker replays records of this kind (ChangesPagesOnly in src/worker/apply.cpp); of the others
+// it restores no image either.
 bool ChangesPagesOnly(uint8_t rmid, uint8_t info) {
   constexpr uint8_t kHeapOperation = 0x70;  // XLOG_HEAP_OPMASK
   constexpr uint8_t kHeapTruncate = 0x30, kHeap2Rewrite = 0x00, kHeap2NewCid = 0x70;

@@ -1,7 +1,7 @@
 // Every record is checked in full before the first byte changes, so that an error leaves the page
 // as it was. The SLRU layouts are those of access/transam/clog.c and multixact.c, the map's that of
 // access/heap/visibilitymap.c, for 8 KiB blocks.
-#include "cpp_core/redo/page_server_records/page_server_record.h"
+#include "neon_redo/page_server_record.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "cpp_core/base/error.h"
 #include "cpp_core/redo/worker/command_line.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 

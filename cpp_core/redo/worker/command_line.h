@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/error.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 

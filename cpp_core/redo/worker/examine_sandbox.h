@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/error.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 

@@ -7,8 +7,8 @@
 #ifndef NEON_REDO_REDO_WORKER_FRAMES_H_
 #define NEON_REDO_REDO_WORKER_FRAMES_H_
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 

@@ -14,7 +14,7 @@
 
 #include <string>
 
-#include "cpp_core/base/error.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 

@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "cpp_core/base/bytes.h"
 #include "cpp_core/redo/worker/out_queue.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 

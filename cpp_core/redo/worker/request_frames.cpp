@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "cpp_core/redo/worker/frames.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 

@@ -7,7 +7,7 @@
 
 #include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/redo/worker/out_queue.h"
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 

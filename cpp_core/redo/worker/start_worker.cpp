@@ -38,12 +38,12 @@ Result<StartedWorker> StartWorker(const WorkerOptions& options) {
     return MakeError(ErrorCode::kUnsupported, "this kernel has no Landlock (Linux 5.13 and later)");
   }
   ASSIGN_OR_RETURN(const std::string program, WorkerProgram(server));
-  ASSIGN_OR_RETURN(std::optional<UserIdentity> user, WorkerUser(options.user));
+  ASSIGN_OR_RETURN(const std::optional<UserIdentity> user, WorkerUser(options.user));
   ASSIGN_OR_RETURN(WorkerHome home, WorkerHome::Create(user ? HomeOwner{user->uid, user->gid}
                                                             : HomeOwner{geteuid(), getegid()}));
   std::vector<std::string> arguments = WorkerArguments(server, program, home.path());
   return StartProgram(
-      {program, std::move(arguments), WorkerEnvironment(server, program), std::move(user)},
+      {program, std::move(arguments), WorkerEnvironment(server, program), user},
       std::move(home), layers);
 }
 

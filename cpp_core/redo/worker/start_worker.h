@@ -4,11 +4,11 @@
 
 #include <optional>
 
-#include "cpp_core/base/error.h"
 #include "cpp_core/redo/worker/child_process.h"
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/redo/worker/home.h"
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/error.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 

@@ -8,7 +8,7 @@
 // Answers carry no header. Should a worker answer one request with too many or too few bytes, every
 // answer behind that one is shifted, and the count shows it only later. So when the bytes do not
 // add up, no answer of that run counts, and all of it runs again one at a time.
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/worker.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

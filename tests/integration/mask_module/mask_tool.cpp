@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "cpp_core/pg/block.h"
 #include "cpp_core/pg/mask.h"
+#include "neon_redo/block.h"
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;

@@ -8,11 +8,11 @@
 #include <optional>
 #include <string>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
 #include "cpp_core/wal/page_source.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 
@@ -144,6 +144,13 @@ class WalReader {
 // Parses a record that the reader returned. kCorrupt: its CRC is right but its content is not; the
 // message names its LSN. On success the view points into the record's bytes.
 Status ParseRecord(const WalRecord& record, RecordView* view);
+
+// Writes the page that the reference's image stands for to page[0 .. kBlockSize): decompresses it
+// and fills the hole with zeroes (RestoreBlockImage in access/transam/xlogreader.c). Does not set
+// the page's LSN. kInvalidArgument: the reference has no image. kCorrupt: the image does not
+// decompress to the length it must have; page is unspecified then. The message names relation, fork
+// and block. Thread-safe.
+Status RestoreImage(const BlockRef& ref, uint8_t* page);
 
 }  // namespace neon_redo
 

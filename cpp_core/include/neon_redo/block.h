@@ -1,8 +1,8 @@
 // Names of blocks: relation, fork, block number. The layouts are PostgreSQL's
 // (storage/relfilenode.h, common/relpath.h, storage/block.h). Freestanding: used inside PostgreSQL
 // too.
-#ifndef NEON_REDO_PG_BLOCK_H_
-#define NEON_REDO_PG_BLOCK_H_
+#ifndef NEON_REDO_BLOCK_H_
+#define NEON_REDO_BLOCK_H_
 
 #include <compare>
 #include <cstddef>
@@ -41,4 +41,4 @@ struct BlockTag {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_PG_BLOCK_H_
+#endif  // NEON_REDO_BLOCK_H_

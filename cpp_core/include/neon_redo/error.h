@@ -1,7 +1,7 @@
 // Errors are values. Every fallible function of the core returns Result<T> or Status; no exception
 // crosses a module's face.
-#ifndef NEON_REDO_BASE_ERROR_H_
-#define NEON_REDO_BASE_ERROR_H_
+#ifndef NEON_REDO_ERROR_H_
+#define NEON_REDO_ERROR_H_
 
 #include <string>
 #include <tl/expected.hpp>
@@ -43,4 +43,4 @@ const char* ErrorCodeName(ErrorCode code);
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_BASE_ERROR_H_
+#endif  // NEON_REDO_ERROR_H_

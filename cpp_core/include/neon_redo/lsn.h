@@ -1,13 +1,13 @@
 // LSN: a byte position in the write-ahead log (XLogRecPtr in access/xlogdefs.h).
-#ifndef NEON_REDO_BASE_LSN_H_
-#define NEON_REDO_BASE_LSN_H_
+#ifndef NEON_REDO_LSN_H_
+#define NEON_REDO_LSN_H_
 
 #include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "cpp_core/base/error.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 
@@ -33,4 +33,4 @@ struct Lsn {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_BASE_LSN_H_
+#endif  // NEON_REDO_LSN_H_

@@ -5,19 +5,33 @@
 // Records and pages are hostile: each offset, length, item number and special area is checked
 // before it is used. Nothing allocates, throws or asserts. All functions are thread-safe: they keep
 // nothing but what the caller hands in.
-#ifndef NEON_REDO_REDO_NATIVE_NATIVE_H_
-#define NEON_REDO_REDO_NATIVE_NATIVE_H_
+#ifndef NEON_REDO_NATIVE_H_
+#define NEON_REDO_NATIVE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/block.h"
-#include "cpp_core/redo/worker/worker_process.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/block.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
+
+// Which of the two engines applies records.
+enum class Engine : uint8_t {
+  kAuto,    // in this process what the native engine supports, the rest by a sandboxed worker
+  kNative,  // in this process only; no PostgreSQL is needed
+  kWorker,  // all by a sandboxed worker
+};
+
+// One WAL record to apply, and the LSN the page gets by it: the end of the record (EndRecPtr).
+struct RedoRecord {
+  Lsn end;
+  Bytes record;
+};
 
 enum class NativeResult : uint8_t {
   kApplied,  // the page is what the server's redo would have left (perhaps unchanged: redo skips
@@ -64,6 +78,43 @@ struct NativeRun {
 NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> records, uint8_t* page,
                          bool have_page, RecordView* view, NativeCounters* counters);
 
+// Which engine applied what, and why not the native one.
+// Changes: one for each record and block it changes.
+struct ChangeCounts {
+  uint64_t native = 0;       // applied in this process
+  uint64_t unsupported = 0;  // the native engine has no code for it
+  uint64_t malformed = 0;    // record and page do not fit, by the native engine's judgement
+  uint64_t behind = 0;       // supported, but behind one of the same block that was not
+  uint64_t chosen = 0;       // the native engine was not asked (engine = worker)
+
+  uint64_t total() const { return native + unsupported + malformed + behind + chosen; }
+  void Add(const ChangeCounts& other) {
+    native += other.native;
+    unsupported += other.unsupported;
+    malformed += other.malformed;
+    behind += other.behind;
+    chosen += other.chosen;
+  }
+};
+
+// A value of about 160 kB. Not thread-safe: one for each thread, added up.
+struct EngineCounts {
+  // By resource manager and operation (xl_info >> 4).
+  std::array<std::array<ChangeCounts, 16>, 256> of{};
+
+  ChangeCounts& At(uint8_t rmid, uint8_t info) { return of[rmid][info >> 4]; }
+  ChangeCounts Total() const {
+    ChangeCounts sum;
+    for (const auto& operations : of)
+      for (const ChangeCounts& c : operations) sum.Add(c);
+    return sum;
+  }
+  void Add(const EngineCounts& other) {
+    for (size_t rmid = 0; rmid < of.size(); rmid++)
+      for (size_t op = 0; op < of[rmid].size(); op++) of[rmid][op].Add(other.of[rmid][op]);
+  }
+};
+
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_REDO_NATIVE_NATIVE_H_
+#endif  // NEON_REDO_NATIVE_H_

@@ -8,17 +8,17 @@
 //
 // Field 1 and 5 have one byte, the others four, big-endian. Other values of the first field, and 0
 // in the third field of an SLRU key, are directories and metadata, of no interest to redo.
-#ifndef NEON_REDO_PG_PAGE_KEY_H_
-#define NEON_REDO_PG_PAGE_KEY_H_
+#ifndef NEON_REDO_PAGE_KEY_H_
+#define NEON_REDO_PAGE_KEY_H_
 
 #include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 
@@ -97,4 +97,4 @@ struct PageKey {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_PG_PAGE_KEY_H_
+#endif  // NEON_REDO_PAGE_KEY_H_

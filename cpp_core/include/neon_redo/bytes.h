@@ -1,8 +1,8 @@
 // Fixed-width integers in byte buffers, and a bounds-checked cursor. Bytes from outside (WAL, pipe,
 // files) are read through ByteReader and nothing else. Freestanding: used inside PostgreSQL too, so
 // no allocation and no exception.
-#ifndef NEON_REDO_BASE_BYTES_H_
-#define NEON_REDO_BASE_BYTES_H_
+#ifndef NEON_REDO_BYTES_H_
+#define NEON_REDO_BYTES_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -87,4 +87,4 @@ inline void CopyBytes(uint8_t* to, const uint8_t* from, size_t n) {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_BASE_BYTES_H_
+#endif  // NEON_REDO_BYTES_H_

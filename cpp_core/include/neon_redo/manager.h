@@ -5,8 +5,8 @@
 //
 // The functions are those of Neon's PostgresRedoManager (request_redo, ping, status, shutdown,
 // ...), spelt as this library spells functions.
-#ifndef NEON_REDO_REDO_MANAGER_MANAGER_H_
-#define NEON_REDO_REDO_MANAGER_MANAGER_H_
+#ifndef NEON_REDO_MANAGER_H_
+#define NEON_REDO_MANAGER_H_
 
 #include <sys/types.h>
 
@@ -20,12 +20,12 @@
 #include <variant>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/page_key.h"
-#include "cpp_core/redo/page_server_records/page_server_record.h"
-#include "cpp_core/redo/worker/worker_process.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/page_key.h"
+#include "neon_redo/page_server_record.h"
+#include "neon_redo/worker.h"
 
 namespace spdlog {
 class logger;
@@ -73,21 +73,14 @@ using PageImage = std::vector<uint8_t>;
 //                     key or block that a record does not belong to, …
 //   kWorker           the last allowed attempt failed in its worker
 //   kTimeout          the deadline passed, or the last allowed attempt's worker hung
-//   kUnsupported, kCorrupt  RedoEngine::kNative does not support a record; record and page do not
+//   kUnsupported, kCorrupt  Engine::kNative does not support a record; record and page do not
 //   fit kIo, kNotFound    no worker could be started kShutdown         the manager no longer takes
 //   requests
 // Messages name key, LSN range, record count, bytes, attempt, and what the worker said and how it
 // ended.
 
-// Who applies PostgreSQL's records.
-enum class RedoEngine {
-  kAuto,    // the native engine what it supports, a worker the rest; a worker's word is final
-  kNative,  // the native engine alone: kUnsupported and kCorrupt for what it leaves to workers
-  kWorker,  // workers alone
-};
-
 struct ManagerOptions {
-  RedoEngine engine = RedoEngine::kAuto;
+  Engine engine = Engine::kAuto;
   WorkerOptions worker;     // what to launch; `timeout` limits a launch and one answer
   size_t max_workers = 0;   // 0: as many as the process may use processors
   bool warm_spare = false;  // keep one idle worker ready, from construction on
@@ -122,7 +115,7 @@ enum class RecordWay {
   kNative,       // applied in this process
   kUnsupported,  // to a worker: the native engine has no code for it, or not for that page
   kRefused,      // to a worker: the native engine found that record and page do not fit
-  kAlong,        // to a worker: by RedoEngine::kWorker, or with its neighbours of the ways above
+  kAlong,        // to a worker: by Engine::kWorker, or with its neighbours of the ways above
 };
 inline constexpr size_t kRecordWays = 4;
 
@@ -185,4 +178,4 @@ class RedoManager {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_REDO_MANAGER_MANAGER_H_
+#endif  // NEON_REDO_MANAGER_H_

@@ -1,7 +1,7 @@
 // WalReceiver: the client's end of streaming replication, over one connection. It follows neither a
 // lost connection nor a timeline switch: WalStream (stream.h) does.
-#ifndef NEON_REDO_WAL_CLIENT_RECEIVER_H_
-#define NEON_REDO_WAL_CLIENT_RECEIVER_H_
+#ifndef NEON_REDO_RECEIVER_H_
+#define NEON_REDO_RECEIVER_H_
 
 #include <chrono>
 #include <condition_variable>
@@ -15,11 +15,11 @@
 #include <utility>
 #include <vector>
 
-#include "cpp_core/base/cancel.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
 #include "cpp_core/wal_client/connection.h"
 #include "cpp_core/wal_client/message.h"
+#include "neon_redo/cancel.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
 struct pollfd;
 
@@ -237,4 +237,4 @@ class WalReceiver {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_WAL_CLIENT_RECEIVER_H_
+#endif  // NEON_REDO_RECEIVER_H_

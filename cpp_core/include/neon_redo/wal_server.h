@@ -1,6 +1,6 @@
 // WalServer: a WAL sender over a directory of segments. What `neon-redo serve-wal` runs.
-#ifndef NEON_REDO_WAL_SERVER_SERVER_H_
-#define NEON_REDO_WAL_SERVER_SERVER_H_
+#ifndef NEON_REDO_WAL_SERVER_H_
+#define NEON_REDO_WAL_SERVER_H_
 
 #include <chrono>
 #include <cstdint>
@@ -11,14 +11,14 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cpp_core/base/cancel.h"
-#include "cpp_core/base/error.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/wal_server/scram.h"
 #include "cpp_core/wal_server/session.h"
 #include "cpp_core/wal_server/slots.h"
 #include "cpp_core/wal_server/tls.h"
 #include "cpp_core/wal_server/wal_source.h"
+#include "neon_redo/cancel.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 
@@ -134,4 +134,4 @@ class WalServer {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_WAL_SERVER_SERVER_H_
+#endif  // NEON_REDO_WAL_SERVER_H_

@@ -1,15 +1,14 @@
 // A WAL record seen through typed values, without copying it. The layout is access/xlogrecord.h of
 // PostgreSQL 15; the checks are those of DecodeXLogRecord (access/transam/xlogreader.c).
 // Freestanding: the redo worker inside PostgreSQL uses it too, so no allocation, no exception.
-#ifndef NEON_REDO_WAL_RECORD_H_
-#define NEON_REDO_WAL_RECORD_H_
+#ifndef NEON_REDO_RECORD_H_
+#define NEON_REDO_RECORD_H_
 
 #include <cstddef>
 #include <cstdint>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/crc32c.h"
-#include "cpp_core/pg/block.h"
+#include "neon_redo/block.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 
@@ -64,6 +63,11 @@ struct RecordFault {
   uint32_t offset = 0;
   explicit operator bool() const { return what != nullptr; }
 };
+
+// The checksum that a WAL record's xl_crc must equal: everything after the fixed header, then the
+// header up to xl_crc (ValidXLogRecord in access/transam/xlogreader.c). record holds at least
+// kRecordHeaderSize (24) bytes.
+uint32_t RecordCrc32c(Bytes record);
 
 // Reusable: Parse overwrites all of it. About 3 kB, so keep one and reuse it. Views into the bytes
 // given to Parse: they must outlive the view. Not thread-safe; distinct objects are independent.
@@ -120,4 +124,4 @@ class RecordView {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_WAL_RECORD_H_
+#endif  // NEON_REDO_RECORD_H_

@@ -1,13 +1,13 @@
 // WAL records in words: the terms, and to the letter the lines, of pg_waldump.
-#ifndef NEON_REDO_DESCRIBE_DESCRIBE_H_
-#define NEON_REDO_DESCRIBE_DESCRIBE_H_
+#ifndef NEON_REDO_DESCRIBE_H_
+#define NEON_REDO_DESCRIBE_H_
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/wal/record.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/record.h"
 
 namespace neon_redo {
 
@@ -40,4 +40,4 @@ void DescribeOperation(const RecordView& record, std::string* out);
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_DESCRIBE_DESCRIBE_H_
+#endif  // NEON_REDO_DESCRIBE_H_

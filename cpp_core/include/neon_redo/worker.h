@@ -1,7 +1,7 @@
 // A redo worker and the client side of its protocol (docs/protocol.md): hand in a base image and
 // WAL records, get the page.
-#ifndef NEON_REDO_REDO_WORKER_WORKER_PROCESS_H_
-#define NEON_REDO_REDO_WORKER_WORKER_PROCESS_H_
+#ifndef NEON_REDO_WORKER_H_
+#define NEON_REDO_WORKER_H_
 
 #include <sys/types.h>
 
@@ -13,19 +13,14 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/base/bytes.h"
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/block.h"
 #include "cpp_core/redo/worker/command_line.h"
+#include "neon_redo/block.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/native.h"
 
 namespace neon_redo {
-
-// One WAL record to apply, and the LSN the page gets by it: the end of the record (EndRecPtr).
-struct RedoRecord {
-  Lsn end;
-  Bytes record;
-};
 
 // "Apply these records, in this order, to this image of this block." Without a base image the first
 // record must initialise the page. Everything pointed to must live until the call returns.
@@ -111,4 +106,4 @@ class RedoWorker {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_REDO_WORKER_WORKER_PROCESS_H_
+#endif  // NEON_REDO_WORKER_H_

@@ -1,6 +1,6 @@
-// What a verification finds.
-#ifndef NEON_REDO_VERIFY_RESULT_H_
-#define NEON_REDO_VERIFY_RESULT_H_
+// A base backup and the WAL since, rebuilt page by page, against the cluster at rest.
+#ifndef NEON_REDO_VERIFY_H_
+#define NEON_REDO_VERIFY_H_
 
 #include <array>
 #include <cstdint>
@@ -8,12 +8,13 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/block.h"
-#include "cpp_core/replay/engine_counts.h"
+#include "neon_redo/block.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/native.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 
@@ -78,43 +79,6 @@ struct VerifyResult {
   double elapsed_seconds = 0;
 };
 
-// Not thread-safe: one for each partition, added up at the end.
-class Findings {
- public:
-  void Equal(uint8_t rmid) {
-    by_rmgr_[rmid].rebuilt++;
-    by_rmgr_[rmid].equal++;
-  }
-  // rebuilt: there was a page to compare at all.
-  void Different(uint8_t rmid, bool rebuilt, Mismatch mismatch) {
-    by_rmgr_[rmid].rebuilt += rebuilt;
-    by_rmgr_[rmid].different++;
-    mismatches_.push_back(std::move(mismatch));
-  }
-  Mismatch& last() { return mismatches_.back(); }  // there must be one
-  // What no resource manager's page is: a file.
-  void Damaged(Mismatch mismatch) { mismatches_.push_back(std::move(mismatch)); }
-  void Skip(std::string_view reason, uint64_t count = 1) {
-    if (count == 0) return;
-    auto at = skipped_.find(reason);
-    if (at == skipped_.end()) at = skipped_.emplace(reason, 0).first;
-    at->second += count;
-  }
-  // Adds all of it to *result, whose mismatches are then in the order of LSNs.
-  void AddTo(VerifyResult* result) const;
-
- private:
-  std::vector<Mismatch> mismatches_;
-  std::map<std::string, uint64_t, std::less<>> skipped_;
-  std::array<RmgrCounts, 256> by_rmgr_{};
-};
-
-// Names pages misplaced that are what another of the mismatches should be: swapped ones.
-void FindMisplaced(std::vector<Mismatch>* mismatches);
-
-// Why a page or file is skipped when it is compared with a backup's.
-inline constexpr std::string_view kChangedDuringBackup = "changed while the backup was taken";
-
 // How far along the work is, for a progress bar.
 struct VerifyProgress {
   const char* phase;  // "reading WAL", "comparing pages"
@@ -123,6 +87,46 @@ struct VerifyProgress {
 };
 using ProgressFunction = std::function<void(const VerifyProgress&)>;
 
+struct VerifyOptions {
+  std::string wal;  // directory of segments
+  Engine engine = Engine::kAuto;
+  WorkerOptions worker;       // how to run a worker; none is run before one is needed
+  int jobs = 1;               // threads, each with a worker of its own; at least 1
+  ProgressFunction progress;  // called on the caller's thread, often; may be empty
+  // Bytes this process may take; pages are spilled to keep to it. See MemoryForPages.
+  uint64_t memory = uint64_t{1} << 30;
+  std::string spill_directory = "/tmp";
+};
+
+// Rebuilds every page that WAL from the backup's start to the cluster's shutdown checkpoint
+// touches, of relations (all forks but the free space map), pg_xact, pg_multixact and pg_commit_ts,
+// and compares it with the page in data_directory; and the relation maps, and which relation files
+// there are and how long.
+//
+// data_directory may be a later base backup of a running server. Then WAL is replayed to that
+// backup's end, and what no record changes from its start on is compared.
+//
+// Without a data_directory (empty): replays WAL to its end, and compares with nothing.
+//
+// Memory: options.memory. Pages that do not fit are spilled to a file; about 100 bytes for each
+// block touched and not dropped since are not, and so are the least that is needed.
+//
+// Errors: directories that are not what they must be, a cluster that is running or was not shut
+// down cleanly, WAL that is damaged or ends too early, a server that cannot be run. What a worker
+// refuses or gets wrong, and what is missing or damaged on disk, is not an error but a mismatch.
+Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
+                                   const std::string& data_directory);
+
+// The oracle: WAL written with wal_consistency_checking = 'all' holds, for every block that a
+// record changes, the page as it was afterwards. Each record is replayed over the image before it,
+// and the answer compared with its own image.
+//
+// Reads all WAL of options.wal. Needs no data directory. Memory as VerifyCluster.
+//
+// Errors: WAL that cannot be read or is damaged, a server that cannot be run, WAL without images.
+// What a worker refuses or gets wrong is not an error but a mismatch.
+Result<VerifyResult> VerifyImages(const VerifyOptions& options);
+
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_VERIFY_RESULT_H_
+#endif  // NEON_REDO_VERIFY_H_

@@ -1,8 +1,8 @@
 // The page server's own records: changes that PostgreSQL's WAL implies without naming the page, cut
 // page by page when the WAL is taken in, and applied here without a PostgreSQL process. Each does
 // to its page what the redo routine of the record it comes from would do.
-#ifndef NEON_REDO_REDO_PAGE_SERVER_RECORDS_PAGE_SERVER_RECORD_H_
-#define NEON_REDO_REDO_PAGE_SERVER_RECORDS_PAGE_SERVER_RECORD_H_
+#ifndef NEON_REDO_PAGE_SERVER_RECORD_H_
+#define NEON_REDO_PAGE_SERVER_RECORD_H_
 
 #include <cstdint>
 #include <optional>
@@ -10,9 +10,9 @@
 #include <variant>
 #include <vector>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
-#include "cpp_core/pg/page_key.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/page_key.h"
 
 namespace neon_redo {
 
@@ -76,4 +76,4 @@ Status ApplyNativeRecord(const NativeRecord& record, Lsn lsn, const PageKey& key
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_REDO_PAGE_SERVER_RECORDS_PAGE_SERVER_RECORD_H_
+#endif  // NEON_REDO_PAGE_SERVER_RECORD_H_

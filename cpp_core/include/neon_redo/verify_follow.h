@@ -8,11 +8,10 @@
 #include <optional>
 #include <string>
 
-#include "cpp_core/base/error.h"
-#include "cpp_core/base/lsn.h"
 #include "cpp_core/wal_client/stream.h"
-#include "cpp_core/verify/options.h"
-#include "cpp_core/verify/result.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/verify.h"
 
 namespace neon_redo {
 

@@ -1,6 +1,6 @@
 // A signal by which one thread reaches another that waits on sockets.
-#ifndef NEON_REDO_BASE_CANCEL_H_
-#define NEON_REDO_BASE_CANCEL_H_
+#ifndef NEON_REDO_CANCEL_H_
+#define NEON_REDO_CANCEL_H_
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -38,4 +38,4 @@ class CancelSignal {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_BASE_CANCEL_H_
+#endif  // NEON_REDO_CANCEL_H_
