@@ -1,4 +1,4 @@
--- neon_redo_info() tells what is installed, to anybody, whether or not the module was preloaded.
+-- neon_redo_info() shows any role what is installed, whether or not the module was preloaded.
 CREATE EXTENSION neon_redo;
 \dx+ neon_redo
 SELECT module_version, server_version_num / 10000 AS major, protocol_version, sandbox

@@ -1,14 +1,14 @@
 -- Version 1.1 adds statistics of the server's walsenders (docs/monitoring.md).
 \echo Use "ALTER EXTENSION neon_redo UPDATE TO '1.1'" to load this file. \quit
 
--- What a caller without pg_read_all_stats sees: pid, and nulls.
+-- A caller without the privileges of pg_read_all_stats sees pid, and nulls in all other columns.
 CREATE FUNCTION neon_stat_wal_senders(
     OUT pid int,
     OUT kind text,                   -- physical, logical
     OUT application_name text,
     OUT usesysid oid,
     OUT usename name,
-    OUT client_addr inet,            -- null: Unix socket
+    OUT client_addr inet,            -- null for a Unix socket
     OUT client_hostname text,
     OUT client_port int,
     OUT backend_start timestamptz,
@@ -17,10 +17,10 @@ CREATE FUNCTION neon_stat_wal_senders(
     OUT write_lsn pg_lsn,
     OUT flush_lsn pg_lsn,
     OUT replay_lsn pg_lsn,
-    OUT write_lag interval,          -- age of the oldest WAL the standby lacks; null: lacks none
+    OUT write_lag interval,          -- age of the oldest WAL the standby lacks; null if it lacks none
     OUT flush_lag interval,
     OUT replay_lag interval,
-    OUT sent_bytes_behind bigint,    -- behind the end of the WAL that may be sent
+    OUT sent_bytes_behind bigint,    -- distance from the end of the WAL that may be sent
     OUT write_bytes_behind bigint,
     OUT flush_bytes_behind bigint,
     OUT replay_bytes_behind bigint,
@@ -50,7 +50,7 @@ AS 'MODULE_PATHNAME', 'neon_oldest_sent_lsn'
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 
 COMMENT ON FUNCTION neon_oldest_sent_lsn() IS
-    'statistics: the position that every walsender has sent; null when none sends';
+    'statistics: the oldest LSN that any walsender has sent up to; null if none has sent WAL';
 
 CREATE FUNCTION neon_oldest_flush_lsn()
 RETURNS pg_lsn
@@ -58,18 +58,18 @@ AS 'MODULE_PATHNAME', 'neon_oldest_flush_lsn'
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 
 COMMENT ON FUNCTION neon_oldest_flush_lsn() IS
-    'statistics: the position that every client that reports flushes has flushed; null when none does';
+    'statistics: the oldest flush LSN of the clients that report one; null if none does';
 
 CREATE FUNCTION neon_walsender_history(
-    pid int DEFAULT NULL,                        -- null: every walsender
+    pid int DEFAULT NULL,                        -- null for every walsender
     OUT sample_time timestamptz,
     OUT pid int,
     OUT application_name text,
     OUT state text,
-    OUT state_changed boolean,                   -- since the walsender's sample before
+    OUT state_changed boolean,                   -- since the walsender's preceding sample
     OUT sent_lsn pg_lsn,
-    OUT confirmed_lsn pg_lsn,                    -- replayed; written if the client never replays
-    OUT sent_bytes_per_second double precision,  -- since the sample before
+    OUT confirmed_lsn pg_lsn,                    -- replayed, or written if the client never replays
+    OUT sent_bytes_per_second double precision,  -- since the preceding sample
     OUT applied_bytes_per_second double precision,
     OUT bytes_behind bigint,
     OUT lag interval
@@ -88,14 +88,14 @@ CREATE FUNCTION neon_walsender_eta(
     OUT bytes_behind bigint,
     OUT applied_bytes_per_second double precision,
     OUT wal_bytes_per_second double precision,
-    OUT eta interval                             -- 0: caught up; null: falling behind, or not known
+    OUT eta interval                             -- 0 if caught up; null if falling behind or unknown
 )
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'neon_walsender_eta'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
 
 COMMENT ON FUNCTION neon_walsender_eta(int) IS
-    'statistics: time until a walsender''s client has caught up, at the rates of the last 30 seconds';
+    'statistics: time until each walsender''s client catches up, at the rates of the last 30 seconds';
 
 CREATE FUNCTION neon_inactive_slots(
     OUT slot_name name,
@@ -107,29 +107,29 @@ CREATE FUNCTION neon_inactive_slots(
     OUT growth_bytes_per_second double precision,
     OUT safe_wal_size bigint,
     OUT disk_free_bytes bigint,
-    OUT time_left interval,                      -- at this growth, until the nearer of the two ends
-    OUT limited_by text                          -- max_slot_wal_keep_size, disk
+    OUT time_left interval,                      -- at this growth, until the nearer limit
+    OUT limited_by text                          -- max_slot_wal_keep_size or disk
 )
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'neon_inactive_slots'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
 
 COMMENT ON FUNCTION neon_inactive_slots() IS
-    'statistics: replication slots that nobody uses and that hold WAL back';
+    'statistics: replication slots that no process uses and that retain WAL';
 
 CREATE FUNCTION neon_wait_for_replay(
     lsn pg_lsn,
-    timeout interval DEFAULT NULL,               -- null: no end; 0: look once
-    application_name text DEFAULT NULL           -- null: every standby that is connected
+    timeout interval DEFAULT NULL,               -- null for no limit; 0 to check once
+    application_name text DEFAULT NULL           -- null for every connected standby
 )
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'neon_wait_for_replay'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION neon_wait_for_replay(pg_lsn, interval, text) IS
-    'waits until a standby has replayed a position; false: not within the timeout';
+    'waits until a standby has replayed an LSN; false if it has not within the timeout';
 
--- Whether there is a walsender is for everybody to see; what it does is for monitoring roles.
+-- Any role may see that a walsender exists; its details are for monitoring roles.
 GRANT SELECT ON neon_stat_replication TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION neon_oldest_sent_lsn(), neon_oldest_flush_lsn(),
     neon_walsender_history(int), neon_walsender_eta(int), neon_inactive_slots() FROM PUBLIC;

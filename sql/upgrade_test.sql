@@ -1,4 +1,4 @@
--- From 1.0 to 1.1 by the upgrade script; the same objects and privileges as a new 1.1 has.
+-- An upgrade from 1.0 to 1.1 yields the same objects and privileges as a new 1.1.
 CREATE EXTENSION neon_redo VERSION '1.0';
 \dx+ neon_redo
 CREATE TABLE privileges_before AS

@@ -1,5 +1,5 @@
--- Null rules: a session with replication=database is a walsender that sends nothing yet, and it
--- takes SQL, so it can look at itself.
+-- When columns are null. A session with replication=database is a walsender that has sent nothing.
+-- It accepts SQL, so it can query its own row.
 CREATE EXTENSION neon_redo;
 \connect "dbname=contrib_regression replication=database application_name=itself"
 \x on
@@ -7,16 +7,16 @@ SELECT pid = pg_backend_pid() AS my_pid, kind, application_name, usename = curre
        usesysid = (SELECT oid FROM pg_roles WHERE rolname = current_user) AS my_oid,
        backend_start <= now() AS started, state, sync_priority, sync_state
     FROM neon_stat_replication;
--- Nothing sent, nothing reported, no reply, no slot: null, and neither zero nor caught up.
+-- Without WAL sent, a reply or a slot the columns are null: neither zero nor caught up.
 SELECT sent_lsn, write_lsn, flush_lsn, replay_lsn, write_lag, flush_lag, replay_lag,
        sent_bytes_behind, write_bytes_behind, flush_bytes_behind, replay_bytes_behind,
        reply_time, reply_age, slot_name, slot_wal_status, slot_retained_bytes, slot_safe_wal_size,
        caught_up
     FROM neon_stat_replication;
 \x off
--- A walsender without a position does not count for the oldest.
+-- A walsender without a position does not count for the oldest position.
 SELECT neon_oldest_sent_lsn(), neon_oldest_flush_lsn();
--- A slot that nobody uses and that holds WAL. Growth needs samples, which need preloading.
+-- A slot that is not in use and retains WAL. Growth needs samples, which need preloading.
 SELECT FROM pg_create_physical_replication_slot('holds_wal', true);
 SELECT FROM pg_create_physical_replication_slot('holds_nothing');
 SELECT slot_name, slot_type, inactive_since, restart_lsn IS NOT NULL AS has_position, wal_status,

@@ -1,4 +1,4 @@
--- Who sees what: superusers and members of pg_read_all_stats (so pg_monitor) all, others the pid.
+-- Superusers and members of pg_read_all_stats or pg_monitor see everything; other roles see the pid.
 CREATE EXTENSION neon_redo;
 CREATE ROLE neon_redo_nobody;
 CREATE ROLE neon_redo_monitor IN ROLE pg_monitor;
@@ -15,7 +15,7 @@ SELECT neon_oldest_flush_lsn();
 SELECT * FROM neon_walsender_history();
 SELECT * FROM neon_walsender_eta();
 SELECT * FROM neon_inactive_slots();
--- Everybody may wait; here only the module is missing.
+-- Any role may wait; here the call fails because the module is not preloaded.
 SELECT neon_wait_for_replay('0/0', '0');
 SET ROLE neon_redo_monitor;
 SELECT application_name, state FROM neon_stat_replication;

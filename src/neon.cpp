@@ -1,6 +1,6 @@
-// neon.so: what PostgreSQL loads. In an ordinary server it adds settings, SQL functions and
-// walsender statistics (walsender/statistics.h). With neon.wal_redo = on, `postgres --single` never
-// gets further than _PG_init: the process becomes a redo worker there (worker.h).
+// neon.so, the module that PostgreSQL loads. In an ordinary server it adds settings, SQL functions
+// and walsender statistics (monitoring/statistics.h). With neon.wal_redo = on, _PG_init turns
+// `postgres --single` into a redo worker (worker/worker.h) and does not return.
 #include "src/server.h"
 #include "src/monitoring/statistics.h"
 #include "src/worker/worker.h"
@@ -25,8 +25,8 @@ static const config_enum_entry sandbox_modes[] = {
     {"no", kSandboxOff, true},   {"1", kSandboxOn, true},      {"0", kSandboxOff, true},
     {nullptr, kSandboxOn, false}};
 
-// The server sorts all its settings again for each one made that nobody has set, which a worker's
-// launch can do without: there those keep their defaults unmade.
+// Whether to define a setting. The server sorts all its settings again after each definition, which
+// costs launch time. A worker therefore defines only the settings that its command line sets.
 static bool IsWanted(const char* setting) {
   return !neon_wal_redo || GetConfigOption(setting, true, false) != nullptr;
 }
@@ -37,30 +37,30 @@ static void DefineSettings() {
                            nullptr);
   if (IsWanted("neon.redo_sandbox"))
     DefineCustomEnumVariable("neon.redo_sandbox", "Runs the WAL redo worker in its sandbox.",
-                             "Turn this off, or to log, only to debug the worker: it replays WAL "
-                             "that somebody else wrote.",
+                             "Set this to off or log only to debug the worker. Without the "
+                             "sandbox, hostile WAL can take over the process.",
                              &neon_redo_sandbox, kSandboxOn, sandbox_modes, PGC_POSTMASTER, 0,
                              nullptr, nullptr, nullptr);
   if (IsWanted("neon.redo_landlock"))
     DefineCustomBoolVariable("neon.redo_landlock",
-                             "Takes the file system away from the WAL redo worker by Landlock too, "
-                             "where the kernel has it.",
+                             "Denies the WAL redo worker the file system by Landlock, if the "
+                             "kernel supports it.",
                              nullptr, &neon_redo_landlock, true, PGC_POSTMASTER, 0, nullptr,
                              nullptr, nullptr);
   if (IsWanted("neon.redo_namespaces"))
     DefineCustomBoolVariable(
-        "neon.redo_namespaces", "Puts the WAL redo worker into namespaces of its own too.", nullptr,
+        "neon.redo_namespaces", "Runs the WAL redo worker in its own namespaces.", nullptr,
         &neon_redo_namespaces, false, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
   if (IsWanted("neon.redo_memory_limit"))
     DefineCustomIntVariable("neon.redo_memory_limit",
-                            "Memory that the WAL redo worker may add to what it has at start-up.",
+                            "Sets the memory that the WAL redo worker may allocate after startup.",
                             nullptr, &neon_redo_memory_limit, 2048, 16, MAX_KILOBYTES / 1024,
                             PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
 }
 
 void _PG_init(void) {
-  // Settings of class PGC_POSTMASTER can only be made while the server starts; a session that loads
-  // the module for its SQL functions needs none of them.
+  // PGC_POSTMASTER settings can be defined only while the server starts. A session that loads the
+  // module for its SQL functions needs none of them.
   if (!process_shared_preload_libraries_in_progress) return;
   DefineSettings();
   if (!neon_wal_redo) core::InitWalsenderStatistics();
@@ -69,8 +69,8 @@ void _PG_init(void) {
   if (IsPostmasterEnvironment || IsUnderPostmaster || IsBootstrapProcessingMode())
     ereport(FATAL, (errcode(ERRCODE_CONFIG_FILE_ERROR),
                     errmsg("neon.wal_redo can only be turned on in single-user mode"),
-                    errdetail("The setting turns the process into a WAL redo worker; this one is "
-                              "an ordinary server."),
+                    errdetail("The setting turns the process into a WAL redo worker, but this "
+                              "process is an ordinary server."),
                     errhint("Remove neon.wal_redo from the configuration, or start a worker with "
                             "\"neon-redo worker\".")));
   core::WorkerConfig config;

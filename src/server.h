@@ -1,6 +1,6 @@
-// The PostgreSQL server headers, with C linkage, and what differs between its versions. Include
-// this first and nothing of the server elsewhere. Tried on 15; 17 and 18 are told apart here when
-// they come.
+// The PostgreSQL server headers that most files of neon.so need, with C linkage. Include this file
+// before any other server header, and wrap further server headers in extern "C". The module is
+// written for PostgreSQL 15; compiling it against any other version is an error.
 #ifndef NEON_REDO_SRC_SERVER_H_
 #define NEON_REDO_SRC_SERVER_H_
 
@@ -33,7 +33,8 @@ extern "C" {
 #error "neon_redo is written for PostgreSQL 15"
 #endif
 
-// The core's names would hide the server's, so the core is not `using`-ed: write core::.
+// Names of the core would hide names of the server (BlockNumber, ForkNumber). Files outside the
+// namespace therefore write core:: and no using directive.
 namespace neon_redo {}
 namespace core = neon_redo;
 

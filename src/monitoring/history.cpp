@@ -1,14 +1,14 @@
-// neon_walsender_history() and neon_walsender_eta(), from the samples of the last ten minutes. One
-// walsender slot's ring is copied at a time, under the lock; rates are computed from the copy.
+// neon_walsender_history() and neon_walsender_eta(), from the samples of the last ten minutes. The
+// ring of one walsender slot is copied at a time, under the lock. Rates are computed from the copy.
 #include "src/monitoring/row.h"
 #include "src/monitoring/snapshot.h"
 
 namespace neon_redo {
 
 static constexpr int64 kMicroseconds = 1000000;
-static constexpr int64 kEtaWindow = 30 * kMicroseconds;  // "present" rates are of this long
+static constexpr int64 kEtaWindow = 30 * kMicroseconds;  // present rates are averages over it
 
-// Samples of one walsender slot, oldest first, none older than the history is long.
+// Samples of one walsender slot, oldest first, none older than kHistorySeconds.
 struct Ring {
   Sample samples[kSamples];
   int count;
@@ -27,7 +27,7 @@ static void ReadRing(Shared* shared, int index, TimestampTz now, Ring* ring) {
   LWLockRelease(shared->lock);
 }
 
-// False when there is no rate: no position at one of the times, or a position that went back.
+// Returns false if there is no rate: a position is missing, or the later one is smaller.
 static bool Rate(XLogRecPtr from, XLogRecPtr to, int64 microseconds, double* bytes_per_second) {
   if (XLogRecPtrIsInvalid(from) || to < from || microseconds <= 0) return false;
   *bytes_per_second = static_cast<double>(to - from) * kMicroseconds / microseconds;
@@ -50,7 +50,7 @@ enum {
   kHistoryColumns
 };
 
-// previous is the sample before of the same walsender, or null.
+// previous is the preceding sample of the same walsender, or null.
 static void PutSample(const Sample& sample, const Sample* previous, ReturnSetInfo* result) {
   Row<kHistoryColumns> row;
   row.Clear();
@@ -74,7 +74,7 @@ static void PutSample(const Sample& sample, const Sample* previous, ReturnSetInf
   row.Put(result);
 }
 
-// pid 0: every walsender.
+// pid 0 means every walsender.
 static void PutHistory(Shared* shared, pid_t pid, ReturnSetInfo* result) {
   const TimestampTz now = GetCurrentTimestamp();
   Ring* ring = static_cast<Ring*>(palloc(sizeof(Ring)));
@@ -100,7 +100,7 @@ enum {
   kEtaColumns
 };
 
-// The walsender's oldest sample in the window; null when there is none.
+// The walsender's oldest sample in the window, or null if there is none.
 static const Sample* WindowStart(const Ring& ring, pid_t pid, TimestampTz now) {
   const int64 window = Max(kEtaWindow, 2000 * static_cast<int64>(walsender_sample_interval));
   for (int i = 0; i < ring.count; i++) {

@@ -1,12 +1,14 @@
-// A walsender keeps two facts to itself that its shared-memory slot (WalSnd) lacks: when its
-// standby last replied by this server's clock, and since when the standby has been behind. And it
-// wakes nobody when an asynchronous standby moves on. So this file looks over its shoulder.
+// A walsender's slot in shared memory (WalSnd) lacks two facts: when the standby last replied by
+// this server's clock, and since when the standby has lagged. Nor does a walsender wake anybody
+// when an asynchronous standby reports progress. The functions here run inside each walsender and
+// do both.
 //
-// The way in is PqCommMethods, the server's exchangeable table of functions that talk to the client
-// (libpq/libpq.h). Each turn of a walsender's loops first takes in the standby's replies and then
-// asks whether output is pending or flushes it (WalSndLoop, WalSndWaitForWal and
-// ProcessPendingWrites in replication/walsender.c); those two functions we wrap. The table is
-// exchanged after authentication, in walsenders only. An unchanged position costs a comparison.
+// They are called through PqCommMethods, the server's replaceable table of functions that talk to
+// the client (libpq/libpq.h). In each turn of its loops a walsender first processes the standby's
+// replies, and then asks whether output is pending or flushes it (WalSndLoop, WalSndWaitForWal and
+// ProcessPendingWrites in replication/walsender.c). This file wraps the two functions for that. The
+// table is replaced after authentication, in walsenders only. An unchanged position costs one
+// comparison.
 #include "src/monitoring/observer.h"
 
 #include "src/monitoring/shared.h"
@@ -18,7 +20,7 @@ static ClientAuthentication_hook_type next_authentication_hook = nullptr;
 static const PQcommMethods* wrapped_methods = nullptr;
 static PQcommMethods observing_methods;
 
-// What this walsender has noted last, to compare without the lock.
+// What this walsender recorded last, for comparison without the lock.
 static Observation noted;
 static XLogRecPtr noted_sent;
 static XLogRecPtr noted_reached[kStages];
@@ -31,7 +33,7 @@ static void Publish() {
   SpinLockRelease(&mine->mutex);
 }
 
-// MyWalSnd may be read without its lock here: only its own process writes these fields.
+// Reads MyWalSnd without its lock, because only this process writes these fields.
 static void Observe() {
   if (MyWalSnd == nullptr) return;
   const XLogRecPtr reached[kStages] = {MyWalSnd->write, MyWalSnd->flush, MyWalSnd->apply};
@@ -66,8 +68,8 @@ static bool IsSendPending() {
   return wrapped_methods->is_send_pending();
 }
 
-// Runs after WalSndKill has given the slot back (callbacks run in reverse order): who waits for all
-// standbys need no longer wait for this one.
+// Runs after WalSndKill has released the slot, since callbacks run in reverse order. A session that
+// waits for all standbys then no longer waits for this one.
 static void WakeWaiters(int, Datum) { ConditionVariableBroadcast(&SharedOrNull()->replied); }
 
 static void AfterAuthentication(Port* port, int status) {

@@ -1,10 +1,10 @@
-// What each walsender notes of itself while it works.
+// What each walsender records about itself while it runs.
 #ifndef NEON_REDO_SRC_MONITORING_OBSERVER_H_
 #define NEON_REDO_SRC_MONITORING_OBSERVER_H_
 
 namespace neon_redo {
 
-// Once, in the postmaster: every walsender that starts from now on is observed.
+// Call it once, in the postmaster. Every walsender that starts afterwards is observed.
 void ObserveWalsenders();
 
 }  // namespace neon_redo

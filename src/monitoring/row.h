@@ -1,5 +1,5 @@
-// A row of a set-returning function under construction: every column starts out null, and values
-// that are not known stay so. Memory comes from the current context.
+// A row of a set-returning function. Clear makes every column null, and unknown values stay null.
+// Memory comes from the current memory context.
 #ifndef NEON_REDO_SRC_MONITORING_ROW_H_
 #define NEON_REDO_SRC_MONITORING_ROW_H_
 
@@ -28,7 +28,7 @@ struct Row {
   void SetTime(int column, TimestampTz time) {
     if (time != 0) Set(column, TimestampTzGetDatum(time));
   }
-  // Negative: not known.
+  // A negative value means unknown.
   void SetInterval(int column, int64 microseconds) {
     if (microseconds < 0) return;
     Interval* interval = static_cast<Interval*>(palloc0(sizeof(Interval)));

@@ -1,7 +1,7 @@
-// The background worker that fills the history: every neon.walsender_sample_interval it copies the
+// The background worker that fills the history. Every neon.walsender_sample_interval it copies the
 // state of each walsender, the end of WAL and the use of each replication slot into the rings in
-// shared memory. It has no database connection. It sleeps on its latch: for the interval, or with
-// samples turned off until the configuration changes.
+// shared memory. It has no database connection. It sleeps on its latch for the interval, or, if
+// samples are turned off, until the configuration changes.
 #include "src/monitoring/snapshot.h"
 
 namespace neon_redo {
@@ -11,7 +11,7 @@ static void SampleEndOfWal(Shared* shared, XLogRecPtr end, TimestampTz now) {
   shared->sampled++;
 }
 
-// backend may be null.
+// backend is null if the process is not known.
 static void SampleWalsender(Shared* shared, const Walsender& walsender,
                             const WalsenderBackend* backend, XLogRecPtr end, TimestampTz now,
                             int64 lag) {
@@ -29,7 +29,8 @@ static void SampleWalsender(Shared* shared, const Walsender& walsender,
   entry->sampled++;
 }
 
-// slots are those that exist now, notes what was noted before of up to max_replication_slots.
+// Records since when each of the count existing slots has been unused. notes is scratch space for
+// max_replication_slots entries.
 static void NoteSlots(Shared* shared, const Slot* slots, int count, SlotNote* notes,
                       TimestampTz now) {
   memcpy(notes, shared->slots, max_replication_slots * sizeof(SlotNote));
@@ -80,7 +81,7 @@ static void NoteSlots(Shared* shared, const Slot* slots, int count, SlotNote* no
     ConfigReloadPending = false;
     ProcessConfigFile(PGC_SIGHUP);
   }
-  // Not 0, which would tell the postmaster never to start us again, whoever sent the signal.
+  // After status 0 the postmaster would not start the worker again, whoever sent the signal.
   proc_exit(1);
 }
 

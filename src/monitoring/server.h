@@ -1,11 +1,11 @@
-// The server's headers for the walsender statistics, on top of src/server.h.
+// The server headers that the walsender statistics need in addition to src/server.h.
 #ifndef NEON_REDO_SRC_MONITORING_SERVER_H_
 #define NEON_REDO_SRC_MONITORING_SERVER_H_
 
 #include "src/server.h"
 
-// libpq-be.h asks for the GSSAPI headers, which the server's development package does not bring.
-// Without the macro it declares the same layout with a plain pointer.
+// With ENABLE_GSS, libpq-be.h includes the GSSAPI headers, which the server's development package
+// does not contain. Without the macro it declares the same layout with a plain pointer.
 #pragma push_macro("ENABLE_GSS")
 #undef ENABLE_GSS
 extern "C" {

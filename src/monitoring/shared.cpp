@@ -1,4 +1,4 @@
-// Settings, shared memory, hooks and the registration of the sampler.
+// Defines the settings, sets up shared memory and hooks, and registers the sampler.
 #include "src/monitoring/shared.h"
 
 #include "src/monitoring/observer.h"
@@ -48,13 +48,14 @@ static void StartSharedMemory() {
 
 static bool CheckInterval(int* value, void**, GucSource) {
   if (*value == 0 || *value >= kMinIntervalMs) return true;
-  GUC_check_errdetail("An interval is at least %d ms; 0 turns the samples off.", kMinIntervalMs);
+  GUC_check_errdetail("The interval must be at least %d ms; 0 turns the samples off.",
+                      kMinIntervalMs);
   return false;
 }
 
 static void DefineSettings() {
   DefineCustomIntVariable("neon.walsender_sample_interval",
-                          "Time between two samples of each walsender for its history.",
+                          "Sets the time between two samples of each walsender.",
                           "0 turns the samples off.", &walsender_sample_interval, kMinIntervalMs, 0,
                           60 * 1000, PGC_SIGHUP, GUC_UNIT_MS, CheckInterval, nullptr, nullptr);
 }
@@ -86,8 +87,8 @@ Shared* SharedOrNull() { return shared; }
 Shared* SharedFor(const char* function) {
   if (shared == nullptr)
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("%s needs the module \"neon\" to be preloaded", function),
-                    errdetail("It uses shared memory that is reserved when the server starts."),
+                    errmsg("neon must be loaded via shared_preload_libraries"),
+                    errdetail("%s uses shared memory that is reserved at server start.", function),
                     errhint("Add neon to shared_preload_libraries and restart the server.")));
   return shared;
 }

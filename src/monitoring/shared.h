@@ -1,5 +1,5 @@
-// The shared memory of the walsender statistics. There only when the module is in
-// shared_preload_libraries; everything that can do without it does (HaveShared()).
+// The shared memory of the walsender statistics. It exists only if the module is in
+// shared_preload_libraries. Functions that do not depend on it work without it (SharedOrNull).
 #ifndef NEON_REDO_SRC_MONITORING_SHARED_H_
 #define NEON_REDO_SRC_MONITORING_SHARED_H_
 
@@ -11,17 +11,18 @@ inline constexpr int kHistorySeconds = 600;
 inline constexpr int kMinIntervalMs = 1000;
 inline constexpr int kSamples = kHistorySeconds * 1000 / kMinIntervalMs;
 
-// How far a standby has come with what it was sent; index of SyncRepWait modes too.
+// What a standby has done with WAL it received. The values are also those of SYNC_REP_WAIT_WRITE,
+// _FLUSH and _APPLY (replication/syncrep.h).
 enum Stage { kWrite, kFlush, kReplay, kStages };
 
-// What a walsender notes of itself (observer.h). Protected by WalsenderShared::mutex.
+// What a walsender records about itself (observer.h). Protected by WalsenderShared::mutex.
 struct Observation {
-  pid_t pid;                   // of the walsender that wrote this; the slot may have a new owner
+  pid_t pid;                   // of the walsender that wrote this; a new one may own the slot now
   TimestampTz reply_received;  // by this server's clock; 0 before the first reply
   TimestampTz behind_since[kStages];  // 0: not behind
 };
 
-// One look of the sampler at one walsender. Times are of this server's clock.
+// One sample of one walsender. Times are those of this server's clock.
 struct Sample {
   TimestampTz time;
   pid_t pid;
@@ -33,11 +34,11 @@ struct Sample {
   char application_name[NAMEDATALEN];
 };
 
-// For each of the server's max_wal_senders slots.
+// One for each of the server's max_wal_senders walsender slots.
 struct WalsenderShared {
-  slock_t mutex;  // for observation
+  slock_t mutex;  // protects observation
   Observation observation;
-  uint64 sampled;  // samples ever taken; the last of them is at (sampled - 1) % kSamples
+  uint64 sampled;  // number of samples ever taken; the last is at (sampled - 1) % kSamples
   Sample samples[kSamples];
 };
 
@@ -46,17 +47,17 @@ struct EndOfWalSample {
   XLogRecPtr end_of_wal;
 };
 
-// For each of the server's max_replication_slots slots: since when nobody has used it, as far as
-// the sampler saw. inactive_since 0: in use.
+// One for each of the server's max_replication_slots slots: since when the sampler has seen no
+// process use it. inactive_since is 0 while the slot is in use.
 struct SlotNote {
   NameData name;
   TimestampTz inactive_since;
 };
 
 struct Shared {
-  LWLock* lock;               // for all samples and slot notes; the sampler writes
-  ConditionVariable replied;  // broadcast by a walsender whose standby has moved on or gone
-  uint64 sampled;             // as in WalsenderShared, of end_of_wal
+  LWLock* lock;               // protects all samples and slots; the sampler writes them
+  ConditionVariable replied;  // broadcast when a standby reports progress or disconnects
+  uint64 sampled;             // as in WalsenderShared, for end_of_wal
   EndOfWalSample end_of_wal[kSamples];
   SlotNote* slots;              // [max_replication_slots]
   WalsenderShared* walsenders;  // [max_wal_senders]
@@ -65,10 +66,10 @@ struct Shared {
 // neon.walsender_sample_interval in milliseconds; 0: no samples.
 extern int walsender_sample_interval;
 
-// Null when the module was not preloaded.
+// Null if the module was not preloaded.
 Shared* SharedOrNull();
 
-// The same; raises an error that names the SQL function when the module was not preloaded.
+// The same, but raises an error that names the SQL function if the module was not preloaded.
 Shared* SharedFor(const char* function);
 
 }  // namespace neon_redo

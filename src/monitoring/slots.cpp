@@ -1,6 +1,7 @@
-// neon_inactive_slots(): replication slots that nobody uses and that hold WAL back, with how fast
-// that WAL grows and what it will run into first. An unused slot stands still, so what it holds
-// grows as fast as WAL is written; the sampler's record of the end of WAL tells how fast that is.
+// neon_inactive_slots(): replication slots that no process uses and that retain WAL, how fast that
+// WAL grows, and which limit it will reach first. The restart_lsn of an unused slot does not move,
+// so its WAL grows as fast as WAL is written. The sampler's samples of the end of WAL show that
+// rate.
 #include "src/monitoring/row.h"
 #include "src/monitoring/snapshot.h"
 
@@ -24,7 +25,7 @@ enum {
   kColumns
 };
 
-// Bytes of WAL a second over the sampled time, up to now. Negative: not known.
+// Bytes of WAL a second over the sampled time, up to now. A negative value means unknown.
 static double WalRate(Shared* shared, XLogRecPtr end, TimestampTz now) {
   EndOfWalSample oldest = {0, InvalidXLogRecPtr};
   LWLockAcquire(shared->lock, LW_SHARED);
@@ -38,7 +39,7 @@ static double WalRate(Shared* shared, XLogRecPtr end, TimestampTz now) {
   return static_cast<double>(end - oldest.end_of_wal) * USECS_PER_SEC / (now - oldest.time);
 }
 
-// 0: not known.
+// 0 means unknown.
 static TimestampTz InactiveSince(Shared* shared, const Slot& slot) {
   TimestampTz since = 0;
   LWLockAcquire(shared->lock, LW_SHARED);
@@ -49,7 +50,7 @@ static TimestampTz InactiveSince(Shared* shared, const Slot& slot) {
   return since;
 }
 
-// Free space where WAL is written, for the server's user. False: not known.
+// Sets *bytes to the free space that the server's user has in pg_wal. Returns false if unknown.
 static bool DiskFree(int64* bytes) {
   struct statvfs status;
   if (statvfs(XLOGDIR, &status) != 0) return false;
@@ -84,7 +85,7 @@ static void PutSlot(Shared* shared, const Slot& slot, XLogRecPtr end, double gro
     }
   }
   const double seconds = room <= 0 ? 0 : room / growth;
-  // As long as nothing is written there is no end to be seen, nor in more than a century.
+  // time_left stays null while no WAL is written, and if it is longer than a century.
   if (room <= 0 || (growth > 0 && room < PG_INT64_MAX && seconds < 100.0 * 365 * 24 * 3600))
     row.SetInterval(kTimeLeft, static_cast<int64>(seconds * USECS_PER_SEC));
   row.Put(result);

@@ -1,13 +1,14 @@
-// Copies of the server's shared memory, and what follows from them: bytes behind and lag.
+// Copies the server's shared memory and computes from it how many bytes a standby lacks, and its
+// lag.
 //
-// Lag. The server measures it when a reply arrives and keeps the figure until the next one
-// (LagTrackerRead in replication/walsender.c), so a standby that falls silent keeps its last, small
-// lag for ever, and one that has long caught up may still show an old one. Here, a stage that has
-// reached the end of WAL has none. For any other the position is known as of the last reply and has
-// grown older since: measured lag + age of that reply. That sum is too much when new WAL follows
-// a pause, for the reply may be older than the WAL; so the time since the observer first saw the
-// stage behind bounds it. If the observer has not looked since the WAL was written (or cannot: its
-// walsender is stopped), the last sample in which this WAL was not there yet does.
+// The server measures lag when a reply arrives and keeps the value until the next reply
+// (LagTrackerRead in replication/walsender.c). A standby that stops replying therefore keeps its
+// last, small lag for ever, and a standby that has caught up may still show an old one.
+// Here a stage that has reached the end of WAL has no lag. For any other stage, lag is the measured
+// lag plus the age of the last reply. That sum is too large when WAL follows a pause, because the
+// reply may be older than the WAL. The time since the observer first saw the stage lag is therefore
+// an upper bound. If the observer has not run since the WAL was written, for instance because its
+// walsender is stopped, the bound is the time of the last sample that did not yet have this WAL.
 #include "src/monitoring/snapshot.h"
 
 namespace neon_redo {
@@ -52,9 +53,9 @@ int ReadWalsenders(Walsender* out) {
   return count;
 }
 
-// The array behind pg_stat_activity, by its name in the server's index of shared memory
-// (CreateSharedBackendStatus in utils/activity/backend_status.c). The functions that the server has
-// for it copy every session with its query text, once in a transaction: too much for 64 walsenders
+// The array from which pg_stat_activity reads, found by its name in the server's index of shared
+// memory (CreateSharedBackendStatus in utils/activity/backend_status.c). The server's own functions
+// copy every session with its query text, once in a transaction. That is too slow for 64 walsenders
 // in 100 microseconds, and out of date when called again.
 static PgBackendStatus* BackendStatusArray(int* count) {
   static PgBackendStatus* array = nullptr;
@@ -67,7 +68,8 @@ static PgBackendStatus* BackendStatusArray(int* count) {
   return array;
 }
 
-// Follows the readers' protocol of utils/backend_status.h: what changed meanwhile is read again.
+// Follows the readers' protocol of utils/backend_status.h: an entry that changed during the copy is
+// read again.
 static bool ReadBackend(volatile PgBackendStatus* shared, WalsenderBackend* out) {
   for (;;) {
     int before = 0;
@@ -123,7 +125,7 @@ int ReadSlots(Slot* out) {
   return count;
 }
 
-// As pg_get_replication_slots: what is about to be removed is not lost while somebody reads it.
+// As pg_get_replication_slots: WAL about to be removed is not lost while a process uses the slot.
 const char* SlotWalStatus(const Slot& slot) {
   switch (GetWALAvailability(slot.restart_lsn)) {
     case WALAVAIL_RESERVED:
@@ -144,7 +146,7 @@ bool SafeWalSize(const Slot& slot, XLogRecPtr end, int64* bytes) {
   if (max_slot_wal_keep_size_mb < 0 || strcmp(SlotWalStatus(slot), "lost") == 0) return false;
   const uint64 megabyte = 1024 * 1024;
   const uint64 kept = megabyte * Max(max_slot_wal_keep_size_mb, wal_keep_size_mb);
-  // Whole segments are kept and removed: the one after the last kept is the first too many.
+  // Segments are kept and removed whole. The slot fails at the one after the last that is kept.
   const XLogSegNo failing = slot.restart_lsn / wal_segment_size + kept / wal_segment_size + 1;
   *bytes = static_cast<int64>(failing * wal_segment_size) - static_cast<int64>(end);
   return true;
@@ -177,7 +179,7 @@ TimestampTz LastReply(const Walsender& walsender) {
   return walsender.observed ? walsender.observation.reply_received : walsender.reply_time;
 }
 
-// The last time the sampler saw the end of WAL at or before lsn; 0: unknown.
+// The last time the sampler saw the end of WAL at or before lsn; 0 means unknown.
 static TimestampTz LastTimeEndedAt(XLogRecPtr lsn) {
   Shared* shared = SharedOrNull();
   TimestampTz time = 0;

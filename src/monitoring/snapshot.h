@@ -1,5 +1,5 @@
-// What the server knows of its walsenders and replication slots, copied out of shared memory: each
-// spinlock is held for the length of a copy, and nothing is formatted here.
+// The server's walsenders and replication slots, copied out of shared memory. Each spinlock is held
+// for one copy only, and nothing is formatted here.
 #ifndef NEON_REDO_SRC_MONITORING_SNAPSHOT_H_
 #define NEON_REDO_SRC_MONITORING_SNAPSHOT_H_
 
@@ -8,15 +8,15 @@
 namespace neon_redo {
 
 struct Walsender {
-  int index;  // of the walsender's slot in WalSndCtl
+  int index;  // of its slot in WalSndCtl->walsnds
   pid_t pid;
   WalSndState state;
-  XLogRecPtr sent;  // 0: not reported, here and below
+  XLogRecPtr sent;  // 0: not reported; the same for reached
   XLogRecPtr reached[kStages];
-  TimeOffset measured_lag[kStages];  // as the server measures it; microseconds, -1: none
+  TimeOffset measured_lag[kStages];  // by the server, in microseconds; -1: none
   int sync_priority;
   TimestampTz reply_time;  // by the standby's clock; 0: no reply yet
-  bool observed;           // whether observation is filled in
+  bool observed;           // whether observation is valid
   Observation observation;
 };
 
@@ -27,7 +27,7 @@ struct Slot {
   XLogRecPtr restart_lsn;
 };
 
-// A walsender process as pg_stat_activity knows it.
+// A walsender process as pg_stat_activity shows it.
 struct WalsenderBackend {
   pid_t pid;
   Oid user;
@@ -38,50 +38,49 @@ struct WalsenderBackend {
   char client_hostname[NAMEDATALEN];
 };
 
-// Copies the active walsenders to out, which has room for max_wal_senders; returns how many.
+// Copies the active walsenders to out, which has room for max_wal_senders. Returns their number.
 int ReadWalsenders(Walsender* out);
 
-// Copies the walsender processes to out, which has room for max_wal_senders; returns how many. May
-// be interrupted by an error.
+// Copies the walsender processes to out, which has room for max_wal_senders. Returns their number.
+// May raise an error when the query is cancelled.
 int ReadWalsenderBackends(WalsenderBackend* out);
 
-// Null when the process is not among them: it has just started, or ended.
+// Null if the process is not among backends, because it has just started or ended.
 const WalsenderBackend* FindBackend(const WalsenderBackend* backends, int count, pid_t pid);
 
-// Copies the existing slots to out, which has room for max_replication_slots; returns how many.
+// Copies the existing slots to out, which has room for max_replication_slots. Returns their number.
 int ReadSlots(Slot* out);
 
-// Whether the slot's WAL is there, in the words of pg_replication_slots.wal_status. The slot must
-// have a restart_lsn.
+// The slot's wal_status as in pg_replication_slots. The slot must have a restart_lsn.
 const char* SlotWalStatus(const Slot& slot);
 
-// Bytes that may still be written before the slot may lose WAL
-// (pg_replication_slots.safe_wal_size). False: there is no limit (max_slot_wal_keep_size) or the
-// WAL is lost already.
+// Sets *bytes to the WAL that may still be written before the slot may lose WAL
+// (pg_replication_slots.safe_wal_size). Returns false if max_slot_wal_keep_size sets no limit, or
+// if the WAL is lost already.
 bool SafeWalSize(const Slot& slot, XLogRecPtr end, int64* bytes);
 
-// "startup" and so on, as pg_stat_replication.state.
+// The state as in pg_stat_replication: "startup", "backup" and so on.
 const char* StateName(WalSndState state);
 
-// The end of the WAL that a walsender may send: flushed here, or received and replayed here on a
-// standby. A walsender never sends more, so what lies past it is nobody's lag.
+// The end of the WAL that a walsender may send: on a primary the flushed WAL, on a standby the
+// received and replayed WAL. WAL after this LSN counts for no walsender's lag.
 XLogRecPtr EndOfWal();
 
-// 0 when position has reached end.
+// The bytes from position to end; 0 if position has reached end.
 int64 BytesBehind(XLogRecPtr position, XLogRecPtr end);
 
-// The stage that says "has it": replay, or write for a client that never replays. Not flush:
-// pg_receivewal flushes at the end of a segment only.
+// The stage that confirms receipt: replay, or write for a client that never replays. Flush is not
+// used, because pg_receivewal flushes only at the end of a segment.
 Stage ConfirmedStage(const XLogRecPtr* reached);
 
-// The position of that stage; InvalidXLogRecPtr: the client has reported nothing.
+// The position of that stage, or InvalidXLogRecPtr if the client has reported none.
 inline XLogRecPtr Confirmed(const XLogRecPtr* reached) { return reached[ConfirmedStage(reached)]; }
 
-// When the last reply arrived; 0: none yet.
+// The time at which the last reply arrived; 0 before the first.
 TimestampTz LastReply(const Walsender& walsender);
 
-// How long the oldest WAL that the standby lacks has been there, in microseconds. -1: it lacks
-// none, or has not reported the stage. Takes the lock of the samples: the caller must not hold it.
+// The age of the oldest WAL that the standby lacks, in microseconds. -1 if the standby lacks none
+// or has not reported the stage. Takes Shared::lock, which the caller must not hold.
 int64 Lag(const Walsender& walsender, Stage stage, XLogRecPtr end, TimestampTz now);
 
 }  // namespace neon_redo

@@ -1,5 +1,6 @@
-// neon_stat_wal_senders(): a row for each active walsender; neon_oldest_sent_lsn() and
-// neon_oldest_flush_lsn(). In order: copy everything out of shared memory, join, format.
+// neon_stat_wal_senders(), which returns a row for each active walsender, neon_oldest_sent_lsn()
+// and neon_oldest_flush_lsn(). A call copies everything out of shared memory, then joins and
+// formats it.
 #include "src/monitoring/row.h"
 #include "src/monitoring/snapshot.h"
 
@@ -45,7 +46,7 @@ enum {
 
 using StatRow = Row<kColumns>;
 
-// All that one call looks at.
+// Everything that one call reads.
 struct Snapshot {
   Walsender* walsenders;
   int walsender_count;
@@ -69,7 +70,7 @@ static Snapshot TakeSnapshot() {
   snapshot.walsender_count = ReadWalsenders(snapshot.walsenders);
   snapshot.backend_count = ReadWalsenderBackends(snapshot.backends);
   snapshot.slot_count = ReadSlots(snapshot.slots);
-  // Last, so that no position is past it.
+  // Read last, so that no position is after it.
   snapshot.end_of_wal = EndOfWal();
   snapshot.now = GetCurrentTimestamp();
   return snapshot;
@@ -89,8 +90,8 @@ static bool IsSynchronous(const Snapshot& snapshot, const Walsender& walsender) 
   return false;
 }
 
-// A slot tells. Without one a walsender can only stream physical WAL; before it streams, its
-// connection to a database (replication=database) says what it will be used for.
+// The slot determines the kind. A walsender without a slot can only stream physical WAL. Before it
+// streams, a connection to a database (replication=database) shows that it is logical.
 static const char* Kind(const Walsender& walsender, const Slot* slot,
                         const WalsenderBackend* backend) {
   const bool has_database = backend != nullptr && OidIsValid(backend->database);
@@ -98,7 +99,7 @@ static const char* Kind(const Walsender& walsender, const Slot* slot,
   return walsender.state == WALSNDSTATE_STARTUP && has_database ? "logical" : "physical";
 }
 
-// Without text in between, unlike inet_in(): this runs for each row.
+// Builds the value without a text form, unlike inet_in(), because this runs for each row.
 static Datum InetDatum(int family, const void* address) {
   inet* result = static_cast<inet*>(palloc0(sizeof(inet)));
   ip_family(result) = family == AF_INET ? PGSQL_AF_INET : PGSQL_AF_INET6;
@@ -108,7 +109,7 @@ static Datum InetDatum(int family, const void* address) {
   return InetPGetDatum(result);
 }
 
-// As in pg_stat_activity: no address and port -1 for a Unix socket.
+// As in pg_stat_activity, a Unix socket has no address and port -1.
 static void SetClient(StatRow* row, const WalsenderBackend& backend) {
   const sockaddr_storage& address = backend.client.addr;
   const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address);
@@ -137,7 +138,7 @@ static void SetBackend(StatRow* row, const WalsenderBackend& backend) {
   SetClient(row, backend);
 }
 
-// Each stage in turn; the columns of a group stand in the order of the stages.
+// Relies on the columns of each group being in the order of the stages.
 static void SetProgress(StatRow* row, const Snapshot& snapshot, const Walsender& walsender) {
   row->SetLsn(kSentLsn, walsender.sent);
   if (!XLogRecPtrIsInvalid(walsender.sent))
@@ -204,7 +205,7 @@ static void PutWalsenders(ReturnSetInfo* result) {
   }
 }
 
-// The least valid position; InvalidXLogRecPtr when there is none.
+// The smaller valid position, or InvalidXLogRecPtr if both are invalid.
 static XLogRecPtr Older(XLogRecPtr a, XLogRecPtr b) {
   if (XLogRecPtrIsInvalid(a)) return b;
   return XLogRecPtrIsInvalid(b) ? a : Min(a, b);

@@ -1,11 +1,11 @@
-// neon_wait_for_replay(): until a standby has replayed a position. The walsender whose standby
-// reports progress wakes the waiters through a condition variable (observer.cpp), so nothing polls:
-// a waiter sleeps on its latch until a reply, its deadline or an interrupt.
+// neon_wait_for_replay() waits until a standby has replayed an LSN. A walsender whose standby
+// reports progress wakes the waiting sessions through a condition variable (observer.cpp). A
+// session sleeps on its latch until a reply, its deadline or an interrupt, and never polls.
 #include "src/monitoring/snapshot.h"
 
 namespace neon_redo {
 
-// Room for what each look copies.
+// Space for the copies that each check makes.
 struct Look {
   Walsender* walsenders;
   WalsenderBackend* backends;
@@ -16,9 +16,9 @@ static Look MakeLook() {
           static_cast<WalsenderBackend*>(palloc(max_wal_senders * sizeof(WalsenderBackend)))};
 }
 
-// Whether the standby of that name has replayed lsn; without a name, whether every connected client
-// that replays has, of which there must be one. A client that reports no replay position
-// (pg_receivewal) is not asked.
+// Whether a standby of that name has replayed lsn. Without a name, whether every connected client
+// that replays has, and there is at least one. Clients that report no replay position, such as
+// pg_receivewal, are ignored.
 static bool HasReplayed(XLogRecPtr lsn, const char* name, const Look& look) {
   const int count = ReadWalsenders(look.walsenders);
   const int backend_count = name != nullptr ? ReadWalsenderBackends(look.backends) : 0;
@@ -37,7 +37,7 @@ static bool HasReplayed(XLogRecPtr lsn, const char* name, const Look& look) {
   return name != nullptr ? done > 0 : replaying > 0 && done == replaying;
 }
 
-// Milliseconds for WaitLatch, which takes an int's worth; -1: no deadline.
+// Milliseconds until the deadline, at most PG_INT32_MAX as WaitLatch requires; -1: no deadline.
 static long Remaining(TimestampTz deadline) {
   if (TIMESTAMP_IS_NOEND(deadline)) return -1;
   const int64 left = (deadline - GetCurrentTimestamp() + 999) / 1000;
@@ -46,8 +46,8 @@ static long Remaining(TimestampTz deadline) {
 
 static bool WaitForReplay(Shared* shared, XLogRecPtr lsn, TimestampTz deadline, const char* name) {
   const Look look = MakeLook();
-  // Queued before the first look, so that no reply goes unnoticed between look and sleep. An error
-  // takes us off the queue too (AbortTransaction).
+  // The process is queued before the first check, so that it misses no reply between the check and
+  // the sleep. After an error, AbortTransaction removes it from the queue.
   ConditionVariablePrepareToSleep(&shared->replied);
   bool replayed = HasReplayed(lsn, name, look);
   while (!replayed) {
@@ -66,7 +66,7 @@ static TimestampTz Deadline(const Interval* timeout) {
   if (microseconds < 0)
     ereport(ERROR,
             (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("timeout must not be negative"),
-             errhint("Use 0 to look once, or null to wait for as long as it takes.")));
+             errhint("Use 0 to check once, or null to wait without limit.")));
   if (microseconds > 100.0 * DAYS_PER_YEAR * USECS_PER_DAY) return DT_NOEND;
   return GetCurrentTimestamp() + static_cast<int64>(microseconds);
 }

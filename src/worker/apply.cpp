@@ -1,7 +1,7 @@
-// One record over one page. The record is parsed and checked by the core, handed to PostgreSQL's
-// resource manager in the form that DecodeXLogRecord would have made of it, and its effect on the
-// page is what remains. A block whose image the record carries for redo is restored here: that is
-// all that redo does to such a block.
+// Applies one record to one page. The core parses and checks the record. This file builds the form
+// that DecodeXLogRecord would have made of it and calls PostgreSQL's resource manager. A block
+// whose image the record carries for redo is restored here, since redo does nothing else to such a
+// block.
 #include "src/worker/engine.h"
 
 #include <cstring>
@@ -26,11 +26,11 @@ namespace {
 BlockTag target;
 bool have_page;
 RecordView view;
-// The record being applied, for messages: its bytes while they are whole, the parsed header after.
+// The record being applied, for messages: its bytes until Decode overwrites them, then its header.
 uint64_t current_lsn;
 Bytes current_bytes;
 
-// CONTEXT line of every message raised while a record is applied.
+// Adds the CONTEXT line to every message raised while a record is applied.
 void NameRecord(void*) {
   RecordHeader header = {};
   if (current_bytes.size() >= sizeof(header))
@@ -45,8 +45,8 @@ void NameRecord(void*) {
       target.block, target.fork, target.rel.spc, target.rel.db, target.rel.rel);
 }
 
-// Records that change relation pages, through block references, and nothing else. The rest write
-// files or concern other state; no page can be asked of them.
+// Whether records of this kind change only relation pages that they name in block references. Other
+// records write files or change other state, and no page can be requested for them.
 bool ChangesPagesOnly(uint8_t rmid, uint8_t info) {
   switch (rmid) {
     case RM_XLOG_ID:
@@ -79,9 +79,9 @@ int FindTarget() {
   return -1;
 }
 
-// Moves a piece of payload down to the next aligned place. Redo routines cast payload to structs;
-// what was read of the headers leaves room for all the padding (each block header is longer than
-// the 7 bytes that aligning its data can take).
+// Moves a piece of payload down to the next aligned place, since redo routines cast payload to
+// structs. The headers, already read, leave room for the padding: each block header is longer than
+// the 7 bytes that aligning its data can need.
 char* MoveDown(char** out, Bytes piece) {
   char* to = reinterpret_cast<char*>(MAXALIGN(reinterpret_cast<uintptr_t>(*out)));
   memmove(to, piece.data(), piece.size());
@@ -96,7 +96,7 @@ void DecodeBlock(DecodedBkpBlock* out, const BlockRef* in, char** space) {
   out->forknum = ShownFork(in->tag.fork);
   out->blkno = in->tag.block;
   out->flags = in->flags;
-  // Images that are there only for checking mean nothing to redo.
+  // Redo ignores images that wal_consistency_checking added.
   out->has_image = out->apply_image = in->apply_image;
   if (in->apply_image) {
     out->bimg_info = in->image_info;
@@ -124,7 +124,7 @@ void Decode(uint8_t* record) {
   decoded->main_data = decoded->main_data_len > 0 ? MoveDown(&space, view.main_data()) : nullptr;
 }
 
-// What redo does with a block whose image is to be restored (XLogReadBufferForRedoExtended).
+// Restores the block's image as redo does (XLogReadBufferForRedoExtended).
 void RestoreTarget(int id) {
   char* page = reinterpret_cast<char*>(TargetPage());
   if (!RestoreBlockImage(Reader(), static_cast<uint8>(id), page))
@@ -133,8 +133,8 @@ void RestoreTarget(int id) {
 }
 
 void RunRedo(int id, const BlockRef& block) {
-  // A routine looks in the pool for pages that it initialises, and for pages of the maps, which it
-  // may extend.
+  // A routine looks in the pool for pages that it initialises, and for pages of the visibility map
+  // and the free space map, which it may extend.
   const bool in_pool =
       block.will_init || target.fork == kVisibilityMapFork || target.fork == kFreeSpaceMapFork;
   if (!in_pool && PageIsNew(reinterpret_cast<char*>(TargetPage())))

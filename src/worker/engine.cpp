@@ -1,7 +1,7 @@
-// Start-up of the redo engine. CreateSharedMemoryAndSemaphores (storage/ipc/ipci.c) would make
-// every shared structure of a server, a System V segment, semaphores and a dynamic shared memory
-// segment; redo uses the buffer pool and the lightweight locks around it. So exactly those are made
-// here, with the server's own functions, in memory that is private and needs no cleaning up.
+// Starts the redo engine. CreateSharedMemoryAndSemaphores (storage/ipc/ipci.c) would create every
+// shared structure of a server, a System V segment, semaphores and a dynamic shared memory segment.
+// Redo uses only the buffer pool and the lightweight locks around it. This file creates those two
+// with the server's own functions, in private memory that needs no cleanup.
 #include "src/worker/engine.h"
 
 #include <sys/mman.h>
@@ -15,7 +15,7 @@ namespace neon_redo {
 namespace {
 
 void InitSharedMemory() {
-  // The pool, the lock array (about 200 padded locks), hash tables; untouched pages cost nothing.
+  // Room for the pool, about 200 padded locks and hash tables; untouched pages cost no memory.
   constexpr Size kSize = kSharedBuffers * (Size{BLCKSZ} + 512) + 512 * 1024;
   void* memory = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) ereport(FATAL, (errmsg("could not map %zu bytes: %m", kSize)));
@@ -40,7 +40,7 @@ void StartEngine() {
                     errhint("Use a directory made by \"neon-redo worker\", not a cluster.")));
   InitSharedMemory();
 
-  // ConditionVariableBroadcast, at the end of a page read, looks at the process's own entry.
+  // ConditionVariableBroadcast, at the end of a page read, uses the process's own PGPROC.
   static PGPROC self;
   MyProc = &self;
 

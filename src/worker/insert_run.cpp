@@ -1,9 +1,8 @@
-// Half of the time of replaying a heap insert goes into finding the page and, once the page is
-// nearly full, its free space map page. A multi-insert record does that once for many tuples and
-// leaves the same bytes (heap_xlog_insert and heap_xlog_multi_insert, access/heap/heapam.c): so a
-// run of inserts is put together as one XLOG_HEAP2_MULTI_INSERT and PostgreSQL replays that. Only
-// the inserting transaction is per record rather than per tuple there; it is set afterwards where
-// it differs.
+// Half of the time of replaying a heap insert goes into finding the page and, when the page is
+// nearly full, its free space map page. A multi-insert record finds them once for many tuples and
+// leaves the same bytes (heap_xlog_insert and heap_xlog_multi_insert, access/heap/heapam.c). A run
+// of inserts is therefore built into one XLOG_HEAP2_MULTI_INSERT, which PostgreSQL replays. That
+// record has one inserting transaction for all tuples, so SetTransactions sets those that differ.
 #include "src/worker/insert_run.h"
 
 #include <cstring>
@@ -27,8 +26,8 @@ constexpr size_t kMaxTupleData = MaxHeapTupleSize - SizeofHeapTupleHeader;
 int tuples;
 uint64_t last_lsn;
 TransactionId xids[kMaxTuples];
-// The main data and block data of the record under construction. A run longer than a page's worth
-// of data cannot fit the page, so it is cut there and PostgreSQL says what is wrong.
+// The main data and block data of the record under construction. A run with more data than fits
+// into a page is ended early, and PostgreSQL then reports the error.
 alignas(8) char main_data[SizeOfHeapMultiInsert + kMaxTuples * sizeof(OffsetNumber)];
 alignas(8) char block_data[2 * BLCKSZ];
 size_t block_data_length;

@@ -1,4 +1,4 @@
-// Runs of heap inserts into one page, replayed together. Inside the engine only.
+// Runs of heap inserts into one page, replayed together. Part of the engine (engine.h).
 #ifndef NEON_REDO_SRC_WORKER_INSERT_RUN_H_
 #define NEON_REDO_SRC_WORKER_INSERT_RUN_H_
 
@@ -6,16 +6,16 @@
 
 namespace neon_redo {
 
-// Takes the record into the run if it can be replayed as part of one: a plain insert into the
-// target (whose content there is), newer than the page and than the run so far. The record's bytes
-// are copied. False: not taken, and the run must be replayed before anything else is done to the
+// Adds the record to the run and copies its bytes. The record must be a plain insert into the
+// target page, newer than the page and than the run. The target page must have content. Returns
+// false if the record was not added; the caller then calls ReplayInsertRun before it changes the
 // page.
 bool AddToInsertRun(const RecordView& view, const BlockRef& block, uint64_t end_lsn);
 
-// Replays what was taken since the last call, if anything.
+// Replays the records added since the last call, if any.
 void ReplayInsertRun();
 
-// Forgets it: its request was given up.
+// Discards the run, because its request was abandoned.
 void DropInsertRun();
 
 }  // namespace neon_redo

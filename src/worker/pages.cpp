@@ -6,7 +6,7 @@ namespace neon_redo {
 
 namespace {
 
-// Local buffers: 1 is the target, 2 + n stands for block reference n.
+// Local buffer 1 is the target; local buffer 2 + n stands for block reference n.
 constexpr int kLocalBuffers = 1 + (XLR_MAX_BLOCK_ID + 1);
 BufferDesc local_descriptors[kLocalBuffers];
 Block local_pages[kLocalBuffers];
@@ -15,19 +15,19 @@ alignas(8) char future_page[BLCKSZ];
 
 BufferTag target_tag;
 Buffer target_in_pool = InvalidBuffer;
-// What PoolUses() and the count of dirtied pages were when the pool was last empty.
+// PoolUses() and the count of dirtied pages when the pool was last empty.
 int64 pool_uses;
 int64 pool_dirtied;
-// So many dirty pages may stay in the pool between two records of a request; one record dirties at
-// most XLR_MAX_BLOCK_ID + 1 more, and the pool has room for both.
+// The number of dirty pages that may stay in the pool between two records of a request. One record
+// dirties at most XLR_MAX_BLOCK_ID + 1 more, and the pool has room for both.
 constexpr int64 kDirtyPages = 24;
 static_assert(kDirtyPages + XLR_MAX_BLOCK_ID + 1 < kSharedBuffers);
 
-// Storage-manager entries that were made to need no file, most recent first.
+// Storage manager entries that FakeRelation prepared to need no file, most recent first.
 constexpr int kFakes = 4;
 SMgrRelation fakes[kFakes];
 
-// struct _MdfdVec, private to storage/smgr/md.c of 15 to 18.
+// The layout of struct _MdfdVec, which is private to storage/smgr/md.c (same in 15 to 18).
 struct Segment {
   File file;
   BlockNumber number;
@@ -35,8 +35,9 @@ struct Segment {
 constexpr int kSegments = 16;  // enough for the largest free space map: 8 segments of 1 GB
 Segment segments[kSegments];
 
-// A read of any block of any fork goes to /dev/null, finds no bytes and so yields zeroes (mdread
-// during recovery). In the sandbox the descriptor is closed and the filter answers the same.
+// Makes every segment a descriptor of /dev/null. A read of any block finds no bytes, which mdread
+// takes for a page of zeroes during recovery. In the sandbox the descriptor is closed; there the
+// system call filter gives the same answer.
 void OpenNothing() {
   const File file = PathNameOpenFile("/dev/null", O_RDONLY | PG_BINARY);
   if (file < 0) ereport(FATAL, (errcode_for_file_access(), errmsg("could not open /dev/null: %m")));
@@ -44,13 +45,13 @@ void OpenNothing() {
 }
 
 void Forget(SMgrRelation relation) {
-  // The segments are shared: md.c must not close them.
+  // All relations share the segments, so md.c must not close them.
   for (int fork = 0; fork <= MAX_FORKNUM; fork++) relation->md_num_open_segs[fork] = 0;
   smgrclose(relation);
 }
 
-// Makes the relation look complete and open, so that nothing about it asks the file system: every
-// fork has the maximal size and its segments are open.
+// Makes the storage manager believe that every fork of the relation has the maximal size and open
+// segments, so that it never asks the file system.
 void FakeRelation(const ::RelFileNode& rel) {
   if (fakes[0] != nullptr && RelFileNodeEquals(fakes[0]->smgr_rnode.node, rel)) return;
   for (int i = 1; i < kFakes; i++) {
@@ -71,7 +72,7 @@ void FakeRelation(const ::RelFileNode& rel) {
   fakes[0] = relation;
 }
 
-// Grows whenever the pool hands out or dirties a page.
+// A count that grows whenever the pool hands out or dirties a page.
 int64 PoolUses() {
   return pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read +
          pgBufferUsage.shared_blks_dirtied;
@@ -89,7 +90,7 @@ void PutTargetInPool(bool have_page) {
     memcpy(BufferGetPage(target_in_pool), TargetPage(), BLCKSZ);
   else
     memset(BufferGetPage(target_in_pool), 0, BLCKSZ);
-  pgBufferUsage.shared_blks_dirtied++;  // a miss in this mode counts nowhere; PoolUses must see it
+  pgBufferUsage.shared_blks_dirtied++;  // for PoolUses: the server counts no miss in this mode
   UnlockReleaseBuffer(target_in_pool);
 }
 

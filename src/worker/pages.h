@@ -1,14 +1,16 @@
-// The pages that redo routines see. Inside the engine only (engine.h is the face).
+// The pages that redo routines see. Part of the engine (engine.h).
 //
 // A routine finds a page in one of two places:
-//  - The fast place: PostgreSQL's local (temporary-table) buffers, whose arrays are ours to fill.
-//    XLogReadBufferExtended looks first at the buffer that a block reference hints at
-//    (DecodedBkpBlock.prefetch_buffer) and accepts a local one; there are no locks and no hash
-//    table behind it. Local buffer 1 is the page that is being rebuilt; the others stand for the
-//    record's other blocks and all show one page from the far future, so that redo leaves them be.
-//  - The slow place: the shared buffer pool, by hash table. Routines that initialise a page or may
-//    extend a fork (RBM_ZERO_*) look only there. The page being rebuilt is put there for such a
-//    record and taken back after it.
+//  - Local buffers, the fast place. PostgreSQL makes them for temporary tables, and their arrays
+//    are public variables that this module fills. XLogReadBufferExtended
+//    (access/transam/xlogutils.c) first tries the buffer that a block reference names
+//    (DecodedBkpBlock.prefetch_buffer) and accepts a local one, without a lock or a hash table.
+//    Local buffer 1 is the target, the page being rebuilt. The other local buffers stand for the
+//    record's other blocks. They all show one page with the largest LSN, so that redo skips those
+//    blocks.
+//  - The shared buffer pool, the slow place, found through its hash table. Routines that initialise
+//    a page or may extend a fork (RBM_ZERO_*) look only there. For such a record the target is
+//    copied into the pool, and back after it.
 #ifndef NEON_REDO_SRC_WORKER_PAGES_H_
 #define NEON_REDO_SRC_WORKER_PAGES_H_
 
@@ -17,35 +19,35 @@
 
 namespace neon_redo {
 
-inline constexpr int kSharedBuffers = 64;  // more than any record pins or dirties
+inline constexpr int kSharedBuffers = 64;  // more than one record pins or dirties
 
-// Once, after the buffer and storage managers are up.
+// Call it once, after the buffer manager and the storage manager have started.
 void InitPages();
 
-// The fork that redo is told for a block of this fork. Redo flushes pages of the init fork to disk
-// (XLogReadBufferForRedoExtended), so it sees every init fork as a main fork.
+// The fork number that redo sees for a block of this fork. Redo flushes pages of an init fork to
+// disk (XLogReadBufferForRedoExtended), so an init fork is presented as a main fork.
 inline ::ForkNumber ShownFork(uint8_t fork) {
   return fork == kInitFork ? MAIN_FORKNUM : static_cast<::ForkNumber>(fork);
 }
 
-// Which block is being rebuilt, and where its 8192 bytes are.
+// Set the target block and the place of its 8192 bytes.
 void SetTargetTag(const BlockTag& tag);
 void SetTargetPage(uint8_t* page);
 uint8_t* TargetPage();
 
-// Makes a block reference name the target.
+// Sets the block reference to the target's relation, fork and block.
 void SetTargetReference(DecodedBkpBlock* block);
 
-// Puts the target where the record's redo routine will look for it and fills in the hints of its
-// block references. in_pool: use the slow place. have_page: the target has
-// content; without, the pool shows zeroes.
+// Places the target where the record's redo routine looks for it, and sets prefetch_buffer of the
+// record's block references. in_pool: the routine looks in the shared pool. have_page: the target
+// has content; otherwise the pool shows a page of zeroes.
 void PlacePages(DecodedXLogRecord* record, int target_id, bool in_pool, bool have_page);
 
-// After the routine: the target's content is in TargetPage() again, and the pool is not so full of
-// dirty pages that the next record could make it write one.
+// Call it after the routine. It copies the target from the pool back to TargetPage(), and empties
+// the pool when the next record could otherwise make it evict, and so write, a dirty page.
 void TakeTargetBack();
 
-// Forgets every page of the pool, if any was used since the last call.
+// Removes every page from the pool, if the pool was used since the last call.
 void DropPool();
 
 }  // namespace neon_redo

@@ -1,19 +1,19 @@
-// The filter is an allow-list with argument checks; what is not on it ends the process. Three calls
-// are answered without being executed, which is what lets the worker keep no descriptor but the
-// three pipes:
-//  - pread64 returns 0, "end of file". md.c takes that during recovery as a page of zeroes (mdread
-//    in storage/smgr/md.c), which is right for the stray pages (free space map, visibility map)
-//    that redo looks at and nobody answers.
-//  - mmap fails with ENOMEM. malloc tries it when the heap cannot grow; failing lets PostgreSQL
-//    say "out of memory" instead of dying unheard.
-//  - rt_sigprocmask returns 0; abort(3) and elog.c call it, and there is nothing to mask.
-// The C library says "free(): invalid pointer" and the like by writev, and then aborts.
-// After a PANIC has said its message, abort(3) may end the process by SIGABRT, so that its end is
-// not taken for a violation of the sandbox: that needs gettid, getpid and the signal to itself.
+// The filter is an allow-list with argument checks. A system call that is not on the list ends the
+// process. Three calls are answered without being executed, so that the worker needs no descriptor
+// but the three pipes:
+//  - pread64 returns 0, end of file. During recovery mdread (storage/smgr/md.c) takes that for a
+//    page of zeroes. Redo reads only free space map and visibility map pages this way, and no
+//    answer contains them.
+//  - mmap fails with ENOMEM. malloc calls mmap when the heap cannot grow; the failure lets
+//    PostgreSQL report "out of memory".
+//  - rt_sigprocmask returns 0. abort(3) and elog.c call it; no signal needs to be masked.
+// The C library reports "free(): invalid pointer" and the like with writev, and then aborts. After
+// the message of a PANIC, abort(3) must be able to end the process by SIGABRT, which needs gettid,
+// getpid and tgkill. Otherwise a PANIC would look like a violation of the sandbox.
 //
-// A forbidden call raises SIGSYS (SECCOMP_RET_TRAP), which does not execute it either, but lets
-// the handler in violation.cpp say which call it was before the process dies of the same signal.
-// The 32-bit and x32 entry points kill outright: no honest code goes there.
+// A forbidden call raises SIGSYS (SECCOMP_RET_TRAP) and is not executed. The handler in
+// violation.cpp prints its name before the process dies of the same signal. The 32-bit and x32
+// entry points kill the process at once, since PostgreSQL never uses them.
 #include "src/worker/policy.h"
 
 #include <seccomp.h>
@@ -26,7 +26,7 @@ namespace neon_redo {
 
 namespace {
 
-// Collects rules; the first failure sticks.
+// Collects rules and keeps the first error.
 class Policy {
  public:
   explicit Policy(OnForbiddenCall action)
@@ -50,19 +50,19 @@ class Policy {
                                 SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(descriptor))));
     return *this;
   }
-  // The filter is a list that the kernel goes through: this call comes first.
+  // Puts the call at the front of the list, which the kernel searches from front to back.
   Policy& First(int call) {
     Keep(seccomp_syscall_priority(context_, call, 255));
     return *this;
   }
-  // tgkill of this very process, with this signal.
+  // Allows tgkill of this process with this signal.
   Policy& AllowSignalToSelf(int signal) {
     Keep(seccomp_rule_add_exact(context_, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2,
                                 SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(getpid())),
                                 SCMP_A2(SCMP_CMP_EQ, static_cast<scmp_datum_t>(signal))));
     return *this;
   }
-  // The call is not executed; it returns -1 with this errno, or 0 when the errno is 0.
+  // Makes the call return -1 with this errno, or 0 if error is 0, without executing it.
   Policy& Answer(int call, int error) {
     Keep(seccomp_rule_add_exact(context_, SCMP_ACT_ERRNO(static_cast<uint32_t>(error)), call, 0));
     return *this;

@@ -7,7 +7,7 @@ namespace neon_redo {
 namespace {
 
 XLogReaderState* reader;
-MemoryContext record_context;  // current while the worker serves; what redo leaves there goes
+MemoryContext record_context;  // the current context of the worker, reset after each record
 alignas(DecodedXLogRecord) char decoded_space[sizeof(DecodedXLogRecord) +
                                               (XLR_MAX_BLOCK_ID + 1) * sizeof(DecodedBkpBlock)];
 
@@ -18,7 +18,7 @@ DecodedXLogRecord* Decoded() { return reinterpret_cast<DecodedXLogRecord*>(decod
 XLogReaderState* Reader() { return reader; }
 
 void InitReplay() {
-  static XLogReaderRoutine no_input = {};  // records never come through this reader
+  static XLogReaderRoutine no_input = {};  // this reader reads no WAL
   reader = XLogReaderAllocate(wal_segment_size, nullptr, &no_input, nullptr);
   if (reader == nullptr) ereport(FATAL, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
   reader->record = Decoded();

@@ -1,6 +1,6 @@
-// In order: what needs a file (/proc/self/stat) comes before descriptors are closed; namespaces
-// before the limits and capabilities that they would change; the filter last, because it forbids
-// the calls that make everything else.
+// The order matters. /proc/self/stat is read before descriptors are closed. Namespaces come before
+// the limits and capabilities that entering them would change. The filter comes last, because it
+// forbids the system calls that the other layers need.
 #include "src/worker/sandbox.h"
 
 #include <linux/capability.h>
@@ -27,7 +27,7 @@ SandboxFailure Done(long result, const char* step) {
   return result == 0 ? SandboxFailure{} : SandboxFailure{step, errno};
 }
 
-// Of proc(5), /proc/self/stat: fields 23, 50 and 51.
+// Fields 23, 50 and 51 of /proc/self/stat (proc(5)).
 struct Memory {
   unsigned long mapped = 0;  // address space in use, in bytes
   unsigned long environment_begin = 0;
@@ -41,7 +41,7 @@ bool ReadMemory(Memory* memory) {
   const size_t length = fread(text, 1, sizeof(text) - 1, file);
   fclose(file);
   text[length] = '\0';
-  // Field 2 is the program's name in parentheses, which may hold anything.
+  // Field 2 is the program's name in parentheses, which may contain any character.
   const char* p = strrchr(text, ')');
   int field = 2;
   for (p = p != nullptr ? p + 1 : ""; *p != '\0'; ++p) {
@@ -56,14 +56,14 @@ bool ReadMemory(Memory* memory) {
   return memory->mapped != 0 && field >= 51;
 }
 
-// The variables may be secrets of the program that launched us.
+// Environment variables may hold secrets of the program that launched the worker.
 void WipeEnvironment(const Memory& memory) {
   if (memory.environment_begin >= memory.environment_end) return;
   explicit_bzero(reinterpret_cast<void*>(memory.environment_begin),
                  memory.environment_end - memory.environment_begin);
 }
 
-// The process's own id stays: only a child would be in the new PID namespace.
+// The process keeps its id: only its children would be in the new PID namespace.
 SandboxFailure EnterNamespaces() {
   const int flags = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
   return Done(unshare(flags), "enter namespaces");
@@ -75,7 +75,7 @@ SandboxFailure DropCapabilities() {
   return Done(syscall(SYS_capset, &header, none), "give up capabilities");
 }
 
-// A change of credentials clears what prctl has set up to tell us of our parent's death.
+// Sets the parent-death signal again, which a change of credentials clears (prctl(2)).
 SandboxFailure KeepDeathSignal(int signal, pid_t parent) {
   if (signal == 0) return {};
   if (prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0) return {"PR_SET_PDEATHSIG", errno};
@@ -83,16 +83,16 @@ SandboxFailure KeepDeathSignal(int signal, pid_t parent) {
   return {};
 }
 
-// struct landlock_ruleset_attr of linux/landlock.h, with the fields of later kernels than the
-// headers at hand; an older kernel takes the shorter struct that its version of the ABI has.
+// struct landlock_ruleset_attr of linux/landlock.h, with fields that the build's headers may lack.
+// An older kernel takes the shorter struct of its own ABI version.
 struct LandlockRules {
   uint64_t file_system;
   uint64_t network;  // since ABI 4
   uint64_t scoped;   // since ABI 6
 };
 
-// A ruleset that handles every right the kernel knows and grants none. A kernel without Landlock is
-// no failure.
+// Loads a ruleset that handles every right the kernel knows and grants none. A kernel without
+// Landlock is not a failure.
 SandboxFailure EnterLandlock() {
   const long abi = syscall(SYS_landlock_create_ruleset, nullptr, size_t{0}, 1U /* VERSION */);
   if (abi <= 0) return {};

@@ -1,5 +1,6 @@
-// What confines a redo worker while it reads input: what it can reach is three pipes, its memory
-// and the processor. Freestanding: the tests put programs of their own into the same box.
+// Confines a redo worker while it reads input: it reaches three pipes, its memory and the
+// processor. The file includes no server header, so that tests can put their own programs into the
+// sandbox.
 #ifndef NEON_REDO_SRC_WORKER_SANDBOX_H_
 #define NEON_REDO_SRC_WORKER_SANDBOX_H_
 
@@ -7,10 +8,10 @@
 
 namespace neon_redo {
 
-// Each layer holds without the others. One that is asked for and cannot be had is a failure; only
-// Landlock is then left out where the kernel has none.
+// Each layer holds without the others. A requested layer that the system cannot provide is a
+// failure, except Landlock, which is left out where the kernel does not support it.
 struct SandboxConfig {
-  int memory_limit_mb = 2048;  // address space that may be added to what is mapped now, in MiB
+  int memory_limit_mb = 2048;  // address space in MiB beyond that mapped at the call
   bool filter = true;          // system calls (policy.h)
   OnForbiddenCall forbidden = OnForbiddenCall::kDie;
   bool landlock = false;    // no file system, TCP port or abstract socket; Linux 5.13 and later
@@ -18,13 +19,13 @@ struct SandboxConfig {
 };
 
 struct SandboxFailure {
-  const char* step = nullptr;  // null: none
-  int error = 0;
+  const char* step = nullptr;  // null: no failure
+  int error = 0;               // errno
 };
 
-// Closes every descriptor above 2, wipes the initial environment, gives up capabilities and
-// privileges, sets limits, and loads the layers asked for, the filter last. Irreversible, also when
-// it fails half-way: the process must then end. One thread only.
+// Wipes the initial environment, closes every descriptor above 2, drops capabilities and
+// privileges, sets limits and loads the requested layers, the filter last. Irreversible: after a
+// failure the process must end. The process must have one thread.
 [[nodiscard]] SandboxFailure EnterSandbox(const SandboxConfig& config);
 
 }  // namespace neon_redo

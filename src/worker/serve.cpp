@@ -1,8 +1,8 @@
-// Input is read in large pieces into one linear buffer and every complete frame in it is served
-// before the next read. A page is built where it will be written from: the answers of all requests
-// of one such round lie one after another in the output buffer and leave in one write, at the
-// latest when no complete frame is left, so no answer ever waits for input. Answers to pings alone
-// are not even built: they are written from memory that nothing ever writes to.
+// Input is read in large pieces into one linear buffer, and every complete frame in it is served
+// before the next read. A page is built in the place it is written from. The answers of one such
+// round lie one after another in the output buffer and are sent with one write, at the latest when
+// no complete frame is left. So no answer waits for input. Rounds of pings alone build no answers:
+// they are written from memory that is never written to.
 #include "src/worker/serve.h"
 
 #include <unistd.h>
@@ -22,19 +22,19 @@ constexpr size_t kOutputPages = 32;  // answers of one write, and one page being
 constexpr size_t kMaxFrame =
     kApplyPrefixSize + 0x3fffffff;  // a record is below 1 GB (MaxAllocSize)
 
-size_t input_room = 256 * 1024;  // input grows for a longer frame and shrinks back to it after
-uint8_t* input;                  // linear buffer; [input_begin, input_end) is unserved
+size_t input_room = 256 * 1024;  // usual size of input, which grows only for a longer frame
+uint8_t* input;                  // linear buffer; [input_begin, input_end) is not served yet
 size_t input_size;
 size_t input_begin;
 size_t input_end;
 uint8_t* output;         // kOutputPages + 1 pages, page-aligned
-size_t output_pages;     // answers ready
-bool only_pings = true;  // all of them are zeroes, and output does not hold them yet
+size_t output_pages;     // finished answers
+bool only_pings = true;  // all of them are zeroes, and output does not contain them yet
 bool in_request;         // between B and G
 BlockTag request_tag;
 
-// Never written, so every page of it is the kernel's one page of zeroes: what the client copies
-// out of it is in the nearest cache. It costs no memory.
+// Never written, so the kernel maps its one page of zeroes for every page of it. The client's copy
+// then comes from the nearest cache, and the array costs no memory.
 uint8_t zeroes[kOutputPages * kBlockSize];
 
 [[noreturn]] void Refuse(const char* what) {
@@ -43,11 +43,11 @@ uint8_t zeroes[kOutputPages * kBlockSize];
   _exit(1);
 }
 
-// Hands the answers over and forgets them. False, with errno, if they cannot be written.
+// Writes the finished answers and removes them. Returns false, with errno, if the write fails.
 bool WriteAnswers() {
   const uint8_t* p = only_pings ? zeroes : output;
   size_t left = output_pages * kBlockSize;
-  output_pages = 0;  // on failure too: WriteLastAnswers must not begin again
+  output_pages = 0;  // also on failure, since WriteLastAnswers must not write them again
   only_pings = !in_request;
   while (left > 0) {
     const ssize_t n = write(STDOUT_FILENO, p, left);
@@ -59,16 +59,16 @@ bool WriteAnswers() {
   return true;
 }
 
-// The page after the answers: where an answer is built.
+// The page after the finished answers, in which the next answer is built.
 uint8_t* NextPage() { return output + output_pages * kBlockSize; }
 
-// Before anything else than zeroes is built in output.
+// Writes the pings' zeroes into output. Call it before another answer is built there.
 void BuildPings() {
   if (only_pings) memset(output, 0, output_pages * kBlockSize);
   only_pings = false;
 }
 
-// Sends the answers; a request under way keeps its page.
+// Sends the finished answers. An unfinished request keeps its page.
 void Flush() {
   if (output_pages == 0) return;
   uint8_t* page = NextPage();
@@ -81,8 +81,9 @@ void CountAnswer() {
   if (output_pages == kOutputPages) Flush();
 }
 
-// Reads at least one byte, growing the buffer when the frame under way needs more than it holds.
-// needed: bytes from input_begin to the end of that frame, as far as known. False at EOF.
+// Reads at least one byte, and first enlarges the buffer if the current frame needs more room.
+// needed: bytes from input_begin to the end of that frame, as far as known. Returns false at end of
+// file.
 bool ReadMore(size_t needed) {
   if (input_begin == input_end) {
     input_begin = input_end = 0;
@@ -97,7 +98,8 @@ bool ReadMore(size_t needed) {
     input_begin = 0;
   }
   if (input_end == input_size) {
-    // Twice as much, not all at once: a length is a claim until its bytes have come.
+    // Doubled rather than set to `needed`, because a client could claim a length without sending
+    // it.
     input_size = needed < 2 * input_size ? needed : 2 * input_size;
     input = static_cast<uint8_t*>(realloc(input, input_size));
   }
@@ -122,7 +124,7 @@ void CheckLength(size_t length, size_t expected) {
   if (length != expected) Refuse("the length does not fit the type");
 }
 
-// One whole frame: type, header, payload.
+// Serves one complete frame: type, length and payload.
 void ServeFrame(uint8_t* frame, size_t length) {
   uint8_t* payload = frame + kFrameHeaderSize;
   switch (frame[0]) {
@@ -148,7 +150,7 @@ void ServeFrame(uint8_t* frame, size_t length) {
       in_request = false;
       CountAnswer();
       break;
-    case kFramePing:  // may come inside a request and does not disturb it
+    case kFramePing:  // may come inside a request, whose page then moves after the answer
       if (in_request) MovePage(NextPage() + kBlockSize, NextPage());
       if (!only_pings) memset(NextPage(), 0, kBlockSize);
       CountAnswer();
@@ -156,8 +158,8 @@ void ServeFrame(uint8_t* frame, size_t length) {
   }
 }
 
-// The frame's length as its header claims, checked against its type. At least kFrameHeaderSize
-// bytes are there.
+// The frame's length from its header, checked against its type. The frame must have at least
+// kFrameHeaderSize bytes.
 size_t FrameLength(const uint8_t* frame) {
   const size_t length = size_t{1} + LoadBe32(frame + 1);
   switch (frame[0]) {

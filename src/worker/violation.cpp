@@ -1,8 +1,8 @@
-// The handler runs in a process that may be in the hands of whoever made the forbidden call, and on
-// its stack. It can give nothing away: what it may do is what the policy allows anyway, it reads
-// only its own code and constants, and it cannot return (rt_sigreturn is forbidden). It is in force
-// once (SA_RESETHAND): its own last call is forbidden too and so kills by SIGSYS, as a second
-// violation on the way would.
+// An attacker may control the process and the stack that the handler runs on. The handler gives the
+// attacker nothing: it may do only what the policy allows, it reads only its own code and
+// constants, and it cannot return, because rt_sigreturn is forbidden. It runs once (SA_RESETHAND).
+// Its own last call is forbidden and therefore kills the process by SIGSYS, as a second violation
+// would.
 #include "src/worker/violation.h"
 
 #include <sys/syscall.h>
@@ -24,7 +24,7 @@ namespace {
 
 constexpr int kSeccompCode = 1;  // SYS_SECCOMP (asm-generic/siginfo.h)
 
-// Without the C library, whose state may be anything now.
+// A system call without the C library, whose state may be damaged.
 long RawCall(long number, long first, const void* second, size_t third) {
   long result;
   __asm__ volatile("syscall"
@@ -34,7 +34,7 @@ long RawCall(long number, long first, const void* second, size_t third) {
   return result;
 }
 
-// The entry "NUMBER NAME" of the table, without the number; empty when there is none.
+// The name of a system call in the table; *length is 0 if the table has none.
 const char* FindName(int number, size_t* length) {
   *length = 0;
   for (const char* p = kSystemCalls; *p == '\n';) {
@@ -49,7 +49,7 @@ const char* FindName(int number, size_t* length) {
   return kSystemCalls;
 }
 
-// A short line put together in place.
+// A short line of text, built without allocation.
 class Line {
  public:
   void Add(const char* text, size_t length) {

@@ -1,14 +1,16 @@
-// Says which system call the sandbox forbade, before the process dies of it. Freestanding.
+// Prints the name of a forbidden system call before the process dies of it. Includes no server
+// header.
 #ifndef NEON_REDO_SRC_WORKER_VIOLATION_H_
 #define NEON_REDO_SRC_WORKER_VIOLATION_H_
 
 namespace neon_redo {
 
-// From here on SIGSYS writes one line to stderr, kViolationPrefix (redo/frames.h) and the call's
-// name, and the process dies by SIGSYS. Before the policy is loaded. Returns 0 or an errno.
+// Installs the handler of SIGSYS. It writes one line to stderr, kViolationPrefix
+// (cpp_core/redo/worker/frames.h) and the name of the call; the process then dies by SIGSYS. Call
+// it before the policy is loaded. Returns 0 or an errno.
 int ReportForbiddenCalls();
 
-// Every system call of this architecture: "\nNUMBER NAME" for each, by number.
+// All system calls of this architecture as "\nNUMBER NAME", ordered by number.
 extern const char kSystemCalls[];
 
 }  // namespace neon_redo

@@ -1,5 +1,5 @@
-// Start-up of the worker. The order matters: everything that opens, maps or asks the system for
-// anything happens before EnterSandbox; afterwards there is only reading, computing and writing.
+// Starts the worker. Everything that opens or maps something happens before EnterSandbox. After it
+// the worker only reads, computes and writes.
 #include "src/worker/worker.h"
 
 #include <link.h>
@@ -23,15 +23,15 @@ namespace neon_redo {
 
 namespace {
 
-// A refusal's proc_exit ends here, before it and exit(3) do things that the sandbox forbids and a
-// worker does not need. The requests before the refused one have their answers.
+// Ends the process inside proc_exit, before proc_exit and exit(3) make system calls that the
+// sandbox forbids. Requests before a refused one get their answers first.
 void ExitAtOnce(int code, Datum) {
   WriteLastAnswers();
   _exit(code);
 }
 
-// A FATAL or PANIC says its message and then must be able to end the process; a handler would want
-// rt_sigreturn. The caller's signals simply end the worker.
+// Removes all signal handlers, since returning from one needs rt_sigreturn, which the sandbox
+// forbids. Signals from outside then end the worker.
 void ResetSignals() {
   for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
   sigset_t none;
@@ -39,7 +39,8 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// Also what PostgreSQL copied of it (save_ps_display_args); the sandbox wipes the original.
+// Wipes the environment that PostgreSQL copied (save_ps_display_args). EnterSandbox wipes the
+// original.
 void ForgetEnvironment() {
   for (char** variable = environ; variable != nullptr && *variable != nullptr; variable++)
     explicit_bzero(*variable, strlen(*variable));
@@ -50,35 +51,37 @@ void Confine(const WorkerConfig& config) {
   if (!config.sandboxed) {
     ereport(WARNING, (errmsg("the WAL redo worker runs without its sandbox"),
                       errdetail("neon.redo_sandbox is off."),
-                      errhint("Never feed it WAL that you do not trust.")));
+                      errhint("Do not send WAL that you do not trust to this worker.")));
     return;
   }
   const SandboxFailure failure = EnterSandbox(config.sandbox);
   if (failure.step != nullptr) {
     errno = failure.error;
     ereport(FATAL, (errmsg("could not enter the sandbox: %s: %m", failure.step),
-                    errdetail("The WAL redo worker does not start unconfined."),
-                    errhint("\"neon-redo doctor\" shows what this system supports. To debug on one "
-                            "without seccomp, set neon.redo_sandbox to off.")));
+                    errdetail("The WAL redo worker does not start without its sandbox."),
+                    errhint("Run \"neon-redo doctor\" to see what this system supports. To debug a "
+                            "worker without seccomp, set neon.redo_sandbox to off.")));
   }
   if (config.sandbox.forbidden == OnForbiddenCall::kLog)
-    ereport(WARNING, (errmsg("the WAL redo worker's sandbox forbids nothing"),
+    ereport(WARNING, (errmsg("the WAL redo worker's sandbox forbids no system call"),
                       errdetail("neon.redo_sandbox is log: system calls that the policy lacks are "
-                                "executed, and written to the audit log.")));
+                                "executed and written to the audit log.")));
 }
 
-// The C library has every thread tell it its processor (sys/rseq.h), for which the kernel writes
-// to user memory at each switch to the thread. A worker switches twice a request and never asks.
-void StopTellingProcessor() {
+// Unregisters the C library's restartable sequence (sys/rseq.h). With it the kernel writes the
+// processor's number to user memory at each switch to the thread, of which a request causes two. A
+// worker never uses the number.
+void StopReportingProcessor() {
   if (__rseq_size == 0) return;
   char* const area = static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset;
-  // The registered length is what the kernel knew first, or more (rseq(2)).
+  // The registered length is at least 32, the size of the kernel's first version (rseq(2)).
   syscall(SYS_rseq, area, __rseq_size < 32 ? 32 : __rseq_size, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
-// Start-up has run through megabytes of the server's code that redo never comes back to. Taken out
-// of this process's page table they count for it no more; what is needed again is mapped again.
-// The program is the first object told; the libraries, which are small, stay.
+// Removes the server's code from this process's page table. Startup has run through megabytes of it
+// that redo does not use, and mapped pages count as the process's memory. The kernel maps pages
+// again on use. The program is the first object that dl_iterate_phdr reports; the libraries, which
+// are small, stay mapped.
 int DropProgramPages(struct dl_phdr_info* program, size_t, void*) {
   const uintptr_t page_mask = ~(static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)) - 1);
   for (int i = 0; i < program->dlpi_phnum; i++) {
@@ -94,20 +97,20 @@ int DropProgramPages(struct dl_phdr_info* program, size_t, void*) {
 }  // namespace
 
 void RunWorker(const WorkerConfig& config) {
-  // All memory from brk: the sandbox has no mmap. Before the first large allocation.
+  // The sandbox has no mmap, so all memory must come from brk, from the first large allocation on.
   mallopt(M_MMAP_MAX, 0);
   SetConfigOption("log_line_prefix", "", PGC_POSTMASTER, PGC_S_OVERRIDE);
   SetConfigOption("log_destination", "stderr", PGC_POSTMASTER, PGC_S_OVERRIDE);
   SetConfigOption("backtrace_functions", "", PGC_POSTMASTER, PGC_S_OVERRIDE);
-  setlocale(LC_ALL, "C");  // messages need no catalogue file
+  setlocale(LC_ALL, "C");  // so that messages need no catalog file
   ForgetEnvironment();
 
   StartEngine();
-  on_exit_reset();  // among others, what would remove postmaster.pid
+  on_exit_reset();  // among others the callback that removes postmaster.pid
   on_proc_exit(ExitAtOnce, 0);
   ResetSignals();
   dl_iterate_phdr(DropProgramPages, nullptr);
-  StopTellingProcessor();
+  StopReportingProcessor();
 
   Confine(config);
   Serve();

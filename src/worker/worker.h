@@ -1,6 +1,6 @@
-// The redo worker: postgres --single, taken over from _PG_init. In order: the few parts of the
-// server that redo needs (engine.h), the sandbox (sandbox.h), then frames from stdin and pages to
-// stdout until EOF (serve.h).
+// The redo worker: `postgres --single`, taken over in _PG_init. It starts the parts of the server
+// that redo needs (engine.h), enters the sandbox (sandbox.h), then reads frames from stdin and
+// writes pages to stdout until end of file (serve.h).
 #ifndef NEON_REDO_SRC_WORKER_WORKER_H_
 #define NEON_REDO_SRC_WORKER_WORKER_H_
 
@@ -8,7 +8,7 @@
 
 namespace neon_redo {
 
-// Counts changes of the pipe protocol (docs/protocol.md).
+// Version of the pipe protocol (docs/protocol.md), increased with each change of it.
 inline constexpr int kProtocolVersion = 1;
 
 struct WorkerConfig {
@@ -16,7 +16,8 @@ struct WorkerConfig {
   SandboxConfig sandbox;  // the other neon.redo_* settings
 };
 
-// Never returns: exits 0 at EOF, 1 with a message on stderr when a request cannot be right.
+// Does not return. The process exits with status 0 at end of file, and with status 1 and a message
+// on stderr after an invalid request.
 [[noreturn]] void RunWorker(const WorkerConfig& config);
 
 }  // namespace neon_redo

@@ -412,7 +412,7 @@ class Server(WalsenderTest):
         time.sleep(2.5)
         self.assertEqual(primary.psql(count), stopped)
         refused = primary.psql("ALTER SYSTEM SET neon.walsender_sample_interval = '100ms'", check=False)
-        self.assertIn("An interval is at least 1000 ms; 0 turns the samples off.", refused.stderr)
+        self.assertIn("The interval must be at least 1000 ms; 0 turns the samples off.", refused.stderr)
         primary.psql("ALTER SYSTEM SET neon.walsender_sample_interval = '1s'; SELECT pg_reload_conf()")
         self.until(primary, f"SELECT ({count}) > {stopped} + 1")
         # Samples are in order, each pid's a second or more apart, and only asked-for ones are shown.

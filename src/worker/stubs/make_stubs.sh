@@ -1,16 +1,16 @@
 #!/bin/sh
 # Makes the stub libraries of the redo worker: make_stubs.sh POSTGRES OUTPUT_DIRECTORY
 #
-# Debian's postgres links LDAP, Kerberos, PAM, TLS, XML, ICU and systemd, which bring some forty
-# libraries. A redo worker uses none of them, and loading them is four fifths of its start-up time
-# and most of its private memory. One small library stands in for all: it defines just the symbols
-# that this very postgres binary imports from them (functions return 0), under each library's name.
-# The launcher puts the directory in LD_LIBRARY_PATH of workers, and of nothing else, while the file
-# for_postgres in it names the size and modification time of the binary at hand.
+# Debian's postgres links LDAP, Kerberos, PAM, TLS, XML, ICU and systemd, which load about forty
+# libraries. A redo worker uses none of them, but loading them takes four fifths of its launch time
+# and most of its private memory. One small library replaces them all. It defines the symbols that
+# this postgres binary imports from them (functions return 0), under each library's name. The
+# launcher adds the directory to LD_LIBRARY_PATH of workers, and of no other process. It does so only
+# if the file for_postgres names the size and modification time of the postgres binary.
 set -eu
 postgres=$1
 out=$2
-# What a worker does use: the C library and the compressors of full-page images.
+# Libraries that a worker does use: the C library and the compressors of full-page images.
 kept='^(libc|libm|libdl|librt|libpthread|libz|libzstd|liblz4|ld-linux[^.]*)\.so'
 
 rm -rf "$out"
@@ -25,8 +25,8 @@ ldd "$postgres" | awk '$2 == "=>" { print $1, $3 } $1 ~ /^\// { n = split($1, p,
   readelf --dyn-syms -W "$path" | awk '$1 ~ /^[0-9]+:$/ && $7 != "UND" { sub(/@.*/, "", $8); print $8 }'
 done | sort -u >"$work/provided"
 
-# name, version, type, size of every symbol that postgres takes from a stubbed library: undefined
-# ones, and variables copied into it.
+# Name, version, type and size of every symbol that postgres takes from a replaced library: undefined
+# symbols, and variables copied into the program.
 readelf --dyn-syms -W "$postgres" | awk '
   FILENAME == ARGV[1] { provided[$1] = 1; next }
   $1 !~ /^[0-9]+:$/ || $8 == "" { next }
@@ -48,5 +48,5 @@ ${CC:-cc} -shared -fPIC -O1 -nostdlib -fno-builtin -w "$work/stub.c" \
   -o "$out/libneon_redo_stub.so"
 while read -r name; do ln -s libneon_redo_stub.so "$out/$name"; done <"$work/stubbed"
 stat -L -c '%s %Y' "$postgres" >"$out/for_postgres"
-# The proof: this postgres starts with them.
+# Check that this postgres starts with them.
 LD_LIBRARY_PATH="$out" "$postgres" --version >/dev/null
