@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The long form of the redo manager's tests (make test-manager-long): its unit tests under
-ThreadSanitizer, and 100,000 requests among chaos with stand-in workers and with real ones."""
+"""The long form of the redo manager's tests (make test-manager-long). It runs the unit tests under
+ThreadSanitizer, and 100,000 requests while stand-in and real workers are killed and stopped."""
 
 import os
 import pathlib

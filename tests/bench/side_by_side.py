@@ -1,5 +1,5 @@
-"""What the benchmarks of receive, receive-logical and serve-wal share: programs beside each other on
-the same WAL, in turns, and the ratio of their medians."""
+"""Shared by the benchmarks of receive, receive-logical and serve-wal: runs programs in turns on the same
+WAL and computes the ratio of their medians."""
 
 import argparse
 import json

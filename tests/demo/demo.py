@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The main job on real input (make demo): a throw-away PostgreSQL cluster, a base backup, a mixed
-workload, a clean stop; then neon-redo rebuilds every page the WAL touched since the backup and
-compares it with the page PostgreSQL wrote. Ends with neon-redo's exit status: 0 if all are equal.
+"""The program of make demo. It creates a throw-away cluster, takes a base backup, runs a mixed workload
+and stops the server. neon-redo then rebuilds every page that WAL has changed since the backup and
+compares it with the page that PostgreSQL wrote. The exit status is neon-redo's: 0 if all are equal.
 """
 
 import argparse

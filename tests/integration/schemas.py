@@ -115,7 +115,7 @@ class Table:
                 + order)
 
     def some(self):
-        """A condition that takes rows here and there, or a stretch of them."""
+        """A condition that selects scattered rows or a range of rows."""
         rng = self.rng
         return rng.choice([
             f"(ctid::text::point)[1]::int % {rng.randint(2, 7)} = 0",
@@ -180,7 +180,7 @@ def write_script(rng, directory, tables, changes):
 
 
 def judge(wal, module, seed, mutate):
-    """What native_oracle says of the WAL, as it is and with flipped bytes."""
+    """The report of native_oracle on the WAL, unchanged and with flipped bytes."""
     command = [ORACLE, "--wal", wal, "--module", module, "--mutate", mutate, "--seed", seed]
     result = run(command, check=False)
     if not result.stdout:

@@ -1,4 +1,4 @@
-"""neon-redo bench, as a program: what it prints, not how fast anything is."""
+"""The output of neon-redo bench; its figures are not judged."""
 
 import json
 import os

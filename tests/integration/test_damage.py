@@ -1,7 +1,7 @@
-"""Random damage to a stopped cluster's files, every kind found and named by neon-redo verify, and
-nothing found in undamaged clusters after random workloads.
+"""neon-redo verify finds and names every kind of random damage to a stopped cluster's files, and finds
+nothing in undamaged clusters after random workloads.
 
-NEON_REDO_LONG=1 (make test-damage): 1,000 injections and 20 workloads instead of 60 and 2.
+With NEON_REDO_LONG=1 (make test-damage) there are 1,000 injections and 20 workloads instead of 60 and 2.
 """
 
 import collections
@@ -33,7 +33,7 @@ INDEXES = ["btree (a)", "btree (t)", "hash (a)", "gin (g)", "gist (p)", "spgist 
 
 
 class RandomWorkload:
-    """SQL of all kinds, the same for the same seed. Each call of step() runs some."""
+    """Random SQL that depends only on the seed. Each call of step() runs some statements."""
 
     def __init__(self, cluster, seed):
         self.cluster = cluster
@@ -195,7 +195,7 @@ class RemovedSegment(unittest.TestCase):
 
 
 class Injection:
-    """What was done to which pages, and what the report must say of them."""
+    """The damage done to each page, and what the report must say about it."""
 
     def __init__(self, kind, path, blocks, names):
         self.kind, self.path, self.blocks, self.names = kind, path, set(blocks), names
@@ -408,7 +408,7 @@ class Damage(unittest.TestCase):
         )
 
     def test_replay_alone(self):
-        """Base backup and WAL, and nothing to compare with."""
+        """Verifies base backup and WAL without a cluster to compare with."""
         found = report(self.cluster, self.backup, against=False)
         self.assertEqual((found["mismatches"], found["pages_compared"]), ([], 0))
         with_data = report(self.cluster, self.backup)

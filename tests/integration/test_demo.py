@@ -1,4 +1,4 @@
-"""make demo's program: its verdict, and that it leaves nothing behind however it ends."""
+"""The program of make demo: its verdict, and that it cleans up however it ends."""
 
 import glob
 import os
@@ -25,7 +25,7 @@ class Demo(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.directory)
 
     def start(self, rows=300):
-        """The demo in a session of its own, as at a terminal."""
+        """Starts the demo in its own session, as a terminal does."""
         process = subprocess.Popen(
             [sys.executable, str(DEMO), f"--rows={rows}"],
             stdout=subprocess.PIPE,
@@ -59,7 +59,7 @@ class Demo(unittest.TestCase):
         self.assertEqual([s for s in segments if s in {row.split()[1] for row in table}], [])
 
     def processes(self):
-        """Command lines that name the demo's directory, or what works in it."""
+        """Processes whose command line or working directory is in the demo's directory."""
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:

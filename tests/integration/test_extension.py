@@ -1,4 +1,4 @@
-"""neon.so in an ordinary server is harmless, and refuses what it must."""
+"""neon.so changes nothing in an ordinary server, and refuses wrong settings."""
 
 import os
 import pathlib
@@ -19,8 +19,7 @@ from cluster import (
 
 
 def process_titles(postmaster):
-    """What the postmaster's children call themselves ("postgres: checkpointer "), once all have
-    started."""
+    """The titles of the postmaster's children ("postgres: checkpointer "), once all have started."""
     for _ in range(600):
         children = pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text("ascii")
         lines = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children.split()]
@@ -32,7 +31,7 @@ def process_titles(postmaster):
 
 
 class Installed(unittest.TestCase):
-    """One installation, in a directory of its own."""
+    """Tests that share one installation in a temporary directory."""
 
     @classmethod
     def setUpClass(cls):
@@ -59,9 +58,9 @@ class Installed(unittest.TestCase):
         self.assertEqual(set(defined.split()), expected)
 
     def test_preloaded_module_adds_only_the_walsender_statistics(self):
-        """The same processes, shared memory and settings as without it, but for its own.
+        """Processes, shared memory and settings are those of a server without the module, plus its own.
 
-        What shared memory the server leaves unnamed includes padding, which moves.
+        The server's unnamed shared memory is not compared, because it contains padding that varies.
         """
         names = "SELECT name FROM pg_settings WHERE name NOT LIKE 'neon.%' ORDER BY 1"
         shared = (

@@ -1,4 +1,4 @@
-"""Hostile records against real workers, and the policy against what redo really calls.
+"""Sends hostile records to real workers, and compares the policy with redo's real system calls.
 
 NEON_REDO_HOSTILE=long (make test-hostile) runs the long forms.
 """
@@ -75,8 +75,8 @@ class Hostile(unittest.TestCase):
             self.assertGreater(report["own_seen"], 0)
 
     def test_policy_lacks_no_call(self):
-        """The workload under the policy that logs instead of killing: which calls are made that the
-        list does not have? A new C library shows here first."""
+        """Runs the workload under the logging policy: no call may be made that the list lacks. A new C
+        library fails here first."""
         trace = os.path.join(self.cluster.directory, "trace")
         command = f"exec strace -A -o {trace} -e signal=none {neon_redo_program()} worker"
         command += f" --module {self.module} --sandbox-log"

@@ -1,5 +1,5 @@
-"""neon-redo ingest on the WAL of a mixed workload: nothing unknown, every kind of change seen, and the
-counters that recovery would end with are those of the cluster that was stopped.
+"""neon-redo ingest on the WAL of a mixed workload: no record is unknown, every kind of change occurs, and
+the counters are those that the stopped cluster's recovery ended with.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""The redo manager with real servers: the page server's own records against the files that a server
-wrote, captured requests run again, and real workers among chaos."""
+"""The redo manager with real servers: page-server records are compared with a server's files, captured
+requests are repeated, and real workers are killed and stopped during requests."""
 
 import collections
 import json
@@ -73,7 +73,7 @@ def wal_records(directory):
 
 
 class PageServerRecords:
-    """The native records that a page server would cut from WAL records, page by page."""
+    """The page-server records that a page server would make from WAL, by page."""
 
     def __init__(self):
         self.pages = collections.defaultdict(list)  # (kind, page) to records
@@ -137,7 +137,7 @@ class ManagerTestCase(unittest.TestCase):
 
 
 class NativeRecords(ManagerTestCase):
-    """Pages built by native records equal those of the server that wrote the WAL."""
+    """Pages built from page-server records equal those of the server that wrote the WAL."""
 
     def test_transactions_and_multixacts(self):
         with Cluster(settings={"max_prepared_transactions": 5, "autovacuum": "off"}) as cluster:
@@ -232,7 +232,7 @@ class NativeRecords(ManagerTestCase):
 
     @staticmethod
     def cleared_flags(record):
-        """New and old heap block and the bits to clear, as heap_xlog_insert and its like do it."""
+        """New and old heap block and the bits to clear, as in heap_xlog_insert and the other redo routines."""
         flags = [int(word, 16) for word in re.findall(r"flags 0x([0-9A-F]{2})", record["description"])]
         operation = record["operation"].split("+")[0]
         blocks = [block["block"] for block in record["blocks"]]

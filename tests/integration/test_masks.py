@@ -1,6 +1,5 @@
-"""The library's page masks against the server's own (RmgrTable[rmid].rm_mask), byte by byte: on every
-page of a cluster with every built-in index type, under every resource manager's mask, and on pages
-with random damage.
+"""Compares the library's page masks with the server's (RmgrTable[rmid].rm_mask), byte by byte. The pages
+are those of a cluster with every built-in index type, under every mask, and pages with random damage.
 """
 
 import os
@@ -119,7 +118,7 @@ class Masks(unittest.TestCase):
         ).stdout
 
     def compare(self, kind, pages, first_block=0):
-        """Counts pages compared equal; a page that leads the server out of its bytes is left out."""
+        """Counts pages that compare equal; a page that makes the server leave its bytes is skipped."""
         rmid, special_size = SPECIAL[kind]
         ours = self.library(rmid, first_block, pages)
         theirs = self.server(rmid, first_block, pages)
@@ -172,7 +171,7 @@ def word(page, at):
 
 
 def leads_out(page, kind, special_size):
-    """The server's mask would read or write outside these 8192 bytes (where ours stops)."""
+    """Whether the server's mask would read or write outside these 8192 bytes; the library's mask stops."""
     lower, special = word(page, 12), word(page, 16)
     if special_size and special + special_size > BLOCK:
         return True
@@ -187,7 +186,7 @@ def leads_out(page, kind, special_size):
 
 
 def damaged(source, generator):
-    """One page of source with a few bytes changed, most often where the masks look."""
+    """One page of source with a few bytes changed, mostly bytes that the masks read."""
     start = generator.randrange(len(source) // BLOCK) * BLOCK
     page = bytearray(source[start : start + BLOCK])
     for _ in range(generator.randrange(1, 6)):
@@ -200,7 +199,7 @@ def damaged(source, generator):
 
 
 def noise(generator):
-    """Random bytes below a header that is often plausible."""
+    """Random bytes after a page header that is often plausible."""
     page = bytearray(generator.randbytes(BLOCK))
     lower = generator.randrange(20, 2000)
     upper = generator.randrange(lower, BLOCK + 1)

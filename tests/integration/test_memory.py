@@ -1,7 +1,7 @@
-"""verify and the store of changes stay below --memory, however much WAL there is.
+"""verify and the store of changes stay below --memory for any amount of WAL.
 
-NEON_REDO_LONG=1 (make test-memory): 20 GB of WAL and 512 MB of memory. About 35 GB of disk, in the
-directory for temporary files.
+With NEON_REDO_LONG=1 (make test-memory) there are 20 GB of WAL and 512 MB of memory. The directory for
+temporary files then needs about 35 GB.
 """
 
 import json
@@ -30,7 +30,7 @@ sys.exit(status)
 
 
 def run_measured(*arguments):
-    """Standard output and the peak of resident memory, in bytes. It may end with 0 only."""
+    """Returns standard output and the peak of resident memory in bytes; the exit status must be 0."""
     environment = {k: v for k, v in os.environ.items() if k != "PGDATA"}
     result = run([sys.executable, "-c", MEASURE, neon_redo_program(), *arguments], env=environment)
     return result.stdout, int(result.stderr.split()[-1]) * 1024

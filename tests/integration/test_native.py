@@ -1,5 +1,5 @@
-"""The native engine on real WAL, judged by the images in the records and by the sandboxed worker:
-as the WAL is, and with flipped bytes under a right checksum. See native_oracle.cpp.
+"""Compares the native engine on real WAL with the images in the records and with the sandboxed worker,
+unchanged and with flipped bytes under a correct CRC. See native_oracle.cpp.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""The strongest test there is: with wal_consistency_checking = 'all' each record carries the pages it
-must leave. Every kind of record of a large mixed workload is replayed, by the native engine with the
-sandboxed worker behind it and by the worker alone, and each page compared.
+"""The strictest test of redo. With wal_consistency_checking = 'all' each record carries its pages as they
+must be afterwards. Every kind of record of a large mixed workload is replayed, by the native engine
+with a sandboxed worker for the rest and by the worker alone, and each page is compared.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""neon-redo page: every page of the cluster's SLRUs, and pages of all relations, rebuilt from a base
-backup and WAL, against the files of the cluster that was stopped; and the past.
+"""neon-redo page: every SLRU page and pages of all relations are rebuilt from a base backup and WAL and
+compared with the stopped cluster's files. Pages at earlier LSNs are compared, too.
 """
 
 import json
@@ -102,7 +102,7 @@ class PageAtEnd(unittest.TestCase):
                     self.assertGreater(lsn_of(page), 0)
 
     def restarted(self, query):
-        """Answers of the cluster, started for it; its files as they were before are in frozen."""
+        """Query results of the cluster, started for them; copies of its files are in frozen."""
         self.frozen = {}
         for directory, _, files in os.walk(self.cluster.data):
             for name in files:
@@ -131,7 +131,7 @@ class PageAtEnd(unittest.TestCase):
 
 class PageInThePast(unittest.TestCase):
     def test_each_lsn_has_its_page(self):
-        """The page after each change, by pageinspect on the living server and by the program."""
+        """The page after each change, by pageinspect on the running server and by the program."""
         with Cluster(settings={"wal_keep_size": "1GB", "autovacuum": "off"}) as cluster:
             cluster.psql("CREATE EXTENSION pageinspect; CREATE TABLE t (a int); CHECKPOINT")
             backup = cluster.basebackup()

@@ -1,4 +1,4 @@
-"""neon-redo receive against real servers: equality of bytes, restarts, timelines, and what fails."""
+"""neon-redo receive with real servers: equality of bytes, restarts, timelines and errors."""
 
 import contextlib
 import os
@@ -43,7 +43,7 @@ def wait_for(what, condition):
 
 
 def wait_for_stream(cluster):
-    """A walsender that streams: one in state startup takes the server's stop for its own end."""
+    """Waits for a walsender that streams, since one in state startup ends when the server stops."""
     streams = "SELECT count(*) FROM pg_stat_replication WHERE state IN ('catchup', 'streaming')"
     wait_for("a stream", lambda: cluster.psql(streams) == "1")
 
@@ -74,7 +74,7 @@ class Receiver:
 
 @contextlib.contextmanager
 def load(cluster):
-    """Small transactions from four clients for as long as the block lasts; server crashes are lived with."""
+    """Small transactions from four clients while the block runs; server crashes do not end the block."""
     ended = threading.Event()
 
     def work():
@@ -130,7 +130,7 @@ class Receive(unittest.TestCase):
         return receiver
 
     def refused(self, cluster, directory, *arguments, **options):
-        """Runs receive until it gives up by itself; returns its last line."""
+        """Runs receive until it ends with an error; returns its last line."""
         receiver = self.receive(cluster, directory, *arguments, **options)
         self.assertEqual(receiver.process.wait(WAIT), 2, receiver.log())
         return receiver.log().strip().splitlines()[-1]
@@ -142,7 +142,7 @@ class Receive(unittest.TestCase):
         return lsn(text) if text else 0
 
     def catch_up(self, cluster, receiver, slot="s"):
-        """Waits until the slot says that all WAL of now is on the receiver's disk."""
+        """Waits until the slot shows that all present WAL is on the receiver's disk."""
         end = lsn(cluster.psql("SELECT pg_current_wal_flush_lsn()"))
         wait_for("the slot at the end of WAL", lambda: self.slot_flushed(cluster, slot) >= end)
         self.assertIsNone(receiver.process.poll(), receiver.log())
@@ -181,11 +181,11 @@ class Receive(unittest.TestCase):
         self.assertGreater(self.assert_same_wal(directory, cluster.wal, end), 3)
 
     def test_client_killed_again_and_again(self):
-        """kill -9 at any moment: nothing is missing, and the slot is never ahead of the disk."""
+        """After kill -9 at any moment no WAL is missing, and the slot is never ahead of the disk."""
         self.kill_clients(os.environ)
 
     def test_power_cut_again_and_again(self):
-        """The same, and each death takes along whatever was not flushed."""
+        """The same, and everything that was not flushed is lost, too."""
         module = ROOT / "build" / "tests" / "integration" / "power_cut.so"
         self.assertTrue(module.exists())
         self.kill_clients({**os.environ, "LD_PRELOAD": str(module)})
@@ -216,7 +216,7 @@ class Receive(unittest.TestCase):
         self.assert_same_wal(directory, cluster.wal, end)
 
     def test_walsender_killed_again_and_again(self):
-        """By SIGTERM only it goes; by SIGKILL the whole server restarts."""
+        """SIGTERM ends only the walsender; SIGKILL restarts the whole server."""
         cluster, directory = self.cluster(restart_after_crash="on"), self.directory()
         cluster.pgbench("-i", "-q")
         receiver = self.receive(cluster, directory, "--slot", "s", "--create-slot")
@@ -262,7 +262,7 @@ class Receive(unittest.TestCase):
         self.assert_same_wal(directory, cluster.wal, end)
 
     def test_server_shuts_down_and_comes_back(self):
-        """A fast shutdown waits until its last WAL is safe here; streaming resumes by itself."""
+        """A fast shutdown waits until its last WAL is on disk here; streaming resumes by itself."""
         cluster, directory = self.cluster(), self.directory()
         receiver = self.receive(cluster, directory, "--slot", "s", "--create-slot")
         wait_for_stream(cluster)
@@ -305,7 +305,7 @@ class Receive(unittest.TestCase):
                 self.assert_same_wal(directory, cluster.wal, end)
 
     def test_standby_from_received_directory(self):
-        """restore_command from the directory leads to the same content."""
+        """A restore with restore_command from the directory has the same content."""
         cluster, directory = self.cluster(), self.directory()
         cluster.pgbench("-i", "-q")
         receiver = self.receive(cluster, directory, "--slot", "s", "--create-slot")
@@ -415,7 +415,7 @@ class Receive(unittest.TestCase):
         self.assertEqual(before, after)
 
     def test_another_system_takes_its_place(self):
-        """The host's name leads to another cluster when the connection is lost."""
+        """After the connection is lost, the host's name leads to another cluster."""
         one, other, directory = self.cluster(), self.cluster(), self.directory()
         link = os.path.join(self.directory(), "db")
         os.symlink(one.directory, link)
@@ -450,7 +450,7 @@ class Receive(unittest.TestCase):
         self.assertRegex(message, "must be superuser or replication role.*42501|28000")
 
     def test_full_disk(self):
-        """A 4 MB file system fills up; with room again it goes on without a gap."""
+        """A 4 MB file system fills up; once it has space again, the archive continues without a gap."""
         cluster, directory = self.cluster(), self.directory()
         cluster.psql("CREATE TABLE t (a int)")
         limit = None
@@ -493,7 +493,7 @@ class Receive(unittest.TestCase):
         self.assertRegex(self.refused(cluster, directory), "Read-only file system|Permission denied")
 
     def test_metrics(self):
-        """What Prometheus reads agrees with the server and with the files."""
+        """The metrics agree with the server and with the files."""
         cluster, directory = self.cluster(), self.directory()
         receiver = self.receive(
             cluster, directory, "--slot", "s", "--create-slot", "--metrics", "127.0.0.1:0"
@@ -541,7 +541,7 @@ class Receive(unittest.TestCase):
         self.assertIn("could not connect", message)
 
     def test_stop_is_quick(self):
-        """SIGINT ends it at once, streaming or waiting for a server."""
+        """SIGINT ends the command at once, whether it streams or waits for a server."""
         cluster, directory = self.cluster(), self.directory()
         receiver = self.receive(cluster, directory, "--slot", "s", "--create-slot")
         self.catch_up(cluster, receiver)

@@ -1,4 +1,4 @@
-"""neon-redo receive-logical against real servers: pgoutput as JSON lines, test_decoding as text."""
+"""neon-redo receive-logical with real servers: pgoutput as JSON lines, test_decoding as text."""
 
 import json
 import os
@@ -151,7 +151,7 @@ class ReceiveLogical(unittest.TestCase):
         self.assertEqual(len(begins), sum(e["action"] == "commit" for e in events))
 
     def test_idle_stream_moves_its_slot(self):
-        """WAL of what is not published is confirmed too."""
+        """WAL of unpublished tables is confirmed, too."""
         self.create_slot()
         process = self.start("--publication", "p")
         self.cluster.psql("CREATE TEMP TABLE x AS SELECT generate_series(1, 10); CREATE ROLE r")

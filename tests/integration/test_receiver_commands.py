@@ -35,7 +35,7 @@ class ReceiverCommands(unittest.TestCase):
         self.addCleanup(end)
 
     def next(self, step):
-        """The answer of the step, which is the next; the program waits until go_on."""
+        """Returns the result of the next step; the program then waits for go_on."""
         line = json.loads(self.process.stdout.readline())
         self.assertEqual(line.pop("step"), step, line)
         return line

@@ -1,4 +1,4 @@
-"""A real worker in its sandbox, looked at from outside; and the whole workload under its policy."""
+"""A real worker in its sandbox, inspected from outside, and the whole workload under its policy."""
 
 import contextlib
 import ctypes
@@ -27,7 +27,7 @@ def crc32c(data):
 
 
 def with_crc(record):
-    """The record with the checksum made right: over the data, then the header up to the checksum
+    """The record with a correct CRC over the data and then the header up to the CRC
     (XLogRecord in access/xlogrecord.h)."""
     return record[:20] + struct.pack("<I", crc32c(record[24:] + record[:20])) + record[24:]
 
@@ -47,7 +47,7 @@ class Sandbox(unittest.TestCase):
 
     @contextlib.contextmanager
     def live_worker(self, *arguments):
-        """A program on a terminal of its own that has a worker; what it says of the worker."""
+        """Runs a program with a worker on its own terminal; returns what it reports about the worker."""
         parent, child = pty.openpty()
         with subprocess.Popen(
             ["setsid", "--ctty", LIVE_WORKER, self.module, *arguments],
@@ -117,7 +117,7 @@ class Sandbox(unittest.TestCase):
             self.assertEqual(same, not known["namespaces"], kind)
 
     def look_as_same_user(self, pid):
-        """Whoever runs other workers must not look into this one."""
+        """Another process of the same user cannot read a worker's memory."""
         for what in ("mem", "maps", "environ", "fd/0"):
             result = run(as_server_user(["head", "-c1", f"/proc/{pid}/{what}"]), check=False)
             self.assertIn("Permission denied", result.stderr, what)
@@ -150,7 +150,7 @@ class Sandbox(unittest.TestCase):
         self.assertIn("No worker starts:", broken.stdout)
 
     def test_panic_says_its_message(self):
-        """A record that is whole, and that PostgreSQL's redo panics at."""
+        """A valid record for which PostgreSQL's redo raises a PANIC."""
         with Cluster(settings={"autovacuum": "off"}) as cluster:
             cluster.psql("CREATE TABLE t (i int); CHECKPOINT; INSERT INTO t SELECT generate_series(1, 9)")
             cluster.stop()

@@ -1,4 +1,4 @@
-"""neon-redo serve-wal with stock clients: equality of bytes, where WAL ends, timelines, slots, the end."""
+"""neon-redo serve-wal with PostgreSQL's clients: equality of bytes, the end of WAL, timelines, slots, stops."""
 
 import contextlib
 import os
@@ -50,7 +50,7 @@ class ServeWalCase(unittest.TestCase):
         return directory
 
     def assertSameWal(self, copy, original, end):
-        """Every byte up to end is the same, and behind it the copy has zeroes."""
+        """Every byte up to end is the same, and after it the copy has zeroes."""
         end = lsn(end)
         compared = 0
         for name in sorted(os.listdir(copy)):
@@ -122,7 +122,7 @@ class Archive(ServeWalCase):
                 self.assertIn(f"ERROR:  {sqlstate}:", server.query(command, check=False))
 
     def test_a_start_behind_the_end(self):
-        """Refused after copying has begun, as PostgreSQL does; the connection goes on."""
+        """Is refused after copying has begun, as by PostgreSQL; the connection remains usable."""
         server = self.server(self.wal)
         with RawClient(server) as client:
             client.start("FF/0")
@@ -165,7 +165,7 @@ class Archive(ServeWalCase):
         self.assertEqual(segments(copy), names[:9])
 
     def test_damage_is_not_sent(self):
-        """A hole, a page of another place: what is before it arrives, nothing of it."""
+        """Before a hole or a foreign page everything arrives, and nothing of the page itself."""
         names = segments(self.wal)
         for what, page in (("hole", bytes(8192)), ("page", pathlib.Path(self.first).read_bytes()[8192:16384])):
             with self.subTest(what):
@@ -240,7 +240,7 @@ class Archive(ServeWalCase):
 
 
 class RawClient:
-    """A client that speaks the protocol by hand, so that it can do what libpq would not."""
+    """A client without libpq, so that it can send what libpq would not."""
 
     def __init__(self, server):
         self.path = os.path.join(server.directory, ".s.PGSQL.5432")

@@ -1,4 +1,4 @@
-"""neon-redo serve-wal: TLS and passwords, many clients and stalled ones, what it says of them."""
+"""neon-redo serve-wal: TLS and passwords, many clients, stalled clients, and the status."""
 
 import contextlib
 import json
@@ -47,7 +47,7 @@ class Clients(ServeWalCase):
         return server.query("IDENTIFY_SYSTEM").split("|")[2]
 
     def tls_server(self, *arguments):
-        """A server with TCP, and the port of it."""
+        """Starts a server with TCP; returns the server, its port and its certificate."""
         directory = self.directory()
         key, certificate, users = (os.path.join(directory, n) for n in ("key", "cert", "users"))
         pathlib.Path(users).write_text(self.verifier + "\n", "utf-8")

@@ -1,5 +1,5 @@
-"""neon-redo verify against real clusters: nothing differs in an undamaged one, damage is found and
-named, and inputs that cannot be used are told in one line.
+"""neon-redo verify with real clusters: no difference in an undamaged cluster, damage is found and named,
+and unusable input is reported in one line.
 """
 
 import json
@@ -95,7 +95,7 @@ class ClusterCase(unittest.TestCase):
 
 
 class Workload(ClusterCase):
-    """Every access method, without checksums, so that damage is found by comparing alone."""
+    """Every access method, without checksums, so that only the comparison can find damage."""
 
     @classmethod
     def setUpClass(cls):
@@ -165,7 +165,7 @@ class Workload(ClusterCase):
         self.assertEqual(other["changes"]["chosen"], other["requests"])
 
     def test_native_alone(self):
-        """Needs no server, and says what it leaves out."""
+        """Needs no server and reports what it skips."""
         report = self.report(0, "--engine", "native", "--bindir", "/nonexistent")
         unsupported = {k: n for k, n in report["skipped"].items() if k.startswith("not supported")}
         self.assertGreater(len(unsupported), 0)
@@ -340,8 +340,8 @@ class Checksums(ClusterCase):
 
 
 class Hints(ClusterCase):
-    """Where hints are logged, redo moves the page's LSN, but the server has not if the page was
-    dirty by then: because another backend set hints too, or while the page was being written."""
+    """Where hints are logged, redo moves the page's LSN. The server did not if the page was dirty,
+    because another backend set hints too, or because the page was being written."""
 
     @classmethod
     def setUpClass(cls):
@@ -375,7 +375,7 @@ class Hints(ClusterCase):
 
     @classmethod
     def unmoved(cls):
-        """Blocks on disk that do not have the LSN of the last record, which logs hints."""
+        """Blocks on disk without the LSN of the last record, which is a hint record."""
         dump = run_neon_redo("waldump", "--wal", cls.cluster.wal, "--rmgr", "XLOG", "--format", "json")
         path = pathlib.Path(cls.cluster.data, cls.paths["t"])
         last = {}
@@ -453,7 +453,7 @@ class Timelines(ClusterCase):
 
 
 class Images(ClusterCase):
-    """The oracle, on little WAL; the large run is the demo's and the benchmark's."""
+    """The comparison with images on little WAL; demo and benchmark run it on much."""
 
     @classmethod
     def setUpClass(cls):

@@ -1,4 +1,4 @@
-"""neon-redo verify --follow: the WAL of running servers, verified as it comes."""
+"""neon-redo verify --follow verifies the WAL of running servers as it arrives."""
 
 import json
 import os
@@ -54,7 +54,7 @@ class VerifyFollow(unittest.TestCase):
         return self.follow(cluster, "--slot", "s", *arguments)
 
     def test_images_of_consistency_checking(self):
-        """Over a lost connection, too."""
+        """Continues over a lost connection."""
         settings = {"wal_consistency_checking": "all", "wal_level": "replica"}
         cluster = self.enterContext(Cluster(settings=settings))
         process = self.start(cluster, "--metrics", "127.0.0.1:0")
@@ -78,7 +78,7 @@ class VerifyFollow(unittest.TestCase):
         self.assertIn("streaming again", self.read(self.errors))
 
     def test_full_page_images(self):
-        """Without consistency checking: what deletes and hints log is compared."""
+        """Without consistency checking, images of deletes and hint records are compared."""
         cluster = self.enterContext(Cluster(settings={"wal_level": "replica"}))
         process = self.start(cluster)
         cluster.pgbench("-i", "-q")

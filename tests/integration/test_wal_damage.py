@@ -1,6 +1,6 @@
-"""A WAL directory with something wrong in it: one clear line that names the file and the LSN.
+"""Each kind of damage to a WAL directory is reported in one line that names the file and the LSN.
 
-PostgreSQL's own WAL, then one thing done to a copy of it.
+A test damages a copy of PostgreSQL's own WAL in one place.
 """
 
 import json
@@ -107,7 +107,7 @@ class Damage(unittest.TestCase):
         self.expect_all_records_before(self.records[-2]["lsn"], printed)
 
     def test_flipped_bit_in_the_very_last_record_is_the_end(self):
-        """Nothing tells it from a record that a crash tore; PostgreSQL takes it for the end too."""
+        """The damage looks like a record torn by a crash; PostgreSQL takes it for the end of WAL, too."""
         self.flip(self.records[-1]["lsn"], 2)
         options = ["--stats", "--format", "json"]
         stats = json.loads(run_neon_redo("waldump", "--wal", self.wal, *options).stdout)

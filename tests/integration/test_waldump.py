@@ -1,4 +1,4 @@
-"""neon-redo waldump beside pg_waldump: real WAL of every resource manager, read by both."""
+"""Compares neon-redo waldump with pg_waldump on real WAL of every resource manager."""
 
 import json
 import os
@@ -38,7 +38,7 @@ CHECKPOINT;
 
 
 def pg_waldump(wal, start, *options):
-    """Its standard output. It always ends with an error: the end of WAL is one to it."""
+    """Standard output of pg_waldump, which ends with an error because it takes the end of WAL for one."""
     command = [server_program("pg_waldump"), "-p", wal, "-s", start, *options]
     return run(command, check=False).stdout
 

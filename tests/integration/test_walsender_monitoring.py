@@ -1,5 +1,5 @@
-"""What docs/monitoring.md tells and ships: each of its queries runs, the real postgres_exporter serves
-every metric of the query file, and the real Prometheus answers every panel of the dashboard."""
+"""The contents of docs/monitoring.md: each query runs, postgres_exporter serves every metric of the query
+file, and Prometheus answers every panel of the dashboard."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def declared_metrics():
 
 
 class Monitoring(unittest.TestCase):
-    """A primary with a standby that uses a slot, a pg_receivewal, and a slot that nobody uses."""
+    """A primary with a standby that uses a slot, a pg_receivewal, and an unused slot."""
 
     @classmethod
     def setUpClass(cls):

@@ -1,5 +1,5 @@
-"""The walsender statistics in SQL, with real standbys and pg_receivewal: their values when all is well,
-and when a client is paused, killed or throttled."""
+"""The walsender statistics in SQL with real standbys and pg_receivewal: values in normal operation, and
+when a client is paused, killed or throttled."""
 
 import os
 import pathlib
@@ -161,7 +161,7 @@ class Standby(WalsenderTest):
         self.assertEqual(primary.psql(silent), "0||t")
 
     def test_paused_walsender_is_late_too(self):
-        """A walsender that is stopped itself cannot note that its standby is behind."""
+        """A stopped walsender cannot record that its standby lags."""
         primary = self.start()
         self.start("behind", standby_of=primary)
         self.until_caught_up(primary)

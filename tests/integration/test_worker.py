@@ -1,4 +1,4 @@
-"""The redo worker driven by frames written by hand, as any client of docs/protocol.md may."""
+"""The redo worker with frames built in Python by docs/protocol.md."""
 
 import json
 import os
@@ -114,7 +114,7 @@ class Wal:
         return out
 
     def find(self, accept):
-        """The first record with a block that accept(record, block) likes."""
+        """The first record with a block for which accept(record, block) is true."""
         for record in self.records:
             for block in record["blocks"]:
                 if accept(record, block):
@@ -161,7 +161,7 @@ class Worker(unittest.TestCase):
         return [neon_redo_program(), "worker", "--module", self.module, *arguments]
 
     def ask(self, frames, *arguments):
-        """Everything at once; (exit status, answers, stderr)."""
+        """Sends all input at once; returns exit status, answers and stderr."""
         result = subprocess.run(
             self.command(*arguments), input=frames, capture_output=True, check=False, timeout=60
         )
@@ -241,7 +241,7 @@ class Worker(unittest.TestCase):
         self.assertTrue(out == (page + bytes(PAGE)) * 3000)
 
     def test_answers_are_not_held_back(self):
-        """However the bytes of a request are cut."""
+        """Requests whose bytes arrive in pieces of any size."""
         with subprocess.Popen(
             self.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         ) as worker:
@@ -380,7 +380,7 @@ class Worker(unittest.TestCase):
     # As a process.
 
     def test_leaves_nothing_behind(self):
-        """However it ends, and in whichever moment of its start."""
+        """The home is removed however the worker ends, at any moment of its launch."""
         home = os.path.join(self.directory, "home")
         os.mkdir(home)
         os.chmod(home, 0o777)

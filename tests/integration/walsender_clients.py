@@ -31,9 +31,9 @@ def walreceiver_pid(standby):
 
 
 class ThrottledProxy:
-    """A Unix socket in front of a cluster's that passes on what the server sends at a given rate.
+    """A Unix socket that forwards a cluster's output at a given rate.
 
-    bytes_per_second may be changed at any time; None: as fast as it goes.
+    bytes_per_second may be changed at any time; None means no limit.
     """
 
     def __init__(self, cluster, bytes_per_second):

@@ -86,7 +86,7 @@ def prepare(source, directory):
 
 
 def regress(cluster, program, suite, *arguments):
-    """Runs pg_regress. Answers that differ are only told: they are not what is judged here."""
+    """Runs pg_regress. Different SQL output is only reported, since redo is what is checked here."""
     command = [program, f"--inputdir={suite}", f"--outputdir={suite}",
                f"--bindir={pg_config('bindir')}", f"--dlpath={suite}", *arguments]
     command = as_server_user(command)
@@ -99,7 +99,7 @@ def regress(cluster, program, suite, *arguments):
 
 
 def write_wal(cluster, program):
-    """All that the WAL is to hold."""
+    """Runs everything whose WAL is checked."""
     directory = f"{cluster.directory}/src/test/regress"
     say("the regression suite")
     regress(cluster, program, directory, "--max-concurrent-tests=20", "--dbname=regression",
