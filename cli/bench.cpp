@@ -5,16 +5,20 @@
 #include <fmt/format.h>
 #include <sched.h>
 
-#include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "cli/commands.h"
-#include "cli/progress_bar.h"
 #include "cli/bench/requests.h"
+#include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cli/progress_bar.h"
+#include "cpp_core/base/number.h"
+#include "cpp_core/base/try.h"
 
 namespace neon_redo::cli {
 
@@ -22,20 +26,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct Arguments {
   std::string wal;
-  std::string format = "text";
-  std::string engine = "auto";
-  std::string pin;
+  bool json = false;
+  bool pin = true;
   BenchOptions bench;
-  bool no_sandbox = false;
+  std::chrono::duration<double> length{0.05};  // of a run
   bool no_progress = false;
 };
-
-int Trouble(const std::string& message) {
-  fmt::print(stderr, "neon-redo bench: error: {}\n", message);
-  return kExitTrouble;
-}
 
 std::string BareProgram() {
   std::error_code error;
@@ -111,15 +109,15 @@ void PrintNative(const BenchReport& report) {
   }
 }
 
-void PrintText(const BenchOptions& options, const BenchRequests& requests,
+void PrintText(const BenchOptions& bench, const BenchRequests& requests,
                const BenchReport& report) {
   for (const Sizes& kind : SizesOf(requests)) {
     fmt::print("{}: {} records, {} bytes of WAL, {} different pages\n", kind.name, kind.records,
                kind.bytes, kind.requests->size());
   }
   fmt::print("{}, {} runs of {} s, medians\n",
-             options.cpu ? fmt::format("all on processor {}", *options.cpu) : "not pinned",
-             options.runs, options.seconds);
+             bench.cpu ? fmt::format("all on processor {}", *bench.cpu) : "not pinned", bench.runs,
+             bench.seconds);
   if (!report.cells.empty()) PrintWorker(report);
   if (!report.native.empty()) PrintNative(report);
 }
@@ -147,12 +145,12 @@ void AddNative(const BenchReport& report, Json* out) {
   }
 }
 
-void PrintJson(const BenchOptions& options, const BenchRequests& requests,
+void PrintJson(const BenchOptions& bench, const BenchRequests& requests,
                const BenchReport& report) {
   Json out;
-  out["processor"] = options.cpu ? Json(*options.cpu) : Json(nullptr);
-  out["runs"] = options.runs;
-  out["seconds"] = options.seconds;
+  out["processor"] = bench.cpu ? Json(*bench.cpu) : Json(nullptr);
+  out["runs"] = bench.runs;
+  out["seconds"] = bench.seconds;
   for (const Sizes& kind : SizesOf(requests)) {
     out["requests"][kind.name] = {
         {"records", kind.records}, {"wal_bytes", kind.bytes}, {"different", kind.requests->size()}};
@@ -179,89 +177,78 @@ void PrintJson(const BenchOptions& options, const BenchRequests& requests,
   fmt::print("{}\n", out.dump(2));
 }
 
-int Run(Options* options) {
-  if (options->pin != "none") {
-    options->bench.cpu = options->pin.empty() ? LastProcessor() : std::stoi(options->pin);
+Outcome Run(Arguments* arguments) {
+  BenchOptions& bench = arguments->bench;
+  if (!arguments->pin) {
+    bench.cpu = std::nullopt;
+  } else if (!bench.cpu) {
+    bench.cpu = LastProcessor();
   }
-  options->bench.engine = options->engine == "native"   ? Engine::kNative
-                          : options->engine == "worker" ? Engine::kWorker
-                                                        : Engine::kAuto;
-  options->bench.worker.sandbox = !options->no_sandbox;
-  options->bench.bare_program = BareProgram();
-  const Result<BenchRequests> requests = FindBenchRequests(options->wal);
-  if (!requests) return Trouble(requests.error().message);
-  ProgressBar bar(!options->no_progress);
-  const Result<BenchReport> report = RunBench(
-      options->bench, *requests, [&bar](const std::string& step, uint64_t done, uint64_t all) {
+  bench.seconds = arguments->length.count();
+  bench.bare_program = BareProgram();
+  ASSIGN_OR_RETURN(const BenchRequests requests, FindBenchRequests(arguments->wal));
+  ProgressBar bar(!arguments->no_progress);
+  const Result<BenchReport> report =
+      RunBench(bench, requests, [&bar](const std::string& step, uint64_t done, uint64_t all) {
         bar.Show(step.c_str(), done, all);
       });
   bar.Clear();
-  if (!report) return Trouble(report.error().message);
-  if (options->format == "json") {
-    PrintJson(options->bench, *requests, *report);
+  if (!report) return tl::unexpected(Failure(report.error()));
+  if (arguments->json) {
+    PrintJson(bench, requests, *report);
   } else {
-    PrintText(options->bench, *requests, *report);
+    PrintText(bench, requests, *report);
   }
-  return std::fflush(stdout) == 0 ? kExitFine : Trouble("could not write to stdout");
+  return kExitFine;
+}
+
+// --pin: the number of a processor, or "none".
+Status ReadPin(const std::string& text, Arguments* arguments) {
+  arguments->pin = text != "none";
+  if (!arguments->pin) return {};
+  const auto cpu = ParseInteger(text, 0, std::numeric_limits<int>::max());
+  if (!cpu)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "it must be the number of a processor, or \"none\"");
+  arguments->bench.cpu = static_cast<int>(*cpu);
+  return {};
 }
 
 }  // namespace
 
-void AddBench(CLI::App* app, int* exit_status) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app->add_subcommand("bench",
-                          "Measure a redo worker against a bare child process, and the native "
-                          "engine against the worker");
-  command
-      ->add_option("--wal", options->wal,
-                   "Directory of WAL segments with what it needs (tests/bench/make_wal.py)")
-      ->required()
-      ->type_name("DIR");
-  command->add_option("--format", options->format, "text (default) or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->type_name("FORMAT");
-  command
-      ->add_option("--engine", options->engine,
-                   "What to measure: worker, native, or auto (default: both and their ratio)")
-      ->check(CLI::IsMember({"auto", "native", "worker"}))
-      ->type_name("NAME");
-  command
-      ->add_option("--pin", options->pin,
-                   "Processor for client, worker and bare child (default: the last); none")
-      ->check(CLI::NonNegativeNumber | CLI::IsMember({"none"}))
-      ->type_name("CPU");
-  command->add_option("--runs", options->bench.runs, "Runs of each measurement (default: 21)")
-      ->check(CLI::Range(1, 10000))
-      ->type_name("N");
-  command->add_option("--seconds", options->bench.seconds, "Length of one run (default: 0.05)")
-      ->check(CLI::Range(0.001, 3600.0))
-      ->type_name("S");
-  command
-      ->add_option("--bindir", options->bench.worker.bindir,
-                   "Directory of the server's programs (default: " NEON_REDO_DEFAULT_BINDIR ")")
-      ->type_name("DIR");
-  command
-      ->add_option("--module", options->bench.worker.module,
-                   "Path of neon.so (default: the installed one)")
-      ->type_name("FILE");
-  command
-      ->add_option("--worker-command", options->bench.worker.command,
-                   "Shell command of any worker of the protocol, to measure instead")
-      ->type_name("CMD");
-  command->add_flag("--bare-writes-each", options->bench.bare_writes_each,
-                    "The bare child answers with one write each, instead of all that is ready in "
-                    "one: the simplest child, an easier mark");
-  command->add_flag("--no-sandbox", options->no_sandbox, "Debugging only");
-  command->add_flag("--no-progress", options->no_progress, "No progress on stderr");
-  command->footer(
-      "Requests come from real WAL: ping; short, a full-page image and one record more; medium,\n"
-      "about 230 heap inserts onto a new page; at 1, 8 and 32 in flight. Worker and bare child\n"
-      "take turns, and so do native engine and worker. Idle memory is shown when run as root.\n\n"
+CommandFunction DeclareBench(Options* options) {
+  auto arguments = std::make_shared<Arguments>();
+  options->Usage("[OPTION]... --wal=DIR");
+  options
+      ->Path("--wal=DIR", &arguments->wal,
+             "directory with the WAL that tests/bench/make_wal.py makes")
+      .Required();
+  AddEngine(options, &arguments->bench.engine,
+            "what to measure: worker, native, or auto (default): both and their ratio");
+  options->Value(
+      "--pin=CPU", [arguments](const std::string& text) { return ReadPin(text, arguments.get()); },
+      "processor that client, worker and bare child run on (default: the last one), or \"none\"");
+  options->Integer("--runs=N", &arguments->bench.runs, {1, 10000},
+                   "runs of each measurement (default: 21)");
+  options->Duration("--seconds=SECS", &arguments->length, std::chrono::milliseconds(1),
+                    "length of one run (default: 0.05)");
+  AddFormat(options, &arguments->json, "text (default) or json");
+  options->Flag("--bare-writes-each", &arguments->bench.bare_writes_each,
+                "let the bare child write each answer on its own instead of all that are ready at "
+                "once; this is easier to beat");
+  AddNoProgress(options, &arguments->no_progress);
+  AddWorkerOptions(options, &arguments->bench.worker);
+  options->Notes(
+      "The command measures a redo worker against a bare child process that moves the\n"
+      "same bytes, and the native engine against the worker. Requests come from real WAL:\n"
+      "ping; short, a full-page image and one more record; medium, about 230 heap inserts\n"
+      "on a new page. There are 1, 8 and 32 requests in flight. Worker and bare child take\n"
+      "turns, as do native engine and worker. Idle memory is shown only to root.\n\n"
       "Examples:\n"
-      "  tests/bench/make_wal.py /tmp/bench_wal && neon-redo bench --wal /tmp/bench_wal\n"
-      "  neon-redo bench --wal /tmp/bench_wal --worker-command 'exec neon-redo worker'\n");
-  command->callback([options, exit_status] { *exit_status = Run(options.get()); });
+      "  tests/bench/make_wal.py /tmp/bench_wal\n"
+      "  neon-redo bench --wal=/tmp/bench_wal\n"
+      "  neon-redo bench --wal=/tmp/bench_wal --worker-command='exec neon-redo worker'\n");
+  return [arguments] { return Run(arguments.get()); };
 }
 
 }  // namespace neon_redo::cli

@@ -1,30 +1,29 @@
-// The subcommands of neon-redo, one file each: cli/<command>.cpp defines Add<Command>. It adds the
-// subcommand with its options to the parser, and a callback that runs it and stores its exit status
-// in *exit_status. Both arguments outlive the parse. main calls them all, in the order of --help.
+// The commands of neon-redo, one file each: cli/<command>.cpp defines Declare<Command>. It declares
+// the command's options and its help, and returns the function that runs the command once the
+// options are read. main knows them all, in the order of --help.
 #ifndef NEON_REDO_CLI_COMMANDS_H_
 #define NEON_REDO_CLI_COMMANDS_H_
 
-namespace CLI {
-class App;
-}
+#include <functional>
+
+#include "cli/failure.h"
+#include "cli/options.h"
 
 namespace neon_redo::cli {
 
-inline constexpr int kExitFine = 0;
-inline constexpr int kExitDifference = 1;
-inline constexpr int kExitTrouble = 2;
+using CommandFunction = std::function<Outcome()>;
 
-void AddBench(CLI::App* app, int* exit_status);
-void AddDoctor(CLI::App* app, int* exit_status);
-void AddReplay(CLI::App* app, int* exit_status);
-void AddVerify(CLI::App* app, int* exit_status);
-void AddIngest(CLI::App* app, int* exit_status);
-void AddPage(CLI::App* app, int* exit_status);
-void AddReceive(CLI::App* app, int* exit_status);
-void AddReceiveLogical(CLI::App* app, int* exit_status);
-void AddServeWal(CLI::App* app, int* exit_status);
-void AddWaldump(CLI::App* app, int* exit_status);
-void AddWorker(CLI::App* app, int* exit_status);
+CommandFunction DeclareBench(Options* options);
+CommandFunction DeclareDoctor(Options* options);
+CommandFunction DeclareIngest(Options* options);
+CommandFunction DeclarePage(Options* options);
+CommandFunction DeclareReceive(Options* options);
+CommandFunction DeclareReceiveLogical(Options* options);
+CommandFunction DeclareReplay(Options* options);
+CommandFunction DeclareServeWal(Options* options);
+CommandFunction DeclareVerify(Options* options);
+CommandFunction DeclareWaldump(Options* options);
+CommandFunction DeclareWorker(Options* options);
 
 }  // namespace neon_redo::cli
 

@@ -2,23 +2,21 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/common_options.h"
 #include "cpp_core/redo/worker/examine_sandbox.h"
 
 namespace neon_redo::cli {
 
 namespace {
 
-struct Options {
+struct Arguments {
   WorkerOptions worker;
-  bool no_landlock = false;
-  bool no_sandbox = false;
-  std::string format = "text";
+  bool json = false;
 };
 
 nlohmann::json ToJson(const SandboxReport& report) {
@@ -65,39 +63,29 @@ void Print(const SandboxReport& report) {
 
 }  // namespace
 
-void AddDoctor(CLI::App* app, int* exit_status) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app->add_subcommand("doctor", "Show what confines redo workers on this system");
-  command->footer(
-      "Starts workers, with each layer of the sandbox in turn, and says which are supported and\n"
-      "which are on. Exit status 0: a worker with the layers asked for starts. 2: none does.\n\n"
+CommandFunction DeclareDoctor(Options* options) {
+  auto arguments = std::make_shared<Arguments>();
+  options->Usage("[OPTION]...");
+  AddModule(options, &arguments->worker.bindir, &arguments->worker.module, &arguments->worker.user);
+  AddSandboxLayers(options, &arguments->worker.sandbox, &arguments->worker.landlock,
+                   &arguments->worker.namespaces);
+  AddFormat(options, &arguments->json, "text (default) or json");
+  options->Notes(
+      "The command starts workers with each layer of the sandbox in turn. It shows which\n"
+      "layers the system supports and which are on. The exit status is 0 if a worker\n"
+      "with the requested layers starts, and 2 if it does not.\n\n"
       "Examples:\n"
       "  neon-redo doctor\n"
-      "  neon-redo doctor --namespaces --format json");
-  command->add_option("--bindir", options->worker.bindir,
-                      "directory of the server's programs (default: " NEON_REDO_DEFAULT_BINDIR ")");
-  command->add_option("--module", options->worker.module,
-                      "path of neon.so (default: the installed one)");
-  command->add_option("--user", options->worker.user,
-                      "user that workers run as when root (default: postgres)");
-  command->add_flag("--no-sandbox", options->no_sandbox, "ask for no layer at all");
-  command->add_flag("--no-landlock", options->no_landlock, "ask for workers without this layer");
-  command->add_flag("--namespaces", options->worker.namespaces,
-                    "ask for workers with this layer too");
-  command->add_option("--format", options->format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}));
-  command->callback([options, exit_status] {
-    if (options->no_landlock) options->worker.landlock = false;
-    options->worker.sandbox = !options->no_sandbox;
-    const SandboxReport report = ExamineSandbox(options->worker);
-    if (options->format == "json") {
+      "  neon-redo doctor --namespaces --format=json\n");
+  return [arguments]() -> Outcome {
+    const SandboxReport report = ExamineSandbox(arguments->worker);
+    if (arguments->json) {
       fmt::print("{}\n", ToJson(report).dump(2));
     } else {
       Print(report);
     }
-    *exit_status = report.worker ? kExitFine : kExitTrouble;
-  });
+    return report.worker ? kExitFine : kExitTrouble;
+  };
 }
 
 }  // namespace neon_redo::cli

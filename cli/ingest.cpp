@@ -1,13 +1,15 @@
 // neon-redo ingest: what a WAL directory changes, counted or listed.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cpp_core/base/try.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/ingest.h"
 #include "neon_redo/wal_reader.h"
@@ -16,21 +18,14 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Options {
+struct Arguments {
   std::string directory;
-  std::string from;
-  std::string to;
+  LsnRange range;
   std::optional<uint32_t> timeline;
-  std::string format = "text";
+  bool json = false;
   bool list = false;
   bool commit_timestamps = false;
 };
-
-int Trouble(const std::string& message) {
-  std::fflush(stdout);
-  fmt::print(stderr, "neon-redo ingest: error: {}\n", message);
-  return kExitTrouble;
-}
 
 void ListChanges(const ChangeList& changes, Lsn lsn, bool json) {
   for (const Change& change : changes) {
@@ -78,7 +73,8 @@ void PrintText(const IngestCounts& counts, const WalReader& reader) {
   if (!any) fmt::print("unknown records: 0\n");
 }
 
-void PrintJson(const IngestCounts& counts, const ClusterState& state, const WalReader& reader) {
+void PrintJson(const IngestCounts& counts, const ClusterState& state, const WalReader& reader,
+               const std::optional<Error>& error) {
   auto changes = nlohmann::ordered_json::object();
   for (int kind = 0; kind < kChangeKinds; kind++) {
     if (const uint64_t n = counts.changes[kind])
@@ -91,99 +87,81 @@ void PrintJson(const IngestCounts& counts, const ClusterState& state, const WalR
   }
   auto unknown = nlohmann::ordered_json::array();
   ForEachUnknown(counts, [&](size_t rmid, const std::string& operation, uint64_t n) {
-    unknown.push_back({{"rmgr", rmid}, {"operation", operation}, {"records", n}});
+    unknown.push_back({{"resource_manager", RmgrDisplayName(static_cast<uint8_t>(rmid))},
+                       {"resource_manager_id", rmid},
+                       {"operation", operation},
+                       {"records", n}});
   });
-  const nlohmann::ordered_json out = {{"system_identifier", reader.system_identifier()},
-                                      {"records", counts.records},
-                                      {"end_lsn", reader.end_of_wal().ToString()},
-                                      {"end_reason", reader.end_reason()},
-                                      {"changes", changes},
-                                      {"without_change", without},
-                                      {"unknown", unknown},
-                                      {"state",
-                                       {{"timeline", state.timeline},
-                                        {"checkpoint_redo", state.checkpoint_redo.ToString()},
-                                        {"next_xid", state.next_xid},
-                                        {"next_oid", state.next_oid},
-                                        {"oldest_xid", state.oldest_xid},
-                                        {"next_multixact", state.next_multixact},
-                                        {"next_multixact_offset", state.next_multixact_offset},
-                                        {"oldest_multixact", state.oldest_multixact},
-                                        {"track_commit_timestamp", state.track_commit_timestamp}}}};
+  nlohmann::ordered_json out = {{"system_identifier", reader.system_identifier()},
+                                {"records", counts.records},
+                                {"end_lsn", reader.end_of_wal().ToString()},
+                                {"end_reason", reader.end_reason()},
+                                {"changes", changes},
+                                {"without_change", without},
+                                {"unknown", unknown},
+                                {"state",
+                                 {{"timeline", state.timeline},
+                                  {"checkpoint_redo", state.checkpoint_redo.ToString()},
+                                  {"next_xid", state.next_xid},
+                                  {"next_oid", state.next_oid},
+                                  {"oldest_xid", state.oldest_xid},
+                                  {"next_multixact", state.next_multixact},
+                                  {"next_multixact_offset", state.next_multixact_offset},
+                                  {"oldest_multixact", state.oldest_multixact},
+                                  {"track_commit_timestamp", state.track_commit_timestamp}}}};
+  if (error) out["error"] = error->message;
   fmt::print("{}\n", out.dump());
 }
 
-int Run(const Options& options) {
-  WalReaderOptions reader_options;
-  reader_options.directory = options.directory;
-  reader_options.timeline = options.timeline;
-  const std::pair<const std::string&, std::optional<Lsn>*> limits[] = {
-      {options.from, &reader_options.from}, {options.to, &reader_options.to}};
-  for (const auto& [text, lsn] : limits) {
-    if (text.empty()) continue;
-    auto parsed = Lsn::Parse(text);
-    if (!parsed) return Trouble(parsed.error().message);
-    *lsn = *parsed;
-  }
-  auto opened = WalReader::Open(reader_options);
-  if (!opened) return Trouble(opened.error().message);
-  WalReader& reader = **opened;
-  Ingest ingest({.track_commit_timestamp = options.commit_timestamps});
+Outcome Run(const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments.directory, arguments.range.from,
+                                                       arguments.range.to, arguments.timeline}));
+  Ingest ingest({.track_commit_timestamp = arguments.commit_timestamps});
   ChangeSink list;
-  if (options.list)
-    list = [json = options.format == "json"](const ChangeList& changes, const RecordView&,
-                                             const WalRecord& record) {
+  if (arguments.list)
+    list = [json = arguments.json](const ChangeList& changes, const RecordView&,
+                                   const WalRecord& record) {
       ListChanges(changes, record.end, json);
       return Status();
     };
-  const Status status = ingest.TakeAll(&reader, list);
-  if (!options.list) {
-    if (options.format == "json") {
-      PrintJson(ingest.counts(), ingest.state(), reader);
+  const Status status = ingest.TakeAll(reader.get(), list);
+  const std::optional<Error> error = RangeError(arguments.range, *reader, status);
+  if (!arguments.list) {
+    if (arguments.json) {
+      PrintJson(ingest.counts(), ingest.state(), *reader, error);
     } else {
-      PrintText(ingest.counts(), reader);
+      PrintText(ingest.counts(), *reader);
     }
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) return Trouble("could not write to stdout");
-  if (!status) return Trouble(status.error().message);
-  if (!options.to.empty() && !reader.reached_to())
-    return Trouble(fmt::format("WAL ends at LSN {}, before --to {}: {}",
-                               reader.end_of_wal().ToString(), options.to, reader.end_reason()));
-  return kExitFine;
+  RETURN_IF_ERROR(FlushOutput());
+  if (!error) return kExitFine;
+  Failure failure(*error);
+  failure.in_output = !arguments.list;
+  return tl::unexpected(std::move(failure));
 }
 
 }  // namespace
 
-void AddIngest(CLI::App* app, int* exit_status) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app->add_subcommand("ingest", "Show what WAL changes: pages, relations, files, counters");
-  command->add_option("--wal", options->directory, "Directory of WAL segments, or a data directory")
-      ->required()
-      ->type_name("DIR");
-  command->add_option("--from", options->from, "Begin with the first record at or after this LSN")
-      ->type_name("LSN");
-  command->add_option("--to", options->to, "Only records that lie wholly before this LSN")
-      ->type_name("LSN");
-  command
-      ->add_option("--timeline", options->timeline,
-                   "Timeline to read (default: the highest that has --from)")
-      ->type_name("TLI");
-  command->add_flag("--list", options->list,
-                    "Every change on a line of its own instead of their numbers");
-  command->add_flag("--commit-timestamps", options->commit_timestamps,
-                    "The cluster has track_commit_timestamp = on where the WAL begins");
-  command->add_option("--format", options->format, "text (default) or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->type_name("FORMAT");
-  command->footer(
-      "Goes beyond the blocks that records name: pages of pg_xact, pg_multixact, pg_commit_ts and\n"
-      "visibility maps, relations created, cut and dropped, databases, relation maps, counters.\n"
-      "Records that nothing is known of are told by resource manager and number.\n\n"
+CommandFunction DeclareIngest(Options* options) {
+  auto arguments = std::make_shared<Arguments>();
+  options->Usage("[OPTION]... --wal=DIR");
+  AddWalDirectory(options, &arguments->directory).Required();
+  AddLsnRange(options, &arguments->range);
+  AddTimeline(options, &arguments->timeline);
+  options->Flag("--list", &arguments->list,
+                "print each change on a line of its own instead of counts");
+  options->Flag("--commit-timestamps", &arguments->commit_timestamps,
+                "the cluster had track_commit_timestamp = on where the WAL starts");
+  AddFormat(options, &arguments->json, "text (default) or json");
+  options->Notes(
+      "The changes include those that records do not name as blocks: pages of pg_xact,\n"
+      "pg_multixact, pg_commit_ts and visibility maps; relations that are created,\n"
+      "truncated and dropped; databases, relation maps and counters. Records that the\n"
+      "program does not know are counted by resource manager and operation.\n\n"
       "Examples:\n"
-      "  neon-redo ingest --wal /var/lib/postgresql/15/main/pg_wal\n"
-      "  neon-redo ingest --wal archive --from 0/15000028 --list | grep drop_relation\n");
-  command->callback([options, exit_status] { *exit_status = Run(*options); });
+      "  neon-redo ingest --wal=/var/lib/postgresql/15/main/pg_wal\n"
+      "  neon-redo ingest --wal=archive --from=0/15000028 --list | grep drop_relation\n");
+  return [arguments] { return Run(*arguments); };
 }
 
 }  // namespace neon_redo::cli

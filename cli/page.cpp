@@ -1,13 +1,13 @@
 // neon-redo page: one page as it was at an LSN.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/common_options.h"
 #include "cli/progress_bar.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
@@ -23,24 +23,18 @@ namespace {
 
 constexpr Lsn kEnd(~uint64_t{0});  // --lsn end
 
-struct Options {
-  std::string name;
+struct Arguments {
+  std::vector<std::string> names;  // one: of the page
   std::string wal;
   std::string base_backup;
-  std::string lsn;
+  Lsn lsn;
   std::string store;
   uint64_t memory = 128 << 20;
   std::optional<uint32_t> timeline;
   std::string output;
-  std::string format = "text";
+  bool json = false;
   WorkerOptions worker;
 };
-
-int Trouble(const std::string& message) {
-  std::fflush(stdout);
-  fmt::print(stderr, "neon-redo page: error: {}\n", message);
-  return kExitTrouble;
-}
 
 // Pages of the base backup, and sizes of its forks.
 BasePage PagesOf(const std::string& directory) {
@@ -94,38 +88,38 @@ void PrintJson(const PageKey& key, Lsn lsn, const PageAt& at) {
   fmt::print("{}\n", out.dump());
 }
 
-Result<std::unique_ptr<Store>> OpenStore(const Options& options) {
-  if (options.store.empty()) return MakeMemoryStore();
-  return OpenRocksDbStore({options.store, options.memory});
+Result<std::unique_ptr<Store>> OpenStore(const Arguments& arguments) {
+  if (arguments.store.empty()) return MakeMemoryStore();
+  return OpenRocksDbStore({arguments.store, arguments.memory});
 }
 
-Result<PageAt> ReadPage(const Options& options, const PageKey& key, Lsn lsn) {
+Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn) {
   RecordingOptions recording;
-  recording.wal = {options.wal, std::nullopt, lsn, options.timeline};
+  recording.wal = {arguments.wal, std::nullopt, lsn, arguments.timeline};
   BasePage base;
-  if (!options.base_backup.empty()) {
-    ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(options.base_backup));
+  if (!arguments.base_backup.empty()) {
+    ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(arguments.base_backup));
     recording.wal.from = label.start;
-    recording.track_commit_timestamp = HasCommitTimestamps(options.base_backup);
-    base = PagesOf(options.base_backup);
+    recording.track_commit_timestamp = HasCommitTimestamps(arguments.base_backup);
+    base = PagesOf(arguments.base_backup);
   }
-  if (options.store.empty()) recording.recorder.only = key;
+  if (arguments.store.empty()) recording.recorder.only = key;
   ProgressBar bar(true);
   recording.progress = [&](uint64_t done, uint64_t total) { bar.Show("reading WAL", done, total); };
-  ASSIGN_OR_RETURN(auto store, OpenStore(options));
+  ASSIGN_OR_RETURN(auto store, OpenStore(arguments));
   const auto end = RecordWal(store.get(), recording);
   bar.Clear();
   if (!end) return tl::unexpected(end.error());
   if (*end < lsn && lsn != kEnd) {
     // Between the last record before lsn and lsn there is nothing; that WAL ends is another thing.
-    auto reader = WalReader::Open({options.wal, *end, std::nullopt, options.timeline});
+    auto reader = WalReader::Open({arguments.wal, *end, std::nullopt, arguments.timeline});
     auto next = reader ? (*reader)->Next() : tl::unexpected(reader.error());
     if (!next || !*next)
       return MakeError(ErrorCode::kNotFound,
-                       fmt::format("the WAL in {} ends at {}, before {}", options.wal,
+                       fmt::format("the WAL in {} ends at {}, before {}", arguments.wal,
                                    end->ToString(), lsn.ToString()));
   }
-  PageReader reader(store.get(), base, options.worker);
+  PageReader reader(store.get(), base, arguments.worker);
   auto page = reader.Read(key, lsn);
   if (page && key.ToBlock() && !PageView(page->page.data()).is_new()) {
     // So that it can be put in place on a cluster with data checksums.
@@ -135,88 +129,76 @@ Result<PageAt> ReadPage(const Options& options, const PageKey& key, Lsn lsn) {
   return page;
 }
 
-int Run(const Options& options) {
-  const auto key = ParsePageName(options.name);
-  if (!key) return Trouble(key.error().message);
-  Lsn lsn = kEnd;
-  if (options.lsn != "end") {
-    const auto parsed = Lsn::Parse(options.lsn);
-    if (!parsed) return Trouble("--lsn: " + parsed.error().message);
-    lsn = *parsed;
-  }
-  const auto page = ReadPage(options, *key, lsn);
-  if (!page) return Trouble(page.error().message);
-  if (!options.output.empty()) {
-    std::ofstream file(options.output, std::ios::binary | std::ios::trunc);
-    file.write(reinterpret_cast<const char*>(page->page.data()), kBlockSize);
+Outcome Run(const Arguments& arguments, const Options& options) {
+  if (arguments.names.empty()) return tl::unexpected(options.Misuse("no page specified"));
+  ASSIGN_OR_RETURN(const PageKey key, ParsePageName(arguments.names[0]));
+  ASSIGN_OR_RETURN(const PageAt page, ReadPage(arguments, key, arguments.lsn));
+  if (!arguments.output.empty()) {
+    std::ofstream file(arguments.output, std::ios::binary | std::ios::trunc);
+    file.write(reinterpret_cast<const char*>(page.page.data()), kBlockSize);
     file.close();
-    if (!file) return Trouble(fmt::format("could not write to {}", options.output));
+    if (!file) return Fail(fmt::format("could not write file \"{}\"", arguments.output));
   }
-  if (options.format == "json") {
-    PrintJson(*key, lsn, *page);
+  if (arguments.json) {
+    PrintJson(key, arguments.lsn, page);
   } else {
-    PrintText(*key, lsn, *page);
+    PrintText(key, arguments.lsn, page);
   }
   return kExitFine;
 }
 
+// --lsn: an LSN, or "end".
+Status ReadPosition(const std::string& text, Lsn* lsn) {
+  if (text == "end") {
+    *lsn = kEnd;
+    return {};
+  }
+  const auto parsed = Lsn::Parse(text);
+  if (!parsed)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "it must be an LSN, such as 16/B374D848, or \"end\"");
+  *lsn = *parsed;
+  return {};
+}
+
 }  // namespace
 
-void AddPage(CLI::App* app, int* exit_status) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app->add_subcommand("page", "Show, or write to a file, a page as it was at an LSN");
-  command
-      ->add_option("page", options->name,
-                   "The page: path of its file and block, as base/5/16384/7, base/5/16384_vm/0, "
-                   "1663/5/16384/7, pg_xact/0000/3, or a page server's key")
-      ->required()
-      ->type_name("PAGE");
-  command->add_option("--wal", options->wal, "Directory of WAL segments, or a data directory")
-      ->required()
-      ->type_name("DIR");
-  command
-      ->add_option("--lsn", options->lsn,
-                   "As after the last record that lies wholly before it; \"end\": the end of WAL")
-      ->required()
-      ->type_name("LSN");
-  command
-      ->add_option("--base-backup", options->base_backup,
-                   "Base backup (plain format) to start from, where WAL does not make the page "
-                   "whole")
-      ->type_name("DIR");
-  command
-      ->add_option("--store", options->store,
-                   "Keep all changes of the WAL in this directory, so that the next question about "
-                   "the same WAL is quick")
-      ->type_name("DIR");
-  command->add_option("--memory", options->memory, "Memory that the store may use, as 512MB")
-      ->transform(CLI::AsSizeValue(false))
-      ->type_name("SIZE");
-  command->add_option("--timeline", options->timeline, "Timeline to read (default: the highest)")
-      ->type_name("TLI");
-  command->add_option("--output", options->output, "Write the 8192 bytes to this file")
-      ->type_name("FILE");
-  command->add_option("--format", options->format, "text (default) or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->type_name("FORMAT");
-  command
-      ->add_option("--bindir", options->worker.bindir,
-                   "Directory of the server's programs (default: " NEON_REDO_DEFAULT_BINDIR ")")
-      ->type_name("DIR");
-  command
-      ->add_option("--module", options->worker.module,
-                   "Path of neon.so (default: the installed one)")
-      ->type_name("FILE");
-  command->footer(
-      "Never writes to the WAL or the backup. The page written has a valid checksum. Hint bits "
-      "and\n"
-      "the free space map are not in WAL: hint bits are those of the last image.\n\n"
+CommandFunction DeclarePage(Options* options) {
+  auto arguments = std::make_shared<Arguments>();
+  options->Usage("[OPTION]... --wal=DIR --lsn=LSN PAGE");
+  options->Introduction(
+      "PAGE is the path of a file and a block number, such as base/5/16384/7,\n"
+      "base/5/16384_vm/0, 1663/5/16384/7 or pg_xact/0000/3, or a page server's key.\n");
+  options->Arguments(&arguments->names, 1);
+  AddWalDirectory(options, &arguments->wal).Required();
+  options
+      ->Value(
+          "--lsn=LSN",
+          [arguments](const std::string& text) { return ReadPosition(text, &arguments->lsn); },
+          "show the page as it was after the last record that ends at or before this LSN; \"end\" "
+          "means the end of WAL")
+      .Required();
+  options->Path("--base-backup=DIR", &arguments->base_backup,
+                "base backup (plain format) that supplies the page where WAL alone cannot");
+  AddTimeline(options, &arguments->timeline);
+  options->Path("--store=DIR", &arguments->store,
+                "keep all changes of the WAL in this directory, so that the next page from the "
+                "same WAL is found quickly");
+  AddMemory(options, &arguments->memory, "memory that the store may use (default: 128MB)");
+  options->Path("--output=FILE", &arguments->output, "write the page's 8192 bytes to this file");
+  AddFormat(options, &arguments->json, "text (default) or json");
+  AddWorkerOptions(options, &arguments->worker);
+  options->Notes(
+      "The command never writes to the WAL directory or to the backup. The page that it\n"
+      "writes has a valid checksum. WAL contains neither hint bits nor the free space\n"
+      "map: hint bits are those of the last full-page image.\n\n"
       "Examples:\n"
-      "  neon-redo page base/5/16384/7 --wal archive --base-backup backup --lsn 0/15000028\n"
-      "  neon-redo page pg_xact/0000/0 --wal archive --base-backup backup --lsn end --output page\n"
-      "  psql -Atc \"select pg_relation_filepath('accounts')\"\n");
-  command->callback([options, exit_status] { *exit_status = Run(*options); });
+      "  psql -Atc \"select pg_relation_filepath('accounts')\"\n"
+      "  neon-redo page base/5/16384/7 --wal=archive --base-backup=backup \\\n"
+      "    --lsn=0/15000028\n"
+      "  neon-redo page pg_xact/0000/0 --wal=archive --base-backup=backup --lsn=end \\\n"
+      "    --output=page\n");
+  return [arguments, options] { return Run(*arguments, *options); };
 }
 
 }  // namespace neon_redo::cli

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -11,7 +10,7 @@
 #include <string>
 
 #include "cli/commands.h"
-#include "cli/metrics_option.h"
+#include "cli/common_options.h"
 #include "cli/stop_signal.h"
 #include "cli/terminal_line.h"
 #include "cpp_core/base/try.h"
@@ -25,26 +24,19 @@ namespace {
 
 using std::chrono::milliseconds;
 
-struct Options {
+struct Arguments {
   std::string dbname;
   std::string wal;
   std::string slot;
   bool create_slot = false;
   bool synchronous = false;
-  std::string compress;
-  std::string until;
-  double status_interval = 10;
-  double stall_timeout = 60;
+  Compression compression = Compression::kNone;
+  std::optional<Lsn> until;
+  std::chrono::duration<double> status_interval{10};
+  std::chrono::duration<double> stall_timeout{60};
   std::string metrics;
   bool no_progress = false;
 };
-
-void Say(const std::string& message) { fmt::print(stderr, "neon-redo receive: {}\n", message); }
-
-int Trouble(const std::string& message) {
-  Say("error: " + message);
-  return kExitTrouble;
-}
 
 // "0/3A1F0000, timeline 1, 81.2 MB/s, 12.0 MB behind", once a second.
 class Progress {
@@ -78,12 +70,12 @@ class Progress {
 // Nothing without --metrics.
 class Metrics {
  public:
-  Status Open(const Options& options) {
-    if (options.metrics.empty()) return {};
-    ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(options.metrics));
+  Status Open(const Arguments& arguments) {
+    if (arguments.metrics.empty()) return {};
+    ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(arguments.metrics));
     exposer_ = std::move(exposer);
-    stream_.emplace(&exposer_->registry(), options.slot);
-    writer_.emplace(&exposer_->registry(), options.slot);
+    stream_.emplace(&exposer_->registry(), arguments.slot);
+    writer_.emplace(&exposer_->registry(), arguments.slot);
     Say(fmt::format("metrics on port {}", exposer_->port()));
     return {};
   }
@@ -101,23 +93,17 @@ class Metrics {
   std::optional<WriterMetrics> writer_;
 };
 
-Result<ArchiveOptions> MakeArchiveOptions(const Options& options) {
+ArchiveOptions MakeArchiveOptions(const Arguments& arguments) {
   ArchiveOptions out;
-  out.stream.receiver.connect.conninfo = options.dbname;
-  out.stream.receiver.status_interval =
-      milliseconds(static_cast<int64_t>(options.status_interval * 1000));
-  out.stream.receiver.stall_timeout =
-      milliseconds(static_cast<int64_t>(options.stall_timeout * 1000));
-  out.directory = options.wal;
-  if (!options.slot.empty()) out.slot = options.slot;
-  out.create_slot = options.create_slot;
-  out.synchronous = options.synchronous;
-  if (options.compress == "lz4") out.compression = Compression::kLz4;
-  if (options.compress == "zstd") out.compression = Compression::kZstd;
-  if (!options.until.empty()) {
-    ASSIGN_OR_RETURN(const auto until, Lsn::Parse(options.until));
-    out.until = until;
-  }
+  out.stream.receiver.connect.conninfo = arguments.dbname;
+  out.stream.receiver.status_interval = ToMilliseconds(arguments.status_interval);
+  out.stream.receiver.stall_timeout = ToMilliseconds(arguments.stall_timeout);
+  out.directory = arguments.wal;
+  if (!arguments.slot.empty()) out.slot = arguments.slot;
+  out.create_slot = arguments.create_slot;
+  out.synchronous = arguments.synchronous;
+  out.compression = arguments.compression;
+  out.until = arguments.until;
   return out;
 }
 
@@ -132,87 +118,72 @@ Status Loop(WalArchive* archive, Progress* progress, Metrics* metrics) {
   }
 }
 
-int Run(const Options& options) {
+Outcome Run(const Arguments& arguments) {
   // Payloads are malloc'ed by libpq, up to 128 KiB each. glibc would fetch and return such memory
   // from and to the kernel every time, and clear its pages again.
   mallopt(M_MMAP_THRESHOLD, 64 << 20);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
 
-  auto archive_options = MakeArchiveOptions(options);
-  if (!archive_options) return Trouble(archive_options.error().message);
-  Progress progress(!options.no_progress);
-  archive_options->stream.on_event = [&progress](const std::string& event) {
+  ArchiveOptions archive_options = MakeArchiveOptions(arguments);
+  Progress progress(!arguments.no_progress);
+  archive_options.stream.on_event = [&progress](const std::string& event) {
     progress.Clear();
     Say(event);
   };
   const CancelSignal& stop = StopOnSignals();
   Metrics metrics;
-  const Status served = metrics.Open(options);
-  if (!served) return Trouble(served.error().message);
-  auto opened = WalArchive::Open(std::move(*archive_options), stop);
+  RETURN_IF_ERROR(metrics.Open(arguments));
+  auto opened = WalArchive::Open(std::move(archive_options), stop);
   if (!opened) {
     if (opened.error().code == ErrorCode::kShutdown) return kExitFine;
-    return Trouble(opened.error().message);
+    return tl::unexpected(opened.error());
   }
   WalArchive* const archive = opened->get();
-  Say(fmt::format("receiving into \"{}\" from {}, timeline {}", options.wal,
+  Say(fmt::format("receiving into \"{}\" from {}, timeline {}", arguments.wal,
                   archive->start().ToString(), archive->stream().timeline()));
   Status outcome = Loop(archive, &progress, &metrics);
   progress.Clear();
   const Status closed = archive->Close();
   if (outcome && !closed) outcome = closed;
   const std::string at = archive->writer().flushed().ToString();
-  if (!outcome) return Trouble(fmt::format("{} (on disk up to {})", outcome.error().message, at));
+  if (!outcome) return Fail(fmt::format("{} (on disk up to {})", outcome.error().message, at));
   Say(fmt::format("stopped at {}", at));
   return kExitFine;
 }
 
 }  // namespace
 
-void AddReceive(CLI::App* app, int* exit_status) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app->add_subcommand("receive", "Receive WAL from a server into a directory of segment files");
-  command
-      ->add_option("--dbname", options->dbname,
-                   "connection string; libpq's defaults, environment, service files and "
-                   ".pgpass apply")
-      ->type_name("CONNINFO");
-  command->add_option("--wal", options->wal, "directory for the segments; it must exist")
-      ->type_name("DIR")
-      ->required();
-  auto* slot = command->add_option("--slot", options->slot,
-                                   "physical replication slot: the server keeps WAL until it is "
-                                   "on disk here");
-  command->add_flag("--create-slot", options->create_slot, "make the slot unless it exists")
-      ->needs(slot);
-  command->add_flag("--synchronous", options->synchronous,
-                    "flush WAL as it comes and report at once (for synchronous_standby_names)");
-  command
-      ->add_option("--compress", options->compress,
-                   "compress complete segments: lz4 (NAME.lz4) or zstd (NAME.zst)")
-      ->check(CLI::IsMember({"lz4", "zstd"}));
-  command->add_option("--until", options->until, "stop once WAL up to here is on disk")
-      ->type_name("LSN");
-  command
-      ->add_option("--status-interval", options->status_interval,
-                   "seconds between status messages to the server")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command
-      ->add_option("--stall-timeout", options->stall_timeout,
-                   "reconnect when the server is silent for so many seconds; 0: never")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  AddMetricsOption(command, &options->metrics);
-  command->add_flag("--no-progress", options->no_progress, "no progress line on the terminal");
-  command->footer(
-      "SIGINT and SIGTERM stop it in order. A lost connection is made again; a first one is not.\n"
-      "Exit status: 0 stopped or --until reached, 2 anything else.\n\n"
+CommandFunction DeclareReceive(Options* options) {
+  auto arguments = std::make_shared<Arguments>();
+  options->Usage("[OPTION]... --wal=DIR");
+  AddConnection(options, &arguments->dbname);
+  options->Path("--wal=DIR", &arguments->wal, "directory for the segments; it must exist")
+      .Required();
+  options->Text("--slot=SLOTNAME", &arguments->slot,
+                "physical replication slot: the server keeps WAL until it is on disk here");
+  options->Flag("--create-slot", &arguments->create_slot, "create the slot unless it exists")
+      .Needs("--slot");
+  options->Flag("--synchronous", &arguments->synchronous,
+                "flush WAL as soon as it arrives and report that at once, for "
+                "synchronous_standby_names");
+  options->Choice<Compression>("--compress=METHOD", &arguments->compression,
+                               {{"lz4", Compression::kLz4}, {"zstd", Compression::kZstd}},
+                               "compress complete segments: lz4 (NAME.lz4) or zstd (NAME.zst)");
+  AddUntil(options, &arguments->until, "stop once WAL up to this LSN is on disk");
+  AddStatusInterval(options, &arguments->status_interval, kNoTime);
+  options->Duration("--stall-timeout=SECS", &arguments->stall_timeout, kNoTime,
+                    "reconnect when the server has been silent for this time (default: 60); 0 "
+                    "means never");
+  AddMetrics(options, &arguments->metrics);
+  AddNoProgress(options, &arguments->no_progress);
+  options->Notes(
+      "SIGINT and SIGTERM stop the command in order. When a connection is lost, the\n"
+      "command connects again; when the first connection fails, it ends. The exit status\n"
+      "is 0 when the command was stopped or reached --until, and 2 otherwise.\n\n"
       "Example:\n"
-      "  neon-redo receive --dbname 'host=db1 user=replicator' --wal /archive/wal \\\n"
-      "    --slot archive --create-slot --compress zstd");
-  command->callback([options, exit_status] { *exit_status = Run(*options); });
+      "  neon-redo receive --dbname='host=db1 user=replicator' --wal=/archive/wal \\\n"
+      "    --slot=archive --create-slot --compress=zstd\n");
+  return [arguments] { return Run(*arguments); };
 }
 
 }  // namespace neon_redo::cli

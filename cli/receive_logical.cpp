@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -14,7 +13,7 @@
 #include <string>
 
 #include "cli/commands.h"
-#include "cli/metrics_option.h"
+#include "cli/common_options.h"
 #include "cli/stop_signal.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/metrics/exposer.h"
@@ -29,7 +28,7 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-struct Options {
+struct Arguments {
   std::string dbname;
   std::string slot;
   bool create_slot = false;
@@ -40,20 +39,11 @@ struct Options {
   bool two_phase = false;
   bool messages = false;
   std::vector<std::string> plugin_options;
-  std::string start;
-  std::string until;
-  double status_interval = 10;
+  std::optional<Lsn> start;
+  std::optional<Lsn> until;
+  std::chrono::duration<double> status_interval{10};
   std::string metrics;
 };
-
-void Say(const std::string& message) {
-  fmt::print(stderr, "neon-redo receive-logical: {}\n", message);
-}
-
-int Trouble(const std::string& message) {
-  Say("error: " + message);
-  return kExitTrouble;
-}
 
 // Standard output, and how much of it is safe: in a file what fsync covered, else what was written.
 class Output {
@@ -99,20 +89,20 @@ class Output {
   bool is_file_ = false;
 };
 
-Result<PluginOptions> MakePluginOptions(const Options& options, int server_version) {
+Result<PluginOptions> MakePluginOptions(const Arguments& arguments, int server_version) {
   PluginOptions out;
-  if (options.plugin == "pgoutput") {
+  if (arguments.plugin == "pgoutput") {
     const int newest = server_version >= 160000   ? 4
                        : server_version >= 150000 ? 3
                        : server_version >= 140000 ? 2
                                                   : 1;
-    out.emplace_back("proto_version", std::to_string(std::min(options.protocol, newest)));
-    out.emplace_back("publication_names", options.publications);
-    if (options.streaming != "off") out.emplace_back("streaming", options.streaming);
-    if (options.two_phase) out.emplace_back("two_phase", "on");
-    if (options.messages) out.emplace_back("messages", "on");
+    out.emplace_back("proto_version", std::to_string(std::min(arguments.protocol, newest)));
+    out.emplace_back("publication_names", arguments.publications);
+    if (arguments.streaming != "off") out.emplace_back("streaming", arguments.streaming);
+    if (arguments.two_phase) out.emplace_back("two_phase", "on");
+    if (arguments.messages) out.emplace_back("messages", "on");
   }
-  for (const std::string& option : options.plugin_options) {
+  for (const std::string& option : arguments.plugin_options) {
     const size_t equals = option.find('=');
     out.emplace_back(option.substr(0, equals),
                      equals == std::string::npos ? "" : option.substr(equals + 1));
@@ -120,32 +110,32 @@ Result<PluginOptions> MakePluginOptions(const Options& options, int server_versi
   return out;
 }
 
-Status Start(const Options& options, WalStream* stream, Lsn start) {
+Status Start(const Arguments& arguments, WalStream* stream, Lsn start) {
   RETURN_IF_ERROR(stream->Connect());
-  if (options.create_slot) {
+  if (arguments.create_slot) {
     SlotSpec spec;
-    spec.name = options.slot;
-    spec.plugin = options.plugin;
-    spec.two_phase = options.two_phase;
+    spec.name = arguments.slot;
+    spec.plugin = arguments.plugin;
+    spec.two_phase = arguments.two_phase;
     const auto created = stream->receiver().CreateSlot(spec);
     if (!created && stream->receiver().server_error().sqlstate != "42710")
       return tl::unexpected(created.error());
   }
   ASSIGN_OR_RETURN(const auto plugin_options,
-                   MakePluginOptions(options, stream->receiver().server_version()));
-  return stream->StartLogical(options.slot, start, plugin_options);
+                   MakePluginOptions(arguments, stream->receiver().server_version()));
+  return stream->StartLogical(arguments.slot, start, plugin_options);
 }
 
 // One round: lines out, then what the server may forget. Returns whether it is done.
 class Loop {
  public:
-  Loop(const Options& options, WalStream* stream, Lsn until, StreamMetrics* metrics)
+  Loop(const Arguments& arguments, WalStream* stream, Lsn until, StreamMetrics* metrics)
       : stream_(stream),
         metrics_(metrics),
         until_(until),
-        interval_(milliseconds(static_cast<int64_t>(options.status_interval * 1000))),
-        lines_(options.plugin == "pgoutput" ? LogicalLines::Format::kPgoutputJson
-                                            : LogicalLines::Format::kText) {}
+        interval_(ToMilliseconds(arguments.status_interval)),
+        lines_(arguments.plugin == "pgoutput" ? LogicalLines::Format::kPgoutputJson
+                                              : LogicalLines::Format::kText) {}
 
   Result<bool> Step() {
     ASSIGN_OR_RETURN(const auto step, stream_->Next(&batch_, milliseconds(500)));
@@ -198,103 +188,79 @@ class Loop {
   Clock::time_point flushed_ = Clock::now();
 };
 
-StreamOptions MakeStreamOptions(const Options& options) {
+StreamOptions MakeStreamOptions(const Arguments& arguments) {
   StreamOptions out;
-  out.receiver.connect.conninfo = options.dbname;
+  out.receiver.connect.conninfo = arguments.dbname;
   out.receiver.connect.logical = true;
-  out.receiver.status_interval = milliseconds(static_cast<int64_t>(options.status_interval * 1000));
+  out.receiver.status_interval = ToMilliseconds(arguments.status_interval);
   out.on_event = Say;
   return out;
 }
 
-int Run(const Options& options) {
-  Lsn start;
-  Lsn until;
-  for (const auto& [text, lsn] : {std::pair(&options.start, &start), {&options.until, &until}}) {
-    if (text->empty()) continue;
-    const auto parsed = Lsn::Parse(*text);
-    if (!parsed) return Trouble(parsed.error().message);
-    *lsn = *parsed;
-  }
-  if (options.plugin == "pgoutput" && options.publications.empty())
-    return Trouble("pgoutput needs --publication");
+Outcome Run(const Arguments& arguments) {
+  if (arguments.plugin == "pgoutput" && arguments.publications.empty())
+    return Fail("pgoutput needs --publication");
   std::unique_ptr<MetricsExposer> exposer;
   std::optional<StreamMetrics> metrics;
-  if (!options.metrics.empty()) {
-    auto opened = MetricsExposer::Open(options.metrics);
-    if (!opened) return Trouble(opened.error().message);
-    exposer = std::move(*opened);
-    metrics.emplace(&exposer->registry(), options.slot);
+  if (!arguments.metrics.empty()) {
+    ASSIGN_OR_RETURN(exposer, MetricsExposer::Open(arguments.metrics));
+    metrics.emplace(&exposer->registry(), arguments.slot);
     Say(fmt::format("metrics on port {}", exposer->port()));
   }
-  WalStream stream(MakeStreamOptions(options), StopOnSignals());
-  const Status started = Start(options, &stream, start);
+  WalStream stream(MakeStreamOptions(arguments), StopOnSignals());
+  const Status started = Start(arguments, &stream, arguments.start.value_or(Lsn()));
   if (!started) {
     if (started.error().code == ErrorCode::kShutdown) return kExitFine;
-    return Trouble(started.error().message);
+    return tl::unexpected(started.error());
   }
-  Loop loop(options, &stream, until, metrics ? &*metrics : nullptr);
+  Loop loop(arguments, &stream, arguments.until.value_or(Lsn()), metrics ? &*metrics : nullptr);
   for (;;) {
     const auto done = loop.Step();
-    if (!done && done.error().code != ErrorCode::kShutdown) return Trouble(done.error().message);
+    if (!done && done.error().code != ErrorCode::kShutdown) return tl::unexpected(done.error());
     if (!done || *done) break;
   }
-  const Status confirmed = loop.Confirm(true);
-  if (!confirmed) return Trouble(confirmed.error().message);
+  RETURN_IF_ERROR(loop.Confirm(true));
   static_cast<void>(stream.End());
   return kExitFine;
 }
 
 }  // namespace
 
-void AddReceiveLogical(CLI::App* app, int* exit_status) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand(
-      "receive-logical", "Print the changes of a logical replication slot, a line each");
-  command
-      ->add_option("--dbname", options->dbname,
-                   "connection string, with the database; libpq's defaults apply")
-      ->type_name("CONNINFO");
-  command->add_option("--slot", options->slot, "logical replication slot")->required();
-  command->add_flag("--create-slot", options->create_slot, "make the slot unless it exists");
-  command
-      ->add_option("--plugin", options->plugin,
-                   "output plug-in: pgoutput (printed as JSON), or one that writes text")
-      ->capture_default_str();
-  command
-      ->add_option("--publication", options->publications,
-                   "publications for pgoutput, separated by commas")
-      ->type_name("NAMES");
-  command
-      ->add_option("--protocol", options->protocol, "highest pgoutput protocol version to ask for")
-      ->check(CLI::Range(1, 4))
-      ->capture_default_str();
-  command
-      ->add_option("--streaming", options->streaming, "send large transactions before they commit")
-      ->check(CLI::IsMember({"off", "on", "parallel"}))
-      ->capture_default_str();
-  command->add_flag("--two-phase", options->two_phase, "send transactions when they are prepared");
-  command->add_flag("--messages", options->messages, "include pg_logical_emit_message");
-  command->add_option("-o,--option", options->plugin_options, "further option of the plug-in")
-      ->type_name("NAME[=VALUE]");
-  command->add_option("--start", options->start, "start here instead of where the slot is")
-      ->type_name("LSN");
-  command->add_option("--until", options->until, "stop once changes up to here are out")
-      ->type_name("LSN");
-  command
-      ->add_option("--status-interval", options->status_interval,
-                   "seconds between status messages to the server")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  AddMetricsOption(command, &options->metrics);
-  command->footer(
-      "What was written is confirmed to the slot at the end of each transaction; into a file, "
-      "what\n"
-      "was flushed. Exit status: 0 stopped or --until reached, 2 anything else.\n\n"
+CommandFunction DeclareReceiveLogical(Options* options) {
+  auto arguments = std::make_shared<Arguments>();
+  options->Usage("[OPTION]... --slot=SLOTNAME");
+  AddConnection(options, &arguments->dbname);
+  options->Text("--slot=SLOTNAME", &arguments->slot, "logical replication slot").Required();
+  options->Flag("--create-slot", &arguments->create_slot, "create the slot unless it exists");
+  options->Text("--plugin=NAME", &arguments->plugin,
+                "output plugin: pgoutput (the default), whose changes are printed as JSON, or a "
+                "plugin that writes text");
+  options->Text("--publication=NAMES", &arguments->publications,
+                "publications for pgoutput, separated by commas");
+  options->Integer("--protocol=VERSION", &arguments->protocol, {1, 4},
+                   "highest version of pgoutput's protocol to request (default: 4)");
+  options->Choice<std::string>("--streaming=MODE", &arguments->streaming,
+                               {{"off", "off"}, {"on", "on"}, {"parallel", "parallel"}},
+                               "whether large transactions arrive before they commit: off "
+                               "(default), on or parallel");
+  options->Flag("--two-phase", &arguments->two_phase,
+                "receive transactions when they are prepared");
+  options->Flag("--messages", &arguments->messages, "include messages of pg_logical_emit_message");
+  options->TextList("-o, --option=NAME[=VALUE]", &arguments->plugin_options,
+                    "further option of the plugin; can be repeated");
+  options->Location("--start=LSN", &arguments->start,
+                    "start at this LSN instead of the slot's position");
+  AddUntil(options, &arguments->until, "stop once all changes up to this LSN are printed");
+  AddStatusInterval(options, &arguments->status_interval, std::chrono::milliseconds(1));
+  AddMetrics(options, &arguments->metrics);
+  options->Notes(
+      "At the end of each transaction, the command confirms to the slot what it has\n"
+      "written; when the output is a file, what it has flushed. The exit status is 0 when\n"
+      "the command was stopped or reached --until, and 2 otherwise.\n\n"
       "Example:\n"
-      "  neon-redo receive-logical --dbname 'host=db1 dbname=app' --slot cdc --create-slot \\\n"
-      "    --publication app_changes");
-  command->callback([options, exit_status] { *exit_status = Run(*options); });
+      "  neon-redo receive-logical --dbname='host=db1 dbname=app' --slot=cdc \\\n"
+      "    --create-slot --publication=app_changes\n");
+  return [arguments] { return Run(*arguments); };
 }
 
 }  // namespace neon_redo::cli

@@ -4,13 +4,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/manager/capture.h"
 #include "cpp_core/redo/manager/replay.h"
@@ -20,18 +21,12 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Options {
-  std::string file;
+struct Arguments {
+  std::vector<std::string> files;  // one
   WorkerOptions worker;
-  bool no_sandbox = false;
   bool gdb = false;
   std::string write_page;
 };
-
-int Trouble(const std::string& message) {
-  fmt::print(stderr, "neon-redo replay: error: {}\n", message);
-  return kExitTrouble;
-}
 
 void PrintRecord(const PageRecord& record) {
   if (const auto* native = std::get_if<NativeRecord>(&record.record)) {
@@ -94,66 +89,73 @@ void PrintRequest(const CapturedRequest& captured) {
   fmt::print("failed   {}\n", captured.error);
 }
 
-// Hands the terminal to gdb: the worker, with the request on its input, waits for "run".
-int RunGdb(const Options& options, const PageKey& key, const std::vector<ReplayedRun>& runs) {
+// The arguments for gdb's "set args".
+std::string WorkerArguments(const Arguments& arguments, const std::string& input) {
+  std::string out = "worker --no-sandbox";
+  if (!arguments.worker.bindir.empty()) out += " --bindir '" + arguments.worker.bindir + "'";
+  if (!arguments.worker.module.empty()) out += " --module '" + arguments.worker.module + "'";
+  return fmt::format("set args {} < {} > /dev/null", out, input);
+}
+
+// Gives the terminal to gdb: the worker, with the request on its input, waits for "run".
+Outcome RunGdbOn(const Arguments& arguments, const std::string& input) {
+  char self[4096];
+  const ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+  const std::string program(self, length > 0 ? static_cast<size_t>(length) : 0);
+  const std::string set = WorkerArguments(arguments, input);
+  fmt::print("The worker has the request on its input. Set breakpoints, then type: run\n");
+  std::fflush(stdout);
+  const pid_t pid = fork();
+  if (pid < 0) return Fail(fmt::format("could not fork: {}", std::strerror(errno)));
+  if (pid == 0) {
+    execlp("gdb", "gdb", "-q", "-ex", "set breakpoint pending on", "-ex", set.c_str(),
+           program.c_str(), nullptr);
+    Say(fmt::format("error: could not run gdb: {}", std::strerror(errno)));
+    _exit(kExitTrouble);
+  }
+  int ended = 0;
+  while (waitpid(pid, &ended, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(ended) && WEXITSTATUS(ended) == 0 ? kExitFine : kExitTrouble;
+}
+
+Outcome RunGdb(const Arguments& arguments, const PageKey& key,
+               const std::vector<ReplayedRun>& runs) {
   const ReplayedRun* run = nullptr;
   for (const ReplayedRun& candidate : runs) {
     if (!candidate.native) run = &candidate;
   }
-  if (run == nullptr) return Trouble("the request has no PostgreSQL records to run in a worker");
+  if (run == nullptr) return Fail("the request has no PostgreSQL records to run in a worker");
   std::string path = "/tmp/neon_redo_frames.XXXXXX";
   const int fd = mkstemp(path.data());
-  if (fd < 0) return Trouble(fmt::format("could not create {}: {}", path, std::strerror(errno)));
+  if (fd < 0)
+    return Fail(fmt::format("could not create file \"{}\": {}", path, std::strerror(errno)));
   const Status written = WriteFrames(key, *run, fd);
   close(fd);
-  int status = kExitTrouble;
-  if (!written) {
-    Trouble(written.error().message);
-  } else {
-    std::string arguments = "worker --no-sandbox";
-    if (!options.worker.bindir.empty()) arguments += " --bindir '" + options.worker.bindir + "'";
-    if (!options.worker.module.empty()) arguments += " --module '" + options.worker.module + "'";
-    char self[4096];
-    const ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    const std::string program(self, length > 0 ? static_cast<size_t>(length) : 0);
-    const std::string set = fmt::format("set args {} < {} > /dev/null", arguments, path);
-    fmt::print("The worker has the request on its input. Set breakpoints, then type: run\n");
-    std::fflush(stdout);
-    const pid_t pid = fork();
-    if (pid == 0) {
-      execlp("gdb", "gdb", "-q", "-ex", "set breakpoint pending on", "-ex", set.c_str(),
-             program.c_str(), nullptr);
-      fmt::print(stderr, "neon-redo replay: error: could not run gdb: {}\n", std::strerror(errno));
-      _exit(kExitTrouble);
-    }
-    int ended = 0;
-    while (waitpid(pid, &ended, 0) < 0 && errno == EINTR) {
-    }
-    status = WIFEXITED(ended) && WEXITSTATUS(ended) == 0 ? kExitFine : kExitTrouble;
-  }
+  const Outcome outcome =
+      written ? RunGdbOn(arguments, path) : tl::unexpected(Failure(written.error()));
   unlink(path.c_str());
-  return status;
+  return outcome;
 }
 
-int WritePage(const std::string& path, const PageImage& page) {
+Outcome WritePage(const std::string& path, const PageImage& page) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   const bool fine = fd >= 0 && write(fd, page.data(), page.size()) == std::ssize(page);
   const int error = errno;
   if (fd >= 0) close(fd);
   if (fine) return kExitFine;
-  return Trouble(fmt::format("could not write \"{}\": {}", path, std::strerror(error)));
+  return Fail(fmt::format("could not write file \"{}\": {}", path, std::strerror(error)));
 }
 
-int Run(const Options& options) {
-  const auto captured = ReadCapture(options.file);
-  if (!captured) return Trouble(captured.error().message);
-  const PageRequest& request = (*captured)->request;
-  PrintRequest(**captured);
+Outcome Run(const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const auto captured, ReadCapture(arguments.files[0]));
+  const PageRequest& request = captured->request;
+  PrintRequest(*captured);
   std::fflush(stdout);
-  RedoWorker worker(options.worker);
+  RedoWorker worker(arguments.worker);
   const std::vector<ReplayedRun> runs = Replay(request, &worker);
   worker.Stop();
-  if (options.gdb) return RunGdb(options, request.key, runs);
+  if (arguments.gdb) return RunGdb(arguments, request.key, runs);
   PageImage page(request.base_image.begin(), request.base_image.end());
   PrintPage("before  ", request.key, page);
   for (const ReplayedRun& run : runs) {
@@ -168,38 +170,33 @@ int Run(const Options& options) {
     page = run.after;
   }
   fmt::print("The request succeeds now.\n");
-  return options.write_page.empty() ? kExitFine : WritePage(options.write_page, page);
+  if (arguments.write_page.empty()) return kExitFine;
+  return WritePage(arguments.write_page, page);
 }
 
 }  // namespace
 
-void AddReplay(CLI::App* app, int* exit_status) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand("replay", "Run a captured failing request again");
-  command->footer(
-      "A redo manager with a capture directory keeps each request that failed as a file. This "
-      "runs\n"
-      "it again and prints its records, the page before and after, and which bytes changed.\n\n"
-      "Exit status: 0 the request succeeds now, 1 it fails again, 2 the file cannot be read.\n\n"
+CommandFunction DeclareReplay(Options* options) {
+  auto arguments = std::make_shared<Arguments>();
+  options->Usage("[OPTION]... FILE");
+  options->Arguments(&arguments->files, 1);
+  options->Flag("--gdb", &arguments->gdb,
+                "debug the worker, without a sandbox, with the last PostgreSQL records as its "
+                "input");
+  options->Path("--write-page=FILE", &arguments->write_page, "write the resulting page to a file");
+  AddWorkerOptions(options, &arguments->worker);
+  options->Notes(
+      "A redo manager with a capture directory keeps each request that failed as a file.\n"
+      "This command runs the request again. It prints the records, the page before and\n"
+      "after, and which bytes changed. The exit status is 0 when the request succeeds\n"
+      "now, 1 when it fails again, and 2 when the file could not be read.\n\n"
       "Examples:\n"
-      "  neon-redo replay /var/lib/redo/captures/0000…-1.redo\n"
-      "  neon-redo replay --gdb FILE      # then, in gdb: break heap_redo, run");
-  command->add_option("FILE", options->file, "the captured request")->required();
-  command->add_flag("--gdb", options->gdb,
-                    "debug the worker, without sandbox, with the last PostgreSQL records as input");
-  command->add_option("--write-page", options->write_page, "write the page that results to a file");
-  command->add_option("--bindir", options->worker.bindir,
-                      "directory of the server's programs (default: " NEON_REDO_DEFAULT_BINDIR ")");
-  command->add_option("--module", options->worker.module,
-                      "path of neon.so (default: the installed one)");
-  command->add_option("--worker-command", options->worker.command,
-                      "shell command to run as the worker instead");
-  command->add_flag("--no-sandbox", options->no_sandbox,
-                    "debugging only: the WAL could do anything that the user may");
-  command->callback([options, exit_status] {
-    options->worker.sandbox = !options->no_sandbox;
-    *exit_status = Run(*options);
-  });
+      "  neon-redo replay /var/lib/redo/captures/0000...-1.redo\n"
+      "  neon-redo replay --gdb FILE      # then, in gdb: break heap_redo, run\n");
+  return [arguments, options]() -> Outcome {
+    if (arguments->files.empty()) return tl::unexpected(options->Misuse("no file specified"));
+    return Run(*arguments);
+  };
 }
 
 }  // namespace neon_redo::cli

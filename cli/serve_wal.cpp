@@ -1,7 +1,6 @@
 // neon-redo serve-wal: streaming replication from a directory of WAL segments.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -13,8 +12,9 @@
 #include <vector>
 
 #include "cli/commands.h"
-#include "cli/metrics_option.h"
+#include "cli/common_options.h"
 #include "cli/stop_signal.h"
+#include "cpp_core/base/try.h"
 #include "neon_redo/receiver.h"
 #include "neon_redo/wal_server.h"
 
@@ -22,7 +22,7 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Options {
+struct Arguments {
   std::string wal;
   std::string socket = "/tmp";
   int port = 5432;
@@ -38,17 +38,10 @@ struct Options {
   size_t max_connections = 100;
   size_t max_connections_per_role = 0;
   size_t max_replication_slots = 10;
-  double timeout = 60;
+  std::chrono::duration<double> timeout{60};
 };
 
 constexpr const char* kStatusClient = "serve-wal-status";
-
-void Say(const std::string& message) { fmt::print(stderr, "neon-redo serve-wal: {}\n", message); }
-
-int Trouble(const std::string& message) {
-  Say("error: " + message);
-  return kExitTrouble;
-}
 
 std::string Text(const nlohmann::json& value) {
   if (value.is_null()) return "";
@@ -89,122 +82,117 @@ const CancelSignal& ReloadOnSignal() {
 }
 
 // Asks the server that runs on the socket.
-int ShowStatus(const Options& options) {
+Outcome ShowStatus(const Arguments& arguments) {
   const CancelSignal cancel;
   ReceiverOptions receiver_options;
   receiver_options.connect.conninfo =
-      fmt::format("host='{}' port={} user=status application_name={}", options.socket, options.port,
-                  kStatusClient);
+      fmt::format("host='{}' port={} user=status application_name={}", arguments.socket,
+                  arguments.port, kStatusClient);
   WalReceiver receiver(receiver_options, cancel);
-  if (const Status connected = receiver.Connect(); !connected)
-    return Trouble(connected.error().message);
-  const auto text = receiver.Show("neon_redo.status");
-  if (!text) return Trouble(text.error().message);
-  const auto status = nlohmann::json::parse(*text, nullptr, false);
-  if (status.is_discarded()) return Trouble("the server's answer is not as expected");
-  if (options.json)
+  RETURN_IF_ERROR(receiver.Connect());
+  ASSIGN_OR_RETURN(const std::string text, receiver.Show("neon_redo.status"));
+  const auto status = nlohmann::json::parse(text, nullptr, false);
+  if (status.is_discarded()) return Fail("the server's answer is not as expected");
+  if (arguments.json)
     fmt::print("{}\n", status.dump(2));
   else
     PrintTable(status);
   return kExitFine;
 }
 
-int Run(const Options& options) {
-  if (options.status) return ShowStatus(options);
-  if (options.wal.empty()) return Trouble("--wal is required");
+Outcome Run(const Arguments& arguments) {
+  if (arguments.status) return ShowStatus(arguments);
   WalServerOptions server_options;
-  server_options.wal = options.wal;
-  server_options.socket_directory = options.socket;
-  server_options.port = options.port;
-  server_options.slots_file = options.slots;
-  server_options.follow = options.follow;
-  server_options.listen = options.listen;
-  server_options.users_file = options.users;
-  server_options.tls_certificate = options.tls_cert;
-  server_options.tls_key = options.tls_key;
-  server_options.metrics = options.metrics;
-  server_options.max_connections = options.max_connections;
-  server_options.max_connections_per_role = options.max_connections_per_role;
-  server_options.max_replication_slots = options.max_replication_slots;
-  server_options.sender_timeout =
-      std::chrono::milliseconds(static_cast<int64_t>(options.timeout * 1000));
+  server_options.wal = arguments.wal;
+  server_options.socket_directory = arguments.socket;
+  server_options.port = arguments.port;
+  server_options.slots_file = arguments.slots;
+  server_options.follow = arguments.follow;
+  server_options.listen = arguments.listen;
+  server_options.users_file = arguments.users;
+  server_options.tls_certificate = arguments.tls_cert;
+  server_options.tls_key = arguments.tls_key;
+  server_options.metrics = arguments.metrics;
+  server_options.max_connections = arguments.max_connections;
+  server_options.max_connections_per_role = arguments.max_connections_per_role;
+  server_options.max_replication_slots = arguments.max_replication_slots;
+  server_options.sender_timeout = ToMilliseconds(arguments.timeout);
   server_options.log = Say;
   const CancelSignal& stop = StopOnSignals();
   const CancelSignal& reload = ReloadOnSignal();
-  const auto server = WalServer::Open(std::move(server_options));
-  if (!server) return Trouble(server.error().message);
-  const WalSource& source = (*server)->source();
+  ASSIGN_OR_RETURN(const auto server, WalServer::Open(std::move(server_options)));
+  const WalSource& source = server->source();
   Say(fmt::format("system {}, timeline {}, valid WAL up to {} ({})", source.system_identifier(),
                   source.timeline(), source.end().ToString(), source.end_reason()));
-  if (!options.listen.empty())
-    Say(fmt::format("TLS on \"{}\", port {}", options.listen, (*server)->tcp_port()));
-  Say(fmt::format("listening on \"{}\"", (*server)->socket_path()));
-  if (const Status done = (*server)->Run(stop, reload); !done) return Trouble(done.error().message);
+  if (!arguments.listen.empty())
+    Say(fmt::format("TLS on \"{}\", port {}", arguments.listen, server->tcp_port()));
+  Say(fmt::format("listening on \"{}\"", server->socket_path()));
+  RETURN_IF_ERROR(server->Run(stop, reload));
   Say("stopped");
   return kExitFine;
 }
 
 }  // namespace
 
-void AddServeWal(CLI::App* app, int* exit_status) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand(
-      "serve-wal", "Stream WAL from a directory of segments to standbys and receivers");
-  command->add_option("--wal", options->wal, "directory of segments: an archive, or a pg_wal")
-      ->type_name("DIR");
-  command->add_option("--socket", options->socket, "directory of the Unix socket")
-      ->type_name("DIR")
-      ->capture_default_str();
-  command->add_option("--port", options->port, "port number in the socket's name")
-      ->check(CLI::Range(1, 65535))
-      ->capture_default_str();
-  command->add_flag("--follow", options->follow, "send WAL that comes while it runs");
-  command
-      ->add_option("--slots", options->slots,
-                   "file for replication slots (serve-wal.slots in the WAL directory; it is "
-                   "made with the first slot)")
-      ->type_name("FILE");
-  auto* listen = command->add_option(
-      "--listen", options->listen,
-      "also serve TCP, with TLS 1.2 or later and SCRAM-SHA-256; port 0: any free one");
-  auto* users = command->add_option("--users", options->users,
-                                    "file with a line NAME:VERIFIER for each role that may "
-                                    "connect by TCP, the verifier as in pg_authid.rolpassword");
-  auto* cert = command->add_option("--tls-cert", options->tls_cert, "certificate, PEM");
-  auto* key = command->add_option("--tls-key", options->tls_key, "private key, PEM");
-  listen->type_name("HOST:PORT")->needs(users)->needs(cert)->needs(key);
-  for (auto* option : {users, cert, key}) option->type_name("FILE")->needs(listen);
-  AddMetricsOption(command, &options->metrics);
-  auto* status = command->add_flag("--status", options->status,
-                                   "show what the server on --socket and --port is doing");
-  command->add_flag("--json", options->json, "as JSON")->needs(status);
-  command
-      ->add_option("--max-connections-per-role", options->max_connections_per_role,
-                   "clients of one role name at a time; 0: no limit of its own")
-      ->capture_default_str();
-  command->add_option("--max-connections", options->max_connections, "clients at a time")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  command
-      ->add_option("--max-replication-slots", options->max_replication_slots,
-                   "slots that clients may make; 0: none")
-      ->capture_default_str();
-  command
-      ->add_option("--timeout", options->timeout,
-                   "seconds without a word after which a client is given up; 0: never")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->footer(
-      "By the Unix socket only processes of the same operating system user may connect. SIGINT "
-      "and\n"
-      "SIGTERM stop it once clients have all WAL; a second signal stops it at once. On SIGHUP it\n"
-      "reads users file, certificate and key again.\n"
-      "Exit status: 0 stopped, 2 anything else.\n\n"
-      "Example:\n"
-      "  neon-redo serve-wal --wal /archive/wal --socket /run/archive --follow\n"
+CommandFunction DeclareServeWal(Options* options) {
+  auto arguments = std::make_shared<Arguments>();
+  options->Usage(
+      "[OPTION]... --wal=DIR\n"
+      "  neon-redo serve-wal --status [--json] [--socket=DIR] [--port=PORT]");
+  Option& wal = AddWalDirectory(options, &arguments->wal);
+  options->Path("--socket=DIR", &arguments->socket, "directory of the Unix socket (default: /tmp)");
+  options->Integer("--port=PORT", &arguments->port, {1, 65535},
+                   "port number in the name of the Unix socket (default: 5432)");
+  options->Flag("--follow", &arguments->follow, "also send WAL that arrives later");
+  options->Path("--slots=FILE", &arguments->slots,
+                "file for replication slots, created with the first slot (default: serve-wal.slots "
+                "in the WAL directory)");
+  AddMetrics(options, &arguments->metrics);
+  options->Integer("--max-connections=N", &arguments->max_connections, {1, 100000},
+                   "clients at a time (default: 100)");
+  options->Integer("--max-connections-per-role=N", &arguments->max_connections_per_role,
+                   {0, 100000}, "clients of one role at a time; 0 means no such limit (default)");
+  options->Integer("--max-replication-slots=N", &arguments->max_replication_slots, {0, 100000},
+                   "slots that clients can create (default: 10)");
+  options->Duration("--timeout=SECS", &arguments->timeout, kNoTime,
+                    "end the connection of a client that has been silent for this time (default: "
+                    "60); 0 means never");
+  options->Heading("Options for TCP connections");
+  options
+      ->Text("--listen=HOST:PORT", &arguments->listen,
+             "also accept TCP connections, with TLS 1.2 or later and SCRAM-SHA-256; port 0 means "
+             "any free port")
+      .Needs("--users")
+      .Needs("--tls-cert")
+      .Needs("--tls-key");
+  options
+      ->Path("--users=FILE", &arguments->users,
+             "file with a line NAME:VERIFIER for each role that may connect; verifiers are those "
+             "of pg_authid.rolpassword")
+      .Needs("--listen");
+  options->Path("--tls-cert=FILE", &arguments->tls_cert, "certificate in PEM format")
+      .Needs("--listen");
+  options->Path("--tls-key=FILE", &arguments->tls_key, "private key in PEM format")
+      .Needs("--listen");
+  options->Heading("Other options");
+  options->Flag("--status", &arguments->status,
+                "show what the server at --socket and --port is doing, then exit");
+  options->Flag("--json", &arguments->json, "show the status as JSON").Needs("--status");
+  options->set_json(&arguments->json);
+  options->Notes(
+      "Only processes of the same operating system user can connect by the Unix socket.\n"
+      "SIGINT and SIGTERM stop the server once all clients have all WAL; a second signal\n"
+      "stops it at once. SIGHUP makes it read the users file, the certificate and the key\n"
+      "again. The exit status is 0 when the server was stopped, and 2 otherwise.\n\n"
+      "Examples:\n"
+      "  neon-redo serve-wal --wal=/archive/wal --socket=/run/archive --follow\n"
       "  pg_receivewal -h /run/archive -D copy\n"
-      "  neon-redo serve-wal --status --socket /run/archive");
-  command->callback([options, exit_status] { *exit_status = Run(*options); });
+      "  neon-redo serve-wal --status --socket=/run/archive\n");
+  return [arguments, options, &wal]() -> Outcome {
+    if (!arguments->status && !wal.given())
+      return tl::unexpected(options->Misuse("option --wal is required"));
+    return Run(*arguments);
+  };
 }
 
 }  // namespace neon_redo::cli

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "cli/metrics_option.h"
+#include "cli/common_options.h"
 #include "cli/stop_signal.h"
 #include "cli/terminal_line.h"
 #include "cpp_core/base/try.h"
@@ -19,8 +19,6 @@
 namespace neon_redo::cli {
 
 namespace {
-
-void Say(const std::string& message) { fmt::print(stderr, "neon-redo verify: {}\n", message); }
 
 // "0/3A1F0000, 1.2 MB and 0.1 s behind, 81000 records, 5200 images compared, 0 different"
 std::string ProgressText(const FollowProgress& p) {
@@ -64,13 +62,6 @@ class Metrics {
   prometheus::Counter& different_;
 };
 
-Status ReadLsn(const std::string& text, std::optional<Lsn>* out) {
-  if (text.empty()) return {};
-  ASSIGN_OR_RETURN(const auto lsn, Lsn::Parse(text));
-  *out = lsn;
-  return {};
-}
-
 }  // namespace
 
 Result<VerifyResult> Follow(const FollowArguments& arguments, const VerifyOptions& options,
@@ -79,9 +70,8 @@ Result<VerifyResult> Follow(const FollowArguments& arguments, const VerifyOption
   follow.verify = options;
   follow.stream.receiver.connect.conninfo = arguments.dbname;
   if (!arguments.slot.empty()) follow.slot = arguments.slot;
-  Status read = ReadLsn(arguments.start, &follow.start);
-  if (read) read = ReadLsn(arguments.until, &follow.until);
-  if (!read) return tl::unexpected(read.error());
+  follow.start = arguments.start;
+  follow.until = arguments.until;
   std::optional<Metrics> metrics;
   if (!arguments.metrics.empty()) {
     ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(arguments.metrics));
@@ -106,32 +96,24 @@ Result<VerifyResult> Follow(const FollowArguments& arguments, const VerifyOption
   return VerifyFollow(follow, StopOnSignals());
 }
 
-void AddFollowOptions(CLI::App* command, FollowArguments* arguments) {
-  auto* follow = command->add_flag(
-      "--follow", arguments->follow,
-      "Receive WAL from a running server and verify it as it comes, until SIGINT: against the "
-      "images that wal_consistency_checking puts there, and full-page images where the record "
-      "tells what led to them");
-  command
-      ->add_option("--dbname", arguments->dbname,
-                   "With --follow: connection string; libpq's defaults and files apply")
-      ->type_name("CONNINFO")
-      ->needs(follow);
-  command
-      ->add_option("--slot", arguments->slot,
-                   "With --follow: physical slot that keeps the WAL not verified yet; it must "
-                   "exist")
-      ->needs(follow);
-  command
-      ->add_option("--start", arguments->start,
-                   "With --follow: where to start (default: the slot's position, else the "
-                   "server's end of WAL)")
-      ->type_name("LSN")
-      ->needs(follow);
-  command->add_option("--until", arguments->until, "With --follow: stop once WAL is verified up to")
-      ->type_name("LSN")
-      ->needs(follow);
-  AddMetricsOption(command, &arguments->metrics);
+void AddFollowOptions(Options* options, FollowArguments* arguments) {
+  options->Heading("Options for a running server");
+  options->Flag("--follow", &arguments->follow,
+                "receive WAL from a running server and verify it as it arrives, until SIGINT: "
+                "against the images of wal_consistency_checking, and against full-page images "
+                "where the record says how the page came about");
+  AddConnection(options, &arguments->dbname).Needs("--follow");
+  options
+      ->Text("--slot=SLOTNAME", &arguments->slot,
+             "existing physical slot, which keeps WAL until it is verified")
+      .Needs("--follow");
+  options
+      ->Location("--start=LSN", &arguments->start,
+                 "where to start (default: the slot's position, else the server's end of WAL)")
+      .Needs("--follow");
+  AddUntil(options, &arguments->until, "stop once WAL up to this LSN is verified")
+      .Needs("--follow");
+  AddMetrics(options, &arguments->metrics);
 }
 
 }  // namespace neon_redo::cli

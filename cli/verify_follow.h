@@ -2,10 +2,12 @@
 #ifndef NEON_REDO_CLI_VERIFY_FOLLOW_H_
 #define NEON_REDO_CLI_VERIFY_FOLLOW_H_
 
-#include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 
+#include "cli/options.h"
 #include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 #include "neon_redo/verify.h"
 
 namespace neon_redo::cli {
@@ -14,12 +16,12 @@ struct FollowArguments {
   bool follow = false;
   std::string dbname;
   std::string slot;
-  std::string start;
-  std::string until;
+  std::optional<Lsn> start;
+  std::optional<Lsn> until;
   std::string metrics;
 };
 
-void AddFollowOptions(CLI::App* command, FollowArguments* arguments);
+void AddFollowOptions(Options* options, FollowArguments* arguments);
 
 // Until --until, SIGINT or SIGTERM. Mismatches, lost connections and the lag go to stderr
 // meanwhile.

@@ -1,7 +1,6 @@
 // neon-redo waldump: the records of a WAL directory as text, JSON or statistics.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/common_options.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/wal/stats.h"
@@ -19,22 +19,15 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Options {
+struct Arguments {
   std::string directory;
-  std::string from;
-  std::string to;
+  LsnRange range;
   std::string rmgr;
   std::optional<uint32_t> timeline;
-  std::string stats = "";
-  bool want_stats = false;
-  std::string format = "text";
+  bool stats = false;
+  bool by_operation = false;
+  bool json = false;
 };
-
-int Trouble(const std::string& message) {
-  std::fflush(stdout);
-  fmt::print(stderr, "neon-redo waldump: error: {}\n", message);
-  return kExitTrouble;
-}
 
 // All of stdout goes through one large buffer; a write that fails (a full disk, a closed pipe)
 // shows once.
@@ -123,7 +116,8 @@ void PrintStatsTable(const WalStats& stats, bool by_operation) {
              "[100%]");
 }
 
-void PrintStatsJson(const WalStats& stats, bool by_operation, const WalReader& reader) {
+void PrintStatsJson(const WalStats& stats, bool by_operation, const WalReader& reader,
+                    const std::optional<Error>& error) {
   auto counts_json = [](const WalCounts& c) {
     return nlohmann::ordered_json{
         {"records", c.records}, {"record_bytes", c.record_bytes}, {"image_bytes", c.image_bytes}};
@@ -141,6 +135,7 @@ void PrintStatsJson(const WalStats& stats, bool by_operation, const WalReader& r
   ForEachRow(stats, by_operation, [&](const std::string& name, const WalCounts& c) {
     if (c.records > 0) out["types"][name] = counts_json(c);
   });
+  if (error) out["error"] = error->message;
   fmt::print("{}\n", out.dump());
 }
 
@@ -162,107 +157,81 @@ Status PrintRecords(WalReader* reader, std::optional<uint8_t> rmgr, bool json, O
   }
 }
 
-// Everything after the options were understood. Returns the exit status.
-int DumpWal(const Options& options, const WalReaderOptions& reader_options,
-            std::optional<uint8_t> rmgr) {
-  auto opened = WalReader::Open(reader_options);
-  if (!opened) return Trouble(opened.error().message);
-  WalReader& reader = **opened;
-  const bool json = options.format == "json";
-  Status status;
-  Output output;
-  if (options.want_stats) {
+Outcome DumpWal(const Arguments& arguments, std::optional<uint8_t> rmgr) {
+  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments.directory, arguments.range.from,
+                                                       arguments.range.to, arguments.timeline}));
+  std::optional<Error> error;
+  if (arguments.stats) {
     auto stats = std::make_unique<WalStats>();
-    status = stats->AddAll(&reader, rmgr);
-    const bool by_operation = options.stats == "record";
-    if (json) {
-      PrintStatsJson(*stats, by_operation, reader);
+    error = RangeError(arguments.range, *reader, stats->AddAll(reader.get(), rmgr));
+    if (arguments.json) {
+      PrintStatsJson(*stats, arguments.by_operation, *reader, error);
     } else {
-      PrintStatsTable(*stats, by_operation);
+      PrintStatsTable(*stats, arguments.by_operation);
     }
+    RETURN_IF_ERROR(FlushOutput());
   } else {
-    status = PrintRecords(&reader, rmgr, json, &output);
+    Output output;
+    error = RangeError(arguments.range, *reader,
+                       PrintRecords(reader.get(), rmgr, arguments.json, &output));
+    if (!output.Flush()) return Fail("could not write to standard output");
   }
-  if (!output.Flush()) return Trouble("could not write to stdout");
-  if (!status) return Trouble(status.error().message);
-  if (!options.to.empty() && !reader.reached_to())
-    return Trouble(fmt::format("WAL ends at LSN {}, before --to {}: {}",
-                               reader.end_of_wal().ToString(), options.to, reader.end_reason()));
-  return kExitFine;
+  if (!error) return kExitFine;
+  Failure failure(*error);
+  failure.in_output = arguments.stats;
+  return tl::unexpected(std::move(failure));
 }
 
-int Run(const Options& options) {
-  WalReaderOptions reader_options;
-  reader_options.directory = options.directory;
-  reader_options.timeline = options.timeline;
-  if (!options.from.empty()) {
-    auto lsn = Lsn::Parse(options.from);
-    if (!lsn) return Trouble("--from: " + lsn.error().message);
-    reader_options.from = *lsn;
-  }
-  if (!options.to.empty()) {
-    auto lsn = Lsn::Parse(options.to);
-    if (!lsn) return Trouble("--to: " + lsn.error().message);
-    reader_options.to = *lsn;
-  }
-  std::optional<uint8_t> rmgr;
-  if (options.rmgr == "list") {
+Outcome Run(const Arguments& arguments, const Options& options) {
+  if (arguments.rmgr == "list") {
     for (int rmid = 0; rmid <= kMaxBuiltinRmgr; rmid++)
       fmt::print("{}\n", RmgrName(static_cast<uint8_t>(rmid)));
     return kExitFine;
   }
-  if (!options.rmgr.empty()) {
-    rmgr = FindRmgr(options.rmgr);
+  if (arguments.directory.empty())
+    return tl::unexpected(options.Misuse("option --wal is required"));
+  std::optional<uint8_t> rmgr;
+  if (!arguments.rmgr.empty()) {
+    rmgr = FindRmgr(arguments.rmgr);
     if (!rmgr)
-      return Trouble(fmt::format("resource manager \"{}\" does not exist; --rmgr list shows them",
-                                 options.rmgr));
+      return Fail(fmt::format("resource manager \"{}\" does not exist; --rmgr=list shows them",
+                              arguments.rmgr));
   }
-  return DumpWal(options, reader_options, rmgr);
+  return DumpWal(arguments, rmgr);
+}
+
+// --stats: nothing, or "record".
+Status ReadStats(const std::string& text, Arguments* arguments) {
+  arguments->stats = true;
+  arguments->by_operation = text == "record";
+  if (text.empty() || text == "record") return {};
+  return MakeError(ErrorCode::kInvalidArgument, "it must be record, or left out");
 }
 
 }  // namespace
 
-void AddWaldump(CLI::App* app, int* exit_status) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand("waldump", "Print WAL records, or statistics on them");
-  command->add_option("--wal", options->directory, "Directory of WAL segments, or a data directory")
-      ->required()
-      ->type_name("DIR");
-  command->add_option("--from", options->from, "Begin with the first record at or after this LSN")
-      ->type_name("LSN");
-  command->add_option("--to", options->to, "Only records that lie wholly before this LSN")
-      ->type_name("LSN");
-  command
-      ->add_option("--timeline", options->timeline,
-                   "Timeline to read (default: the highest that has --from)")
-      ->type_name("TLI");
-  command
-      ->add_option("--rmgr", options->rmgr,
-                   "Only records of this resource manager; \"list\" shows their names")
-      ->type_name("NAME");
-  auto* stats = command
-                    ->add_option("--stats", options->stats,
-                                 "Statistics instead of records: by resource manager, or with "
-                                 "--stats=record by operation")
-                    ->expected(0, 1)
-                    ->type_name("[record]")
-                    ->check(CLI::IsMember({"", "record"}));
-  command
-      ->add_option("--format", options->format,
-                   "text (default; the lines of pg_waldump) or json (one object a line)")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->type_name("FORMAT");
-  command->footer(
-      "Ends with status 0 at the end of WAL or at --to, and with 2 and a message that names file\n"
-      "and LSN when WAL is damaged or missing.\n\n"
+CommandFunction DeclareWaldump(Options* options) {
+  auto arguments = std::make_shared<Arguments>();
+  options->Usage("[OPTION]... --wal=DIR");
+  AddWalDirectory(options, &arguments->directory);
+  AddLsnRange(options, &arguments->range);
+  AddTimeline(options, &arguments->timeline);
+  options->Text("-r, --rmgr=RMGR", &arguments->rmgr,
+                "only show records of this resource manager; --rmgr=list lists valid names");
+  options->Value(
+      "-z, --stats[=record]",
+      [arguments](const std::string& text) { return ReadStats(text, arguments.get()); },
+      "show statistics instead of records: by resource manager, or by type of record");
+  AddFormat(options, &arguments->json,
+            "text (default): the lines of pg_waldump; json: an object on each line");
+  options->Notes(
+      "The exit status is 0 when the command reached --to or the end of WAL. It is 2 when\n"
+      "WAL is damaged or missing; the message names the file and the LSN.\n\n"
       "Examples:\n"
-      "  neon-redo waldump --wal /var/lib/postgresql/15/main/pg_wal --from 0/15000028\n"
-      "  neon-redo waldump --wal archive --rmgr Btree --format json\n"
-      "  neon-redo waldump --wal archive --stats=record\n");
-  command->callback([options, stats, exit_status] {
-    options->want_stats = stats->count() > 0;
-    *exit_status = Run(*options);
-  });
+      "  neon-redo waldump --wal=/var/lib/postgresql/15/main/pg_wal --from=0/15000028\n"
+      "  neon-redo waldump --wal=archive --rmgr=Btree --format=json\n"
+      "  neon-redo waldump --wal=archive --stats=record\n");
+  return [arguments, options] { return Run(*arguments, *options); };
 }
 
 }  // namespace neon_redo::cli

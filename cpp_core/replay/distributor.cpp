@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "cpp_core/base/try.h"
@@ -63,8 +64,13 @@ Distributor::Distributor(const VerifyOptions& options, std::vector<Partition*> p
       seats_(partitions_.size()) {
   for (int i = 0; i < options.jobs; i++) lanes_.push_back(std::make_unique<Lane>(options.worker));
   lanes_[0]->is_callers = true;
-  for (int i = 1; i < options.jobs; i++)
-    threads_.emplace_back([this, lane = lanes_[i].get()] { Run(lane); });
+  for (int i = 1; i < options.jobs; i++) {
+    try {
+      threads_.emplace_back([this, lane = lanes_[i].get()] { Run(lane); });
+    } catch (const std::system_error&) {
+      break;  // the system gives no more threads: those that run do the work
+    }
+  }
 }
 
 Distributor::~Distributor() {

@@ -58,8 +58,8 @@ Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& bl
   const int error = errno;
   if (fd >= 0) close(fd);
   if (got < 0)
-    return MakeError(ErrorCode::kIo, fmt::format("cannot read block {} of {}: {}", block.block,
-                                                 path, std::strerror(error)));
+    return MakeError(ErrorCode::kIo, fmt::format("could not read block {} in file \"{}\": {}",
+                                                 block.block, path, std::strerror(error)));
   return got == static_cast<ssize_t>(kBlockSize);
 }
 

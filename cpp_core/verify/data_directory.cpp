@@ -37,7 +37,7 @@ Result<std::string> ReadFile(const std::string& path, ErrorCode when_missing, co
   if (!in) {
     const int error = errno;
     return MakeError(error == ENOENT || error == ENOTDIR ? when_missing : ErrorCode::kIo,
-                     fmt::format("cannot open {}: {}{}", path, std::strerror(error),
+                     fmt::format("could not open file \"{}\": {}{}", path, std::strerror(error),
                                  error == ENOENT || error == ENOTDIR ? hint : ""));
   }
   std::ostringstream content;
@@ -225,8 +225,9 @@ Result<RelationFileList> ListRelationFiles(const std::string& directory) {
     databases_of(spc, fmt::format("pg_tblspc/{}/{}", spc, TABLESPACE_VERSION_DIRECTORY));
   }
   if (error)
-    return MakeError(ErrorCode::kIo, fmt::format("cannot list the relation files below {}: {}",
-                                                 directory, error.message()));
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("could not list the relation files below \"{}\": {}", directory,
+                                 error.message()));
   return out;
 }
 
@@ -238,7 +239,8 @@ Result<int> RelationFiles::Open(const BlockTag& tag) {
   const std::string path = directory_ + "/" + RelationPath(tag);
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
-    return MakeError(ErrorCode::kIo, fmt::format("cannot open {}: {}", path, std::strerror(errno)));
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("could not open file \"{}\": {}", path, std::strerror(errno)));
   if (open_.size() == kOpenFiles) CloseAll();
   open_[segment] = fd;
   return fd;
@@ -251,8 +253,9 @@ Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* p
   const off_t offset = static_cast<off_t>(tag.block % RELSEG_SIZE) * kBlockSize;
   const ssize_t got = pread(fd, page, kBlockSize, offset);
   if (got < 0)
-    return MakeError(ErrorCode::kIo, fmt::format("cannot read block {} of {}: {}", tag.block,
-                                                 RelationPath(tag), std::strerror(errno)));
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("could not read block {} in file \"{}\": {}", tag.block,
+                                 RelationPath(tag), std::strerror(errno)));
   return got == static_cast<ssize_t>(kBlockSize) ? Found::kPage : Found::kPastEnd;
 }
 

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
 #include <vector>
 
 #include "cpp_core/base/files.h"
@@ -134,7 +135,13 @@ Status SegmentCompressor::Add(std::string path) {
   if (failure_) return tl::unexpected(*failure_);
   queue_.push_back(std::move(path));
   changed_.notify_all();
-  if (!thread_.joinable()) thread_ = std::thread([this] { Loop(); });
+  if (thread_.joinable()) return {};
+  try {
+    thread_ = std::thread([this] { Loop(); });
+  } catch (const std::system_error& e) {
+    return MakeError(ErrorCode::kIo,
+                     std::string("could not create a thread: ") + e.code().message());
+  }
   return {};
 }
 

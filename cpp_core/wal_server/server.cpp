@@ -254,7 +254,7 @@ void WalServer::LookForWal(bool relist) {
   bool more = source_->Refresh();
   if (source_->trouble() != trouble_) {
     trouble_ = source_->trouble();
-    if (!trouble_.empty()) options_.log("WAL cannot be followed: " + trouble_);
+    if (!trouble_.empty()) options_.log("could not follow WAL: " + trouble_);
   }
   if (relist) more = source_->Relist() || more;
   if (more) WakeCaughtUp();

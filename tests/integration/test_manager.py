@@ -155,9 +155,9 @@ class NativeRecords(ManagerTestCase):
                 if self.lsn(record["lsn"]) < self.lsn(first):
                     continue
                 operation = record["operation"].split("+")[0]
-                if record["rmgr"] == "Transaction" and operation.startswith(("COMMIT", "ABORT")):
+                if record["resource_manager"] == "Transaction" and operation.startswith(("COMMIT", "ABORT")):
                     native.add_transaction(record)
-                elif record["rmgr"] == "MultiXact" and operation == "CREATE_ID":
+                elif record["resource_manager"] == "MultiXact" and operation == "CREATE_ID":
                     native.add_multixact(record)
             pages = collections.Counter(kind for kind, _ in native.pages)
             self.assertGreaterEqual(pages[CLOG], 2)
@@ -191,7 +191,7 @@ class NativeRecords(ManagerTestCase):
             relation = int(path.split("/")[-1])
             lines, tag = [], None
             for record in wal_records(os.path.join(cluster.data, "pg_wal")):
-                heap = record["rmgr"] == "Heap" and self.lsn(record["lsn"]) >= self.lsn(first)
+                heap = record["resource_manager"] == "Heap" and self.lsn(record["lsn"]) >= self.lsn(first)
                 if not heap or record["blocks"][0]["relation"] != relation:
                     continue
                 block = record["blocks"][0]

@@ -156,7 +156,7 @@ class Sandbox(unittest.TestCase):
             cluster.stop()
             wal = Wal(cluster.wal)
             block, records = wal.history(
-                lambda r, b: r["rmgr"] == "Heap" and b["fork"] == "main" and b["relation"] >= 16384, 9
+                lambda r, b: r["resource_manager"] == "Heap" and b["fork"] == "main" and b["relation"] >= 16384, 9
             )
             first, second = records[0], wal.bytes(records[1])
             # The main data, at the end, is xl_heap_insert: offnum, flags.

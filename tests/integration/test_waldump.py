@@ -118,7 +118,7 @@ class AsPgWaldump(unittest.TestCase):
         self.assertEqual(len(records), len(lines))
         previous_end = 0
         for line, record in zip(lines, map(json.loads, records)):
-            self.assertIn(f"rmgr: {record['rmgr']} ", line)
+            self.assertIn(f"rmgr: {record['resource_manager']} ", line)
             self.assertIn(f"desc: {record['operation']} {record['description']}", line)
             self.assertIn(f"/{record['length']:6}, tx: {record['xid']:10},", line)
             for block in record["blocks"]:

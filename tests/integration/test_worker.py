@@ -150,7 +150,7 @@ class Worker(unittest.TestCase):
             shutil.copytree(cluster.wal, cls.wal_directory)
         cls.wal = Wal(cls.wal_directory)
         cls.heap, cls.heap_records = cls.wal.history(
-            lambda r, b: r["rmgr"] == "Heap" and b["fork"] == "main" and b["relation"] >= 16384, 20
+            lambda r, b: r["resource_manager"] == "Heap" and b["fork"] == "main" and b["relation"] >= 16384, 20
         )
         cls.good = begin(cls.heap) + cls.wal.applies(cls.heap_records) + get(cls.heap)
         cls.page = run(
@@ -183,7 +183,7 @@ class Worker(unittest.TestCase):
         self.assertTrue(b"".join(answers) == out, f"{len(out)} bytes of answers; {err}")
         if record:
             self.assertIn(f"ends at {record['end_lsn']} ", err)
-            self.assertIn(f"resource manager {record['rmgr']},", err)
+            self.assertIn(f"resource manager {record['resource_manager']},", err)
 
     # What is answered.
 
@@ -215,7 +215,7 @@ class Worker(unittest.TestCase):
         frames, ends = b"", []
         for rmgr, fork in (("Btree", "main"), ("XLOG", "init"), ("Heap", "main")):
             block, records = self.wal.history(
-                lambda r, b: r["rmgr"] == rmgr and b["fork"] == fork, 3  # noqa: B023
+                lambda r, b: r["resource_manager"] == rmgr and b["fork"] == fork, 3  # noqa: B023
             )
             frames += begin(block) + self.wal.applies(records) + get(block)
             ends.append(records[-1]["end"])
@@ -327,7 +327,7 @@ class Worker(unittest.TestCase):
     def test_record_of_another_block(self):
         record, _ = self.wal.find(
             lambda r, b: b["tag"] != self.heap and all(c["tag"] != self.heap for c in r["blocks"])
-            and r["rmgr"] == "Btree"
+            and r["resource_manager"] == "Btree"
         )
         frames = begin(self.heap) + push(self.heap, bytes(PAGE)) + self.wal.applies([record])
         self.assert_refused(frames, "does not refer to the block", record)
@@ -341,8 +341,8 @@ class Worker(unittest.TestCase):
     def test_records_that_concern_files(self):
         seen = set()
         for record in self.wal.records:
-            kind = record["rmgr"], record["operation"]
-            if record["rmgr"] in ("Storage", "Transaction", "Standby") or kind == ("Heap", "TRUNCATE"):
+            kind = record["resource_manager"], record["operation"]
+            if record["resource_manager"] in ("Storage", "Transaction", "Standby") or kind == ("Heap", "TRUNCATE"):
                 if kind not in seen:
                     frames = begin(self.heap) + push(self.heap, bytes(PAGE))
                     frames += self.wal.applies([record])

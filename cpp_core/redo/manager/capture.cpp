@@ -139,7 +139,7 @@ class Parser {
     for (;;) {
       const std::string_view line = Line();
       if (line.empty()) break;
-      if (!Item(line)) return Fault("cannot read this line");
+      if (!Item(line)) return Fault("could not read this line");
     }
     return Fill();
   }

@@ -20,7 +20,7 @@ Status CheckRequest(const RedoRequest& request) {
   }
   if (problem == nullptr) return {};
   return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("cannot redo {}: {}", DescribeRequest(request), problem));
+                   fmt::format("could not redo {}: {}", DescribeRequest(request), problem));
 }
 
 void QueueRequest(const RedoRequest& request, OutQueue* out) {

@@ -1,0 +1,119 @@
+#include "cli/common_options.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+namespace neon_redo::cli {
+
+std::optional<Error> RangeError(const LsnRange& range, const WalReader& reader,
+                                const Status& status) {
+  if (!status) return status.error();
+  if (!range.to || reader.reached_to()) return std::nullopt;
+  return Error{ErrorCode::kNotFound,
+               fmt::format("WAL ends at LSN {}, before --to {}: {}", reader.end_of_wal().ToString(),
+                           range.to->ToString(), reader.end_reason())};
+}
+
+Option& AddWalDirectory(Options* options, std::string* directory) {
+  return options->Path("--wal=DIR", directory,
+                       "directory of WAL segments, or a data directory with a pg_wal in it");
+}
+
+void AddLsnRange(Options* options, LsnRange* range) {
+  options->Location("--from=LSN", &range->from, "start with the first record at or after this LSN");
+  options->Location("--to=LSN", &range->to, "read only records that end at or before this LSN");
+}
+
+Option& AddUntil(Options* options, std::optional<Lsn>* until, const char* help) {
+  return options->Location("--until=LSN", until, help);
+}
+
+void AddTimeline(Options* options, std::optional<uint32_t>* timeline) {
+  options->Integer("--timeline=TLI", timeline, {1, std::numeric_limits<uint32_t>::max()},
+                   "timeline to read (default: the highest that has the first record)");
+}
+
+void AddMemory(Options* options, uint64_t* bytes, const char* help) {
+  options->Size("--memory=SIZE", bytes, uint64_t{16} << 20, help);
+}
+
+void AddFormat(Options* options, bool* json, const char* help) {
+  options->Choice<bool>("--format=FORMAT", json, {{"text", false}, {"json", true}}, help);
+  options->set_json(json);
+}
+
+void AddNoProgress(Options* options, bool* no_progress) {
+  options->Flag("--no-progress", no_progress, "do not show progress on the terminal");
+}
+
+Option& AddConnection(Options* options, std::string* conninfo) {
+  return options->Text("--dbname=CONNSTR", conninfo,
+                       "connection string; libpq's defaults, environment variables, service files "
+                       "and password file apply");
+}
+
+void AddStatusInterval(Options* options, std::chrono::duration<double>* interval,
+                       std::chrono::duration<double> min) {
+  options->Duration("--status-interval=SECS", interval, min,
+                    "time between status messages to the server (default: 10)");
+}
+
+void AddMetrics(Options* options, std::string* address) {
+  options->Text("--metrics=ADDRESS", address,
+                "serve metrics for Prometheus at http://ADDRESS/metrics; a port number alone means "
+                "a port of 127.0.0.1");
+}
+
+void AddEngine(Options* options, Engine* engine, const char* help) {
+  options->Choice<Engine>(
+      "--engine=NAME", engine,
+      {{"auto", Engine::kAuto}, {"native", Engine::kNative}, {"worker", Engine::kWorker}}, help);
+}
+
+void AddModule(Options* options, std::string* bindir, std::string* module, std::string* user) {
+  options->Path("--bindir=DIR", bindir,
+                "directory of the server's programs (default: " NEON_REDO_DEFAULT_BINDIR ")");
+  options->Path("--module=FILE", module, "path of neon.so (default: the installed one)");
+  options->Text("--user=NAME", user,
+                "operating system user of workers that root starts (default: postgres)");
+}
+
+void AddNoSandbox(Options* options, bool* sandbox) {
+  options->Value(
+      "--no-sandbox",
+      [sandbox](const std::string&) {
+        *sandbox = false;
+        return Status();
+      },
+      "run the worker without a sandbox, for debugging only: WAL could then do anything that the "
+      "user may do");
+}
+
+void AddSandboxLayers(Options* options, bool* sandbox, std::optional<bool>* landlock,
+                      bool* namespaces) {
+  AddNoSandbox(options, sandbox);
+  options->Value(
+      "--no-landlock",
+      [landlock](const std::string&) {
+        *landlock = false;
+        return Status();
+      },
+      "leave out this layer of the sandbox, which is on where the kernel supports it");
+  options->Flag("--namespaces", namespaces,
+                "add this layer of the sandbox, where the system allows it");
+}
+
+void AddWorkerOptions(Options* options, WorkerOptions* worker) {
+  options->Heading("Options for the worker");
+  AddModule(options, &worker->bindir, &worker->module, &worker->user);
+  options->Text("--worker-command=COMMAND", &worker->command,
+                "shell command that starts another worker of the same protocol");
+  AddNoSandbox(options, &worker->sandbox);
+}
+
+std::chrono::milliseconds ToMilliseconds(std::chrono::duration<double> duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+}
+
+}  // namespace neon_redo::cli
