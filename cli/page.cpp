@@ -37,8 +37,8 @@ struct Arguments {
 };
 
 // Pages of the base backup, and sizes of its forks.
-BasePage PagesOf(const std::string& directory) {
-  auto files = std::make_shared<RelationFiles>(directory);
+BasePage PagesOf(const std::string& directory, const pg::Version& version) {
+  auto files = std::make_shared<RelationFiles>(directory, &version);
   return [directory, files](const PageKey& key, uint8_t* page) -> Result<bool> {
     if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(directory, *slru, page);
     ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
@@ -97,11 +97,14 @@ Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn)
   RecordingOptions recording;
   recording.wal = {arguments.wal, std::nullopt, lsn, arguments.timeline};
   BasePage base;
+  WorkerOptions worker = arguments.worker;
   if (!arguments.base_backup.empty()) {
     ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(arguments.base_backup));
     recording.wal.from = label.start;
     recording.track_commit_timestamp = HasCommitTimestamps(arguments.base_backup);
-    base = PagesOf(arguments.base_backup);
+    ASSIGN_OR_RETURN(const auto control, ReadControlData(arguments.base_backup));
+    base = PagesOf(arguments.base_backup, *control.version);
+    worker.version = control.version;
   }
   if (arguments.store.empty()) recording.recorder.only = key;
   ProgressBar bar(true);
@@ -119,12 +122,11 @@ Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn)
                        fmt::format("the WAL in {} ends at {}, before {}", arguments.wal,
                                    end->ToString(), lsn.ToString()));
   }
-  PageReader reader(store.get(), base, arguments.worker);
+  PageReader reader(store.get(), base, worker);
   auto page = reader.Read(key, lsn);
   if (page && key.ToBlock() && !PageView(page->page.data()).is_new()) {
     // So that it can be put in place on a cluster with data checksums.
-    const uint16_t checksum = PageChecksum(page->page.data(), key.field6);
-    std::memcpy(page->page.data() + 8, &checksum, 2);
+    pg::SetChecksum(page->page.data(), PageChecksum(page->page.data(), key.field6));
   }
   return page;
 }

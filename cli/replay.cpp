@@ -34,7 +34,7 @@ void PrintRecord(const PageRecord& record) {
     return;
   }
   const auto& postgres = std::get<PostgresRecord>(record.record);
-  RecordView view;
+  RecordView view(BuildVersion());
   std::string line = fmt::format("[not a record: {} bytes]", postgres.record.size());
   if (postgres.record.size() >= kRecordHeaderSize && !view.Parse(postgres.record)) {
     const char* operation = OperationName(view.rmid(), view.header().info);

@@ -155,7 +155,7 @@ const Mismatch* FirstOnPage(const VerifyResult& r) {
 
 // As --explain takes it: of relations the block counts over all segments.
 std::string PageName(const Mismatch& m) {
-  const std::string file = IsRelation(m) ? RelationPath({m.tag.rel, m.tag.fork, 0}) : m.file;
+  const std::string file = m.file.substr(0, m.file.find('.', m.file.rfind('/')));
   return fmt::format("{}/{}", file, m.tag.block);
 }
 

@@ -141,7 +141,7 @@ void PrintStatsJson(const WalStats& stats, bool by_operation, const WalReader& r
 
 // Reads and prints records until the WAL ends.
 Status PrintRecords(WalReader* reader, std::optional<uint8_t> rmgr, bool json, Output* output) {
-  RecordView view;
+  RecordView view(reader->version());
   for (;;) {
     ASSIGN_OR_RETURN(auto next, reader->Next());
     if (!next) return {};

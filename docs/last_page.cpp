@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
   if (!reader) return fail(reader.error());
   std::deque<std::vector<uint8_t>> bytes;  // records live until the next one is read: keep copies
   std::vector<RedoRecord> records;
-  for (RecordView view;;) {
+  for (RecordView view((*reader)->version());;) {
     const auto record = (*reader)->Next();
     if (!record) return fail(record.error());
     if (!*record) break;

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
 #include "neon_redo/record.h"
 #include "neon_redo/wal_reader.h"
@@ -20,11 +21,11 @@ namespace {
 constexpr size_t kMediumMinimum = 200;
 constexpr size_t kShortSmallest = 900;
 constexpr size_t kShortLargest = 1300;
-constexpr uint8_t kHeapOperation = 0x70;  // XLOG_HEAP_OPMASK
-constexpr uint8_t kHeapInsert = 0x00;     // XLOG_HEAP_INSERT
 
 class Finder {
  public:
+  explicit Finder(const pg::Version& version) : view_(version) {}
+
   void Add(const WalRecord& record) {
     if (view_.Parse(record.bytes)) return;  // the reader has checked it; nothing here to report
     for (int id = 0; id <= view_.max_block_id(); ++id) {
@@ -63,7 +64,8 @@ class Finder {
   }
 
   void AddToBlock(const WalRecord& record, const BlockRef& block) {
-    const bool insert = view_.rmid() == kRmHeap && (view_.info() & kHeapOperation) == kHeapInsert;
+    const bool insert =
+        view_.rmid() == kRmHeap && (view_.info() & layout::kOperationMask) == layout::heap::kInsert;
     auto medium = medium_.find(block.tag);
     if (medium != medium_.end() && (!insert || block.initialises())) {
       CloseMedium(medium);
@@ -95,7 +97,7 @@ class Finder {
     }
   }
 
-  RecordView view_;
+  RecordView view_;  // of the WAL's version
   Candidates medium_;
   Candidates short_;
   BenchRequests found_;
@@ -106,7 +108,7 @@ class Finder {
 Result<BenchRequests> FindBenchRequests(const std::string& wal_directory) {
   ASSIGN_OR_RETURN(std::unique_ptr<WalReader> reader,
                    WalReader::Open({wal_directory, std::nullopt, std::nullopt, std::nullopt}));
-  Finder finder;
+  Finder finder(reader->version());
   while (!finder.HasEnough()) {
     ASSIGN_OR_RETURN(std::optional<WalRecord> record, reader->Next());
     if (!record) break;

@@ -1,5 +1,5 @@
 // Each resource manager has a table of its operations: number, name, and the function that reads
-// the fields worth telling from the record's main data. This file has what is common: the start of
+// the fields to describe from the record's main data. This file has what is common: the start of
 // the line, the block references at its end, and the choice of the table.
 #include "neon_redo/describe.h"
 
@@ -131,20 +131,6 @@ std::string FieldReader::GetString(size_t limit) {
 
 std::string RelName(const RelFileNode& rel) {
   return fmt::format("{}/{}/{}", rel.spc, rel.db, rel.rel);
-}
-
-std::string RelPath(const RelFileNode& rel, uint8_t fork) {
-  constexpr uint32_t kDefaultTablespace = 1663;  // catalog/pg_tablespace.dat
-  constexpr uint32_t kGlobalTablespace = 1664;
-  // TABLESPACE_VERSION_DIRECTORY of PostgreSQL 15
-  constexpr const char* kVersionDirectory = "PG_15_202209061";
-  std::string path =
-      rel.spc == kGlobalTablespace ? fmt::format("global/{}", rel.rel)
-      : rel.spc == kDefaultTablespace
-          ? fmt::format("base/{}/{}", rel.db, rel.rel)
-          : fmt::format("pg_tblspc/{}/{}/{}/{}", rel.spc, kVersionDirectory, rel.db, rel.rel);
-  if (fork != kMainFork) path.append("_").append(ForkName(fork));
-  return path;
 }
 
 std::string FullXid(uint64_t xid) {

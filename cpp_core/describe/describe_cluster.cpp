@@ -3,6 +3,9 @@
 // catalog/storage_xlog.h, commands/dbcommands_xlog.h, commands/tablespace.h, utils/relmapper.h,
 // replication/origin.h, replication/message.h; wording: the files of the same subject in rmgrdesc.
 #include "cpp_core/describe/operation.h"
+#include "cpp_core/pg/checkpoint.h"
+#include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/record_layout.h"
 
 namespace neon_redo {
 
@@ -11,33 +14,17 @@ namespace {
 // XLOG
 
 void Checkpoint(Description* d, const char* kind) {
-  FieldReader& in = d->in;
-  const Lsn redo = in.GetLsn();
-  const auto timeline = in.Get<uint32_t>();
-  const auto previous_timeline = in.Get<uint32_t>();
-  const auto full_page_writes = in.Get<uint8_t>();
-  in.AlignTo(8);
-  const auto next_xid = in.Get<uint64_t>();
-  const auto next_oid = in.Get<uint32_t>();
-  const auto next_multi = in.Get<uint32_t>();
-  const auto next_multi_offset = in.Get<uint32_t>();
-  const auto oldest_xid = in.Get<uint32_t>();
-  const auto oldest_xid_db = in.Get<uint32_t>();
-  const auto oldest_multi = in.Get<uint32_t>();
-  const auto oldest_multi_db = in.Get<uint32_t>();
-  in.AlignTo(8);
-  in.Skip(8);  // time
-  const auto oldest_commit_ts = in.Get<uint32_t>();
-  const auto newest_commit_ts = in.Get<uint32_t>();
-  const auto oldest_active = in.Get<uint32_t>();
+  const auto read = pg::ReadCheckPoint(d->record.main_data(), d->record.version());
+  if (!read) return d->in.Spoil();
+  const pg::CheckPoint& c = *read;
   d->Add("redo {}; tli {}; prev tli {}; fpw {}; xid {}; oid {}; multi {}; offset {}; ",
-         redo.ToString(), timeline, previous_timeline, full_page_writes != 0, FullXid(next_xid),
-         next_oid, next_multi, next_multi_offset);
+         c.redo.ToString(), c.timeline, c.previous_timeline, c.full_page_writes,
+         FullXid(c.next_xid), c.next_oid, c.next_multixact, c.next_multixact_offset);
   d->Add(
       "oldest xid {} in DB {}; oldest multi {} in DB {}; oldest/newest commit timestamp xid: "
       "{}/{}; oldest running xid {}; {}",
-      oldest_xid, oldest_xid_db, oldest_multi, oldest_multi_db, oldest_commit_ts, newest_commit_ts,
-      oldest_active, kind);
+      c.oldest_xid, c.oldest_xid_database, c.oldest_multixact, c.oldest_multixact_database,
+      c.oldest_commit_ts_xid, c.newest_commit_ts_xid, c.oldest_active_xid, kind);
 }
 
 void ShutdownCheckpoint(Description* d) { Checkpoint(d, "shutdown"); }
@@ -87,19 +74,19 @@ void OverwriteContrecord(Description* d) {
 }
 
 constexpr Operation kXlog[] = {
-    {0x00, "CHECKPOINT_SHUTDOWN", ShutdownCheckpoint},
-    {0x10, "CHECKPOINT_ONLINE", OnlineCheckpoint},
-    {0x20, "NOOP"},
-    {0x30, "NEXTOID", NextOid},
-    {0x40, "SWITCH"},
-    {0x50, "BACKUP_END", BackupEnd},
-    {0x60, "PARAMETER_CHANGE", ParameterChange},
-    {0x70, "RESTORE_POINT", RestorePoint},
-    {0x80, "FPW_CHANGE", FullPageWritesChange},
-    {0x90, "END_OF_RECOVERY", EndOfRecovery},
-    {0xa0, "FPI_FOR_HINT"},
-    {0xb0, "FPI"},
-    {0xd0, "OVERWRITE_CONTRECORD", OverwriteContrecord},
+    {layout::xlog::kCheckpointShutdown, "CHECKPOINT_SHUTDOWN", ShutdownCheckpoint},
+    {layout::xlog::kCheckpointOnline, "CHECKPOINT_ONLINE", OnlineCheckpoint},
+    {layout::xlog::kNoop, "NOOP"},
+    {layout::xlog::kNextOid, "NEXTOID", NextOid},
+    {layout::xlog::kSwitch, "SWITCH"},
+    {layout::xlog::kBackupEnd, "BACKUP_END", BackupEnd},
+    {layout::xlog::kParameterChange, "PARAMETER_CHANGE", ParameterChange},
+    {layout::xlog::kRestorePoint, "RESTORE_POINT", RestorePoint},
+    {layout::xlog::kFpwChange, "FPW_CHANGE", FullPageWritesChange},
+    {layout::xlog::kEndOfRecovery, "END_OF_RECOVERY", EndOfRecovery},
+    {layout::xlog::kFpiForHint, "FPI_FOR_HINT"},
+    {layout::xlog::kFpi, "FPI"},
+    {layout::xlog::kOverwriteContrecord, "OVERWRITE_CONTRECORD", OverwriteContrecord},
 };
 
 // Storage
@@ -107,18 +94,20 @@ constexpr Operation kXlog[] = {
 void SmgrCreate(Description* d) {
   const auto rel = d->in.Get<RelFileNode>();
   const auto fork = d->in.Get<uint32_t>();
-  d->AddText(RelPath(rel, static_cast<uint8_t>(fork <= kMaxForkNumber ? fork : UINT8_MAX)));
+  d->AddText(pg::RelationPath(d->record.version(), rel,
+                              static_cast<uint8_t>(fork <= kMaxForkNumber ? fork : UINT8_MAX)));
 }
 
 void SmgrTruncate(Description* d) {
   const auto blocks = d->in.Get<uint32_t>();
   const auto rel = d->in.Get<RelFileNode>();
-  d->Add("{} to {} blocks flags {}", RelPath(rel, kMainFork), blocks, d->in.Get<int32_t>());
+  d->Add("{} to {} blocks flags {}", pg::RelationPath(d->record.version(), rel, kMainFork), blocks,
+         d->in.Get<int32_t>());
 }
 
 constexpr Operation kSmgr[] = {
-    {0x10, "CREATE", SmgrCreate},
-    {0x20, "TRUNCATE", SmgrTruncate},
+    {layout::smgr::kCreate, "CREATE", SmgrCreate},
+    {layout::smgr::kTruncate, "TRUNCATE", SmgrTruncate},
 };
 
 // Database
@@ -148,9 +137,9 @@ void DbaseDrop(Description* d) {
 }
 
 constexpr Operation kDbase[] = {
-    {0x00, "CREATE_FILE_COPY", DbaseCopy},
-    {0x10, "CREATE_WAL_LOG", DbaseCreate},
-    {0x20, "DROP", DbaseDrop},
+    {layout::dbase::kCreateFileCopy, "CREATE_FILE_COPY", DbaseCopy},
+    {layout::dbase::kCreateWalLog, "CREATE_WAL_LOG", DbaseCreate},
+    {layout::dbase::kDrop, "DROP", DbaseDrop},
 };
 
 // Tablespace
@@ -163,8 +152,8 @@ void TblspcCreate(Description* d) {
 void TblspcDrop(Description* d) { d->Add("{}", d->in.Get<uint32_t>()); }
 
 constexpr Operation kTblspc[] = {
-    {0x00, "CREATE", TblspcCreate},
-    {0x10, "DROP", TblspcDrop},
+    {layout::tblspc::kCreate, "CREATE", TblspcCreate},
+    {layout::tblspc::kDrop, "DROP", TblspcDrop},
 };
 
 // RelMap
@@ -175,7 +164,7 @@ void RelMapUpdate(Description* d) {
   d->Add("database {} tablespace {} size {}", db, tablespace, d->in.Get<int32_t>());
 }
 
-constexpr Operation kRelMap[] = {{0x00, "UPDATE", RelMapUpdate}};
+constexpr Operation kRelMap[] = {{layout::relmap::kUpdate, "UPDATE", RelMapUpdate}};
 
 // ReplicationOrigin
 
@@ -188,8 +177,8 @@ void OriginSet(Description* d) {
 void OriginDrop(Description* d) { d->Add("drop {}", d->in.Get<uint16_t>()); }
 
 constexpr Operation kReplOrigin[] = {
-    {0x00, "SET", OriginSet},
-    {0x10, "DROP", OriginDrop},
+    {layout::repl_origin::kSet, "SET", OriginSet},
+    {layout::repl_origin::kDrop, "DROP", OriginDrop},
 };
 
 // LogicalMessage
@@ -211,7 +200,8 @@ void LogicalMessage(Description* d) {
   if (!prefix.all()) d->in.Spoil();
 }
 
-constexpr Operation kLogicalMsg[] = {{0x00, "MESSAGE", LogicalMessage}};
+constexpr Operation kLogicalMsg[] = {
+    {layout::logical_message::kMessage, "MESSAGE", LogicalMessage}};
 
 }  // namespace
 

@@ -1,17 +1,19 @@
 // Heap and Heap2 records. Layouts: access/heapam_xlog.h; wording: rmgrdesc/heapdesc.c.
 #include "cpp_core/describe/operation.h"
+#include "cpp_core/pg/heap_tuple.h"
+#include "cpp_core/pg/record_layout.h"
 
 namespace neon_redo {
 
 namespace {
 
 void AddInfobits(Description* d, uint8_t bits) {
-  // XLHL_*
-  if (bits & 0x01) d->AddText("IS_MULTI ");
-  if (bits & 0x02) d->AddText("LOCK_ONLY ");
-  if (bits & 0x04) d->AddText("EXCL_LOCK ");
-  if (bits & 0x08) d->AddText("KEYSHR_LOCK ");
-  if (bits & 0x10) d->AddText("KEYS_UPDATED ");
+  namespace t = pg::tuple;
+  if (bits & t::kStoredXmaxIsMulti) d->AddText("IS_MULTI ");
+  if (bits & t::kStoredXmaxLockOnly) d->AddText("LOCK_ONLY ");
+  if (bits & t::kStoredXmaxExclusiveLock) d->AddText("EXCL_LOCK ");
+  if (bits & t::kStoredXmaxKeyShareLock) d->AddText("KEYSHR_LOCK ");
+  if (bits & t::kStoredKeysUpdated) d->AddText("KEYS_UPDATED ");
 }
 
 void Insert(Description* d) {
@@ -46,8 +48,8 @@ void Truncate(Description* d) {
   const auto count = d->in.Get<uint32_t>();
   const auto flags = d->in.Get<uint8_t>();
   d->in.AlignTo(4);
-  if (flags & 0x01) d->AddText("cascade ");       // XLH_TRUNCATE_CASCADE
-  if (flags & 0x02) d->AddText("restart_seqs ");  // XLH_TRUNCATE_RESTART_SEQS
+  if (flags & layout::heap::kTruncateCascade) d->AddText("cascade ");
+  if (flags & layout::heap::kTruncateRestartSequences) d->AddText("restart_seqs ");
   d->Add("nrelids {} relids", count);
   for (uint32_t i = 0; i < count; i++) {
     const auto relid = d->in.Get<uint32_t>();
@@ -114,24 +116,29 @@ void NewCid(Description* d) {
 }
 
 constexpr Operation kHeap[] = {
-    {0x00, "INSERT", Insert},           {0x80, "INSERT+INIT", Insert},
-    {0x10, "DELETE", Delete},           {0x20, "UPDATE", Update},
-    {0xa0, "UPDATE+INIT", Update},      {0x30, "TRUNCATE", Truncate},
-    {0x40, "HOT_UPDATE", Update},       {0xc0, "HOT_UPDATE+INIT", Update},
-    {0x50, "HEAP_CONFIRM", OffsetOnly}, {0x60, "LOCK", Lock},
-    {0x70, "INPLACE", OffsetOnly},
+    {layout::heap::kInsert, "INSERT", Insert},
+    {layout::heap::kInsert | layout::heap::kInitPage, "INSERT+INIT", Insert},
+    {layout::heap::kDelete, "DELETE", Delete},
+    {layout::heap::kUpdate, "UPDATE", Update},
+    {layout::heap::kUpdate | layout::heap::kInitPage, "UPDATE+INIT", Update},
+    {layout::heap::kTruncate, "TRUNCATE", Truncate},
+    {layout::heap::kHotUpdate, "HOT_UPDATE", Update},
+    {layout::heap::kHotUpdate | layout::heap::kInitPage, "HOT_UPDATE+INIT", Update},
+    {layout::heap::kConfirm, "HEAP_CONFIRM", OffsetOnly},
+    {layout::heap::kLock, "LOCK", Lock},
+    {layout::heap::kInplace, "INPLACE", OffsetOnly},
 };
 
 constexpr Operation kHeap2[] = {
-    {0x00, "REWRITE"},
-    {0x10, "PRUNE", Prune},
-    {0x20, "VACUUM", Vacuum},
-    {0x30, "FREEZE_PAGE", FreezePage},
-    {0x40, "VISIBLE", Visible},
-    {0x50, "MULTI_INSERT", MultiInsert},
-    {0xd0, "MULTI_INSERT+INIT", MultiInsert},
-    {0x60, "LOCK_UPDATED", LockUpdated},
-    {0x70, "NEW_CID", NewCid},
+    {layout::heap2::kRewrite, "REWRITE"},
+    {layout::heap2::kPrune, "PRUNE", Prune},
+    {layout::heap2::kVacuum, "VACUUM", Vacuum},
+    {layout::heap2::kFreezePage, "FREEZE_PAGE", FreezePage},
+    {layout::heap2::kVisible, "VISIBLE", Visible},
+    {layout::heap2::kMultiInsert, "MULTI_INSERT", MultiInsert},
+    {layout::heap2::kMultiInsert | layout::heap::kInitPage, "MULTI_INSERT+INIT", MultiInsert},
+    {layout::heap2::kLockUpdated, "LOCK_UPDATED", LockUpdated},
+    {layout::heap2::kNewCid, "NEW_CID", NewCid},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 // hash_xlog.h, ginxlog.h, gistxlog.h, spgxlog.h, brin_xlog.h, commands/sequence.h; wording: the
 // files of the same subject in rmgrdesc.
 #include "cpp_core/describe/operation.h"
+#include "cpp_core/pg/record_layout.h"
 
 namespace neon_redo {
 
@@ -79,21 +80,21 @@ void BtreeMetaCleanup(Description* d) {
 }
 
 constexpr Operation kBtree[] = {
-    {0x00, "INSERT_LEAF", OffsetOnly},
-    {0x10, "INSERT_UPPER", OffsetOnly},
-    {0x20, "INSERT_META", OffsetOnly},
-    {0x30, "SPLIT_L", BtreeSplit},
-    {0x40, "SPLIT_R", BtreeSplit},
-    {0x50, "INSERT_POST", OffsetOnly},
-    {0x60, "DEDUP", BtreeDedup},
-    {0x70, "DELETE", BtreeDelete},
-    {0x80, "UNLINK_PAGE", BtreeUnlink},
-    {0x90, "UNLINK_PAGE_META", BtreeUnlink},
-    {0xa0, "NEWROOT", BtreeNewRoot},
-    {0xb0, "MARK_PAGE_HALFDEAD", BtreeMarkHalfDead},
-    {0xc0, "VACUUM", BtreeVacuum},
-    {0xd0, "REUSE_PAGE", BtreeReusePage},
-    {0xe0, "META_CLEANUP", BtreeMetaCleanup},
+    {layout::btree::kInsertLeaf, "INSERT_LEAF", OffsetOnly},
+    {layout::btree::kInsertUpper, "INSERT_UPPER", OffsetOnly},
+    {layout::btree::kInsertMeta, "INSERT_META", OffsetOnly},
+    {layout::btree::kSplitLeft, "SPLIT_L", BtreeSplit},
+    {layout::btree::kSplitRight, "SPLIT_R", BtreeSplit},
+    {layout::btree::kInsertPost, "INSERT_POST", OffsetOnly},
+    {layout::btree::kDedup, "DEDUP", BtreeDedup},
+    {layout::btree::kDelete, "DELETE", BtreeDelete},
+    {layout::btree::kUnlinkPage, "UNLINK_PAGE", BtreeUnlink},
+    {layout::btree::kUnlinkPageMeta, "UNLINK_PAGE_META", BtreeUnlink},
+    {layout::btree::kNewRoot, "NEWROOT", BtreeNewRoot},
+    {layout::btree::kMarkPageHalfDead, "MARK_PAGE_HALFDEAD", BtreeMarkHalfDead},
+    {layout::btree::kVacuum, "VACUUM", BtreeVacuum},
+    {layout::btree::kReusePage, "REUSE_PAGE", BtreeReusePage},
+    {layout::btree::kMetaCleanup, "META_CLEANUP", BtreeMetaCleanup},
 };
 
 // Hash
@@ -151,19 +152,19 @@ void HashVacuumPage(Description* d) {
 }
 
 constexpr Operation kHash[] = {
-    {0x00, "INIT_META_PAGE", HashInitMeta},
-    {0x10, "INIT_BITMAP_PAGE", HashInitBitmap},
-    {0x20, "INSERT", OffsetOnly},
-    {0x30, "ADD_OVFL_PAGE", HashAddOverflow},
-    {0x40, "SPLIT_ALLOCATE_PAGE", HashSplitAllocate},
-    {0x50, "SPLIT_PAGE"},
-    {0x60, "SPLIT_COMPLETE", HashSplitComplete},
-    {0x70, "MOVE_PAGE_CONTENTS", HashMovePage},
-    {0x80, "SQUEEZE_PAGE", HashSqueeze},
-    {0x90, "DELETE", HashDelete},
-    {0xa0, "SPLIT_CLEANUP"},
-    {0xb0, "UPDATE_META_PAGE", HashUpdateMeta},
-    {0xc0, "VACUUM_ONE_PAGE", HashVacuumPage},
+    {layout::hash::kInitMetaPage, "INIT_META_PAGE", HashInitMeta},
+    {layout::hash::kInitBitmapPage, "INIT_BITMAP_PAGE", HashInitBitmap},
+    {layout::hash::kInsert, "INSERT", OffsetOnly},
+    {layout::hash::kAddOverflowPage, "ADD_OVFL_PAGE", HashAddOverflow},
+    {layout::hash::kSplitAllocatePage, "SPLIT_ALLOCATE_PAGE", HashSplitAllocate},
+    {layout::hash::kSplitPage, "SPLIT_PAGE"},
+    {layout::hash::kSplitComplete, "SPLIT_COMPLETE", HashSplitComplete},
+    {layout::hash::kMovePageContents, "MOVE_PAGE_CONTENTS", HashMovePage},
+    {layout::hash::kSqueezePage, "SQUEEZE_PAGE", HashSqueeze},
+    {layout::hash::kDelete, "DELETE", HashDelete},
+    {layout::hash::kSplitCleanup, "SPLIT_CLEANUP"},
+    {layout::hash::kUpdateMetaPage, "UPDATE_META_PAGE", HashUpdateMeta},
+    {layout::hash::kVacuumOnePage, "VACUUM_ONE_PAGE", HashVacuumPage},
 };
 
 // Gin
@@ -206,7 +207,7 @@ void AddGinRecompress(Description* d, FieldReader* in) {
   }
 }
 
-// True when block 0 carries an image: then there is no more to tell.
+// True when block 0 has an image: then nothing more is described.
 bool AddGinImage(Description* d) {
   const BlockRef* block = d->record.block(0);
   if (!block || !block->has_image) return false;
@@ -260,15 +261,15 @@ void GinDeleteListPage(Description* d) {
 }
 
 constexpr Operation kGin[] = {
-    {0x10, "CREATE_PTREE"},
-    {0x20, "INSERT", GinInsert},
-    {0x30, "SPLIT", GinSplit},
-    {0x40, "VACUUM_PAGE"},
-    {0x50, "DELETE_PAGE"},
-    {0x60, "UPDATE_META_PAGE"},
-    {0x70, "INSERT_LISTPAGE"},
-    {0x80, "DELETE_LISTPAGE", GinDeleteListPage},
-    {0x90, "VACUUM_DATA_LEAF_PAGE", GinVacuumDataLeaf},
+    {layout::gin::kCreatePostingTree, "CREATE_PTREE"},
+    {layout::gin::kInsert, "INSERT", GinInsert},
+    {layout::gin::kSplit, "SPLIT", GinSplit},
+    {layout::gin::kVacuumPage, "VACUUM_PAGE"},
+    {layout::gin::kDeletePage, "DELETE_PAGE"},
+    {layout::gin::kUpdateMetaPage, "UPDATE_META_PAGE"},
+    {layout::gin::kInsertListPage, "INSERT_LISTPAGE"},
+    {layout::gin::kDeleteListPage, "DELETE_LISTPAGE", GinDeleteListPage},
+    {layout::gin::kVacuumDataLeafPage, "VACUUM_DATA_LEAF_PAGE", GinVacuumDataLeaf},
 };
 
 // Gist
@@ -296,12 +297,12 @@ void GistDeletePage(Description* d) {
 }
 
 constexpr Operation kGist[] = {
-    {0x00, "PAGE_UPDATE"},
-    {0x10, "DELETE", GistDelete},
-    {0x20, "PAGE_REUSE", GistReusePage},
-    {0x30, "PAGE_SPLIT", GistSplit},
-    {0x60, "PAGE_DELETE", GistDeletePage},
-    {0x70, "ASSIGN_LSN"},
+    {layout::gist::kPageUpdate, "PAGE_UPDATE"},
+    {layout::gist::kDelete, "DELETE", GistDelete},
+    {layout::gist::kPageReuse, "PAGE_REUSE", GistReusePage},
+    {layout::gist::kPageSplit, "PAGE_SPLIT", GistSplit},
+    {layout::gist::kPageDelete, "PAGE_DELETE", GistDeletePage},
+    {layout::gist::kAssignLsn, "ASSIGN_LSN"},
 };
 
 // SPGist
@@ -393,10 +394,14 @@ void SpgistVacuumRedirect(Description* d) {
 }
 
 constexpr Operation kSpgist[] = {
-    {0x10, "ADD_LEAF", SpgistAddLeaf},       {0x20, "MOVE_LEAFS", SpgistMoveLeafs},
-    {0x30, "ADD_NODE", SpgistAddNode},       {0x40, "SPLIT_TUPLE", SpgistSplitTuple},
-    {0x50, "PICKSPLIT", SpgistPickSplit},    {0x60, "VACUUM_LEAF", SpgistVacuumLeaf},
-    {0x70, "VACUUM_ROOT", SpgistVacuumRoot}, {0x80, "VACUUM_REDIRECT", SpgistVacuumRedirect},
+    {layout::spgist::kAddLeaf, "ADD_LEAF", SpgistAddLeaf},
+    {layout::spgist::kMoveLeafs, "MOVE_LEAFS", SpgistMoveLeafs},
+    {layout::spgist::kAddNode, "ADD_NODE", SpgistAddNode},
+    {layout::spgist::kSplitTuple, "SPLIT_TUPLE", SpgistSplitTuple},
+    {layout::spgist::kPickSplit, "PICKSPLIT", SpgistPickSplit},
+    {layout::spgist::kVacuumLeaf, "VACUUM_LEAF", SpgistVacuumLeaf},
+    {layout::spgist::kVacuumRoot, "VACUUM_ROOT", SpgistVacuumRoot},
+    {layout::spgist::kVacuumRedirect, "VACUUM_REDIRECT", SpgistVacuumRedirect},
 };
 
 // BRIN
@@ -432,10 +437,14 @@ void BrinDesummarize(Description* d) {
 }
 
 constexpr Operation kBrin[] = {
-    {0x00, "CREATE_INDEX", BrinCreate},        {0x10, "INSERT", BrinInsert},
-    {0x90, "INSERT+INIT", BrinInsert},         {0x20, "UPDATE", BrinUpdate},
-    {0xa0, "UPDATE+INIT", BrinUpdate},         {0x30, "SAMEPAGE_UPDATE", BrinSamePageUpdate},
-    {0x40, "REVMAP_EXTEND", BrinExtendRevmap}, {0x50, "DESUMMARIZE", BrinDesummarize},
+    {layout::brin::kCreateIndex, "CREATE_INDEX", BrinCreate},
+    {layout::brin::kInsert, "INSERT", BrinInsert},
+    {layout::brin::kInsert | layout::brin::kInitPage, "INSERT+INIT", BrinInsert},
+    {layout::brin::kUpdate, "UPDATE", BrinUpdate},
+    {layout::brin::kUpdate | layout::brin::kInitPage, "UPDATE+INIT", BrinUpdate},
+    {layout::brin::kSamepageUpdate, "SAMEPAGE_UPDATE", BrinSamePageUpdate},
+    {layout::brin::kRevmapExtend, "REVMAP_EXTEND", BrinExtendRevmap},
+    {layout::brin::kDesummarize, "DESUMMARIZE", BrinDesummarize},
 };
 
 // Generic: one operation, whatever xl_info says.
@@ -449,13 +458,13 @@ void GenericDelta(Description* d) {
   }
 }
 
-constexpr Operation kGeneric[] = {{0x00, "Generic", GenericDelta}};
+constexpr Operation kGeneric[] = {{layout::generic::kPages, "Generic", GenericDelta}};
 
 // Sequence
 
 void SequenceLog(Description* d) { d->Add("rel {}", RelName(d->in.Get<RelFileNode>())); }
 
-constexpr Operation kSequence[] = {{0x00, "LOG", SequenceLog}};
+constexpr Operation kSequence[] = {{layout::seq::kLog, "LOG", SequenceLog}};
 
 }  // namespace
 

@@ -2,26 +2,14 @@
 // storage/standbydefs.h, storage/sinval.h, access/multixact.h, access/clog.h, access/commit_ts.h;
 // wording: rmgrdesc/xactdesc.c, standbydesc.c, mxactdesc.c, clogdesc.c, committsdesc.c.
 #include "cpp_core/describe/operation.h"
+#include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/record_layout.h"
 
 namespace neon_redo {
 
 namespace {
 
-// xl_info: the record starts with a word that says which parts follow.
-constexpr uint8_t kXactHasInfo = 0x80;
-
-// XACT_XINFO_* and XACT_COMPLETION_*
-constexpr uint32_t kHasDbInfo = 1u << 0;
-constexpr uint32_t kHasSubxacts = 1u << 1;
-constexpr uint32_t kHasRelations = 1u << 2;
-constexpr uint32_t kHasInvalidations = 1u << 3;
-constexpr uint32_t kHasTwoPhase = 1u << 4;
-constexpr uint32_t kHasOrigin = 1u << 5;
-constexpr uint32_t kHasGid = 1u << 7;
-constexpr uint32_t kHasDroppedStats = 1u << 8;
-constexpr uint32_t kApplyFeedback = 1u << 29;
-constexpr uint32_t kUpdateRelcacheFile = 1u << 30;
-constexpr uint32_t kForceSyncCommit = 1u << 31;
+namespace xact = layout::xact;
 
 // A counted array somewhere in the main data, read when its turn in the text comes.
 struct Array {
@@ -43,14 +31,12 @@ Array GetCountedArray(FieldReader* in, size_t item_size) {
   return GetArray(in, count, item_size);
 }
 
-constexpr size_t kStatsItemSize = 12;
-constexpr size_t kInvalidationSize = 16;  // sizeof(SharedInvalidationMessage)
-
 void AddRelations(Description* d, const char* label, const Array& rels) {
   if (rels.count == 0) return;
   d->Add("; {}:", label);
   FieldReader in(rels.bytes);
-  for (int32_t i = 0; i < rels.count; i++) d->Add(" {}", RelPath(in.Get<RelFileNode>(), kMainFork));
+  for (int32_t i = 0; i < rels.count; i++)
+    d->Add(" {}", pg::RelationPath(d->record.version(), in.Get<RelFileNode>(), kMainFork));
 }
 
 void AddSubxacts(Description* d, const Array& subxacts) {
@@ -77,8 +63,8 @@ void AddInvalidations(Description* d, const Array& messages, uint32_t database, 
   if (init_file) d->Add("; relcache init file inval dbid {} tsid {}", database, tablespace);
   d->AddText("; inval msgs:");
   for (int32_t i = 0; i < messages.count; i++) {
-    FieldReader in(
-        messages.bytes.subspan(static_cast<size_t>(i) * kInvalidationSize, kInvalidationSize));
+    FieldReader in(messages.bytes.subspan(static_cast<size_t>(i) * xact::kInvalidationSize,
+                                          xact::kInvalidationSize));
     const auto id = in.Get<int8_t>();
     in.AlignTo(4);
     const auto db = in.Get<uint32_t>();
@@ -129,21 +115,22 @@ XactParts GetXactParts(Description* d, bool commit) {
   FieldReader& in = d->in;
   XactParts p;
   p.time = in.Get<int64_t>();
-  if (d->record.header().info & kXactHasInfo) p.info = in.Get<uint32_t>();
-  if (p.info & kHasDbInfo) {
+  if (d->record.header().info & xact::kHasInfo) p.info = in.Get<uint32_t>();
+  if (p.info & xact::kHasDatabase) {
     p.database = in.Get<uint32_t>();
     p.tablespace = in.Get<uint32_t>();
   }
-  if (p.info & kHasSubxacts) p.subxacts = GetCountedArray(&in, sizeof(uint32_t));
-  if (p.info & kHasRelations) p.relations = GetCountedArray(&in, sizeof(RelFileNode));
-  if (p.info & kHasDroppedStats) p.stats = GetCountedArray(&in, kStatsItemSize);
-  if (commit && (p.info & kHasInvalidations))
-    p.invalidations = GetCountedArray(&in, kInvalidationSize);
-  if (p.info & kHasTwoPhase) {
+  if (p.info & xact::kHasSubxacts) p.subxacts = GetCountedArray(&in, sizeof(uint32_t));
+  if (p.info & xact::kHasRelations) p.relations = GetCountedArray(&in, sizeof(RelFileNode));
+  if (p.info & xact::kHasDroppedStats)
+    p.stats = GetCountedArray(&in, d->record.version().dropped_stats_item_size);
+  if (commit && (p.info & xact::kHasInvalidations))
+    p.invalidations = GetCountedArray(&in, xact::kInvalidationSize);
+  if (p.info & xact::kHasTwoPhase) {
     p.prepared_xid = in.Get<uint32_t>();
-    if (p.info & kHasGid) in.GetString();
+    if (p.info & xact::kHasGid) in.GetString();
   }
-  if (p.info & kHasOrigin) {
+  if (p.info & xact::kHasOrigin) {
     p.origin_lsn = in.GetLsn();
     p.origin_time = in.Get<int64_t>();
   }
@@ -162,10 +149,11 @@ void Commit(Description* d) {
   AddRelations(d, "rels", p.relations);
   AddSubxacts(d, p.subxacts);
   AddStats(d, "", p.stats);
-  AddInvalidations(d, p.invalidations, p.database, p.tablespace, p.info & kUpdateRelcacheFile);
-  if (p.info & kApplyFeedback) d->AddText("; apply_feedback");
-  if (p.info & kForceSyncCommit) d->AddText("; sync");
-  if (p.info & kHasOrigin) AddOrigin(d, p.origin_lsn, p.origin_time);
+  AddInvalidations(d, p.invalidations, p.database, p.tablespace,
+                   p.info & xact::kUpdateRelcacheFile);
+  if (p.info & xact::kApplyFeedback) d->AddText("; apply_feedback");
+  if (p.info & xact::kForceSyncCommit) d->AddText("; sync");
+  if (p.info & xact::kHasOrigin) AddOrigin(d, p.origin_lsn, p.origin_time);
 }
 
 void Abort(Description* d) {
@@ -174,7 +162,7 @@ void Abort(Description* d) {
   d->AddText(TimestampText(p.time));
   AddRelations(d, "rels", p.relations);
   AddSubxacts(d, p.subxacts);
-  if (p.info & kHasOrigin) AddOrigin(d, p.origin_lsn, p.origin_time);
+  if (p.info & xact::kHasOrigin) AddOrigin(d, p.origin_lsn, p.origin_time);
   AddStats(d, "", p.stats);
 }
 
@@ -206,9 +194,9 @@ void Prepare(Description* d) {
   const Array subxacts = next(subxact_count, sizeof(uint32_t));
   const Array commit_rels = next(commit_rel_count, sizeof(RelFileNode));
   const Array abort_rels = next(abort_rel_count, sizeof(RelFileNode));
-  const Array commit_stats = next(commit_stats_count, kStatsItemSize);
-  const Array abort_stats = next(abort_stats_count, kStatsItemSize);
-  const Array invalidations = next(invalidation_count, kInvalidationSize);
+  const Array commit_stats = next(commit_stats_count, d->record.version().dropped_stats_item_size);
+  const Array abort_stats = next(abort_stats_count, d->record.version().dropped_stats_item_size);
+  const Array invalidations = next(invalidation_count, xact::kInvalidationSize);
 
   d->Add("gid {}: {}", gid, TimestampText(time));
   AddRelations(d, "rels(commit)", commit_rels);
@@ -228,17 +216,17 @@ void Assignment(Description* d) {
 }
 
 void XactInvalidations(Description* d) {
-  AddInvalidations(d, GetCountedArray(&d->in, kInvalidationSize), 0, 0, false);
+  AddInvalidations(d, GetCountedArray(&d->in, xact::kInvalidationSize), 0, 0, false);
 }
 
 constexpr Operation kXact[] = {
-    {0x00, "COMMIT", Commit},
-    {0x10, "PREPARE", Prepare},
-    {0x20, "ABORT", Abort},
-    {0x30, "COMMIT_PREPARED", Commit},
-    {0x40, "ABORT_PREPARED", Abort},
-    {0x50, "ASSIGNMENT", Assignment},
-    {0x60, "INVALIDATION", XactInvalidations},
+    {layout::xact::kCommit, "COMMIT", Commit},
+    {layout::xact::kPrepare, "PREPARE", Prepare},
+    {layout::xact::kAbort, "ABORT", Abort},
+    {layout::xact::kCommitPrepared, "COMMIT_PREPARED", Commit},
+    {layout::xact::kAbortPrepared, "ABORT_PREPARED", Abort},
+    {layout::xact::kAssignment, "ASSIGNMENT", Assignment},
+    {layout::xact::kInvalidations, "INVALIDATION", XactInvalidations},
 };
 
 void StandbyLock(Description* d) {
@@ -276,13 +264,14 @@ void StandbyInvalidations(Description* d) {
   const auto tablespace = d->in.Get<uint32_t>();
   const auto init_file = d->in.Get<uint8_t>();
   d->in.AlignTo(4);
-  AddInvalidations(d, GetCountedArray(&d->in, kInvalidationSize), database, tablespace, init_file);
+  AddInvalidations(d, GetCountedArray(&d->in, xact::kInvalidationSize), database, tablespace,
+                   init_file);
 }
 
 constexpr Operation kStandby[] = {
-    {0x00, "LOCK", StandbyLock},
-    {0x10, "RUNNING_XACTS", RunningXacts},
-    {0x20, "INVALIDATIONS", StandbyInvalidations},
+    {layout::standby::kLock, "LOCK", StandbyLock},
+    {layout::standby::kRunningXacts, "RUNNING_XACTS", RunningXacts},
+    {layout::standby::kInvalidations, "INVALIDATIONS", StandbyInvalidations},
 };
 
 void PageNumber(Description* d) { d->Add("{}", d->in.Get<int32_t>()); }
@@ -313,10 +302,10 @@ void TruncateMultiXact(Description* d) {
 }
 
 constexpr Operation kMultiXact[] = {
-    {0x00, "ZERO_OFF_PAGE", PageNumber},
-    {0x10, "ZERO_MEM_PAGE", PageNumber},
-    {0x20, "CREATE_ID", CreateMultiXact},
-    {0x30, "TRUNCATE_ID", TruncateMultiXact},
+    {layout::multixact::kZeroOffsetsPage, "ZERO_OFF_PAGE", PageNumber},
+    {layout::multixact::kZeroMembersPage, "ZERO_MEM_PAGE", PageNumber},
+    {layout::multixact::kCreateId, "CREATE_ID", CreateMultiXact},
+    {layout::multixact::kTruncateId, "TRUNCATE_ID", TruncateMultiXact},
 };
 
 void ClogZeroPage(Description* d) { d->Add("page {}", d->in.Get<int32_t>()); }
@@ -327,8 +316,8 @@ void ClogTruncate(Description* d) {
 }
 
 constexpr Operation kClog[] = {
-    {0x00, "ZEROPAGE", ClogZeroPage},
-    {0x10, "TRUNCATE", ClogTruncate},
+    {layout::clog::kZeroPage, "ZEROPAGE", ClogZeroPage},
+    {layout::clog::kTruncate, "TRUNCATE", ClogTruncate},
 };
 
 void CommitTsTruncate(Description* d) {
@@ -337,8 +326,8 @@ void CommitTsTruncate(Description* d) {
 }
 
 constexpr Operation kCommitTs[] = {
-    {0x00, "ZEROPAGE", PageNumber},
-    {0x10, "TRUNCATE", CommitTsTruncate},
+    {layout::commit_ts::kZeroPage, "ZEROPAGE", PageNumber},
+    {layout::commit_ts::kTruncate, "TRUNCATE", CommitTsTruncate},
 };
 
 }  // namespace

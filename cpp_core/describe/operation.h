@@ -35,7 +35,7 @@ class FieldReader {
   Lsn GetLsn() { return Lsn(Get<uint64_t>()); }
   uint32_t GetBlockId();  // BlockIdData: two 16-bit halves, the high one first
 
-  // Padding and fields that nobody asks for.
+  // Padding, and fields that are not described.
   void Skip(size_t n) {
     if (!in_.Skip(n)) all_ = false;
   }
@@ -112,8 +112,6 @@ Operations LogicalMsgOperations();
 
 // "1663/5/16384"
 std::string RelName(const RelFileNode& rel);
-// "base/5/16384_fsm": the file of a permanent relation (GetRelationPath in common/relpath.c).
-std::string RelPath(const RelFileNode& rel, uint8_t fork);
 // "epoch:xid" of a 64-bit transaction id
 std::string FullXid(uint64_t xid);
 // A TimestampTz in local time (timestamptz_to_str in pg_waldump/compat.c).

@@ -9,49 +9,12 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/ingest/taker.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/version.h"
 #include "neon_redo/describe.h"
 
 namespace neon_redo {
 
 namespace {
-
-// Operations that PostgreSQL 15 has, by resource manager: a bit for each value of the high four
-// bits of xl_info. Where the highest is a flag, with and without it (access/rmgrlist.h and the
-// headers of the resource managers).
-constexpr uint16_t Operations(std::initializer_list<int> operations) {
-  uint16_t bits = 0;
-  for (int operation : operations) bits = static_cast<uint16_t>(bits | 1 << operation);
-  return bits;
-}
-constexpr uint16_t kAll = 0xffff;
-constexpr uint16_t kOperations[kMaxBuiltinRmgr + 1] = {
-    /* XLOG */ Operations({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13}),
-    /* Transaction */ Operations({0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14}),
-    /* Storage */ Operations({1, 2}),
-    /* CLOG */ Operations({0, 1}),
-    /* Database */ Operations({0, 1, 2}),
-    /* Tablespace */ Operations({0, 1}),
-    /* MultiXact */ Operations({0, 1, 2, 3}),
-    /* RelMap */ Operations({0}),
-    /* Standby */ Operations({0, 1, 2}),
-    /* Heap2 */ kAll,
-    /* Heap */ kAll,
-    /* Btree */ Operations({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}),
-    /* Hash */ Operations({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}),
-    /* Gin */ Operations({1, 2, 3, 4, 5, 6, 7, 8, 9}),
-    /* Gist */ Operations({0, 1, 2, 3, 6, 7}),
-    /* Sequence */ Operations({0}),
-    /* SPGist */ Operations({1, 2, 3, 4, 5, 6, 7, 8}),
-    /* BRIN */ Operations({0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13}),
-    /* CommitTs */ Operations({0, 1}),
-    /* ReplicationOrigin */ Operations({0, 1}),
-    /* Generic */ Operations({0}),
-    /* LogicalMessage */ Operations({0}),
-};
-
-bool IsKnown(uint8_t rmid, int operation) {
-  return rmid <= kMaxBuiltinRmgr && (kOperations[rmid] >> operation & 1);
-}
 
 // AdvanceNextFullTransactionIdPastXid (access/transam/varsup.c).
 void AdvanceNextXid(uint32_t xid, uint64_t* next) {
@@ -109,13 +72,12 @@ inline void Ingest::Taker::TakeBlocks() {
   }
 }
 
-// gistRedoClearFollowRight (access/gist/gistxlog.c) goes on where an image was restored: the left
-// page of a split that is finished (block 1) or that was itself split (block 0).
+// gistRedoClearFollowRight (access/gist/gistxlog.c) also changes a page whose image was restored:
+// the left page of a split that is finished (block 1) or that was itself split (block 0).
 bool Ingest::Taker::ChangesRestoredPage(int id) const {
-  constexpr uint8_t kPageUpdate = 0x00;  // XLOG_GIST_PAGE_UPDATE, access/gistxlog.h
-  constexpr uint8_t kPageSplit = 0x30;   // XLOG_GIST_PAGE_SPLIT
-  return record_.rmid() == kRmGist &&
-         ((record_.info() == kPageUpdate && id == 1) || (record_.info() == kPageSplit && id == 0));
+  namespace gist = layout::gist;
+  return record_.rmid() == kRmGist && ((record_.info() == gist::kPageUpdate && id == 1) ||
+                                       (record_.info() == gist::kPageSplit && id == 0));
 }
 
 RecordFault Ingest::Take(const RecordView& record, ChangeList* changes) {
@@ -126,14 +88,13 @@ RecordFault Ingest::Take(const RecordView& record, ChangeList* changes) {
   AdvanceNextXid(record.header().xid, &state_.next_xid);
   counts_.records++;
   if (changes->empty()) counts_.without_change[record.rmid()]++;
-  const int operation = record.header().info >> 4;
-  if (!IsKnown(record.rmid(), operation)) [[unlikely]]
-    counts_.unknown[record.rmid()][operation]++;
+  if (!record.version().HasOperation(record.rmid(), record.info())) [[unlikely]]
+    counts_.unknown[record.rmid()][record.info() >> 4]++;
   return {};
 }
 
 Status Ingest::TakeAll(WalReader* reader, const ChangeSink& sink) {
-  RecordView view;
+  RecordView view(reader->version());
   ChangeList changes;
   WalRecord record;
   while (reader->Next(&record)) {

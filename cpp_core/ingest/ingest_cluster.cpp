@@ -1,5 +1,6 @@
-// What concerns databases, tablespaces and the cluster as a whole.
+// Records about databases, tablespaces and the cluster as a whole.
 #include "cpp_core/ingest/taker.h"
+#include "cpp_core/pg/checkpoint.h"
 
 namespace neon_redo {
 
@@ -67,9 +68,9 @@ bool Ingest::Taker::TakeXlog() {
 
 // xlog_redo: a shutdown checkpoint's counters are exact, an online one's are lower bounds.
 bool Ingest::Taker::TakeCheckpoint(bool shutdown) {
-  layout::xlog::CheckPoint checkpoint;
-  constexpr size_t kSize = offsetof(layout::xlog::CheckPoint, oldest_active_xid) + 4;
-  if (!Read(&checkpoint, kSize)) return false;
+  const auto read = pg::ReadCheckPoint(record_.main_data(), record_.version());
+  if (!read) return TooShort();
+  const pg::CheckPoint& checkpoint = *read;
   Change& change = Push(ChangeKind::kCheckpoint, {});
   change.flags = shutdown;
   change.payload = record_.main_data();
@@ -80,7 +81,7 @@ bool Ingest::Taker::TakeCheckpoint(bool shutdown) {
     begin.number2 = checkpoint.previous_timeline;
   }
   state_.timeline = timeline;
-  state_.checkpoint_redo = Lsn(checkpoint.redo);
+  state_.checkpoint_redo = checkpoint.redo;
   if (shutdown || checkpoint.next_xid > state_.next_xid) state_.next_xid = checkpoint.next_xid;
   if (shutdown || state_.next_oid == 0) state_.next_oid = checkpoint.next_oid;
   if (shutdown || state_.next_multixact == 0 ||
@@ -120,10 +121,12 @@ bool Ingest::Taker::TakeRelMap() {
   relmap::Update update;
   if (!Read(&update)) return false;
   const Bytes map = record_.main_data().subspan(sizeof(update));
-  if (update.bytes != relmap::kMapSize) return Wrong("its relation map has the wrong size");
-  if (map.size() < relmap::kMapSize) return TooShort();
+  const uint32_t map_size = record_.version().relation_map_size;
+  if (static_cast<uint32_t>(update.bytes) != map_size)
+    return Wrong("its relation map has the wrong size");
+  if (map.size() < map_size) return TooShort();
   Push(ChangeKind::kRelationMap, PageKey::OfRelationMap(update.tablespace, update.database))
-      .payload = map.first(relmap::kMapSize);
+      .payload = map.first(map_size);
   return true;
 }
 

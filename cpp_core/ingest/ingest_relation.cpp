@@ -2,19 +2,14 @@
 // page: each heap_xlog_… function of access/heap/heapam.c clears the bits of the block it changes
 // when the record's flags say so. Setting bits is a record that names the map's page.
 #include "cpp_core/ingest/taker.h"
+#include "cpp_core/pg/visibility_map.h"
 
 namespace neon_redo {
 
 namespace {
 
-// access/heap/visibilitymap.c: MAPSIZE, two bits a heap block.
-constexpr uint32_t kHeapBlocksPerMapByte = 4;
-constexpr uint32_t kHeapBlocksPerMapPage = (kBlockSize - 24) * kHeapBlocksPerMapByte;
-constexpr uint8_t kAllFrozen = 0x02;  // VISIBILITYMAP_ALL_FROZEN
-constexpr uint8_t kBothBits = 0x03;   // VISIBILITYMAP_VALID_BITS
-
 PageKey MapKey(const RelFileNode& rel, uint32_t heap_block) {
-  return PageKey::OfBlock({rel, kVisibilityMapFork, heap_block / kHeapBlocksPerMapPage});
+  return PageKey::OfBlock({rel, kVisibilityMapFork, MapPageOf(heap_block)});
 }
 
 // Blocks that stay of the free space map when its heap is cut to this many: up to the leaf page of
@@ -54,13 +49,12 @@ bool Ingest::Taker::TakeSmgr() {
   if (cut.flags & smgr::kTruncateFreeSpaceMap)
     truncate(kFreeSpaceMapFork, FreeSpaceMapBlocks(cut.blocks));
   if (cut.flags & smgr::kTruncateVisibilityMap) {
-    const uint32_t in_page = cut.blocks % kHeapBlocksPerMapPage;
-    if (in_page != 0) {
+    if (MapPageIsCut(cut.blocks)) {
       Change& change = Push(ChangeKind::kTruncateVisibility, MapKey(cut.rel, cut.blocks));
-      change.number = in_page / kHeapBlocksPerMapByte;
-      change.flags = static_cast<uint8_t>(in_page % kHeapBlocksPerMapByte * 2);
+      change.number = MapByteOf(cut.blocks);
+      change.flags = static_cast<uint8_t>(MapShiftOf(cut.blocks));
     }
-    truncate(kVisibilityMapFork, cut.blocks / kHeapBlocksPerMapPage + (in_page != 0));
+    truncate(kVisibilityMapFork, MapPageOf(cut.blocks) + MapPageIsCut(cut.blocks));
   }
   return true;
 }
@@ -69,14 +63,14 @@ bool Ingest::Taker::TakeHeap() {
   namespace heap = layout::heap;
   switch (record_.info() & layout::kOperationMask) {
     case heap::kInsert:
-      return ClearVisibility(heap::kInsertFlags, heap::kAllVisibleCleared, kBothBits);
+      return ClearVisibility(heap::kInsertFlags, heap::kAllVisibleCleared, kAllVisibilityBits);
     case heap::kDelete:
-      return ClearVisibility(heap::kDeleteFlags, heap::kAllVisibleCleared, kBothBits);
+      return ClearVisibility(heap::kDeleteFlags, heap::kAllVisibleCleared, kAllVisibilityBits);
     case heap::kUpdate:
     case heap::kHotUpdate:
       return TakeHeapUpdate();
     case heap::kLock:
-      return ClearVisibility(heap::kLockFlags, heap::kAllFrozenCleared, kAllFrozen);
+      return ClearVisibility(heap::kLockFlags, heap::kAllFrozenCleared, kAllFrozenBit);
     default:
       return true;
   }
@@ -86,9 +80,11 @@ bool Ingest::Taker::TakeHeap2() {
   namespace heap2 = layout::heap2;
   switch (record_.info() & layout::kOperationMask) {
     case heap2::kMultiInsert:
-      return ClearVisibility(heap2::kMultiInsertFlags, layout::heap::kAllVisibleCleared, kBothBits);
+      return ClearVisibility(heap2::kMultiInsertFlags, layout::heap::kAllVisibleCleared,
+                             kAllVisibilityBits);
     case heap2::kLockUpdated:
-      return ClearVisibility(heap2::kLockUpdatedFlags, layout::heap::kAllFrozenCleared, kAllFrozen);
+      return ClearVisibility(heap2::kLockUpdatedFlags, layout::heap::kAllFrozenCleared,
+                             kAllFrozenBit);
     default:
       return true;
   }
@@ -116,14 +112,13 @@ bool Ingest::Taker::TakeHeapUpdate() {
   const uint32_t old_block = record_.block(1) ? record_.block(1)->tag.block : ref->tag.block;
   const bool clear_old = flags & heap::kOldAllVisibleCleared;
   const bool clear_new = flags & heap::kNewAllVisibleCleared;
-  const bool same_page =
-      old_block / kHeapBlocksPerMapPage == ref->tag.block / kHeapBlocksPerMapPage;
+  const bool same_page = MapPageOf(old_block) == MapPageOf(ref->tag.block);
   if (clear_old && clear_new && same_page) {
-    PushClear(ref->tag, ref->tag.block, old_block, kBothBits);
+    PushClear(ref->tag, ref->tag.block, old_block, kAllVisibilityBits);
     return true;
   }
-  if (clear_old) PushClear(ref->tag, kNoBlock, old_block, kBothBits);
-  if (clear_new) PushClear(ref->tag, ref->tag.block, kNoBlock, kBothBits);
+  if (clear_old) PushClear(ref->tag, kNoBlock, old_block, kAllVisibilityBits);
+  if (clear_new) PushClear(ref->tag, ref->tag.block, kNoBlock, kAllVisibilityBits);
   return true;
 }
 

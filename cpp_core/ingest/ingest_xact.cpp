@@ -3,6 +3,7 @@
 // TransactionTreeSetCommitTsData in commit_ts.c); then they drop relations (xact_redo_commit,
 // xact_redo_abort).
 #include "cpp_core/ingest/taker.h"
+#include "cpp_core/pg/version.h"
 
 namespace neon_redo {
 
@@ -42,7 +43,8 @@ bool ReadParts(const RecordView& record, bool commit, XactParts* parts) {
   if ((info & xact::kHasSubxacts) && !ReadArray(&in, 4, &parts->subxacts)) return false;
   if ((info & xact::kHasRelations) && !ReadArray(&in, sizeof(RelFileNode), &parts->relations))
     return false;
-  if ((info & xact::kHasDroppedStats) && !ReadArray(&in, xact::kStatsItemSize, &unused))
+  if ((info & xact::kHasDroppedStats) &&
+      !ReadArray(&in, record.version().dropped_stats_item_size, &unused))
     return false;
   if (commit && (info & xact::kHasInvalidations) &&
       !ReadArray(&in, xact::kInvalidationSize, &unused))

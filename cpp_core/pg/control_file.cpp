@@ -1,46 +1,143 @@
-// The one file of the library that includes the server's headers: the struct is public
-// (catalog/pg_control.h), and so are the constants that ReadControlFile (access/transam/xlog.c)
-// compares its fields with.
-#define FRONTEND 1
-extern "C" {
-#include "postgres.h"
-//
-#include "access/heaptoast.h"
-#include "access/xlog_internal.h"
-#include "catalog/catversion.h"
-#include "catalog/pg_control.h"
-#include "storage/large_object.h"
-}
-
-#include <cstddef>
-
-#include "cpp_core/base/crc32c.h"
+// Every field is read and written by its offset: the fields that are at the same place in all
+// versions here, the others in the version's ControlFileLayout. tests/unit/pg_layout_check.cpp
+// holds both against the server's own header.
 #include "cpp_core/pg/control_file.h"
 
-namespace neon_redo {
+#include <fmt/format.h>
 
-std::string ControlFileBytes() {
-  ControlFileData control = {};
-  control.system_identifier = 1;
-  control.pg_control_version = PG_CONTROL_VERSION;
-  control.catalog_version_no = CATALOG_VERSION_NO;
-  control.state = DB_SHUTDOWNED;
-  control.maxAlign = MAXIMUM_ALIGNOF;
-  control.floatFormat = FLOATFORMAT_VALUE;
-  control.blcksz = BLCKSZ;
-  control.relseg_size = RELSEG_SIZE;
-  control.xlog_blcksz = XLOG_BLCKSZ;
-  control.xlog_seg_size = DEFAULT_XLOG_SEG_SIZE;
-  control.nameDataLen = NAMEDATALEN;
-  control.indexMaxKeys = INDEX_MAX_KEYS;
-  control.toast_max_chunk_size = TOAST_MAX_CHUNK_SIZE;
-  control.loblksize = LOBLKSIZE;
-  control.float8ByVal = FLOAT8PASSBYVAL;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&control);
-  control.crc = Crc32c(Bytes(bytes, offsetof(ControlFileData, crc)));
-  return std::string(reinterpret_cast<const char*>(&control), sizeof(control));
+#include <cstring>
+
+#include "cpp_core/base/crc32c.h"
+#include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/wal_page.h"
+#include "neon_redo/block.h"
+
+namespace neon_redo::pg {
+
+namespace {
+
+constexpr size_t kSystemIdentifierAt = 0;
+constexpr size_t kControlVersionAt = 8;
+constexpr size_t kCatalogVersionAt = 12;
+constexpr size_t kStatusAt = 16;
+constexpr size_t kCheckPointAt = 32;
+constexpr size_t kCheckPointCopyAt = 40;
+
+// Fields that describe the build, by their distance from maxAlign and from xlog_blcksz.
+constexpr size_t kFloatFormat = 4, kBlockSizeField = 12, kBlocksPerFileField = 16;
+constexpr size_t kSegmentSize = 4, kNameLength = 8, kIndexKeys = 12, kToastChunk = 16,
+                 kLargeObjectBlock = 20;
+// What they are in every packaged build.
+constexpr uint32_t kMaximumAlignment = 8;      // MAXIMUM_ALIGNOF
+constexpr double kFloatFormatValue = 1234567;  // FLOATFORMAT_VALUE
+constexpr uint32_t kDefaultSegmentSize = 16 << 20;
+constexpr uint32_t kNameDataLength = 64;          // NAMEDATALEN
+constexpr uint32_t kIndexMaxKeys = 32;            // INDEX_MAX_KEYS
+constexpr uint32_t kToastMaxChunkSize = 1996;     // TOAST_MAX_CHUNK_SIZE
+constexpr uint32_t kLargeObjectBlockSize = 2048;  // LOBLKSIZE
+
+template <typename T>
+T Get(Bytes bytes, size_t at) {
+  return LoadNative<T>(bytes.data() + at);
 }
 
-std::string VersionFileBytes() { return PG_MAJORVERSION "\n"; }
+bool IsControlVersion(uint32_t control_version) {
+  for (const Version& version : kVersions) {
+    if (version.control_version == control_version) return true;
+  }
+  return false;
+}
 
-}  // namespace neon_redo
+std::string SupportedControlVersions() {
+  std::string out;
+  for (const Version& version : kVersions)
+    out += fmt::format("{}{}", out.empty() ? "" : ", ", version.control_version);
+  return out;
+}
+
+}  // namespace
+
+const char* ClusterStatusText(ClusterStatus status) {
+  switch (status) {
+    case ClusterStatus::kStartup:
+      return "starting up";
+    case ClusterStatus::kShutDown:
+      return "shut down";
+    case ClusterStatus::kShutDownInRecovery:
+      return "shut down in recovery";
+    case ClusterStatus::kShuttingDown:
+      return "shutting down";
+    case ClusterStatus::kInCrashRecovery:
+      return "in crash recovery";
+    case ClusterStatus::kInArchiveRecovery:
+      return "in archive recovery";
+    case ClusterStatus::kInProduction:
+      return "in production";
+  }
+  return "unrecognized";
+}
+
+Result<ControlFile> ParseControlFile(Bytes bytes, const std::string& what) {
+  const auto too_short = [&] {
+    return MakeError(ErrorCode::kCorrupt, fmt::format("{} has only {} bytes", what, bytes.size()));
+  };
+  if (bytes.size() < kStatusAt) return too_short();
+  const auto control_version = Get<uint32_t>(bytes, kControlVersionAt);
+  const auto catalog_version = Get<uint32_t>(bytes, kCatalogVersionAt);
+  const Version* version = FindVersionByControlFile(control_version, catalog_version);
+  if (!IsControlVersion(control_version))
+    return MakeError(
+        ErrorCode::kUnsupported,
+        fmt::format("{} has version {}; this program is built for PostgreSQL {} ({})", what,
+                    control_version, SupportedMajors(), SupportedControlVersions()));
+  const auto other_build = [&] {
+    return MakeError(ErrorCode::kUnsupported,
+                     fmt::format("{}: the cluster was made by a server with other catalogs, block "
+                                 "size or segment size than this program's",
+                                 what));
+  };
+  if (version == nullptr) return other_build();
+  const ControlFileLayout& at = version->control_file;
+  if (bytes.size() < at.size) return too_short();
+  if (Crc32c(bytes.first(at.crc)) != Get<uint32_t>(bytes, at.crc))
+    return MakeError(ErrorCode::kCorrupt, fmt::format("{}: the checksum does not fit", what));
+  if (Get<uint32_t>(bytes, at.max_align + kBlockSizeField) != kBlockSize ||
+      Get<uint32_t>(bytes, at.max_align + kBlocksPerFileField) != kBlocksPerFile)
+    return other_build();
+  ControlFile out;
+  out.version = version;
+  out.system_identifier = Get<uint64_t>(bytes, kSystemIdentifierAt);
+  out.status = static_cast<ClusterStatus>(Get<uint32_t>(bytes, kStatusAt));
+  out.checkpoint = Lsn(Get<uint64_t>(bytes, kCheckPointAt));
+  out.checkpoint_copy = *ReadCheckPoint(bytes.subspan(kCheckPointCopyAt), *version);
+  out.checksums = Get<uint32_t>(bytes, at.checksum_version) != 0;
+  out.track_commit_timestamp = bytes[at.track_commit_timestamp] != 0;
+  return out;
+}
+
+std::string EmptyControlFile(const Version& version) {
+  const ControlFileLayout& at = version.control_file;
+  std::string out(at.size, '\0');
+  const auto put = [&]<typename T>(size_t offset, T value) {
+    std::memcpy(out.data() + offset, &value, sizeof(value));
+  };
+  put(kSystemIdentifierAt, uint64_t{1});
+  put(kControlVersionAt, version.control_version);
+  put(kCatalogVersionAt, version.catalog_version);
+  put(kStatusAt, static_cast<uint32_t>(ClusterStatus::kShutDown));
+  put(at.max_align, kMaximumAlignment);
+  put(at.max_align + kFloatFormat, kFloatFormatValue);
+  put(at.max_align + kBlockSizeField, static_cast<uint32_t>(kBlockSize));
+  put(at.max_align + kBlocksPerFileField, kBlocksPerFile);
+  put(at.wal_block_size, static_cast<uint32_t>(kWalPageSize));
+  put(at.wal_block_size + kSegmentSize, kDefaultSegmentSize);
+  put(at.wal_block_size + kNameLength, kNameDataLength);
+  put(at.wal_block_size + kIndexKeys, kIndexMaxKeys);
+  put(at.wal_block_size + kToastChunk, kToastMaxChunkSize);
+  put(at.wal_block_size + kLargeObjectBlock, kLargeObjectBlockSize);
+  put(at.float8_by_value, uint8_t{1});
+  put(at.crc, Crc32c(Bytes(reinterpret_cast<const uint8_t*>(out.data()), at.crc)));
+  return out;
+}
+
+}  // namespace neon_redo::pg

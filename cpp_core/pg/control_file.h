@@ -1,18 +1,55 @@
-// The control file of a worker's home: what `postgres --single` checks before it starts.
+// global/pg_control (catalog/pg_control.h): read, and written for a cluster that holds nothing.
+// Byte order and alignment are this machine's, as PostgreSQL has it.
 #ifndef NEON_REDO_PG_CONTROL_FILE_H_
 #define NEON_REDO_PG_CONTROL_FILE_H_
 
+#include <cstdint>
 #include <string>
 
-namespace neon_redo {
+#include "cpp_core/pg/checkpoint.h"
+#include "cpp_core/pg/version.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
-// The bytes of global/pg_control for the server version this library is compiled for: a cluster
-// that was shut down cleanly and holds nothing. Byte order and alignment are this machine's.
-std::string ControlFileBytes();
+namespace neon_redo::pg {
 
-// The content of PG_VERSION: the major version and a newline.
-std::string VersionFileBytes();
+inline constexpr size_t kControlFileSize = 8192;  // PG_CONTROL_FILE_SIZE
+inline constexpr const char* kControlFile = "global/pg_control";
 
-}  // namespace neon_redo
+// DBState. From outside it may hold any number.
+enum class ClusterStatus : uint32_t {
+  kStartup = 0,
+  kShutDown = 1,
+  kShutDownInRecovery = 2,
+  kShuttingDown = 3,
+  kInCrashRecovery = 4,
+  kInArchiveRecovery = 5,
+  kInProduction = 6,
+};
+// In the words of pg_controldata: "shut down", "in production"; "unrecognized" for any other
+// number.
+const char* ClusterStatusText(ClusterStatus status);
+
+struct ControlFile {
+  const Version* version;  // not null
+  uint64_t system_identifier;
+  ClusterStatus status;
+  Lsn checkpoint;  // start of the last checkpoint record
+  CheckPoint checkpoint_copy;
+  bool checksums;
+  bool track_commit_timestamp;
+};
+
+// bytes: the file's content. what: the file's name, for messages. kCorrupt: too short, or the CRC
+// is wrong. kUnsupported: another version, or a cluster with another block or segment size.
+Result<ControlFile> ParseControlFile(Bytes bytes, const std::string& what);
+
+// The content of global/pg_control in a worker's home: a cluster that was shut down cleanly and
+// holds nothing. It is what `postgres --single` checks before it starts (ReadControlFile in
+// access/transam/xlog.c). Shorter than kControlFileSize, which the server accepts.
+std::string EmptyControlFile(const Version& version);
+
+}  // namespace neon_redo::pg
 
 #endif  // NEON_REDO_PG_CONTROL_FILE_H_

@@ -1,19 +1,25 @@
-// Index tuples' common header (IndexTupleData in access/itup.h): t_tid, t_info. It may stand at any
-// address.
+// Index tuples: IndexTupleData in access/itup.h, and what B-tree indexes keep in its spare bits
+// (access/nbtree.h). A tuple may stand at any address.
 #ifndef NEON_REDO_PG_INDEX_TUPLE_H_
 #define NEON_REDO_PG_INDEX_TUPLE_H_
 
 #include <cstdint>
 
-#include "cpp_core/redo/native/page_edit.h"
+#include "cpp_core/pg/page.h"
 
-namespace neon_redo::native {
+namespace neon_redo::pg {
 
-inline constexpr uint32_t kIndexTupleHeaderSize = 8;
-inline constexpr uint32_t kItemPointerSize = 6;
+inline constexpr uint32_t kMaxIndexTuples = 408;      // MaxIndexTuplesPerPage
+inline constexpr uint32_t kIndexTupleHeaderSize = 8;  // t_tid, t_info
+inline constexpr size_t kIndexTupleInfoAt = 6;
 inline constexpr uint16_t kIndexSizeMask = 0x1fff;  // INDEX_SIZE_MASK
 
-inline uint16_t TupleInfo(const uint8_t* tuple) { return Get16(tuple + 6); }
+// B-tree: t_tid is no heap address; its offset number has a count and flags.
+inline constexpr uint16_t kIndexAltTid = 0x2000;     // INDEX_ALT_TID_MASK, in t_info
+inline constexpr uint16_t kBtreeIsPosting = 0x2000;  // BT_IS_POSTING, in t_tid's offset
+inline constexpr uint16_t kBtreeCountMask = 0x0fff;  // BT_OFFSET_MASK
+
+inline uint16_t TupleInfo(const uint8_t* tuple) { return Get16(tuple + kIndexTupleInfoAt); }
 inline uint32_t TupleSize(const uint8_t* tuple) { return TupleInfo(tuple) & kIndexSizeMask; }
 
 // Takes the tuple at the front of data off it, as long as its header says. False: it is not whole.
@@ -26,19 +32,6 @@ inline bool TakeIndexTuple(Bytes* data, Bytes* tuple) {
   return true;
 }
 
-inline bool AddItem(uint8_t* page, uint32_t number, Bytes item) {
-  return AddItem(page, number, item.data(), static_cast<uint32_t>(item.size()));
-}
-
-// Adds all the tuples in data behind the last item. *count: how many.
-inline bool AppendIndexTuples(uint8_t* page, Bytes data, uint32_t* count) {
-  Bytes tuple;
-  for (*count = 0; !data.empty(); ++*count) {
-    if (!TakeIndexTuple(&data, &tuple) || !AddItem(page, MaxOffset(page) + 1, tuple)) return false;
-  }
-  return true;
-}
-
-}  // namespace neon_redo::native
+}  // namespace neon_redo::pg
 
 #endif  // NEON_REDO_PG_INDEX_TUPLE_H_

@@ -1,5 +1,5 @@
-// The masks follow access/common/bufmask.c and each access method's *_mask function of PostgreSQL
-// 15; tests/integration/test_masks.py holds them against the server's own, page by page, on real
+// The masks follow access/common/bufmask.c and each access method's *_mask function;
+// tests/integration/test_masks.py holds them against the server's own, page by page, on real
 // and on mutated pages.
 //
 // Every mask has the same steps: LSN and checksum, the header's hints, the free space, then what
@@ -16,6 +16,7 @@
 
 #include "cpp_core/pg/mask_parts.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/special_area.h"
 
 namespace neon_redo {
 
@@ -37,15 +38,16 @@ void MaskLinePointerFlags(uint8_t* page) {
   for (uint32_t i = 1; i <= count; i++) {
     LinePointer lp;
     if (!view.line_pointer(i, &lp)) return;
-    lp.bits &= ~(uint32_t{3} << 15);
-    std::memcpy(page + kPageHeaderSize + 4 * (i - 1), &lp.bits, sizeof(lp.bits));
+    lp.bits &= ~(kLinePointerFlagBits);
+    std::memcpy(page + pg::LinePointerOffset(i), &lp.bits, sizeof(lp.bits));
   }
 }
 
-// A deleted page: redo makes it anew and empty, the server leaves the old bytes in it.
+// A deleted page: redo leaves it empty, the server leaves the old bytes in it.
 void MaskContent(uint8_t* page) {
   std::memset(page + kPageHeaderSize, 0, kBlockSize - kPageHeaderSize);
-  std::memset(page + kLowerAt, 0, 4);  // pd_lower and pd_upper
+  pg::SetLower(page, 0);
+  pg::SetUpper(page, 0);
 }
 
 // The special area, when size bytes of it lie in the page; null otherwise.
@@ -66,13 +68,13 @@ bool MaskHeap(uint8_t* page, uint32_t block) {
   MaskHeaderHints(page);
   if (!MaskFreeSpace(page)) return false;
   const PageView view(page);
-  // The count is read anew each time, as in the server: a tuple of a broken page may lie over it.
+  // The count is read again each time, as in the server: a tuple of a broken page may lie over it.
   for (uint32_t i = 1; i <= view.line_pointer_count(); i++) {
     LinePointer lp;
     if (!view.line_pointer(i, &lp)) break;
     if (lp.flags() == kLpNormal && lp.offset() + kTupleHeaderEnd <= kBlockSize)
       MaskHeapTuple(page + lp.offset(), block, static_cast<uint16_t>(i));
-    // The tuple of a broken page may lie over its own line pointer: the length is read anew.
+    // The tuple of a broken page may lie over its own line pointer: the length is read again.
     const size_t offset = lp.offset();
     view.line_pointer(i, &lp);
     if (lp.length() != 0) MaskItemPadding(page, offset, lp.length());
@@ -80,51 +82,39 @@ bool MaskHeap(uint8_t* page, uint32_t block) {
   return true;
 }
 
-// BTPageOpaqueData (access/nbtree.h).
-constexpr uint16_t kBtLeaf = 1 << 0;
-constexpr uint16_t kBtSplitEnd = 1 << 5;
-constexpr uint16_t kBtHasGarbage = 1 << 6;
-
 bool MaskBtree(uint8_t* page) {
   MaskHeaderHints(page);
   if (!MaskFreeSpace(page)) return false;
-  uint8_t* opaque = Special(page, 16);
+  uint8_t* opaque = Special(page, pg::btree::kSpecialSize);
   if (opaque == nullptr) return false;
-  if (Load16(opaque + 12) & kBtLeaf) MaskLinePointerFlags(page);
+  uint8_t* flags = opaque + pg::btree::kFlags;
+  if (pg::Get16(flags) & pg::btree::kLeaf) MaskLinePointerFlags(page);
   // Redo of a split clears the cycle id and sets no split-end on the right sibling.
-  ClearBits16(opaque + 12, kBtHasGarbage | kBtSplitEnd);
-  Store16(opaque + 14, 0);
+  ClearBits16(flags, pg::btree::kHasGarbage | pg::btree::kSplitEnd);
+  pg::Put16(opaque + pg::btree::kCycleId, 0);
   return true;
 }
-
-// HashPageOpaqueData (access/hash.h).
-constexpr uint16_t kHashOverflow = 1 << 0;
-constexpr uint16_t kHashBucket = 1 << 1;
-constexpr uint16_t kHashPageType = 0x0f;
-constexpr uint16_t kHashHasDeadTuples = 1 << 7;
 
 bool MaskHash(uint8_t* page) {
   MaskHeaderHints(page);
   if (!MaskFreeSpace(page)) return false;
-  uint8_t* opaque = Special(page, 16);
+  uint8_t* opaque = Special(page, pg::hash::kSpecialSize);
   if (opaque == nullptr) return false;
-  const uint16_t type = Load16(opaque + 12) & kHashPageType;
+  uint8_t* flags = opaque + pg::hash::kFlags;
+  const uint16_t type = pg::Get16(flags) & pg::hash::kPageTypes;
   if (type == 0)
     MaskContent(page);
-  else if (type == kHashBucket || type == kHashOverflow)
+  else if (type == pg::hash::kBucketPage || type == pg::hash::kOverflowPage)
     MaskLinePointerFlags(page);
-  ClearBits16(opaque + 12, kHashHasDeadTuples);
+  ClearBits16(flags, pg::hash::kHasDeadTuples);
   return true;
 }
 
-constexpr uint16_t kGinDeleted = 1 << 2;
-
-// GinPageOpaqueData (access/ginblock.h).
 bool MaskGin(uint8_t* page) {
-  const uint8_t* opaque = Special(page, 8);
+  const uint8_t* opaque = Special(page, pg::gin::kSpecialSize);
   if (opaque == nullptr) return false;
   MaskHeaderHints(page);
-  if (Load16(opaque + 6) & kGinDeleted) {
+  if (pg::Get16(opaque + pg::gin::kFlags) & pg::gin::kDeleted) {
     MaskContent(page);
     return true;
   }
@@ -132,22 +122,18 @@ bool MaskGin(uint8_t* page) {
   return PageView(page).lower() <= kPageHeaderSize || MaskFreeSpace(page);
 }
 
-// GISTPageOpaqueData (access/gist.h).
-constexpr uint16_t kGistLeaf = 1 << 0;
-constexpr uint16_t kGistFollowRight = 1 << 3;
-constexpr uint16_t kGistHasGarbage = 1 << 4;
-
 bool MaskGist(uint8_t* page) {
   MaskHeaderHints(page);
   if (!MaskFreeSpace(page)) return false;
-  uint8_t* opaque = Special(page, 16);
+  uint8_t* opaque = Special(page, pg::gist::kSpecialSize);
   if (opaque == nullptr) return false;
-  std::memset(opaque, 0, 8);  // the node sequence number is an LSN
+  uint8_t* flags = opaque + pg::gist::kFlags;
+  pg::Put64(opaque + pg::gist::kNsn, 0);  // the node sequence number is an LSN
   // Follow-right is set on the left child after the record is made; set in both is as good as clear
   // in both, and the server sets it.
-  SetBits16(opaque + 12, kGistFollowRight);
-  if (Load16(opaque + 12) & kGistLeaf) MaskLinePointerFlags(page);
-  ClearBits16(opaque + 12, kGistHasGarbage);
+  SetBits16(flags, pg::gist::kFollowRight);
+  if (pg::Get16(flags) & pg::gist::kLeaf) MaskLinePointerFlags(page);
+  ClearBits16(flags, pg::gist::kHasGarbage);
   return true;
 }
 
@@ -156,53 +142,44 @@ bool MaskSpgist(uint8_t* page) {
   return PageView(page).lower() < kPageHeaderSize || MaskFreeSpace(page);
 }
 
-// BrinSpecialSpace (access/brin_page.h): flags and type are its last two words.
-constexpr uint16_t kBrinMeta = 0xf091;
-constexpr uint16_t kBrinRevmap = 0xf092;
-constexpr uint16_t kBrinRegular = 0xf093;
-constexpr uint16_t kBrinEvacuate = 1 << 0;
-
 bool MaskBrin(uint8_t* page) {
-  uint8_t* special = Special(page, 8);
+  uint8_t* special = Special(page, pg::brin::kSpecialSize);
   if (special == nullptr) return false;
   MaskHeaderHints(page);
-  const uint16_t type = Load16(special + 6);
-  if (type == kBrinRegular || (type == kBrinMeta && PageView(page).lower() > kPageHeaderSize)) {
+  const uint16_t type = pg::Get16(special + pg::brin::kType);
+  if (type == pg::brin::kRegularPage ||
+      (type == pg::brin::kMetaPage && PageView(page).lower() > kPageHeaderSize)) {
     if (!MaskFreeSpace(page)) return false;
   }
-  ClearBits16(special + 4, kBrinEvacuate);
+  ClearBits16(special + pg::brin::kFlags, pg::brin::kEvacuate);
   return true;
 }
 
-constexpr uint32_t kSequenceMagic = 0x1717;           // SEQ_MAGIC in commands/sequence.c
-constexpr uint32_t kSpgistMetaMagic = 0xba0babee;     // SPGIST_MAGIC_NUMBER
-constexpr size_t kSpgistMetaContent = 24;             // PageGetContents
-constexpr size_t kSpgistLastUsedPages = 8 * (4 + 4);  // SpGistLUPCache
-
 // nextval() logs a sequence 32 values ahead (SEQ_LOG_VALS) and then writes the true state into the
-// page: last_value, log_cnt and is_called on disk are behind the record on purpose.
+// page: last_value, log_cnt and is_called on disk are older than the record on purpose.
 void MaskSequenceState(uint8_t* page) {
   LinePointer lp;
-  if (!PageView(page).line_pointer(1, &lp) || lp.offset() + kTupleHeaderEnd + 1 > kBlockSize)
+  if (!PageView(page).line_pointer(1, &lp) ||
+      lp.offset() + pg::tuple::kTupleHeaderSize > kBlockSize)
     return;
-  const size_t data = lp.offset() + page[lp.offset() + 22];  // t_hoff
-  constexpr size_t kState = 8 + 8 + 1;                       // FormData_pg_sequence_data
+  const size_t data = lp.offset() + page[lp.offset() + pg::tuple::kHoff];
+  constexpr size_t kState = pg::sequence::kTupleDataSize;
   if (data + kState <= kBlockSize) std::memset(page + data, 0, kState);
 }
 
 // The metapage's list of pages with room is a cache that backends write back without a record
 // (SpGistUpdateMetaPage).
 void MaskSpgistMeta(uint8_t* page) {
-  uint8_t* meta = page + kSpgistMetaContent;
-  if (LoadNative<uint32_t>(meta) == kSpgistMetaMagic)
-    std::memset(meta + 4, 0, kSpgistLastUsedPages);
+  uint8_t* meta = page + kPageHeaderSize;
+  if (pg::Get32(meta) == pg::spgist::kMetaMagic)
+    std::memset(meta + pg::spgist::kLastUsedPagesAt, 0, pg::spgist::kLastUsedPagesSize);
 }
 
 }  // namespace
 
-bool HasMask(uint8_t rmid) { return (rmid >= kHeap2 && rmid <= kBrin) || rmid == kGeneric; }
+bool HasMask(uint8_t rmid) { return (rmid >= kRmHeap2 && rmid <= kRmBrin) || rmid == kRmGeneric; }
 
-void MaskChecksum(uint8_t* page) { std::memset(page + kChecksumAt, 0, 2); }
+void MaskChecksum(uint8_t* page) { pg::SetChecksum(page, 0); }
 
 void MaskLsnAndChecksum(uint8_t* page) {
   std::memset(page, 0, 8);
@@ -212,23 +189,23 @@ void MaskLsnAndChecksum(uint8_t* page) {
 bool MaskPage(uint8_t rmid, uint8_t* page, uint32_t block) {
   MaskLsnAndChecksum(page);
   switch (rmid) {
-    case kHeap2:
-    case kHeap:
+    case kRmHeap2:
+    case kRmHeap:
       return MaskHeap(page, block);
-    case kBtree:
+    case kRmBtree:
       return MaskBtree(page);
-    case kHash:
+    case kRmHash:
       return MaskHash(page);
-    case kGin:
+    case kRmGin:
       return MaskGin(page);
-    case kGist:
+    case kRmGist:
       return MaskGist(page);
-    case kSpgist:
+    case kRmSpgist:
       return MaskSpgist(page);
-    case kBrin:
+    case kRmBrin:
       return MaskBrin(page);
-    case kSequence:
-    case kGeneric:
+    case kRmSeq:
+    case kRmGeneric:
       return MaskFreeSpace(page);
     default:
       return true;
@@ -236,31 +213,33 @@ bool MaskPage(uint8_t rmid, uint8_t* page, uint32_t block) {
 }
 
 void MaskUnlogged(uint8_t rmid, uint8_t* page, uint32_t block) {
-  if (rmid == kSequence) MaskSequenceState(page);
-  if (rmid == kSpgist && block == 0) MaskSpgistMeta(page);
+  if (rmid == kRmSeq) MaskSequenceState(page);
+  if (rmid == kRmSpgist && block == 0) MaskSpgistMeta(page);
 }
 
 uint8_t GuessResourceManager(const uint8_t* page) {
   const PageView view(page);
-  if (view.is_new() || !view.has_valid_space()) return kXlog;
+  if (view.is_new() || !view.has_valid_space()) return kRmXlog;
   const size_t special = kBlockSize - view.special();
-  if (special == 0) return kHeap;
+  if (special == 0) return kRmHeap;
   // The access methods keep an identifying word at the very end of the page.
-  const uint16_t last = Load16(page + kBlockSize - 2);
-  if (special == 16) {
-    if (last == 0xff80) return kHash;           // HASHO_PAGE_ID
-    if (last == 0xff81) return kGist;           // GIST_PAGE_ID
-    return last <= 0xff7f ? kBtree : kGeneric;  // a cycle id, up to MAX_BT_CYCLE_ID
+  const uint16_t last = pg::Get16(page + pg::kPageIdAt);
+  if (special == pg::btree::kSpecialSize) {
+    if (last == pg::hash::kPageId) return kRmHash;
+    if (last == pg::gist::kPageId) return kRmGist;
+    return last <= pg::btree::kMaxCycleId ? kRmBtree : kRmGeneric;
   }
-  if (special != 8) return kGeneric;
-  if (last == 0xff82) return kSpgist;  // SPGIST_PAGE_ID
-  if (last == kBrinMeta || last == kBrinRevmap || last == kBrinRegular) return kBrin;
+  if (special != pg::gin::kSpecialSize) return kRmGeneric;
+  if (last == pg::spgist::kPageId) return kRmSpgist;
+  if (last == pg::brin::kMetaPage || last == pg::brin::kRevmapPage ||
+      last == pg::brin::kRegularPage)
+    return kRmBrin;
   // A sequence is one page of one tuple; no GIN page with a right sibling looks like it.
   const uint8_t* area = page + view.special();
-  if (LoadNative<uint32_t>(area) == kSequenceMagic && LoadNative<uint32_t>(area + 4) == 0 &&
+  if (pg::Get32(area) == pg::sequence::kMagic && pg::Get32(area + 4) == 0 &&
       view.line_pointer_count() == 1)
-    return kSequence;
-  return last <= 0xff ? kGin : kGeneric;
+    return kRmSeq;
+  return last <= pg::gin::kAllFlags ? kRmGin : kRmGeneric;
 }
 
 }  // namespace neon_redo

@@ -16,12 +16,12 @@ bool HasMask(uint8_t rmid);
 
 // What RmgrTable[rmid].rm_mask does to the page; for a resource manager without one, the LSN and
 // the checksum alone. False when the header is not one of a page of this resource manager (the
-// server raises an error, or would read past the page): the page is then masked in part, and still
-// fit for comparing with another masked by the same call.
+// server raises an error, or would read past the page). The page is then masked in part, and can
+// still be compared with another one masked by the same call.
 bool MaskPage(uint8_t rmid, uint8_t* page, uint32_t block);
 
-// Whether MaskPage would leave both pages equal, told without changing them and in a fraction of
-// its time. True is certain, also after MaskUnlogged of both; false is not: mask them and compare.
+// Whether MaskPage would leave both pages equal, found without changing them and in a fraction of
+// its time. True is certain, also after MaskUnlogged of both. After false, mask both and compare.
 bool AreEqualMasked(uint8_t rmid, const uint8_t* a, const uint8_t* b, uint32_t block);
 
 // The LSN and the checksum: they differ between a page as redo leaves it and the image in the
@@ -35,9 +35,9 @@ void MaskChecksum(uint8_t* page);
 // its images are taken when the record is made. See mask.cpp. Call before MaskPage.
 void MaskUnlogged(uint8_t rmid, uint8_t* page, uint32_t block);
 
-// The resource manager whose mask fits a page of which only full-page images are known, told from
-// the page's special area. Generic when nothing fits: an image leaves the free space out, so that
-// much must be masked whoever wrote the page. 0 (XLOG, no mask) for a page without a valid header.
+// The resource manager whose mask fits a page of which only full-page images are known, by the
+// page's special area. Generic when nothing fits: an image leaves the free space out, so that must
+// be masked in any case. XLOG, which has no mask, for a page without a valid header.
 uint8_t GuessResourceManager(const uint8_t* page);
 
 }  // namespace neon_redo

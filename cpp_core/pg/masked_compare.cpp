@@ -65,7 +65,8 @@ void FindDifferences(const uint8_t* a, const uint8_t* b, size_t from, WordSet* o
 // The tuple's address, the exception, must be equal as it stands: it spans two words.
 bool HaveEqualTupleHeaders(const uint8_t* a, const uint8_t* b, uint32_t block, uint16_t number) {
   uint8_t headers[2][kTupleWords * kWord];
-  if (std::memcmp(a + kTupleCtid, b + kTupleCtid, kTupleCtidSize) != 0) return false;
+  if (std::memcmp(a + pg::tuple::kCtid, b + pg::tuple::kCtid, pg::kItemPointerSize) != 0)
+    return false;
   std::memcpy(headers[0], a, sizeof(headers[0]));
   std::memcpy(headers[1], b, sizeof(headers[1]));
   MaskHeapTuple(headers[0], block, number);
@@ -130,7 +131,8 @@ class HeapTuples {
 
 // All resource managers whose masks begin with MaskHeaderHints and MaskFreeSpace, on every page.
 bool MasksHintsAndFreeSpace(uint8_t rmid) {
-  return rmid == kHeap2 || rmid == kHeap || rmid == kBtree || rmid == kHash || rmid == kGist;
+  return rmid == kRmHeap2 || rmid == kRmHeap || rmid == kRmBtree || rmid == kRmHash ||
+         rmid == kRmGist;
 }
 
 bool HaveEqualHeaders(const uint8_t* a, const uint8_t* b) {
@@ -149,12 +151,12 @@ bool HaveEqualHeaders(const uint8_t* a, const uint8_t* b) {
 bool AreEqualMasked(uint8_t rmid, const uint8_t* a, const uint8_t* b, uint32_t block) {
   const PageView view(a);
   if (!MasksHintsAndFreeSpace(rmid) || !view.has_valid_space())
-    return std::memcmp(a + kFlagsAt, b + kFlagsAt, kBlockSize - kFlagsAt) == 0;
+    return std::memcmp(a + kPageFlagsAt, b + kPageFlagsAt, kBlockSize - kPageFlagsAt) == 0;
   if (!HaveEqualHeaders(a, b)) return false;
   const size_t lower = view.lower(), upper = view.upper();
   if (std::memcmp(a + kPageHeaderSize, b + kPageHeaderSize, lower - kPageHeaderSize) != 0)
     return false;
-  if (rmid == kHeap || rmid == kHeap2) return HeapTuples(a, b, block).AreEqualMasked();
+  if (rmid == kRmHeap || rmid == kRmHeap2) return HeapTuples(a, b, block).AreEqualMasked();
   return std::memcmp(a + upper, b + upper, kBlockSize - upper) == 0;
 }
 

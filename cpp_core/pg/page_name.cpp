@@ -5,13 +5,12 @@
 #include <charconv>
 #include <vector>
 
+#include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/slru.h"
+
 namespace neon_redo {
 
 namespace {
-
-// OIDs that never change (catalog/pg_tablespace.dat).
-constexpr uint32_t kDefaultTablespace = 1663;
-constexpr uint32_t kGlobalTablespace = 1664;
 
 using Words = std::vector<std::string_view>;
 
@@ -30,27 +29,15 @@ bool Number(std::string_view text, uint32_t* out, int base = 10) {
   return !text.empty() && error == std::errc() && stop == text.data() + text.size();
 }
 
-// "16384", "16384_vm".
-bool RelationAndFork(std::string_view text, uint32_t* rel, uint8_t* fork) {
-  const size_t mark = text.find('_');
-  *fork = kMainFork;
-  if (mark != std::string_view::npos) {
-    const std::string_view name = text.substr(mark + 1);
-    while (*fork <= kMaxForkNumber && name != ForkName(*fork)) ++*fork;
-    if (*fork == kMainFork || *fork > kMaxForkNumber) return false;
-  }
-  return Number(text.substr(0, mark), rel) && *rel != 0;
-}
-
 bool Relation(const Words& w, BlockTag* tag) {
   RelFileNode& rel = tag->rel;
   std::string_view file;
   if (w.size() == 3 && w[0] == "global") {
-    rel.spc = kGlobalTablespace;
+    rel.spc = pg::kGlobalTablespace;
     rel.db = 0;
     file = w[1];
   } else if (w.size() == 4 && w[0] == "base") {
-    rel.spc = kDefaultTablespace;
+    rel.spc = pg::kDefaultTablespace;
     if (!Number(w[1], &rel.db)) return false;
     file = w[2];
   } else if (w.size() == 6 && w[0] == "pg_tblspc") {
@@ -62,22 +49,26 @@ bool Relation(const Words& w, BlockTag* tag) {
   } else {
     return false;
   }
-  return RelationAndFork(file, &rel.rel, &tag->fork) && Number(w.back(), &tag->block);
+  // The block counts over all segments, so the file is the fork's first.
+  const auto name = pg::ParseRelationFileName(file);
+  if (!name || name->segment != 0) return false;
+  rel.rel = name->rel;
+  tag->fork = name->fork;
+  return Number(w.back(), &tag->block);
 }
 
-bool Slru(const Words& w, SlruBlock* block) {
+// The text up to the last two words is an SLRU's directory.
+bool Slru(std::string_view text, const Words& w, SlruBlock* block) {
   if (w.size() < 3) return false;
-  if (w[0] == "pg_xact" && w.size() == 3) {
-    block->kind = SlruKind::kClog;
-  } else if (w[0] == "pg_commit_ts" && w.size() == 3) {
-    block->kind = SlruKind::kCommitTs;
-  } else if (w[0] == "pg_multixact" && w.size() == 4 && (w[1] == "offsets" || w[1] == "members")) {
-    block->kind = w[1] == "offsets" ? SlruKind::kMultixactOffsets : SlruKind::kMultixactMembers;
-  } else {
-    return false;
+  const size_t tail = w[w.size() - 2].size() + w.back().size() + 2;
+  const std::string_view directory = text.substr(0, text.size() - tail);
+  for (int number = 0; number < kSlruKinds; number++) {
+    block->kind = static_cast<SlruKind>(number);
+    if (directory != SlruDirectory(block->kind)) continue;
+    return Number(w[w.size() - 2], &block->segment, 16) && Number(w.back(), &block->block) &&
+           block->block < kSlruPagesPerSegment;
   }
-  return Number(w[w.size() - 2], &block->segment, 16) && Number(w.back(), &block->block) &&
-         block->block < kSlruPagesPerSegment;
+  return false;
 }
 
 }  // namespace
@@ -86,7 +77,7 @@ Result<PageKey> ParsePageName(std::string_view text) {
   const Words words = Split(text);
   BlockTag tag;
   SlruBlock slru;
-  if (Slru(words, &slru)) return PageKey::OfSlruBlock(slru);
+  if (Slru(text, words, &slru)) return PageKey::OfSlruBlock(slru);
   if (Relation(words, &tag) && PageKey::OfBlock(tag).ToBlock()) return PageKey::OfBlock(tag);
   if (words.size() == 1) {
     const auto key = PageKey::Parse(text);

@@ -1,5 +1,5 @@
-// Resource managers, numbered and named as in access/rmgrlist.h. The numbers are stored in WAL; 15
-// to 18 share them.
+// Resource managers, numbered and named as in access/rmgrlist.h. The numbers are stored in WAL; all
+// versions share them.
 #ifndef NEON_REDO_PG_RMGR_H_
 #define NEON_REDO_PG_RMGR_H_
 

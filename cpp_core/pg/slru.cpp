@@ -1,13 +1,18 @@
 #include "cpp_core/pg/slru.h"
 
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstring>
+
 namespace neon_redo {
 
 namespace {
 
 constexpr bool Precedes(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
 
-// The number a page is compared by: of its first entry, and where there are entries that mean
-// nothing (FirstNormalTransactionId, FirstMultiXactId) of the one after those.
+// The entry that a page is compared by: its first one, or, where the first entries of the SLRU mean
+// nothing, one after those (CLOGPagePrecedes and the like).
 uint32_t ComparedEntry(SlruKind kind, uint32_t page) {
   const uint32_t first = page * SlruEntriesPerPage(kind);
   switch (kind) {
@@ -30,10 +35,62 @@ bool PagePrecedes(SlruKind kind, uint32_t page, uint32_t cutoff) {
 
 }  // namespace
 
+void SetXactStatus(uint8_t* page, uint32_t xid, uint8_t status) {
+  const uint32_t in_page = xid % kXactsPerClogPage;
+  const uint32_t shift = in_page % kXactsPerClogByte * 2;
+  uint8_t& byte = page[in_page / kXactsPerClogByte];
+  byte = static_cast<uint8_t>((byte & ~(kXactStatusMask << shift)) | status << shift);
+}
+
+void SetMultixactOffset(uint8_t* page, uint32_t multixact, uint32_t offset) {
+  std::memcpy(page + multixact % kOffsetsPerPage * kOffsetEntrySize, &offset, kOffsetEntrySize);
+}
+
+void SetMultixactMember(uint8_t* page, uint32_t member, uint32_t xid, uint8_t status) {
+  const uint32_t in_page = member % kMembersPerPage;
+  uint8_t* group = page + in_page / kMembersPerGroup * kMemberGroupSize;
+  const uint32_t in_group = in_page % kMembersPerGroup;
+  group[in_group] = status;
+  std::memcpy(group + kMembersPerGroup + sizeof(xid) * in_group, &xid, sizeof(xid));
+}
+
+void SetCommitTimestamp(uint8_t* page, uint32_t xid, int64_t time, uint16_t origin) {
+  uint8_t* entry = page + xid % kXactsPerCommitTsPage * kCommitTsEntrySize;
+  std::memcpy(entry, &time, sizeof(time));
+  std::memcpy(entry + sizeof(time), &origin, sizeof(origin));
+}
+
 bool SlruSegmentIsGone(SlruKind kind, uint32_t segment, uint32_t cutoff_page) {
   const uint32_t first = segment * kSlruPagesPerSegment;
   return PagePrecedes(kind, first, cutoff_page) &&
          PagePrecedes(kind, first + kSlruPagesPerSegment - 1, cutoff_page);
+}
+
+const char* SlruDirectory(SlruKind kind) {
+  switch (kind) {
+    case SlruKind::kClog:
+      return "pg_xact";
+    case SlruKind::kMultixactMembers:
+      return "pg_multixact/members";
+    case SlruKind::kMultixactOffsets:
+      return "pg_multixact/offsets";
+    case SlruKind::kCommitTs:
+      return "pg_commit_ts";
+  }
+  return "?";
+}
+
+std::string SlruFile(SlruKind kind, uint32_t segment) {
+  return fmt::format("{}/{:04X}", SlruDirectory(kind), segment);
+}
+
+std::optional<uint32_t> ParseSlruSegment(std::string_view name) {
+  if (name.size() < 4 || name.size() > 6 ||
+      name.find_first_not_of("0123456789ABCDEF") != std::string_view::npos)
+    return std::nullopt;
+  uint32_t segment = 0;
+  std::from_chars(name.data(), name.data() + name.size(), segment, 16);
+  return segment;
 }
 
 }  // namespace neon_redo

@@ -58,11 +58,14 @@ Status Partition::TakeAll(const RecordBatch& batch, Lane* lane) {
   return {};
 }
 
-Distributor::Distributor(const VerifyOptions& options, std::vector<Partition*> partitions)
+Distributor::Distributor(const VerifyOptions& options, const pg::Version& version,
+                         std::vector<Partition*> partitions)
     : partitions_(std::move(partitions)),
       batch_bytes_(BatchBytes(options, partitions_)),
       seats_(partitions_.size()) {
-  for (int i = 0; i < options.jobs; i++) lanes_.push_back(std::make_unique<Lane>(options.worker));
+  WorkerOptions worker = options.worker;
+  worker.version = &version;
+  for (int i = 0; i < options.jobs; i++) lanes_.push_back(std::make_unique<Lane>(worker, version));
   lanes_[0]->is_callers = true;
   for (int i = 1; i < options.jobs; i++) {
     try {

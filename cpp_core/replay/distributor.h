@@ -25,7 +25,7 @@ namespace neon_redo {
 
 // What each thread has for itself.
 struct Lane {
-  explicit Lane(const WorkerOptions& options) : worker(options) {}
+  Lane(const WorkerOptions& options, const pg::Version& version) : worker(options), view(version) {}
   RedoWorker worker;
   RecordView view;
   PageOrder order;
@@ -77,7 +77,9 @@ class Distributor {
   static uint32_t PartitionsFor(int jobs, uint64_t memory);
 
   // The partitions must outlive the distributor, and are left alone by the caller until Finish.
-  Distributor(const VerifyOptions& options, std::vector<Partition*> partitions);
+  // version: of the WAL.
+  Distributor(const VerifyOptions& options, const pg::Version& version,
+              std::vector<Partition*> partitions);
   ~Distributor();  // drops what is queued
   Distributor(const Distributor&) = delete;
   Distributor& operator=(const Distributor&) = delete;

@@ -29,8 +29,8 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/replay/look_ahead.h"
-#include "cpp_core/replay/visibility_map.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/native.h"
 #include "neon_redo/wal_reader.h"
@@ -89,7 +89,7 @@ std::string OperationOf(const RecordView& view) {
 
 Rebuilder::Rebuilder(const Options& options)
     : options_(options),
-      base_(options.base_backup),
+      base_(options.base_backup, options.version),
       pages_(options.memory, options.spill_directory),
       blocks_(options.memory) {}
 

@@ -51,6 +51,7 @@ class Rebuilder {
   struct Options {
     Engine engine = Engine::kAuto;
     std::string base_backup;
+    const pg::Version* version = nullptr;  // of the base backup; null without one
     uint32_t partition = 0, partitions = 1;
     const std::set<BlockTag>* only = nullptr;  // all others are left out; null: there is no limit
     MemoryBudget* memory = nullptr;

@@ -4,8 +4,8 @@
 
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/replay/distributor.h"
-#include "cpp_core/replay/visibility_map.h"
 
 namespace neon_redo {
 namespace {
@@ -14,13 +14,11 @@ namespace heap = layout::heap;
 namespace heap2 = layout::heap2;
 namespace btree = layout::btree;
 
-constexpr uint8_t kOperation = 0x70;  // XLOG_HEAP_OPMASK
-
 // Where in its main data a record of a heap or an index has the number of the line pointer that it
 // looks at in the block; nothing for the rare ones.
 std::optional<size_t> LineAt(const RecordView& record, int id) {
   if (record.rmid() == kRmBtree) return btree::kInsertLine;
-  switch (record.info() & kOperation) {
+  switch (record.info() & layout::kOperationMask) {
     case heap::kInsert:
       return heap::kInsertLine;
     case heap::kDelete:
@@ -50,7 +48,7 @@ uint16_t PrunedLine(const RecordView& record, int id) {
 uint16_t LineOf(const RecordView& record, int id) {
   const BlockRef& ref = *record.block(id);
   if (ref.initialises() || ref.tag.fork == kVisibilityMapFork) return BlockChange::kHeaderOnly;
-  const uint8_t operation = record.info() & kOperation;
+  const uint8_t operation = record.info() & layout::kOperationMask;
   if (record.rmid() == kRmHeap2 && operation == heap2::kPrune) return PrunedLine(record, id);
   if (record.rmid() == kRmHeap2 && operation == heap2::kVacuum) return BlockChange::kAndBelow;
   if (record.rmid() == kRmHeap2 && operation == heap2::kVisible) return BlockChange::kHeaderOnly;

@@ -1,7 +1,7 @@
 // The changes of a page since it was last made whole are applied in order: images and the page
 // server's records here, PostgreSQL's records by the native engine or, where that has no code, by a
-// worker. A page that was cut off by a truncation or a drop begins anew after it; one in a database
-// made by file copy was before what its template's page was.
+// worker. A page that was cut off by a truncation or a drop begins again after it. A page in a
+// database made by file copy was, before that, its template's page.
 #include "cpp_core/store/page_reader.h"
 
 #include <fmt/format.h>
@@ -98,7 +98,7 @@ Result<PageAt> PageReader::Read(const PageKey& key, Lsn lsn) {
     out.changes++;
     out.last_change = change.lsn;
   }
-  out.page.resize(kBlockSize);  // without a timestamp behind it
+  out.page.resize(kBlockSize);  // without the timestamp after it
   if (!IsSlru(key) && PageView(out.page.data()).lsn() > lsn)
     return MakeError(
         ErrorCode::kNotFound,

@@ -8,7 +8,7 @@ namespace neon_redo {
 
 namespace {
 
-// Where reading goes on, under a key that is no page's and no relation's.
+// Where the next reading starts, under a key that is no page's and no relation's.
 constexpr PageKey kProgressKey{0xff, 0, 0, 0, 0, 0};
 
 struct Progress {

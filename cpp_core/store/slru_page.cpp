@@ -15,38 +15,14 @@ namespace neon_redo {
 
 namespace {
 
-// TransactionIdSetCommitTs (access/transam/commit_ts.c).
 void SetCommitTimestamps(const Change& change, uint8_t* page) {
   const auto origin = static_cast<uint16_t>(change.number2);
-  auto set = [&](uint32_t xid) {
-    uint8_t* entry = page + xid % kXactsPerCommitTsPage * kCommitTsEntrySize;
-    std::memcpy(entry, &change.time, 8);
-    std::memcpy(entry + 8, &origin, 2);
-  };
-  if (change.number != 0) set(change.number);
+  if (change.number != 0) SetCommitTimestamp(page, change.number, change.time, origin);
   for (size_t at = 0; at + 4 <= change.payload.size(); at += 4)
-    set(LoadNative<uint32_t>(change.payload.data() + at));
+    SetCommitTimestamp(page, LoadNative<uint32_t>(change.payload.data() + at), change.time, origin);
 }
 
 }  // namespace
-
-const char* SlruDirectory(SlruKind kind) {
-  switch (kind) {
-    case SlruKind::kClog:
-      return "pg_xact";
-    case SlruKind::kMultixactMembers:
-      return "pg_multixact/members";
-    case SlruKind::kMultixactOffsets:
-      return "pg_multixact/offsets";
-    case SlruKind::kCommitTs:
-      return "pg_commit_ts";
-  }
-  return "?";
-}
-
-std::string SlruFile(SlruKind kind, uint32_t segment) {
-  return fmt::format("{}/{:04X}", SlruDirectory(kind), segment);
-}
 
 Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& block,
                           uint8_t* page) {

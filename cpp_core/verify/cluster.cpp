@@ -49,7 +49,7 @@ class ClusterPartition : public Partition {
                    bool checksums, Lsn settled, const ProgressFunction& progress,
                    CompareProgress* compared)
       : rebuilder(options),
-        check(data_directory, options.base_backup, checksums, settled),
+        check(data_directory, options.base_backup, *options.version, checksums, settled),
         progress_(progress),
         compared_(compared) {}
 
@@ -143,7 +143,7 @@ class ClusterVerifier {
   BackupLabel second_{};  // of data_directory, when that is a base backup; else its LSN is 0
   VerifyResult result_;
   uint64_t free_space_map_ = 0;  // references to blocks of it
-  RecordView view_;
+  std::optional<RecordView> view_;
   Targets targets_;
   // Of what is no relation's page.
   MemoryBudget slru_memory_;
@@ -164,7 +164,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   if (!spoilt) return tl::unexpected(spoilt.error());
   RETURN_IF_ERROR(slrus_.Compare(data_directory_, second_.start, ingest_->state(), &result_));
   if (compares()) {
-    RETURN_IF_ERROR(files_.Compare(touched_, second_.start, &result_));
+    RETURN_IF_ERROR(files_.Compare(touched_, *control_.version, second_.start, &result_));
   }
   FindMisplaced(&result_.mismatches);
   if (free_space_map_ > 0) result_.skipped["free space map"] = free_space_map_;
@@ -179,6 +179,7 @@ Status ClusterVerifier::CheckDirectories() {
   label_ = label;
   ASSIGN_OR_RETURN(auto base, ReadControlData(base_directory_));
   control_ = base;
+  view_.emplace(*control_.version);
   ingest_.emplace(IngestOptions{HasCommitTimestamps(base_directory_)});
   return compares() ? CheckData() : Status();
 }
@@ -225,12 +226,12 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   std::vector<Partition*> pointers;
   for (uint32_t number = 0; number < count; number++) {
     partitions.push_back(std::make_unique<ClusterPartition>(
-        Rebuilder::Options{engine, base_directory_, number, count, only, &memory,
+        Rebuilder::Options{engine, base_directory_, control_.version, number, count, only, &memory,
                            options_.spill_directory},
         data_directory_, control_.checksums, second_.start, options_.progress, &compared));
     pointers.push_back(partitions.back().get());
   }
-  Distributor distributor(options_, pointers);
+  Distributor distributor(options_, *control_.version, pointers);
   RETURN_IF_ERROR(ReadAll(&distributor, count, only == nullptr));
   // A guess while other threads still add blocks; it is for a progress bar.
   compared.total = result_.wal_bytes / kBlockSize;
@@ -332,21 +333,21 @@ Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, b
 
 Status ClusterVerifier::Send(const WalRecord& record, Distributor* distributor,
                              uint32_t partitions) {
-  RETURN_IF_ERROR(ParseRecord(record, &view_));
-  for (int id = 0; id <= view_.max_block_id(); id++) {
-    const BlockRef* ref = view_.block(id);
+  RETURN_IF_ERROR(ParseRecord(record, &*view_));
+  for (int id = 0; id <= view_->max_block_id(); id++) {
+    const BlockRef* ref = view_->block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
   }
-  FindTargets(view_, partitions, true, &targets_);
-  return distributor->Send(record, view_, targets_);
+  FindTargets(*view_, partitions, true, &targets_);
+  return distributor->Send(record, *view_, targets_);
 }
 
 // Takes the record's changes to what is no relation's page.
 Status ClusterVerifier::TakeOthers(const WalRecord& record) {
-  const uint8_t rmid = view_.rmid();
+  const uint8_t rmid = view_->rmid();
   const bool concerns = rmid <= kRmRelMap || rmid == kRmCommitTs;
   if (!concerns) return {};
-  if (const RecordFault fault = ingest_->Take(view_, &changes_))
+  if (const RecordFault fault = ingest_->Take(*view_, &changes_))
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
   for (const Change& change : changes_) {
@@ -355,7 +356,7 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
       backup_ended_ |= start == label_.start;
       if (start == second_.start) second_end_ = record.start;
     }
-    files_.Take(change, record, view_);
+    files_.Take(change, record, *view_);
     RETURN_IF_ERROR(slrus_.Take(change, record, rmid));
   }
   return {};

@@ -9,14 +9,17 @@
 #include <string>
 #include <utility>
 
+#include "cpp_core/pg/backup_label.h"
+#include "cpp_core/pg/version.h"
 #include "neon_redo/block.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 
 namespace neon_redo {
 
-// From global/pg_control (catalog/pg_control.h).
+// From global/pg_control.
 struct ControlData {
+  const pg::Version* version = nullptr;  // not null once read
   uint64_t system_identifier;
   bool shut_down;     // cleanly, by a server that was not in recovery
   std::string state;  // in the words of pg_controldata
@@ -29,19 +32,8 @@ struct ControlData {
 // kNotFound: not a data directory. kCorrupt: bad CRC. kUnsupported: another major version.
 Result<ControlData> ReadControlData(const std::string& directory);
 
-struct BackupLabel {
-  Lsn start;  // START WAL LOCATION: replay begins here
-  uint32_t timeline;
-  bool from_standby;  // then WAL has no record of the backup's end
-};
-
-// kNotFound: not a base backup (any more). kCorrupt: the lines are not there.
+// kNotFound: not a base backup, or no longer one. kCorrupt: the lines are not there.
 Result<BackupLabel> ReadBackupLabel(const std::string& directory);
-
-// Paths below a data directory: of the database's directory in a tablespace, "base/5", and of the
-// file that has the block, "base/5/16384_vm.1" (GetRelationPath in common/relpath.c).
-std::string DatabasePath(uint32_t spc, uint32_t db);
-std::string RelationPath(const BlockTag& tag);
 
 // What relation files there are: forks (block 0 stands for the fork) with their sizes in whole
 // blocks, and databases by tablespace, the shared relations' as 1664 and 0. Temporary relations are
@@ -50,12 +42,15 @@ struct RelationFileList {
   std::map<BlockTag, uint32_t> forks;
   std::set<std::pair<uint32_t, uint32_t>> databases;
 };
-Result<RelationFileList> ListRelationFiles(const std::string& directory);
+Result<RelationFileList> ListRelationFiles(const std::string& directory,
+                                           const pg::Version& version);
 
 // Pages of relation files below one data directory. Keeps some files open. Not thread-safe.
 class RelationFiles {
  public:
-  explicit RelationFiles(std::string directory) : directory_(std::move(directory)) {}
+  // version: of the cluster. Null only where no page is read.
+  RelationFiles(std::string directory, const pg::Version* version)
+      : directory_(std::move(directory)), version_(version) {}
   ~RelationFiles() { CloseAll(); }
   RelationFiles(const RelationFiles&) = delete;
   RelationFiles& operator=(const RelationFiles&) = delete;
@@ -70,6 +65,7 @@ class RelationFiles {
   void CloseAll();
 
   const std::string directory_;
+  const pg::Version* const version_;
   // By relation, fork and number of the 1 GB segment (as block); -1: there is no such file.
   std::map<BlockTag, int> open_;
 };

@@ -13,6 +13,7 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
 
@@ -20,12 +21,13 @@ namespace neon_redo {
 
 namespace {
 
-std::string MapPath(uint32_t spc, uint32_t db) {
-  return DatabasePath(spc, db) + "/pg_filenode.map";
+std::string MapPath(const pg::Version& version, uint32_t spc, uint32_t db) {
+  return pg::DatabasePath(version, spc, db) + "/" + pg::kRelationMapFile;
 }
 
-std::string ReadMap(const std::string& directory, uint32_t spc, uint32_t db) {
-  std::ifstream in(directory + "/" + MapPath(spc, db), std::ios::binary);
+std::string ReadMap(const std::string& directory, const pg::Version& version, uint32_t spc,
+                    uint32_t db) {
+  std::ifstream in(directory + "/" + MapPath(version, spc, db), std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
@@ -60,7 +62,7 @@ void FileCheck::Take(const Change& change, const WalRecord& record, const Record
       return TakeDatabase(change, event);
     case ChangeKind::kRelationMap: {
       Map& map = maps_[{key.field2, key.field3}];
-      std::copy_n(change.payload.begin(), map.content.size(), map.content.begin());
+      map.content.assign(change.payload.begin(), change.payload.end());
       map.last = event;
       return;
     }
@@ -78,9 +80,11 @@ void FileCheck::TakeDatabase(const Change& change, const Event& event) {
   forks_.erase(forks_.lower_bound(first), forks_.upper_bound(last));
 }
 
-Status FileCheck::Compare(const ForkSizes& touched, Lsn settled, VerifyResult* result) {
-  ASSIGN_OR_RETURN(auto base, ListRelationFiles(base_directory_));
-  ASSIGN_OR_RETURN(auto disk, ListRelationFiles(data_directory_));
+Status FileCheck::Compare(const ForkSizes& touched, const pg::Version& version, Lsn settled,
+                          VerifyResult* result) {
+  ASSIGN_OR_RETURN(auto base, ListRelationFiles(base_directory_, version));
+  ASSIGN_OR_RETURN(auto disk, ListRelationFiles(data_directory_, version));
+  version_ = &version;
   settled_ = settled;
   findings_ = {};
   files_ = map_files_ = 0;
@@ -158,34 +162,34 @@ void FileCheck::CheckFork(const BlockTag& fork, const ForkSizes& touched) {
     const bool is_leftover =
         settled_.valid() && on_disk != disk_.forks.end() && on_disk->second == 0;
     if (on_disk != disk_.forks.end() && expected.touched == 0 && !is_leftover)
-      Report(fork, RelationPath(fork), expected.last, Damage::kExtraFile,
+      Report(fork, pg::BlockFilePath(*version_, fork), expected.last, Damage::kExtraFile,
              "WAL has dropped the relation, but its file is still there");
   } else if (on_disk != disk_.forks.end()) {
     CheckLength(fork, expected, on_disk->second);
   } else if (expected.touched == 0) {  // else it is told for each block
-    Report(fork, RelationPath(fork), expected.last, Damage::kMissingFile,
+    Report(fork, pg::BlockFilePath(*version_, fork), expected.last, Damage::kMissingFile,
            "the file is missing on disk");
   }
 }
 
 void FileCheck::CheckLength(const BlockTag& fork, const Expected& expected, uint32_t on_disk) {
   if (on_disk < expected.base && on_disk >= expected.touched) {
-    RelationFiles base(base_directory_);
+    RelationFiles base(base_directory_, version_);
     const uint32_t block = FindPage(&base, fork, on_disk, expected.base);
     if (block == expected.base) return;
     const BlockTag tag{fork.rel, fork.fork, block};
-    return Report(tag, RelationPath(tag), expected.last, Damage::kShortFile,
+    return Report(tag, pg::BlockFilePath(*version_, tag), expected.last, Damage::kShortFile,
                   fmt::format("the file on disk ends at block {}, but the base backup has {} and "
                               "WAL does not cut them off",
                               on_disk, expected.base));
   }
   const uint32_t end = std::max(expected.base, expected.touched);
   if (!expected.knows_end || on_disk <= end) return;
-  RelationFiles disk(data_directory_);
+  RelationFiles disk(data_directory_, version_);
   const uint32_t block = FindPage(&disk, fork, end, on_disk);
   if (block == on_disk) return;
   const BlockTag tag{fork.rel, fork.fork, block};
-  Report(tag, RelationPath(tag), expected.last, Damage::kLongFile,
+  Report(tag, pg::BlockFilePath(*version_, tag), expected.last, Damage::kLongFile,
          fmt::format("the file on disk has {} blocks, and this one is in use, but by WAL the file "
                      "ends at block {}",
                      on_disk, end));
@@ -219,14 +223,15 @@ void FileCheck::CheckDatabases() {
     wanted.erase(database);
     files_++;
     if (disk_.databases.contains(database))
-      Report(tag(database), DatabasePath(database.first, database.second), state.last,
-             Damage::kExtraFile, "WAL has dropped the database, but its directory is still there");
+      Report(tag(database), pg::DatabasePath(*version_, database.first, database.second),
+             state.last, Damage::kExtraFile,
+             "WAL has dropped the database, but its directory is still there");
   }
   for (const Database& database : wanted) {
     files_++;
     if (disk_.databases.contains(database)) continue;
     const auto state = databases_.find(database);
-    Report(tag(database), DatabasePath(database.first, database.second),
+    Report(tag(database), pg::DatabasePath(*version_, database.first, database.second),
            state != databases_.end() ? state->second.last : Event(), Damage::kMissingFile,
            "the database's directory is missing on disk");
   }
@@ -236,25 +241,25 @@ void FileCheck::CheckDatabases() {
 Status FileCheck::CheckMaps() {
   for (const auto& [spc, db] : base_.databases) {
     if (databases_.contains({spc, db}) || maps_.contains({spc, db})) continue;
-    const std::string content = ReadMap(base_directory_, spc, db);
-    if (content.size() != layout::relmap::kMapSize) continue;
-    Map& map = maps_[{spc, db}];
-    std::memcpy(map.content.data(), content.data(), content.size());
+    const std::string content = ReadMap(base_directory_, *version_, spc, db);
+    if (content.size() != version_->relation_map_size) continue;
+    maps_[{spc, db}].content.assign(content.begin(), content.end());
   }
   for (const auto& [database, map] : maps_) {
     const auto [spc, db] = database;
     if (!IsSettled(map.last)) continue;
-    const std::string disk = ReadMap(data_directory_, spc, db);
+    const std::string disk = ReadMap(data_directory_, *version_, spc, db);
     map_files_++;
     const auto report = [&](Damage damage, std::string problem) {
-      Report({{spc, db, 0}}, MapPath(spc, db), map.last, damage, std::move(problem));
+      Report({{spc, db, 0}}, MapPath(*version_, spc, db), map.last, damage, std::move(problem));
     };
     if (disk.empty()) {
       report(Damage::kMissingFile, "the relation map is missing or empty on disk");
     } else if (disk.size() < map.content.size()) {
       report(Damage::kShortFile, fmt::format("the relation map has only {} bytes", disk.size()));
     } else if (std::memcmp(disk.data(), map.content.data(), map.content.size()) != 0) {
-      const bool is_old = map.last.end.valid() && disk == ReadMap(base_directory_, spc, db);
+      const bool is_old =
+          map.last.end.valid() && disk == ReadMap(base_directory_, *version_, spc, db);
       const bool is_zero = std::all_of(disk.begin(), disk.end(), [](char c) { return c == 0; });
       if (is_zero)
         report(Damage::kZeroed, "the relation map on disk is all zeroes");

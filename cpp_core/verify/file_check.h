@@ -3,11 +3,11 @@
 #ifndef NEON_REDO_VERIFY_FILE_CHECK_H_
 #define NEON_REDO_VERIFY_FILE_CHECK_H_
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/verify/data_directory.h"
@@ -30,7 +30,8 @@ class FileCheck {
 
   // Compares the files on disk with the base backup's and what was done to them since. touched: one
   // more than the highest block that WAL changes and leaves. settled: see PageCheck.
-  Status Compare(const ForkSizes& touched, Lsn settled, VerifyResult* result);
+  Status Compare(const ForkSizes& touched, const pg::Version& version, Lsn settled,
+                 VerifyResult* result);
 
  private:
   using Database = std::pair<uint32_t, uint32_t>;  // tablespace, database
@@ -47,7 +48,7 @@ class FileCheck {
     Event last;
   };
   struct Map {
-    std::array<uint8_t, layout::relmap::kMapSize> content;
+    std::vector<uint8_t> content;
     Event last;
   };
   struct Expected;
@@ -64,6 +65,7 @@ class FileCheck {
               std::string problem);
 
   const std::string base_directory_, data_directory_;
+  const pg::Version* version_ = nullptr;  // from Compare on
   std::map<BlockTag, ForkState> forks_;
   std::map<Database, DatabaseState> databases_;
   std::map<Database, Map> maps_;

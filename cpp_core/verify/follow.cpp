@@ -44,7 +44,7 @@ class Follower {
   RedoWorker worker_;
   std::optional<WalStreamDecoder> decoder_;
   MessageBatch batch_;
-  RecordView view_;
+  std::optional<RecordView> view_;
   ReplicationTime sent_{};
   VerifyResult result_;
   Clock::time_point next_progress_{};
@@ -79,8 +79,9 @@ Status Follower::Take(const XLogData& wal) {
     ASSIGN_OR_RETURN(const auto record, decoder_->Next());
     if (!record) return {};
     if (result_.records++ == 0) result_.start = record->start;
-    RETURN_IF_ERROR(ParseRecord(*record, &view_));
-    RETURN_IF_ERROR(check_.Take(*record, view_, &worker_));
+    if (!view_) view_.emplace(*decoder_->version());
+    RETURN_IF_ERROR(ParseRecord(*record, &*view_));
+    RETURN_IF_ERROR(check_.Take(*record, *view_, &worker_));
     ShowProgress();
   }
 }

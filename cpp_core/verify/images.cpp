@@ -236,7 +236,7 @@ Result<VerifyResult> ImageVerifier::Run() {
     partitions.push_back(std::make_unique<ImagePartition>(options_, number, count, &memory));
     pointers.push_back(partitions.back().get());
   }
-  Distributor distributor(options_, pointers);
+  Distributor distributor(options_, reader->version(), pointers);
   Status done = ReadAll(reader.get(), &distributor, count);
   if (done) done = distributor.Finish();
   if (!done) return tl::unexpected(done.error());
@@ -251,7 +251,7 @@ Result<VerifyResult> ImageVerifier::Run() {
 }
 
 Status ImageVerifier::ReadAll(WalReader* reader, Distributor* distributor, uint32_t partitions) {
-  RecordView view;
+  RecordView view(reader->version());
   Targets targets;
   bool any_checked = false;
   for (;;) {

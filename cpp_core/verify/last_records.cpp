@@ -15,7 +15,7 @@ Status DescribeLastRecords(const std::string& wal, std::optional<uint32_t> timel
                            std::vector<Mismatch>* mismatches) {
   constexpr uint64_t kNear = 16 << 20;
   std::unique_ptr<WalReader> reader;
-  RecordView view;
+  std::optional<RecordView> view;
   Lsn at;             // start of the record described last
   std::string words;  // what it is
   for (Mismatch& mismatch : *mismatches) {
@@ -26,6 +26,7 @@ Status DescribeLastRecords(const std::string& wal, std::optional<uint32_t> timel
           auto opened,
           WalReader::Open({.directory = wal, .from = wanted, .to = {}, .timeline = timeline}));
       reader = std::move(opened);
+      view.emplace(reader->version());
       at = Lsn();
     }
     while (at < wanted) {
@@ -33,8 +34,8 @@ Status DescribeLastRecords(const std::string& wal, std::optional<uint32_t> timel
       if (!next) break;
       at = next->start;
       if (at != wanted) continue;
-      RETURN_IF_ERROR(ParseRecord(*next, &view));
-      words = DescribeRecord(view, at);
+      RETURN_IF_ERROR(ParseRecord(*next, &*view));
+      words = DescribeRecord(*view, at);
     }
     if (at == wanted) mismatch.last_record = words;
   }

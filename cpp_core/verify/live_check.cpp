@@ -67,10 +67,10 @@ Status LiveCheck::CompareFullPage(const WalRecord& record, const RecordView& vie
   }
   std::memcpy(rebuilt_, rebuilder_.pages().Get(&block.page), kBlockSize);
   without_image_ = view;
-  without_image_.LeaveOutImage(id);
+  without_image_->LeaveOutImage(id);
   const uint8_t mask_rmid = HasMask(view.rmid()) ? view.rmid() : block.mask_rmid;
   if (mask_rmid == 0 ||
-      ApplyNative(without_image_, id, record.end, rebuilt_, true) != NativeResult::kApplied) {
+      ApplyNative(*without_image_, id, record.end, rebuilt_, true) != NativeResult::kApplied) {
     findings_.Skip("full-page image of a record that lacks the data to do without");
     return {};
   }

@@ -57,7 +57,7 @@ class LiveCheck {
   std::set<uint32_t> reported_;  // numbers of failures
   uint64_t compared_ = 0;
   uint64_t different_ = 0;
-  RecordView without_image_;
+  std::optional<RecordView> without_image_;  // a copy of the record being taken
   alignas(64) uint8_t rebuilt_[kBlockSize];
   alignas(64) uint8_t image_[kBlockSize];
 };

@@ -7,6 +7,7 @@
 
 #include "cpp_core/pg/mask.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/paths.h"
 #include "cpp_core/verify/compare.h"
 
 namespace neon_redo {
@@ -154,7 +155,7 @@ void PageCheck::Report(const BlockTag& tag, const BlockState& block, std::string
                        {},
                        damage,
                        on_disk ? PageView(disk_).lsn() : Lsn(),
-                       RelationPath(tag)});
+                       pg::BlockFilePath(version_, tag)});
 }
 
 }  // namespace neon_redo

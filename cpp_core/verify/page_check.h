@@ -8,6 +8,7 @@
 #include "cpp_core/replay/rebuilder.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/findings.h"
+#include "neon_redo/verify.h"
 
 namespace neon_redo {
 
@@ -18,10 +19,11 @@ class PageCheck {
   // checksums.
   // settled: when valid, data_directory is a base backup itself, and pages that were changed later
   // may be older or newer in it.
-  PageCheck(const std::string& data_directory, const std::string& base_backup, bool checksums,
-            Lsn settled)
-      : data_(data_directory),
-        base_(base_backup),
+  PageCheck(const std::string& data_directory, const std::string& base_backup,
+            const pg::Version& version, bool checksums, Lsn settled)
+      : version_(version),
+        data_(data_directory, &version),
+        base_(base_backup, &version),
         compares_(!data_directory.empty()),
         checksums_(checksums),
         settled_(settled) {}
@@ -45,6 +47,7 @@ class PageCheck {
   void Report(const BlockTag& tag, const BlockState& block, std::string problem,
               Damage damage = Damage::kNone, std::optional<uint32_t> offset = {});
 
+  const pg::Version& version_;
   RelationFiles data_, base_;
   const bool compares_, checksums_;
   const Lsn settled_;

@@ -8,25 +8,12 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <optional>
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/slru.h"
 #include "cpp_core/store/slru_page.h"
 
 namespace neon_redo {
-
-namespace {
-
-// The names of segments: four to six hexadecimal digits, upper-case (SlruScanDirectory).
-std::optional<uint32_t> ParseSlruSegment(const std::string& name) {
-  if (name.size() < 4 || name.size() > 6 ||
-      name.find_first_not_of("0123456789ABCDEF") != std::string::npos)
-    return std::nullopt;
-  return static_cast<uint32_t>(std::stoul(name, nullptr, 16));
-}
-
-}  // namespace
 
 Status SlruCheck::Take(const Change& change, const WalRecord& record, uint8_t rmid) {
   if (change.key.field1 != PageKey::kSlru) return {};
@@ -122,9 +109,10 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
   if (block.kind == SlruKind::kMultixactOffsets) {
     // The entry behind the last multixact, see docs/ingest.md.
     const uint32_t next = state.next_multixact;
-    if (SlruBlockOfPage(block.kind, next / kOffsetsPerPage) == block)
-      for (size_t at = next % kOffsetsPerPage * 4; at < kBlockSize; at += 4)
-        if (LoadNative<uint32_t>(disk + at) == 0) std::memset(rebuilt + at, 0, 4);
+    if (SlruBlockOfEntry(block.kind, next) == block)
+      for (size_t at = next % kOffsetsPerPage * kOffsetEntrySize; at < kBlockSize;
+           at += kOffsetEntrySize)
+        if (LoadNative<uint32_t>(disk + at) == 0) std::memset(rebuilt + at, 0, kOffsetEntrySize);
   }
   const auto* differs = std::mismatch(rebuilt, rebuilt + kBlockSize, disk).first;
   if (differs == rebuilt + kBlockSize) {

@@ -17,8 +17,8 @@ namespace neon_redo {
 
 namespace {
 
-// pglz_decompress may look at up to three bytes behind its input before it finds the input short.
-// The image may be the last thing in its buffer, so it is given a copy with room behind.
+// pglz_decompress may read up to three bytes past its input before it finds the input too short.
+// The image may be the last thing in its buffer, so the function gets a copy with room after it.
 int64_t DecompressPglz(Bytes in, uint8_t* out, size_t size) {
   char padded[kBlockSize + 8];
   if (in.empty() || in.size() > kBlockSize) return -1;

@@ -39,12 +39,8 @@ ssize_t ReadFully(int fd, uint8_t* out, size_t n, uint64_t offset) {
 
 }  // namespace
 
-WalPageSource::WalPageSource(std::vector<Segment> segments, uint32_t segment_size,
-                             uint64_t system_identifier)
-    : segments_(std::move(segments)),
-      segment_size_(segment_size),
-      system_identifier_(system_identifier),
-      window_(new uint8_t[kWindowSize]) {}
+WalPageSource::WalPageSource(std::vector<Segment> segments, const WalIdentity& identity)
+    : segments_(std::move(segments)), identity_(identity), window_(new uint8_t[kWindowSize]) {}
 
 WalPageSource::~WalPageSource() {
   if (fd_ >= 0) close(fd_);
@@ -62,12 +58,12 @@ const Segment* WalPageSource::Find(uint64_t number) const {
 }
 
 std::string WalPageSource::FileOf(Lsn lsn) const {
-  const uint64_t number = lsn.value / segment_size_;
+  const uint64_t number = lsn.value / segment_size();
   if (const Segment* s = Find(number)) return s->path;
   const Segment& near = segments_.front();
   return near.path.substr(0, near.path.rfind('/') + 1) +
          FormatSegmentName(timeline_ ? std::max(timeline_, near.timeline) : near.timeline, number,
-                           segment_size_);
+                           segment_size());
 }
 
 void WalPageSource::Forget() {
@@ -79,19 +75,19 @@ void WalPageSource::Forget() {
 }
 
 std::string WalPageSource::Truncation(Lsn lsn) const {
-  const Segment* s = Find(lsn.value / segment_size_);
-  if (!s || s->file_size >= segment_size_) return {};
+  const Segment* s = Find(lsn.value / segment_size());
+  if (!s || s->file_size >= segment_size()) return {};
   return fmt::format("the segment is truncated: it has {} bytes instead of {}", s->file_size,
-                     segment_size_);
+                     segment_size());
 }
 
 bool WalPageSource::OpenSegment(uint64_t number) {
-  const Lsn start(number * segment_size_);
+  const Lsn start(number * segment_size());
   const Segment* segment = Find(number);
-  // XLOG_SWITCH skips the rest of its segment: that the file was cut there would go unseen.
+  // XLOG_SWITCH skips the rest of its segment, so a file that was cut there would not be noticed.
   const Segment* before = number > 0 ? Find(number - 1) : nullptr;
-  if (segment && before && before->file_size < segment_size_)
-    return Fail(WalFaultKind::kPastEnd, Lsn(before->number * segment_size_ + before->file_size),
+  if (segment && before && before->file_size < segment_size())
+    return Fail(WalFaultKind::kPastEnd, Lsn(before->number * segment_size() + before->file_size),
                 "the file ends here");
   if (!segment) return Fail(WalFaultKind::kMissing, start, "the segment is missing");
   if (segment->head == SegmentHead::kForeign)
@@ -110,15 +106,15 @@ bool WalPageSource::OpenSegment(uint64_t number) {
 
 const uint8_t* WalPageSource::LoadPage(Lsn lsn) {
   refused_ = nullptr;
-  const uint64_t number = lsn.value / segment_size_;
+  const uint64_t number = lsn.value / segment_size();
   if ((!open_ || open_->number != number) && !OpenSegment(number)) return nullptr;
-  const uint64_t offset = lsn.value & (segment_size_ - 1);
+  const uint64_t offset = lsn.value & (segment_size() - 1);
   window_bytes_ = 0;
   if (offset >= open_bytes_) {
     Fail(WalFaultKind::kPastEnd, lsn, "the file ends here");
     return nullptr;
   }
-  const uint64_t wanted = std::min({kWindowSize, segment_size_ - offset, open_bytes_ - offset});
+  const uint64_t wanted = std::min({kWindowSize, segment_size() - offset, open_bytes_ - offset});
   const ssize_t got = ReadFully(fd_, window_.get(), wanted, offset);
   if (got < 0) {
     Fail(WalFaultKind::kIo, lsn, fmt::format("could not read: {}", strerror(errno)));
@@ -140,26 +136,12 @@ const uint8_t* WalPageSource::LoadPage(Lsn lsn) {
   return CheckHeader(window_.get(), lsn) ? window_.get() : nullptr;
 }
 
-// Null when the header is right. Otherwise what is wrong, and how suspicious it is.
-const char* WalPageSource::HeaderFault(const WalPageHeader& h, Lsn lsn, WalFaultKind* kind) const {
-  const bool first = (lsn.value & (segment_size_ - 1)) == 0;
-  *kind = WalFaultKind::kBad;
-  if (FindWalVersion(h.magic) == nullptr) return "wrong page magic";
-  if (magic_ != 0 && h.magic != magic_) return "the page is of another PostgreSQL version";
-  if (h.info & ~kPageAllFlags) return "wrong page flags";
-  if (first != ((h.info & kPageLongHeader) != 0)) return "wrong kind of page header";
-  if (h.timeline < timeline_) {
-    // What a timeline left behind when another took its segments over.
-    *kind = WalFaultKind::kStale;
-    return "the page is of an earlier timeline";
-  }
-  if (h.timeline > open_->timeline) return "the page is of a later timeline than the file";
-  if (h.address == lsn.value) return nullptr;
-  if (h.address < lsn.value && h.address % kWalPageSize == 0) {
-    *kind = WalFaultKind::kStale;
-    return "the page is of older WAL";
-  }
-  return "wrong page address";
+// How suspicious a page header is.
+static WalFaultKind KindOf(WalPageFault fault) {
+  // What a timeline left where another took its segments over, and what recycled segments hold.
+  return fault == WalPageFault::kEarlierTimeline || fault == WalPageFault::kOlderPage
+             ? WalFaultKind::kStale
+             : WalFaultKind::kBad;
 }
 
 bool WalPageSource::CheckHeader(const uint8_t* page, Lsn lsn) {
@@ -167,37 +149,37 @@ bool WalPageSource::CheckHeader(const uint8_t* page, Lsn lsn) {
   if (IsZero(page, kShortPageHeaderSize))
     return Fail(WalFaultKind::kZero, lsn, "the page is empty");
   const auto h = LoadNative<WalPageHeader>(page);
-  WalFaultKind kind;
-  if (const char* what = HeaderFault(h, lsn, &kind))
-    return Fail(kind, lsn,
-                fmt::format("{} (magic {:04X}, flags {:04X}, timeline {}, address {})", what,
-                            h.magic, h.info, h.timeline, Lsn(h.address).ToString()));
+  WalPagePlace place = PlaceAt(lsn);
+  place.max_timeline = open_->timeline;
+  if (const WalPageFault fault = CheckWalPageHeader(h, place); fault != WalPageFault::kNone)
+    return Fail(KindOf(fault), lsn,
+                fmt::format("{} ({})", WalPageFaultText(fault), DescribeWalPageHeader(h)));
   if (h.info & kPageLongHeader) {
     const auto l = LoadNative<WalLongPageHeader>(page + kShortPageHeaderSize);
-    if (l.system_identifier != system_identifier_ || l.segment_size != segment_size_ ||
-        l.page_size != kWalPageSize)
+    if (CheckWalLongPageHeader(l, identity_.system_identifier, segment_size()) !=
+        WalPageFault::kNone)
       return Fail(WalFaultKind::kBad, lsn,
                   fmt::format("wrong page header (system {}, segments of {} bytes, pages of {})",
                               l.system_identifier, l.segment_size, l.page_size));
   }
-  magic_ = h.magic;
   timeline_ = h.timeline;
   refused_ = nullptr;
   return true;
 }
 
 std::optional<Lsn> WalPageSource::FindLaterWal(Lsn lsn) {
-  const uint64_t number = lsn.value / segment_size_;
+  const uint64_t number = lsn.value / segment_size();
   if (const Segment* segment = Find(number)) {
     const int fd = open(segment->path.c_str(), O_RDONLY | O_CLOEXEC);
     for (uint64_t page = (lsn.value & ~kWalPageMask) + kWalPageSize;
-         fd >= 0 && page / segment_size_ == number; page += kWalPageSize) {
+         fd >= 0 && page / segment_size() == number; page += kWalPageSize) {
       WalPageHeader h;
-      if (ReadFully(fd, reinterpret_cast<uint8_t*>(&h), sizeof(h), page & (segment_size_ - 1)) !=
+      if (ReadFully(fd, reinterpret_cast<uint8_t*>(&h), sizeof(h), page & (segment_size() - 1)) !=
           sizeof(h))
         break;
-      if (FindWalVersion(h.magic) && !(h.info & ~kPageAllFlags) && h.address == page &&
-          h.timeline >= timeline_ && h.timeline <= segment->timeline) {
+      WalPagePlace place = PlaceAt(Lsn(page));
+      place.max_timeline = segment->timeline;
+      if (CheckWalPageHeader(h, place) == WalPageFault::kNone) {
         close(fd);
         return Lsn(page);
       }
@@ -206,14 +188,14 @@ std::optional<Lsn> WalPageSource::FindLaterWal(Lsn lsn) {
   }
   for (const Segment& s : segments_) {
     if (s.number > number && s.head == SegmentHead::kWal && s.head_timeline >= timeline_)
-      return Lsn(s.number * segment_size_);
+      return Lsn(s.number * segment_size());
   }
   return std::nullopt;
 }
 
 const Segment* WalPageSource::FindForeign(Lsn lsn) const {
   for (const Segment& s : segments_) {
-    if (s.number > lsn.value / segment_size_ && s.head == SegmentHead::kForeign) return &s;
+    if (s.number > lsn.value / segment_size() && s.head == SegmentHead::kForeign) return &s;
   }
   return nullptr;
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/segment.h"
 #include "neon_redo/bytes.h"
@@ -16,10 +17,10 @@
 
 namespace neon_redo {
 
-// What keeps WAL from going on at a place. The order is that of growing suspicion.
+// Why reading stopped at an LSN. The order is that of growing suspicion.
 enum class WalFaultKind {
   kZero,     // zeroes where a record or page header should be
-  kStale,    // bytes PostgreSQL may leave behind the end of WAL: an older page, a torn record
+  kStale,    // bytes PostgreSQL may leave after the end of WAL: an older page, a torn record
   kPastEnd,  // the segment file ends here
   kMissing,  // there is no such segment
   kBad,      // bytes PostgreSQL never leaves there
@@ -36,7 +37,7 @@ struct WalFault {
 class WalPageSource {
  public:
   // The segments of one line in order of number (WalDirectory::Line), not empty.
-  WalPageSource(std::vector<Segment> segments, uint32_t segment_size, uint64_t system_identifier);
+  WalPageSource(std::vector<Segment> segments, const WalIdentity& identity);
   ~WalPageSource();
   WalPageSource(const WalPageSource&) = delete;
   WalPageSource& operator=(const WalPageSource&) = delete;
@@ -49,7 +50,7 @@ class WalPageSource {
     const uint64_t offset = lsn.value - window_start_;
     if (offset < window_bytes_) [[likely]] {
       const uint8_t* page = window_.get() + offset;
-      if (HeaderIsPlain(page, lsn)) [[likely]]
+      if (IsPlainWalPage(LoadNative<WalPageHeader>(page), PlaceAt(lsn))) [[likely]]
         return page;
       return CheckHeader(page, lsn) ? page : nullptr;
     }
@@ -67,7 +68,7 @@ class WalPageSource {
   const Segment* FindForeign(Lsn lsn) const;
   // There are files of later segments, whatever they hold.
   bool HasLaterSegment(Lsn lsn) const {
-    return segments_.back().number > lsn.value / segment_size_;
+    return segments_.back().number > lsn.value / segment_size();
   }
 
   // What is wrong with the size of the segment that has lsn, when it is shorter than a segment
@@ -80,27 +81,21 @@ class WalPageSource {
   // The file that has, or would have, this LSN.
   std::string FileOf(Lsn lsn) const;
   const std::vector<Segment>& segments() const { return segments_; }
-  uint32_t segment_size() const { return segment_size_; }
+  const WalIdentity& identity() const { return identity_; }
+  uint32_t segment_size() const { return identity_.segment_size; }
 
  private:
-  // A page header that continues the last one in the same way: what nearly every page has.
-  bool HeaderIsPlain(const uint8_t* page, Lsn lsn) const {
-    const auto h = LoadNative<WalPageHeader>(page);
-    return h.magic == magic_ && (h.info & ~(kPageFirstIsContrecord | kPageBackupRemovable)) == 0 &&
-           h.timeline == timeline_ && h.address == lsn.value &&
-           (lsn.value & (segment_size_ - 1)) != 0;
+  WalPagePlace PlaceAt(Lsn lsn) const {
+    return {lsn, identity_.segment_size, identity_.version->wal_magic, timeline_};
   }
   bool CheckHeader(const uint8_t* page, Lsn lsn);
-  const char* HeaderFault(const WalPageHeader& h, Lsn lsn, WalFaultKind* kind) const;
   const uint8_t* LoadPage(Lsn lsn);
   bool OpenSegment(uint64_t number);
   const Segment* Find(uint64_t number) const;
   bool Fail(WalFaultKind kind, Lsn lsn, std::string what);
 
   const std::vector<Segment> segments_;
-  const uint32_t segment_size_;
-  const uint64_t system_identifier_;
-  uint16_t magic_ = 0;     // of the WAL so far; 0 before the first page
+  const WalIdentity identity_;
   uint32_t timeline_ = 0;  // of the last good page: it never goes back
   const Segment* open_ = nullptr;
   int fd_ = -1;

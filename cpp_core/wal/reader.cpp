@@ -2,8 +2,8 @@
 // view of the page is handed out. Others are assembled in a buffer, a page's part at a time, each
 // continuation checked against the length that the record promised.
 //
-// When anything does not fit, the reader stands still at the end of the last good record and makes
-// up its mind (Stop): damage, or the end of WAL? Proof of damage is looked for behind the fault,
+// When anything does not fit, the reader stays at the end of the last good record and decides
+// (Stop) whether that is damage or the end of WAL. It looks for proof of damage after the fault,
 // nearest first. A fault that looks like damage is read once more before it is believed, because a
 // running server may have been writing there.
 #include "neon_redo/wal_reader.h"
@@ -15,17 +15,15 @@
 #include <cstring>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/wal_record.h"
 #include "cpp_core/wal/segment.h"
 #include "neon_redo/record.h"
 
 namespace neon_redo {
 
 namespace {
-
-// Operations of the XLOG resource manager that the reader must know (catalog/pg_control.h).
-constexpr uint8_t kXlogSwitch = 0x40;
-constexpr uint8_t kXlogOverwriteContrecord = 0xd0;
 
 constexpr Lsn PageOf(Lsn lsn) { return Lsn(lsn.value & ~kWalPageMask); }
 
@@ -34,32 +32,29 @@ constexpr Lsn PageOf(Lsn lsn) { return Lsn(lsn.value & ~kWalPageMask); }
 Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& options) {
   ASSIGN_OR_RETURN(auto directory, WalDirectory::Open(options.directory));
   ASSIGN_OR_RETURN(auto line, directory.Line(options.timeline, options.from));
-  return std::unique_ptr<WalReader>(new WalReader(
-      options, std::move(line), directory.segment_size(), directory.system_identifier()));
+  return std::unique_ptr<WalReader>(new WalReader(options, std::move(line), directory.identity()));
 }
 
-std::unique_ptr<WalReader> WalReader::OpenTail(std::vector<Segment> segments, uint32_t segment_size,
-                                               uint64_t system_identifier,
+std::unique_ptr<WalReader> WalReader::OpenTail(std::vector<Segment> segments,
+                                               const WalIdentity& identity,
                                                std::optional<Lsn> from) {
   WalReaderOptions options;
   options.from = from;
-  std::unique_ptr<WalReader> reader(
-      new WalReader(options, std::move(segments), segment_size, system_identifier));
+  std::unique_ptr<WalReader> reader(new WalReader(options, std::move(segments), identity));
   reader->judges_ = false;
   return reader;
 }
 
 WalReader::WalReader(const WalReaderOptions& options, std::vector<Segment> segments,
-                     uint32_t segment_size, uint64_t system_identifier)
-    : pages_(std::move(segments), segment_size, system_identifier),
-      system_identifier_(system_identifier),
+                     const WalIdentity& identity)
+    : pages_(std::move(segments), identity),
       from_(options.from.value_or(Lsn())),
       to_(options.to.value_or(Lsn(~uint64_t{0}))),
-      begin_(options.from.value_or(Lsn(pages_.segments().front().number * segment_size))) {
+      begin_(options.from.value_or(Lsn(pages_.segments().front().number * identity.segment_size))) {
   position_ = begin_;
   uint64_t end = begin_.value;
   for (const Segment& s : pages_.segments()) {
-    if (s.head == SegmentHead::kWal) end = s.number * segment_size + s.file_size;
+    if (s.head == SegmentHead::kWal) end = s.number * segment_size() + s.file_size;
   }
   end = std::min(end, to_.value);
   bytes_total_ = end > begin_.value ? end - begin_.value : 0;
@@ -125,20 +120,14 @@ bool WalReader::EnterPage(Lsn* start) {
 
 inline bool WalReader::HeaderIsGood(const uint8_t* bytes, Lsn start) {
   const auto h = LoadNative<RecordHeader>(bytes);
-  // The first record's predecessor is not known.
-  if (RmgrIsValid(h.rmid) && previous_.valid() && h.prev_lsn == previous_.value) [[likely]]
+  if (CheckRecordHeader(h, start, previous_) == RecordHeaderFault::kNone) [[likely]]
     return true;
   return !HeaderFault(h, start);
 }
 
 [[gnu::noinline]] bool WalReader::HeaderFault(const RecordHeader& h, Lsn start) {
-  if (!RmgrIsValid(h.rmid))
-    return !Fail(WalFaultKind::kStale, start, PageOf(start),
-                 fmt::format("invalid resource manager {}", h.rmid));
-  if (previous_.valid() || h.prev_lsn >= start.value)
-    return !Fail(WalFaultKind::kStale, start, PageOf(start),
-                 fmt::format("wrong xl_prev {}", Lsn(h.prev_lsn).ToString()));
-  return false;
+  return !Fail(WalFaultKind::kStale, start, PageOf(start),
+               RecordHeaderFaultText(CheckRecordHeader(h, start, previous_), h));
 }
 
 [[gnu::noinline]] bool WalReader::LengthFault(uint32_t length, Lsn start) {
@@ -254,7 +243,7 @@ WalReader::Assembled WalReader::Assemble(uint32_t length, WalRecord* out, Lsn* r
     }
     h = LoadNative<WalPageHeader>(page_);
     if (h.info & kPageFirstIsOverwriteContrecord) {
-      // The server crashed while it wrote the record, and after recovery went on here.
+      // The server crashed while it wrote the record, and continued here after recovery.
       abandoned_ = start;
       position_ = lsn;
       page_ = nullptr;
@@ -288,14 +277,14 @@ WalReader::Assembled WalReader::Assemble(uint32_t length, WalRecord* out, Lsn* r
 
 bool WalReader::AcceptUnusual(const RecordHeader& h, WalRecord* record) {
   const uint8_t operation = h.rmid == kRmXlog ? h.info & kInfoRmgrMask : 0;
-  if (operation == kXlogSwitch) {
+  if (operation == layout::xlog::kSwitch) {
     const uint64_t mask = segment_size() - 1;
     record->end = Lsn((record->end.value + mask) & ~mask);
   }
   if (!abandoned_.valid()) return true;
-  RecordView view;
+  RecordView view(version());
   uint64_t overwritten = 0;
-  if (operation != kXlogOverwriteContrecord || view.Parse(record->bytes) ||
+  if (operation != layout::xlog::kOverwriteContrecord || view.Parse(record->bytes) ||
       !ByteReader(view.main_data()).Read(&overwritten) || overwritten != abandoned_.value)
     return Fail(WalFaultKind::kBad, record->start, page_lsn_,
                 fmt::format("the record at {} is cut off, but no record here says so",
@@ -304,7 +293,7 @@ bool WalReader::AcceptUnusual(const RecordHeader& h, WalRecord* record) {
   return true;
 }
 
-// A valid record behind the fault that names, as the record before it, the one that could not be
+// A valid record after the fault that names, as the record before it, the one that could not be
 // read or the last one that could.
 std::optional<Lsn> WalReader::FindProof() {
   if (auto proof = FindProofIn(PageOf(record_start_))) return proof;
@@ -320,7 +309,7 @@ std::optional<Lsn> WalReader::FindProofIn(Lsn page_lsn) {
     const auto h = LoadNative<RecordHeader>(page + at);
     if (h.prev_lsn == 0 || (h.prev_lsn != record_start_.value && h.prev_lsn != previous_.value))
       continue;
-    if (h.total_length >= kRecordHeaderSize && h.total_length <= kWalPageSize - at &&
+    if (RecordLengthIsValid(h.total_length) && h.total_length <= kWalPageSize - at &&
         RecordView::VerifyCrc(Bytes(page + at, h.total_length)))
       return page_lsn + at;
   }
@@ -365,7 +354,7 @@ std::optional<Error> WalReader::JudgeFault() {
   return std::nullopt;
 }
 
-// Called with a fault. True: go on, either by reading again or because WAL has ended.
+// Called with a fault. True: continue, either by reading again or because WAL has ended.
 bool WalReader::Stop() {
   std::optional<Error> error = judges_ ? JudgeFault() : std::nullopt;
   page_ = nullptr;

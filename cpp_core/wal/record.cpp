@@ -8,22 +8,11 @@
 
 #include <cstring>
 
+#include "cpp_core/pg/wal_record.h"
+
 namespace neon_redo {
 
 namespace {
-
-// Fragment ids above the block references (XLR_BLOCK_ID_*).
-constexpr uint8_t kIdDataShort = 255;
-constexpr uint8_t kIdDataLong = 254;
-constexpr uint8_t kIdOrigin = 253;
-constexpr uint8_t kIdToplevelXid = 252;
-
-// BKPBLOCK_*
-constexpr uint8_t kForkMask = 0x0f;
-constexpr uint8_t kHasImage = 0x10;
-constexpr uint8_t kHasData = 0x20;
-constexpr uint8_t kWillInit = 0x40;
-constexpr uint8_t kSameRel = 0x80;
 
 constexpr uint8_t kImageMethods = kImagePglz | kImageLz4 | kImageZstd;
 
@@ -93,27 +82,27 @@ inline RecordFault RecordView::Fault(const char* what, const ByteReader& in) con
   uint16_t data_length;
   if (!c->in.Read(&flags) || !c->in.Read(&data_length)) return Fault(kShort, c->in);
   b.flags = flags;
-  b.tag.fork = flags & kForkMask;
-  b.has_image = flags & kHasImage;
-  b.has_data = flags & kHasData;
-  b.will_init = flags & kWillInit;
+  b.tag.fork = flags & kBlockForkMask;
+  b.has_image = flags & kBlockHasImage;
+  b.has_data = flags & kBlockHasData;
+  b.will_init = flags & kBlockWillInit;
   b.apply_image = false;
   b.image_info = 0;
   b.hole_offset = b.hole_length = 0;
   b.image = Bytes();
   b.data = Bytes(bytes_.data(), data_length);
-  if ((flags & kForkMask) > kMaxForkNumber)
+  if ((flags & kBlockForkMask) > kMaxForkNumber)
     return Fault("block reference names a fork that does not exist", c->in);
-  if (((flags & kHasData) != 0) != (data_length > 0))
+  if (((flags & kBlockHasData) != 0) != (data_length > 0))
     return Fault("block reference's data flag and data length disagree", c->in);
   c->payload += data_length;
-  if (flags & kHasImage) {
+  if (flags & kBlockHasImage) {
     size_t size = 0;
     if (RecordFault fault = ParseImageHeader(c->in, &b, &size)) return fault;
     c->in.Skip(size);
     c->payload += b.image.size();
   }
-  if (flags & kSameRel) {
+  if (flags & kBlockSameRel) {
     if (c->previous_rel == nullptr)
       return Fault("block reference repeats a relation, but is the first", c->in);
     b.tag.rel = *c->previous_rel;
@@ -132,19 +121,19 @@ inline RecordFault RecordView::Fault(const char* what, const ByteReader& in) con
   uint8_t short_length = 0;
   bool fits;
   switch (id) {
-    case kIdDataShort:
+    case kFragmentDataShort:
       fits = c->in.Read(&short_length);
       c->main_length = short_length;
       c->at_main_data = true;
       break;
-    case kIdDataLong:
+    case kFragmentDataLong:
       fits = c->in.Read(&c->main_length);
       c->at_main_data = true;
       break;
-    case kIdOrigin:
+    case kFragmentOrigin:
       fits = c->in.Read(&origin_);
       break;
-    case kIdToplevelXid:
+    case kFragmentToplevelXid:
       fits = c->in.Read(&toplevel_xid_);
       break;
     default:
@@ -154,7 +143,8 @@ inline RecordFault RecordView::Fault(const char* what, const ByteReader& in) con
 }
 
 // A reference to block 0 with its relation and without an image, and at most 255 bytes of main data
-// behind a short header. False, and nothing said, for any other record and for what is wrong.
+// after a short header. False for any other record and for a wrong one: Parse reports what is
+// wrong.
 [[gnu::always_inline]] inline bool RecordView::ParsePlain(Bytes record) {
   constexpr size_t kSize = kRecordHeaderSize + 4 + sizeof(RelFileNode) + 4 + 2;  // of all headers
   if (record.size() < kSize) return false;
@@ -162,21 +152,21 @@ inline RecordFault RecordView::Fault(const char* what, const ByteReader& in) con
   const uint8_t* const main = block + 4 + sizeof(RelFileNode) + 4;  // id, length
   const uint8_t flags = block[1];
   const auto data_length = LoadNative<uint16_t>(block + 2);
-  const bool has_data = flags & kHasData;
+  const bool has_data = flags & kBlockHasData;
   if (LoadNative<uint32_t>(record.data()) != record.size() || block[0] != 0 ||
-      (flags & (kHasImage | kSameRel)) != 0 || (flags & kForkMask) > kMaxForkNumber ||
-      has_data != (data_length > 0) || main[0] != kIdDataShort ||
-      record.size() != kSize + data_length + main[1])
+      (flags & (kBlockHasImage | kBlockSameRel)) != 0 ||
+      (flags & kBlockForkMask) > kMaxForkNumber || has_data != (data_length > 0) ||
+      main[0] != kFragmentDataShort || record.size() != kSize + data_length + main[1])
     return false;
   std::memcpy(&header_, record.data(), sizeof(header_));
   in_use_ = 1;
   max_block_id_ = 0;
   BlockRef& b = blocks_[0];
   b.flags = flags;
-  b.tag.fork = flags & kForkMask;
+  b.tag.fork = flags & kBlockForkMask;
   b.has_image = b.apply_image = false;
   b.has_data = has_data;
-  b.will_init = flags & kWillInit;
+  b.will_init = flags & kBlockWillInit;
   b.image_info = 0;
   b.hole_offset = b.hole_length = 0;
   b.image = Bytes();

@@ -1,7 +1,7 @@
 // Opening a directory takes two passes. The first reads the long page header of every segment and
-// counts the pairs (system identifier, segment size) they claim; the most frequent pair is what the
-// directory holds. The second pass judges each segment by it. So one foreign file among many does
-// not change what the others are, and is the one that gets named.
+// counts what they claim (system identifier, segment size, version); the most frequent claim is
+// what the directory holds. The second pass judges each segment by it. So one foreign file among
+// many does not change what the others are, and is the one that gets named.
 #include "cpp_core/wal/segment.h"
 
 #include <dirent.h>
@@ -49,22 +49,6 @@ bool ParseHex8(std::string_view digits, uint32_t* out) {
 
 uint64_t SegmentsPerLog(uint32_t segment_size) { return (uint64_t{1} << 32) / segment_size; }
 
-struct Head {
-  WalPageHeader page;
-  WalLongPageHeader segment;
-};
-
-bool LoadHead(const uint8_t* bytes, size_t length, Head* head) {
-  ByteReader in(Bytes(bytes, length));
-  return in.Read(&head->page) && in.Read(&head->segment);
-}
-
-// The header is a WAL segment's, whoever's.
-bool IsSegmentHead(const Head& head) {
-  return FindWalVersion(head.page.magic) != nullptr && (head.page.info & kPageLongHeader) &&
-         IsValidSegmentSize(head.segment.segment_size);
-}
-
 // Reads up to kLongPageHeaderSize bytes of the file and its size.
 Status ReadHead(const std::string& path, uint8_t* out, size_t* length, uint64_t* file_size) {
   // Without O_NONBLOCK a FIFO of that name would be waited for.
@@ -106,10 +90,6 @@ std::optional<SegmentName> ParseSegmentName(std::string_view name) {
 std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size) {
   const uint64_t per_log = SegmentsPerLog(segment_size);
   return fmt::format("{:08X}{:08X}{:08X}", timeline, number / per_log, number % per_log);
-}
-
-bool IsValidSegmentSize(uint64_t size) {
-  return size >= 1024 * 1024 && size <= 1024 * 1024 * 1024 && (size & (size - 1)) == 0;
 }
 
 Result<WalDirectory> WalDirectory::Open(const std::string& path) {
@@ -163,23 +143,24 @@ Status WalDirectory::ReadHeads() {
     size_t length;
   };
   std::vector<Raw> raw(segments_.size());
-  std::map<std::pair<uint64_t, uint32_t>, size_t> votes;
+  std::map<std::tuple<uint64_t, uint32_t, const pg::Version*>, size_t> votes;
   size_t first = 0;
   for (size_t i = 0; i < segments_.size(); i++) {
     RETURN_IF_ERROR(
         ReadHead(segments_[i].path, raw[i].bytes, &raw[i].length, &segments_[i].file_size));
-    Head head;
-    if (LoadHead(raw[i].bytes, raw[i].length, &head) && IsSegmentHead(head))
-      votes[{head.segment.system_identifier, head.segment.segment_size}]++;
+    WalSegmentHead head;
+    if (head.Load(Bytes(raw[i].bytes, raw[i].length)) && head.IsOfAnySegment())
+      votes[{head.segment.system_identifier, head.segment.segment_size,
+             pg::FindVersionByWalMagic(head.page.magic)}]++;
     if (segments_[i].path < segments_[first].path) first = i;
   }
   if (votes.empty()) {
-    // Without a header nothing but the file's own size can tell what LSN its name means.
+    // Without a header only the file's own size can show which LSN its name means.
     const Segment& s = segments_[first];
-    segment_size_ =
+    identity_.segment_size =
         IsValidSegmentSize(s.file_size) ? static_cast<uint32_t>(s.file_size) : uint32_t{16} << 20;
     Segment judged = s;
-    judged.number = names_[first].log * SegmentsPerLog(segment_size_) + names_[first].segment;
+    judged.number = names_[first].log * SegmentsPerLog(segment_size()) + names_[first].segment;
     Judge(&judged, raw[first].bytes, raw[first].length);
     const char* state = judged.head == SegmentHead::kZero    ? "it holds only zeroes"
                         : judged.head == SegmentHead::kShort ? "it ends inside its page header"
@@ -187,21 +168,21 @@ Status WalDirectory::ReadHeads() {
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("no file in \"{}\" is a PostgreSQL {} WAL segment: the first is "
                                  "\"{}\" (LSN {} by its name): {}",
-                                 path_, kWalVersions[0].major, s.path,
+                                 path_, pg::SupportedMajors(), s.path,
                                  SegmentStart(judged.number).ToString(), state));
   }
   const auto winner = std::max_element(votes.begin(), votes.end(),
                                        [](auto& a, auto& b) { return a.second < b.second; });
-  std::tie(system_identifier_, segment_size_) = winner->first;
+  std::tie(identity_.system_identifier, identity_.segment_size, identity_.version) = winner->first;
 
   for (size_t i = 0; i < segments_.size(); i++) {
     const SegmentName& name = names_[i];
-    segments_[i].number = name.log * SegmentsPerLog(segment_size_) + name.segment;
+    segments_[i].number = name.log * SegmentsPerLog(segment_size()) + name.segment;
     Judge(&segments_[i], raw[i].bytes, raw[i].length);
-    if (name.segment >= SegmentsPerLog(segment_size_)) {
+    if (name.segment >= SegmentsPerLog(segment_size())) {
       segments_[i].head = SegmentHead::kForeign;
       segments_[i].problem =
-          fmt::format("no segment of {} bytes has this file name", segment_size_);
+          fmt::format("no segment of {} bytes has this file name", segment_size());
     }
   }
   // "X" sorts before "X.partial": where both are there, the whole one stays.
@@ -220,39 +201,59 @@ Status WalDirectory::ReadHeads() {
 }
 
 void WalDirectory::Judge(Segment* segment, const uint8_t* bytes, size_t length) const {
-  const Lsn start = SegmentStart(segment->number);
   segment->head = SegmentHead::kForeign;
-  Head head;
-  if (segment->file_size > segment_size_) {
+  // Without a version none of the directory's segments has a good header.
+  const bool is_known = identity_.version != nullptr;
+  const WalPagePlace place{SegmentStart(segment->number), segment_size(),
+                           is_known ? identity_.version->wal_magic : uint16_t{0}, 0,
+                           segment->timeline};
+  WalSegmentHead head;
+  if (segment->file_size > segment_size()) {
     segment->problem =
-        fmt::format("it has {} bytes, a segment has {}", segment->file_size, segment_size_);
-  } else if (!LoadHead(bytes, length, &head)) {
+        fmt::format("it has {} bytes, a segment has {}", segment->file_size, segment_size());
+  } else if (!head.Load(Bytes(bytes, length))) {
     segment->head = SegmentHead::kShort;
   } else if (std::all_of(bytes, bytes + length, [](uint8_t b) { return b == 0; })) {
     segment->head = SegmentHead::kZero;
-  } else if (FindWalVersion(head.page.magic) == nullptr) {
-    segment->problem = fmt::format("page magic {:04X}, expected {:04X} (PostgreSQL {})",
-                                   head.page.magic, kWalVersions[0].magic, kWalVersions[0].major);
-  } else if ((head.page.info & ~kPageAllFlags) || !(head.page.info & kPageLongHeader)) {
+  } else {
+    JudgeHead(segment, head, CheckWalPageHeader(head.page, place));
+  }
+}
+
+// A page header that fits but for the address may be that of a recycled segment.
+void WalDirectory::JudgeHead(Segment* segment, const WalSegmentHead& head,
+                             WalPageFault fault) const {
+  const Lsn start = SegmentStart(segment->number);
+  const WalPageFault long_fault =
+      identity_.version == nullptr
+          ? WalPageFault::kNone
+          : CheckWalLongPageHeader(head.segment, system_identifier(), segment_size());
+  if (fault == WalPageFault::kUnknownMagic) {
+    segment->problem =
+        fmt::format("page magic {:04X}, expected {}", head.page.magic, pg::SupportedWalMagics());
+  } else if (fault == WalPageFault::kOtherVersion) {
+    segment->problem = fmt::format("page magic {:04X}, the other segments are of PostgreSQL {}",
+                                   head.page.magic, version().major);
+  } else if (fault == WalPageFault::kFlags || fault == WalPageFault::kHeaderKind) {
     segment->problem =
         fmt::format("page flags {:04X} are not those of a segment's first page", head.page.info);
-  } else if (system_identifier_ != 0 && head.segment.system_identifier != system_identifier_) {
+  } else if (long_fault == WalPageFault::kSystemIdentifier) {
     segment->problem = fmt::format("it is of system {}, the other segments are of system {}",
-                                   head.segment.system_identifier, system_identifier_);
-  } else if (head.segment.segment_size != segment_size_) {
+                                   head.segment.system_identifier, system_identifier());
+  } else if (head.segment.segment_size != segment_size()) {
     segment->problem =
         fmt::format("its page header says segments of {} bytes, the other segments say {}",
-                    head.segment.segment_size, segment_size_);
+                    head.segment.segment_size, segment_size());
   } else if (head.segment.page_size != kWalPageSize) {
     segment->problem = fmt::format("its page header says WAL pages of {} bytes, expected {}",
                                    head.segment.page_size, kWalPageSize);
-  } else if (head.page.timeline > segment->timeline) {
+  } else if (fault == WalPageFault::kLaterTimeline) {
     segment->problem = fmt::format("its first page is of timeline {}, its file name of timeline {}",
                                    head.page.timeline, segment->timeline);
-  } else if (head.page.address == start.value) {
+  } else if (fault == WalPageFault::kNone) {
     segment->head = SegmentHead::kWal;
     segment->head_timeline = head.page.timeline;
-  } else if (head.page.address % segment_size_ == 0 &&
+  } else if (head.page.address % segment_size() == 0 &&
              (head.page.address < start.value || head.page.timeline < segment->timeline)) {
     segment->head = SegmentHead::kStale;
   } else {
@@ -263,7 +264,7 @@ void WalDirectory::Judge(Segment* segment, const uint8_t* bytes, size_t length) 
 
 Result<std::optional<Segment>> WalDirectory::Look(uint32_t timeline, uint64_t number) const {
   Segment segment{};
-  segment.path = fmt::format("{}/{}", path_, FormatSegmentName(timeline, number, segment_size_));
+  segment.path = fmt::format("{}/{}", path_, FormatSegmentName(timeline, number, segment_size()));
   if (access(segment.path.c_str(), F_OK) != 0) segment.path += ".partial";
   if (access(segment.path.c_str(), F_OK) != 0) return std::nullopt;
   segment.timeline = timeline;
@@ -297,7 +298,7 @@ Result<std::vector<WalDirectory::Branch>> WalDirectory::Descent(uint32_t timelin
   uint64_t begin = 0;
   for (const TimelineFork& fork : forks) {
     branches.push_back({fork.timeline, begin});
-    begin = fork.end.value / segment_size_;
+    begin = fork.end.value / segment_size();
   }
   branches.push_back({timeline, begin});
   return branches;
@@ -319,7 +320,7 @@ Result<std::vector<Segment>> WalDirectory::LineOf(uint32_t timeline) const {
 
 Result<std::vector<Segment>> WalDirectory::Line(std::optional<uint32_t> timeline,
                                                 std::optional<Lsn> from) const {
-  const uint64_t wanted = from ? from->value / segment_size_ : 0;
+  const uint64_t wanted = from ? from->value / segment_size() : 0;
   for (size_t i = timelines_.size(); i-- > 0;) {
     if (timeline && timelines_[i] != *timeline) continue;
     auto line = LineOf(timelines_[i]);
@@ -338,7 +339,7 @@ Result<std::vector<Segment>> WalDirectory::Line(std::optional<uint32_t> timeline
       ErrorCode::kNotFound,
       fmt::format("no segment in \"{}\" has LSN {}: file \"{}\" is missing", path_,
                   from->ToString(),
-                  FormatSegmentName(timeline.value_or(timelines_.back()), wanted, segment_size_)));
+                  FormatSegmentName(timeline.value_or(timelines_.back()), wanted, segment_size())));
 }
 
 }  // namespace neon_redo

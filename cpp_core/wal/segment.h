@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cpp_core/pg/version.h"
+#include "cpp_core/pg/wal_page.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 
@@ -28,9 +30,6 @@ std::optional<SegmentName> ParseSegmentName(std::string_view name);
 // The name of a whole segment (XLogFileName).
 std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size);
 
-// IsValidWalSegSize: a power of two, 1 MB to 1 GB.
-bool IsValidSegmentSize(uint64_t size);
-
 // What the start of a segment file holds.
 enum class SegmentHead {
   kWal,      // a long page header with the address that the name promises
@@ -50,21 +49,30 @@ struct Segment {
   std::string problem;
 };
 
+// What all segments of one WAL have in common.
+struct WalIdentity {
+  uint32_t segment_size;
+  uint64_t system_identifier;
+  const pg::Version* version;  // not null
+};
+
 // The segments in one directory, their size and their cluster. An immutable value: it is a
 // snapshot, files that come later are not seen.
 class WalDirectory {
  public:
   // Lists path, or path/pg_wal when path itself has no segments, and reads the first page header of
   // each segment. Files whose names are not segment names are left alone, history files excepted.
-  // Segment size and system identifier are those that most headers agree on; a header that differs
-  // makes its segment kForeign, it does not fail here.
+  // Segment size, system identifier and version are those that most headers agree on; a header that
+  // differs makes its segment kForeign, and Open does not fail.
   // kNotFound: no such directory, or no segments. kIo: not readable. kCorrupt: not one header is
   // good; the message names the first file.
   static Result<WalDirectory> Open(const std::string& path);
 
   const std::string& path() const { return path_; }
-  uint32_t segment_size() const { return segment_size_; }
-  uint64_t system_identifier() const { return system_identifier_; }
+  const WalIdentity& identity() const { return identity_; }
+  uint32_t segment_size() const { return identity_.segment_size; }
+  uint64_t system_identifier() const { return identity_.system_identifier; }
+  const pg::Version& version() const { return *identity_.version; }
   // In ascending order, without duplicates.
   const std::vector<uint32_t>& timelines() const { return timelines_; }
 
@@ -81,7 +89,7 @@ class WalDirectory {
   // file where NAME and NAME.partial are there. Nothing: no such file. kIo: not readable.
   Result<std::optional<Segment>> Look(uint32_t timeline, uint64_t number) const;
 
-  Lsn SegmentStart(uint64_t number) const { return Lsn(number * segment_size_); }
+  Lsn SegmentStart(uint64_t number) const { return Lsn(number * segment_size()); }
 
  private:
   struct Branch {
@@ -92,12 +100,12 @@ class WalDirectory {
   Status List(const std::string& path);
   Status ReadHeads();
   void Judge(Segment* segment, const uint8_t* head, size_t length) const;
+  void JudgeHead(Segment* segment, const WalSegmentHead& head, WalPageFault fault) const;
   Result<std::vector<Branch>> Descent(uint32_t timeline) const;
   Result<std::vector<Segment>> LineOf(uint32_t timeline) const;
 
   std::string path_;
-  uint32_t segment_size_ = 0;
-  uint64_t system_identifier_ = 0;
+  WalIdentity identity_{0, 0, nullptr};  // the version is known once Open has returned
   std::vector<uint32_t> timelines_;
   std::vector<Segment> segments_;
   std::vector<SegmentName> names_;  // of segments_, until the segment size is known

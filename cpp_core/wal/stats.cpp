@@ -1,5 +1,6 @@
 #include "cpp_core/wal/stats.h"
 
+#include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
@@ -10,12 +11,12 @@ void WalStats::Add(const RecordView& record) {
     if (const BlockRef* b = record.block(id)) images += b->image.size();
   }
   int operation = record.header().info >> 4;
-  if (record.rmid() == kRmXact) operation &= 0x07;  // the high bit is a flag: XLOG_XACT_OPMASK
+  if (record.rmid() == kRmXact) operation &= layout::kOperationMask >> 4;
   counts_[record.rmid()][operation].Add({1, record.header().total_length - images, images});
 }
 
 Status WalStats::AddAll(WalReader* reader, std::optional<uint8_t> rmgr) {
-  RecordView view;
+  RecordView view(reader->version());
   WalRecord record;
   while (reader->Next(&record)) {
     if (!first_lsn_.valid()) first_lsn_ = record.start;

@@ -7,15 +7,15 @@
 
 #include <algorithm>
 
+#include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/wal_page.h"
+#include "cpp_core/pg/wal_record.h"
 #include "neon_redo/record.h"
 
 namespace neon_redo {
 
 namespace {
-
-constexpr uint8_t kXlogSwitch = 0x40;  // catalog/pg_control.h
 
 constexpr uint64_t LeftInPage(Lsn lsn) { return kWalPageSize - (lsn.value & kWalPageMask); }
 
@@ -68,20 +68,15 @@ Result<std::optional<WalRecord>> WalStreamDecoder::Next() {
 
 bool WalStreamDecoder::CheckHeader(const uint8_t* bytes, Lsn lsn) {
   const auto h = LoadNative<WalPageHeader>(bytes);
-  const bool first = lsn.value % segment_size_ == 0;
-  const bool good = FindWalVersion(h.magic) != nullptr && (magic_ == 0 || h.magic == magic_) &&
-                    !(h.info & ~kPageAllFlags) && first == ((h.info & kPageLongHeader) != 0) &&
-                    h.address == lsn.value && h.timeline >= timeline_;
-  if (!good)
-    return Fail(lsn, fmt::format("wrong page header (magic {:04X}, flags {:04X}, timeline {}, "
-                                 "address {})",
-                                 h.magic, h.info, h.timeline, Lsn(h.address).ToString()));
-  magic_ = h.magic;
+  const uint16_t magic = version_ == nullptr ? uint16_t{0} : version_->wal_magic;
+  if (CheckWalPageHeader(h, {lsn, segment_size_, magic, timeline_}) != WalPageFault::kNone)
+    return Fail(lsn, fmt::format("wrong page header ({})", DescribeWalPageHeader(h)));
+  if (version_ == nullptr) version_ = pg::FindVersionByWalMagic(h.magic);
   timeline_ = h.timeline;
   return true;
 }
 
-// Passes a page header, and, while hunting, what is left of the record continued there.
+// Passes a page header and, while hunting, the rest of the record continued there.
 bool WalStreamDecoder::EnterPage(bool* ready) {
   const bool first = next_.value % segment_size_ == 0;
   const size_t size = first ? kLongPageHeaderSize : kShortPageHeaderSize;
@@ -90,14 +85,14 @@ bool WalStreamDecoder::EnterPage(bool* ready) {
   if (!*ready) return false;
   if (hunting_ && std::all_of(page.begin(), page.begin() + kShortPageHeaderSize,
                               [](uint8_t b) { return b == 0; })) {
-    // Behind XLOG_SWITCH: zeroes to the end of the segment, page headers included.
+    // After XLOG_SWITCH: zeroes to the end of the segment, page headers included.
     position_ = next_ = Lsn((next_.value / segment_size_ + 1) * segment_size_);
     return true;
   }
   if (!CheckHeader(page.data(), next_)) return false;
   const auto h = LoadNative<WalPageHeader>(page.data());
   const bool continues = (h.info & kPageFirstIsContrecord) != 0;
-  // The server crashed while it wrote the record, and after recovery went on here.
+  // The server crashed while it wrote the record, and continued here after recovery.
   if (h.info & kPageFirstIsOverwriteContrecord) in_record_ = false;
   const uint64_t left = in_record_ ? length_ - record_.size() : 0;
   if (!hunting_ && (continues ? h.remaining != left || !in_record_ : in_record_))
@@ -117,7 +112,7 @@ bool WalStreamDecoder::BeginRecord(bool* ready) {
   *ready = bytes.size() >= sizeof(uint32_t);
   if (!*ready) return false;
   length_ = LoadNative<uint32_t>(bytes.data());
-  if (length_ < kRecordHeaderSize || length_ > kMaxRecordLength)
+  if (!RecordLengthIsValid(length_))
     return Fail(next_, fmt::format("invalid record length {}", length_));
   in_record_ = true;
   record_start_ = next_;
@@ -145,11 +140,8 @@ bool WalStreamDecoder::Gather(WalRecord* record, bool* ready) {
 
 bool WalStreamDecoder::HeaderIsGood(const uint8_t* bytes) {
   const auto h = LoadNative<RecordHeader>(bytes);
-  if (!RmgrIsValid(h.rmid))
-    return Fail(record_start_, fmt::format("invalid resource manager {}", h.rmid));
-  if (previous_.valid() ? h.prev_lsn != previous_.value : h.prev_lsn >= record_start_.value)
-    return Fail(record_start_, fmt::format("wrong xl_prev {}", Lsn(h.prev_lsn).ToString()));
-  return true;
+  const RecordHeaderFault fault = CheckRecordHeader(h, record_start_, previous_);
+  return fault == RecordHeaderFault::kNone || Fail(record_start_, RecordHeaderFaultText(fault, h));
 }
 
 bool WalStreamDecoder::Accept(Bytes bytes, WalRecord* record) {
@@ -158,7 +150,7 @@ bool WalStreamDecoder::Accept(Bytes bytes, WalRecord* record) {
   const auto h = LoadNative<RecordHeader>(bytes.data());
   if (!RecordView::VerifyCrc(bytes)) return Fail(record_start_, "wrong CRC in the record");
   next_ = Lsn(MaxAlign(next_.value));
-  if (h.rmid == kRmXlog && (h.info & kInfoRmgrMask) == kXlogSwitch) {
+  if (h.rmid == kRmXlog && (h.info & kInfoRmgrMask) == layout::xlog::kSwitch) {
     const uint64_t mask = segment_size_ - 1;
     next_ = Lsn((next_.value + mask) & ~mask);
   }

@@ -15,12 +15,12 @@
 namespace neon_redo {
 
 // Takes what a walsender sends: WAL without gaps, in pieces of any size. Page headers, lengths,
-// xl_prev and CRCs are checked as WalReader does; but here all that comes is valid WAL, so whatever
-// does not fit is an error, and the end of what came is no end. Not thread-safe.
+// xl_prev and CRCs are checked as WalReader does. But a stream is all valid WAL: anything that does
+// not fit is an error, and where the bytes stop WAL has not ended. Not thread-safe.
 class WalStreamDecoder {
  public:
-  // start: a multiple of kWalPageSize, where the bytes begin. Records come from the first one that
-  // starts there or behind; a record continued there is skipped.
+  // start: a multiple of kWalPageSize, where the bytes begin. The first record is the first one
+  // that starts there or later; a record continued there is skipped.
   WalStreamDecoder(Lsn start, uint32_t segment_size);
 
   // Appends; the bytes are copied. Next to be called until it has nothing. kInvalidArgument: they
@@ -33,7 +33,10 @@ class WalStreamDecoder {
 
   // The end of the last record that Next returned; before the first, where it was looked for.
   Lsn position() const { return position_; }
-  // What follows in the stream.
+  // Of the server that writes the stream. Null before Next has seen the first page header, and not
+  // null once it has returned a record.
+  const pg::Version* version() const { return version_; }
+  // The LSN of the next byte of the stream.
   Lsn fed() const { return input_start_ + input_.size(); }
 
  private:
@@ -50,9 +53,9 @@ class WalStreamDecoder {
   const uint32_t segment_size_;
   std::vector<uint8_t> input_;
   Lsn input_start_;
-  Lsn next_;      // the next byte to look at
-  Lsn position_;  // as of position()
-  uint16_t magic_ = 0;
+  Lsn next_;                              // the next byte to look at
+  Lsn position_;                          // as of position()
+  const pg::Version* version_ = nullptr;  // null before the first page
   uint32_t timeline_ = 0;
 
   bool hunting_ = true;  // for the first record

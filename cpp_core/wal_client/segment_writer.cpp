@@ -75,12 +75,11 @@ uint64_t SystemIdentifierOf(const std::string& path, Compression compression,
         pread(fd.get(), head.data(), head.size(), 0) != static_cast<ssize_t>(kLongPageHeaderSize))
       return 0;
   }
-  ByteReader in(Bytes(reinterpret_cast<const uint8_t*>(head.data()), head.size()));
-  WalPageHeader page;
-  WalLongPageHeader segment;
-  if (!in.Read(&page) || !in.Read(&segment)) return 0;
-  const bool wal = (page.info & kPageLongHeader) && segment.segment_size == segment_size;
-  return wal ? segment.system_identifier : 0;
+  // Segments of a version that only the server knows are received as well.
+  WalSegmentHead h;
+  if (!h.Load(Bytes(reinterpret_cast<const uint8_t*>(head.data()), head.size()))) return 0;
+  const bool is_wal = (h.page.info & kPageLongHeader) && h.segment.segment_size == segment_size;
+  return is_wal ? h.segment.system_identifier : 0;
 }
 
 }  // namespace

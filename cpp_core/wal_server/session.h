@@ -166,7 +166,7 @@ class Session {
   void Refuse(std::string sqlstate, std::string message, std::string detail = {},
               std::string hint = {});
   void RefuseWith(const Error& error);
-  static std::string ServerVersion();
+  std::string ServerVersion() const;
 
   // session_stream.cpp
   bool ChooseTimeline(const command::StartPhysical& start);

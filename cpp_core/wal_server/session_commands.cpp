@@ -24,9 +24,9 @@ std::string FormatSegmentSize(uint32_t size) {
 
 }  // namespace
 
-// Clients take the major version from it.
-std::string Session::ServerVersion() {
-  return fmt::format("{}.0 (neon_redo {})", kWalVersions[0].major, NEON_REDO_VERSION);
+// Clients take the major version from it: that of the server that wrote the WAL.
+std::string Session::ServerVersion() const {
+  return fmt::format("{}.0 (neon_redo {})", host_.source->version().major, NEON_REDO_VERSION);
 }
 
 void Session::HandleQuery(std::string_view text) {

@@ -81,8 +81,7 @@ bool WalSource::ReadTail(std::vector<Segment> segments, std::optional<Lsn> from)
     if (segments[i].number != segments[i - 1].number + 1) segments.resize(i);
   }
   const std::vector<Segment> all = segments;
-  const auto reader =
-      WalReader::OpenTail(std::move(segments), segment_size(), system_identifier(), from);
+  const auto reader = WalReader::OpenTail(std::move(segments), directory_->identity(), from);
   bool any = false;
   for (;;) {
     const auto record = reader->Next();
@@ -214,12 +213,9 @@ uint64_t WalSource::GoodBytesAt(SegmentFile* file, uint64_t offset) const {
   WalPageHeader h;
   if (segment.head != SegmentHead::kWal || !ReadPageHeader(*file, offset, &h)) return 0;
   if (h.magic == 0) return EndsInGoodZeroes(*file, offset) ? segment_size() - offset : 0;
-  if (offset == 0) file->magic = h.magic;
-  const Lsn address = directory_->SegmentStart(segment.number) + offset;
-  const bool good =
-      h.magic == file->magic && h.address == address.value && (h.info & ~kPageAllFlags) == 0 &&
-      ((h.info & kPageLongHeader) != 0) == (offset == 0) && h.timeline <= segment.timeline;
-  return good ? kWalPageSize : 0;
+  const WalPagePlace place{directory_->SegmentStart(segment.number) + offset, segment_size(),
+                           version().wal_magic, 0, segment.timeline};
+  return CheckWalPageHeader(h, place) == WalPageFault::kNone ? kWalPageSize : 0;
 }
 
 bool WalSource::EndsInGoodZeroes(const SegmentFile& file, uint64_t offset) const {
@@ -230,7 +226,7 @@ bool WalSource::EndsInGoodZeroes(const SegmentFile& file, uint64_t offset) const
     if (!ReadPageHeader(file, offset, &h) || std::memcmp(&h, &kZeroes, sizeof(h)) != 0)
       return false;
   }
-  const auto reader = WalReader::OpenTail({file.segment}, segment_size(), system_identifier(), {});
+  const auto reader = WalReader::OpenTail({file.segment}, directory_->identity(), {});
   for (;;) {
     const auto record = reader->Next();
     if (!record || !*record) break;

@@ -26,7 +26,6 @@ struct SegmentFile {
   // From its start: pages that have been looked at and are where they belong. WalSource's.
   uint64_t good_bytes = 0;
   bool all_checked = false;  // there will be no more of them
-  uint16_t magic = 0;        // of the first page
 };
 
 // Not thread-safe.
@@ -51,6 +50,7 @@ class WalSource {
   const std::string& directory() const { return directory_->path(); }
   uint32_t segment_size() const { return directory_->segment_size(); }
   uint64_t system_identifier() const { return directory_->system_identifier(); }
+  const pg::Version& version() const { return directory_->version(); }
   // The current timeline, and the end of its valid WAL.
   uint32_t timeline() const { return timeline_; }
   Lsn end() const { return end_; }

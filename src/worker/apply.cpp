@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "cpp_core/pg/version.h"
 #include "neon_redo/record.h"
 #include "src/server.h"
 #include "src/worker/insert_run.h"
@@ -25,7 +26,7 @@ namespace {
 
 BlockTag target;
 bool have_page;
-RecordView view;
+RecordView view(*pg::FindVersionByMajor(PG_VERSION_NUM / 10000));
 // The record being applied, for messages: its bytes until Decode overwrites them, then its header.
 uint64_t current_lsn;
 Bytes current_bytes;

@@ -10,6 +10,7 @@
 #include "cpp_core/redo/worker/request_frames.h"
 #include "neon_redo/record.h"
 #include "neon_redo/wal_reader.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -27,7 +28,7 @@ void SetBytes(benchmark::State& state, size_t bytes) {
 }
 
 void BM_ParseRecord(benchmark::State& state, Bytes (*record)()) {
-  RecordView view;
+  RecordView view(kPg15);
   for (auto _ : state) benchmark::DoNotOptimize(view.Parse(record()));
   SetBytes(state, record().size());
 }
@@ -42,7 +43,7 @@ BENCHMARK_CAPTURE(BM_VerifyCrc, insert, SmallRecord);
 BENCHMARK_CAPTURE(BM_VerifyCrc, full_page_image, ImageRecord);
 
 void BM_RestoreImage(benchmark::State& state) {
-  RecordView view;
+  RecordView view(kPg15);
   if (view.Parse(ImageRecord()) || view.block(0) == nullptr) return state.SkipWithError("no image");
   uint8_t page[kBlockSize];
   for (auto _ : state) benchmark::DoNotOptimize(RestoreImage(*view.block(0), page));

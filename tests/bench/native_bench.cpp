@@ -9,6 +9,7 @@
 
 #include "cli/bench/requests.h"
 #include "neon_redo/native.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -18,7 +19,7 @@ BenchRequests requests;
 void Run(benchmark::State& state, const std::vector<BenchRequest>& kind, bool verify_crc) {
   const RequestViews views(kind);
   alignas(64) static uint8_t page[kBlockSize];
-  RecordView view;
+  RecordView view(kPg15);
   size_t next = 0;
   uint64_t records = 0, bytes = 0;
   for (auto _ : state) {

@@ -9,16 +9,16 @@
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/verify/data_directory.h"
 #include "tests/fuzz/scratch.h"
+#include "tests/unit/version_15.h"
 
 using namespace neon_redo;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<uint8_t> bytes(data, data + size);
-  const size_t whole = ControlFileBytes().size();
-  if (size >= whole) {
-    // The checksum is the last field (ControlFileData).
-    const uint32_t crc = Crc32c(Bytes(bytes.data(), whole - 8));
-    std::memcpy(bytes.data() + whole - 8, &crc, sizeof(crc));
+  const pg::ControlFileLayout& layout = kPg15.control_file;
+  if (size >= layout.size) {
+    const uint32_t crc = Crc32c(Bytes(bytes.data(), layout.crc));
+    std::memcpy(bytes.data() + layout.crc, &crc, sizeof(crc));
   }
   {
     const ScratchFile file("global/pg_control", bytes.data(), bytes.size());

@@ -8,6 +8,7 @@
 
 #include "neon_redo/ingest.h"
 #include "neon_redo/page_server_record.h"
+#include "tests/unit/version_15.h"
 
 using namespace neon_redo;
 
@@ -34,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.track_commit_timestamp = size % 2 != 0;
   Ingest ingest(options);
   ChangeList changes;
-  static RecordView view;
+  static RecordView view(kPg15);
   while (size >= 2) {
     const size_t length = std::min<size_t>(data[0] | data[1] << 8, size - 2);
     std::vector<uint8_t> record(data + 2, data + 2 + length);

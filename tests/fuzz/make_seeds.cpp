@@ -17,6 +17,7 @@
 #include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/wal_client/message.h"
 #include "neon_redo/wal_reader.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -201,7 +202,7 @@ int Main(int argc, char** argv) {
   if (!reader) return fmt::print(stderr, "{}\n", reader.error().message), 1;
   std::map<std::array<int, 3>, int> seen;
   Input run;  // of records, for ingest
-  static RecordView view;
+  static RecordView view(kPg15);
   for (;;) {
     auto record = (*reader)->Next();
     if (!record) return fmt::print(stderr, "{}\n", record.error().message), 1;

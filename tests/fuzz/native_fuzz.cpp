@@ -13,6 +13,7 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/native/page_edit.h"
 #include "neon_redo/native.h"
+#include "tests/unit/version_15.h"
 
 namespace {
 
@@ -50,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const size_t left = size - length;
     std::memcpy(base.bytes, data + length, left < sizeof(base.bytes) ? left : sizeof(base.bytes));
   }
-  static neon_redo::RecordView view;
+  static neon_redo::RecordView view(neon_redo::kPg15);
   if (view.Parse(record)) return 0;
   for (int id = 0; id <= view.max_block_id(); id++) ApplyToBlock(view, id, base, kind != 0);
   return 0;

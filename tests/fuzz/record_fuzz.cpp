@@ -9,6 +9,7 @@
 #include "neon_redo/describe.h"
 #include "neon_redo/record.h"
 #include "neon_redo/wal_reader.h"
+#include "tests/unit/version_15.h"
 
 using namespace neon_redo;
 
@@ -29,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto total = static_cast<uint32_t>(size);
   std::memcpy(record.data(), &total, sizeof(total));
   RecordView::VerifyCrc(record);
-  static RecordView view;
+  static RecordView view(kPg15);
   if (view.Parse(record)) return 0;
   CheckWithin(view.main_data(), record);
   std::vector<uint8_t> page(kBlockSize);

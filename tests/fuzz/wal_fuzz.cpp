@@ -11,6 +11,7 @@
 #include "neon_redo/describe.h"
 #include "neon_redo/wal_reader.h"
 #include "tests/fuzz/scratch.h"
+#include "tests/unit/version_15.h"
 
 using namespace neon_redo;
 
@@ -22,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const ScratchFile file(name, data + 8, size - 8, kSegmentSize);
   auto reader = WalReader::Open({ScratchDirectory(), {}, {}, {}});
   if (!reader) return 0;
-  static RecordView view;
+  static RecordView view(kPg15);
   for (;;) {
     auto record = (*reader)->Next();
     if (!record || !*record) break;

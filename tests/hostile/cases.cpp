@@ -8,6 +8,7 @@
 #include "cpp_core/pg/page.h"
 #include "neon_redo/record.h"
 #include "neon_redo/wal_reader.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 
@@ -61,7 +62,7 @@ void DamageBase(Random* random, Case* c) {
 }
 
 void DamageRecord(Random* random, Case* c) {
-  RecordView view;
+  RecordView view(kPg15);
   if (view.Parse(c->record)) return;
   const BlockRef* block = view.block(static_cast<int>(Below(random, view.max_block_id() + 1)));
   switch (Below(random, 6)) {
@@ -118,7 +119,7 @@ Result<std::vector<Case>> FindCases(const std::string& wal_directory, int each) 
   std::vector<Case> cases;
   std::map<std::array<int, 3>, int> seen;
   std::map<BlockTag, std::vector<uint8_t>> latest;
-  auto view = std::make_unique<RecordView>();
+  auto view = std::make_unique<RecordView>(kPg15);
   alignas(8) uint8_t page[kBlockSize];
   for (;;) {
     auto record = (*reader)->Next();

@@ -19,6 +19,7 @@
 #include "neon_redo/manager.h"
 #include "neon_redo/record.h"
 #include "tests/hostile/cases.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -69,7 +70,7 @@ Case Marked(Case c, const std::string& mark) {
     if (page.upper() <= kBlockSize && page.lower() + mark.size() < page.upper())
       std::memcpy(c.base.data() + page.upper() - mark.size(), mark.data(), mark.size());
   }
-  RecordView view;
+  RecordView view(kPg15);
   if (view.Parse(c.record)) return c;
   for (int id = 0; id <= view.max_block_id(); ++id) {
     const BlockRef* block = view.block(id);

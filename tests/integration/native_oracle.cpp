@@ -40,6 +40,7 @@
 #include "neon_redo/native.h"
 #include "neon_redo/wal_reader.h"
 #include "neon_redo/worker.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -322,7 +323,7 @@ class Oracle {
   // The worker also restores the images of the record's other blocks; native does not look at them.
   static bool InOtherImage(const Case& one, const std::string& message) {
     if (message.find("could not decompress image") == std::string::npos) return false;
-    RecordView view;
+    RecordView view(kPg15);
     if (view.Parse(*one.steps.back().bytes)) return false;
     for (int id = 0; id <= view.max_block_id(); id++) {
       const BlockRef* ref = view.block(id);
@@ -333,7 +334,7 @@ class Oracle {
 
   void Complain(const Case& one, const std::string& what) {
     if (complaints_++ >= 40) return;
-    RecordView view;
+    RecordView view(kPg15);
     (void)view.Parse(*one.steps.back().bytes);
     fmt::print(stderr, "{} {}: {} block {}/{}/{} fork {} block {}: {}\n", one.kind,
                one.steps.back().end.ToString(), DescribeRecord(view, one.steps.back().end),

@@ -14,6 +14,7 @@
 
 #include "cpp_core/pg/rmgr.h"
 #include "neon_redo/record.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -59,7 +60,7 @@ class Record {
 
  private:
   std::unique_ptr<uint8_t[]> bytes_;
-  RecordView view_;
+  RecordView view_{kPg15};
   RecordFault fault_;
 };
 

@@ -9,6 +9,7 @@
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/slru.h"
 #include "tests/unit/native_record.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -24,7 +25,7 @@ constexpr uint32_t kMapBlocks = (kBlockSize - 24) * 4;  // heap blocks on a page
 Texts TakeWith(Ingest* ingest, const RecordBuilder& builder, ChangeList* changes = nullptr) {
   static std::vector<uint8_t> bytes;  // outlives the changes that point into it
   bytes = builder.Bytes();
-  RecordView view;
+  RecordView view(kPg15);
   if (RecordFault fault = view.Parse(bytes)) return {std::string("unreadable: ") + fault.what};
   ChangeList list;
   if (RecordFault fault = ingest->Take(view, &list)) return {std::string("fault: ") + fault.what};
@@ -47,7 +48,7 @@ void ExpectNothingPastTheEnd(uint8_t rmid, uint8_t info, const Fields& main) {
     const RecordBuilder record = RecordBuilder(rmid, info).Main(cut);
     const auto exact = std::make_unique<uint8_t[]>(record.Bytes().size());
     std::memcpy(exact.get(), record.Bytes().data(), record.Bytes().size());
-    RecordView view;
+    RecordView view(kPg15);
     ASSERT_FALSE(view.Parse({exact.get(), record.Bytes().size()}));
     Ingest ingest({.track_commit_timestamp = true});
     ChangeList changes;
@@ -433,7 +434,7 @@ TEST(Ingest, RandomDataIsRefusedOrTaken) {
     const std::vector<uint8_t> bytes = builder.Bytes();
     const auto exact = std::make_unique<uint8_t[]>(bytes.size());
     std::memcpy(exact.get(), bytes.data(), bytes.size());
-    RecordView view;
+    RecordView view(kPg15);
     ASSERT_FALSE(view.Parse({exact.get(), bytes.size()}));
     Ingest ingest({.track_commit_timestamp = true});
     ChangeList changes;

@@ -5,6 +5,7 @@
 #include "cpp_core/pg/rmgr.h"
 #include "tests/unit/manager_fixture.h"
 #include "tests/unit/native_record.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -61,7 +62,7 @@ class Story {
       run.push_back({record.lsn, std::get<PostgresRecord>(record.record).record});
     }
     PageImage page(kBlockSize);
-    RecordView view;
+    RecordView view(kPg15);
     EXPECT_EQ(ApplyNativeRun(kTarget, run, page.data(), false, &view, nullptr).applied, run.size());
     return page;
   }

@@ -8,6 +8,7 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/rmgr.h"
 #include "tests/unit/native_record.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo::testing {
 namespace {
@@ -206,7 +207,7 @@ TEST(NativeHeap, RunsOfInsertsEqualSingleInserts) {
     records.push_back({Lsn(100 + i), bytes[i]});
     ASSERT_EQ(Apply(bytes[i], 0, 100 + i, &one_by_one, i > 0), NativeResult::kApplied);
   }
-  RecordView view;
+  RecordView view(kPg15);
   NativeCounters counters;
   const NativeRun done =
       ApplyNativeRun({kRel, kMainFork, kBlock}, records, run.bytes, false, &view, &counters);
@@ -222,7 +223,7 @@ TEST(NativeHeap, RunStopsAtTheFirstRecordItCannotApply) {
   const auto hole = InsertRecord(9, "no such place");
   const std::vector<RedoRecord> records = {{Lsn(1), first}, {Lsn(2), second}, {Lsn(3), hole}};
   TestPage page;
-  RecordView view;
+  RecordView view(kPg15);
   const NativeRun run =
       ApplyNativeRun({kRel, kMainFork, kBlock}, records, page.bytes, false, &view, nullptr);
   EXPECT_EQ(run.applied, 2u);

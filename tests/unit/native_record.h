@@ -10,6 +10,7 @@
 #include "cpp_core/base/crc32c.h"
 #include "neon_redo/native.h"
 #include "neon_redo/record.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo::testing {
 
@@ -94,7 +95,7 @@ inline NativeResult Apply(const std::vector<uint8_t>& record, int block_id, uint
                           TestPage* page, bool have_page = true) {
   const auto bytes = std::make_unique<uint8_t[]>(record.size());
   std::memcpy(bytes.get(), record.data(), record.size());
-  RecordView view;
+  RecordView view{kPg15};
   if (view.Parse({bytes.get(), record.size()})) return NativeResult::kUnsupported;
   const auto copy = std::make_unique<TestPage>(*page);
   const NativeResult result = ApplyNative(view, block_id, Lsn(lsn), copy->bytes, have_page);

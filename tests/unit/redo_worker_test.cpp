@@ -17,6 +17,7 @@
 #include "neon_redo/record.h"
 #include "neon_redo/worker.h"
 #include "tests/unit/programs.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -412,15 +413,15 @@ TEST(WorkerHomeTest, LivesAsLongAsItsObjectAndDeadOnesAreSwept) {
   const pid_t child = fork();
   if (child == 0) {
     // Dies with its home in place: no destructor runs.
-    if (!WorkerHome::Create({geteuid(), getegid()})) _exit(1);
-    Result<WorkerHome> home = WorkerHome::Create({geteuid(), getegid()});
+    if (!WorkerHome::Create({geteuid(), getegid()}, kPg15)) _exit(1);
+    Result<WorkerHome> home = WorkerHome::Create({geteuid(), getegid()}, kPg15);
     _exit(home && access((home->path() + "/global/pg_control").c_str(), R_OK) == 0 ? 0 : 1);
   }
   int status = -1;
   waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);
   {
-    Result<WorkerHome> home = WorkerHome::Create({geteuid(), getegid()});
+    Result<WorkerHome> home = WorkerHome::Create({geteuid(), getegid()}, kPg15);
     ASSERT_TRUE(home) << home.error().message;
     EXPECT_EQ(access((home->path() + "/PG_VERSION").c_str(), R_OK), 0);
     RemoveStaleHomes(parent, geteuid());
@@ -432,7 +433,7 @@ TEST(WorkerHomeTest, LivesAsLongAsItsObjectAndDeadOnesAreSwept) {
   }
   EXPECT_EQ(rmdir(parent), 0) << "something is left in " << parent;
   setenv("TMPDIR", "/nonexistent", 1);
-  Result<WorkerHome> home = WorkerHome::Create({geteuid(), getegid()});
+  Result<WorkerHome> home = WorkerHome::Create({geteuid(), getegid()}, kPg15);
   ASSERT_FALSE(home);
   EXPECT_NE(home.error().message.find("TMPDIR"), std::string::npos);
   unsetenv("TMPDIR");

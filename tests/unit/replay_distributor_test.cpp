@@ -9,6 +9,7 @@
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/replay/distributor.h"
 #include "tests/unit/native_record.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -70,8 +71,8 @@ struct Rig {
     return n % 1000 == 0 ? all : (n * 0x9e3779b97f4a7c15u >> 7) & (n * 0xd6e8feb86659fd93u) & all;
   }
   Status Run(uint64_t records) {
-    Distributor distributor(options, pointers);
-    RecordView view;
+    Distributor distributor(options, kPg15, pointers);
+    RecordView view(kPg15);
     for (uint64_t n = 1; n <= records; n++) {
       std::vector<uint8_t> main(MainSize(n));
       std::memcpy(main.data(), &n, sizeof(n));
@@ -141,8 +142,8 @@ std::vector<uint64_t> SentAhead(int jobs, const std::vector<std::vector<uint8_t>
   } taker;
   VerifyOptions options;
   options.jobs = jobs;
-  Distributor distributor(options, {&taker});
-  RecordView view;
+  Distributor distributor(options, kPg15, {&taker});
+  RecordView view(kPg15);
   Targets targets;
   for (uint64_t n = 0; n < records.size(); n++) {
     EXPECT_FALSE(view.Parse(records[n]));
@@ -179,10 +180,10 @@ TEST(Distributor, AnErrorOfAnImageThatGoesAheadEndsIt) {
     }
     Status Finish(Lane*) override { return {}; }
   } refuser;
-  Distributor distributor(VerifyOptions(), {&refuser});
+  Distributor distributor(VerifyOptions(), kPg15, {&refuser});
   const std::vector<uint8_t> page(kBlockSize);
   const auto image = RecordBuilder(kRmXlog, 0xb0).Image(0, 0, page.data()).Bytes();
-  RecordView view;
+  RecordView view(kPg15);
   ASSERT_FALSE(view.Parse(image));
   Targets targets;
   FindTargets(view, 1, true, &targets);

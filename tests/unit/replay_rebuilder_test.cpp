@@ -10,10 +10,11 @@
 
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/rmgr.h"
-#include "cpp_core/replay/visibility_map.h"
+#include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/verify/compare.h"
 #include "tests/unit/native_record.h"
 #include "tests/unit/programs.h"
+#include "tests/unit/version_15.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {
@@ -79,7 +80,7 @@ class RebuilderTest : public ::testing::Test {
       out.write(reinterpret_cast<const char*>(page.data()), kBlockSize);
   }
   Status Take(const Buffer& bytes, uint64_t end) {
-    RecordView view;
+    RecordView view(kPg15);
     EXPECT_FALSE(view.Parse(bytes));
     return rebuilder_->Take({Lsn(end - 8), Lsn(end), bytes}, view, &worker_);
   }
@@ -210,7 +211,7 @@ TEST_F(RebuilderTest, WhatDoesNotFitIsForAnotherPass) {
 
   const std::set<BlockTag> only = {{kRel, kMainFork, 3}};
   Rebuilder second({Engine::kWorker, directory_.path(), 0, 1, &only, &memory_, "/tmp"});
-  RecordView view;
+  RecordView view(kPg15);
   for (uint32_t block : {3u, 4u}) {
     const Buffer bytes = Insert(block, 1, true);
     ASSERT_FALSE(view.Parse(bytes));
@@ -339,7 +340,7 @@ Buffer Image(uint32_t block, uint16_t tuples) {
   alignas(64) uint8_t page[kBlockSize];
   for (uint16_t n = 1; n <= tuples; n++) {
     const Buffer insert = Insert(block, n, n == 1);
-    RecordView view;
+    RecordView view(kPg15);
     EXPECT_FALSE(view.Parse(insert));
     EXPECT_EQ(ApplyNative(view, 0, Lsn(n), page, n > 1), NativeResult::kApplied);
   }
@@ -374,7 +375,7 @@ std::vector<Buffer> Mixture(int count, uint32_t blocks) {
 // What nobody could tell the blocks of, a batch gives to the rebuilder whole, and it says why not.
 TEST_F(RebuilderTest, RefusesARecordThatIsTooShort) {
   const Buffer bytes = RecordBuilder(kRmSmgr, 0x20).Main(Fields().U32(3)).Bytes();
-  RecordView view;
+  RecordView view(kPg15);
   ASSERT_FALSE(view.Parse(bytes));
   Targets targets;
   FindTargets(view, 1, true, &targets);
@@ -405,7 +406,7 @@ class RebuilderBatchTest : public RebuilderTest {
   int TakeInBatches(bool images_ahead) {
     Rebuilder& rebuilder = Make(Engine::kAuto);
     int ahead = 0;
-    RecordView view;
+    RecordView view(kPg15);
     for (size_t at = 0, count = 1; at < records_.size(); at += count, count = count * 3 % 2003) {
       count = std::min(count, records_.size() - at);
       RecordBatch batch;
@@ -469,7 +470,7 @@ TEST_F(RebuilderBatchTest, TakesImagesAhead) {
 TEST_F(RebuilderTest, TheWorkersImagesComeInTheirTurn) {
   Make(Engine::kWorker);
   const Buffer bytes = Image(3, 2);
-  RecordView view;
+  RecordView view(kPg15);
   ASSERT_FALSE(view.Parse(bytes));
   Targets targets;
   FindTargets(view, 1, true, &targets);

@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/replay/distributor.h"
-#include "cpp_core/replay/visibility_map.h"
 #include "tests/unit/native_record.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -37,7 +38,7 @@ class TargetsTest : public ::testing::Test {
 
   static constexpr uint32_t kPartitions = 16;
   std::vector<uint8_t> bytes_;
-  RecordView view_;
+  RecordView view_{kPg15};
   Targets targets_;
 };
 

@@ -7,13 +7,14 @@
 #include <algorithm>
 #include <random>
 
-#include "cpp_core/pg/slru.h"
-#include "cpp_core/pg/page_name.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/page_name.h"
+#include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/slru.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/recorder.h"
-#include "cpp_core/pg/rmgr.h"
 #include "tests/unit/native_record.h"
+#include "tests/unit/version_15.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {
@@ -130,7 +131,7 @@ class RecorderTest : public ::testing::Test {
  protected:
   void Take(const RecordBuilder& builder) {
     const std::vector<uint8_t> bytes = builder.Bytes();
-    RecordView view;
+    RecordView view(kPg15);
     ASSERT_FALSE(view.Parse(bytes));
     ASSERT_FALSE(ingest_.Take(view, &changes_));
     lsn_ = lsn_ + 100;
@@ -257,7 +258,7 @@ TEST(Recorder, OnlyOnePage) {
                     .Main(
                         Fields().U32(random() % 3).U32(kRel.spc).U32(kRel.db).U32(kRel.rel).U32(1));
       const std::vector<uint8_t> bytes = record.Bytes();
-      RecordView view;
+      RecordView view(kPg15);
       ASSERT_FALSE(view.Parse(bytes));
       ASSERT_FALSE(ingest.Take(view, &changes));
       ASSERT_TRUE(all.Take(changes, view, {Lsn(lsn), Lsn(lsn), bytes}));

@@ -4,9 +4,11 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cpp_core/pg/paths.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -44,13 +46,13 @@ class FileCheckTest : public ::testing::Test {
     change.kind = kind;
     change.key = key;
     change.number = number;
-    check_.Take(change, {Lsn(100), Lsn(200), {}}, RecordView());
+    check_.Take(change, {Lsn(100), Lsn(200), {}}, RecordView(kPg15));
   }
 
   // "file: damage" for each difference.
   std::vector<std::string> Compare(const ForkSizes& touched = {}) {
     VerifyResult result;
-    const Status status = check_.Compare(touched, Lsn(), &result);
+    const Status status = check_.Compare(touched, kPg15, Lsn(), &result);
     EXPECT_TRUE(status) << status.error().message;
     std::vector<std::string> out;
     for (const Mismatch& m : result.mismatches) out.push_back(m.file + ": " + DamageName(m.damage));
@@ -73,14 +75,14 @@ TEST_F(FileCheckTest, ListsRelationFilesAndNothingElse) {
   for (const char* other :
        {"t3_16386", "016387", "16388_x", "16389.", "PG_VERSION", "_vm", "16390x"})
     WriteZeroes(data_, other, kBlockSize);
-  const auto list = ListRelationFiles(data_);
+  const auto list = ListRelationFiles(data_, kPg15);
   ASSERT_TRUE(list) << list.error().message;
   const std::map<BlockTag, uint32_t> expected{{{rel_}, (1 << 17) + 2},
                                               {{rel_, kVisibilityMapFork, 0}, 1},
                                               {{{1663, 5, 16385}, kInitFork, 0}, 0}};
   EXPECT_EQ(list->forks, expected);
   EXPECT_EQ(list->databases, (std::set<std::pair<uint32_t, uint32_t>>{{1663, 5}, {1664, 0}}));
-  EXPECT_EQ(RelationPath({rel_, kVisibilityMapFork, 1 << 17}), "base/5/16384_vm.1");
+  EXPECT_EQ(pg::BlockFilePath(kPg15, {rel_, kVisibilityMapFork, 1 << 17}), "base/5/16384_vm.1");
 }
 
 TEST_F(FileCheckTest, LengthsWithoutWal) {

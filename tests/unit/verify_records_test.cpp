@@ -6,10 +6,11 @@
 #include <random>
 
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/verify/compare.h"
 #include "cpp_core/verify/storage_events.h"
-#include "cpp_core/replay/visibility_map.h"
-#include "cpp_core/pg/rmgr.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -57,7 +58,7 @@ Buffer Record(uint8_t rmid, uint8_t info, const std::vector<uint32_t>& blocks, c
 }
 
 std::vector<StorageEvent> Events(const Buffer& record) {
-  RecordView view;
+  RecordView view(kPg15);
   EXPECT_FALSE(view.Parse(record));
   std::vector<StorageEvent> events;
   EXPECT_TRUE(ReadStorageEvents(view, &events));
@@ -139,7 +140,7 @@ TEST(StorageEvents, VisibilityBits) {
 
 TEST(StorageEvents, ShortAndRandomDataIsRefusedNotRead) {
   std::mt19937 random(1);
-  RecordView view;
+  RecordView view(kPg15);
   std::vector<StorageEvent> events;
   int refused = 0;
   for (int i = 0; i < 20000; i++) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpp_core/base/crc32c.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -140,7 +141,7 @@ TEST(RecordView, PlainRecordsAreSeenAsOthersAre) {
 
 TEST(RecordView, ReadsEveryField) {
   const auto r = SampleRecord();
-  RecordView view;
+  RecordView view(kPg15);
   ASSERT_FALSE(view.Parse(r));
   EXPECT_TRUE(RecordView::VerifyCrc(r));
   EXPECT_EQ(view.rmid(), 10);
@@ -169,7 +170,7 @@ TEST(RecordView, RefusesEveryTruncation) {
   for (const auto& whole : {SampleRecord(), PlainRecord(0, 5, 3, false)}) {
     for (size_t n = 0; n < whole.size(); n++) {
       std::vector<uint8_t> cut(whole.begin(), whole.begin() + static_cast<long>(n));
-      RecordView view;
+      RecordView view(kPg15);
       EXPECT_TRUE(view.Parse(cut)) << n;
       // With the length field mended, a cut can only pass where the bytes left are just the payload
       // of the block headers before them: then there is no main data.
@@ -205,7 +206,7 @@ void ExpectInBounds(std::vector<uint8_t> r) {
     const uint8_t kept = r[i];
     for (int v = 0; v < 256; v++) {
       r[i] = static_cast<uint8_t>(v);
-      RecordView view;
+      RecordView view(kPg15);
       if (view.Parse(r)) continue;
       EXPECT_TRUE(inside(view.main_data()));
       for (int id = 0; id <= view.max_block_id(); id++) {

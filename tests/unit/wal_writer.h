@@ -15,6 +15,7 @@
 #include "cpp_core/wal/segment.h"
 #include "neon_redo/record.h"
 #include "neon_redo/wal_reader.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 
@@ -147,7 +148,7 @@ class WalWriter {
   void PutPageHeader(uint16_t flags, uint32_t remaining) {
     const bool first = position() % segment_size_ == 0;
     WalPageHeader h{};
-    h.magic = kWalVersions[0].magic;
+    h.magic = kPg15.wal_magic;
     h.info = static_cast<uint16_t>(flags | (first ? kPageLongHeader : 0));
     h.timeline = timeline_;
     h.address = position();

@@ -22,7 +22,7 @@ enum class ChangeKind : uint8_t {
   kRecord,              // the record changes it [block_id, whole, payload: the record]
   kImage,               // an image replaces it [block_id, payload: the image as stored]
   kClearVisibility,     // of the map [flags: bits; number, number2: heap blocks, kNoBlock: none]
-  kTruncateVisibility,  // of the map's last page [number: byte behind the page header; flags: bit]
+  kTruncateVisibility,  // of the map's last page [number: byte after the page header; flags: bit]
   kZeroSlruPage,        // it begins, or begins again, as zeroes
   kClogCommitted,       // [number: xid or 0; payload: more xids, four bytes each; time]
   kClogAborted,         // [the same, no time]
@@ -32,7 +32,7 @@ enum class ChangeKind : uint8_t {
 
   // To the SLRU whose first page key names.
   kTruncateSlru,      // segments wholly before the page go [number: page] (SlruSegmentIsGone)
-  kDropSlruSegments,  // [number: first, number2: one behind the last; goes round at the highest]
+  kDropSlruSegments,  // [number: first, number2: one after the last; wraps around at the highest]
   kDropSlru,          // all segments go
 
   // To the relation or the fork whose size key names.
@@ -45,14 +45,14 @@ enum class ChangeKind : uint8_t {
   kCopyDatabase,    // strategy file_copy, replacing what was there [number, number2: tablespace
                     // and database it is a copy of]
   kDropDatabase,    // in this tablespace
-  kRelationMap,     // [payload: the whole map, 512 bytes]
+  kRelationMap,     // [payload: the whole map: Version::relation_map_size bytes]
 
   // To the cluster; key is zero.
   kCreateTablespace,  // [number: tablespace; payload: path]
   kDropTablespace,    // [number]
   kPrepare,           // a transaction's state file appears [number: xid; payload: its content]
   kFinishPrepared,    // and goes, at commit or abort [number: xid]
-  kCheckpoint,        // [flags: 1 when it is a shutdown; payload: layout::xlog::CheckPoint]
+  kCheckpoint,        // [flags: 1 when it is a shutdown; payload: pg::ReadCheckPoint]
   kTimeline,          // a new one begins [number: new, number2: old; flags: 1 at end of recovery]
   kNextOid,           // [number]
   kParameters,        // [payload: layout::xlog::ParameterChange]

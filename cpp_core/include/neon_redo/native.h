@@ -1,6 +1,6 @@
-// The native engine: redo of PostgreSQL 15's common WAL records in the caller's thread. It does to
-// one block what the server's redo routines do to it, byte for byte outside the unused space
-// between pd_lower and pd_upper, and leaves every doubt to the sandboxed worker.
+// The native engine: redo of PostgreSQL's common WAL records in the caller's thread. It does to one
+// block what the server's redo functions do to it, byte for byte outside the unused space between
+// pd_lower and pd_upper. It refuses every record in doubt: that is the sandboxed worker's.
 //
 // Records and pages are hostile: each offset, length, item number and special area is checked
 // before it is used. Nothing allocates, throws or asserts. All functions are thread-safe: they keep
@@ -49,7 +49,7 @@ bool NativeSupports(const RecordView& view, const BlockTag& tag);
 
 // Applies the record to block block_id of its references. page: kBlockSize bytes at a multiple of
 // 8. have_page: the page has content; without, the record must initialise it. The CRC is not
-// looked at: whoever read the record has verified it.
+// checked: the reader of the record has verified it.
 NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint8_t* page,
                          bool have_page);
 

@@ -23,10 +23,10 @@ struct ClearVisibilityMapFlags {
   uint8_t flags = 0;  // VISIBILITYMAP_ALL_VISIBLE and _ALL_FROZEN: the bits to clear
 };
 
-// Clears what is behind the end of a truncated heap in the map's last page
+// Clears the bits after the end of a truncated heap in the map's last page
 // (visibilitymap_prepare_truncate).
 struct TruncateVisibilityMap {
-  uint32_t byte = 0;  // the first byte, counted behind the page header, that may have to change
+  uint32_t byte = 0;  // the first byte, counted from the end of the page header, that may change
   uint8_t bit = 0;    // bits of that byte that stay: 0, 2, 4 or 6
 };
 

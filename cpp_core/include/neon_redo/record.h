@@ -1,5 +1,5 @@
-// A WAL record seen through typed values, without copying it. The layout is access/xlogrecord.h of
-// PostgreSQL 15; the checks are those of DecodeXLogRecord (access/transam/xlogreader.c).
+// A WAL record seen through typed values, without copying it. The layout is that of
+// access/xlogrecord.h; the checks are those of DecodeXLogRecord (access/transam/xlogreader.c).
 // Freestanding: the redo worker inside PostgreSQL uses it too, so no allocation, no exception.
 #ifndef NEON_REDO_RECORD_H_
 #define NEON_REDO_RECORD_H_
@@ -11,6 +11,10 @@
 #include "neon_redo/bytes.h"
 
 namespace neon_redo {
+
+namespace pg {
+struct Version;
+}
 
 inline constexpr size_t kRecordHeaderSize = 24;           // SizeOfXLogRecord
 inline constexpr uint32_t kMaxRecordLength = 0x3fffffff;  // MaxAllocSize: 1 GB - 1
@@ -31,7 +35,7 @@ static_assert(sizeof(RecordHeader) == kRecordHeaderSize);
 inline constexpr uint8_t kInfoRmgrMask = 0xf0;          // XLR_RMGR_INFO_MASK
 inline constexpr uint8_t kInfoCheckConsistency = 0x02;  // XLR_CHECK_CONSISTENCY
 
-// BKPIMAGE_*
+// BKPIMAGE_*: the flags of a full-page image
 inline constexpr uint8_t kImageHasHole = 0x01;
 inline constexpr uint8_t kImageApply = 0x02;
 inline constexpr uint8_t kImagePglz = 0x04;
@@ -69,10 +73,19 @@ struct RecordFault {
 // kRecordHeaderSize (24) bytes.
 uint32_t RecordCrc32c(Bytes record);
 
-// Reusable: Parse overwrites all of it. About 3 kB, so keep one and reuse it. Views into the bytes
-// given to Parse: they must outlive the view. Not thread-safe; distinct objects are independent.
+// Reusable: Parse overwrites all but the version. About 3 kB, so keep one and reuse it. Views into
+// the bytes given to Parse: they must outlive the view. Not thread-safe; distinct objects are
+// independent.
 class RecordView {
  public:
+  // version: of the WAL that the records are from (WalReader::version and the like).
+  explicit RecordView(const pg::Version& version) : version_(&version) {}
+
+  // What the parts of a record mean that differ between versions.
+  const pg::Version& version() const { return *version_; }
+  // For a view that is kept from one WAL to another.
+  void set_version(const pg::Version& version) { version_ = &version; }
+
   // Takes one whole record, header included, of exactly header.total_length bytes. Does not check
   // the CRC (see VerifyCrc). After a fault the view's content is unspecified.
   [[nodiscard]] RecordFault Parse(Bytes record);
@@ -112,6 +125,7 @@ class RecordView {
   RecordFault ParseOther(Cursor* c, uint8_t id);
   bool ParsePlain(Bytes record);
 
+  const pg::Version* version_;
   RecordHeader header_;
   Bytes bytes_;
   Bytes main_data_;

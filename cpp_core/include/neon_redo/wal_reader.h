@@ -35,15 +35,15 @@ struct WalReaderOptions {
 // Reads forward. Every record's page headers, length, xl_prev and CRC are checked before it is
 // handed out.
 //
-// Where WAL stops, its end is told from damage. PostgreSQL leaves behind the end of WAL only zeroes
-// or older WAL (segments allocated ahead or recycled), and perhaps one torn record. So it is
-// damage, and an error, when
+// Where WAL stops, the reader tells damage from the end of WAL. PostgreSQL leaves after the end of
+// WAL only zeroes or older WAL (segments allocated ahead or recycled), and perhaps one torn record.
+// So it is damage, and an error, when
 //  - anything else is found there,
 //  - valid WAL follows: a record that names the place in its xl_prev, a page or a segment with the
 //    right address, or
 //  - a segment is missing or cut short and later ones are there.
-// A record damaged in place with nothing valid behind it cannot be told from a torn one: the WAL
-// ends before it, as it would for PostgreSQL, and end_reason() says why.
+// A damaged record with nothing valid after it looks like a torn one: the WAL ends before it, as it
+// would for PostgreSQL, and end_reason() says why.
 //
 // The directory is listed once, by Open. Segments of a running server can be read; what it adds to
 // the last segment is seen, new segments are not. Not thread-safe.
@@ -52,11 +52,11 @@ class WalReader {
   // kNotFound, kIo, kCorrupt as WalDirectory. Reads no record yet.
   static Result<std::unique_ptr<WalReader>> Open(const WalReaderOptions& options);
 
-  // Reads what is in these segments of one line (WalDirectory::Line, Look), which are not empty and
-  // without gaps, from `from` or the start of the first. Wherever it cannot go on, WAL has ended:
-  // nothing is looked for behind it. For one who follows a WAL that grows and knows it so far.
-  static std::unique_ptr<WalReader> OpenTail(std::vector<Segment> segments, uint32_t segment_size,
-                                             uint64_t system_identifier, std::optional<Lsn> from);
+  // Reads these segments of one line (WalDirectory::Line, Look) from `from` or the start of the
+  // first. There is at least one, and no gap. Where reading stops, WAL has ended: the reader does
+  // not look for WAL after that. For a caller that follows WAL that grows and knows it so far.
+  static std::unique_ptr<WalReader> OpenTail(std::vector<Segment> segments,
+                                             const WalIdentity& identity, std::optional<Lsn> from);
 
   // The next record, or nothing at the end of WAL or at `to`. Its bytes stay valid until the next
   // call. Errors repeat when called again. kCorrupt: damage; the message names file, offset and
@@ -76,20 +76,22 @@ class WalReader {
   // An estimate for progress reports: up to `to`, or the end of the last segment with WAL.
   uint64_t bytes_total() const { return bytes_total_; }
   uint32_t segment_size() const { return pages_.segment_size(); }
-  uint64_t system_identifier() const { return system_identifier_; }
+  uint64_t system_identifier() const { return pages_.identity().system_identifier; }
+  // Of the server that wrote the WAL; valid for ever. A RecordView needs it.
+  const pg::Version& version() const { return *pages_.identity().version; }
 
   // Where reading stopped, valid after Next returned nothing or an error: the end of the last good
   // record (where the first was looked for, if there was none), and why in one line.
   Lsn end_of_wal() const { return position_; }
   const std::string& end_reason() const { return end_reason_; }
-  // What it met where WAL ended.
+  // What the reader found where WAL ended.
   const WalFault& fault() const { return fault_; }
   // Next returned nothing because of `to`, not because WAL ended.
   bool reached_to() const { return reached_to_; }
 
  private:
-  WalReader(const WalReaderOptions& options, std::vector<Segment> segments, uint32_t segment_size,
-            uint64_t system_identifier);
+  WalReader(const WalReaderOptions& options, std::vector<Segment> segments,
+            const WalIdentity& identity);
 
   struct FreeDeleter {
     void operator()(uint8_t* p) const { std::free(p); }
@@ -115,7 +117,6 @@ class WalReader {
   std::string Place(Lsn lsn) const;
 
   WalPageSource pages_;
-  const uint64_t system_identifier_;
   const Lsn from_;  // no record before it; 0 when there is no limit
   const Lsn to_;    // the largest LSN when there is no limit
   Lsn begin_;
@@ -132,7 +133,7 @@ class WalReader {
   size_t buffer_size_ = 0;
 
   WalFault fault_{};
-  Lsn proof_page_;                 // proof of damage is looked for in this page and behind it
+  Lsn proof_page_;                 // proof of damage is looked for in this page and after it
   std::optional<Lsn> retried_at_;  // a fault that looks like damage is read again once
   bool judges_ = true;             // tell damage from the end of WAL
   bool ended_ = false;             // or error_

@@ -31,7 +31,8 @@ struct RedoRequest {
 };
 
 struct WorkerOptions {
-  std::string bindir;   // directory of the server's programs; empty: that of the build's pg_config
+  std::string bindir;  // directory of the server's programs; empty: DefaultBindir (command_line.h)
+  const pg::Version* version = nullptr;  // of that server; null: BuildVersion (command_line.h)
   std::string command;  // a shell command that speaks the protocol, to run instead of a server;
                         // begin it with "exec" to have no shell in between
   std::vector<std::string> program;  // the same without a shell: absolute path, arguments

@@ -111,7 +111,8 @@ class RedoManager::Impl {
   PageJob MakeJob(const PageRequest& request, Clock::time_point now) {
     if (options_.metrics) options_.metrics->RequestStarted();
     return PageJob(request, now, now + request.deadline.value_or(options_.deadline),
-                   options_.engine, &counts_, options_.metrics != nullptr);
+                   options_.engine, ServerVersion(options_.worker.version), &counts_,
+                   options_.metrics != nullptr);
   }
   void CountRetry() {
     ++retries_;

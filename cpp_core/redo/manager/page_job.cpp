@@ -28,22 +28,28 @@ const PostgresRecord* AsPostgres(const PageRecord& record) {
 // AsPostgres of what is known to be one.
 const PostgresRecord& Postgres(const PageRecord& record) { return *AsPostgres(record); }
 
-thread_local RecordView scratch_view;  // about 3 kB
+RecordView& ScratchView(const pg::Version& version) {
+  thread_local RecordView view(version);  // about 3 kB
+  view.set_version(version);
+  return view;
+}
 thread_local std::vector<RedoRecord> scratch_run;
 
-bool Supported(const BlockTag& tag, const PageRecord& record) {
-  return !scratch_view.Parse(Postgres(record).record) && NativeSupports(scratch_view, tag);
+bool Supported(const BlockTag& tag, const PageRecord& record, const pg::Version& version) {
+  RecordView& view = ScratchView(version);
+  return !view.Parse(Postgres(record).record) && NativeSupports(view, tag);
 }
 
 }  // namespace
 
 PageJob::PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline,
-                 Engine engine, RecordCounts* counts, bool timed)
+                 Engine engine, const pg::Version& version, RecordCounts* counts, bool timed)
     : request_(request),
       start_(start),
       deadline_(deadline),
       timed_(timed),
       engine_(engine),
+      version_(version),
       counts_(counts) {}
 
 size_t PageJob::RecordBytes() const {
@@ -170,7 +176,7 @@ Status PageJob::ApplyNatively() {
     scratch_run.push_back({record.lsn, Postgres(record).record});
   }
   const auto [applied, result] =
-      ApplyNativeRun(tag_, scratch_run, page_.data(), have_page, &scratch_view, nullptr);
+      ApplyNativeRun(tag_, scratch_run, page_.data(), have_page, &ScratchView(version_), nullptr);
   counts_->AddAll(run().first(applied), RecordWay::kNative);
   if (result != NativeResult::kApplied && engine_ == Engine::kNative) {
     return RefuseRecord(run()[applied], result);
@@ -193,7 +199,7 @@ Status PageJob::ApplyNatively() {
 // A way to a worker and back costs more than the supported records between two that need it: the
 // worker gets all of them up to the last unsupported one.
 void PageJob::LimitRunToUnsupported() {
-  while (run_ > 1 && Supported(tag_, run().back())) --run_;
+  while (run_ > 1 && Supported(tag_, run().back(), version_)) --run_;
 }
 
 Status PageJob::RefuseRecord(const PageRecord& record, NativeResult why) {
@@ -211,7 +217,7 @@ void PageJob::CountForWorker() {
   if (engine_ == Engine::kWorker) return;  // the attempt does
   bool first = true;
   for (const PageRecord& record : run()) {
-    const bool along = !std::exchange(first, false) && Supported(tag_, record);
+    const bool along = !std::exchange(first, false) && Supported(tag_, record, version_);
     counts_->Add(Postgres(record).record, along ? RecordWay::kAlong : RecordWay::kUnsupported);
   }
 }

@@ -18,9 +18,10 @@ namespace neon_redo {
 // Not thread-safe; one owner at a time.
 class PageJob {
  public:
-  // counts must outlive the job. timed: the times for the metrics are wanted.
+  // version: of the server that wrote the records. counts must outlive the job. timed: the times
+  // for the metrics are wanted.
   PageJob(const PageRequest& request, Clock::time_point start, Clock::time_point deadline,
-          Engine engine, RecordCounts* counts, bool timed);
+          Engine engine, const pg::Version& version, RecordCounts* counts, bool timed);
 
   enum class Next {
     kWorker,    // MakeAttempt, and hand its outcome to Take
@@ -70,6 +71,7 @@ class PageJob {
   const Clock::time_point deadline_;
   const bool timed_;
   Engine engine_;  // kWorker once the native engine has refused a record
+  const pg::Version& version_;
   RecordCounts* const counts_;
   BlockTag tag_;     // when there are PostgreSQL records
   size_t next_ = 0;  // records before it are in the page

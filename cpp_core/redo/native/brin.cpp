@@ -1,40 +1,31 @@
 // Resource manager BRIN: brin_redo in access/brin/brin_xlog.c; the records are in
 // access/brin_xlog.h, the pages in access/brin_page.h.
+#include "cpp_core/pg/operations.h"
+#include "cpp_core/pg/special_area.h"
 #include "cpp_core/redo/native/change.h"
 
 namespace neon_redo::native {
 
 namespace {
 
-constexpr uint8_t kInitPage = 0x80;  // XLOG_BRIN_INIT_PAGE
-enum Operation : uint8_t {
-  kCreateIndex = 0x00,
-  kInsert = 0x10,
-  kUpdate = 0x20,
-  kSamepageUpdate = 0x30,
-  kRevmapExtend = 0x40,
-  kDesummarize = 0x50,
-};
+namespace op = layout::brin;
+using namespace pg::brin;
 
-constexpr uint32_t kSpecialSize = 8;  // BrinSpecialSpace
-constexpr uint16_t kMetaPage = 0xf091, kRevmapPage = 0xf092, kRegularPage = 0xf093;
-constexpr uint32_t kMetaSize = 16;  // BrinMetaPageData
 constexpr uint32_t kMaxNumber = kPageSize;
 
-// brin_page_init; the type is the page's last two bytes.
+// brin_page_init
 void InitBrinPage(uint8_t* page, uint16_t type) {
   InitPage(page, kSpecialSize);
-  Put16(page + kPageSize - 2, type);
+  Put16(page + kPageIdAt, type);
 }
 
 // xl_brin_createidx: pagesPerRange, version.
 bool CreateIndex(Change* change) {
-  constexpr uint32_t kMagic = 0xa8109cfa;  // BRIN_META_MAGIC
   const Bytes main = change->main();
   if (main.size() < 6) return false;
   InitBrinPage(change->page, kMetaPage);
   uint8_t* meta = change->page + kHeaderSize;
-  Put32(meta, kMagic);
+  Put32(meta, kMetaMagic);
   Put32(meta + 4, Get16(main.data() + 4));
   Put32(meta + 8, Get32(main.data()));
   Put32(meta + 12, 0);  // lastRevmapPage
@@ -46,7 +37,7 @@ bool CreateIndex(Change* change) {
 // and, after oldOffnum and padding, in an update's.
 struct InsertRecord {
   bool Read(const Change& change) {
-    const bool update = (change.info() & ~kInitPage) == kUpdate;
+    const bool update = (change.info() & ~op::kInitPage) == op::kUpdate;
     const Bytes main = change.main();
     if (main.size() < (update ? 14u : 10u)) return false;
     const uint8_t* p = main.data() + (update ? 4 : 0);
@@ -54,7 +45,7 @@ struct InsertRecord {
     heap_block = Get32(p);
     pages_per_range = Get32(p + 4);
     offset = Get16(p + 8);
-    return offset != 0 && (!(change.info() & kInitPage) || offset == kFirstOffset);
+    return offset != 0 && (!(change.info() & op::kInitPage) || offset == kFirstOffset);
   }
   uint16_t old_offset;  // of an update only
   uint32_t heap_block, pages_per_range;
@@ -66,7 +57,7 @@ bool InsertTuplePage(Change* change) {
   InsertRecord insert;
   const auto size = static_cast<uint32_t>(change->data().size());
   if (!insert.Read(*change) || size == 0) return false;
-  if (change->info() & kInitPage) InitBrinPage(change->page, kRegularPage);
+  if (change->info() & op::kInitPage) InitBrinPage(change->page, kRegularPage);
   if (!HeaderFits(change->page, kSpecialSize)) return false;
   uint8_t* to = AddItemOverUnused(change->page, insert.offset, size, kMaxNumber);
   if (to == nullptr) return false;
@@ -77,7 +68,6 @@ bool InsertTuplePage(Change* change) {
 // brinSetHeapBlockItemptr: where on its page the range map has the entry of a heap block. Null:
 // the map is none.
 uint8_t* RevmapEntry(uint8_t* page, uint32_t pages_per_range, uint32_t heap_block) {
-  constexpr uint32_t kItemPointerSize = 6;
   constexpr uint32_t kMaxItems = (kPageSize - kHeaderSize - kSpecialSize) / kItemPointerSize;
   if (pages_per_range == 0) return nullptr;
   return page + kHeaderSize + heap_block / pages_per_range % kMaxItems * kItemPointerSize;
@@ -142,7 +132,7 @@ bool DesummarizeTuplePage(Change* change) {
 }
 
 Routine FindInsertRoutine(const RecordView& record, int id, bool update) {
-  if (!BlockAgrees(record, 0, record.info() & kInitPage) || !BlockAgrees(record, 1, false))
+  if (!BlockAgrees(record, 0, record.info() & op::kInitPage) || !BlockAgrees(record, 1, false))
     return nullptr;
   if (update && !BlockAgrees(record, 2, false)) return nullptr;
   if (id == 0) return InsertTuplePage;
@@ -153,19 +143,19 @@ Routine FindInsertRoutine(const RecordView& record, int id, bool update) {
 }  // namespace
 
 Routine FindBrinRoutine(const RecordView& record, int id) {
-  const uint8_t operation = record.info() & ~kInitPage;
+  const uint8_t operation = record.info() & ~op::kInitPage;
   switch (operation) {
-    case kCreateIndex:
+    case op::kCreateIndex:
       return id == 0 && BlockAgrees(record, 0, true) ? CreateIndex : nullptr;
-    case kInsert:
-    case kUpdate:
-      return FindInsertRoutine(record, id, operation == kUpdate);
-    case kSamepageUpdate:
+    case op::kInsert:
+    case op::kUpdate:
+      return FindInsertRoutine(record, id, operation == op::kUpdate);
+    case op::kSamepageUpdate:
       return id == 0 && BlockAgrees(record, 0, false) ? SamepageUpdate : nullptr;
-    case kRevmapExtend:
+    case op::kRevmapExtend:
       if (!BlockAgrees(record, 0, false) || !BlockAgrees(record, 1, true)) return nullptr;
       return id == 0 ? RevmapExtendMeta : id == 1 ? RevmapExtendNew : nullptr;
-    case kDesummarize:
+    case op::kDesummarize:
       if (!BlockAgrees(record, 0, false) || !BlockAgrees(record, 1, false)) return nullptr;
       return id == 0 ? DesummarizeRevmap : id == 1 ? DesummarizeTuplePage : nullptr;
     default:

@@ -1,27 +1,14 @@
 // Resource manager Btree: btree_redo in access/nbtree/nbtxlog.c; the records are in
 // access/nbtxlog.h.
-#include "cpp_core/pg/btree_page.h"
+#include "cpp_core/redo/native/btree.h"
+
+#include "cpp_core/pg/operations.h"
 
 namespace neon_redo::native {
 
 namespace {
 
-enum Operation : uint8_t {
-  kInsertLeaf = 0x00,
-  kInsertUpper = 0x10,
-  kInsertMeta = 0x20,
-  kSplitLeft = 0x30,
-  kSplitRight = 0x40,
-  kInsertPost = 0x50,
-  kDedup = 0x60,
-  kDelete = 0x70,
-  kUnlinkPage = 0x80,
-  kUnlinkPageMeta = 0x90,
-  kNewRoot = 0xa0,
-  kMarkPageHalfDead = 0xb0,
-  kVacuum = 0xc0,
-  kMetaCleanup = 0xe0,
-};
+namespace op = layout::btree;
 
 // xl_btree_insert: offnum.
 bool Insert(Change* change) {
@@ -54,7 +41,7 @@ bool InsertPost(Change* change) {
 // _bt_clear_incomplete_split
 bool ClearIncompleteSplit(Change* change) {
   if (!BtreeHeaderFits(change->page)) return false;
-  ClearBtreeFlag(change->page, kBtreeIncompleteSplit);
+  ClearBtreeFlag(change->page, pg::btree::kIncompleteSplit);
   return true;
 }
 
@@ -64,7 +51,7 @@ bool RestoreMeta(Change* change) {
   constexpr uint32_t kMetaSize = 48;
   const Bytes data = change->data();
   if (data.size() < 28) return false;
-  InitBtreePage(change->page, 0, 0, 0, kBtreeMeta);
+  InitBtreePage(change->page, 0, 0, 0, pg::btree::kMeta);
   uint8_t* meta = change->page + kHeaderSize;
   Put32(meta, kMagic);
   // version, root, level, fastroot, fastlevel, last_cleanup_num_delpages
@@ -79,7 +66,7 @@ bool RestoreMeta(Change* change) {
 // Block 2 of a split: the page to the right of the new one.
 bool SplitSibling(Change* change) {
   if (!BtreeHeaderFits(change->page)) return false;
-  Put32(Opaque(change->page) + kBtreePrev, change->record.block(1)->tag.block);
+  Put32(Opaque(change->page) + pg::btree::kPrev, change->record.block(1)->tag.block);
   return true;
 }
 
@@ -105,7 +92,8 @@ bool UpdatePosting(uint8_t* page, uint32_t number, ByteReader* in) {
     SetPosting(tuple, size, old.key_size, count);
     to = tuple + old.key_size;
   } else {
-    Put16(tuple + 6, (TupleInfo(tuple) & ~uint32_t{kIndexSizeMask | kIndexAltTid}) | size);
+    Put16(tuple + kIndexTupleInfoAt,
+          (TupleInfo(tuple) & ~uint32_t{kIndexSizeMask | kIndexAltTid}) | size);
   }
   uint32_t next = 0, kept = 0;
   for (uint32_t i = 0; i < old.count; i++) {
@@ -133,7 +121,7 @@ bool DeleteItems(Change* change, uint32_t deleted, uint32_t updated) {
       return false;
   }
   if (deleted > 0 && !DeleteIndexItems(page, data.data(), deleted)) return false;
-  ClearBtreeFlag(page, kBtreeHasGarbage);
+  ClearBtreeFlag(page, pg::btree::kHasGarbage);
   return true;
 }
 
@@ -152,10 +140,10 @@ bool Delete(Change* change) {
 // A leaf page on its way out: empty but for a high key that holds the top parent's number
 // (BTreeTupleSetTopParent).
 bool WriteHalfDeadLeaf(uint8_t* page, uint32_t prev, uint32_t next, uint32_t top_parent) {
-  InitBtreePage(page, prev, next, 0, kBtreeHalfDead | kBtreeLeaf);
+  InitBtreePage(page, prev, next, 0, pg::btree::kHalfDead | pg::btree::kLeaf);
   uint8_t tuple[kIndexTupleHeaderSize];
   PutItemPointer(tuple, top_parent, 0);
-  Put16(tuple + 6, kIndexTupleHeaderSize | kIndexAltTid);
+  Put16(tuple + kIndexTupleInfoAt, kIndexTupleHeaderSize | kIndexAltTid);
   return AddItem(page, kFirstOffset, tuple, sizeof(tuple));
 }
 
@@ -205,8 +193,9 @@ struct UnlinkRecord {
 bool UnlinkTarget(Change* change) {
   UnlinkRecord unlink;
   if (!unlink.Read(*change)) return false;
-  InitBtreePage(change->page, unlink.left, unlink.right, unlink.level,
-                kBtreeDeleted | kBtreeHasFullXid | (unlink.level == 0 ? kBtreeLeaf : 0));
+  InitBtreePage(
+      change->page, unlink.left, unlink.right, unlink.level,
+      pg::btree::kDeleted | pg::btree::kHasFullXid | (unlink.level == 0 ? pg::btree::kLeaf : 0));
   Put64(change->page + kHeaderSize, unlink.safe_xid);
   SetLower(change->page, kHeaderSize + sizeof(unlink.safe_xid));
   return true;
@@ -216,13 +205,13 @@ bool UnlinkTarget(Change* change) {
 bool UnlinkLeft(Change* change) {
   UnlinkRecord unlink;
   if (!unlink.Read(*change) || !BtreeHeaderFits(change->page)) return false;
-  Put32(Opaque(change->page) + kBtreeNext, unlink.right);
+  Put32(Opaque(change->page) + pg::btree::kNext, unlink.right);
   return true;
 }
 bool UnlinkRight(Change* change) {
   UnlinkRecord unlink;
   if (!unlink.Read(*change) || !BtreeHeaderFits(change->page)) return false;
-  Put32(Opaque(change->page) + kBtreePrev, unlink.left);
+  Put32(Opaque(change->page) + pg::btree::kPrev, unlink.left);
   return true;
 }
 
@@ -239,18 +228,18 @@ bool NewRoot(Change* change) {
   if (main.size() < 8) return false;
   const uint32_t level = Get32(main.data() + 4);
   InitBtreePage(change->page, 0, 0, level,
-                static_cast<uint16_t>(kBtreeRoot | (level == 0 ? kBtreeLeaf : 0)));
+                static_cast<uint16_t>(pg::btree::kRoot | (level == 0 ? pg::btree::kLeaf : 0)));
   return level == 0 || RestoreItems(change->page, change->data());
 }
 
 Routine FindInsertRoutine(const RecordView& record, int id) {
   const uint8_t operation = record.info();
-  const bool leaf = operation == kInsertLeaf || operation == kInsertPost;
-  const bool meta = operation == kInsertMeta;
+  const bool leaf = operation == op::kInsertLeaf || operation == op::kInsertPost;
+  const bool meta = operation == op::kInsertMeta;
   if (!BlockAgrees(record, 0, false) || (!leaf && !BlockAgrees(record, 1, false)) ||
       (meta && !BlockAgrees(record, 2, true)))
     return nullptr;
-  if (id == 0) return operation == kInsertPost ? InsertPost : Insert;
+  if (id == 0) return operation == op::kInsertPost ? InsertPost : Insert;
   if (id == 1 && !leaf) return ClearIncompleteSplit;
   return id == 2 && meta ? RestoreMeta : nullptr;
 }
@@ -280,7 +269,7 @@ Routine FindSplitRoutine(const RecordView& record, int id) {
 Routine FindUnlinkRoutine(const RecordView& record, int id) {
   if (record.main_data().size() < 36) return nullptr;
   const bool left = Get32(record.main_data().data()) != 0;
-  const bool meta = record.info() == kUnlinkPageMeta;
+  const bool meta = record.info() == op::kUnlinkPageMeta;
   if (!BlockAgrees(record, 0, true) || (left && !BlockAgrees(record, 1, false)) ||
       !BlockAgrees(record, 2, false) || !BlockAgreesIfThere(record, 3, true) ||
       (meta && !BlockAgrees(record, 4, true)))
@@ -320,29 +309,29 @@ Routine OnlyBlock(const RecordView& record, int id, Routine routine) {
 
 Routine FindBtreeRoutine(const RecordView& record, int id) {
   switch (record.info()) {
-    case kInsertLeaf:
-    case kInsertUpper:
-    case kInsertMeta:
-    case kInsertPost:
+    case op::kInsertLeaf:
+    case op::kInsertUpper:
+    case op::kInsertMeta:
+    case op::kInsertPost:
       return FindInsertRoutine(record, id);
-    case kSplitLeft:
-    case kSplitRight:
+    case op::kSplitLeft:
+    case op::kSplitRight:
       return FindSplitRoutine(record, id);
-    case kDedup:
+    case op::kDedup:
       return OnlyBlock(record, id, Dedup);
-    case kDelete:
+    case op::kDelete:
       return OnlyBlock(record, id, Delete);
-    case kVacuum:
+    case op::kVacuum:
       return OnlyBlock(record, id, Vacuum);
-    case kUnlinkPage:
-    case kUnlinkPageMeta:
+    case op::kUnlinkPage:
+    case op::kUnlinkPageMeta:
       return FindUnlinkRoutine(record, id);
-    case kNewRoot:
+    case op::kNewRoot:
       return FindNewRootRoutine(record, id);
-    case kMarkPageHalfDead:
+    case op::kMarkPageHalfDead:
       if (!BlockAgrees(record, 0, true) || !BlockAgrees(record, 1, false)) return nullptr;
       return id == 0 ? MarkHalfDeadLeaf : id == 1 ? MarkHalfDeadParent : nullptr;
-    case kMetaCleanup:
+    case op::kMetaCleanup:
       return id == 0 && BlockAgrees(record, 0, true) ? RestoreMeta : nullptr;
     default:
       return nullptr;

@@ -1,11 +1,11 @@
-// B-tree operations that lay out a page anew: the two halves of a split (btree_xlog_split) and
-// deduplication (btree_xlog_dedup in access/nbtree/nbtxlog.c, with nbtdedup.c).
+// B-tree operations that lay out a whole page again: the two halves of a split (btree_xlog_split)
+// and deduplication (btree_xlog_dedup in access/nbtree/nbtxlog.c, with nbtdedup.c).
 //
 // The new content is put together in a page of its own, which starts as zeroes with the old page's
 // special area (PageGetTempPageCopySpecial), so what was unused on the old page is zero afterwards.
 #include <algorithm>
 
-#include "cpp_core/pg/btree_page.h"
+#include "cpp_core/redo/native/btree.h"
 
 namespace neon_redo::native {
 
@@ -14,9 +14,9 @@ namespace {
 // A page under construction, from another's special area.
 struct Draft {
   explicit Draft(const uint8_t* old) {
-    InitPage(page, kBtreeSpecialSize);
-    std::memcpy(page + kPageSize - kBtreeSpecialSize, old + kPageSize - kBtreeSpecialSize,
-                kBtreeSpecialSize);
+    InitPage(page, pg::btree::kSpecialSize);
+    std::memcpy(page + kPageSize - pg::btree::kSpecialSize,
+                old + kPageSize - pg::btree::kSpecialSize, pg::btree::kSpecialSize);
   }
   bool Append(const uint8_t* data, uint32_t size) {
     return AddItem(page, MaxOffset(page) + 1, data, size);
@@ -185,7 +185,7 @@ bool SplitRightPage(Change* change) {
   const BlockRef* sibling = change->record.block(2);
   InitBtreePage(change->page, change->record.block(0)->tag.block,
                 sibling == nullptr ? 0 : sibling->tag.block, split.level,
-                split.level == 0 ? kBtreeLeaf : 0);
+                split.level == 0 ? pg::btree::kLeaf : 0);
   return RestoreItems(change->page, change->data());
 }
 
@@ -214,9 +214,10 @@ bool SplitLeftPage(Change* change) {
   }
   if (!add_new_item()) return false;
   std::memcpy(page, left.page, kPageSize);
-  Put32(Opaque(page) + kBtreeNext, change->record.block(1)->tag.block);
-  Put16(Opaque(page) + kBtreeFlags, kBtreeIncompleteSplit | (split.level == 0 ? kBtreeLeaf : 0u));
-  Put16(Opaque(page) + kBtreeCycleId, 0);
+  Put32(Opaque(page) + pg::btree::kNext, change->record.block(1)->tag.block);
+  Put16(Opaque(page) + pg::btree::kFlags,
+        pg::btree::kIncompleteSplit | (split.level == 0 ? pg::btree::kLeaf : 0u));
+  Put16(Opaque(page) + pg::btree::kCycleId, 0);
   return true;
 }
 
@@ -252,7 +253,7 @@ bool Dedup(Change* change) {
     }
   }
   if (!merger.Finish()) return false;
-  ClearBtreeFlag(draft.page, kBtreeHasGarbage);
+  ClearBtreeFlag(draft.page, pg::btree::kHasGarbage);
   std::memcpy(page, draft.page, kPageSize);
   return true;
 }

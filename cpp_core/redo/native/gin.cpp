@@ -1,30 +1,19 @@
 // Resource manager Gin: gin_redo in access/gin/ginxlog.c; the records are in access/ginxlog.h, the
 // pages in access/ginblock.h. Left to the worker: posting trees but for their creation (their leaf
 // pages are compressed), the deletion of their pages, and splits, whose pages come as images.
+#include "cpp_core/pg/operations.h"
+#include "cpp_core/pg/special_area.h"
 #include "cpp_core/redo/native/change.h"
-#include "cpp_core/pg/index_tuple.h"
 
 namespace neon_redo::native {
 
 namespace {
 
-enum Operation : uint8_t {
-  kCreatePostingTree = 0x10,
-  kInsert = 0x20,
-  kUpdateMetaPage = 0x60,
-  kInsertListPage = 0x70,
-  kDeleteListPage = 0x80,
-};
-
-// GinPageOpaqueData
-constexpr uint32_t kSpecialSize = 8;
-constexpr size_t kRightLink = 0, kMaxOffset = 4, kFlags = 6;
-constexpr uint16_t kData = 0x01, kLeaf = 0x02, kDeleted = 0x04, kMeta = 0x08, kList = 0x10,
-                   kListFullRow = 0x20, kIncompleteSplit = 0x40, kCompressed = 0x80;
-constexpr uint32_t kMetaSize = 56;  // GinMetaPageData
+namespace op = layout::gin;
+using namespace pg::gin;
 
 bool HeaderFits(const uint8_t* page) { return native::HeaderFits(page, kSpecialSize); }
-uint8_t* Opaque(uint8_t* page) { return page + kPageSize - kSpecialSize; }
+uint8_t* Opaque(uint8_t* page) { return SpecialArea(page, kSpecialSize); }
 
 // GinInitPage
 void InitGinPage(uint8_t* page, uint16_t flags) {
@@ -92,7 +81,7 @@ constexpr size_t kUpdateMetaData = 16, kPrevTail = 72, kNewRightLink = 76, kTupl
 
 bool UpdateMeta(Change* change) { return RestoreMeta(change, kUpdateMetaData); }
 
-// Block 1 of it: the tail of the pending list gets tuples, or a page behind it.
+// Block 1 of it: the tail of the pending list gets tuples, or a page after it.
 bool UpdateTail(Change* change) {
   const uint8_t* main = change->main().data();
   uint8_t* page = change->page;
@@ -165,15 +154,15 @@ Routine FindDeleteListRoutine(const RecordView& record, int id) {
 
 Routine FindGinRoutine(const RecordView& record, int id) {
   switch (record.info()) {
-    case kCreatePostingTree:
+    case op::kCreatePostingTree:
       return id == 0 && BlockAgrees(record, 0, true) ? CreatePostingTree : nullptr;
-    case kInsert:
+    case op::kInsert:
       return FindInsertRoutine(record, id);
-    case kUpdateMetaPage:
+    case op::kUpdateMetaPage:
       return FindUpdateMetaRoutine(record, id);
-    case kInsertListPage:
+    case op::kInsertListPage:
       return id == 0 && BlockAgrees(record, 0, true) ? InsertListPage : nullptr;
-    case kDeleteListPage:
+    case op::kDeleteListPage:
       return FindDeleteListRoutine(record, id);
     default:
       return nullptr;

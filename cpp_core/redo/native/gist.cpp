@@ -2,29 +2,22 @@
 // access/gistxlog.h, the pages in access/gist.h.
 //
 // Servers before the minor release that calls F_TUPLES_DELETED deprecated (access/gist.h) also set
-// that flag, which nobody reads, on pages that lose tuples; this engine does as today's.
+// that flag, which no server reads, on pages that lose tuples; this engine does as newer releases
+// do.
+#include "cpp_core/pg/operations.h"
+#include "cpp_core/pg/special_area.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/redo/native/change.h"
-#include "cpp_core/pg/index_tuple.h"
 
 namespace neon_redo::native {
 
 namespace {
 
-enum Operation : uint8_t {
-  kPageUpdate = 0x00,
-  kDelete = 0x10,
-  kPageSplit = 0x30,
-  kPageDelete = 0x60,
-};
-
-// GISTPageOpaqueData
-constexpr uint32_t kSpecialSize = 16;
-constexpr size_t kNsn = 0, kRightLink = 8, kFlags = 12, kPageId = 14;
-constexpr uint16_t kLeaf = 0x01, kDeleted = 0x02, kFollowRight = 0x08, kHasGarbage = 0x10;
-constexpr uint16_t kGistPageId = 0xff81;
+namespace op = layout::gist;
+using namespace pg::gist;
 
 bool HeaderFits(const uint8_t* page) { return native::HeaderFits(page, kSpecialSize); }
-uint8_t* Opaque(uint8_t* page) { return page + kPageSize - kSpecialSize; }
+uint8_t* Opaque(uint8_t* page) { return SpecialArea(page, kSpecialSize); }
 uint16_t GistFlags(uint8_t* page) { return Get16(Opaque(page) + kFlags); }
 void SetGistFlag(uint8_t* page, uint16_t flag) {
   Put16(Opaque(page) + kFlags, GistFlags(page) | flag);
@@ -60,13 +53,13 @@ bool PageUpdate(Change* change) {
 
 // gistxlogDelete: latestRemovedXid, ntodelete, that many numbers.
 bool Delete(Change* change) {
-  constexpr size_t kFixedSize = 6;
+  const size_t fixed_size = change->record.version().gist_delete_offsets;
   const Bytes main = change->main();
-  if (main.size() < kFixedSize || !HeaderFits(change->page)) return false;
+  if (main.size() < fixed_size || !HeaderFits(change->page)) return false;
   const uint32_t deleted = Get16(main.data() + 4);
-  if (main.size() > kFixedSize) {
-    if (main.size() < kFixedSize + 2 * size_t{deleted} ||
-        !DeleteIndexItems(change->page, main.data() + kFixedSize, deleted))
+  if (main.size() > fixed_size) {
+    if (main.size() < fixed_size + 2 * size_t{deleted} ||
+        !DeleteIndexItems(change->page, main.data() + fixed_size, deleted))
       return false;
   }
   ClearGistFlag(change->page, kHasGarbage);
@@ -107,7 +100,7 @@ bool PageSplit(Change* change) {
   SetNsn(page, Get64(main + 8));
   Put32(Opaque(page) + kRightLink, right);
   Put16(Opaque(page) + kFlags, (leaf ? kLeaf : 0u) | (follow ? kFollowRight : 0u));
-  Put16(Opaque(page) + kPageId, kGistPageId);
+  Put16(Opaque(page) + kPageIdField, kPageId);
   return true;
 }
 
@@ -142,14 +135,14 @@ Routine FindSplitRoutine(const RecordView& record, int id) {
 
 Routine FindGistRoutine(const RecordView& record, int id) {
   switch (record.info()) {
-    case kPageUpdate:
+    case op::kPageUpdate:
       if (!BlockAgrees(record, 0, false) || !BlockAgreesIfThere(record, 1, false)) return nullptr;
       return id == 0 ? PageUpdate : id == 1 ? ClearFollowRight : nullptr;
-    case kDelete:
+    case op::kDelete:
       return id == 0 && BlockAgrees(record, 0, false) ? Delete : nullptr;
-    case kPageSplit:
+    case op::kPageSplit:
       return FindSplitRoutine(record, id);
-    case kPageDelete:
+    case op::kPageDelete:
       if (!BlockAgrees(record, 0, false) || !BlockAgrees(record, 1, false)) return nullptr;
       return id == 0 ? PageDeleteLeaf : id == 1 ? PageDeleteParent : nullptr;
     default:
@@ -158,7 +151,8 @@ Routine FindGistRoutine(const RecordView& record, int id) {
 }
 
 bool GistChangesRestoredPage(const RecordView& record, int id) {
-  return (record.info() == kPageUpdate && id == 1) || (record.info() == kPageSplit && id == 0);
+  return (record.info() == op::kPageUpdate && id == 1) ||
+         (record.info() == op::kPageSplit && id == 0);
 }
 
 }  // namespace neon_redo::native

@@ -1,28 +1,28 @@
 // Resource manager Hash: hash_xlog_insert, _delete and _vacuum_one_page in access/hash/hash_xlog.c;
 // the records are in access/hash_xlog.h. The rest (index creation, overflow pages, bucket splits)
 // is rare and left to the worker.
+#include "cpp_core/pg/operations.h"
+#include "cpp_core/pg/special_area.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/redo/native/change.h"
-#include "cpp_core/pg/index_tuple.h"
 
 namespace neon_redo::native {
 
 namespace {
 
-enum Operation : uint8_t { kInsert = 0x20, kDelete = 0x90, kVacuumOnePage = 0xc0 };
+namespace op = layout::hash;
+using namespace pg::hash;
 
-constexpr uint32_t kSpecialSize = 16;         // HashPageOpaqueData
-constexpr size_t kFlag = 12;                  // hasho_flag
-constexpr uint16_t kHasDeadTuples = 1u << 7;  // LH_PAGE_HAS_DEAD_TUPLES
-constexpr size_t kVacuumFixedSize = 8;        // SizeOfHashVacuumOnePage
+constexpr size_t kVacuumFixedSize = 8;  // SizeOfHashVacuumOnePage
 
 void ClearHasDeadTuples(uint8_t* page) {
-  uint8_t* flag = page + kPageSize - kSpecialSize + kFlag;
+  uint8_t* flag = SpecialArea(page, kSpecialSize) + kFlags;
   Put16(flag, Get16(flag) & ~uint32_t{kHasDeadTuples});
 }
 
 // The meta page counts tuples (hashm_ntuples in HashMetaPageData).
 void CountTuples(uint8_t* page, double more) {
-  uint8_t* field = page + kHeaderSize + 8;
+  uint8_t* field = page + kHeaderSize + kMetaTupleCount;
   const double count = LoadNative<double>(field) + more;
   std::memcpy(field, &count, sizeof(count));
 }
@@ -61,7 +61,8 @@ bool DeleteBucket(Change* change) {
 bool ReadVacuum(const Change& change, uint32_t* tuples) {
   const Bytes main = change.main();
   if (main.size() <= kVacuumFixedSize) return false;
-  *tuples = Get32(main.data() + 4);
+  *tuples = change.record.version().hash_vacuum_count_size == 2 ? Get16(main.data() + 4)
+                                                                : Get32(main.data() + 4);
   return *tuples <= kMaxIndexTuples && main.size() >= kVacuumFixedSize + 2 * size_t{*tuples};
 }
 
@@ -91,10 +92,10 @@ Routine FindDeleteRoutine(const RecordView& record, int id) {
 }  // namespace
 
 Routine FindHashRoutine(const RecordView& record, int id) {
-  if (record.info() == kDelete) return FindDeleteRoutine(record, id);
+  if (record.info() == op::kDelete) return FindDeleteRoutine(record, id);
   if (!BlockAgrees(record, 0, false) || !BlockAgrees(record, 1, false)) return nullptr;
-  if (record.info() == kInsert) return id == 0 ? Insert : id == 1 ? InsertMeta : nullptr;
-  if (record.info() == kVacuumOnePage)
+  if (record.info() == op::kInsert) return id == 0 ? Insert : id == 1 ? InsertMeta : nullptr;
+  if (record.info() == op::kVacuumOnePage)
     return id == 0 ? VacuumOnePage : id == 1 ? VacuumMeta : nullptr;
   return nullptr;
 }

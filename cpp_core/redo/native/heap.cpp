@@ -1,35 +1,23 @@
 // Resource manager Heap: heap_redo and heap_xlog_* in access/heap/heapam.c; the records are in
 // access/heapam_xlog.h. The visibility map's page, which some of these records clear bits in, is no
 // block of theirs.
-#include "cpp_core/pg/heap_tuple.h"
+#include "cpp_core/redo/native/heap.h"
+
+#include "cpp_core/pg/slru.h"
 
 namespace neon_redo::native {
 
 namespace {
 
-constexpr uint8_t kInitPage = 0x80;  // XLOG_HEAP_INIT_PAGE
-enum Operation : uint8_t {
-  kInsert = 0x00,
-  kDelete = 0x10,
-  kUpdate = 0x20,
-  kHotUpdate = 0x40,
-  kConfirm = 0x50,
-  kLock = 0x60,
-  kInplace = 0x70,
-};
-
-// xl_heap_header
-constexpr size_t kStoredHeaderSize = 5;
-StoredHeader ReadStoredHeader(const uint8_t* p) { return {Get16(p), Get16(p + 2), p[4]}; }
+namespace op = layout::heap;
 
 // PageSetPrunable: the older of the two transactions stays (TransactionIdPrecedes).
 void SetPrunable(uint8_t* page, uint32_t xid) {
-  uint8_t* field = page + 20;  // pd_prune_xid
-  const uint32_t old = Get32(field);
-  constexpr uint32_t kFirstNormal = 3;
-  const bool precedes =
-      xid < kFirstNormal || old < kFirstNormal ? xid < old : static_cast<int32_t>(xid - old) < 0;
-  if (old == 0 || precedes) Put32(field, xid);
+  const uint32_t old = PruneXid(page);
+  const bool precedes = xid < kFirstNormalXid || old < kFirstNormalXid
+                            ? xid < old
+                            : static_cast<int32_t>(xid - old) < 0;
+  if (old == 0 || precedes) SetPruneXid(page, xid);
 }
 
 bool FindTuple(Change* change, uint16_t offset, Item* tuple) {
@@ -40,37 +28,35 @@ bool FindTuple(Change* change, uint16_t offset, Item* tuple) {
 // xl_heap_insert: offnum, flags.
 bool Insert(Change* change) {
   const Bytes main = change->main(), data = change->data();
-  if (main.size() < 3 || data.size() <= kStoredHeaderSize) return false;
-  const uint16_t offset = Get16(main.data());
-  if (change->info() & kInitPage) InitPage(change->page, 0);
+  if (main.size() < op::kInsertSize || data.size() <= kStoredHeaderSize) return false;
+  const uint16_t offset = Get16(main.data() + op::kInsertLine);
+  if (change->info() & op::kInitPage) InitPage(change->page, 0);
   if (!HeapHeaderFits(change->page)) return false;
-  if (!InsertTuple(change->page, ReadStoredHeader(data.data()), data.data() + kStoredHeaderSize,
+  if (!InsertTuple(change->page, StoredHeader::Read(data.data()), data.data() + kStoredHeaderSize,
                    static_cast<uint32_t>(data.size() - kStoredHeaderSize), change->xid(),
                    change->block.tag.block, offset))
     return false;
-  if (main[2] & 0x01) ClearFlags(change->page, kPdAllVisible);  // XLH_INSERT_ALL_VISIBLE_CLEARED
+  if (main[op::kInsertFlags] & op::kAllVisibleCleared) ClearFlags(change->page, kPdAllVisible);
   return true;
 }
 
 // xl_heap_delete: xmax, offnum, infobits_set, flags.
 bool Delete(Change* change) {
-  constexpr uint8_t kAllVisibleCleared = 0x01, kSuper = 0x08, kPartitionMove = 0x10;
-  constexpr uint16_t kMovedPartitions = 0xfffd;  // MovedPartitionsOffsetNumber
   const Bytes main = change->main();
-  if (main.size() < 8) return false;
-  const uint16_t offset = Get16(main.data() + 4);
-  const uint8_t flags = main[7];
+  if (main.size() < op::kDeleteSize) return false;
+  const uint16_t offset = Get16(main.data() + op::kDeleteLine);
+  const uint8_t flags = main[op::kDeleteFlags];
   Item tuple;
   if (!FindTuple(change, offset, &tuple)) return false;
   SetXmaxBits(tuple.data, main[6], true);
-  if (flags & kSuper)
+  if (flags & op::kDeleteSuper)
     Put32(tuple.data + kXmin, 0);
   else
     Put32(tuple.data + kXmax, Get32(main.data()));
   ClearCmax(tuple.data);
   SetPrunable(change->page, change->xid());
-  if (flags & kAllVisibleCleared) ClearFlags(change->page, kPdAllVisible);
-  if (flags & kPartitionMove)
+  if (flags & op::kAllVisibleCleared) ClearFlags(change->page, kPdAllVisible);
+  if (flags & op::kDeletePartitionMove)
     PutItemPointer(tuple.data + kCtid, kInvalidBlock, kMovedPartitions);
   else
     PutItemPointer(tuple.data + kCtid, change->block.tag.block, offset);
@@ -81,14 +67,11 @@ bool Delete(Change* change) {
 struct UpdateRecord {
   explicit UpdateRecord(const uint8_t* p)
       : old_xmax(Get32(p)),
-        old_offset(Get16(p + 4)),
+        old_offset(Get16(p + op::kUpdateOldLine)),
         old_infobits(p[6]),
-        flags(p[7]),
+        flags(p[op::kUpdateFlags]),
         new_xmax(Get32(p + 8)),
-        new_offset(Get16(p + 12)) {}
-  static constexpr size_t kSize = 14;
-  static constexpr uint8_t kOldAllVisibleCleared = 0x01, kNewAllVisibleCleared = 0x02,
-                           kPrefixFromOld = 0x20, kSuffixFromOld = 0x40;
+        new_offset(Get16(p + op::kUpdateNewLine)) {}
 
   uint32_t old_xmax;
   uint16_t old_offset;
@@ -101,13 +84,13 @@ struct UpdateRecord {
 bool UpdateOldTuple(Change* change, const UpdateRecord& update, uint32_t new_block, Item* old) {
   if (!FindTuple(change, update.old_offset, old)) return false;
   SetXmaxBits(old->data, update.old_infobits, true);
-  if ((change->info() & ~kInitPage) == kHotUpdate)
+  if ((change->info() & ~op::kInitPage) == op::kHotUpdate)
     Put16(old->data + kInfomask2, Get16(old->data + kInfomask2) | kHotUpdated);
   Put32(old->data + kXmax, update.old_xmax);
   ClearCmax(old->data);
   PutItemPointer(old->data + kCtid, new_block, update.new_offset);
   SetPrunable(change->page, change->xid());
-  if (update.flags & UpdateRecord::kOldAllVisibleCleared) ClearFlags(change->page, kPdAllVisible);
+  if (update.flags & op::kOldAllVisibleCleared) ClearFlags(change->page, kPdAllVisible);
   return true;
 }
 
@@ -118,12 +101,12 @@ bool AddNewTuple(Change* change, const UpdateRecord& update, const Item* old) {
   const uint8_t* in = data.data();
   const uint8_t* end = in + data.size();
   uint32_t prefix = 0, suffix = 0;
-  const bool has_prefix = update.flags & UpdateRecord::kPrefixFromOld;
-  const bool has_suffix = update.flags & UpdateRecord::kSuffixFromOld;
+  const bool has_prefix = update.flags & op::kPrefixFromOld;
+  const bool has_suffix = update.flags & op::kSuffixFromOld;
   if (data.size() < kStoredHeaderSize + 2 * (size_t{has_prefix} + has_suffix)) return false;
   if (has_prefix) prefix = Get16(in), in += 2;
   if (has_suffix) suffix = Get16(in), in += 2;
-  const StoredHeader stored = ReadStoredHeader(in);
+  const StoredHeader stored = StoredHeader::Read(in);
   in += kStoredHeaderSize;
   auto left = static_cast<uint32_t>(end - in);
 
@@ -149,29 +132,29 @@ bool AddNewTuple(Change* change, const UpdateRecord& update, const Item* old) {
   }
   std::memcpy(out, in, left);
   if (suffix > 0) CopyBytes(out + left, old->data + old->length - suffix, suffix);
-  if (update.flags & UpdateRecord::kNewAllVisibleCleared) ClearFlags(change->page, kPdAllVisible);
+  if (update.flags & op::kNewAllVisibleCleared) ClearFlags(change->page, kPdAllVisible);
   return true;
 }
 
 // Block 0 has the new tuple, block 1 the old one; without block 1 both are on one page.
 bool UpdateNewPage(Change* change) {
-  if (change->main().size() < UpdateRecord::kSize) return false;
+  if (change->main().size() < op::kUpdateSize) return false;
   const UpdateRecord update(change->main().data());
-  if (change->info() & kInitPage) InitPage(change->page, 0);
+  if (change->info() & op::kInitPage) InitPage(change->page, 0);
   return HeapHeaderFits(change->page) && AddNewTuple(change, update, nullptr);
 }
 
 bool UpdateOldPage(Change* change) {
-  if (change->main().size() < UpdateRecord::kSize) return false;
+  if (change->main().size() < op::kUpdateSize) return false;
   const UpdateRecord update(change->main().data());
   // The server would fail on the other page.
-  if (update.flags & (UpdateRecord::kPrefixFromOld | UpdateRecord::kSuffixFromOld)) return false;
+  if (update.flags & (op::kPrefixFromOld | op::kSuffixFromOld)) return false;
   Item old;
   return UpdateOldTuple(change, update, change->record.block(0)->tag.block, &old);
 }
 
 bool UpdateOnePage(Change* change) {
-  if (change->main().size() < UpdateRecord::kSize) return false;
+  if (change->main().size() < op::kUpdateSize) return false;
   const UpdateRecord update(change->main().data());
   Item old;
   return UpdateOldTuple(change, update, change->block.tag.block, &old) &&
@@ -191,8 +174,8 @@ bool Confirm(Change* change) {
 // xl_heap_lock: locking_xid, offnum, infobits_set, flags.
 bool Lock(Change* change) {
   const Bytes main = change->main();
-  if (main.size() < 8) return false;
-  const uint16_t offset = Get16(main.data() + 4);
+  if (main.size() < op::kLockSize) return false;
+  const uint16_t offset = Get16(main.data() + op::kLockLine);
   Item tuple;
   if (!FindTuple(change, offset, &tuple)) return false;
   SetXmaxBits(tuple.data, main[6], false);
@@ -220,11 +203,11 @@ bool Inplace(Change* change) {
 }
 
 Routine FindUpdateRoutine(const RecordView& record, int id) {
-  const bool init = record.info() & kInitPage;
+  const bool init = record.info() & op::kInitPage;
   const BlockRef* old = record.block(1);
   if (old == nullptr)
     return id == 0 && !init && BlockAgrees(record, 0, false) ? UpdateOnePage : nullptr;
-  if ((record.info() & ~kInitPage) == kHotUpdate) return nullptr;  // never across pages
+  if ((record.info() & ~op::kInitPage) == op::kHotUpdate) return nullptr;  // never across pages
   if (!BlockAgrees(record, 0, init) || !BlockAgrees(record, 1, false)) return nullptr;
   if (record.block(0)->tag.block == old->tag.block) return nullptr;
   return id == 0 ? UpdateNewPage : id == 1 ? UpdateOldPage : nullptr;
@@ -233,20 +216,20 @@ Routine FindUpdateRoutine(const RecordView& record, int id) {
 }  // namespace
 
 Routine FindHeapRoutine(const RecordView& record, int id) {
-  const uint8_t operation = record.info() & ~kInitPage;
-  if (operation == kUpdate || operation == kHotUpdate) return FindUpdateRoutine(record, id);
-  const bool init = operation == kInsert && (record.info() & kInitPage);
+  const uint8_t operation = record.info() & ~op::kInitPage;
+  if (operation == op::kUpdate || operation == op::kHotUpdate) return FindUpdateRoutine(record, id);
+  const bool init = operation == op::kInsert && (record.info() & op::kInitPage);
   if (id != 0 || !BlockAgrees(record, 0, init)) return nullptr;
   switch (operation) {
-    case kInsert:
+    case op::kInsert:
       return Insert;
-    case kDelete:
+    case op::kDelete:
       return Delete;
-    case kConfirm:
+    case op::kConfirm:
       return Confirm;
-    case kLock:
+    case op::kLock:
       return Lock;
-    case kInplace:
+    case op::kInplace:
       return Inplace;
     default:
       return nullptr;

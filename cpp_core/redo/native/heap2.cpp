@@ -1,20 +1,15 @@
 // Resource manager Heap2: heap2_redo and heap_xlog_* in access/heap/heapam.c, visibilitymap_set in
 // access/heap/visibilitymap.c; the records are in access/heapam_xlog.h.
-#include "cpp_core/pg/heap_tuple.h"
+#include "cpp_core/pg/version.h"
+#include "cpp_core/pg/visibility_map.h"
+#include "cpp_core/redo/native/heap.h"
 
 namespace neon_redo::native {
 
 namespace {
 
-constexpr uint8_t kInitPage = 0x80;  // XLOG_HEAP_INIT_PAGE
-enum Operation : uint8_t {
-  kPrune = 0x10,
-  kVacuum = 0x20,
-  kFreezePage = 0x30,
-  kVisible = 0x40,
-  kMultiInsert = 0x50,
-  kLockUpdated = 0x60,
-};
+namespace op = layout::heap2;
+using layout::heap::kInitPage;
 
 // A line pointer of a heap page, by a number out of a record.
 bool IsLine(const uint8_t* page, uint16_t number) {
@@ -86,8 +81,9 @@ bool FreezePage(Change* change) {
   return true;
 }
 
-// xl_heap_visible: cutoff_xid, flags. Block 1: the heap page. Its LSN moves only on clusters with
-// checksums or wal_log_hints, and the worker is told of neither, so it stays here too.
+// xl_heap_visible: cutoff_xid, flags. Block 1: the heap page. Redo moves its LSN only on clusters
+// with checksums or wal_log_hints. The worker does not know of either, so the LSN stays here as
+// well.
 bool VisibleHeapPage(Change* change) {
   if (change->main().size() < 5) return false;
   SetFlags(change->page, kPdAllVisible);
@@ -97,22 +93,18 @@ bool VisibleHeapPage(Change* change) {
 
 // Block 0: the page of the visibility map, two bits for each heap block.
 bool VisibleMapPage(Change* change) {
-  constexpr uint32_t kBlocksPerByte = 4;
-  constexpr uint32_t kBlocksPerPage = (kPageSize - kHeaderSize) * kBlocksPerByte;
-  constexpr uint8_t kValidBits = 0x03;  // VISIBILITYMAP_VALID_BITS
   const Bytes main = change->main();
   if (main.size() < 5) return false;
   const uint8_t flags = main[4];
   const uint32_t heap_block = change->record.block(1)->tag.block;
-  if (flags == 0 || (flags & ~kValidBits) || change->block.tag.block != heap_block / kBlocksPerPage)
+  if (flags == 0 || (flags & ~change->record.version().visibility_flags) ||
+      change->block.tag.block != MapPageOf(heap_block))
     return false;
   if (IsNew(change->page)) InitPage(change->page, 0);
-  uint8_t* byte = change->page + kHeaderSize + heap_block % kBlocksPerPage / kBlocksPerByte;
-  const uint32_t shift = heap_block % kBlocksPerByte * 2;
-  if ((*byte >> shift & kValidBits) == flags)
+  if (VisibilityBits(change->page, heap_block) == flags)
     change->keep_lsn = true;
   else
-    *byte = static_cast<uint8_t>(*byte | flags << shift);
+    SetVisibilityBits(change->page, heap_block, flags);
   return true;
 }
 
@@ -120,8 +112,7 @@ bool VisibleMapPage(Change* change) {
 // data: for each, at an even place, xl_multi_insert_tuple (datalen, t_infomask2, t_infomask,
 // t_hoff) and its bytes.
 bool MultiInsert(Change* change) {
-  constexpr uint8_t kAllVisibleCleared = 0x01, kAllFrozenSet = 0x20;
-  constexpr size_t kFixedSize = 4, kTupleSize = 7;
+  constexpr size_t kFixedSize = 4, kTupleSize = 2 + kStoredHeaderSize;
   const Bytes main = change->main(), data = change->data();
   uint8_t* page = change->page;
   const bool init = change->info() & kInitPage;
@@ -139,13 +130,15 @@ bool MultiInsert(Change* change) {
     const uint8_t* stored = data.data() + at;
     at += kTupleSize + Get16(stored);
     if (at > data.size()) return false;
-    if (!InsertTuple(page, {Get16(stored + 2), Get16(stored + 4), stored[6]}, stored + kTupleSize,
-                     Get16(stored), change->xid(), change->block.tag.block, offset))
+    if (!InsertTuple(page, StoredHeader::Read(stored + 2), stored + kTupleSize, Get16(stored),
+                     change->xid(), change->block.tag.block, offset))
       return false;
   }
   if (at != data.size()) return false;
-  if (main[0] & kAllVisibleCleared) ClearFlags(page, kPdAllVisible);
-  if (main[0] & kAllFrozenSet) SetFlags(page, kPdAllVisible);
+  if (main[op::kMultiInsertFlags] & layout::heap::kAllVisibleCleared)
+    ClearFlags(page, kPdAllVisible);
+  if (main[op::kMultiInsertFlags] & layout::heap::kInsertAllFrozenSet)
+    SetFlags(page, kPdAllVisible);
   return true;
 }
 
@@ -172,20 +165,24 @@ Routine FindVisibleRoutine(const RecordView& record, int id) {
 
 Routine FindHeap2Routine(const RecordView& record, int id) {
   const uint8_t operation = record.info() & ~kInitPage;
-  if (operation == kVisible) return FindVisibleRoutine(record, id);
+  if (operation == op::kVisible) return FindVisibleRoutine(record, id);
   if (record.block(id)->tag.fork == kVisibilityMapFork) return nullptr;
-  const bool init = operation == kMultiInsert && (record.info() & kInitPage);
+  const bool init = operation == op::kMultiInsert && (record.info() & kInitPage);
   if (id != 0 || !BlockAgrees(record, 0, init)) return nullptr;
+  // Other versions use the numbers of these operations for other records.
+  if (operation <= op::kFreezePage &&
+      record.version().heap_cleanup != pg::HeapCleanup::kPruneVacuumFreeze)
+    return nullptr;
   switch (operation) {
-    case kPrune:
+    case op::kPrune:
       return Prune;
-    case kVacuum:
+    case op::kVacuum:
       return Vacuum;
-    case kFreezePage:
+    case op::kFreezePage:
       return FreezePage;
-    case kMultiInsert:
+    case op::kMultiInsert:
       return MultiInsert;
-    case kLockUpdated:
+    case op::kLockUpdated:
       return LockUpdated;
     default:
       return nullptr;

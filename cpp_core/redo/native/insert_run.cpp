@@ -6,8 +6,9 @@
 // the run ends.
 #include "cpp_core/redo/native/insert_run.h"
 
-#include "cpp_core/pg/heap_tuple.h"
+#include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/redo/native/heap.h"
 
 namespace neon_redo::native {
 
@@ -15,9 +16,9 @@ namespace {
 
 // Offsets in the record.
 constexpr size_t kXid = 4, kInfo = 16, kRmid = 17;
-constexpr size_t kBlockHeader = 24;  // id, flags, data length
-constexpr size_t kData = 46;         // xl_heap_header, tuple; then xl_heap_insert
-constexpr size_t kStoredHeaderSize = 5, kMainSize = 3;
+constexpr size_t kBlockHeader = kRecordHeaderSize;  // id, flags, data length
+constexpr size_t kData = 46;                        // xl_heap_header, tuple; then xl_heap_insert
+constexpr size_t kMainSize = layout::heap::kInsertSize;
 constexpr size_t kSmallest = kData + kStoredHeaderSize + 1 + kMainSize;
 constexpr size_t kLargest =
     kData + kStoredHeaderSize + (kMaxTupleSize - kTupleHeaderSize) + kMainSize;
@@ -102,7 +103,7 @@ size_t ApplyInsertRun(const BlockTag& tag, std::span<const RedoRecord> records, 
     done++;
   }
   if (done == 0) return 0;
-  if (flags & 0x01) ClearFlags(page, kPdAllVisible);  // XLH_INSERT_ALL_VISIBLE_CLEARED
+  if (flags & layout::heap::kAllVisibleCleared) ClearFlags(page, kPdAllVisible);
   SetLower(page, lower);
   SetUpper(page, upper);
   SetPageLsn(page, Lsn(lsn));

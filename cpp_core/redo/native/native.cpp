@@ -5,6 +5,7 @@
 // (XLogReadBufferForRedoExtended), except by routines that initialise it.
 #include "neon_redo/native.h"
 
+#include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/redo/native/change.h"
 #include "cpp_core/redo/native/insert_run.h"
@@ -17,23 +18,21 @@ namespace {
 using native::Change;
 using native::Routine;
 
-enum XlogOperation : uint8_t { kFpiForHint = 0xa0, kFpi = 0xb0 };
+namespace xlog = layout::xlog;
 
 // The worker replays records of this kind (ChangesPagesOnly in src/worker/apply.cpp); of the others
 // it restores no image either.
 bool ChangesPagesOnly(uint8_t rmid, uint8_t info) {
-  constexpr uint8_t kHeapOperation = 0x70;  // XLOG_HEAP_OPMASK
-  constexpr uint8_t kHeapTruncate = 0x30, kHeap2Rewrite = 0x00, kHeap2NewCid = 0x70;
-  constexpr uint8_t kBtreeReusePage = 0xd0;
+  const uint8_t heap_operation = info & layout::kOperationMask;
   switch (rmid) {
     case kRmXlog:
-      return info == kFpi || info == kFpiForHint;
+      return info == xlog::kFpi || info == xlog::kFpiForHint;
     case kRmHeap:
-      return (info & kHeapOperation) != kHeapTruncate;
+      return heap_operation != layout::heap::kTruncate;
     case kRmHeap2:
-      return (info & kHeapOperation) != kHeap2Rewrite && (info & kHeapOperation) != kHeap2NewCid;
+      return heap_operation != layout::heap2::kRewrite && heap_operation != layout::heap2::kNewCid;
     case kRmBtree:
-      return info != kBtreeReusePage;
+      return info != layout::btree::kReusePage;
     case kRmHash:
     case kRmGin:
     case kRmGist:
@@ -63,7 +62,7 @@ Routine FindRoutine(const RecordView& view, int id) {
   if (!HasRoutines(view, *view.block(id))) return nullptr;
   switch (view.rmid()) {
     case kRmXlog:
-      return view.info() == kFpiForHint && !view.block(id)->has_image ? Nothing : nullptr;
+      return view.info() == xlog::kFpiForHint && !view.block(id)->has_image ? Nothing : nullptr;
     case kRmHeap2:
       return native::FindHeap2Routine(view, id);
     case kRmHeap:
@@ -93,9 +92,8 @@ Routine FindRoutine(const RecordView& view, int id) {
 enum class Restored { kOnly, kAndChanged, kByWorker };
 
 Restored Restores(const RecordView& view, int id) {
-  constexpr uint8_t kHashSplitAllocatePage = 0x40, kHashSplitComplete = 0x60;
-  if (view.rmid() == kRmHash &&
-      (view.info() == kHashSplitAllocatePage || view.info() == kHashSplitComplete))
+  if (view.rmid() == kRmHash && (view.info() == layout::hash::kSplitAllocatePage ||
+                                 view.info() == layout::hash::kSplitComplete))
     return Restored::kByWorker;  // seldom
   if (view.rmid() == kRmGist && native::GistChangesRestoredPage(view, id))
     return FindRoutine(view, id) != nullptr ? Restored::kAndChanged : Restored::kByWorker;
@@ -183,7 +181,8 @@ NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> record
   while (i < records.size()) {
     if (have_page && !native::IsNew(page)) {
       const size_t inserts = native::ApplyInsertRun(tag, records.subspan(i), page);
-      if (counters != nullptr) counters->Add(kRmHeap, 0, NativeResult::kApplied, inserts);
+      if (counters != nullptr)
+        counters->Add(kRmHeap, layout::heap::kInsert, NativeResult::kApplied, inserts);
       i += inserts;
       if (i == records.size()) break;
     }

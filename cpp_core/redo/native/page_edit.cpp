@@ -1,7 +1,7 @@
 // Deleting items closes the gaps in the tuple space: whatever lies below a gap moves up, towards
 // the special area, and line pointers follow. The server has two ways to do it. One item at a time
 // (DeleteIndexItem) the tuples keep their order in the page. Many at a time (compactify_tuples in
-// bufpage.c) they are laid out anew in the order of their line pointers, from the special area
+// bufpage.c) they are laid out again in the order of their line pointers, from the special area
 // down. Both move a tuple with its padding and write nothing below the new pd_upper, so any way of
 // moving that does the same leaves the same page.
 #include "cpp_core/redo/native/page_edit.h"
@@ -61,8 +61,8 @@ void InitPage(uint8_t* page, uint32_t special_size) {
   std::memset(page, 0, kPageSize);
   SetLower(page, kHeaderSize);
   SetUpper(page, kPageSize - special_size);
-  Put16(page + 16, kPageSize - special_size);
-  Put16(page + 18, kPageSizeAndVersion);
+  SetSpecial(page, kPageSize - special_size);
+  SetSizeAndVersion(page, kPageSizeAndVersion);
 }
 
 uint8_t* AddItemOverUnused(uint8_t* page, uint32_t number, uint32_t size, uint32_t max_number) {
@@ -86,7 +86,7 @@ uint8_t* AddItem(uint8_t* page, uint32_t number, uint32_t size) {
 
 bool RepairFragmentation(uint8_t* page) {
   const uint32_t lines = MaxOffset(page);
-  if (lines > kMaxHeapTuples) return false;
+  if (lines > tuple::kMaxHeapTuples) return false;
   KeptItems kept(page);
   LineCounts counts;
   if (!GatherItems(page, &kept, &counts) || !kept.fits(page) || !Compact(page, kept)) return false;

@@ -1,5 +1,7 @@
 // The resource managers with one operation each: Sequence (seq_redo in commands/sequence.c) and
 // Generic (generic_redo in access/transam/generic_xlog.c).
+#include "cpp_core/pg/operations.h"
+#include "cpp_core/pg/special_area.h"
 #include "cpp_core/redo/native/change.h"
 
 namespace neon_redo::native {
@@ -9,12 +11,11 @@ namespace {
 // xl_seq_rec: the relation, then the sequence's one tuple.
 bool Sequence(Change* change) {
   constexpr size_t kFixedSize = 12;
-  constexpr uint32_t kSpecialSize = 8;  // sequence_magic
-  constexpr uint32_t kMagic = 0x1717;   // SEQ_MAGIC
+  namespace sequence = pg::sequence;
   const Bytes main = change->main();
   if (main.size() <= kFixedSize || main.size() > kPageSize) return false;
-  InitPage(change->page, kSpecialSize);
-  Put32(change->page + Special(change->page), kMagic);
+  InitPage(change->page, sequence::kSpecialSize);
+  Put32(SpecialArea(change->page, sequence::kSpecialSize), sequence::kMagic);
   return AddItem(change->page, kFirstOffset, main.data() + kFixedSize,
                  static_cast<uint32_t>(main.size() - kFixedSize));
 }
@@ -38,7 +39,8 @@ bool Generic(Change* change) {
 }  // namespace
 
 Routine FindSequenceRoutine(const RecordView& record, int id) {
-  return id == 0 && record.info() == 0 && BlockAgrees(record, 0, true) ? Sequence : nullptr;
+  return id == 0 && record.info() == layout::seq::kLog && BlockAgrees(record, 0, true) ? Sequence
+                                                                                       : nullptr;
 }
 
 Routine FindGenericRoutine(const RecordView& record, int) {

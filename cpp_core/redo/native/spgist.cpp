@@ -1,28 +1,24 @@
 // Resource manager SPGist: only XLOG_SPGIST_ADD_LEAF (spgRedoAddLeaf in access/spgist/spgxlog.c;
 // the record is in access/spgxlog.h, pages and tuples in access/spgist_private.h), most of what
 // such an index writes. The rest, which moves and splits tuples, is left to the worker.
+#include "cpp_core/pg/operations.h"
+#include "cpp_core/pg/special_area.h"
 #include "cpp_core/redo/native/change.h"
-#include "cpp_core/pg/index_tuple.h"
 
 namespace neon_redo::native {
 
 namespace {
 
-constexpr uint8_t kAddLeaf = 0x10;  // XLOG_SPGIST_ADD_LEAF
+namespace op = layout::spgist;
+using namespace pg::spgist;
 
-// SpGistPageOpaqueData
-constexpr uint32_t kSpecialSize = 8;
-constexpr size_t kFlags = 0, kPlaceholders = 4, kPageId = 6;
-constexpr uint16_t kLeafPage = 0x04, kNullsPage = 0x08;
-constexpr uint16_t kSpgistPageId = 0xff82;
-
-uint8_t* Opaque(uint8_t* page) { return page + kPageSize - kSpecialSize; }
+uint8_t* Opaque(uint8_t* page) { return SpecialArea(page, kSpecialSize); }
 
 // A tuple's first word: two bits of state, then its size (leaf and dead tuples).
 constexpr uint32_t kLeafHeaderSize = 12, kPlaceholder = 3;
 uint32_t TupleState(const uint8_t* tuple) { return Get32(tuple) & 3; }
 
-// spgxlogAddLeaf, and the tuple behind it.
+// spgxlogAddLeaf, and the tuple after it.
 struct AddLeafRecord {
   bool Read(const RecordView& record) {
     constexpr size_t kFixedSize = 10;
@@ -66,7 +62,7 @@ bool AddLeaf(Change* change) {
   if (add.new_page) {
     InitPage(page, kSpecialSize);
     Put16(Opaque(page) + kFlags, kLeafPage | (add.stores_nulls ? kNullsPage : 0u));
-    Put16(Opaque(page) + kPageId, kSpgistPageId);
+    Put16(Opaque(page) + kPageIdField, kPageId);
   }
   if (!HeaderFits(page, kSpecialSize)) return false;
   if (add.leaf == add.head)  // in the place of a dead tuple
@@ -105,7 +101,7 @@ bool UpdateParent(Change* change) {
 
 Routine FindSpgistRoutine(const RecordView& record, int id) {
   AddLeafRecord add;
-  if (record.info() != kAddLeaf || !add.Read(record) || !BlockAgrees(record, 0, add.new_page) ||
+  if (record.info() != op::kAddLeaf || !add.Read(record) || !BlockAgrees(record, 0, add.new_page) ||
       (add.parent != 0 && !BlockAgrees(record, 1, false)))
     return nullptr;
   return id == 0 ? AddLeaf : id == 1 && add.parent != 0 ? UpdateParent : nullptr;

@@ -1,6 +1,5 @@
 // Every record is checked in full before the first byte changes, so that an error leaves the page
-// as it was. The SLRU layouts are those of access/transam/clog.c and multixact.c, the map's that of
-// access/heap/visibilitymap.c, for 8 KiB blocks.
+// as it was.
 #include "neon_redo/page_server_record.h"
 
 #include <fmt/format.h>
@@ -11,33 +10,12 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/slru.h"
+#include "cpp_core/pg/visibility_map.h"
 
 namespace neon_redo {
 
 namespace {
-
-// pg_xact: two bits a transaction.
-constexpr uint32_t kXactsPerByte = 4;
-constexpr uint32_t kXactsPerPage = kBlockSize * kXactsPerByte;
-constexpr uint8_t kXactMask = 3;
-constexpr uint8_t kCommitted = 1;  // TRANSACTION_STATUS_*
-constexpr uint8_t kAborted = 2;
-
-// pg_multixact/offsets: a four-byte offset a multixact.
-constexpr uint32_t kOffsetsPerPage = kBlockSize / 4;
-
-// pg_multixact/members: groups of four members, their four status bytes before their four
-// transactions; what does not hold a whole group at the end of a page is unused.
-constexpr uint32_t kMembersPerGroup = 4;
-constexpr uint32_t kGroupSize = kMembersPerGroup + 4 * kMembersPerGroup;
-constexpr uint32_t kMembersPerPage = kBlockSize / kGroupSize * kMembersPerGroup;
-constexpr uint32_t kMaxMemberStatus = 5;  // MultiXactStatusUpdate
-
-// The visibility map: two bits a heap block, behind the page header.
-constexpr uint32_t kHeapBlocksPerByte = 4;
-constexpr uint32_t kMapSize = kBlockSize - kPageHeaderSize;
-constexpr uint32_t kHeapBlocksPerPage = kMapSize * kHeapBlocksPerByte;
-constexpr uint8_t kMapFlags = 3;
 
 tl::unexpected<Error> Refuse(const NativeRecord& record, const PageKey& key,
                              const std::string& why) {
@@ -54,22 +32,18 @@ class Application {
 
   Status operator()(const ClearVisibilityMapFlags& clear) {
     ASSIGN_OR_RETURN(const uint32_t map_block, MapBlock());
-    if (clear.flags & ~kMapFlags) {
+    if (clear.flags & ~kAllVisibilityBits) {
       return Refuse(record_, key_, fmt::format("there are no flags {:#04x}", clear.flags));
     }
     for (const std::optional<uint32_t>& heap : {clear.new_heap_block, clear.old_heap_block}) {
-      if (heap && *heap / kHeapBlocksPerPage != map_block) {
-        return Refuse(record_, key_,
-                      fmt::format("heap block {} is on block {} of the map", *heap,
-                                  *heap / kHeapBlocksPerPage));
+      if (heap && MapPageOf(*heap) != map_block) {
+        return Refuse(
+            record_, key_,
+            fmt::format("heap block {} is on block {} of the map", *heap, MapPageOf(*heap)));
       }
     }
     for (const std::optional<uint32_t>& heap : {clear.new_heap_block, clear.old_heap_block}) {
-      if (!heap) continue;
-      const uint32_t in_page = *heap % kHeapBlocksPerPage;
-      const uint32_t shift = in_page % kHeapBlocksPerByte * 2;
-      page_[kPageHeaderSize + in_page / kHeapBlocksPerByte] &=
-          static_cast<uint8_t>(~(clear.flags << shift));
+      if (heap) ClearVisibilityBits(page_.data(), *heap, clear.flags);
     }
     StampMap();
     return {};
@@ -77,39 +51,37 @@ class Application {
 
   Status operator()(const TruncateVisibilityMap& truncate) {
     RETURN_IF_ERROR(MapBlock());
-    if (truncate.byte >= kMapSize || truncate.bit >= 8 || truncate.bit % 2 != 0) {
+    if (truncate.byte >= kMapBytesOnPage || truncate.bit >= 8 || truncate.bit % 2 != 0) {
       return Refuse(record_, key_,
                     fmt::format("there is no bit {} of byte {} in a page of the map", truncate.bit,
                                 truncate.byte));
     }
-    uint8_t* last = &page_[kPageHeaderSize + truncate.byte];
-    *last &= static_cast<uint8_t>((1u << truncate.bit) - 1);
-    std::memset(last + 1, 0, kMapSize - truncate.byte - 1);
+    ClearVisibilityFrom(page_.data(), truncate.byte, truncate.bit);
     StampMap();
     return {};
   }
 
   Status operator()(const ClogSetCommitted& set) {
-    RETURN_IF_ERROR(SetXactStatus(set.xids, kCommitted));
+    RETURN_IF_ERROR(SetStatuses(set.xids, kXactCommitted));
     page_.resize(kBlockSize + kClogTimestampSize);
     StoreBe64(page_.data() + kBlockSize, static_cast<uint64_t>(set.timestamp));
     return {};
   }
 
-  Status operator()(const ClogSetAborted& set) { return SetXactStatus(set.xids, kAborted); }
+  Status operator()(const ClogSetAborted& set) { return SetStatuses(set.xids, kXactAborted); }
 
   Status operator()(const MultixactOffsetCreate& create) {
     Status status = CheckSlru(SlruKind::kMultixactOffsets);
-    if (status) status = CheckPlace("multixact", create.multixact, kOffsetsPerPage);
+    if (status) status = CheckPlace("multixact", create.multixact);
     if (!status) return status;
-    std::memcpy(&page_[create.multixact % kOffsetsPerPage * 4], &create.offset, 4);
+    SetMultixactOffset(page_.data(), create.multixact, create.offset);
     return {};
   }
 
   Status operator()(const MultixactMembersCreate& create) {
     Status status = CheckSlru(SlruKind::kMultixactMembers);
     for (size_t i = 0; status && i < create.members.size(); ++i) {
-      status = CheckPlace("member", MemberAt(create, i), kMembersPerPage);
+      status = CheckPlace("member", MemberAt(create, i));
       if (status && create.members[i].status > kMaxMemberStatus) {
         status = Refuse(record_, key_,
                         fmt::format("member {} has status {}, there are 0 to {}", i,
@@ -118,17 +90,14 @@ class Application {
     }
     if (!status) return status;
     for (size_t i = 0; i < create.members.size(); ++i) {
-      const uint32_t in_page = MemberAt(create, i) % kMembersPerPage;
-      uint8_t* group = &page_[in_page / kMembersPerGroup * kGroupSize];
-      const uint32_t in_group = in_page % kMembersPerGroup;
-      group[in_group] = static_cast<uint8_t>(create.members[i].status);
-      std::memcpy(group + kMembersPerGroup + 4 * in_group, &create.members[i].xid, 4);
+      SetMultixactMember(page_.data(), MemberAt(create, i), create.members[i].xid,
+                         static_cast<uint8_t>(create.members[i].status));
     }
     return {};
   }
 
  private:
-  // Member numbers go round at 2^32.
+  // Member numbers wrap around at 2^32.
   static uint32_t MemberAt(const MultixactMembersCreate& create, size_t i) {
     return create.offset + static_cast<uint32_t>(i);
   }
@@ -165,27 +134,19 @@ class Application {
   }
 
   // Entry number n of the SLRU is on this page.
-  Status CheckPlace(const char* what, uint32_t n, uint32_t per_page) const {
-    const uint32_t page = n / per_page;
-    if (page / kSlruPagesPerSegment == slru_.segment && page % kSlruPagesPerSegment == slru_.block)
-      return {};
-    return Refuse(record_, key_,
-                  fmt::format("{} {} is on block {} of segment {:04X}", what, n,
-                              page % kSlruPagesPerSegment, page / kSlruPagesPerSegment));
+  Status CheckPlace(const char* what, uint32_t n) const {
+    const SlruBlock place = SlruBlockOfEntry(slru_.kind, n);
+    if (place == slru_) return {};
+    return Refuse(
+        record_, key_,
+        fmt::format("{} {} is on block {} of segment {:04X}", what, n, place.block, place.segment));
   }
 
-  Status SetXactStatus(const std::vector<uint32_t>& xids, uint8_t xact_status) {
+  Status SetStatuses(const std::vector<uint32_t>& xids, uint8_t xact_status) {
     Status status = CheckSlru(SlruKind::kClog);
-    for (size_t i = 0; status && i < xids.size(); ++i) {
-      status = CheckPlace("transaction", xids[i], kXactsPerPage);
-    }
+    for (size_t i = 0; status && i < xids.size(); ++i) status = CheckPlace("transaction", xids[i]);
     if (!status) return status;
-    for (uint32_t xid : xids) {
-      const uint32_t in_page = xid % kXactsPerPage;
-      const uint32_t shift = in_page % kXactsPerByte * 2;
-      uint8_t& byte = page_[in_page / kXactsPerByte];
-      byte = static_cast<uint8_t>((byte & ~(kXactMask << shift)) | xact_status << shift);
-    }
+    for (uint32_t xid : xids) SetXactStatus(page_.data(), xid, xact_status);
     return {};
   }
 

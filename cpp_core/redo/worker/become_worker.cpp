@@ -82,8 +82,9 @@ Error BecomeWorker(const WorkerServer& server, const std::string& user) {
   const Result<std::optional<UserIdentity>> identity = WorkerUser(user);
   if (!identity) return identity.error();
   const std::optional<UserIdentity>& become = *identity;
-  Result<WorkerHome> made = WorkerHome::Create(become ? HomeOwner{become->uid, become->gid}
-                                                      : HomeOwner{geteuid(), getegid()});
+  Result<WorkerHome> made = WorkerHome::Create(
+      become ? HomeOwner{become->uid, become->gid} : HomeOwner{geteuid(), getegid()},
+      ServerVersion(server.version));
   if (!made) return made.error();
   std::optional<WorkerHome> home(std::move(*made));
   // Descriptors of the caller: the worker must not hold them open.

@@ -68,15 +68,28 @@ SandboxLayers LayersOf(const WorkerServer& server) {
           server.namespaces};
 }
 
+const pg::Version& BuildVersion() {
+  static constexpr const pg::Version* kVersion = pg::FindVersionByMajor(NEON_REDO_DEFAULT_MAJOR);
+  // Does not compile when the table lacks the version of the pg_config built with.
+  static_assert(kVersion->major == NEON_REDO_DEFAULT_MAJOR);
+  return *kVersion;
+}
+
+std::string DefaultBindir(const pg::Version& version) {
+  if (version.major == NEON_REDO_DEFAULT_MAJOR) return NEON_REDO_DEFAULT_BINDIR;
+  return fmt::format("/usr/lib/postgresql/{}/bin", version.major);
+}
+
 Result<std::string> WorkerProgram(const WorkerServer& server) {
-  const std::string bindir = server.bindir.empty() ? NEON_REDO_DEFAULT_BINDIR : server.bindir;
+  const pg::Version& version = ServerVersion(server.version);
+  const std::string bindir = server.bindir.empty() ? DefaultBindir(version) : server.bindir;
   std::error_code error;
   const std::string program = std::filesystem::absolute(bindir + "/postgres", error);
   if (error || access(program.c_str(), X_OK) != 0) {
     return MakeError(ErrorCode::kNotFound,
                      fmt::format("there is no server program \"{}/postgres\": name the directory "
-                                 "of a PostgreSQL 15 server's programs with --bindir",
-                                 bindir));
+                                 "of a PostgreSQL {} server's programs with --bindir",
+                                 bindir, version.major));
   }
   return program;
 }

@@ -9,19 +9,21 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/pg/version.h"
 #include "neon_redo/error.h"
 
 namespace neon_redo {
 
 // Which server to run as a worker, and how.
 struct WorkerServer {
-  std::string bindir;                  // where postgres is; empty: that of the pg_config built with
-  std::string module;                  // path of neon.so; empty: the installed one
-  bool sandbox = true;                 // neon.redo_sandbox: on or off
-  bool sandbox_log = false;            // neon.redo_sandbox: log, to find what the policy lacks
-  std::optional<bool> landlock;        // neon.redo_landlock; empty: where the kernel has it
-  bool namespaces = false;             // neon.redo_namespaces
-  std::optional<int> memory_limit_mb;  // neon.redo_memory_limit; empty: the module's default
+  std::string bindir;                    // where postgres is; empty: DefaultBindir
+  const pg::Version* version = nullptr;  // of that server; null: BuildVersion
+  std::string module;                    // path of neon.so; empty: the installed one
+  bool sandbox = true;                   // neon.redo_sandbox: on or off
+  bool sandbox_log = false;              // neon.redo_sandbox: log, to find what the policy lacks
+  std::optional<bool> landlock;          // neon.redo_landlock; empty: where the kernel has it
+  bool namespaces = false;               // neon.redo_namespaces
+  std::optional<int> memory_limit_mb;    // neon.redo_memory_limit; empty: the module's default
 };
 
 // The layers of a worker's sandbox (docs/security.md). A worker that cannot have a layer that it is
@@ -37,6 +39,18 @@ SandboxLayers LayersOf(const WorkerServer& server);
 
 // The version of Landlock's interface that this kernel offers (landlock(7)); 0: none.
 int LandlockVersion();
+
+// Of the server whose pg_config this library was built with. A program that has no WAL to go by
+// runs workers of that server.
+const pg::Version& BuildVersion();
+// The version that options name, as WorkerServer::version.
+inline const pg::Version& ServerVersion(const pg::Version* version) {
+  return version == nullptr ? BuildVersion() : *version;
+}
+
+// Where the programs of a server of this version are when nothing else is said: in the bindir of
+// the pg_config built with, and of another version in Debian's place for it.
+std::string DefaultBindir(const pg::Version& version);
 
 // The absolute path of postgres. kNotFound, with what to do, when there is no such program.
 Result<std::string> WorkerProgram(const WorkerServer& server);

@@ -84,13 +84,13 @@ Status MakeDirectory(int home, const char* name, HomeOwner owner) {
   return {};
 }
 
-Status Fill(int home, HomeOwner owner) {
-  Status status = WriteFile(home, "PG_VERSION", VersionFileBytes(), owner);
+Status Fill(int home, HomeOwner owner, const pg::Version& version) {
+  Status status = WriteFile(home, "PG_VERSION", VersionFileText(version), owner);
   if (status) status = WriteFile(home, "postgresql.conf", "", owner);
   // Without it the server says so on stderr.
   if (status) status = WriteFile(home, "postgresql.auto.conf", "", owner);
   if (status) status = MakeDirectory(home, "global", owner);
-  if (status) status = WriteFile(home, "global/pg_control", ControlFileBytes(), owner);
+  if (status) status = WriteFile(home, pg::kControlFile, EmptyControlFile(version), owner);
   // Last: from here on only the owner and root may write to it.
   if (status && owner.uid != geteuid() && fchown(home, owner.uid, owner.gid) != 0) {
     status = SystemError("give the worker's home to its user");
@@ -124,7 +124,7 @@ int RemoveStaleHomes(const std::string& directory, uid_t owner) {
   return removed;
 }
 
-Result<WorkerHome> WorkerHome::Create(HomeOwner owner) {
+Result<WorkerHome> WorkerHome::Create(HomeOwner owner, const pg::Version& version) {
   const std::string parent = HomeParentDirectory();
   static std::once_flag swept;
   std::call_once(swept, RemoveStaleHomes, parent, owner.uid);
@@ -139,7 +139,7 @@ Result<WorkerHome> WorkerHome::Create(HomeOwner owner) {
     const int lock = LockDirectory(path, owner.uid);
     if (lock < 0) continue;
     WorkerHome home(std::move(path), lock);  // from here on removed on any way out
-    RETURN_IF_ERROR(Fill(lock, owner));
+    RETURN_IF_ERROR(Fill(lock, owner, version));
     return home;
   }
   return MakeError(ErrorCode::kIo,

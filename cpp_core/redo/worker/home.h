@@ -14,6 +14,7 @@
 
 #include <string>
 
+#include "cpp_core/pg/version.h"
 #include "neon_redo/error.h"
 
 namespace neon_redo {
@@ -29,8 +30,9 @@ class WorkerHome {
  public:
   // A new directory with a unique name in $TMPDIR, else /dev/shm (memory: creating it there costs a
   // tenth), else /tmp; mode 0700, owned by owner. The first call in a process also removes homes
-  // that dead processes left there: a living home is locked (flock) by its creator.
-  static Result<WorkerHome> Create(HomeOwner owner);
+  // that dead processes left there: a living home is locked (flock) by its creator. version: of the
+  // server that will use it.
+  static Result<WorkerHome> Create(HomeOwner owner, const pg::Version& version);
 
   ~WorkerHome();  // removes the directory
   WorkerHome(WorkerHome&& other) noexcept;

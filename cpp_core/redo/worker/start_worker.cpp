@@ -28,6 +28,7 @@ Result<StartedWorker> StartWorker(const WorkerOptions& options) {
   }
   WorkerServer server;
   server.bindir = options.bindir;
+  server.version = options.version;
   server.module = options.module;
   server.sandbox = options.sandbox;
   server.landlock = options.landlock;
@@ -38,13 +39,15 @@ Result<StartedWorker> StartWorker(const WorkerOptions& options) {
     return MakeError(ErrorCode::kUnsupported, "this kernel has no Landlock (Linux 5.13 and later)");
   }
   ASSIGN_OR_RETURN(const std::string program, WorkerProgram(server));
-  ASSIGN_OR_RETURN(const std::optional<UserIdentity> user, WorkerUser(options.user));
-  ASSIGN_OR_RETURN(WorkerHome home, WorkerHome::Create(user ? HomeOwner{user->uid, user->gid}
-                                                            : HomeOwner{geteuid(), getegid()}));
+  // Not moved out of its result: GCC 12 then warns of uninitialised members.
+  const Result<std::optional<UserIdentity>> user = WorkerUser(options.user);
+  if (!user) return tl::unexpected(user.error());
+  HomeOwner owner{geteuid(), getegid()};
+  if (*user) owner = {(*user)->uid, (*user)->gid};
+  ASSIGN_OR_RETURN(WorkerHome home, WorkerHome::Create(owner, ServerVersion(server.version)));
   std::vector<std::string> arguments = WorkerArguments(server, program, home.path());
-  return StartProgram(
-      {program, std::move(arguments), WorkerEnvironment(server, program), user},
-      std::move(home), layers);
+  return StartProgram({program, std::move(arguments), WorkerEnvironment(server, program), *user},
+                      std::move(home), layers);
 }
 
 }  // namespace neon_redo

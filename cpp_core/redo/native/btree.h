@@ -1,52 +1,39 @@
-// B-tree pages and tuples (access/nbtree.h, access/itup.h): what btree.cpp and btree_rebuild.cpp
-// share.
-#ifndef NEON_REDO_PG_BTREE_PAGE_H_
-#define NEON_REDO_PG_BTREE_PAGE_H_
+// What btree.cpp and btree_rebuild.cpp share: B-tree pages and tuples with posting lists
+// (access/nbtree.h).
+#ifndef NEON_REDO_REDO_NATIVE_BTREE_H_
+#define NEON_REDO_REDO_NATIVE_BTREE_H_
 
 #include <cstdint>
 
-#include "cpp_core/pg/index_tuple.h"
+#include "cpp_core/pg/special_area.h"
 #include "cpp_core/redo/native/change.h"
 #include "cpp_core/redo/native/page_edit.h"
 
 namespace neon_redo::native {
 
-// BTPageOpaqueData, the special area.
-inline constexpr uint32_t kBtreeSpecialSize = 16;
-inline constexpr size_t kBtreePrev = 0;
-inline constexpr size_t kBtreeNext = 4;
-inline constexpr size_t kBtreeLevel = 8;
-inline constexpr size_t kBtreeFlags = 12;
-inline constexpr size_t kBtreeCycleId = 14;
-// btpo_flags: BTP_*
-inline constexpr uint16_t kBtreeLeaf = 0x01, kBtreeRoot = 0x02, kBtreeDeleted = 0x04,
-                          kBtreeMeta = 0x08, kBtreeHalfDead = 0x10, kBtreeHasGarbage = 0x40,
-                          kBtreeIncompleteSplit = 0x80, kBtreeHasFullXid = 0x100;
-
-inline bool BtreeHeaderFits(const uint8_t* page) { return HeaderFits(page, kBtreeSpecialSize); }
-inline uint8_t* Opaque(uint8_t* page) { return page + kPageSize - kBtreeSpecialSize; }
+inline bool BtreeHeaderFits(const uint8_t* page) {
+  return HeaderFits(page, pg::btree::kSpecialSize);
+}
+inline uint8_t* Opaque(uint8_t* page) { return SpecialArea(page, pg::btree::kSpecialSize); }
 inline void ClearBtreeFlag(uint8_t* page, uint16_t flag) {
-  uint8_t* flags = Opaque(page) + kBtreeFlags;
+  uint8_t* flags = Opaque(page) + pg::btree::kFlags;
   Put16(flags, Get16(flags) & ~uint32_t{flag});
 }
 // P_FIRSTDATAKEY: the first item is the high key, but on the rightmost page.
 inline uint32_t FirstDataKey(uint8_t* page) {
-  return Get32(Opaque(page) + kBtreeNext) == 0 ? 1 : 2;
+  return Get32(Opaque(page) + pg::btree::kNext) == 0 ? 1 : 2;
 }
 
 // _bt_pageinit, and the special area's fields
 inline void InitBtreePage(uint8_t* page, uint32_t prev, uint32_t next, uint32_t level,
                           uint16_t flags) {
-  InitPage(page, kBtreeSpecialSize);
+  InitPage(page, pg::btree::kSpecialSize);
   uint8_t* opaque = Opaque(page);
-  Put32(opaque + kBtreePrev, prev);
-  Put32(opaque + kBtreeNext, next);
-  Put32(opaque + kBtreeLevel, level);
-  Put16(opaque + kBtreeFlags, flags);
+  Put32(opaque + pg::btree::kPrev, prev);
+  Put32(opaque + pg::btree::kNext, next);
+  Put32(opaque + pg::btree::kLevel, level);
+  Put16(opaque + pg::btree::kFlags, flags);
 }
-
-inline constexpr uint16_t kIndexAltTid = 0x2000;  // INDEX_ALT_TID_MASK
-inline constexpr uint16_t kIsPosting = 0x2000;    // BT_IS_POSTING, in t_tid's offset
 
 // A tuple with a list of heap TIDs instead of one, checked: key, then the list, all in the tuple's
 // size, which is a multiple of 8 and that of the item.
@@ -56,17 +43,17 @@ struct PostingTuple {
   uint32_t count;
 
   static bool Is(const uint8_t* tuple) {  // BTreeTupleIsPosting
-    return (TupleInfo(tuple) & kIndexAltTid) && (Get16(tuple + 4) & kIsPosting);
+    return (TupleInfo(tuple) & kIndexAltTid) && (Get16(tuple + 4) & kBtreeIsPosting);
   }
   static bool IsPivot(const uint8_t* tuple) {
-    return (TupleInfo(tuple) & kIndexAltTid) && !(Get16(tuple + 4) & kIsPosting);
+    return (TupleInfo(tuple) & kIndexAltTid) && !(Get16(tuple + 4) & kBtreeIsPosting);
   }
   // item has at least kIndexTupleHeaderSize bytes.
   bool Read(const Item& item) {
     if (!Is(item.data)) return false;
     tuple = item.data;
     key_size = GetBlockNumber(tuple);
-    count = Get16(tuple + 4) & 0x0fff;  // BT_OFFSET_MASK
+    count = Get16(tuple + 4) & kBtreeCountMask;
     return key_size >= kIndexTupleHeaderSize && key_size % 8 == 0 && key_size <= item.length &&
            count >= 2 && item.length == TupleSize(tuple) && item.length % 8 == 0 &&
            key_size + count * kItemPointerSize <= item.length;
@@ -75,10 +62,11 @@ struct PostingTuple {
 };
 
 // Makes `out`, which holds the key already, a tuple of `size` bytes with a posting list of count
-// heap TIDs behind key_size bytes (BTreeTupleSetPosting).
+// heap TIDs after key_size bytes (BTreeTupleSetPosting).
 inline void SetPosting(uint8_t* out, uint32_t size, uint32_t key_size, uint32_t count) {
-  PutItemPointer(out, key_size, static_cast<uint16_t>(count | kIsPosting));
-  Put16(out + 6, (TupleInfo(out) & ~uint32_t{kIndexSizeMask}) | size | kIndexAltTid);
+  PutItemPointer(out, key_size, static_cast<uint16_t>(count | kBtreeIsPosting));
+  Put16(out + kIndexTupleInfoAt,
+        (TupleInfo(out) & ~uint32_t{kIndexSizeMask}) | size | kIndexAltTid);
 }
 
 // _bt_swap_posting: the new tuple's TID goes into the list at `at`, the list's last TID into the
@@ -96,4 +84,4 @@ bool Dedup(Change* change);
 
 }  // namespace neon_redo::native
 
-#endif  // NEON_REDO_PG_BTREE_PAGE_H_
+#endif  // NEON_REDO_REDO_NATIVE_BTREE_H_

@@ -1,0 +1,24 @@
+// The file backup_label of a base backup (do_pg_backup_start in access/transam/xlog.c).
+#ifndef NEON_REDO_PG_BACKUP_LABEL_H_
+#define NEON_REDO_PG_BACKUP_LABEL_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "neon_redo/lsn.h"
+
+namespace neon_redo {
+
+struct BackupLabel {
+  Lsn start;  // START WAL LOCATION: replay begins here
+  uint32_t timeline;
+  bool from_standby;  // then WAL has no record of the backup's end
+};
+
+// Nothing: the text lacks START WAL LOCATION or START TIMELINE.
+std::optional<BackupLabel> ParseBackupLabel(const std::string& text);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_PG_BACKUP_LABEL_H_

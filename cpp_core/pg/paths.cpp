@@ -1,0 +1,62 @@
+#include "cpp_core/pg/paths.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace neon_redo::pg {
+
+std::string TablespacePath(const Version& version, uint32_t tablespace) {
+  if (tablespace == kGlobalTablespace) return "global";
+  if (tablespace == kDefaultTablespace) return "base";
+  return fmt::format("pg_tblspc/{}/{}", tablespace, version.tablespace_directory);
+}
+
+std::string DatabasePath(const Version& version, uint32_t tablespace, uint32_t database) {
+  const std::string path = TablespacePath(version, tablespace);
+  return tablespace == kGlobalTablespace ? path : fmt::format("{}/{}", path, database);
+}
+
+std::string RelationPath(const Version& version, const RelFileNode& rel, uint8_t fork) {
+  std::string path = fmt::format("{}/{}", DatabasePath(version, rel.spc, rel.db), rel.rel);
+  if (fork != kMainFork) path += fmt::format("_{}", ForkName(fork));
+  return path;
+}
+
+std::string BlockFilePath(const Version& version, const BlockTag& tag) {
+  std::string path = RelationPath(version, tag.rel, tag.fork);
+  if (const uint32_t segment = tag.block / kBlocksPerFile; segment > 0)
+    path += fmt::format(".{}", segment);
+  return path;
+}
+
+std::optional<uint32_t> ParseOid(std::string_view text) {
+  uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || text[0] == '0')
+    return std::nullopt;
+  return number;
+}
+
+std::optional<RelationFileName> ParseRelationFileName(std::string_view name) {
+  RelationFileName out{0, kMainFork, 0};
+  if (const size_t dot = name.find('.'); dot != name.npos) {
+    const auto segment = ParseOid(name.substr(dot + 1));
+    if (!segment) return std::nullopt;
+    out.segment = *segment;
+    name = name.substr(0, dot);
+  }
+  if (const size_t line = name.find('_'); line != name.npos) {
+    const std::string_view fork = name.substr(line + 1);
+    do {
+      if (++out.fork > kMaxForkNumber) return std::nullopt;
+    } while (fork != ForkName(out.fork));
+    name = name.substr(0, line);
+  }
+  const auto rel = ParseOid(name);
+  if (!rel) return std::nullopt;
+  out.rel = *rel;
+  return out;
+}
+
+}  // namespace neon_redo::pg

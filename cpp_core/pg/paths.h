@@ -1,0 +1,48 @@
+// Names of files in a data directory (common/relpath.c, storage/file/reinit.c).
+#ifndef NEON_REDO_PG_PATHS_H_
+#define NEON_REDO_PG_PATHS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cpp_core/pg/version.h"
+#include "neon_redo/block.h"
+
+namespace neon_redo::pg {
+
+// OIDs of the tablespaces that every cluster has (catalog/pg_tablespace.dat).
+inline constexpr uint32_t kDefaultTablespace = 1663;
+inline constexpr uint32_t kGlobalTablespace = 1664;
+
+inline constexpr uint32_t kBlocksPerFile = 131072;  // RELSEG_SIZE of every packaged build: 1 GB
+
+inline constexpr const char* kRelationMapFile = "pg_filenode.map";  // in a database's directory
+
+// The directory of a tablespace's databases below the data directory: "base",
+// "pg_tblspc/16400/PG_15_202209061". Of the global tablespace: "global", with the relations in it.
+std::string TablespacePath(const Version& version, uint32_t tablespace);
+// The directory of a database in a tablespace, "base/5".
+std::string DatabasePath(const Version& version, uint32_t tablespace, uint32_t database);
+// The first file of a fork, "base/5/16384_vm" (GetRelationPath).
+std::string RelationPath(const Version& version, const RelFileNode& rel, uint8_t fork);
+// The file that has the block, "base/5/16384_vm.1".
+std::string BlockFilePath(const Version& version, const BlockTag& tag);
+
+// What the name of a relation's file says: "16384", "16384_vm", "16384.1", "16384_vm.1".
+struct RelationFileName {
+  uint32_t rel;
+  uint8_t fork;
+  uint32_t segment;
+};
+// Nothing for any other name, and for files of temporary relations
+// (parse_filename_for_nontemp_relation).
+std::optional<RelationFileName> ParseRelationFileName(std::string_view name);
+
+// A number of a file's name: decimal, without leading zeroes, not 0.
+std::optional<uint32_t> ParseOid(std::string_view text);
+
+}  // namespace neon_redo::pg
+
+#endif  // NEON_REDO_PG_PATHS_H_

@@ -1,0 +1,249 @@
+// What differs between PostgreSQL's major versions: one row of a table for each version that this
+// project reads and writes. Whatever a format leaves open is in the row, and code that depends on
+// it takes the row. There is no default row: the version comes from the magic number of WAL pages,
+// from the control file or from PG_VERSION, and is passed on.
+//
+// A Version is a constexpr object that lives as long as the program, so a reference or pointer to
+// it is never stale. Freestanding but for ParseVersionFile and what is below it.
+#ifndef NEON_REDO_PG_VERSION_H_
+#define NEON_REDO_PG_VERSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "cpp_core/pg/operations.h"
+#include "cpp_core/pg/rmgr.h"
+
+namespace neon_redo::pg {
+
+// Offsets of ControlFileData (catalog/pg_control.h). The fields before these are the same in all
+// versions: see control_file.cpp.
+struct ControlFileLayout {
+  uint32_t size;  // sizeof(ControlFileData); the file is padded to kControlFileSize
+  uint32_t crc;
+  uint32_t track_commit_timestamp;
+  uint32_t max_align;        // and floatFormat 4, blcksz 12, relseg_size 16 bytes after it
+  uint32_t wal_block_size;   // and 4 bytes apart the five after it, up to loblksize
+  uint32_t float8_by_value;  // a bool
+  uint32_t checksum_version;
+};
+
+// Offsets of CheckPoint (catalog/pg_control.h). `redo` and the two timelines are the same in all
+// versions.
+struct CheckPointLayout {
+  uint32_t size;  // up to the last field
+  uint32_t full_page_writes;
+  uint32_t next_xid;
+  uint32_t next_oid;
+  uint32_t next_multixact;
+  uint32_t next_multixact_offset;
+  uint32_t oldest_xid;  // and its database 4 bytes after it
+  uint32_t oldest_multixact;
+  uint32_t oldest_commit_ts_xid;  // and newestCommitTsXid 4 bytes after it
+  uint32_t oldest_active_xid;
+};
+
+// What Heap2's operations 0x10, 0x20 and 0x30 are.
+enum class HeapCleanup : uint8_t {
+  kPruneVacuumFreeze,  // PRUNE, VACUUM and FREEZE_PAGE with a plan for each tuple
+};
+
+struct Version {
+  int major;
+  uint16_t wal_magic;                // XLOG_PAGE_MAGIC
+  uint32_t control_version;          // PG_CONTROL_VERSION
+  uint32_t catalog_version;          // CATALOG_VERSION_NO
+  const char* tablespace_directory;  // TABLESPACE_VERSION_DIRECTORY
+  ControlFileLayout control_file;
+  CheckPointLayout checkpoint;
+  uint32_t relation_map_size;        // sizeof(RelMapFile)
+  uint32_t dropped_stats_item_size;  // sizeof(xl_xact_stats_item)
+  HeapCleanup heap_cleanup;
+  uint8_t visibility_flags;         // flags of a Heap2 VISIBLE record that set bits of the map
+  uint32_t gist_delete_offsets;     // in the main data of a Gist DELETE record
+  uint32_t hash_vacuum_count_size;  // of ntuples in xl_hash_vacuum_one_page
+  // By resource manager, a bit for each value of the high four bits of xl_info that is an
+  // operation.
+  uint16_t operations[kMaxBuiltinRmgr + 1];
+
+  bool HasOperation(uint8_t rmid, uint8_t info) const {
+    return rmid <= kMaxBuiltinRmgr && (operations[rmid] >> (info >> 4) & 1) != 0;
+  }
+};
+
+namespace detail {
+
+// Bits for these operations.
+constexpr uint16_t Operations(std::initializer_list<uint8_t> operations) {
+  uint16_t bits = 0;
+  for (const uint8_t operation : operations)
+    bits = static_cast<uint16_t>(bits | 1 << (operation >> 4));
+  return bits;
+}
+// Bits for these operations, each with and without the flag 0x80.
+constexpr uint16_t OperationsWithFlag(std::initializer_list<uint8_t> operations) {
+  const uint16_t bits = Operations(operations);
+  return static_cast<uint16_t>(bits | bits << 8);
+}
+
+}  // namespace detail
+
+inline constexpr Version kVersions[] = {
+    {
+        .major = 15,
+        .wal_magic = 0xD110,
+        .control_version = 1300,
+        .catalog_version = 202209061,
+        .tablespace_directory = "PG_15_202209061",
+        .control_file = {.size = 296,
+                         .crc = 288,
+                         .track_commit_timestamp = 200,
+                         .max_align = 204,
+                         .wal_block_size = 224,
+                         .float8_by_value = 248,
+                         .checksum_version = 252},
+        .checkpoint = {.size = 84,
+                       .full_page_writes = 16,
+                       .next_xid = 24,
+                       .next_oid = 32,
+                       .next_multixact = 36,
+                       .next_multixact_offset = 40,
+                       .oldest_xid = 44,
+                       .oldest_multixact = 52,
+                       .oldest_commit_ts_xid = 72,
+                       .oldest_active_xid = 80},
+        .relation_map_size = 512,
+        .dropped_stats_item_size = 12,
+        .heap_cleanup = HeapCleanup::kPruneVacuumFreeze,
+        .visibility_flags = 0x03,
+        .gist_delete_offsets = 6,
+        .hash_vacuum_count_size = 4,
+        .operations = {
+            /* XLOG */ detail::Operations({layout::xlog::kCheckpointShutdown,
+                                           layout::xlog::kCheckpointOnline, layout::xlog::kNoop,
+                                           layout::xlog::kNextOid, layout::xlog::kSwitch,
+                                           layout::xlog::kBackupEnd, layout::xlog::kParameterChange,
+                                           layout::xlog::kRestorePoint, layout::xlog::kFpwChange,
+                                           layout::xlog::kEndOfRecovery, layout::xlog::kFpiForHint,
+                                           layout::xlog::kFpi, layout::xlog::kOverwriteContrecord}),
+            /* Transaction */
+            detail::OperationsWithFlag({layout::xact::kCommit, layout::xact::kPrepare,
+                                        layout::xact::kAbort, layout::xact::kCommitPrepared,
+                                        layout::xact::kAbortPrepared, layout::xact::kAssignment,
+                                        layout::xact::kInvalidations}),
+            /* Storage */
+            detail::Operations({layout::smgr::kCreate, layout::smgr::kTruncate}),
+            /* CLOG */
+            detail::Operations({layout::clog::kZeroPage, layout::clog::kTruncate}),
+            /* Database */
+            detail::Operations({layout::dbase::kCreateFileCopy, layout::dbase::kCreateWalLog,
+                                layout::dbase::kDrop}),
+            /* Tablespace */
+            detail::Operations({layout::tblspc::kCreate, layout::tblspc::kDrop}),
+            /* MultiXact */
+            detail::Operations({layout::multixact::kZeroOffsetsPage,
+                                layout::multixact::kZeroMembersPage, layout::multixact::kCreateId,
+                                layout::multixact::kTruncateId}),
+            /* RelMap */ detail::Operations({layout::relmap::kUpdate}),
+            /* Standby */
+            detail::Operations({layout::standby::kLock, layout::standby::kRunningXacts,
+                                layout::standby::kInvalidations}),
+            /* Heap2 */
+            detail::OperationsWithFlag({layout::heap2::kRewrite, layout::heap2::kPrune,
+                                        layout::heap2::kVacuum, layout::heap2::kFreezePage,
+                                        layout::heap2::kVisible, layout::heap2::kMultiInsert,
+                                        layout::heap2::kLockUpdated, layout::heap2::kNewCid}),
+            /* Heap */
+            detail::OperationsWithFlag({layout::heap::kInsert, layout::heap::kDelete,
+                                        layout::heap::kUpdate, layout::heap::kTruncate,
+                                        layout::heap::kHotUpdate, layout::heap::kConfirm,
+                                        layout::heap::kLock, layout::heap::kInplace}),
+            /* Btree */
+            detail::Operations(
+                {layout::btree::kInsertLeaf, layout::btree::kInsertUpper,
+                 layout::btree::kInsertMeta, layout::btree::kSplitLeft, layout::btree::kSplitRight,
+                 layout::btree::kInsertPost, layout::btree::kDedup, layout::btree::kDelete,
+                 layout::btree::kUnlinkPage, layout::btree::kUnlinkPageMeta,
+                 layout::btree::kNewRoot, layout::btree::kMarkPageHalfDead, layout::btree::kVacuum,
+                 layout::btree::kReusePage, layout::btree::kMetaCleanup}),
+            /* Hash */
+            detail::Operations({layout::hash::kInitMetaPage, layout::hash::kInitBitmapPage,
+                                layout::hash::kInsert, layout::hash::kAddOverflowPage,
+                                layout::hash::kSplitAllocatePage, layout::hash::kSplitPage,
+                                layout::hash::kSplitComplete, layout::hash::kMovePageContents,
+                                layout::hash::kSqueezePage, layout::hash::kDelete,
+                                layout::hash::kSplitCleanup, layout::hash::kUpdateMetaPage,
+                                layout::hash::kVacuumOnePage}),
+            /* Gin */
+            detail::Operations({layout::gin::kCreatePostingTree, layout::gin::kInsert,
+                                layout::gin::kSplit, layout::gin::kVacuumPage,
+                                layout::gin::kDeletePage, layout::gin::kUpdateMetaPage,
+                                layout::gin::kInsertListPage, layout::gin::kDeleteListPage,
+                                layout::gin::kVacuumDataLeafPage}),
+            /* Gist */
+            detail::Operations({layout::gist::kPageUpdate, layout::gist::kDelete,
+                                layout::gist::kPageReuse, layout::gist::kPageSplit,
+                                layout::gist::kPageDelete, layout::gist::kAssignLsn}),
+            /* Sequence */ detail::Operations({layout::seq::kLog}),
+            /* SPGist */
+            detail::Operations({layout::spgist::kAddLeaf, layout::spgist::kMoveLeafs,
+                                layout::spgist::kAddNode, layout::spgist::kSplitTuple,
+                                layout::spgist::kPickSplit, layout::spgist::kVacuumLeaf,
+                                layout::spgist::kVacuumRoot, layout::spgist::kVacuumRedirect}),
+            /* BRIN */
+            detail::OperationsWithFlag({layout::brin::kCreateIndex, layout::brin::kInsert,
+                                        layout::brin::kUpdate, layout::brin::kSamepageUpdate,
+                                        layout::brin::kRevmapExtend, layout::brin::kDesummarize}),
+            /* CommitTs */
+            detail::Operations({layout::commit_ts::kZeroPage, layout::commit_ts::kTruncate}),
+            /* ReplicationOrigin */
+            detail::Operations({layout::repl_origin::kSet, layout::repl_origin::kDrop}),
+            /* Generic */ detail::Operations({layout::generic::kPages}),
+            /* LogicalMessage */ detail::Operations({layout::logical_message::kMessage}),
+        },
+    },
+};
+
+// The version that writes this XLOG_PAGE_MAGIC. Null: no supported one.
+constexpr const Version* FindVersionByWalMagic(uint16_t magic) {
+  for (const Version& version : kVersions) {
+    if (version.wal_magic == magic) return &version;
+  }
+  return nullptr;
+}
+
+// The version whose control files have this PG_CONTROL_VERSION and CATALOG_VERSION_NO (two versions
+// may share the first number). Null: no supported one.
+constexpr const Version* FindVersionByControlFile(uint32_t control_version,
+                                                  uint32_t catalog_version) {
+  for (const Version& version : kVersions) {
+    if (version.control_version == control_version && version.catalog_version == catalog_version)
+      return &version;
+  }
+  return nullptr;
+}
+
+// Null: this major version is not supported.
+constexpr const Version* FindVersionByMajor(int major) {
+  for (const Version& version : kVersions) {
+    if (version.major == major) return &version;
+  }
+  return nullptr;
+}
+
+// The content of the file PG_VERSION: the major version and a newline.
+std::string VersionFileText(const Version& version);
+// Null: the text is not that of a supported version's file.
+const Version* FindVersionByVersionFile(std::string_view text);
+
+// For messages: "15" or, with more rows, "15, 17, 18".
+std::string SupportedMajors();
+// "D110 (PostgreSQL 15)" or, with more rows, the same of each, with commas.
+std::string SupportedWalMagics();
+
+}  // namespace neon_redo::pg
+
+#endif  // NEON_REDO_PG_VERSION_H_

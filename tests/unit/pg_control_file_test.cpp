@@ -1,0 +1,134 @@
+// The control file against the server's own struct.
+#define FRONTEND 1
+extern "C" {
+#include "postgres.h"
+//
+#include "access/heaptoast.h"
+#include "access/xlog_internal.h"
+#include "catalog/catversion.h"
+#include "catalog/pg_control.h"
+#include "storage/large_object.h"
+}
+#undef printf
+#undef snprintf
+#undef vsnprintf
+#undef sprintf
+#undef vsprintf
+#undef fprintf
+#undef vfprintf
+#undef vprintf
+#undef strerror
+#undef strerror_r
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+#include "cpp_core/base/crc32c.h"
+#include "cpp_core/pg/control_file.h"
+
+namespace neon_redo {
+namespace {
+
+const pg::Version& Server() { return *pg::FindVersionByMajor(PG_VERSION_NUM / 10000); }
+
+// What ReadControlFile (access/transam/xlog.c) compares with the server's own build.
+ControlFileData EmptyCluster() {
+  ControlFileData control = {};
+  control.system_identifier = 1;
+  control.pg_control_version = PG_CONTROL_VERSION;
+  control.catalog_version_no = CATALOG_VERSION_NO;
+  control.state = DB_SHUTDOWNED;
+  control.maxAlign = MAXIMUM_ALIGNOF;
+  control.floatFormat = FLOATFORMAT_VALUE;
+  control.blcksz = BLCKSZ;
+  control.relseg_size = RELSEG_SIZE;
+  control.xlog_blcksz = XLOG_BLCKSZ;
+  control.xlog_seg_size = DEFAULT_XLOG_SEG_SIZE;
+  control.nameDataLen = NAMEDATALEN;
+  control.indexMaxKeys = INDEX_MAX_KEYS;
+  control.toast_max_chunk_size = TOAST_MAX_CHUNK_SIZE;
+  control.loblksize = LOBLKSIZE;
+  control.float8ByVal = FLOAT8PASSBYVAL;
+  return control;
+}
+
+std::string Seal(ControlFileData* control) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(control);
+  control->crc = Crc32c(Bytes(bytes, offsetof(ControlFileData, crc)));
+  return {reinterpret_cast<const char*>(control), sizeof(*control)};
+}
+
+Result<pg::ControlFile> Parse(const std::string& bytes) {
+  return pg::ParseControlFile(Bytes(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()),
+                              "pg_control");
+}
+
+TEST(ControlFileTest, TheEmptyOneIsTheServersStruct) {
+  ControlFileData control = EmptyCluster();
+  EXPECT_EQ(pg::EmptyControlFile(Server()), Seal(&control));
+}
+
+TEST(ControlFileTest, EveryFieldIsRead) {
+  ControlFileData control = EmptyCluster();
+  control.system_identifier = 7000000000000000001;
+  control.state = DB_IN_PRODUCTION;
+  control.checkPoint = 0x123456789;
+  control.checkPointCopy.redo = 0x123450000;
+  control.checkPointCopy.ThisTimeLineID = 3;
+  control.checkPointCopy.PrevTimeLineID = 2;
+  control.checkPointCopy.fullPageWrites = true;
+  control.checkPointCopy.nextXid = FullTransactionId{0x500000321};
+  control.checkPointCopy.nextOid = 24576;
+  control.checkPointCopy.oldestActiveXid = 799;
+  control.data_checksum_version = 1;
+  control.track_commit_timestamp = true;
+  const auto read = Parse(Seal(&control));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->version, &Server());
+  EXPECT_EQ(read->system_identifier, 7000000000000000001u);
+  EXPECT_STREQ(pg::ClusterStatusText(read->status), "in production");
+  EXPECT_EQ(read->checkpoint, Lsn(0x123456789));
+  EXPECT_EQ(read->checkpoint_copy.redo, Lsn(0x123450000));
+  EXPECT_EQ(read->checkpoint_copy.timeline, 3u);
+  EXPECT_EQ(read->checkpoint_copy.previous_timeline, 2u);
+  EXPECT_TRUE(read->checkpoint_copy.full_page_writes);
+  EXPECT_EQ(read->checkpoint_copy.next_xid, 0x500000321u);
+  EXPECT_EQ(read->checkpoint_copy.next_oid, 24576u);
+  EXPECT_EQ(read->checkpoint_copy.oldest_active_xid, 799u);
+  EXPECT_TRUE(read->checksums);
+  EXPECT_TRUE(read->track_commit_timestamp);
+}
+
+TEST(ControlFileTest, WhatDoesNotFitIsRefused) {
+  ControlFileData control = EmptyCluster();
+  const std::string good = Seal(&control);
+  const auto code = [](const std::string& bytes) {
+    const auto read = Parse(bytes);
+    return read ? std::optional<ErrorCode>() : read.error().code;
+  };
+  EXPECT_EQ(code(good), std::nullopt);
+  for (size_t size : {size_t{0}, size_t{15}, size_t{100}, good.size() - 1})
+    EXPECT_EQ(code(good.substr(0, size)), ErrorCode::kCorrupt) << size;
+  for (size_t at = 16; at < offsetof(ControlFileData, crc) + 4; at++) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 1);
+    EXPECT_EQ(code(bad), ErrorCode::kCorrupt) << at;
+  }
+  control.pg_control_version++;
+  EXPECT_EQ(code(Seal(&control)), ErrorCode::kUnsupported);
+  control = EmptyCluster();
+  control.catalog_version_no++;
+  EXPECT_EQ(code(Seal(&control)), ErrorCode::kUnsupported);
+  control = EmptyCluster();
+  control.blcksz = 4096;
+  EXPECT_EQ(code(Seal(&control)), ErrorCode::kUnsupported);
+}
+
+TEST(ControlFileTest, AStateThatIsNone) {
+  EXPECT_STREQ(pg::ClusterStatusText(static_cast<pg::ClusterStatus>(99)), "unrecognized");
+}
+
+}  // namespace
+}  // namespace neon_redo

@@ -1,0 +1,13 @@
+// The version whose formats the tests write.
+#ifndef NEON_REDO_TESTS_UNIT_VERSION_15_H_
+#define NEON_REDO_TESTS_UNIT_VERSION_15_H_
+
+#include "cpp_core/pg/version.h"
+
+namespace neon_redo {
+
+inline constexpr const pg::Version& kPg15 = *pg::FindVersionByMajor(15);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_TESTS_UNIT_VERSION_15_H_
