@@ -4,12 +4,6 @@
 
 namespace neon_redo {
 
-namespace {
-
-constexpr bool Precedes(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
-
-}  // namespace
-
 bool Ingest::Taker::TakeXlog() {
   namespace xlog = layout::xlog;
   const Bytes data = record_.main_data();
@@ -85,15 +79,16 @@ bool Ingest::Taker::TakeCheckpoint(bool shutdown) {
   if (shutdown || checkpoint.next_xid > state_.next_xid) state_.next_xid = checkpoint.next_xid;
   if (shutdown || state_.next_oid == 0) state_.next_oid = checkpoint.next_oid;
   if (shutdown || state_.next_multixact == 0 ||
-      Precedes(state_.next_multixact, checkpoint.next_multixact))
+      PrecedesInCircle(state_.next_multixact, checkpoint.next_multixact))
     state_.next_multixact = checkpoint.next_multixact;
   if (shutdown || state_.next_multixact_offset == 0 ||
-      Precedes(state_.next_multixact_offset, checkpoint.next_multixact_offset))
+      PrecedesInCircle(state_.next_multixact_offset, checkpoint.next_multixact_offset))
     state_.next_multixact_offset = checkpoint.next_multixact_offset;
   if (state_.oldest_multixact == 0 ||
-      Precedes(state_.oldest_multixact, checkpoint.oldest_multixact))
+      PrecedesInCircle(state_.oldest_multixact, checkpoint.oldest_multixact))
     state_.oldest_multixact = checkpoint.oldest_multixact;
-  if (shutdown || state_.oldest_xid == 0 || Precedes(state_.oldest_xid, checkpoint.oldest_xid))
+  if (shutdown || state_.oldest_xid == 0 ||
+      PrecedesInCircle(state_.oldest_xid, checkpoint.oldest_xid))
     state_.oldest_xid = checkpoint.oldest_xid;
   return true;
 }

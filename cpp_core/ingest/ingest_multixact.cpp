@@ -6,12 +6,6 @@
 
 namespace neon_redo {
 
-namespace {
-
-constexpr bool Precedes(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
-
-}  // namespace
-
 bool Ingest::Taker::TakeMultiXact() {
   namespace multixact = layout::multixact;
   switch (record_.info()) {
@@ -78,8 +72,8 @@ bool Ingest::Taker::CreateMultiXact() {
     done += n;
   }
 
-  if (!Precedes(next, state_.next_multixact)) state_.next_multixact = next;
-  if (!Precedes(end, state_.next_multixact_offset)) state_.next_multixact_offset = end;
+  if (!PrecedesInCircle(next, state_.next_multixact)) state_.next_multixact = next;
+  if (!PrecedesInCircle(end, state_.next_multixact_offset)) state_.next_multixact_offset = end;
   return true;
 }
 

@@ -9,8 +9,6 @@ namespace neon_redo {
 
 namespace {
 
-constexpr bool Precedes(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
-
 // The entry that a page is compared by: its first one, or, where the first entries of the SLRU mean
 // nothing, one after those (CLOGPagePrecedes and the like).
 uint32_t ComparedEntry(SlruKind kind, uint32_t page) {
@@ -30,7 +28,7 @@ uint32_t ComparedEntry(SlruKind kind, uint32_t page) {
 bool PagePrecedes(SlruKind kind, uint32_t page, uint32_t cutoff) {
   const uint32_t a = ComparedEntry(kind, page);
   const uint32_t b = ComparedEntry(kind, cutoff);
-  return Precedes(a, b) && Precedes(a, b + SlruEntriesPerPage(kind) - 1);
+  return PrecedesInCircle(a, b) && PrecedesInCircle(a, b + SlruEntriesPerPage(kind) - 1);
 }
 
 }  // namespace

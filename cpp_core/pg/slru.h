@@ -8,12 +8,10 @@
 #include <string>
 #include <string_view>
 
+#include "cpp_core/pg/xid.h"
 #include "neon_redo/page_key.h"
 
 namespace neon_redo {
-
-inline constexpr uint32_t kFirstNormalXid = 3;  // FirstNormalTransactionId
-inline constexpr uint32_t kFirstMultixact = 1;  // FirstMultiXactId
 
 // pg_xact: two bits for each transaction.
 inline constexpr uint32_t kXactsPerClogByte = 4;  // CLOG_XACTS_PER_BYTE

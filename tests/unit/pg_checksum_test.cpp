@@ -1,25 +1,16 @@
 // PageChecksum against the server's own header, which is made to be included by other programs.
-extern "C" {
-#include <postgres_fe.h>
-// Relies on postgres_fe.h before it.
-#include <storage/checksum_impl.h>
-}
-#undef printf
-#undef snprintf
-#undef vsnprintf
-#undef sprintf
-#undef vsprintf
-#undef fprintf
-#undef vfprintf
-#undef vprintf
-#undef strerror
-#undef strerror_r
-
 #include <gtest/gtest.h>
 
 #include <random>
 
 #include "cpp_core/pg/page.h"
+
+// The server's macros come after all other headers.
+extern "C" {
+#include <postgres_fe.h>
+// Relies on postgres_fe.h before it.
+#include <storage/checksum_impl.h>
+}
 
 namespace neon_redo {
 namespace {

@@ -1,4 +1,14 @@
 // The control file against the server's own struct.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <optional>
+#include <string>
+
+#include "cpp_core/base/crc32c.h"
+#include "cpp_core/pg/control_file.h"
+
+// The server's macros come after all other headers.
 #define FRONTEND 1
 extern "C" {
 #include "postgres.h"
@@ -9,24 +19,6 @@ extern "C" {
 #include "catalog/pg_control.h"
 #include "storage/large_object.h"
 }
-#undef printf
-#undef snprintf
-#undef vsnprintf
-#undef sprintf
-#undef vsprintf
-#undef fprintf
-#undef vfprintf
-#undef vprintf
-#undef strerror
-#undef strerror_r
-
-#include <gtest/gtest.h>
-
-#include <cstring>
-#include <string>
-
-#include "cpp_core/base/crc32c.h"
-#include "cpp_core/pg/control_file.h"
 
 namespace neon_redo {
 namespace {

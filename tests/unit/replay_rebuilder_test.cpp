@@ -69,8 +69,9 @@ class RebuilderTest : public ::testing::Test {
   std::string Path() const { return directory_.path() + "/base/5"; }
 
   Rebuilder& Make(Engine engine, bool reads_once = false) {
-    rebuilder_ = std::make_unique<Rebuilder>(Rebuilder::Options{
-        engine, directory_.path(), 0, 1, nullptr, &memory_, ::testing::TempDir(), reads_once});
+    rebuilder_ = std::make_unique<Rebuilder>(Rebuilder::Options{engine, directory_.path(), &kPg15,
+                                                                0, 1, nullptr, &memory_,
+                                                                ::testing::TempDir(), reads_once});
     return *rebuilder_;
   }
   // A file of the base backup.
@@ -210,7 +211,7 @@ TEST_F(RebuilderTest, WhatDoesNotFitIsForAnotherPass) {
   EXPECT_EQ(PageView(PageOf(3)).lsn(), Lsn(400));
 
   const std::set<BlockTag> only = {{kRel, kMainFork, 3}};
-  Rebuilder second({Engine::kWorker, directory_.path(), 0, 1, &only, &memory_, "/tmp"});
+  Rebuilder second({Engine::kWorker, directory_.path(), &kPg15, 0, 1, &only, &memory_, "/tmp"});
   RecordView view(kPg15);
   for (uint32_t block : {3u, 4u}) {
     const Buffer bytes = Insert(block, 1, true);

@@ -117,7 +117,7 @@ TEST(RecordView, PlainRecordsAreSeenAsOthersAre) {
             if (i == kRecordHeaderSize && v >= 252) continue;  // not a block any more
             plain[i] = other[i] = static_cast<uint8_t>(v);
             // What an earlier record has left there must not show.
-            RecordView a, b;
+            RecordView a(kPg15), b(kPg15);
             const auto before = SampleRecord();
             ASSERT_FALSE(a.Parse(before) || b.Parse(before));
             const RecordFault x = a.Parse(plain), y = b.Parse(other);

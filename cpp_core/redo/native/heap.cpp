@@ -3,7 +3,7 @@
 // block of theirs.
 #include "cpp_core/redo/native/heap.h"
 
-#include "cpp_core/pg/slru.h"
+#include "cpp_core/pg/xid.h"
 
 namespace neon_redo::native {
 
@@ -14,10 +14,7 @@ namespace op = layout::heap;
 // PageSetPrunable: the older of the two transactions stays (TransactionIdPrecedes).
 void SetPrunable(uint8_t* page, uint32_t xid) {
   const uint32_t old = PruneXid(page);
-  const bool precedes = xid < kFirstNormalXid || old < kFirstNormalXid
-                            ? xid < old
-                            : static_cast<int32_t>(xid - old) < 0;
-  if (old == 0 || precedes) SetPruneXid(page, xid);
+  if (old == 0 || XidPrecedes(xid, old)) SetPruneXid(page, xid);
 }
 
 bool FindTuple(Change* change, uint16_t offset, Item* tuple) {
