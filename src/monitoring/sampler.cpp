@@ -81,7 +81,7 @@ static void NoteSlots(Shared* shared, const Slot* slots, int count, SlotNote* no
     ConfigReloadPending = false;
     ProcessConfigFile(PGC_SIGHUP);
   }
-  // After status 0 the postmaster would not start the worker again, whoever sent the signal.
+  // After exit status 0 the postmaster would never start the worker again.
   proc_exit(1);
 }
 
