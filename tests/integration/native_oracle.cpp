@@ -367,7 +367,7 @@ class Oracle {
   const Options options_;
   std::mt19937_64 random_;
   std::unique_ptr<RedoWorker> worker_;
-  RecordView view_, chain_view_;
+  RecordView view_{kPg15}, chain_view_{kPg15};
   std::vector<StorageEvent> events_;
   BlockTable<PagePtr> latest_;
   std::map<BlockTag, Chain> chains_;
