@@ -50,7 +50,7 @@ src/worker/system_calls.inc: src/worker/make_system_calls.sh
 
 all: program $(STUBS)/for_postgres
 install: install-program install-stubs
-uninstall: uninstall-stubs
+uninstall: uninstall-program uninstall-stubs
 
 $(STUBS)/for_postgres: $(bindir)/postgres src/worker/stubs/make_stubs.sh
 	CC='$(CC)' src/worker/stubs/make_stubs.sh $< $(STUBS)
@@ -74,7 +74,11 @@ build/build.ninja:
 	meson setup build --prefix=$(abspath $(PREFIX)) -Dpg_config=$(PG_CONFIG)
 
 install-program: program
-	DESTDIR=$(DESTDIR) meson install -C build --no-rebuild
+	DESTDIR=$(DESTDIR) meson install -C build --no-rebuild --strip
+
+# What the last install-program of this directory put where.
+uninstall-program:
+	ninja -C build uninstall
 
 deps:
 	@scripts/deps.sh
@@ -133,4 +137,4 @@ fuzz-schemas: deps
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program install-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long test-damage test-memory test-manager-long test-regression fuzz fuzz-schemas bench format
+.PHONY: all program install-program uninstall-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long test-damage test-memory test-manager-long test-regression fuzz fuzz-schemas bench format

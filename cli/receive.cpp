@@ -14,9 +14,9 @@
 #include "cli/stop_signal.h"
 #include "cli/terminal_line.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/metrics/exposer.h"
-#include "cpp_core/wal_client/archive.h"
 #include "cpp_core/wal_client/stream_metrics.h"
+#include "neon_redo/metrics.h"
+#include "neon_redo/receiver.h"
 
 namespace neon_redo::cli {
 
@@ -46,7 +46,7 @@ class Progress {
   void Show(WalArchive* archive) {
     if (!line_.Due(milliseconds(1000))) return;
     const auto now = std::chrono::steady_clock::now();
-    const Lsn at = archive->writer().written();
+    const Lsn at = archive->written();
     const std::chrono::duration<double> passed = now - last_;
     const double rate = last_at_.valid() ? static_cast<double>(at - last_at_) / passed.count() : 0;
     const Lsn end = archive->stream().server_end();
@@ -74,17 +74,16 @@ class Metrics {
     if (arguments.metrics.empty()) return {};
     ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(arguments.metrics));
     exposer_ = std::move(exposer);
-    stream_.emplace(&exposer_->registry(), arguments.slot);
-    writer_.emplace(&exposer_->registry(), arguments.slot);
+    stream_.emplace(*exposer_->registry(), arguments.slot);
+    writer_.emplace(*exposer_->registry(), arguments.slot);
     Say(fmt::format("metrics on port {}", exposer_->port()));
     return {};
   }
 
   void Update(WalArchive* archive) {
     if (!exposer_) return;
-    const SegmentWriter& writer = archive->writer();
-    stream_->Update(&archive->stream(), writer.written(), writer.flushed());
-    writer_->Update(writer);
+    stream_->Update(&archive->stream(), archive->written(), archive->flushed());
+    writer_->Update(archive->counts());
   }
 
  private:
@@ -145,7 +144,7 @@ Outcome Run(const Arguments& arguments) {
   progress.Clear();
   const Status closed = archive->Close();
   if (outcome && !closed) outcome = closed;
-  const std::string at = archive->writer().flushed().ToString();
+  const std::string at = archive->flushed().ToString();
   if (!outcome) return Fail(fmt::format("{} (on disk up to {})", outcome.error().message, at));
   Say(fmt::format("stopped at {}", at));
   return kExitFine;

@@ -16,10 +16,10 @@
 #include "cli/common_options.h"
 #include "cli/stop_signal.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/metrics/exposer.h"
 #include "cpp_core/wal_client/logical_lines.h"
-#include "cpp_core/wal_client/stream.h"
 #include "cpp_core/wal_client/stream_metrics.h"
+#include "neon_redo/metrics.h"
+#include "neon_redo/receiver.h"
 
 namespace neon_redo::cli {
 
@@ -204,7 +204,7 @@ Outcome Run(const Arguments& arguments) {
   std::optional<StreamMetrics> metrics;
   if (!arguments.metrics.empty()) {
     ASSIGN_OR_RETURN(exposer, MetricsExposer::Open(arguments.metrics));
-    metrics.emplace(&exposer->registry(), arguments.slot);
+    metrics.emplace(*exposer->registry(), arguments.slot);
     Say(fmt::format("metrics on port {}", exposer->port()));
   }
   WalStream stream(MakeStreamOptions(arguments), StopOnSignals());

@@ -15,6 +15,7 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/manager/capture.h"
 #include "cpp_core/redo/manager/replay.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "neon_redo/describe.h"
 
 namespace neon_redo::cli {

@@ -121,9 +121,8 @@ Outcome Run(const Arguments& arguments) {
   const CancelSignal& stop = StopOnSignals();
   const CancelSignal& reload = ReloadOnSignal();
   ASSIGN_OR_RETURN(const auto server, WalServer::Open(std::move(server_options)));
-  const WalSource& source = server->source();
-  Say(fmt::format("system {}, timeline {}, valid WAL up to {} ({})", source.system_identifier(),
-                  source.timeline(), source.end().ToString(), source.end_reason()));
+  Say(fmt::format("system {}, timeline {}, valid WAL up to {} ({})", server->system_identifier(),
+                  server->timeline(), server->end_of_wal().ToString(), server->end_reason()));
   if (!arguments.listen.empty())
     Say(fmt::format("TLS on \"{}\", port {}", arguments.listen, server->tcp_port()));
   Say(fmt::format("listening on \"{}\"", server->socket_path()));

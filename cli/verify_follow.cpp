@@ -12,7 +12,7 @@
 #include "cli/stop_signal.h"
 #include "cli/terminal_line.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/metrics/exposer.h"
+#include "cpp_core/metrics/registry.h"
 #include "cpp_core/wal_client/stream_metrics.h"
 #include "neon_redo/verify_follow.h"
 
@@ -32,7 +32,7 @@ class Metrics {
  public:
   Metrics(std::unique_ptr<MetricsExposer> exposer, const std::string& slot)
       : exposer_(std::move(exposer)),
-        stream_(&exposer_->registry(), slot),
+        stream_(*exposer_->registry(), slot),
         records_(Make("records_total", "WAL records verified")),
         compared_(Make("images_compared_total", "Images compared with rebuilt pages")),
         different_(Make("mismatches_total", "Pages that differ or could not be rebuilt")) {}
@@ -48,7 +48,7 @@ class Metrics {
     return prometheus::BuildCounter()
         .Name("neon_redo_verify_" + name)
         .Help(help)
-        .Register(exposer_->registry())
+        .Register(PrometheusRegistry(*exposer_->registry()))
         .Add({});
   }
   static void Raise(prometheus::Counter* counter, uint64_t value) {

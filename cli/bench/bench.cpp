@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "neon_redo/block.h"
 #include "neon_redo/native.h"
 

@@ -1,11 +1,10 @@
 // prometheus-cpp's exposer, which is a CivetWeb server: it reports what it cannot do by exceptions,
 // and takes strings for addresses that mean other things to it ("9187s" is TLS), so the address is
 // checked first.
-#include "cpp_core/metrics/exposer.h"
-
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <prometheus/exposer.h>
+#include <prometheus/text_serializer.h>
 
 #include <cerrno>
 #include <charconv>
@@ -13,6 +12,7 @@
 #include <string_view>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/metrics/registry.h"
 
 namespace neon_redo {
 
@@ -43,24 +43,45 @@ Result<std::string> CompleteAddress(std::string_view address) {
 
 }  // namespace
 
-Result<std::unique_ptr<MetricsExposer>> MetricsExposer::Open(const std::string& address) {
+MetricsRegistry::MetricsRegistry() : impl_(new Impl) {}
+MetricsRegistry::~MetricsRegistry() = default;
+
+std::string MetricsRegistry::ToText() const {
+  return prometheus::TextSerializer().Serialize(impl_->registry->Collect());
+}
+
+class MetricsExposer::Impl {
+ public:
+  Impl(const std::string& address, std::shared_ptr<MetricsRegistry> metrics)
+      : registry(std::move(metrics)), exposer(address) {
+    exposer.RegisterCollectable(registry->impl().registry);
+  }
+
+  const std::shared_ptr<MetricsRegistry> registry;
+  prometheus::Exposer exposer;
+};
+
+Result<std::unique_ptr<MetricsExposer>> MetricsExposer::Open(
+    const std::string& address, std::shared_ptr<MetricsRegistry> registry) {
   ASSIGN_OR_RETURN(const auto complete, CompleteAddress(address));
-  std::unique_ptr<MetricsExposer> out(new MetricsExposer);
+  if (registry == nullptr) registry = std::make_shared<MetricsRegistry>();
   errno = 0;
   try {
-    out->exposer_ = std::make_unique<prometheus::Exposer>(complete);
-    out->exposer_->RegisterCollectable(out->registry_);
+    auto impl = std::make_unique<Impl>(complete, std::move(registry));
+    return std::unique_ptr<MetricsExposer>(new MetricsExposer(std::move(impl)));
   } catch (const std::exception& e) {
     return MakeError(ErrorCode::kIo, fmt::format("could not serve metrics on {}: {}", complete,
                                                  errno != 0 ? std::strerror(errno) : e.what()));
   }
-  return out;
 }
 
+MetricsExposer::MetricsExposer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 MetricsExposer::~MetricsExposer() = default;
 
+const std::shared_ptr<MetricsRegistry>& MetricsExposer::registry() const { return impl_->registry; }
+
 int MetricsExposer::port() const {
-  const auto ports = exposer_->GetListeningPorts();
+  const auto ports = impl_->exposer.GetListeningPorts();
   return ports.empty() ? 0 : ports[0];
 }
 

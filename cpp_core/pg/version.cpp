@@ -6,6 +6,8 @@
 #include <charconv>
 #include <vector>
 
+#include "neon_redo/version.h"
+
 namespace neon_redo::pg {
 
 std::string VersionFileText(const Version& version) { return fmt::format("{}\n", version.major); }
@@ -32,3 +34,11 @@ std::string SupportedWalMagics() {
 }
 
 }  // namespace neon_redo::pg
+
+namespace neon_redo {
+
+const pg::Version* FindServerVersion(int major) { return pg::FindVersionByMajor(major); }
+
+int MajorVersion(const pg::Version& version) { return version.major; }
+
+}  // namespace neon_redo

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/store/encoding.h"
 #include "cpp_core/store/store.h"
 #include "neon_redo/page_key.h"

@@ -14,24 +14,9 @@
 #include "cpp_core/wal/segment.h"
 #include "neon_redo/bytes.h"
 #include "neon_redo/lsn.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
-
-// Why reading stopped at an LSN. The order is that of growing suspicion.
-enum class WalFaultKind {
-  kZero,     // zeroes where a record or page header should be
-  kStale,    // bytes PostgreSQL may leave after the end of WAL: an older page, a torn record
-  kPastEnd,  // the segment file ends here
-  kMissing,  // there is no such segment
-  kBad,      // bytes PostgreSQL never leaves there
-  kIo,       // the operating system refused
-};
-
-struct WalFault {
-  WalFaultKind kind;
-  Lsn lsn;           // where
-  std::string what;  // in words, without the place
-};
 
 // Not thread-safe.
 class WalPageSource {

@@ -18,7 +18,8 @@
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/wal_record.h"
-#include "cpp_core/wal/segment.h"
+#include "cpp_core/wal/page_source.h"
+#include "cpp_core/wal/tail.h"
 #include "neon_redo/record.h"
 
 namespace neon_redo {
@@ -35,9 +36,8 @@ Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& optio
   return std::unique_ptr<WalReader>(new WalReader(options, std::move(line), directory.identity()));
 }
 
-std::unique_ptr<WalReader> WalReader::OpenTail(std::vector<Segment> segments,
-                                               const WalIdentity& identity,
-                                               std::optional<Lsn> from) {
+std::unique_ptr<WalReader> OpenWalTail(std::vector<Segment> segments, const WalIdentity& identity,
+                                       std::optional<Lsn> from) {
   WalReaderOptions options;
   options.from = from;
   std::unique_ptr<WalReader> reader(new WalReader(options, std::move(segments), identity));
@@ -45,15 +45,21 @@ std::unique_ptr<WalReader> WalReader::OpenTail(std::vector<Segment> segments,
   return reader;
 }
 
+WalReader::~WalReader() = default;
+
 WalReader::WalReader(const WalReaderOptions& options, std::vector<Segment> segments,
                      const WalIdentity& identity)
-    : pages_(std::move(segments), identity),
+    : pages_(new WalPageSource(std::move(segments), identity)),
+      segment_size_(identity.segment_size),
+      system_identifier_(identity.system_identifier),
+      version_(*identity.version),
       from_(options.from.value_or(Lsn())),
       to_(options.to.value_or(Lsn(~uint64_t{0}))),
-      begin_(options.from.value_or(Lsn(pages_.segments().front().number * identity.segment_size))) {
+      begin_(
+          options.from.value_or(Lsn(pages_->segments().front().number * identity.segment_size))) {
   position_ = begin_;
   uint64_t end = begin_.value;
-  for (const Segment& s : pages_.segments()) {
+  for (const Segment& s : pages_->segments()) {
     if (s.head == SegmentHead::kWal) end = s.number * segment_size() + s.file_size;
   }
   end = std::min(end, to_.value);
@@ -68,12 +74,12 @@ bool WalReader::Fail(WalFaultKind kind, Lsn lsn, Lsn proof_page, std::string wha
 
 bool WalReader::FailFromPages() {
   page_ = nullptr;
-  if (pages_.fault().lsn >= to_) {
+  if (pages_->fault().lsn >= to_) {
     reached_to_ = true;
     return false;
   }
-  return Fail(pages_.fault().kind, pages_.fault().lsn, PageOf(pages_.fault().lsn),
-              pages_.fault().what);
+  return Fail(pages_->fault().kind, pages_->fault().lsn, PageOf(pages_->fault().lsn),
+              pages_->fault().what);
 }
 
 // The first place at or before `from` where a record is known to start: the start of its page, or
@@ -81,7 +87,7 @@ bool WalReader::FailFromPages() {
 bool WalReader::FindStart() {
   Lsn at = PageOf(begin_);
   for (;; at = at + kWalPageSize) {
-    page_ = pages_.Page(at);
+    page_ = pages_->Page(at);
     if (!page_) return FailFromPages();
     page_lsn_ = at;
     const auto h = LoadNative<WalPageHeader>(page_);
@@ -104,7 +110,7 @@ bool WalReader::FindStart() {
 // Makes the page of position_ current. *start is where its next record starts.
 bool WalReader::EnterPage(Lsn* start) {
   const Lsn lsn = PageOf(position_);
-  page_ = pages_.Page(lsn);
+  page_ = pages_->Page(lsn);
   if (!page_) return FailFromPages();
   page_lsn_ = lsn;
   if (position_ != lsn) return true;
@@ -236,7 +242,7 @@ WalReader::Assembled WalReader::Assemble(uint32_t length, WalRecord* out, Lsn* r
   WalPageHeader h{};
   while (got < length) {
     lsn = lsn + kWalPageSize;
-    page_ = pages_.Page(lsn);
+    page_ = pages_->Page(lsn);
     if (!page_) {
       FailFromPages();
       return Assembled::kFault;
@@ -301,8 +307,8 @@ std::optional<Lsn> WalReader::FindProof() {
 }
 
 std::optional<Lsn> WalReader::FindProofIn(Lsn page_lsn) {
-  const uint8_t* page = pages_.Page(page_lsn);
-  if (!page) page = pages_.refused_page();
+  const uint8_t* page = pages_->Page(page_lsn);
+  if (!page) page = pages_->refused_page();
   if (!page) return std::nullopt;
   uint64_t at = (record_start_ > page_lsn ? record_start_ - page_lsn : 0) + 8;
   for (; at + kRecordHeaderSize <= kWalPageSize; at += 8) {
@@ -317,7 +323,7 @@ std::optional<Lsn> WalReader::FindProofIn(Lsn page_lsn) {
 }
 
 std::string WalReader::Place(Lsn lsn) const {
-  return fmt::format("LSN {} (file \"{}\", offset {})", lsn.ToString(), pages_.FileOf(lsn),
+  return fmt::format("LSN {} (file \"{}\", offset {})", lsn.ToString(), pages_->FileOf(lsn),
                      lsn.value & (segment_size() - 1));
 }
 
@@ -330,21 +336,21 @@ std::optional<Error> WalReader::JudgeFault() {
   if (fault_.kind == WalFaultKind::kIo)
     return Error{ErrorCode::kIo, fmt::format("{}: {}", Place(fault_.lsn), fault_.what)};
   if (fault_.kind == WalFaultKind::kBad) return damage("");
-  if (pages_.HasLaterSegment(fault_.lsn)) {
+  if (pages_->HasLaterSegment(fault_.lsn)) {
     if (fault_.kind == WalFaultKind::kMissing)
       return Error{ErrorCode::kCorrupt,
                    fmt::format("WAL segment \"{}\" (LSN {}) is missing, but later segments are "
                                "there",
-                               pages_.FileOf(fault_.lsn), fault_.lsn.ToString())};
-    const std::string truncation = pages_.Truncation(fault_.lsn);
+                               pages_->FileOf(fault_.lsn), fault_.lsn.ToString())};
+    const std::string truncation = pages_->Truncation(fault_.lsn);
     if (!truncation.empty())
       return damage(fmt::format("; {}, and later segments are there", truncation));
   }
   if (auto proof = FindProof())
     return damage(fmt::format("; a valid record follows it at {}", proof->ToString()));
-  if (auto later = pages_.FindLaterWal(proof_page_))
+  if (auto later = pages_->FindLaterWal(proof_page_))
     return damage(fmt::format("; valid WAL follows at {}", later->ToString()));
-  if (const Segment* s = pages_.FindForeign(fault_.lsn))
+  if (const Segment* s = pages_->FindForeign(fault_.lsn))
     return Error{ErrorCode::kCorrupt,
                  fmt::format("file \"{}\" (LSN {} by its name) is not a segment of this WAL: {}",
                              s->path, Lsn(s->number * segment_size()).ToString(), s->problem)};
@@ -360,7 +366,7 @@ bool WalReader::Stop() {
   page_ = nullptr;
   if (error && retried_at_ != position_) {
     retried_at_ = position_;
-    pages_.Forget();
+    pages_->Forget();
     return true;
   }
   if (error) {
@@ -371,7 +377,7 @@ bool WalReader::Stop() {
   }
   ended_ = true;
   end_reason_ = fmt::format("{} at {}", fault_.what, Place(fault_.lsn));
-  if (std::string truncation = pages_.Truncation(fault_.lsn); !truncation.empty())
+  if (std::string truncation = pages_->Truncation(fault_.lsn); !truncation.empty())
     end_reason_ += "; " + truncation;
   return true;
 }

@@ -9,6 +9,7 @@
 
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/pg/wal_record.h"
 #include "neon_redo/record.h"

@@ -2,29 +2,52 @@
 // (the writer's own), after every batch when synchronous, once per status interval if there is
 // something to flush, and when the server asks for a reply. The last is how a server that shuts
 // down learns that all its WAL is safe (WalSndDone in replication/walsender.c).
-#include "cpp_core/wal_client/archive.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/wal_client/segment_writer.h"
+#include "neon_redo/receiver.h"
 
 namespace neon_redo {
 
 using std::chrono::milliseconds;
 
-WalArchive::WalArchive(ArchiveOptions options, const CancelSignal& cancel)
-    : options_(std::move(options)), stream_(options_.stream, cancel) {}
+// The public functions are those of WalArchive.
+class WalArchive::Impl {
+ public:
+  Impl(ArchiveOptions options, const CancelSignal& cancel)
+      : options_(std::move(options)), stream_(options_.stream, cancel) {}
 
-Result<std::unique_ptr<WalArchive>> WalArchive::Open(ArchiveOptions options,
-                                                     const CancelSignal& cancel) {
-  std::unique_ptr<WalArchive> out(new WalArchive(std::move(options), cancel));
-  RETURN_IF_ERROR(out->Begin());
-  return out;
-}
+  Status Begin();
+  Result<bool> Step(milliseconds max_wait);
+  Status Close();
+  const SegmentWriter& writer() const { return *writer_; }
+  WalStream& stream() { return stream_; }
+  Lsn start() const { return start_; }
 
-Status WalArchive::Begin() {
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Result<ResumePoint> FindStart(const SystemIdentity& server);
+  Status EnsureSlot();
+  Status FetchHistory(uint32_t timeline);
+  Status Write(bool* reply_requested);
+  Status FlushAndReport();
+  void Report();
+  bool reports_flush() const { return options_.slot || options_.synchronous; }
+
+  const ArchiveOptions options_;
+  uint32_t segment_size_ = 0;
+  WalStream stream_;
+  MessageBatch batch_;
+  std::unique_ptr<SegmentWriter> writer_;
+  Lsn start_;
+  Clock::time_point last_flush_{};
+};
+
+Status WalArchive::Impl::Begin() {
   ASSIGN_OR_RETURN(const auto server, stream_.Connect());
   ASSIGN_OR_RETURN(const auto size, stream_.receiver().ReadSegmentSize());
   segment_size_ = size;
@@ -43,7 +66,7 @@ Status WalArchive::Begin() {
   return stream_.StartPhysical(options_.slot, from.start, from.timeline);
 }
 
-Status WalArchive::EnsureSlot() {
+Status WalArchive::Impl::EnsureSlot() {
   SlotSpec spec;
   spec.name = *options_.slot;
   const auto created = stream_.receiver().CreateSlot(spec);
@@ -52,7 +75,7 @@ Status WalArchive::EnsureSlot() {
   return tl::unexpected(created.error());
 }
 
-Result<ResumePoint> WalArchive::FindStart(const SystemIdentity& server) {
+Result<ResumePoint> WalArchive::Impl::FindStart(const SystemIdentity& server) {
   ASSIGN_OR_RETURN(const auto there, writer_->FindResumePoint());
   if (there) {
     const uint64_t known = there->system_identifier;
@@ -80,13 +103,13 @@ Result<ResumePoint> WalArchive::FindStart(const SystemIdentity& server) {
 }
 
 // Timeline 1 has none.
-Status WalArchive::FetchHistory(uint32_t timeline) {
+Status WalArchive::Impl::FetchHistory(uint32_t timeline) {
   if (timeline <= 1) return {};
   ASSIGN_OR_RETURN(const auto history, stream_.receiver().ReadTimelineHistory(timeline));
   return writer_->WriteHistory(history.file_name, history.content);
 }
 
-Result<bool> WalArchive::Step(milliseconds max_wait) {
+Result<bool> WalArchive::Impl::Step(milliseconds max_wait) {
   ASSIGN_OR_RETURN(const auto step, stream_.Next(&batch_, max_wait));
   if (step == WalStream::Step::kTimelineSwitch) {
     Status done = writer_->WriteHistory(stream_.history().file_name, stream_.history().content);
@@ -109,7 +132,7 @@ Result<bool> WalArchive::Step(milliseconds max_wait) {
   return until_reached;
 }
 
-Status WalArchive::Write(bool* reply_requested) {
+Status WalArchive::Impl::Write(bool* reply_requested) {
   for (const ServerMessage& message : batch_.messages()) {
     if (const auto* keepalive = std::get_if<Keepalive>(&message)) {
       *reply_requested = *reply_requested || keepalive->reply_requested;
@@ -121,12 +144,12 @@ Status WalArchive::Write(bool* reply_requested) {
   return {};
 }
 
-void WalArchive::Report() {
+void WalArchive::Impl::Report() {
   stream_.receiver().SetPositions(
       {writer_->written(), reports_flush() ? writer_->flushed() : Lsn(), Lsn()});
 }
 
-Status WalArchive::FlushAndReport() {
+Status WalArchive::Impl::FlushAndReport() {
   if (reports_flush()) {
     RETURN_IF_ERROR(writer_->Flush());
   }
@@ -137,7 +160,7 @@ Status WalArchive::FlushAndReport() {
   return {};
 }
 
-Status WalArchive::Close() {
+Status WalArchive::Impl::Close() {
   batch_.Clear();
   RETURN_IF_ERROR(writer_->Close());
   Report();
@@ -145,5 +168,22 @@ Status WalArchive::Close() {
   static_cast<void>(stream_.End());
   return {};
 }
+
+Result<std::unique_ptr<WalArchive>> WalArchive::Open(ArchiveOptions options,
+                                                     const CancelSignal& cancel) {
+  auto impl = std::make_unique<Impl>(std::move(options), cancel);
+  RETURN_IF_ERROR(impl->Begin());
+  return std::unique_ptr<WalArchive>(new WalArchive(std::move(impl)));
+}
+WalArchive::WalArchive(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+WalArchive::~WalArchive() = default;
+
+Result<bool> WalArchive::Step(milliseconds max_wait) { return impl_->Step(max_wait); }
+Status WalArchive::Close() { return impl_->Close(); }
+Lsn WalArchive::start() const { return impl_->start(); }
+Lsn WalArchive::written() const { return impl_->writer().written(); }
+Lsn WalArchive::flushed() const { return impl_->writer().flushed(); }
+ArchiveCounts WalArchive::counts() const { return impl_->writer().counts(); }
+WalStream& WalArchive::stream() { return impl_->stream(); }
 
 }  // namespace neon_redo

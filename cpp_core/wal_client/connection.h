@@ -12,32 +12,12 @@
 #include "cpp_core/wal_client/handshake.h"
 #include "neon_redo/cancel.h"
 #include "neon_redo/error.h"
+#include "neon_redo/receiver.h"
 
 struct pg_conn;
 struct pg_result;
 
 namespace neon_redo {
-
-// What the server said when it refused something. All empty: it said nothing (the connection
-// broke, or was never made).
-struct ServerError {
-  std::string sqlstate;  // five characters
-  std::string message;   // primary message
-  std::string detail;
-  std::string hint;
-
-  // Worth another attempt as it is: the server is starting, stopping or short of something, or the
-  // slot is still held by a process that is on its way out. What the administrator has to mend
-  // (a missing slot, removed WAL, a permission, a password) is not.
-  bool transient() const;
-};
-
-struct ConnectOptions {
-  std::string conninfo;  // libpq's: keywords and values, or a URI; service files and .pgpass count
-  bool logical = false;  // replication=database instead of replication=true
-  std::string application_name = "neon_redo";  // unless conninfo or PGAPPNAME gives another
-  std::chrono::milliseconds connect_timeout{30'000};
-};
 
 // Rows of a command's answer, as text. A null is nullopt.
 using CommandRow = std::vector<std::optional<std::string>>;

@@ -6,7 +6,7 @@
 // Whether a silent connection is alive cannot be told from the silence: a server that has nothing
 // to send and hears our statuses sends nothing at all. So half-way to stall_timeout a status asks
 // for a reply, and only a server that does not answer that is stalled.
-#include "neon_redo/receiver.h"
+#include "cpp_core/wal_client/receiver_impl.h"
 
 #include <fmt/format.h>
 #include <libpq-fe.h>
@@ -40,12 +40,12 @@ void MessageBatch::Clear() {
   messages_.clear();
 }
 
-WalReceiver::WalReceiver(ReceiverOptions options, const CancelSignal& cancel)
+WalReceiver::Impl::Impl(ReceiverOptions options, const CancelSignal& cancel)
     : options_(std::move(options)), cancel_(cancel) {}
 
-WalReceiver::~WalReceiver() { Disconnect(); }
+WalReceiver::Impl::~Impl() { Disconnect(); }
 
-void WalReceiver::Disconnect() {
+void WalReceiver::Impl::Disconnect() {
   StopFeedback();
   const std::lock_guard lock(mutex_);
   connection_.reset();
@@ -56,7 +56,7 @@ void WalReceiver::Disconnect() {
 
 // Taking messages in.
 
-Result<WalReceiver::State> WalReceiver::Receive(MessageBatch* batch, milliseconds max_wait) {
+Result<WalReceiver::State> WalReceiver::Impl::Receive(MessageBatch* batch, milliseconds max_wait) {
   batch->Clear();
   if (!connection_ || phase_ == Phase::kIdle)
     return MakeError(ErrorCode::kInvalidArgument, "not streaming");
@@ -83,17 +83,17 @@ Result<WalReceiver::State> WalReceiver::Receive(MessageBatch* batch, millisecond
 
 // Every complete message in libpq's buffer. What ends the stream is kept for the next call when
 // messages came before it.
-Status WalReceiver::Drain(MessageBatch* batch) {
+Status WalReceiver::Impl::Drain(MessageBatch* batch) {
   if (phase_ == Phase::kFailed) return tl::unexpected(*failure_);
   if (phase_ != Phase::kStreaming) return {};
   if (copy_ended_) return ReadEnd();
   bool reply = false;
-  while (batch->messages_.size() < kMaxBatch) {
+  while (MessagesOf(batch).size() < kMaxBatch) {
     char* buffer = nullptr;
     const int length = PQgetCopyData(connection_->handle(), &buffer, 1);
     if (length > 0) {
       RETURN_IF_ERROR(Take(batch, buffer, static_cast<size_t>(length)));
-      const auto* keepalive = std::get_if<Keepalive>(&batch->messages_.back());
+      const auto* keepalive = std::get_if<Keepalive>(&MessagesOf(batch).back());
       reply = reply || (keepalive && keepalive->reply_requested);
       continue;
     }
@@ -109,8 +109,8 @@ Status WalReceiver::Drain(MessageBatch* batch) {
   return reply && !copy_ended_ ? PutStatus(false) : Status{};
 }
 
-Status WalReceiver::Take(MessageBatch* batch, char* buffer, size_t length) {
-  batch->buffers_.push_back(buffer);
+Status WalReceiver::Impl::Take(MessageBatch* batch, char* buffer, size_t length) {
+  BuffersOf(batch).push_back(buffer);
   bytes_received_ += length;
   if (length > options_.max_message_bytes)
     return MakeError(
@@ -119,14 +119,14 @@ Status WalReceiver::Take(MessageBatch* batch, char* buffer, size_t length) {
                     options_.max_message_bytes));
   ASSIGN_OR_RETURN(auto message,
                    DecodeServerMessage(Bytes(reinterpret_cast<const uint8_t*>(buffer), length)));
-  batch->messages_.push_back(message);
+  MessagesOf(batch).push_back(message);
   taken_++;
   return {};
 }
 
 // One read of the socket. TLS can hold back the rest of a record that found libpq's buffer almost
 // full, and poll does not see it; a second call takes it.
-void WalReceiver::ReadSocket() {
+void WalReceiver::Impl::ReadSocket() {
   for (int i = encrypted_ ? 2 : 1; i > 0 && !read_failed_; i--)
     read_failed_ = !PQconsumeInput(connection_->handle());
 }
@@ -135,7 +135,8 @@ void WalReceiver::ReadSocket() {
 // logical stream by itself, and waking a sleeper costs its core as much as the sending. Nobody is
 // woken by what comes during the nap. A flood is four messages a nap since the last wait, so one
 // that comes alone is never held up. Large ones would fill the socket before the nap is over.
-int WalReceiver::Poll(std::span<pollfd> fds, Clock::time_point now, Clock::time_point deadline) {
+int WalReceiver::Impl::Poll(std::span<pollfd> fds, Clock::time_point now,
+                            Clock::time_point deadline) {
   const bool small = bytes_received_ - bytes_at_wait_ <= kSmallMessage * taken_;
   const bool flood = small && now - last_wait_ < kNap / 4 * taken_;
   bytes_at_wait_ = bytes_received_;
@@ -150,7 +151,7 @@ int WalReceiver::Poll(std::span<pollfd> fds, Clock::time_point now, Clock::time_
   return poll(fds.data(), fds.size(), static_cast<int>(std::clamp<int64_t>(left, 0, 60'000)));
 }
 
-Status WalReceiver::Wait(Clock::time_point deadline) {
+Status WalReceiver::Impl::Wait(Clock::time_point deadline) {
   short events = POLLIN;
   int socket;
   {
@@ -182,7 +183,7 @@ Status WalReceiver::Wait(Clock::time_point deadline) {
   return {};
 }
 
-Status WalReceiver::CheckStall() {
+Status WalReceiver::Impl::CheckStall() {
   if (options_.stall_timeout.count() == 0) return {};
   if (silence_ >= options_.stall_timeout)
     return MakeError(
@@ -198,7 +199,7 @@ Status WalReceiver::CheckStall() {
 // The end of streaming.
 
 // The server has ended the copy: the timeline is over, the server is, or an error came.
-Status WalReceiver::ReadEnd() {
+Status WalReceiver::Impl::ReadEnd() {
   const Clock::time_point deadline = Clock::now() + options_.command_timeout;
   auto result = connection_->NextResult(deadline);
   if (!result) return tl::unexpected(result.error());
@@ -212,7 +213,7 @@ Status WalReceiver::ReadEnd() {
 }
 
 // A row with the next timeline and where it starts, if this one is over; then the command's end.
-Status WalReceiver::ReadEndResults(Connection::PgResult result, Clock::time_point deadline) {
+Status WalReceiver::Impl::ReadEndResults(Connection::PgResult result, Clock::time_point deadline) {
   phase_ = Phase::kServerDone;
   while (result) {
     const ExecStatusType status = PQresultStatus(result.get());
@@ -235,13 +236,13 @@ Status WalReceiver::ReadEndResults(Connection::PgResult result, Clock::time_poin
   return {};
 }
 
-tl::unexpected<Error> WalReceiver::Failed(std::string_view doing, const pg_result* result) {
+tl::unexpected<Error> WalReceiver::Impl::Failed(std::string_view doing, const pg_result* result) {
   auto error = connection_->Fail(doing, result);
   server_error_ = connection_->server_error();
   return error;
 }
 
-Status WalReceiver::End() {
+Status WalReceiver::Impl::End() {
   StopFeedback();
   if (!connection_ || phase_ != Phase::kStreaming) return {};
   const std::lock_guard lock(mutex_);
@@ -273,7 +274,7 @@ Status WalReceiver::End() {
 
 // Sending.
 
-Status WalReceiver::Put(const uint8_t* bytes, size_t length) {
+Status WalReceiver::Impl::Put(const uint8_t* bytes, size_t length) {
   PGconn* handle = connection_->handle();
   const int put =
       PQputCopyData(handle, reinterpret_cast<const char*>(bytes), static_cast<int>(length));
@@ -284,7 +285,7 @@ Status WalReceiver::Put(const uint8_t* bytes, size_t length) {
   return {};
 }
 
-Status WalReceiver::PutStatus(bool request_reply) {
+Status WalReceiver::Impl::PutStatus(bool request_reply) {
   last_status_ = Clock::now();
   const auto bytes = Encode(StandbyStatus{positions_.written, positions_.flushed,
                                           positions_.applied, ReplicationNow(), request_reply});
@@ -293,44 +294,44 @@ Status WalReceiver::PutStatus(bool request_reply) {
   return put;
 }
 
-Status WalReceiver::SendStatus(bool request_reply) {
+Status WalReceiver::Impl::SendStatus(bool request_reply) {
   const std::lock_guard lock(mutex_);
   if (phase_ != Phase::kStreaming) return {};
   return PutStatus(request_reply);
 }
 
-Status WalReceiver::SendFeedback(const HotStandbyFeedback& feedback) {
+Status WalReceiver::Impl::SendFeedback(const HotStandbyFeedback& feedback) {
   const std::lock_guard lock(mutex_);
   if (phase_ != Phase::kStreaming) return {};
   const auto bytes = Encode(feedback);
   return Put(bytes.data(), bytes.size());
 }
 
-void WalReceiver::SetPositions(const Positions& positions) {
+void WalReceiver::Impl::SetPositions(const Positions& positions) {
   const std::lock_guard lock(mutex_);
   positions_.written = std::max(positions_.written, positions.written);
   positions_.flushed = std::max(positions_.flushed, positions.flushed);
   positions_.applied = std::max(positions_.applied, positions.applied);
 }
 
-Positions WalReceiver::positions() const {
+Positions WalReceiver::Impl::positions() const {
   const std::lock_guard lock(mutex_);
   return positions_;
 }
 
-uint64_t WalReceiver::statuses_sent() const {
+uint64_t WalReceiver::Impl::statuses_sent() const {
   const std::lock_guard lock(mutex_);
   return statuses_sent_;
 }
 
 // The feedback thread.
 
-void WalReceiver::StartFeedback() {
+void WalReceiver::Impl::StartFeedback() {
   feedback_stop_ = false;
   feedback_ = std::thread([this] { FeedbackLoop(); });
 }
 
-void WalReceiver::StopFeedback() {
+void WalReceiver::Impl::StopFeedback() {
   if (!feedback_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
@@ -340,7 +341,7 @@ void WalReceiver::StopFeedback() {
   feedback_.join();
 }
 
-void WalReceiver::FeedbackLoop() {
+void WalReceiver::Impl::FeedbackLoop() {
   milliseconds interval = options_.status_interval;
   // Half of what the server grants, as it counts from our last message.
   if (sender_timeout_.count() > 0)
@@ -366,9 +367,54 @@ void WalReceiver::FeedbackLoop() {
 
 // Whether the socket has something. libpq does not show what it is without taking it, which is the
 // consumer's to do.
-bool WalReceiver::Unread() const {
+bool WalReceiver::Impl::Unread() const {
   pollfd fd{connection_->socket(), POLLIN, 0};
   return poll(&fd, 1, 0) > 0;
 }
+
+WalReceiver::WalReceiver(ReceiverOptions options, const CancelSignal& cancel)
+    : impl_(new Impl(std::move(options), cancel)) {}
+WalReceiver::~WalReceiver() = default;
+
+Status WalReceiver::Connect() { return impl_->Connect(); }
+void WalReceiver::Disconnect() { impl_->Disconnect(); }
+bool WalReceiver::connected() const { return impl_->connected(); }
+Result<SystemIdentity> WalReceiver::IdentifySystem() { return impl_->IdentifySystem(); }
+Result<TimelineHistory> WalReceiver::ReadTimelineHistory(uint32_t timeline) {
+  return impl_->ReadTimelineHistory(timeline);
+}
+Result<std::string> WalReceiver::Show(const std::string& setting) { return impl_->Show(setting); }
+Result<uint32_t> WalReceiver::ReadSegmentSize() { return impl_->ReadSegmentSize(); }
+Result<CreatedSlot> WalReceiver::CreateSlot(const SlotSpec& spec) {
+  return impl_->CreateSlot(spec);
+}
+Result<std::optional<SlotPosition>> WalReceiver::ReadSlot(const std::string& name) {
+  return impl_->ReadSlot(name);
+}
+Status WalReceiver::DropSlot(const std::string& name, bool wait) {
+  return impl_->DropSlot(name, wait);
+}
+Status WalReceiver::StartPhysical(const std::optional<std::string>& slot, Lsn start,
+                                  uint32_t timeline) {
+  return impl_->StartPhysical(slot, start, timeline);
+}
+Status WalReceiver::StartLogical(const std::string& slot, Lsn start, const PluginOptions& options) {
+  return impl_->StartLogical(slot, start, options);
+}
+Result<WalReceiver::State> WalReceiver::Receive(MessageBatch* batch, milliseconds max_wait) {
+  return impl_->Receive(batch, max_wait);
+}
+WalReceiver::TimelineSwitch WalReceiver::next_timeline() const { return impl_->next_timeline(); }
+void WalReceiver::SetPositions(const Positions& positions) { impl_->SetPositions(positions); }
+Positions WalReceiver::positions() const { return impl_->positions(); }
+Status WalReceiver::SendStatus(bool request_reply) { return impl_->SendStatus(request_reply); }
+Status WalReceiver::SendFeedback(const HotStandbyFeedback& feedback) {
+  return impl_->SendFeedback(feedback);
+}
+Status WalReceiver::End() { return impl_->End(); }
+int WalReceiver::server_version() const { return impl_->server_version(); }
+const ServerError& WalReceiver::server_error() const { return impl_->server_error(); }
+uint64_t WalReceiver::bytes_received() const { return impl_->bytes_received(); }
+uint64_t WalReceiver::statuses_sent() const { return impl_->statuses_sent(); }
 
 }  // namespace neon_redo

@@ -6,7 +6,7 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/wal/segment.h"
-#include "neon_redo/receiver.h"
+#include "cpp_core/wal_client/receiver_impl.h"
 
 namespace neon_redo {
 
@@ -77,7 +77,7 @@ std::string CreateSlotCommand(const SlotSpec& spec, int server_version) {
 
 }  // namespace
 
-Status WalReceiver::Connect() {
+Status WalReceiver::Impl::Connect() {
   Disconnect();
   server_error_ = {};
   ASSIGN_OR_RETURN(auto opened, Connection::Open(options_.connect, cancel_, &server_error_));
@@ -87,8 +87,8 @@ Status WalReceiver::Connect() {
   return {};
 }
 
-Result<std::vector<CommandRow>> WalReceiver::Command(const std::string& command, size_t columns,
-                                                     milliseconds timeout) {
+Result<std::vector<CommandRow>> WalReceiver::Impl::Command(const std::string& command,
+                                                           size_t columns, milliseconds timeout) {
   server_error_ = {};
   if (!connection_) return MakeError(ErrorCode::kInvalidArgument, "not connected");
   if (phase_ == Phase::kStreaming)
@@ -100,7 +100,7 @@ Result<std::vector<CommandRow>> WalReceiver::Command(const std::string& command,
   return rows;
 }
 
-Result<SystemIdentity> WalReceiver::IdentifySystem() {
+Result<SystemIdentity> WalReceiver::Impl::IdentifySystem() {
   ASSIGN_OR_RETURN(const auto rows, Command("IDENTIFY_SYSTEM", 4, options_.command_timeout));
   SystemIdentity out;
   if (rows.size() != 1 || !ParseNumber((rows)[0][0], &out.system_identifier) ||
@@ -112,7 +112,7 @@ Result<SystemIdentity> WalReceiver::IdentifySystem() {
   return out;
 }
 
-Result<TimelineHistory> WalReceiver::ReadTimelineHistory(uint32_t timeline) {
+Result<TimelineHistory> WalReceiver::Impl::ReadTimelineHistory(uint32_t timeline) {
   ASSIGN_OR_RETURN(const auto rows, Command(fmt::format("TIMELINE_HISTORY {}", timeline), 2,
                                             options_.command_timeout));
   if (rows.size() != 1 || !(rows)[0][0] || !(rows)[0][1]) return Unexpected("TIMELINE_HISTORY");
@@ -122,14 +122,14 @@ Result<TimelineHistory> WalReceiver::ReadTimelineHistory(uint32_t timeline) {
   return TimelineHistory{*(rows)[0][0], *(rows)[0][1]};
 }
 
-Result<std::string> WalReceiver::Show(const std::string& setting) {
+Result<std::string> WalReceiver::Impl::Show(const std::string& setting) {
   ASSIGN_OR_RETURN(const auto rows, Command("SHOW " + QuoteReplicationIdentifier(setting), 1,
                                             options_.command_timeout));
   if (rows.size() != 1 || !(rows)[0][0]) return Unexpected("SHOW");
   return *(rows)[0][0];
 }
 
-Result<uint32_t> WalReceiver::ReadSegmentSize() {
+Result<uint32_t> WalReceiver::Impl::ReadSegmentSize() {
   ASSIGN_OR_RETURN(const auto text, Show("wal_segment_size"));
   const auto size = ParseSegmentSize(text);
   if (size) return *size;
@@ -137,7 +137,7 @@ Result<uint32_t> WalReceiver::ReadSegmentSize() {
                    fmt::format("the server's wal_segment_size is \"{}\"", text));
 }
 
-Result<CreatedSlot> WalReceiver::CreateSlot(const SlotSpec& spec) {
+Result<CreatedSlot> WalReceiver::Impl::CreateSlot(const SlotSpec& spec) {
   if (!connection_) return MakeError(ErrorCode::kInvalidArgument, "not connected");
   ASSIGN_OR_RETURN(const auto rows, Command(CreateSlotCommand(spec, connection_->server_version()),
                                             4, milliseconds(0)));
@@ -146,7 +146,7 @@ Result<CreatedSlot> WalReceiver::CreateSlot(const SlotSpec& spec) {
   return CreatedSlot{*(rows)[0][0], lsn, (rows)[0][2].value_or("")};
 }
 
-Result<std::optional<SlotPosition>> WalReceiver::ReadSlot(const std::string& name) {
+Result<std::optional<SlotPosition>> WalReceiver::Impl::ReadSlot(const std::string& name) {
   ASSIGN_OR_RETURN(const auto rows,
                    Command("READ_REPLICATION_SLOT " + QuoteReplicationIdentifier(name), 3,
                            options_.command_timeout));
@@ -159,15 +159,15 @@ Result<std::optional<SlotPosition>> WalReceiver::ReadSlot(const std::string& nam
   return std::optional(out);
 }
 
-Status WalReceiver::DropSlot(const std::string& name, bool wait) {
+Status WalReceiver::Impl::DropSlot(const std::string& name, bool wait) {
   RETURN_IF_ERROR(
       Command("DROP_REPLICATION_SLOT " + QuoteReplicationIdentifier(name) + (wait ? " WAIT" : ""),
               0, wait ? milliseconds(0) : options_.command_timeout));
   return {};
 }
 
-Status WalReceiver::StartPhysical(const std::optional<std::string>& slot, Lsn start,
-                                  uint32_t timeline) {
+Status WalReceiver::Impl::StartPhysical(const std::optional<std::string>& slot, Lsn start,
+                                        uint32_t timeline) {
   std::string command = "START_REPLICATION";
   if (slot) command += " SLOT " + QuoteReplicationIdentifier(*slot);
   command += " PHYSICAL " + start.ToString();
@@ -175,7 +175,8 @@ Status WalReceiver::StartPhysical(const std::optional<std::string>& slot, Lsn st
   return Start(command);
 }
 
-Status WalReceiver::StartLogical(const std::string& slot, Lsn start, const PluginOptions& options) {
+Status WalReceiver::Impl::StartLogical(const std::string& slot, Lsn start,
+                                       const PluginOptions& options) {
   std::string command =
       "START_REPLICATION SLOT " + QuoteReplicationIdentifier(slot) + " LOGICAL " + start.ToString();
   const char* separator = " (";
@@ -187,7 +188,7 @@ Status WalReceiver::StartLogical(const std::string& slot, Lsn start, const Plugi
   return Start(command);
 }
 
-Status WalReceiver::Start(const std::string& command) {
+Status WalReceiver::Impl::Start(const std::string& command) {
   server_error_ = {};
   if (!connection_) return MakeError(ErrorCode::kInvalidArgument, "not connected");
   if (phase_ == Phase::kStreaming)

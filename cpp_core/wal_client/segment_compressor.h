@@ -11,10 +11,9 @@
 
 #include "neon_redo/bytes.h"
 #include "neon_redo/error.h"
+#include "neon_redo/receiver.h"
 
 namespace neon_redo {
-
-enum class Compression { kNone, kLz4, kZstd };
 
 // ".lz4" as pg_receivewal names its files, ".zst"; "" for none.
 const char* CompressionSuffix(Compression compression);

@@ -250,8 +250,8 @@ Status SegmentWriter::Flush() {
 Status SegmentWriter::Sync(const std::string& path) {
   const auto began = std::chrono::steady_clock::now();
   const Status synced = SyncFile(fd_, path);
-  statistics_.flushes++;
-  statistics_.flush_time += std::chrono::steady_clock::now() - began;
+  counts_.flushes++;
+  counts_.flush_time += std::chrono::steady_clock::now() - began;
   return synced;
 }
 
@@ -264,7 +264,7 @@ Status SegmentWriter::FinishSegment() {
   if (rename(partial.c_str(), whole.c_str()) != 0) return FileError("rename file", partial);
   RETURN_IF_ERROR(SyncDirectory());
   flushed_ = written_;
-  statistics_.segments++;
+  counts_.segments++;
   return compressor_.Add(whole);
 }
 

@@ -12,6 +12,7 @@
 #include "neon_redo/bytes.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
+#include "neon_redo/receiver.h"
 
 namespace neon_redo {
 
@@ -55,12 +56,7 @@ class SegmentWriter {
   // Flushes, and waits until complete segments are compressed.
   Status Close();
 
-  struct Statistics {
-    uint64_t segments = 0;  // completed
-    uint64_t flushes = 0;
-    std::chrono::steady_clock::duration flush_time{};
-  };
-  const Statistics& statistics() const { return statistics_; }
+  const ArchiveCounts& counts() const { return counts_; }
 
   Lsn written() const { return written_; }
   Lsn flushed() const { return flushed_; }
@@ -82,7 +78,7 @@ class SegmentWriter {
   uint64_t number_ = 0;  // of the open segment
   Lsn written_;
   Lsn flushed_;
-  Statistics statistics_;
+  ArchiveCounts counts_;
   SegmentCompressor compressor_;
 };
 

@@ -2,26 +2,77 @@
 // message must begin at it, and every new connection asks for it. A walsender can start at any byte
 // (StartReplication in replication/walsender.c takes the position as it is), so nothing has to be
 // fetched twice.
-#include "cpp_core/wal_client/stream.h"
-
 #include <fmt/format.h>
 #include <poll.h>
 
 #include <algorithm>
+#include <random>
 
+#include "cpp_core/base/backoff.h"
 #include "cpp_core/base/try.h"
+#include "neon_redo/receiver.h"
 
 namespace neon_redo {
 
 using std::chrono::milliseconds;
 
-WalStream::WalStream(StreamOptions options, const CancelSignal& cancel)
+// The public functions are those of WalStream.
+class WalStream::Impl {
+ public:
+  Impl(StreamOptions options, const CancelSignal& cancel);
+  Result<SystemIdentity> Connect();
+  Status StartPhysical(std::optional<std::string> slot, Lsn start, uint32_t timeline);
+  Status StartLogical(std::string slot, Lsn start, PluginOptions options);
+  Result<Step> Next(MessageBatch* batch, std::chrono::milliseconds max_wait);
+  Lsn position() const { return position_; }
+  uint32_t timeline() const { return timeline_; }
+  const TimelineHistory& history() const { return history_; }
+  Lsn server_end() const { return server_end_; }
+  ReplicationTime last_sent() const { return last_sent_; }
+  uint64_t reconnects() const { return reconnects_; }
+  bool connected() const { return streaming_; }
+  WalReceiver& receiver() { return receiver_; }
+  Status End();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Result<SystemIdentity> ConnectOnce();
+  Status Begin();
+  bool Transient(const Error& error) const;
+  Status Lost(const Error& error);
+  Status Pause(Clock::time_point until) const;
+  Status Resume(Clock::time_point deadline, bool* resumed);
+  Status Advance(const MessageBatch& batch);
+  Status FollowTimeline();
+
+  const StreamOptions options_;
+  const CancelSignal& cancel_;
+  WalReceiver receiver_;
+  std::mt19937_64 random_{std::random_device{}()};
+
+  uint64_t system_identifier_ = 0;
+  std::optional<std::string> slot_;
+  PluginOptions plugin_options_;
+  Lsn position_;
+  Lsn server_end_;
+  ReplicationTime last_sent_{};
+  uint32_t timeline_ = 0;
+  TimelineHistory history_;
+
+  bool streaming_ = false;
+  uint64_t reconnects_ = 0;
+  Backoff backoff_;
+  Clock::time_point next_attempt_{};
+};
+
+WalStream::Impl::Impl(StreamOptions options, const CancelSignal& cancel)
     : options_(std::move(options)),
       cancel_(cancel),
       receiver_(options_.receiver, cancel),
       backoff_(options_.backoff_first, options_.backoff_cap) {}
 
-Result<SystemIdentity> WalStream::ConnectOnce() {
+Result<SystemIdentity> WalStream::Impl::ConnectOnce() {
   RETURN_IF_ERROR(receiver_.Connect());
   auto identity = receiver_.IdentifySystem();
   if (!identity) return identity;
@@ -34,7 +85,7 @@ Result<SystemIdentity> WalStream::ConnectOnce() {
   return identity;
 }
 
-Result<SystemIdentity> WalStream::Connect() {
+Result<SystemIdentity> WalStream::Impl::Connect() {
   for (;;) {
     auto identity = ConnectOnce();
     if (identity) {
@@ -49,7 +100,8 @@ Result<SystemIdentity> WalStream::Connect() {
   }
 }
 
-Status WalStream::StartPhysical(std::optional<std::string> slot, Lsn start, uint32_t timeline) {
+Status WalStream::Impl::StartPhysical(std::optional<std::string> slot, Lsn start,
+                                      uint32_t timeline) {
   slot_ = std::move(slot);
   position_ = start;
   timeline_ = timeline;
@@ -57,7 +109,7 @@ Status WalStream::StartPhysical(std::optional<std::string> slot, Lsn start, uint
   return begun ? begun : Lost(begun.error());
 }
 
-Status WalStream::StartLogical(std::string slot, Lsn start, PluginOptions options) {
+Status WalStream::Impl::StartLogical(std::string slot, Lsn start, PluginOptions options) {
   slot_ = std::move(slot);
   position_ = start;
   plugin_options_ = std::move(options);
@@ -65,7 +117,7 @@ Status WalStream::StartLogical(std::string slot, Lsn start, PluginOptions option
   return begun ? begun : Lost(begun.error());
 }
 
-Status WalStream::Begin() {
+Status WalStream::Impl::Begin() {
   const bool logical = options_.receiver.connect.logical;
   Status begun;
   if (logical) {
@@ -78,7 +130,7 @@ Status WalStream::Begin() {
   return begun;
 }
 
-bool WalStream::Transient(const Error& error) const {
+bool WalStream::Impl::Transient(const Error& error) const {
   if (error.code == ErrorCode::kTimeout) return true;
   const ServerError& said = receiver_.server_error();
   if (!said.sqlstate.empty()) {
@@ -90,7 +142,7 @@ bool WalStream::Transient(const Error& error) const {
 }
 
 // Plans the next attempt, or returns the error if another attempt is no use.
-Status WalStream::Lost(const Error& error) {
+Status WalStream::Impl::Lost(const Error& error) {
   streaming_ = false;
   const bool transient = Transient(error);
   receiver_.Disconnect();
@@ -102,7 +154,7 @@ Status WalStream::Lost(const Error& error) {
   return {};
 }
 
-Status WalStream::Pause(Clock::time_point until) const {
+Status WalStream::Impl::Pause(Clock::time_point until) const {
   const auto left = std::chrono::ceil<milliseconds>(until - Clock::now()).count();
   pollfd fd{cancel_.fd(), POLLIN, 0};
   if (poll(&fd, 1, static_cast<int>(std::max<int64_t>(left, 0))) > 0)
@@ -110,7 +162,7 @@ Status WalStream::Pause(Clock::time_point until) const {
   return {};
 }
 
-Status WalStream::Resume(Clock::time_point deadline, bool* resumed) {
+Status WalStream::Impl::Resume(Clock::time_point deadline, bool* resumed) {
   *resumed = false;
   RETURN_IF_ERROR(Pause(std::min(deadline, next_attempt_)));
   if (Clock::now() < next_attempt_) return {};
@@ -125,7 +177,7 @@ Status WalStream::Resume(Clock::time_point deadline, bool* resumed) {
 }
 
 // What arrived moves the position; WAL must arrive without a gap and without overlap.
-Status WalStream::Advance(const MessageBatch& batch) {
+Status WalStream::Impl::Advance(const MessageBatch& batch) {
   const bool logical = options_.receiver.connect.logical;
   for (const ServerMessage& message : batch.messages()) {
     if (const auto* keepalive = std::get_if<Keepalive>(&message)) {
@@ -146,7 +198,7 @@ Status WalStream::Advance(const MessageBatch& batch) {
   return {};
 }
 
-Status WalStream::FollowTimeline() {
+Status WalStream::Impl::FollowTimeline() {
   const auto next = receiver_.next_timeline();
   if (next.start != position_ || next.timeline <= timeline_)
     return MakeError(
@@ -162,7 +214,7 @@ Status WalStream::FollowTimeline() {
   return {};
 }
 
-Result<WalStream::Step> WalStream::Next(MessageBatch* batch, milliseconds max_wait) {
+Result<WalStream::Step> WalStream::Impl::Next(MessageBatch* batch, milliseconds max_wait) {
   const Clock::time_point deadline = Clock::now() + max_wait;
   batch->Clear();
   if (!streaming_) {
@@ -194,12 +246,36 @@ Result<WalStream::Step> WalStream::Next(MessageBatch* batch, milliseconds max_wa
   return Step::kMessages;
 }
 
-Status WalStream::End() {
+Status WalStream::Impl::End() {
   if (!streaming_) return {};
   streaming_ = false;
   const Status ended = receiver_.End();
   receiver_.Disconnect();
   return ended;
 }
+
+WalStream::WalStream(StreamOptions options, const CancelSignal& cancel)
+    : impl_(new Impl(std::move(options), cancel)) {}
+WalStream::~WalStream() = default;
+
+Result<SystemIdentity> WalStream::Connect() { return impl_->Connect(); }
+Status WalStream::StartPhysical(std::optional<std::string> slot, Lsn start, uint32_t timeline) {
+  return impl_->StartPhysical(std::move(slot), start, timeline);
+}
+Status WalStream::StartLogical(std::string slot, Lsn start, PluginOptions options) {
+  return impl_->StartLogical(std::move(slot), start, std::move(options));
+}
+Result<WalStream::Step> WalStream::Next(MessageBatch* batch, milliseconds max_wait) {
+  return impl_->Next(batch, max_wait);
+}
+Lsn WalStream::position() const { return impl_->position(); }
+uint32_t WalStream::timeline() const { return impl_->timeline(); }
+const TimelineHistory& WalStream::history() const { return impl_->history(); }
+Lsn WalStream::server_end() const { return impl_->server_end(); }
+ReplicationTime WalStream::last_sent() const { return impl_->last_sent(); }
+uint64_t WalStream::reconnects() const { return impl_->reconnects(); }
+bool WalStream::connected() const { return impl_->connected(); }
+WalReceiver& WalStream::receiver() { return impl_->receiver(); }
+Status WalStream::End() { return impl_->End(); }
 
 }  // namespace neon_redo

@@ -11,21 +11,21 @@ prometheus::Labels LabelsFor(const std::string& slot) {
   return slot.empty() ? prometheus::Labels{} : prometheus::Labels{{"slot", slot}};
 }
 
-prometheus::Gauge& MakeGauge(prometheus::Registry* registry, const std::string& slot,
+prometheus::Gauge& MakeGauge(const MetricsRegistry& metrics, const std::string& slot,
                              const char* name, const char* help) {
   return prometheus::BuildGauge()
       .Name(std::string("neon_redo_receive_") + name)
       .Help(help)
-      .Register(*registry)
+      .Register(PrometheusRegistry(metrics))
       .Add(LabelsFor(slot));
 }
 
-prometheus::Counter& MakeCounter(prometheus::Registry* registry, const std::string& slot,
+prometheus::Counter& MakeCounter(const MetricsRegistry& metrics, const std::string& slot,
                                  const char* name, const char* help) {
   return prometheus::BuildCounter()
       .Name(std::string("neon_redo_receive_") + name)
       .Help(help)
-      .Register(*registry)
+      .Register(PrometheusRegistry(metrics))
       .Add(LabelsFor(slot));
 }
 
@@ -41,24 +41,24 @@ void SetLag(prometheus::Gauge* gauge, Lsn server_end, Lsn at) {
 
 }  // namespace
 
-StreamMetrics::StreamMetrics(prometheus::Registry* registry, const std::string& slot)
-    : connected_(MakeGauge(registry, slot, "connected", "Whether the stream runs")),
-      timeline_(MakeGauge(registry, slot, "timeline", "Timeline that is received; 0: logical")),
-      written_lsn_(MakeGauge(registry, slot, "written_lsn_bytes", "End of what was written")),
-      flushed_lsn_(MakeGauge(registry, slot, "flushed_lsn_bytes", "End of what is on disk")),
+StreamMetrics::StreamMetrics(const MetricsRegistry& metrics, const std::string& slot)
+    : connected_(MakeGauge(metrics, slot, "connected", "Whether the stream runs")),
+      timeline_(MakeGauge(metrics, slot, "timeline", "Timeline that is received; 0: logical")),
+      written_lsn_(MakeGauge(metrics, slot, "written_lsn_bytes", "End of what was written")),
+      flushed_lsn_(MakeGauge(metrics, slot, "flushed_lsn_bytes", "End of what is on disk")),
       server_lsn_(
-          MakeGauge(registry, slot, "server_lsn_bytes", "The server's end of WAL as last heard")),
-      write_lag_(MakeGauge(registry, slot, "write_lag_bytes",
+          MakeGauge(metrics, slot, "server_lsn_bytes", "The server's end of WAL as last heard")),
+      write_lag_(MakeGauge(metrics, slot, "write_lag_bytes",
                            "The server's WAL that is not written here yet")),
-      flush_lag_(MakeGauge(registry, slot, "flush_lag_bytes",
+      flush_lag_(MakeGauge(metrics, slot, "flush_lag_bytes",
                            "The server's WAL that is not on disk here yet")),
-      last_message_(MakeGauge(registry, slot, "last_message_timestamp_seconds",
+      last_message_(MakeGauge(metrics, slot, "last_message_timestamp_seconds",
                               "When the server sent its last message, by its own clock")),
-      bytes_(MakeCounter(registry, slot, "received_bytes_total",
+      bytes_(MakeCounter(metrics, slot, "received_bytes_total",
                          "Bytes of replication messages received")),
-      statuses_(MakeCounter(registry, slot, "status_messages_total",
+      statuses_(MakeCounter(metrics, slot, "status_messages_total",
                             "Status messages sent to the server")),
-      reconnects_(MakeCounter(registry, slot, "reconnects_total",
+      reconnects_(MakeCounter(metrics, slot, "reconnects_total",
                               "Times the stream went on over a new connection")) {}
 
 void StreamMetrics::Update(WalStream* stream, Lsn written, Lsn flushed) {
@@ -75,17 +75,16 @@ void StreamMetrics::Update(WalStream* stream, Lsn written, Lsn flushed) {
   Raise(&reconnects_, static_cast<double>(stream->reconnects()));
 }
 
-WriterMetrics::WriterMetrics(prometheus::Registry* registry, const std::string& slot)
-    : segments_(MakeCounter(registry, slot, "segments_total", "Segments completed")),
-      flushes_(MakeCounter(registry, slot, "flushes_total", "Flushes of a segment to disk")),
+WriterMetrics::WriterMetrics(const MetricsRegistry& metrics, const std::string& slot)
+    : segments_(MakeCounter(metrics, slot, "segments_total", "Segments completed")),
+      flushes_(MakeCounter(metrics, slot, "flushes_total", "Flushes of a segment to disk")),
       flush_seconds_(
-          MakeCounter(registry, slot, "flush_seconds_total", "Time spent in those flushes")) {}
+          MakeCounter(metrics, slot, "flush_seconds_total", "Time spent in those flushes")) {}
 
-void WriterMetrics::Update(const SegmentWriter& writer) {
-  const SegmentWriter::Statistics& statistics = writer.statistics();
-  Raise(&segments_, static_cast<double>(statistics.segments));
-  Raise(&flushes_, static_cast<double>(statistics.flushes));
-  Raise(&flush_seconds_, std::chrono::duration<double>(statistics.flush_time).count());
+void WriterMetrics::Update(const ArchiveCounts& counts) {
+  Raise(&segments_, static_cast<double>(counts.segments));
+  Raise(&flushes_, static_cast<double>(counts.flushes));
+  Raise(&flush_seconds_, std::chrono::duration<double>(counts.flush_time).count());
 }
 
 }  // namespace neon_redo

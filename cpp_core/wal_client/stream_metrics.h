@@ -4,14 +4,13 @@
 
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
-#include <prometheus/registry.h>
 
 #include <cstdint>
 #include <string>
 
-#include "cpp_core/wal_client/segment_writer.h"
-#include "cpp_core/wal_client/stream.h"
+#include "cpp_core/metrics/registry.h"
 #include "neon_redo/lsn.h"
+#include "neon_redo/receiver.h"
 
 namespace neon_redo {
 
@@ -20,7 +19,7 @@ namespace neon_redo {
 class StreamMetrics {
  public:
   // slot: a label of every metric; empty: none is used.
-  StreamMetrics(prometheus::Registry* registry, const std::string& slot);
+  StreamMetrics(const MetricsRegistry& metrics, const std::string& slot);
 
   // By the thread that owns the stream. written: handed to the operating system; flushed: on disk.
   void Update(WalStream* stream, Lsn written, Lsn flushed);
@@ -42,8 +41,8 @@ class StreamMetrics {
 // Beside them, of the files.
 class WriterMetrics {
  public:
-  WriterMetrics(prometheus::Registry* registry, const std::string& slot);
-  void Update(const SegmentWriter& writer);
+  WriterMetrics(const MetricsRegistry& metrics, const std::string& slot);
+  void Update(const ArchiveCounts& counts);
 
  private:
   prometheus::Counter& segments_;

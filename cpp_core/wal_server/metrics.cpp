@@ -45,7 +45,7 @@ Result<std::unique_ptr<WalServerMetrics>> WalServerMetrics::Open(const std::stri
   ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(address));
   auto out = std::make_unique<WalServerMetrics>();
   out->exposer_ = std::move(exposer);
-  prometheus::Registry& registry = out->exposer_->registry();
+  prometheus::Registry& registry = PrometheusRegistry(*out->exposer_->registry());
   auto family = [&registry](const Figure& figure) -> Gauges& {
     return prometheus::BuildGauge().Name(figure.name).Help(figure.help).Register(registry);
   };

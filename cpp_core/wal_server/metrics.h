@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/metrics/exposer.h"
+#include "cpp_core/metrics/registry.h"
 #include "cpp_core/wal_server/session.h"
 #include "neon_redo/error.h"
 

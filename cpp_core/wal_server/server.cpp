@@ -2,7 +2,7 @@
 // server_connection.cpp. New WAL is noticed by inotify on the directory, and once a second without
 // (network file systems tell nothing); it is looked at once per kLookInterval at most, since a
 // writer's every write is an event.
-#include "neon_redo/wal_server.h"
+#include "cpp_core/wal_server/server.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -51,17 +51,17 @@ tl::unexpected<Error> SystemError(const std::string& what) {
 
 }  // namespace
 
-WalServer::WalServer(WalServerOptions options) : options_(std::move(options)) {
+WalServer::Impl::Impl(WalServerOptions options) : options_(std::move(options)) {
   last_id_ = kFirstConnection;
 }
 
-WalServer::~WalServer() {
+WalServer::Impl::~Impl() {
   connections_.clear();
   if (listener_.get() >= 0) unlink(socket_path_.c_str());
 }
 
-Result<std::unique_ptr<WalServer>> WalServer::Open(WalServerOptions options) {
-  std::unique_ptr<WalServer> out(new WalServer(std::move(options)));
+Result<std::unique_ptr<WalServer::Impl>> WalServer::Impl::Open(WalServerOptions options) {
+  std::unique_ptr<Impl> out(new Impl(std::move(options)));
   ASSIGN_OR_RETURN(auto source, WalSource::Open(out->options_.wal));
   out->source_ = std::move(source);
   std::string slots_file = out->options_.slots_file;
@@ -85,7 +85,7 @@ Result<std::unique_ptr<WalServer>> WalServer::Open(WalServerOptions options) {
   return out;
 }
 
-Status WalServer::Listen() {
+Status WalServer::Impl::Listen() {
   socket_path_ = fmt::format("{}/.s.PGSQL.{}", options_.socket_directory, options_.port);
   ASSIGN_OR_RETURN(auto local, ListenLocal(socket_path_));
   listener_ = std::move(local);
@@ -101,7 +101,7 @@ Status WalServer::Listen() {
   return Watch(listener_.get(), kListenerKey, EPOLLIN);
 }
 
-void WalServer::SetUpHost() {
+void WalServer::Impl::SetUpHost() {
   host_.source = source_.get();
   host_.slots = &slots_;
   host_.users = &users_;
@@ -124,11 +124,11 @@ void WalServer::SetUpHost() {
   };
 }
 
-int WalServer::tcp_port() const {
+int WalServer::Impl::tcp_port() const {
   return tcp_listener_.get() >= 0 ? PortOf(tcp_listener_.get()) : 0;
 }
 
-Status WalServer::Watch(int fd, uint64_t key, uint32_t events) {
+Status WalServer::Impl::Watch(int fd, uint64_t key, uint32_t events) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = key;
@@ -136,7 +136,7 @@ Status WalServer::Watch(int fd, uint64_t key, uint32_t events) {
   return {};
 }
 
-Status WalServer::WatchDirectory() {
+Status WalServer::Impl::WatchDirectory() {
   inotify_.Reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (inotify_.get() < 0) return SystemError("create an inotify instance");
   if (inotify_add_watch(inotify_.get(), source_->directory().c_str(),
@@ -145,7 +145,7 @@ Status WalServer::WatchDirectory() {
   return Watch(inotify_.get(), kDirectoryKey, EPOLLIN);
 }
 
-Status WalServer::Run(const CancelSignal& stop, const CancelSignal& reload) {
+Status WalServer::Impl::Run(const CancelSignal& stop, const CancelSignal& reload) {
   for (const auto& [fd, key] :
        {std::pair(stop.fd(), uint64_t{kStopKey}), std::pair(reload.fd(), uint64_t{kReloadKey})}) {
     RETURN_IF_ERROR(Watch(fd, key, EPOLLIN));
@@ -186,14 +186,14 @@ Status WalServer::Run(const CancelSignal& stop, const CancelSignal& reload) {
   return slots_.Save();
 }
 
-int WalServer::MillisecondsToWait() const {
+int WalServer::Impl::MillisecondsToWait() const {
   auto next = next_tick_;
   if (wal_event_ || relist_event_) next = std::min(next, last_look_ + kLookInterval);
   const auto left = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
   return static_cast<int>(std::clamp<int64_t>(left, 0, 1000));
 }
 
-void WalServer::SetAccepting(bool accepting) {
+void WalServer::Impl::SetAccepting(bool accepting) {
   if (accepting == accepting_) return;
   accepting_ = accepting;
   for (const auto& [fd, key] : {std::pair(listener_.get(), uint64_t{kListenerKey}),
@@ -206,7 +206,7 @@ void WalServer::SetAccepting(bool accepting) {
   }
 }
 
-void WalServer::AcceptAll(int listener, bool local) {
+void WalServer::Impl::AcceptAll(int listener, bool local) {
   for (;;) {
     if (connections_.size() >= options_.max_connections + kSpareConnections)
       return SetAccepting(false);
@@ -225,12 +225,12 @@ void WalServer::AcceptAll(int listener, bool local) {
   }
 }
 
-void WalServer::CloseEnded() {
+void WalServer::Impl::CloseEnded() {
   std::erase_if(connections_, [](const auto& entry) { return entry.second->broken; });
   if (!stopping_ && connections_.size() < options_.max_connections) SetAccepting(true);
 }
 
-void WalServer::ReadDirectoryEvents() {
+void WalServer::Impl::ReadDirectoryEvents() {
   alignas(inotify_event) char buffer[16 * 1024];
   for (;;) {
     const ssize_t n = read(inotify_.get(), buffer, sizeof(buffer));
@@ -248,7 +248,7 @@ void WalServer::ReadDirectoryEvents() {
   }
 }
 
-void WalServer::LookForWal(bool relist) {
+void WalServer::Impl::LookForWal(bool relist) {
   wal_event_ = relist_event_ = false;
   last_look_ = now_;
   bool more = source_->Refresh();
@@ -260,13 +260,13 @@ void WalServer::LookForWal(bool relist) {
   if (more) WakeCaughtUp();
 }
 
-void WalServer::WakeCaughtUp() {
+void WalServer::Impl::WakeCaughtUp() {
   for (const auto& [id, connection] : connections_) {
     if (connection->session->caught_up()) Pump(connection.get());
   }
 }
 
-void WalServer::Tick() {
+void WalServer::Impl::Tick() {
   next_tick_ = now_ + milliseconds(1000);
   if (options_.sender_timeout.count() > 0)
     next_tick_ = std::min(next_tick_, now_ + options_.sender_timeout / 8);
@@ -283,7 +283,7 @@ void WalServer::Tick() {
   if (metrics_) metrics_->Update(Sessions(), *source_, now_);
 }
 
-std::vector<const Session*> WalServer::Sessions() const {
+std::vector<const Session*> WalServer::Impl::Sessions() const {
   std::vector<const Session*> out;
   for (const auto& [id, connection] : connections_) {
     if (connection->session->statistics().authenticated) out.push_back(connection->session.get());
@@ -291,12 +291,12 @@ std::vector<const Session*> WalServer::Sessions() const {
   return out;
 }
 
-std::string WalServer::DescribeAll() const {
+std::string WalServer::Impl::DescribeAll() const {
   return DescribeServer(Sessions(), *source_, slots_, now_).dump();
 }
 
 // Clients that are connected stay.
-void WalServer::Reload() {
+void WalServer::Impl::Reload() {
   if (options_.listen.empty()) return;
   options_.log("reading users file, certificate and key again");
   if (const Status users = users_.Reload(options_.users_file); !users)
@@ -308,7 +308,7 @@ void WalServer::Reload() {
     options_.log(tls.error().message + "; certificate and key stay as they were");
 }
 
-void WalServer::BeginStop() {
+void WalServer::Impl::BeginStop() {
   stopping_ = true;
   SetAccepting(false);
   if (options_.follow) LookForWal(true);
@@ -328,11 +328,28 @@ void WalServer::BeginStop() {
                              streaming == 1 ? "" : "s"));
 }
 
-void WalServer::Cancel(uint32_t id, uint32_t key) {
+void WalServer::Impl::Cancel(uint32_t id, uint32_t key) {
   const auto it = connections_.find(id);
   if (it == connections_.end() || it->second->session->cancel_key() != key) return;
   it->second->session->Cancel();
   Pump(it->second.get());
 }
+
+Result<std::unique_ptr<WalServer>> WalServer::Open(WalServerOptions options) {
+  ASSIGN_OR_RETURN(auto impl, Impl::Open(std::move(options)));
+  return std::unique_ptr<WalServer>(new WalServer(std::move(impl)));
+}
+WalServer::WalServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+WalServer::~WalServer() = default;
+
+Status WalServer::Run(const CancelSignal& stop, const CancelSignal& reload) {
+  return impl_->Run(stop, reload);
+}
+uint64_t WalServer::system_identifier() const { return impl_->source().system_identifier(); }
+uint32_t WalServer::timeline() const { return impl_->source().timeline(); }
+Lsn WalServer::end_of_wal() const { return impl_->source().end(); }
+const std::string& WalServer::end_reason() const { return impl_->source().end_reason(); }
+const std::string& WalServer::socket_path() const { return impl_->socket_path(); }
+int WalServer::tcp_port() const { return impl_->tcp_port(); }
 
 }  // namespace neon_redo

@@ -17,7 +17,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "neon_redo/wal_server.h"
+#include "cpp_core/wal_server/server.h"
 
 namespace neon_redo {
 
@@ -44,7 +44,7 @@ ssize_t SendRangeEncrypted(TlsStream* tls, const Output::Range& range) {
 
 }  // namespace
 
-void WalServer::Handle(Connection* connection, uint32_t events) {
+void WalServer::Impl::Handle(Connection* connection, uint32_t events) {
   TlsStream* tls = connection->tls.get();
   if (tls && !tls->established()) {
     StartTls(connection);
@@ -61,7 +61,7 @@ void WalServer::Handle(Connection* connection, uint32_t events) {
 }
 
 // Goes on with the handshake; the socket is watched for what that needs.
-void WalServer::StartTls(Connection* connection) {
+void WalServer::Impl::StartTls(Connection* connection) {
   if (!connection->tls) connection->tls = std::make_unique<TlsStream>(tls_, connection->fd.get());
   TlsStream& tls = *connection->tls;
   const ssize_t n = tls.Handshake();
@@ -76,7 +76,7 @@ void WalServer::StartTls(Connection* connection) {
   Modify(connection, events);
 }
 
-void WalServer::Receive(Connection* connection) {
+void WalServer::Impl::Receive(Connection* connection) {
   char buffer[16 * 1024];
   Session& session = *connection->session;
   while (session.wants_input() && session.output().buffered() < Session::kMaxOutput) {
@@ -94,7 +94,7 @@ void WalServer::Receive(Connection* connection) {
 }
 
 // Sends what comes next. False: it cannot, and unless it would block the connection is broken.
-bool WalServer::Send(Connection* connection, bool* would_block) {
+bool WalServer::Impl::Send(Connection* connection, bool* would_block) {
   Output& output = connection->session->output();
   const std::string_view head = output.head();
   const Output::Range& range = output.range();
@@ -118,7 +118,7 @@ bool WalServer::Send(Connection* connection, bool* would_block) {
   return false;
 }
 
-void WalServer::Pump(Connection* connection) {
+void WalServer::Impl::Pump(Connection* connection) {
   Session& session = *connection->session;
   Output& output = session.output();
   const uint64_t budget_end = session.statistics().bytes_sent + kTurn;
@@ -147,7 +147,7 @@ void WalServer::Pump(Connection* connection) {
   SetEvents(connection, would_block && !by_timer);
 }
 
-void WalServer::RefillSoon(Connection* connection) {
+void WalServer::Impl::RefillSoon(Connection* connection) {
   if (connection->awaits_refill) return;
   connection->awaits_refill = true;
   const itimerspec once{{}, kRefillInterval};
@@ -155,7 +155,7 @@ void WalServer::RefillSoon(Connection* connection) {
   refill_.push_back(connection->session->id());
 }
 
-void WalServer::Refill() {
+void WalServer::Impl::Refill() {
   uint64_t expirations;
   if (read(refill_timer_.get(), &expirations, sizeof(expirations)) < 0) return;
   for (const uint32_t id : std::exchange(refill_, {})) {
@@ -166,7 +166,7 @@ void WalServer::Refill() {
   }
 }
 
-void WalServer::SetEvents(Connection* connection, bool want_output) {
+void WalServer::Impl::SetEvents(Connection* connection, bool want_output) {
   const Session& session = *connection->session;
   uint32_t events = 0;
   if (want_output) events |= EPOLLOUT;
@@ -175,7 +175,7 @@ void WalServer::SetEvents(Connection* connection, bool want_output) {
   Modify(connection, events);
 }
 
-void WalServer::Modify(Connection* connection, uint32_t events) {
+void WalServer::Impl::Modify(Connection* connection, uint32_t events) {
   if (events == connection->events) return;
   epoll_event event{};
   event.events = connection->events = events;

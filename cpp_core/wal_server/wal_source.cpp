@@ -22,8 +22,8 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
+#include "cpp_core/wal/tail.h"
 #include "neon_redo/bytes.h"
-#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
@@ -81,7 +81,7 @@ bool WalSource::ReadTail(std::vector<Segment> segments, std::optional<Lsn> from)
     if (segments[i].number != segments[i - 1].number + 1) segments.resize(i);
   }
   const std::vector<Segment> all = segments;
-  const auto reader = WalReader::OpenTail(std::move(segments), directory_->identity(), from);
+  const auto reader = OpenWalTail(std::move(segments), directory_->identity(), from);
   bool any = false;
   for (;;) {
     const auto record = reader->Next();
@@ -226,7 +226,7 @@ bool WalSource::EndsInGoodZeroes(const SegmentFile& file, uint64_t offset) const
     if (!ReadPageHeader(file, offset, &h) || std::memcmp(&h, &kZeroes, sizeof(h)) != 0)
       return false;
   }
-  const auto reader = WalReader::OpenTail({file.segment}, directory_->identity(), {});
+  const auto reader = OpenWalTail({file.segment}, directory_->identity(), {});
   for (;;) {
     const auto record = reader->Next();
     if (!record || !*record) break;

@@ -215,7 +215,7 @@ void Flood(const Setting& setting) {
 }
 
 // The native engine in the caller's thread instead.
-void Engine(const Setting& setting) {
+void NativeEngine(const Setting& setting) {
   for (const bool medium : {false, true}) {
     const Requests& requests = medium ? *setting.medium_ones : *setting.short_ones;
     for (int round = 0; round < 3; ++round) {
@@ -373,7 +373,7 @@ int main(int argc, char** argv) {
   if (wanted("lone")) Lone(setting);
   if (wanted("batch")) Batch(setting);
   if (wanted("flood")) Flood(setting);
-  if (wanted("engine")) Engine(setting);
+  if (wanted("engine")) NativeEngine(setting);
   if (wanted("mix")) Mix(setting);
   if (wanted("spare")) Spare(setting);
   if (wanted("idle")) Idle(setting);

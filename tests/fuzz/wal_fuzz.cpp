@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "cpp_core/wal/segment.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/wal_reader.h"
 #include "tests/fuzz/scratch.h"

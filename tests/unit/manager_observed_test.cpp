@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <random>
 
+#include "cpp_core/metrics/registry.h"
 #include "cpp_core/redo/manager/capture.h"
-#include "cpp_core/redo/manager/metrics.h"
 #include "tests/unit/manager_fixture.h"
 
 namespace neon_redo {
@@ -19,10 +19,10 @@ using testing::ManagerTest;
 
 // The value of a counter or gauge, or the number of a histogram's observations, over all labels, or
 // over those that have the value.
-double Value(prometheus::Registry* registry, const std::string& name,
+double Value(const MetricsRegistry& registry, const std::string& name,
              const std::string& label = "") {
   double sum = 0;
-  for (const prometheus::MetricFamily& family : registry->Collect()) {
+  for (const prometheus::MetricFamily& family : PrometheusRegistry(registry).Collect()) {
     if (family.name != name) continue;
     for (const prometheus::ClientMetric& metric : family.metric) {
       bool wanted = label.empty();
@@ -36,11 +36,11 @@ double Value(prometheus::Registry* registry, const std::string& name,
 }
 
 TEST_F(ManagerTest, MetricsOfTwoManagers) {
-  auto registry = std::make_shared<prometheus::Registry>();
+  auto registry = std::make_shared<MetricsRegistry>();
   ManagerOptions options = FakeWorkers(1);
-  options.metrics = std::make_shared<RedoMetrics>(registry);
+  options.metrics = registry;
   const auto value = [&](const char* name, const char* label = "") {
-    return Value(registry.get(), name, label);
+    return Value(*registry, name, label);
   };
   {
     RedoManager one(options), two(options);

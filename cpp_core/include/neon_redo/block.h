@@ -1,6 +1,8 @@
 // Names of blocks: relation, fork, block number. The layouts are PostgreSQL's
-// (storage/relfilenode.h, common/relpath.h, storage/block.h). Freestanding: used inside PostgreSQL
-// too.
+// (storage/relfilenode.h, common/relpath.h, storage/block.h). Values to be copied freely. Nothing
+// here allocates or throws, since neon.so includes it inside PostgreSQL.
+//
+//   const neon_redo::BlockTag tag = {{1663, 5, 16384}, neon_redo::kMainFork, 7};
 #ifndef NEON_REDO_BLOCK_H_
 #define NEON_REDO_BLOCK_H_
 
@@ -10,7 +12,7 @@
 
 namespace neon_redo {
 
-inline constexpr size_t kBlockSize = 8192;  // BLCKSZ of every packaged build
+inline constexpr size_t kBlockSize = 8192;  // bytes: BLCKSZ of every packaged build
 
 // A relation's storage: tablespace, database (0 for shared relations), file node.
 struct RelFileNode {

@@ -1,6 +1,6 @@
 // Fixed-width integers in byte buffers, and a bounds-checked cursor. Bytes from outside (WAL, pipe,
-// files) are read through ByteReader and nothing else. Freestanding: used inside PostgreSQL too, so
-// no allocation and no exception.
+// files) are read through ByteReader and nothing else. Nothing here allocates or throws, since
+// neon.so includes it inside PostgreSQL. All functions are thread-safe.
 #ifndef NEON_REDO_BYTES_H_
 #define NEON_REDO_BYTES_H_
 
@@ -12,6 +12,7 @@
 
 namespace neon_redo {
 
+// A view: it owns nothing.
 using Bytes = std::span<const uint8_t>;
 
 // Native (in WAL and pages: the writing server's) byte order, any alignment.

@@ -1,4 +1,4 @@
-// A signal by which one thread reaches another that waits on sockets.
+// A signal by which one thread, or a signal handler, reaches another thread that waits on sockets.
 #ifndef NEON_REDO_CANCEL_H_
 #define NEON_REDO_CANCEL_H_
 
@@ -9,8 +9,12 @@
 
 namespace neon_redo {
 
-// Set() may be called from any thread and from a signal handler; whoever waits polls fd(). As a
-// cancellation it is set once and stays. Outlives everything it was given to.
+// Owns one file descriptor (eventfd(2)). Set() may be called from any thread and from a signal
+// handler; the waiting thread polls fd(). A cancellation is set once and stays set. The object must
+// outlive everything that it was given to.
+//
+//   neon_redo::CancelSignal stop;                  // a global
+//   std::signal(SIGINT, [](int) { stop.Set(); });
 class CancelSignal {
  public:
   CancelSignal() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -20,16 +24,17 @@ class CancelSignal {
 
   void Set() const {
     const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t n = write(fd_, &one, sizeof(one));  // can only be set already
+    // The only failure is a counter at its limit, and then the signal is set already.
+    [[maybe_unused]] const ssize_t n = write(fd_, &one, sizeof(one));
   }
 
-  // Takes it back, where it serves to wake rather than to cancel.
+  // Unsets the signal, where it wakes a thread rather than cancels its work.
   void Clear() const {
     uint64_t count;
     [[maybe_unused]] const ssize_t n = read(fd_, &count, sizeof(count));
   }
 
-  // Readable (POLLIN) once set.
+  // Readable (POLLIN) while the signal is set.
   int fd() const { return fd_; }
 
  private:

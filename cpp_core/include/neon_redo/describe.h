@@ -1,4 +1,8 @@
-// WAL records in words: the terms, and to the letter the lines, of pg_waldump.
+// WAL records in words: the terms of pg_waldump, and exactly its lines.
+//
+//   std::string line;
+//   neon_redo::DescribeRecord(view, record.start, &line);
+//   // rmgr: Heap        len (rec/tot):     59/    59, tx: 740, lsn: 0/01500028, prev …
 #ifndef NEON_REDO_DESCRIBE_H_
 #define NEON_REDO_DESCRIBE_H_
 
@@ -11,8 +15,8 @@
 
 namespace neon_redo {
 
-// All of these are thread-safe. They take whatever bytes a record that RecordView accepted has: a
-// description that runs out of bytes ends in "[malformed: …]".
+// All functions are thread-safe. They take any record that RecordView accepted. A description of a
+// record whose content is too short ends in "[malformed: …]".
 
 // Appends the line that pg_waldump prints for the record that starts at this LSN, without a
 // newline. Times are in the time zone of the process (TZ), as pg_waldump's are.
@@ -25,8 +29,8 @@ std::string DescribeRecord(const RecordView& record, Lsn start);
 // operation, xid, length, description, blocks. Bytes that are not UTF-8 become U+FFFD.
 std::string DescribeRecordAsJson(const RecordView& record, Lsn start, Lsn end);
 
-// The text with its control characters as \x0a: names in WAL may hold any byte, and neither break a
-// line nor reach a terminal as commands.
+// The text with its control characters in the form \x0a. Names in WAL may hold any byte, and must
+// not break a line or act as commands of a terminal.
 std::string Printable(std::string_view text);
 
 // "Heap", "custom128": the resource manager's name.

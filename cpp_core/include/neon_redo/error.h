@@ -1,5 +1,9 @@
-// Errors are values. Every fallible function of the core returns Result<T> or Status; no exception
-// crosses a module's face.
+// Errors are values. A function that can fail returns Result<T> or Status (tl::expected of
+// libexpected, the one third-party type in the public headers). No function of the library throws,
+// except that the standard library may throw std::bad_alloc.
+//
+//   neon_redo::Result<neon_redo::Lsn> lsn = neon_redo::Lsn::Parse(text);
+//   if (!lsn) std::cerr << lsn.error().message << '\n';
 #ifndef NEON_REDO_ERROR_H_
 #define NEON_REDO_ERROR_H_
 

@@ -1,4 +1,14 @@
 // From records to changes: every page, relation, file and counter of the cluster that WAL changes.
+// docs/ingest.md is the guide.
+//
+//   neon_redo::Ingest ingest;
+//   ingest.TakeAll(reader.get(), [](const neon_redo::ChangeList& changes,
+//                                   const neon_redo::RecordView&,
+//                                   const neon_redo::WalRecord& record) -> neon_redo::Status {
+//     for (const neon_redo::Change& change : changes)
+//       std::cout << record.end.ToString() << ' ' << neon_redo::DescribeChange(change) << '\n';
+//     return {};
+//   });
 #ifndef NEON_REDO_INGEST_H_
 #define NEON_REDO_INGEST_H_
 
@@ -16,7 +26,7 @@
 
 namespace neon_redo {
 
-// In brackets the fields of Change that mean something beside key and kind.
+// What a change does. The brackets name the fields of Change that are used beside key and kind.
 enum class ChangeKind : uint8_t {
   // To the page that key names.
   kRecord,              // the record changes it [block_id, whole, payload: the record]
@@ -72,7 +82,8 @@ inline constexpr bool ChangesPage(ChangeKind kind) { return kind <= ChangeKind::
 
 inline constexpr uint32_t kNoBlock = 0xffffffffu;
 
-// 64 bytes, trivially copyable. payload points into the record.
+// One change that a record makes. 64 bytes, trivially copyable. payload points into the record and
+// is valid as long as the bytes of the record.
 struct Change {
   PageKey key;
   ChangeKind kind;
@@ -98,21 +109,21 @@ Result<NativeRecord> ToNativeRecord(const Change& change);
 // One line without a newline: kind, key, values. Times are left out.
 std::string DescribeChange(const Change& change);
 
-// The changes of one record. Reused, so that after a few records nothing is allocated any more.
+// The changes of one record. Reuse it for all records: then it allocates for the first few only.
 using ChangeList = std::vector<Change>;
 
-// Takes the changes of one record; all arguments are valid during the call. What it returns ends
-// the reading when it is an error.
+// Takes the changes of one record. All arguments are valid during the call. An error that it
+// returns ends the reading.
 using ChangeSink = std::function<Status(const ChangeList& changes, const RecordView& view,
                                         const WalRecord& record)>;
 
 struct IngestOptions {
   // Whether the cluster keeps commit timestamps where WAL begins (pg_control's
-  // track_commit_timestamp). Records tell of changes to it later on.
+  // track_commit_timestamp). Records have later changes of the setting.
   bool track_commit_timestamp = false;
 };
 
-// What recovery keeps in memory of the cluster, as far as WAL tells. Zero: not known yet.
+// What recovery keeps in memory of the cluster, as far as WAL has it. 0: not known yet.
 struct ClusterState {
   uint64_t next_xid = 0;  // FullTransactionId; known from the first checkpoint on
   uint32_t next_oid = 0;
@@ -153,8 +164,8 @@ class Ingest {
   // main data is too short, or says what cannot be; *changes is unspecified then.
   [[nodiscard]] RecordFault Take(const RecordView& record, ChangeList* changes);
 
-  // Takes all that is left to read, and hands the changes of each record that has some to the sink,
-  // if there is one. Returns the reader's or the sink's error; kCorrupt also for a record whose
+  // Takes all records that the reader still has, and calls the sink, if there is one, for each
+  // record with changes. Returns the reader's or the sink's error; kCorrupt also for a record whose
   // content is not what it must be, with its LSN.
   Status TakeAll(WalReader* reader, const ChangeSink& sink);
 

@@ -1,10 +1,18 @@
-// The redo manager: the public face of the library for a page server. It rebuilds pages from a base
-// image and records: the page server's own records and PostgreSQL's common ones in this process,
-// the rest by PostgreSQL redo workers (processes). One manager is one trust boundary, such as a
-// tenant: its workers serve nobody else. docs/manager.md is the guide.
+// The redo manager: pages for many callers at once, as a page server needs them. It rebuilds a page
+// from a base image and records. Page-server records and PostgreSQL's common records are applied in
+// this process; redo workers (sandboxed PostgreSQL processes) apply the others. One manager is one
+// trust boundary, such as a tenant: its workers serve no other manager. docs/manager.md is the
+// guide.
 //
-// The functions are those of Neon's PostgresRedoManager (request_redo, ping, status, shutdown,
-// ...), spelt as this library spells functions.
+// The functions are those of Neon's PostgresRedoManager (request_redo, ping, status, shutdown).
+//
+//   neon_redo::RedoManager manager(neon_redo::ManagerOptions{});
+//   neon_redo::PageRequest request;
+//   request.key = neon_redo::PageKey::OfBlock({{1663, 5, 16384}, neon_redo::kMainFork, 7});
+//   request.lsn = lsn;
+//   request.base_image = image;   // 8192 bytes, or none
+//   request.records = records;    // a span of PageRecord
+//   neon_redo::Result<neon_redo::PageImage> page = manager.RequestRedo(request);
 #ifndef NEON_REDO_MANAGER_H_
 #define NEON_REDO_MANAGER_H_
 
@@ -27,13 +35,9 @@
 #include "neon_redo/page_server_record.h"
 #include "neon_redo/worker.h"
 
-namespace spdlog {
-class logger;
-}
-
 namespace neon_redo {
 
-class RedoMetrics;  // cpp_core/redo/manager/metrics.h
+class MetricsRegistry;  // neon_redo/metrics.h
 
 // A PostgreSQL WAL record, header included.
 struct PostgresRecord {
@@ -47,7 +51,7 @@ struct PageRecord {
   std::variant<PostgresRecord, NativeRecord> record;
 };
 
-// Who asks decides how often a request is tried again on another worker after its own has failed.
+// The caller's kind of request limits the retries on another worker after a worker has failed.
 enum class AttemptKind {
   kRead,               // twice
   kCompaction,         // once
@@ -68,16 +72,26 @@ struct PageRequest {
 // kBlockSize bytes; kClogTimestampSize more for a page of pg_xact that has a timestamp.
 using PageImage = std::vector<uint8_t>;
 
-// Why a request could not be answered, beyond Error::code:
-//   kInvalidArgument  the request can not be right: no records, a native record without an image, a
-//                     key or block that a record does not belong to, …
-//   kWorker           the last allowed attempt failed in its worker
-//   kTimeout          the deadline passed, or the last allowed attempt's worker hung
-//   kUnsupported, kCorrupt  Engine::kNative does not support a record; record and page do not
-//   fit kIo, kNotFound    no worker could be started kShutdown         the manager no longer takes
-//   requests
-// Messages name key, LSN range, record count, bytes, attempt, and what the worker said and how it
-// ended.
+// The codes of a request's error:
+//
+//   kInvalidArgument  The request cannot be right: it has no records, a page-server record without
+//                     an image, a key or block that a record does not belong to, and so on.
+//   kWorker           The last allowed attempt failed in its worker.
+//   kTimeout          The deadline passed, or the worker of the last allowed attempt hung.
+//   kUnsupported      Engine::kNative only: the native engine has no code for a record.
+//   kCorrupt          Engine::kNative only: a record and its page do not fit.
+//   kIo, kNotFound    No worker could be started.
+//   kShutdown         The manager takes no more requests.
+//
+// A message has the key, the range of LSNs, the number of records, their bytes and the attempt. It
+// also has what the worker said, and how the worker ended.
+
+// Which severity a line of the log has.
+enum class LogLevel { kInfo, kWarning, kError };
+
+// Takes one line without a newline. Called from any thread, also from several at once; it must not
+// call the manager.
+using LogFunction = std::function<void(LogLevel level, const std::string& line)>;
 
 struct ManagerOptions {
   Engine engine = Engine::kAuto;
@@ -93,11 +107,11 @@ struct ManagerOptions {
   size_t capture_max_files = 100;
   uint64_t capture_max_bytes = 100 << 20;
 
-  std::shared_ptr<RedoMetrics> metrics;    // shared by any number of managers; null: none
-  std::shared_ptr<spdlog::logger> logger;  // null: no log
+  std::shared_ptr<MetricsRegistry> metrics;  // any number of managers may share one; null: none
+  LogFunction log;                           // empty: no log
 };
 
-// One worker, as status() saw it.
+// One worker at the time of status().
 struct WorkerStatus {
   pid_t pid = 0;
   bool starting = false;
@@ -106,11 +120,11 @@ struct WorkerStatus {
   size_t bytes_in_flight = 0;
   std::chrono::milliseconds age{0};
   std::chrono::milliseconds idle_for{0};
-  int processor = -1;     // the one it is held to; -1: the kernel's choice
-  SandboxLayers sandbox;  // what confines it; nothing for another program (worker.command)
+  int processor = -1;     // the processor it is bound to; -1: the kernel chooses
+  SandboxLayers sandbox;  // none for another program (worker.command)
 };
 
-// Which way a PostgreSQL record went, and why.
+// Which engine applied a PostgreSQL record, and why.
 enum class RecordWay {
   kNative,       // applied in this process
   kUnsupported,  // to a worker: the native engine has no code for it, or not for that page
@@ -139,7 +153,8 @@ struct ManagerStatus {
   std::vector<RecordKindCounts> records;
 };
 
-// Thread-safe. The threads and processes that it needs come with its workers and go with them.
+// Thread-safe. Its threads and processes start and end with its workers. A process that uses it
+// must not reap children it did not start.
 class RedoManager {
  public:
   explicit RedoManager(ManagerOptions options);
@@ -159,16 +174,16 @@ class RedoManager {
   using Completion = std::function<void(Result<PageImage>)>;
   void RequestRedoAsync(const PageRequest& request, Completion completion);
 
-  // A worker, launched if there is none, answers.
+  // Waits until a worker has answered; launches one if there is none.
   Status Ping();
 
   ManagerStatus status() const;
 
-  // Ends the workers that have been idle for at least so long, reaps them, and returns how many.
+  // Ends and reaps the workers that have been idle for at least idle_for. Returns their number.
   size_t Quiesce(std::chrono::milliseconds idle_for);
 
-  // Refuses new requests, lets those under way end, ends and reaps all workers. Afterwards there is
-  // no process, thread or descriptor left. May be called again.
+  // Refuses new requests, waits for those under way, ends and reaps all workers. Afterwards the
+  // manager has no process, thread or file descriptor. May be called again.
   void Shutdown();
 
  private:

@@ -1,10 +1,15 @@
-// The native engine: redo of PostgreSQL's common WAL records in the caller's thread. It does to one
-// block what the server's redo functions do to it, byte for byte outside the unused space between
-// pd_lower and pd_upper. It refuses every record in doubt: that is the sandboxed worker's.
+// The native engine: redo of PostgreSQL's common WAL records in the caller's thread. It changes
+// a block exactly as the server's redo routines do, except for the unused space between pd_lower
+// and pd_upper. It leaves what it does not support, or does not understand, to a worker (worker.h).
+// docs/native.md lists the records.
 //
-// Records and pages are hostile: each offset, length, item number and special area is checked
-// before it is used. Nothing allocates, throws or asserts. All functions are thread-safe: they keep
-// nothing but what the caller hands in.
+// Records and pages are not trusted: each offset, length, item number and special area is checked
+// before it is used. Nothing allocates, throws or asserts. All functions are thread-safe: they have
+// no state but their arguments.
+//
+//   alignas(8) uint8_t page[neon_redo::kBlockSize];
+//   const auto result = neon_redo::ApplyNative(view, 0, record.end, page, false);
+//   if (result != neon_redo::NativeResult::kApplied) UseWorker();
 #ifndef NEON_REDO_NATIVE_H_
 #define NEON_REDO_NATIVE_H_
 
@@ -53,7 +58,7 @@ bool NativeSupports(const RecordView& view, const BlockTag& tag);
 NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint8_t* page,
                          bool have_page);
 
-// Where the records of a caller went: one count for each resource manager, operation and result.
+// What became of records: one count for each resource manager, operation and result.
 // Not thread-safe: one for each thread.
 struct NativeCounters {
   // The operation as its four bits, xl_info >> 4.
@@ -78,13 +83,13 @@ struct NativeRun {
 NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> records, uint8_t* page,
                          bool have_page, RecordView* view, NativeCounters* counters);
 
-// Which engine applied what, and why not the native one.
-// Changes: one for each record and block it changes.
+// Changes by the engine that applied them; for a worker also why the native engine did not. A
+// record makes one change for each block that it changes.
 struct ChangeCounts {
   uint64_t native = 0;       // applied in this process
   uint64_t unsupported = 0;  // the native engine has no code for it
   uint64_t malformed = 0;    // record and page do not fit, by the native engine's judgement
-  uint64_t behind = 0;       // supported, but behind one of the same block that was not
+  uint64_t behind = 0;       // supported, but after one of the same block that was not
   uint64_t chosen = 0;       // the native engine was not asked (engine = worker)
 
   uint64_t total() const { return native + unsupported + malformed + behind + chosen; }

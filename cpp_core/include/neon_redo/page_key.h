@@ -7,7 +7,9 @@
 //   relation map:    00 | tablespace | database | 0        | 0    | 0
 //
 // Field 1 and 5 have one byte, the others four, big-endian. Other values of the first field, and 0
-// in the third field of an SLRU key, are directories and metadata, which redo never needs.
+// in the third field of an SLRU key, name directories and metadata, which redo does not use.
+//
+// Keys and blocks are values. All functions are thread-safe.
 #ifndef NEON_REDO_PAGE_KEY_H_
 #define NEON_REDO_PAGE_KEY_H_
 
@@ -68,7 +70,7 @@ struct PageKey {
   static PageKey OfSlruBlock(const SlruBlock& block) {
     return {kSlru, static_cast<uint32_t>(block.kind), kSlruPage, block.segment, 0, block.block};
   }
-  // These name no page, but the place where a page server keeps a size or a map.
+  // These name no page; a page server keeps sizes and relation maps under them.
   static PageKey OfRelationSize(const RelFileNode& rel, uint8_t fork) {
     return {kRelation, rel.spc, rel.db, rel.rel, fork, kSizeBlock};
   }

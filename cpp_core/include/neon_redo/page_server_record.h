@@ -1,6 +1,7 @@
-// The page server's own records: changes that PostgreSQL's WAL implies without naming the page, cut
-// page by page when the WAL is taken in, and applied here without a PostgreSQL process. Each does
-// to its page what the redo routine of the record it comes from would do.
+// Page-server records: Neon's own record kinds, for changes of pages that PostgreSQL's records do
+// not name as blocks (visibility map, pg_xact, pg_multixact). Ingest makes one for each page and
+// record. Applying one needs no PostgreSQL process; it changes the page exactly as the redo routine
+// of the original record would. Values; all functions are thread-safe.
 #ifndef NEON_REDO_PAGE_SERVER_RECORD_H_
 #define NEON_REDO_PAGE_SERVER_RECORD_H_
 

@@ -1,6 +1,11 @@
 // A WAL record seen through typed values, without copying it. The layout is that of
 // access/xlogrecord.h; the checks are those of DecodeXLogRecord (access/transam/xlogreader.c).
-// Freestanding: the redo worker inside PostgreSQL uses it too, so no allocation, no exception.
+// Nothing here allocates or throws, since neon.so includes it inside PostgreSQL.
+//
+//   neon_redo::RecordView view(reader.version());  // about 3 kB: reuse it
+//   if (const neon_redo::RecordFault fault = view.Parse(bytes)) return Refuse(fault.what);
+//   for (int id = 0; id <= view.max_block_id(); id++)
+//     if (const neon_redo::BlockRef* block = view.block(id)) Visit(block->tag);
 #ifndef NEON_REDO_RECORD_H_
 #define NEON_REDO_RECORD_H_
 

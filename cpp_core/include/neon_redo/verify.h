@@ -1,4 +1,13 @@
-// A base backup and the WAL since, rebuilt page by page, against the cluster at rest.
+// Verification: pages rebuilt from WAL, compared with a cluster's files or with the images that WAL
+// itself has. docs/verify.md is the guide.
+//
+//   neon_redo::VerifyOptions options;
+//   options.wal = "/archive/wal";
+//   const auto result = neon_redo::VerifyCluster(options, "/backup/base", "/var/lib/cluster");
+//   if (result) std::cout << result->mismatches.size() << " differences\n";
+//
+// The functions run on the caller's thread and up to options.jobs threads of their own, and are
+// thread-safe: calls do not share anything.
 #ifndef NEON_REDO_VERIFY_H_
 #define NEON_REDO_VERIFY_H_
 
@@ -20,12 +29,12 @@ namespace neon_redo {
 
 inline constexpr uint32_t kNoBlockNumber = 0xffffffffu;
 
-// What is wrong with a page or file on disk, as far as it can be told.
+// What is wrong with a page or file on disk, as far as that is known.
 enum class Damage : uint8_t {
   kNone,         // not on disk: the page could not be rebuilt, or differs from the image in WAL
   kMissingFile,  // the file is not there
   kShortFile,    // the file ends before the block
-  kLongFile,     // the file has pages behind the end that WAL leaves it
+  kLongFile,     // the file has pages after the end that WAL leaves it
   kExtraFile,    // a file of what WAL has dropped is still there
   kZeroed,       // nothing but zeroes, where there should be a page
   kMisplaced,    // it is the page of another block, which is different too
@@ -68,7 +77,7 @@ struct VerifyResult {
   uint64_t records = 0;
   EngineCounts engines;                      // of changes: who applied them
   uint64_t pages_compared = 0;               // with pages on disk
-  uint64_t pages_replayed = 0;               // and compared with nothing
+  uint64_t pages_replayed = 0;               // rebuilt without a copy to compare with
   std::map<std::string, uint64_t> compared;  // by what it is: "relation pages", "pg_xact", …
   uint64_t images_compared = 0;              // with images in WAL
   uint64_t pages_spilled = 0;                // written to the temporary file, however often
@@ -93,9 +102,9 @@ struct VerifyOptions {
   WorkerOptions worker;       // how to run a worker; none is run before one is needed
   int jobs = 1;               // threads, each with a worker of its own; at least 1
   ProgressFunction progress;  // called on the caller's thread, often; may be empty
-  // Bytes this process may take; pages are spilled to keep to it. See MemoryForPages.
+  // Bytes of memory that this process may use; pages beyond it are spilled to a temporary file.
   uint64_t memory = uint64_t{1} << 30;
-  std::string spill_directory = "/tmp";
+  std::string spill_directory = "/tmp";  // of that file
 };
 
 // Rebuilds every page that WAL from the backup's start to the cluster's shutdown checkpoint
@@ -106,14 +115,14 @@ struct VerifyOptions {
 // data_directory may be a later base backup of a running server. Then WAL is replayed to that
 // backup's end, and what no record changes from its start on is compared.
 //
-// Without a data_directory (empty): replays WAL to its end, and compares with nothing.
+// Without a data_directory (empty): replays WAL to its end, and compares no pages.
 //
 // Memory: options.memory. Pages that do not fit are spilled to a file; about 100 bytes for each
 // block touched and not dropped since are not, and so are the least that is needed.
 //
 // Errors: directories that are not what they must be, a cluster that is running or was not shut
-// down cleanly, WAL that is damaged or ends too early, a server that cannot be run. What a worker
-// refuses or gets wrong, and what is missing or damaged on disk, is not an error but a mismatch.
+// down cleanly, WAL that is damaged or ends too early, a server that cannot be run. A record that a
+// worker refuses or misapplies is a mismatch, not an error; so is a missing or damaged file.
 Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
                                    const std::string& data_directory);
 

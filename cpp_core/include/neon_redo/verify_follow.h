@@ -1,4 +1,5 @@
-// A server's WAL verified as it is written.
+// A server's WAL verified as it is written: what `neon-redo verify --follow` runs. This header is
+// part of the library neon_redo_net.
 #ifndef NEON_REDO_VERIFY_FOLLOW_H_
 #define NEON_REDO_VERIFY_FOLLOW_H_
 
@@ -8,16 +9,17 @@
 #include <optional>
 #include <string>
 
-#include "cpp_core/wal_client/stream.h"
+#include "neon_redo/cancel.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
+#include "neon_redo/receiver.h"
 #include "neon_redo/verify.h"
 
 namespace neon_redo {
 
 struct FollowProgress {
   Lsn verified;     // up to here
-  uint64_t behind;  // bytes of WAL that the server has beyond it
+  uint64_t behind;  // bytes of WAL that the server has after `verified`
   // Since the server sent what was verified last, by both clocks; 0 when nothing is behind.
   std::chrono::duration<double> delay;
   uint64_t records;

@@ -1,4 +1,15 @@
-// From a directory of WAL segments to whole records, in order. See WalReader.
+// From a directory of WAL segments to whole records, in order.
+//
+//   neon_redo::WalReaderOptions options;
+//   options.directory = "/var/lib/postgresql/15/main/pg_wal";
+//   auto reader = neon_redo::WalReader::Open(options);
+//   if (!reader) return Report(reader.error());
+//   for (neon_redo::RecordView view((*reader)->version());;) {
+//     const auto record = (*reader)->Next();
+//     if (!record) return Report(record.error());
+//     if (!*record) break;  // the end of WAL
+//     if (neon_redo::ParseRecord(**record, &view)) Visit(view);
+//   }
 #ifndef NEON_REDO_WAL_READER_H_
 #define NEON_REDO_WAL_READER_H_
 
@@ -7,14 +18,34 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "cpp_core/wal/page_source.h"
 #include "neon_redo/bytes.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 #include "neon_redo/record.h"
 
 namespace neon_redo {
+
+class WalPageSource;  // where the reader gets WAL pages from
+struct Segment;       // one segment file
+struct WalIdentity;   // of a directory of segments
+
+// Why reading stopped at an LSN, in the order of growing suspicion.
+enum class WalFaultKind {
+  kZero,     // zeroes where a record or page header should be
+  kStale,    // bytes PostgreSQL may leave after the end of WAL: an older page, a torn record
+  kPastEnd,  // the segment file ends here
+  kMissing,  // there is no such segment
+  kBad,      // bytes PostgreSQL never leaves there
+  kIo,       // the operating system refused
+};
+
+struct WalFault {
+  WalFaultKind kind;
+  Lsn lsn;           // where
+  std::string what;  // in words, without the place
+};
 
 // One record. end is where the next record may begin (XLogReaderState.EndRecPtr): the LSN that redo
 // stamps on pages. It is start plus the length, aligned to 8 and with the page headers in between;
@@ -29,11 +60,11 @@ struct WalReaderOptions {
   std::string directory;             // of segments, or a data directory with a pg_wal inside
   std::optional<Lsn> from;           // the first record that starts here or later
   std::optional<Lsn> to;             // only records that lie wholly before this
-  std::optional<uint32_t> timeline;  // else the highest that has `from`; see WalDirectory::Line
+  std::optional<uint32_t> timeline;  // else the highest whose WAL has `from`
 };
 
-// Reads forward. Every record's page headers, length, xl_prev and CRC are checked before it is
-// handed out.
+// Reads forward. Every record's page headers, length, xl_prev and CRC are checked before Next
+// returns it.
 //
 // Where WAL stops, the reader tells damage from the end of WAL. PostgreSQL leaves after the end of
 // WAL only zeroes or older WAL (segments allocated ahead or recycled), and perhaps one torn record.
@@ -49,14 +80,15 @@ struct WalReaderOptions {
 // the last segment is seen, new segments are not. Not thread-safe.
 class WalReader {
  public:
-  // kNotFound, kIo, kCorrupt as WalDirectory. Reads no record yet.
+  // Lists the directory and checks the first page header of each segment. Segment size and system
+  // identifier are those of most headers. The WAL of a timeline is its own and that of the
+  // timelines it descends from (TIMELINE.history). Reads no record yet. kNotFound: no such
+  // directory or timeline, or no segments. kIo: a file cannot be read. kCorrupt: not one header is
+  // good, or a history file is bad.
   static Result<std::unique_ptr<WalReader>> Open(const WalReaderOptions& options);
-
-  // Reads these segments of one line (WalDirectory::Line, Look) from `from` or the start of the
-  // first. There is at least one, and no gap. Where reading stops, WAL has ended: the reader does
-  // not look for WAL after that. For a caller that follows WAL that grows and knows it so far.
-  static std::unique_ptr<WalReader> OpenTail(std::vector<Segment> segments,
-                                             const WalIdentity& identity, std::optional<Lsn> from);
+  ~WalReader();
+  WalReader(const WalReader&) = delete;
+  WalReader& operator=(const WalReader&) = delete;
 
   // The next record, or nothing at the end of WAL or at `to`. Its bytes stay valid until the next
   // call. Errors repeat when called again. kCorrupt: damage; the message names file, offset and
@@ -75,10 +107,10 @@ class WalReader {
   uint64_t bytes_read() const { return position_ > begin_ ? position_ - begin_ : 0; }
   // An estimate for progress reports: up to `to`, or the end of the last segment with WAL.
   uint64_t bytes_total() const { return bytes_total_; }
-  uint32_t segment_size() const { return pages_.segment_size(); }
-  uint64_t system_identifier() const { return pages_.identity().system_identifier; }
+  uint32_t segment_size() const { return segment_size_; }  // bytes
+  uint64_t system_identifier() const { return system_identifier_; }
   // Of the server that wrote the WAL; valid for ever. A RecordView needs it.
-  const pg::Version& version() const { return *pages_.identity().version; }
+  const pg::Version& version() const { return version_; }
 
   // Where reading stopped, valid after Next returned nothing or an error: the end of the last good
   // record (where the first was looked for, if there was none), and why in one line.
@@ -90,6 +122,11 @@ class WalReader {
   bool reached_to() const { return reached_to_; }
 
  private:
+  // cpp_core/wal/tail.h
+  friend std::unique_ptr<WalReader> OpenWalTail(std::vector<Segment> segments,
+                                                const WalIdentity& identity,
+                                                std::optional<Lsn> from);
+
   WalReader(const WalReaderOptions& options, std::vector<Segment> segments,
             const WalIdentity& identity);
 
@@ -116,7 +153,10 @@ class WalReader {
   std::optional<Error> JudgeFault();
   std::string Place(Lsn lsn) const;
 
-  WalPageSource pages_;
+  const std::unique_ptr<WalPageSource> pages_;
+  const uint32_t segment_size_;
+  const uint64_t system_identifier_;
+  const pg::Version& version_;
   const Lsn from_;  // no record before it; 0 when there is no limit
   const Lsn to_;    // the largest LSN when there is no limit
   Lsn begin_;

@@ -1,135 +1,81 @@
-// WalServer: a WAL sender over a directory of segments. What `neon-redo serve-wal` runs.
+// A WAL sender over a directory of segments, as `neon-redo serve-wal` runs it: standbys,
+// pg_receivewal and WalReceiver stream from it as they do from a server.
+// Source: replication/walsender.c.
+//
+//   const neon_redo::CancelSignal stop, reload;
+//   neon_redo::WalServerOptions options;
+//   options.wal = "/archive/wal";
+//   options.socket_directory = "/run/neon_redo";
+//   auto server = neon_redo::WalServer::Open(options);
+//   if (server) (*server)->Run(stop, reload);  // pg_receivewal --host /run/neon_redo
 #ifndef NEON_REDO_WAL_SERVER_H_
 #define NEON_REDO_WAL_SERVER_H_
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <unordered_map>
-#include <vector>
 
-#include "cpp_core/base/files.h"
-#include "cpp_core/wal_server/scram.h"
-#include "cpp_core/wal_server/session.h"
-#include "cpp_core/wal_server/slots.h"
-#include "cpp_core/wal_server/tls.h"
-#include "cpp_core/wal_server/wal_source.h"
 #include "neon_redo/cancel.h"
 #include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
 
 namespace neon_redo {
-
-class WalServerMetrics;
 
 struct WalServerOptions {
   std::string wal;               // the directory
   std::string socket_directory;  // of the Unix socket, .s.PGSQL.PORT
   int port = 5432;
   std::string slots_file;  // empty: in the WAL directory
-  bool follow = false;     // the WAL grows
-  // HOST:PORT for TCP, with TLS and SCRAM-SHA-256; empty: none. Then the files are needed.
+  bool follow = false;     // the directory gets more WAL
+  // HOST:PORT for TCP, with TLS and SCRAM-SHA-256; empty: none. TCP needs the three files.
   std::string listen;
-  std::string users_file;  // ScramUsers
-  std::string tls_certificate;
-  std::string tls_key;
+  // A line NAME:VERIFIER for each user, as pg_authid.rolpassword has them.
+  std::string users_file;
+  std::string tls_certificate;  // PEM; the certificate's chain may follow it
+  std::string tls_key;          // PEM; readable by its owner alone
   size_t max_connections = 100;
-  size_t max_connections_per_role = 0;  // 0: no limit of its own
-  size_t max_replication_slots = 10;    // beyond those in the file, none is made
+  size_t max_connections_per_role = 0;  // 0: no limit
+  size_t max_replication_slots = 10;    // no slot is made beyond those in the file
   std::string metrics;                  // MetricsExposer's address; empty: none
   std::chrono::milliseconds sender_timeout{60'000};
-  // A line for a person.
+  // Takes a line for a person. Called on the thread that runs the server.
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
 
-// One thread, one epoll loop. Not thread-safe, but for the signals to Run.
+// One thread, one epoll loop. Not thread-safe, but for the signals given to Run.
 class WalServer {
  public:
-  // Reads the WAL's end and listens. By the Unix socket only processes of the same user are let in.
+  // Finds the end of the WAL and listens. The Unix socket admits processes of the same user only.
+  // kNotFound: no such directory, or no segments. kIo: a file, directory or address cannot be used.
+  // kInvalidArgument: an address, or files with too wide permissions. kCorrupt: not WAL, or a bad
+  // users or slots file.
   static Result<std::unique_ptr<WalServer>> Open(WalServerOptions options);
   ~WalServer();
   WalServer(const WalServer&) = delete;
   WalServer& operator=(const WalServer&) = delete;
 
-  // Serves until `stop` is set; then sends what WAL there is, waits until clients have it, and
-  // returns. When `reload` is set, users file, certificate and key are read again; what cannot be
-  // used is logged, and the old stays in force.
+  // Serves until `stop` is set; then sends the WAL that there is, waits until clients have it, and
+  // returns. When `reload` is set, users file, certificate and key are read again; if one cannot be
+  // used the server logs that and keeps the old one.
   Status Run(const CancelSignal& stop, const CancelSignal& reload);
 
-  const WalSource& source() const { return *source_; }
-  const std::string& socket_path() const { return socket_path_; }
+  // What is served: the current timeline and the end of its valid WAL, and why reading stopped
+  // there, in words.
+  uint64_t system_identifier() const;
+  uint32_t timeline() const;
+  Lsn end_of_wal() const;
+  const std::string& end_reason() const;
+
+  const std::string& socket_path() const;
   int tcp_port() const;  // 0: no TCP
 
  private:
-  using Clock = Session::Clock;
-  struct Connection {
-    FileDescriptor fd;
-    std::unique_ptr<Session> session;
-    std::unique_ptr<TlsStream> tls;
-    uint32_t events = 0;
-    bool broken = false;
-    bool awaits_refill = false;  // is in refill_
-    std::optional<Clock::time_point> closing_since;
-  };
-
-  explicit WalServer(WalServerOptions options);
-  Status Listen();
-  void SetUpHost();
-  Status WatchDirectory();
-  Status Watch(int fd, uint64_t key, uint32_t events);
-
-  void AcceptAll(int listener, bool local);
-  void SetAccepting(bool accepting);
-  void CloseEnded();
-
-  // server_connection.cpp
-  void Handle(Connection* connection, uint32_t events);
-  void StartTls(Connection* connection);
-  void Receive(Connection* connection);
-  void Pump(Connection* connection);
-  void Modify(Connection* connection, uint32_t events);
-  void SetEvents(Connection* connection, bool want_output);
-  bool Send(Connection* connection, bool* would_block);
-  void RefillSoon(Connection* connection);
-  void Refill();
-
-  std::vector<const Session*> Sessions() const;
-  std::string DescribeAll() const;
-  void ReadDirectoryEvents();
-  void LookForWal(bool relist);
-  void WakeCaughtUp();
-  void Tick();
-  void Reload();
-  void BeginStop();
-  int MillisecondsToWait() const;
-  void Cancel(uint32_t id, uint32_t key);
-
-  const WalServerOptions options_;
-  std::unique_ptr<WalSource> source_;
-  SlotStore slots_;
-  SessionHost host_;
-  std::string socket_path_;
-  FileDescriptor epoll_;
-  FileDescriptor listener_;
-  FileDescriptor tcp_listener_;
-  ScramUsers users_;
-  TlsContext tls_;
-  std::unique_ptr<WalServerMetrics> metrics_;
-  FileDescriptor inotify_;
-  std::unordered_map<uint32_t, std::unique_ptr<Connection>> connections_;
-  uint32_t last_id_ = 0;
-  FileDescriptor refill_timer_;
-  std::vector<uint32_t> refill_;  // connections that go on when the timer fires
-  bool accepting_ = true;
-  bool stopping_ = false;
-  bool wal_event_ = false;
-  bool relist_event_ = false;
-  std::string trouble_;  // of following, as last logged
-  Clock::time_point now_;
-  Clock::time_point last_look_{};
-  Clock::time_point next_tick_{};
+  class Impl;
+  explicit WalServer(std::unique_ptr<Impl> impl);
+  const std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace neon_redo

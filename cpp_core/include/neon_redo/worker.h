@@ -1,5 +1,11 @@
-// A redo worker and the client side of its protocol (docs/protocol.md): hand in a base image and
-// WAL records, get the page.
+// A redo worker and the client's side of its protocol (docs/protocol.md): the caller gives a base
+// image and WAL records, and gets the page. A worker is `postgres --single` with neon.so, in a
+// sandbox (docs/security.md).
+//
+//   neon_redo::RedoWorker worker(neon_redo::WorkerOptions{});
+//   std::vector<neon_redo::RedoRecord> records = {{record.end, record.bytes}};
+//   uint8_t page[neon_redo::kBlockSize];
+//   const neon_redo::Status status = worker.Redo({tag, base_image, records}, page);
 #ifndef NEON_REDO_WORKER_H_
 #define NEON_REDO_WORKER_H_
 
@@ -13,7 +19,6 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/redo/worker/command_line.h"
 #include "neon_redo/block.h"
 #include "neon_redo/bytes.h"
 #include "neon_redo/error.h"
@@ -30,9 +35,17 @@ struct RedoRequest {
   std::span<const RedoRecord> records;
 };
 
+// The layers of a worker's sandbox (docs/security.md). A worker that cannot have a requested layer
+// does not start, except that Landlock is left out where the kernel has none.
+struct SandboxLayers {
+  bool filter = false;      // system calls
+  bool landlock = false;    // no file system, no TCP port
+  bool namespaces = false;  // user, network, IPC, UTS
+};
+
 struct WorkerOptions {
-  std::string bindir;  // directory of the server's programs; empty: DefaultBindir (command_line.h)
-  const pg::Version* version = nullptr;  // of that server; null: BuildVersion (command_line.h)
+  std::string bindir;  // directory of the server's programs; empty: that of the build's pg_config
+  const pg::Version* version = nullptr;  // of that server; null: the version built for
   std::string command;  // a shell command that speaks the protocol, to run instead of a server;
                         // begin it with "exec" to have no shell in between
   std::vector<std::string> program;  // the same without a shell: absolute path, arguments

@@ -4,7 +4,6 @@
 #include "neon_redo/manager.h"
 
 #include <sched.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,6 +16,7 @@
 #include "cpp_core/redo/manager/metrics.h"
 #include "cpp_core/redo/manager/page_job.h"
 #include "cpp_core/redo/manager/pool.h"
+#include "cpp_core/redo/worker/command_line.h"
 
 namespace neon_redo {
 
@@ -30,6 +30,10 @@ size_t UsableProcessors() {
 ManagerOptions Completed(ManagerOptions options) {
   if (options.max_workers == 0) options.max_workers = UsableProcessors();
   return options;
+}
+
+std::unique_ptr<RedoMetrics> MakeMetrics(const ManagerOptions& options) {
+  return options.metrics ? std::make_unique<RedoMetrics>(options.metrics) : nullptr;
 }
 
 // A caller who waits for attempts. The pool calls Done last of all, so the object may go when Take
@@ -88,9 +92,10 @@ class RedoManager::Impl {
  public:
   explicit Impl(ManagerOptions options)
       : options_(Completed(std::move(options))),
-        counts_(options_.metrics.get()),
+        metrics_(MakeMetrics(options_)),
+        counts_(metrics_.get()),
         capture_(options_.capture_dir, options_.capture_max_files, options_.capture_max_bytes),
-        pool_(options_) {}
+        pool_(options_, metrics_.get()) {}
 
   Result<PageImage> Run(const PageRequest& request);
   std::vector<Result<PageImage>> RunBatch(std::span<const PageRequest> requests);
@@ -109,17 +114,18 @@ class RedoManager::Impl {
   void RunJobs(std::span<PageJob* const> jobs);
   Result<PageImage> Conclude(PageJob* job);
   PageJob MakeJob(const PageRequest& request, Clock::time_point now) {
-    if (options_.metrics) options_.metrics->RequestStarted();
+    if (metrics_) metrics_->RequestStarted();
     return PageJob(request, now, now + request.deadline.value_or(options_.deadline),
                    options_.engine, ServerVersion(options_.worker.version), &counts_,
-                   options_.metrics != nullptr);
+                   metrics_ != nullptr);
   }
   void CountRetry() {
     ++retries_;
-    if (options_.metrics) options_.metrics->Retried();
+    if (metrics_) metrics_->Retried();
   }
 
   const ManagerOptions options_;
+  const std::unique_ptr<RedoMetrics> metrics_;  // or null
   RecordCounts counts_;
   FailureCapture capture_;
   std::mutex mutex_;
@@ -152,19 +158,18 @@ void RedoManager::Impl::Leave(size_t count) {
 
 Result<PageImage> RedoManager::Impl::Conclude(PageJob* job) {
   if (job->status()) {
-    if (options_.metrics) {
-      options_.metrics->RequestDone(Clock::now() - job->start(), job->wait_time(),
-                                    job->native_time(), job->worker_time(),
-                                    job->request().records.size(), job->RecordBytes());
+    if (metrics_) {
+      metrics_->RequestDone(Clock::now() - job->start(), job->wait_time(), job->native_time(),
+                            job->worker_time(), job->request().records.size(), job->RecordBytes());
     }
     return job->TakeResult();
   }
   const Error& error = job->status().error();
   ++failed_;
-  if (options_.metrics) options_.metrics->RequestFailed(error.code);
+  if (metrics_) metrics_->RequestFailed(error.code);
   const std::string kept = capture_.Keep(job->request(), error);
-  if (options_.logger) {
-    options_.logger->error("{}{}{}", error.message, kept.empty() ? "" : "; kept as ", kept);
+  if (options_.log) {
+    options_.log(LogLevel::kError, error.message + (kept.empty() ? "" : "; kept as " + kept));
   }
   return job->TakeResult();
 }

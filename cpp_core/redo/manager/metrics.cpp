@@ -46,41 +46,42 @@ std::array<prometheus::Counter*, kRecordWays> MakeWays(prometheus::Registry* reg
 
 }  // namespace
 
-RedoMetrics::RedoMetrics(std::shared_ptr<prometheus::Registry> registry)
-    : registry_(std::move(registry)),
-      stopped_(MakeCounters(registry_.get(), "pageserver_wal_redo_process_stopped_total",
+RedoMetrics::RedoMetrics(std::shared_ptr<MetricsRegistry> metrics)
+    : shared_(std::move(metrics)),
+      registry_(&PrometheusRegistry(*shared_)),
+      stopped_(MakeCounters(registry_, "pageserver_wal_redo_process_stopped_total",
                             "Number of WAL redo processes stopped, by cause")),
-      failed_(MakeCounters(registry_.get(), "pageserver_wal_redo_failed_requests_total",
+      failed_(MakeCounters(registry_, "pageserver_wal_redo_failed_requests_total",
                            "Number of WAL redo requests answered with an error, by its code")),
-      total_(MakeHistogram(registry_.get(), "pageserver_wal_redo_seconds", "Time spent on WAL redo",
+      total_(MakeHistogram(registry_, "pageserver_wal_redo_seconds", "Time spent on WAL redo",
                            kTimes)),
-      wait_(MakeHistogram(registry_.get(), "pageserver_wal_redo_wait_seconds",
+      wait_(MakeHistogram(registry_, "pageserver_wal_redo_wait_seconds",
                           "Time spent waiting for access to a WAL redo process", kTimes)),
-      native_(MakeHistogram(registry_.get(), "pageserver_wal_redo_native_seconds",
+      native_(MakeHistogram(registry_, "pageserver_wal_redo_native_seconds",
                             "Time spent on records applied without a WAL redo process", kTimes)),
-      worker_(MakeHistogram(registry_.get(), "pageserver_wal_redo_worker_seconds",
+      worker_(MakeHistogram(registry_, "pageserver_wal_redo_worker_seconds",
                             "Time from sending a request to a WAL redo process to its answer",
                             kTimes)),
-      records_(MakeHistogram(registry_.get(), "pageserver_wal_redo_records_histogram",
+      records_(MakeHistogram(registry_, "pageserver_wal_redo_records_histogram",
                              "Number of records replayed per redo", kCounts)),
-      bytes_(MakeHistogram(registry_.get(), "pageserver_wal_redo_bytes_histogram",
+      bytes_(MakeHistogram(registry_, "pageserver_wal_redo_bytes_histogram",
                            "Bytes of PostgreSQL records per redo", kBytes)),
-      launch_(MakeHistogram(registry_.get(), "pageserver_wal_redo_process_launch_duration",
+      launch_(MakeHistogram(registry_, "pageserver_wal_redo_process_launch_duration",
                             "Seconds from the launch of a WAL redo process to its first answer",
                             kLaunches)),
-      replayed_(MakeCounters(registry_.get(), "pageserver_replayed_wal_records_total",
+      replayed_(MakeCounters(registry_, "pageserver_replayed_wal_records_total",
                              "Number of WAL records replayed")
                     .Add({})),
-      ways_(MakeWays(registry_.get())),
-      started_(MakeCounters(registry_.get(), "pageserver_wal_redo_process_started_total",
+      ways_(MakeWays(registry_)),
+      started_(MakeCounters(registry_, "pageserver_wal_redo_process_started_total",
                             "Number of WAL redo processes started")
                    .Add({})),
-      retries_(MakeCounters(registry_.get(), "pageserver_wal_redo_retries_total",
+      retries_(MakeCounters(registry_, "pageserver_wal_redo_retries_total",
                             "Number of WAL redo attempts after a request's first")
                    .Add({})),
-      active_(MakeGauge(registry_.get(), "pageserver_wal_redo_processes_active",
+      active_(MakeGauge(registry_, "pageserver_wal_redo_processes_active",
                         "Number of WAL redo processes that run")),
-      requests_(MakeGauge(registry_.get(), "pageserver_wal_redo_queue_depth",
+      requests_(MakeGauge(registry_, "pageserver_wal_redo_queue_depth",
                           "Number of WAL redo requests under way")) {}
 
 void RedoMetrics::WorkerStarted(Seconds launch) {

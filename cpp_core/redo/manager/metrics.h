@@ -7,23 +7,23 @@
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
-#include <prometheus/registry.h>
 
 #include <array>
 #include <chrono>
 #include <memory>
 
+#include "cpp_core/metrics/registry.h"
 #include "neon_redo/error.h"
 #include "neon_redo/manager.h"
 
 namespace neon_redo {
 
-// Thread-safe. Make one for a registry and give it to all managers.
+// Thread-safe. Those of several managers that share a registry add up.
 class RedoMetrics {
  public:
   using Seconds = std::chrono::duration<double>;
 
-  explicit RedoMetrics(std::shared_ptr<prometheus::Registry> registry);
+  explicit RedoMetrics(std::shared_ptr<MetricsRegistry> metrics);
 
   // A worker answered the ping after its launch; a worker's process is gone.
   void WorkerStarted(Seconds launch);
@@ -40,7 +40,8 @@ class RedoMetrics {
   void Retried() { retries_.Increment(); }
 
  private:
-  std::shared_ptr<prometheus::Registry> registry_;
+  const std::shared_ptr<MetricsRegistry> shared_;
+  prometheus::Registry* const registry_;
   prometheus::Family<prometheus::Counter>& stopped_;
   prometheus::Family<prometheus::Counter>& failed_;
   prometheus::Histogram& total_;

@@ -1,6 +1,6 @@
 #include "cpp_core/redo/manager/pool.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -8,7 +8,10 @@
 
 namespace neon_redo {
 
-WorkerPool::WorkerPool(const ManagerOptions& options) : options_(options) { Warm(); }
+WorkerPool::WorkerPool(const ManagerOptions& options, RedoMetrics* metrics)
+    : options_(options), metrics_(metrics) {
+  Warm();
+}
 
 WorkerPool::~WorkerPool() { Close(); }
 
@@ -89,9 +92,10 @@ void WorkerPool::Remove(const PoolWorker* worker) {
 
 void WorkerPool::Launched(const std::shared_ptr<PoolWorker>& worker,
                           std::chrono::nanoseconds duration) {
-  if (logger() != nullptr) {
-    logger()->info("redo worker {} started in {:.1f} ms", worker->status().pid,
-                   std::chrono::duration<double, std::milli>(duration).count());
+  if (options_.log) {
+    options_.log(LogLevel::kInfo,
+                 fmt::format("redo worker {} started in {:.1f} ms", worker->status().pid,
+                             std::chrono::duration<double, std::milli>(duration).count()));
   }
   if (metrics() != nullptr) metrics()->WorkerStarted(duration);
   std::deque<AttemptPtr> waiting;
@@ -109,7 +113,7 @@ void WorkerPool::Launched(const std::shared_ptr<PoolWorker>& worker,
 }
 
 void WorkerPool::LaunchFailed(const std::shared_ptr<PoolWorker>& worker, const Error& error) {
-  if (logger() != nullptr) logger()->error("{}", error.message);
+  if (options_.log) options_.log(LogLevel::kError, error.message);
   std::deque<AttemptPtr> waiting;
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -163,8 +167,9 @@ bool WorkerPool::MayRetire(const std::shared_ptr<PoolWorker>& worker) {
 }
 
 void WorkerPool::Failed(const std::string& description, size_t innocents) {
-  if (logger() != nullptr) {
-    logger()->warn("{}; {} other requests are sent again", description, innocents);
+  if (options_.log) {
+    options_.log(LogLevel::kWarning,
+                 fmt::format("{}; {} other requests are sent again", description, innocents));
   }
   if (metrics() != nullptr) metrics()->WorkerStopped("failure");
   std::unique_lock<std::mutex> lock(mutex_);

@@ -17,13 +17,16 @@
 
 namespace neon_redo {
 
+class RedoMetrics;
+
 // An attempt goes to the worker with the fewest bytes in flight. One that finds all of them busy
 // has another launched, for those who come later, up to the limit. One that finds none waits for
 // the launch under way; there is one at a time. Thread-safe.
 class WorkerPool {
  public:
-  // The options must outlive the pool; max_workers is at least 1.
-  explicit WorkerPool(const ManagerOptions& options);
+  // The options and the metrics, which may be null, must outlive the pool; max_workers is at
+  // least 1.
+  WorkerPool(const ManagerOptions& options, RedoMetrics* metrics);
   ~WorkerPool();
 
   // Sees to it that the attempts' sinks are told an outcome, unless they are withdrawn before. Not
@@ -61,8 +64,7 @@ class WorkerPool {
   void CountFlooded(bool more) { flooded_ += more ? 1 : -1; }
   size_t flooded() const { return flooded_.load(std::memory_order_relaxed); }
 
-  RedoMetrics* metrics() const { return options_.metrics.get(); }
-  spdlog::logger* logger() const { return options_.logger.get(); }
+  RedoMetrics* metrics() const { return metrics_; }
 
  private:
   struct Pick {
@@ -76,6 +78,7 @@ class WorkerPool {
   void JoinEnded();
 
   const ManagerOptions& options_;
+  RedoMetrics* const metrics_;
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   std::vector<std::shared_ptr<PoolWorker>> workers_;  // in rotation, or starting

@@ -13,6 +13,8 @@
 
 namespace neon_redo {
 
+class RedoMetrics;
+
 // Thread-safe.
 class RecordCounts {
  public:

@@ -17,6 +17,7 @@
 #include <optional>
 #include <vector>
 
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/redo/worker/home.h"
 
 namespace neon_redo {

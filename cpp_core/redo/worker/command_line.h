@@ -11,6 +11,7 @@
 
 #include "cpp_core/pg/version.h"
 #include "neon_redo/error.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 
@@ -24,14 +25,6 @@ struct WorkerServer {
   std::optional<bool> landlock;          // neon.redo_landlock; empty: where the kernel has it
   bool namespaces = false;               // neon.redo_namespaces
   std::optional<int> memory_limit_mb;    // neon.redo_memory_limit; empty: the module's default
-};
-
-// The layers of a worker's sandbox (docs/security.md). A worker that cannot have a layer that it is
-// told to have does not start; only Landlock is left out where the kernel has none.
-struct SandboxLayers {
-  bool filter = false;      // system calls
-  bool landlock = false;    // no file system, no TCP port
-  bool namespaces = false;  // user, network, IPC, UTS
 };
 
 // The layers that a worker started with these options has.

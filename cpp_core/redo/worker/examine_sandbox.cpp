@@ -5,6 +5,8 @@
 
 #include <fstream>
 
+#include "cpp_core/redo/worker/command_line.h"
+
 namespace neon_redo {
 
 namespace {

@@ -1,17 +1,17 @@
-// Embedding the library: rebuilds one page from a directory of WAL and writes it to stdout.
+// Rebuilds one page from a directory of WAL and writes it to stdout.
 //
 //   g++ -std=c++20 last_page.cpp -o last_page $(pkg-config --cflags --libs neon_redo)
 //   ./last_page WAL_DIRECTORY TABLESPACE DATABASE RELATION BLOCK [NEON_SO] >page
 //
 // It starts at the last record that wrote the page whole, so it needs no base image.
+#include <neon_redo/record.h>
+#include <neon_redo/wal_reader.h>
+#include <neon_redo/worker.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <vector>
-
-#include "neon_redo/record.h"
-#include "neon_redo/wal_reader.h"
-#include "neon_redo/worker.h"
 
 using namespace neon_redo;
 
