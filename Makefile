@@ -78,7 +78,7 @@ install-program: program
 
 # What the last install-program of this directory put where.
 uninstall-program:
-	ninja -C build uninstall
+	[ ! -f build/build.ninja ] || ninja -C build uninstall
 
 deps:
 	@scripts/deps.sh
