@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
+
+#include "cpp_core/base/directory.h"
+#include "cpp_core/base/try.h"
 
 namespace neon_redo {
 
@@ -51,20 +53,12 @@ Status SyncDirectory(const std::string& path) {
 }
 
 Status WriteFileDurably(const std::string& path, Bytes content) {
-  const std::string temporary = path + ".tmp";
-  FileDescriptor fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (fd.get() < 0) return FileError("create file", temporary);
-  Status done = WriteAll(fd.get(), content, 0, temporary);
-  if (done) done = SyncFile(fd.get(), temporary);
-  fd.Reset();
-  if (done && rename(temporary.c_str(), path.c_str()) != 0)
-    done = FileError("rename file", temporary);
-  if (!done) {
-    unlink(temporary.c_str());
-    return done;
-  }
   const size_t slash = path.rfind('/');
-  return SyncDirectory(slash == std::string::npos ? "." : path.substr(0, slash));
+  const std::string parent = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : path.substr(0, slash);
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(parent));
+  return directory.WriteFile(slash == std::string::npos ? path : path.substr(slash + 1), content);
 }
 
 }  // namespace neon_redo

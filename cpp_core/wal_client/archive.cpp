@@ -54,6 +54,8 @@ Status WalArchive::Impl::Begin() {
   ASSIGN_OR_RETURN(auto writer,
                    SegmentWriter::Open(options_.directory, segment_size_, options_.compression));
   writer_ = std::move(writer);
+  const std::string warning = writer_->directory().OwnerWarning();
+  if (!warning.empty()) options_.stream.on_event(warning);
   if (options_.slot && options_.create_slot) {
     RETURN_IF_ERROR(EnsureSlot());
   }

@@ -21,10 +21,12 @@ namespace neon_redo {
 
 namespace {
 
-Result<std::vector<uint8_t>> ReadAll(const std::string& path, size_t limit) {
-  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+Result<std::vector<uint8_t>> ReadAll(const Directory& directory, const std::string& name,
+                                     size_t limit) {
+  ASSIGN_OR_RETURN(const FileDescriptor fd, directory.OpenFile(name, O_RDONLY));
+  const std::string path = directory.PathOf(name);
   struct stat st;
-  if (fd.get() < 0 || fstat(fd.get(), &st) != 0) return FileError("open file", path);
+  if (fstat(fd.get(), &st) != 0) return FileError("examine file", path);
   std::vector<uint8_t> out(std::min(static_cast<size_t>(st.st_size), limit));
   for (size_t done = 0; done < out.size();) {
     const ssize_t n =
@@ -100,22 +102,22 @@ const char* CompressionSuffix(Compression compression) {
   return compression == Compression::kZstd ? ".zst" : "";
 }
 
-Status CompressFile(const std::string& path, Compression compression) {
-  ASSIGN_OR_RETURN(const auto content, ReadAll(path, SIZE_MAX));
-  ASSIGN_OR_RETURN(const auto compressed, CompressBytes(path, content, compression));
-  RETURN_IF_ERROR(WriteFileDurably(path + CompressionSuffix(compression), compressed));
-  if (unlink(path.c_str()) != 0) return FileError("remove file", path);
-  return {};
+Status CompressFile(const Directory& directory, const std::string& name, Compression compression) {
+  ASSIGN_OR_RETURN(const auto content, ReadAll(directory, name, SIZE_MAX));
+  ASSIGN_OR_RETURN(const auto compressed,
+                   CompressBytes(directory.PathOf(name), content, compression));
+  RETURN_IF_ERROR(directory.WriteFile(name + CompressionSuffix(compression), compressed));
+  return directory.Remove(name);
 }
 
-Result<std::string> DecompressHead(const std::string& path, Compression compression,
-                                   size_t length) {
+Result<std::string> DecompressHead(const Directory& directory, const std::string& name,
+                                   Compression compression, size_t length) {
   // One block of either format, compressed, is well below this.
-  ASSIGN_OR_RETURN(const auto content, ReadAll(path, size_t{8} << 20));
+  ASSIGN_OR_RETURN(const auto content, ReadAll(directory, name, size_t{8} << 20));
   std::string out(length, '\0');
   if (DecompressInto(content, compression, &out) != length)
-    return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("file \"{}\" is not a compressed WAL segment", path));
+    return MakeError(ErrorCode::kCorrupt, fmt::format("file \"{}\" is not a compressed WAL segment",
+                                                      directory.PathOf(name)));
   return out;
 }
 
@@ -129,11 +131,11 @@ SegmentCompressor::~SegmentCompressor() {
   thread_.join();
 }
 
-Status SegmentCompressor::Add(std::string path) {
+Status SegmentCompressor::Add(std::string name) {
   if (compression_ == Compression::kNone) return {};
   const std::lock_guard lock(mutex_);
   if (failure_) return tl::unexpected(*failure_);
-  queue_.push_back(std::move(path));
+  queue_.push_back(std::move(name));
   changed_.notify_all();
   if (thread_.joinable()) return {};
   try {
@@ -157,11 +159,11 @@ void SegmentCompressor::Loop() {
   for (;;) {
     changed_.wait(lock, [this] { return stop_ || (!queue_.empty() && !failure_); });
     if (stop_) return;
-    const std::string path = std::move(queue_.front());
+    const std::string name = std::move(queue_.front());
     queue_.pop_front();
     busy_ = true;
     lock.unlock();
-    const Status done = CompressFile(path, compression_);
+    const Status done = CompressFile(directory_, name, compression_);
     lock.lock();
     busy_ = false;
     if (!done) failure_ = done.error();

@@ -39,9 +39,17 @@ struct Found {
 };
 
 // Segments by any of the names they can have here; nothing else.
-std::vector<Found> ListSegments(DIR* directory) {
+Result<std::vector<Found>> ListSegments(const Directory& directory) {
+  // A descriptor of its own: the stream closes it, and keeps its place in it.
+  const int fd = openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* const listing = fd >= 0 ? fdopendir(fd) : nullptr;
+  if (!listing) {
+    const auto error = FileError("read directory", directory.path());
+    if (fd >= 0) close(fd);
+    return error;
+  }
   std::vector<Found> out;
-  while (const dirent* entry = readdir(directory)) {
+  while (const dirent* entry = readdir(listing)) {
     std::string_view name = entry->d_name;
     Found found{{}, entry->d_name};
     for (Compression c : {Compression::kLz4, Compression::kZstd}) {
@@ -54,6 +62,7 @@ std::vector<Found> ListSegments(DIR* directory) {
     found.name = *parsed;
     out.push_back(std::move(found));
   }
+  closedir(listing);
   return out;
 }
 
@@ -62,17 +71,18 @@ uint64_t NumberOf(const SegmentName& name, uint32_t segment_size) {
 }
 
 // From the long page header at the start (XLogLongPageHeaderData). 0: it has none yet.
-uint64_t SystemIdentifierOf(const std::string& path, Compression compression,
+uint64_t SystemIdentifierOf(const Directory& directory, const Found& segment_file,
                             uint32_t segment_size) {
   std::string head(kLongPageHeaderSize, '\0');
-  if (compression != Compression::kNone) {
-    auto start = DecompressHead(path, compression, kLongPageHeaderSize);
+  if (segment_file.compression != Compression::kNone) {
+    auto start =
+        DecompressHead(directory, segment_file.file, segment_file.compression, kLongPageHeaderSize);
     if (!start) return 0;
     head = std::move(*start);
   } else {
-    const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (fd.get() < 0 ||
-        pread(fd.get(), head.data(), head.size(), 0) != static_cast<ssize_t>(kLongPageHeaderSize))
+    const auto fd = directory.OpenFile(segment_file.file, O_RDONLY);
+    if (!fd ||
+        pread(fd->get(), head.data(), head.size(), 0) != static_cast<ssize_t>(kLongPageHeaderSize))
       return 0;
   }
   // Segments of a version that only the server knows are received as well.
@@ -84,50 +94,36 @@ uint64_t SystemIdentifierOf(const std::string& path, Compression compression,
 
 }  // namespace
 
-SegmentWriter::SegmentWriter(std::string directory, uint32_t segment_size, Compression compression)
-    : directory_(std::move(directory)), segment_size_(segment_size), compressor_(compression) {}
+SegmentWriter::SegmentWriter(Directory directory, uint32_t segment_size, Compression compression)
+    : directory_(std::move(directory)),
+      segment_size_(segment_size),
+      compressor_(directory_, compression) {}
 
-SegmentWriter::~SegmentWriter() {
-  if (fd_ >= 0) close(fd_);
-  if (directory_fd_ >= 0) close(directory_fd_);
-}
-
-Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Open(const std::string& directory,
+Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Open(const std::string& path,
                                                            uint32_t segment_size,
                                                            Compression compression) {
-  std::unique_ptr<SegmentWriter> out(new SegmentWriter(directory, segment_size, compression));
-  out->directory_fd_ = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (out->directory_fd_ < 0) {
-    const bool missing = errno == ENOENT;
-    auto error = FileError("open directory", directory);
-    if (missing) error.value().code = ErrorCode::kNotFound;
-    return error;
-  }
-  if (flock(out->directory_fd_, LOCK_EX | LOCK_NB) != 0) {
+  ASSIGN_OR_RETURN(Directory directory, Directory::Open(path));
+  if (flock(directory.fd(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK)
       return MakeError(ErrorCode::kIo,
-                       fmt::format("directory \"{}\" is in use by another receiver", directory));
-    return FileError("lock directory", directory);
+                       fmt::format("directory \"{}\" is in use by another receiver", path));
+    return FileError("lock directory", path);
   }
-  if (access(directory.c_str(), W_OK | X_OK) != 0)
-    return FileError("write to directory", directory);
+  if (faccessat(directory.fd(), ".", W_OK | X_OK, 0) != 0)
+    return FileError("write to directory", path);
+  std::unique_ptr<SegmentWriter> out(
+      new SegmentWriter(std::move(directory), segment_size, compression));
   // Complete segments that an earlier run left uncompressed.
-  DIR* listing = opendir(directory.c_str());
-  if (!listing) return FileError("read directory", directory);
-  const std::vector<Found> segments = ListSegments(listing);
-  closedir(listing);
+  ASSIGN_OR_RETURN(const std::vector<Found> segments, ListSegments(out->directory_));
   for (const Found& s : segments) {
     if (s.name.partial || s.compression != Compression::kNone) continue;
-    RETURN_IF_ERROR(out->compressor_.Add(directory + "/" + s.file));
+    RETURN_IF_ERROR(out->compressor_.Add(s.file));
   }
   return out;
 }
 
 Result<std::optional<ResumePoint>> SegmentWriter::FindResumePoint() const {
-  DIR* listing = opendir(directory_.c_str());
-  if (!listing) return FileError("read directory", directory_);
-  std::vector<Found> segments = ListSegments(listing);
-  closedir(listing);
+  ASSIGN_OR_RETURN(std::vector<Found> segments, ListSegments(directory_));
   if (segments.empty()) return std::optional<ResumePoint>();
   uint32_t timeline = 0;
   for (const Found& s : segments) timeline = std::max(timeline, s.name.timeline);
@@ -138,17 +134,17 @@ Result<std::optional<ResumePoint>> SegmentWriter::FindResumePoint() const {
   ResumePoint out{timeline, Lsn(), 0};
   for (const Found& s : segments) {
     const uint64_t number = NumberOf(s.name, segment_size_);
-    const std::string path = directory_ + "/" + s.file;
     struct stat st;
-    if (stat(path.c_str(), &st) != 0) continue;  // just compressed and removed
+    if (fstatat(directory_.fd(), s.file.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
+      continue;  // just compressed and removed
     if (!s.name.partial && s.compression == Compression::kNone &&
         static_cast<uint64_t>(st.st_size) != segment_size_)
       return MakeError(ErrorCode::kCorrupt,
                        fmt::format("file \"{}\" has {} bytes, a segment has {}; move it away, then "
                                    "start again",
-                                   path, st.st_size, segment_size_));
+                                   directory_.PathOf(s.file), st.st_size, segment_size_));
     if (out.system_identifier == 0)
-      out.system_identifier = SystemIdentifierOf(path, s.compression, segment_size_);
+      out.system_identifier = SystemIdentifierOf(directory_, s, segment_size_);
     if (s.name.partial) {
       first_partial = std::min(first_partial, number);
     } else {
@@ -159,13 +155,8 @@ Result<std::optional<ResumePoint>> SegmentWriter::FindResumePoint() const {
   return std::optional(out);
 }
 
-std::string SegmentWriter::PathOf(uint32_t timeline, uint64_t number, const char* suffix) const {
-  return directory_ + "/" + FormatSegmentName(timeline, number, segment_size_) + suffix;
-}
-
-Status SegmentWriter::SyncDirectory() const {
-  if (fsync(directory_fd_) != 0) return FileError("flush directory", directory_);
-  return {};
+std::string SegmentWriter::PartialName() const {
+  return FormatSegmentName(timeline_, number_, segment_size_) + ".partial";
 }
 
 Status SegmentWriter::Begin(uint32_t timeline, Lsn start) {
@@ -177,9 +168,10 @@ Status SegmentWriter::Begin(uint32_t timeline, Lsn start) {
   return {};
 }
 
-Status SegmentWriter::Allocate(const std::string& path) {
+Status SegmentWriter::Allocate() {
+  const std::string path = PartialPath();
   struct stat st;
-  if (fstat(fd_, &st) != 0) return FileError("stat file", path);
+  if (fstat(fd_.get(), &st) != 0) return FileError("stat file", path);
   if (st.st_size > segment_size_)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("file \"{}\" has {} bytes, a segment has {}; move it away, then "
@@ -188,14 +180,14 @@ Status SegmentWriter::Allocate(const std::string& path) {
   if (st.st_size == segment_size_) return {};
   int failed;
   do {
-    failed = fallocate(fd_, 0, 0, segment_size_);
+    failed = fallocate(fd_.get(), 0, 0, segment_size_);
   } while (failed && errno == EINTR);
   if (!failed) return {};
   if (errno != EOPNOTSUPP && errno != ENOSYS) return FileError("allocate file", path);
   const std::vector<uint8_t> zeroes(size_t{1} << 20);
   for (auto at = static_cast<uint64_t>(st.st_size); at < segment_size_;) {
     const auto n = std::min<uint64_t>(zeroes.size(), segment_size_ - at);
-    RETURN_IF_ERROR(WriteAll(fd_, Bytes(zeroes).first(n), at, path));
+    RETURN_IF_ERROR(WriteAll(fd_.get(), Bytes(zeroes).first(n), at, path));
     at += n;
   }
   return {};
@@ -204,17 +196,19 @@ Status SegmentWriter::Allocate(const std::string& path) {
 // The segment of written_. A new file gets its name once it has its size.
 Status SegmentWriter::OpenSegment() {
   number_ = written_.value / segment_size_;
-  const std::string path = PathOf(timeline_, number_, ".partial");
-  fd_ = open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd_ >= 0) return Allocate(path);
-  if (errno != ENOENT) return FileError("open file", path);
-  const std::string temporary = path + ".tmp";
-  fd_ = open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd_ < 0) return FileError("create file", temporary);
-  Status done = Allocate(path);
-  if (done && rename(temporary.c_str(), path.c_str()) != 0) done = FileError("rename file", path);
-  if (done) return SyncDirectory();
-  unlink(temporary.c_str());
+  const std::string name = PartialName();
+  auto there = directory_.OpenFile(name, O_RDWR);
+  if (there) {
+    fd_ = std::move(*there);
+    return Allocate();
+  }
+  if (there.error().code != ErrorCode::kNotFound) return tl::unexpected(there.error());
+  const std::string temporary = name + ".tmp";
+  ASSIGN_OR_RETURN(fd_, directory_.CreateFile(temporary));
+  Status done = Allocate();
+  if (done) done = directory_.Rename(temporary, name);
+  if (done) return directory_.Sync();
+  static_cast<void>(directory_.Remove(temporary));
   return done;
 }
 
@@ -224,12 +218,12 @@ Status SegmentWriter::Write(Lsn start, Bytes wal) {
                      fmt::format("WAL from {} does not follow what was written up to {}",
                                  start.ToString(), written_.ToString()));
   while (!wal.empty()) {
-    if (fd_ < 0) {
+    if (fd_.get() < 0) {
       RETURN_IF_ERROR(OpenSegment());
     }
     const uint64_t offset = written_.value % segment_size_;
     const Bytes piece = wal.first(std::min({wal.size(), segment_size_ - offset, kWriteSize}));
-    RETURN_IF_ERROR(WriteAll(fd_, piece, offset, PathOf(timeline_, number_, ".partial")));
+    RETURN_IF_ERROR(WriteAll(fd_.get(), piece, offset, PartialPath()));
     written_ = written_ + piece.size();
     wal = wal.subspan(piece.size());
     if (offset + piece.size() == segment_size_) {
@@ -240,29 +234,27 @@ Status SegmentWriter::Write(Lsn start, Bytes wal) {
 }
 
 Status SegmentWriter::Flush() {
-  if (fd_ >= 0 && flushed_ < written_) {
-    RETURN_IF_ERROR(Sync(PathOf(timeline_, number_, ".partial")));
+  if (fd_.get() >= 0 && flushed_ < written_) {
+    RETURN_IF_ERROR(Sync());
   }
   flushed_ = written_;
   return {};
 }
 
-Status SegmentWriter::Sync(const std::string& path) {
+Status SegmentWriter::Sync() {
   const auto began = std::chrono::steady_clock::now();
-  const Status synced = SyncFile(fd_, path);
+  const Status synced = SyncFile(fd_.get(), PartialPath());
   counts_.flushes++;
   counts_.flush_time += std::chrono::steady_clock::now() - began;
   return synced;
 }
 
 Status SegmentWriter::FinishSegment() {
-  const std::string partial = PathOf(timeline_, number_, ".partial");
-  const std::string whole = PathOf(timeline_, number_, "");
-  RETURN_IF_ERROR(Sync(partial));
-  close(fd_);
-  fd_ = -1;
-  if (rename(partial.c_str(), whole.c_str()) != 0) return FileError("rename file", partial);
-  RETURN_IF_ERROR(SyncDirectory());
+  const std::string whole = FormatSegmentName(timeline_, number_, segment_size_);
+  RETURN_IF_ERROR(Sync());
+  fd_.Reset();
+  RETURN_IF_ERROR(directory_.Rename(PartialName(), whole));
+  RETURN_IF_ERROR(directory_.Sync());
   flushed_ = written_;
   counts_.segments++;
   return compressor_.Add(whole);
@@ -270,30 +262,29 @@ Status SegmentWriter::FinishSegment() {
 
 Status SegmentWriter::SwitchTimeline(uint32_t timeline) {
   RETURN_IF_ERROR(Flush());
-  const FileDescriptor old(std::exchange(fd_, -1));
-  const std::string old_path = PathOf(timeline_, number_, ".partial");
+  const FileDescriptor old = std::move(fd_);
+  const std::string old_path = PartialPath();
   timeline_ = timeline;
   uint64_t left = written_.value % segment_size_;
   if (left == 0) return {};
   RETURN_IF_ERROR(OpenSegment());
-  const std::string path = PathOf(timeline_, number_, ".partial");
+  const std::string path = PartialPath();
   std::vector<uint8_t> buffer(std::min<uint64_t>(left, uint64_t{1} << 20));
   for (uint64_t at = 0; left > 0;) {
     const ssize_t n = pread(old.get(), buffer.data(), std::min<uint64_t>(left, buffer.size()),
                             static_cast<off_t>(at));
     if (n <= 0) return FileError("read file", old_path);
-    RETURN_IF_ERROR(WriteAll(fd_, Bytes(buffer).first(static_cast<size_t>(n)), at, path));
+    RETURN_IF_ERROR(WriteAll(fd_.get(), Bytes(buffer).first(static_cast<size_t>(n)), at, path));
     at += static_cast<uint64_t>(n);
     left -= static_cast<uint64_t>(n);
   }
-  return SyncFile(fd_, path);
+  return SyncFile(fd_.get(), path);
 }
 
 Status SegmentWriter::WriteHistory(const std::string& name, const std::string& content) {
-  const std::string path = directory_ + "/" + name;
-  if (access(path.c_str(), F_OK) == 0) return {};
-  return WriteFileDurably(path,
-                          Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()));
+  if (directory_.Has(name)) return {};
+  return directory_.WriteFile(
+      name, Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()));
 }
 
 Status SegmentWriter::Close() {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "cpp_core/base/directory.h"
 #include "cpp_core/wal_client/segment_compressor.h"
 #include "neon_redo/bytes.h"
 #include "neon_redo/error.h"
@@ -23,7 +24,8 @@ struct ResumePoint {
   uint64_t system_identifier;  // of the WAL that is there; 0: none of it tells
 };
 
-// One process at a time writes into a directory: the writer holds a lock on it. Not thread-safe.
+// One process at a time writes into a directory: the writer holds a lock on it. All files are those
+// of the locked directory, and no links (Directory). Not thread-safe.
 //
 // The segment in work is NAME.partial, of full size from the start and zeroes behind the WAL. Once
 // it is complete it is flushed and renamed. After a crash at any moment every NAME is complete and
@@ -34,7 +36,7 @@ class SegmentWriter {
   static Result<std::unique_ptr<SegmentWriter>> Open(const std::string& directory,
                                                      uint32_t segment_size,
                                                      Compression compression);
-  ~SegmentWriter();
+  ~SegmentWriter() = default;
   SegmentWriter(const SegmentWriter&) = delete;
   SegmentWriter& operator=(const SegmentWriter&) = delete;
 
@@ -58,22 +60,23 @@ class SegmentWriter {
 
   const ArchiveCounts& counts() const { return counts_; }
 
+  const Directory& directory() const { return directory_; }
   Lsn written() const { return written_; }
   Lsn flushed() const { return flushed_; }
 
  private:
-  SegmentWriter(std::string directory, uint32_t segment_size, Compression compression);
-  std::string PathOf(uint32_t timeline, uint64_t number, const char* suffix) const;
+  SegmentWriter(Directory directory, uint32_t segment_size, Compression compression);
+  // Of the segment in work.
+  std::string PartialName() const;
+  std::string PartialPath() const { return directory_.PathOf(PartialName()); }
   Status OpenSegment();
-  Status Allocate(const std::string& path);
+  Status Allocate();
   Status FinishSegment();
-  Status Sync(const std::string& path);
-  Status SyncDirectory() const;
+  Status Sync();
 
-  const std::string directory_;
+  const Directory directory_;
   const uint32_t segment_size_;
-  int directory_fd_ = -1;
-  int fd_ = -1;  // of the segment that holds written_; -1: none open
+  FileDescriptor fd_;  // of the segment that holds written_; none: it is not open
   uint32_t timeline_ = 0;
   uint64_t number_ = 0;  // of the open segment
   Lsn written_;

@@ -3,6 +3,7 @@
 // are in this process alone, and a kill -9 loses them. (A real power cut may also keep some of
 // them; the program's own kill -9 without this shows that.)
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -23,7 +24,13 @@ F Real(const char* name) {
 struct Pending {
   std::mutex mutex;
   std::map<int, std::vector<std::pair<off_t, std::string>>> writes;  // by file descriptor
-  std::vector<std::pair<std::string, std::string>> renames;
+  struct Rename {
+    int from_directory;
+    std::string from;
+    int to_directory;
+    std::string to;
+  };
+  std::vector<Rename> renames;
 };
 
 Pending& Unsafe() {
@@ -46,9 +53,10 @@ int WriteOut(int fd) {
   pending.writes.erase(fd);
   struct stat st;
   if (fstat(fd, &st) != 0 || !S_ISDIR(st.st_mode)) return 0;
-  static const auto real_rename = Real<int (*)(const char*, const char*)>("rename");
-  for (const auto& [from, to] : pending.renames)
-    if (real_rename(from.c_str(), to.c_str()) != 0) return -1;
+  static const auto real_renameat = Real<int (*)(int, const char*, int, const char*)>("renameat");
+  for (const Pending::Rename& r : pending.renames)
+    if (real_renameat(r.from_directory, r.from.c_str(), r.to_directory, r.to.c_str()) != 0)
+      return -1;
   pending.renames.clear();
   return 0;
 }
@@ -68,12 +76,14 @@ ssize_t pwrite64(int fd, const void* bytes, size_t length, off_t offset) {
   return pwrite(fd, bytes, length, offset);
 }
 
-int rename(const char* from, const char* to) {
+int renameat(int from_directory, const char* from, int to_directory, const char* to) {
   Pending& pending = Unsafe();
   const std::lock_guard lock(pending.mutex);
-  pending.renames.emplace_back(from, to);
+  pending.renames.push_back({from_directory, from, to_directory, to});
   return 0;
 }
+
+int rename(const char* from, const char* to) { return renameat(AT_FDCWD, from, AT_FDCWD, to); }
 
 int fdatasync(int fd) {
   static const auto real = Real<int (*)(int)>("fdatasync");

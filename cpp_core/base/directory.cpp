@@ -1,0 +1,101 @@
+#include "cpp_core/base/directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "cpp_core/base/try.h"
+
+namespace neon_redo {
+
+namespace {
+
+tl::unexpected<Error> ErrorOf(const char* verb, const std::string& path) {
+  const bool missing = errno == ENOENT;
+  auto error = FileError(verb, path);
+  if (missing) error.value().code = ErrorCode::kNotFound;
+  return error;
+}
+
+}  // namespace
+
+Result<Directory> Directory::Open(const std::string& path) {
+  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) return ErrorOf("open directory", path);
+  return Directory(path, std::move(fd));
+}
+
+// O_NONBLOCK: a FIFO in the file's place is opened without waiting, and refused.
+Result<FileDescriptor> Directory::OpenFile(const std::string& name, int flags) const {
+  FileDescriptor file(
+      openat(fd(), name.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (file.get() < 0 && errno != ELOOP) return ErrorOf("open file", PathOf(name));
+  struct stat st;
+  if (file.get() >= 0 && fstat(file.get(), &st) != 0)
+    return FileError("examine file", PathOf(name));
+  if (file.get() < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format(
+            "\"{}\" is not a regular file of its own (a link?); remove it, then start again",
+            PathOf(name)));
+  return file;
+}
+
+Result<FileDescriptor> Directory::CreateFile(const std::string& name) const {
+  RETURN_IF_ERROR(Remove(name));
+  FileDescriptor file(
+      openat(fd(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (file.get() < 0) return FileError("create file", PathOf(name));
+  return file;
+}
+
+bool Directory::Has(const std::string& name) const {
+  struct stat st;
+  return fstatat(fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+Status Directory::Rename(const std::string& from, const std::string& to) const {
+  if (renameat(fd(), from.c_str(), fd(), to.c_str()) != 0)
+    return FileError("rename file", PathOf(from));
+  return {};
+}
+
+Status Directory::Remove(const std::string& name) const {
+  if (unlinkat(fd(), name.c_str(), 0) != 0 && errno != ENOENT)
+    return FileError("remove file", PathOf(name));
+  return {};
+}
+
+Status Directory::Sync() const {
+  if (fsync(fd()) != 0) return FileError("flush directory", path_);
+  return {};
+}
+
+Status Directory::WriteFile(const std::string& name, Bytes content) const {
+  const std::string temporary = name + ".tmp";
+  ASSIGN_OR_RETURN(FileDescriptor file, CreateFile(temporary));
+  Status done = WriteAll(file.get(), content, 0, PathOf(temporary));
+  if (done) done = SyncFile(file.get(), PathOf(temporary));
+  file.Reset();
+  if (done) done = Rename(temporary, name);
+  if (!done) {
+    static_cast<void>(Remove(temporary));
+    return done;
+  }
+  return Sync();
+}
+
+std::string Directory::OwnerWarning() const {
+  struct stat st;
+  if (geteuid() != 0 || fstat(fd(), &st) != 0 || st.st_uid == 0) return {};
+  return fmt::format(
+      "warning: running as root in directory \"{}\", which belongs to user {}; run as that user",
+      path_, st.st_uid);
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,118 @@
+// Files that others may have prepared: links, FIFOs, other owners.
+#include "cpp_core/base/directory.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "cpp_core/base/guarded_files.h"
+#include "tests/unit/wal_writer.h"
+
+namespace neon_redo {
+namespace {
+
+std::string Content(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Bytes AsBytes(const std::string& text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+mode_t ModeOf(const std::string& path) {
+  struct stat st;
+  return lstat(path.c_str(), &st) == 0 ? st.st_mode & 07777 : 0;
+}
+
+class DirectoryTest : public testing::Test {
+ protected:
+  DirectoryTest() { std::ofstream(precious_) << "precious"; }
+
+  TempDirectory root_;
+  const std::string precious_ = root_.path() + "/precious";
+  const std::string path_ = root_.path() + "/directory";
+};
+
+TEST_F(DirectoryTest, LinksAreNotFollowed) {
+  std::filesystem::create_directory(path_);
+  const auto directory = Directory::Open(path_);
+  ASSERT_TRUE(directory);
+  for (const char* name : {"file", "file.tmp"}) {
+    std::filesystem::create_symlink(precious_, path_ + "/" + name);
+    ASSERT_TRUE(directory->WriteFile("file", AsBytes("new")));
+    EXPECT_EQ(Content(precious_), "precious");
+    EXPECT_EQ(Content(path_ + "/file"), "new");
+    EXPECT_EQ(ModeOf(path_ + "/file"), 0600u);
+    std::filesystem::remove(path_ + "/file");
+  }
+  std::filesystem::create_symlink(precious_, path_ + "/link");
+  std::filesystem::create_hard_link(precious_, path_ + "/hard");
+  ASSERT_EQ(mkfifo((path_ + "/fifo").c_str(), 0600), 0);
+  for (const char* name : {"link", "hard", "fifo"}) {
+    const auto file = directory->OpenFile(name, O_RDWR);
+    ASSERT_FALSE(file) << name;
+    EXPECT_EQ(file.error().code, ErrorCode::kInvalidArgument) << name;
+    EXPECT_TRUE(directory->Has(name));
+    const auto made = directory->CreateFile(name);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_TRUE(directory->OpenFile(name, O_RDWR));
+  }
+  EXPECT_EQ(Content(precious_), "precious");
+  EXPECT_EQ(directory->OpenFile("none", O_RDONLY).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(DirectoryTest, ItStaysTheOneThatWasOpened) {
+  std::filesystem::create_directory(path_);
+  const auto directory = Directory::Open(path_);
+  ASSERT_TRUE(directory);
+  std::filesystem::rename(path_, path_ + ".away");
+  std::filesystem::create_directory(path_);
+  ASSERT_TRUE(directory->WriteFile("file", AsBytes("x")));
+  EXPECT_TRUE(std::filesystem::exists(path_ + ".away/file"));
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/file"));
+}
+
+TEST_F(DirectoryTest, RootIsWarnedOfOtherOwners) {
+  if (geteuid() != 0) return;
+  std::filesystem::create_directory(path_);
+  EXPECT_EQ(Directory::Open(path_)->OwnerWarning(), "");
+  ASSERT_EQ(chown(path_.c_str(), 12345, 12345), 0);
+  EXPECT_NE(Directory::Open(path_)->OwnerWarning().find("belongs to user 12345"),
+            std::string::npos);
+}
+
+TEST_F(DirectoryTest, PrivateFiles) {
+  const std::string path = root_.path() + "/page";
+  std::ofstream(path) << "an older and longer one";
+  chmod(path.c_str(), 0644);
+  ASSERT_TRUE(WritePrivateFile(path, AsBytes("page")));
+  EXPECT_EQ(Content(path), "page");
+  EXPECT_EQ(ModeOf(path), 0600u);
+  std::filesystem::remove(path);
+  ASSERT_TRUE(WritePrivateFile(path, AsBytes("page")));
+  EXPECT_EQ(ModeOf(path), 0600u);
+  std::filesystem::remove(path);
+  std::filesystem::create_symlink(precious_, path);
+  EXPECT_FALSE(WritePrivateFile(path, AsBytes("page")));
+  std::filesystem::remove(path);
+  std::filesystem::create_hard_link(precious_, path);
+  EXPECT_FALSE(WritePrivateFile(path, AsBytes("page")));
+  EXPECT_EQ(Content(precious_), "precious");
+  EXPECT_TRUE(WritePrivateFile("/dev/null", AsBytes("page")));
+}
+
+TEST_F(DirectoryTest, FilesAreBounded) {
+  EXPECT_EQ(*ReadRegularFile(precious_, 8), "precious");
+  EXPECT_FALSE(ReadRegularFile(precious_, 7));
+  EXPECT_FALSE(ReadRegularFile("/dev/zero", 1 << 20));
+  EXPECT_EQ(ReadRegularFile(root_.path() + "/none", 1).error().code, ErrorCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace neon_redo
