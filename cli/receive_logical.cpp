@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -18,6 +19,7 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/wal_client/logical_lines.h"
 #include "cpp_core/wal_client/stream_metrics.h"
+#include "neon_redo/describe.h"
 #include "neon_redo/metrics.h"
 #include "neon_redo/receiver.h"
 
@@ -54,6 +56,7 @@ class Output {
   }
 
   Status Write(std::string* text) {
+    if (is_terminal_) MakePrintable(text);
     for (size_t done = 0; done < text->size();) {
       const ssize_t n = write(STDOUT_FILENO, text->data() + done, text->size() - done);
       if (n < 0 && errno == EINTR) continue;
@@ -85,8 +88,21 @@ class Output {
   // The stream stands while Flush waits for the disk, so the disk is kept at work before.
   static constexpr size_t kWriteBack = size_t{2} << 20;
 
+  // A plug-in's text may hold a terminal's commands.
+  static void MakePrintable(std::string* text) {
+    std::string out;
+    for (std::string_view rest = *text; !rest.empty();) {
+      const size_t end = std::min(rest.find('\n'), rest.size());
+      out += Printable(rest.substr(0, end));
+      if (end < rest.size()) out += '\n';
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    *text = std::move(out);
+  }
+
   size_t unwritten_ = 0;
   bool is_file_ = false;
+  const bool is_terminal_ = isatty(STDOUT_FILENO) == 1;
 };
 
 Result<PluginOptions> MakePluginOptions(const Arguments& arguments, int server_version) {

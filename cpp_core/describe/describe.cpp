@@ -104,14 +104,42 @@ uint32_t FieldReader::GetBlockId() {
   return static_cast<uint32_t>(high) << 16 | low;
 }
 
+namespace {
+
+// How many bytes of the text begin it as one character of UTF-8; 0: they are none.
+size_t CharacterLength(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text[0]);
+  const size_t length = first < 0x80   ? 1
+                        : first < 0xc2 ? 0
+                        : first < 0xe0 ? 2
+                        : first < 0xf0 ? 3
+                        : first < 0xf5 ? 4
+                                       : 0;
+  if (length > text.size()) return 0;
+  for (size_t i = 1; i < length; i++)
+    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return 0;
+  return length;
+}
+
+}  // namespace
+
+// C1 controls are U+0080 to U+009F, and to some terminals these bytes alone. Other bytes that are
+// no UTF-8 stay: in a database of another encoding they are letters.
 std::string Printable(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", c);
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto c = static_cast<unsigned char>(text[0]);
+    const size_t length = std::max<size_t>(CharacterLength(text), 1);
+    const bool c1 = length == 1 ? c >= 0x80 && c < 0xa0
+                                : c == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0;
+    if (c < ' ' || c == 0x7f || c1) {
+      for (const char byte : text.substr(0, length))
+        fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(byte));
     } else {
-      out.push_back(c);
+      out.append(text.substr(0, length));
     }
+    text.remove_prefix(length);
   }
   return out;
 }

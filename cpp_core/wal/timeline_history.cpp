@@ -25,7 +25,7 @@ Result<std::vector<TimelineFork>> ParseTimelineHistory(const std::string& conten
         (!forks.empty() && id <= forks.back().timeline))
       return MakeError(
           ErrorCode::kCorrupt,
-          fmt::format("timeline history file \"{}\" has a bad line: \"{}\"", path, line));
+          fmt::format("timeline history file \"{}\" has a bad line: {:?}", path, line));
     forks.push_back({id, Lsn(uint64_t{high} << 32 | low)});
   }
   return forks;

@@ -31,8 +31,17 @@ void AppendEscaped(std::string_view text, std::string* out) {
   size_t clean = 0;
   for (size_t i = 0; i < text.size(); i++) {
     const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    // U+0080 to U+009F are commands to a terminal as well.
+    const bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+    if (c >= 0x20 && c != 0x7f && c != '"' && c != '\\' && !c1) continue;
     out->append(text.substr(clean, i - clean));
+    if (c1 || c == 0x7f) {
+      fmt::format_to(std::back_inserter(*out), "\\u{:04x}", c1 ? next : c);
+      if (c1) i++;
+      clean = i + 1;
+      continue;
+    }
     clean = i + 1;
     if (c == '\n') {
       out->append("\\n");
@@ -241,7 +250,7 @@ void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transa
               AppendQuoted(c.name, &column);
               column.push_back(':');
             }
-            tables_[m.id] = std::move(table);
+            Remember(m.id, std::move(table));
           },
           [&](const Type&) {},
           [&](const Insert& m) {
@@ -312,11 +321,29 @@ Status LogicalLines::AddPgoutput(Bytes message, std::string* out, Lsn* transacti
   ASSIGN_OR_RETURN(const auto decoded, decoder_.Decode(message));
   const size_t begin = out->size();
   Append(decoded, out, transaction_end);
+  if (table_bytes_ > kMaxTableBytes)
+    return MakeError(ErrorCode::kUnsupported,
+                     fmt::format("the server described {} tables, which take more than {} MB",
+                                 tables_.size(), kMaxTableBytes >> 20));
   if (out->size() > begin) out->push_back('}');
   return {};
 }
 
-// What was appended to *out behind `begin` is the next line: it stays, or was given out before.
+size_t LogicalLines::Table::bytes() const {
+  size_t out = 128 + fields.capacity() + columns.capacity() * sizeof(std::string);
+  for (const std::string& column : columns) out += column.capacity();
+  return out;
+}
+
+// A table that was altered is described again.
+void LogicalLines::Remember(uint32_t relation, Table table) {
+  Table& known = tables_[relation];
+  if (!known.fields.empty()) table_bytes_ -= known.bytes();
+  known = std::move(table);
+  table_bytes_ += known.bytes();
+}
+
+// What was appended to *out after `begin` is the next line: it stays, or was given out before.
 Status LogicalLines::Emit(size_t begin, std::string* out) {
   const auto line = std::string_view(*out).substr(begin);
   lines_++;

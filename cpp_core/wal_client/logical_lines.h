@@ -28,8 +28,11 @@ class LogicalLines {
   enum class Format { kPgoutputJson, kText };
   explicit LogicalLines(Format format) : format_(format) {}
 
+  // What the descriptions of tables may take, of all that a server ever sent.
+  static constexpr size_t kMaxTableBytes = 256 << 20;
+
   // Appends the lines of one message to *out. kCorrupt: not a message of the plug-in, or a
-  // transaction came back different.
+  // transaction came back different. kUnsupported: more tables than fit kMaxTableBytes.
   Status Add(const XLogData& message, std::string* out);
   // Everything up to the keepalive's position is decoded.
   void Add(const Keepalive& keepalive);
@@ -42,10 +45,13 @@ class LogicalLines {
   struct Table {
     std::string fields;                // ,"schema":"public","table":"t"
     std::vector<std::string> columns;  // "a":
+
+    size_t bytes() const;  // of memory, about
   };
 
   Status AddPgoutput(Bytes message, std::string* out, Lsn* transaction_end);
   void Append(const pgoutput::Decoded& message, std::string* line, Lsn* transaction_end);
+  void Remember(uint32_t relation, Table table);
   void AppendTime(ReplicationTime time, std::string* line);
   const Table* Find(uint32_t relation) const;
   void AppendTable(uint32_t relation, std::string* line) const;
@@ -56,6 +62,7 @@ class LogicalLines {
   const Format format_;
   pgoutput::Decoder decoder_;
   std::unordered_map<uint32_t, Table> tables_;
+  size_t table_bytes_ = 0;
   Lsn confirmable_;
   time_t second_ = 0;  // whose text is second_text_
   std::string second_text_;

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <charconv>
+#include <climits>
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/wal/segment.h"
@@ -14,17 +16,19 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// Setting values with a unit, as SHOW prints wal_sender_timeout: "1min", "500ms", "0".
+// Setting values with a unit, as SHOW prints wal_sender_timeout: "1min", "500ms", "0". No setting
+// is above INT_MAX milliseconds; a server that says more is not believed.
 milliseconds ParseSettingTime(const std::string& text) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{}) return milliseconds(0);
+  if (error != std::errc{} || value < 0 || value > INT_MAX) return milliseconds(0);
   const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-  if (unit == "s") return milliseconds(value * 1000);
-  if (unit == "min") return milliseconds(value * 60'000);
-  if (unit == "h") return milliseconds(value * 3'600'000);
-  if (unit == "d") return milliseconds(value * 86'400'000);
-  return milliseconds(value);
+  const int64_t factor = unit == "s"     ? 1000
+                         : unit == "min" ? 60'000
+                         : unit == "h"   ? 3'600'000
+                         : unit == "d"   ? 86'400'000
+                                         : 1;
+  return milliseconds(std::min<int64_t>(value * factor, INT_MAX));
 }
 
 // wal_segment_size as SHOW prints it: "16MB", "1GB".

@@ -128,6 +128,18 @@ TEST(Describe, NamesArePrintable) {
   EXPECT_EQ(tablespace.Operation(), "1 \"/a\\x0ab\\x1b[2J\\x7f\xc3\xa4\"");
 }
 
+TEST(Describe, C1ControlsAreNotPrintable) {
+  EXPECT_EQ(Printable("a\xc2\x9b"
+                      "31m\xc2\xa0"),
+            "a\\xc2\\x9b31m\xc2\xa0");  // as UTF-8
+  EXPECT_EQ(Printable("a\x9b"
+                      "31m\xe4"),
+            "a\\x9b31m\xe4");  // as a byte
+  // Bytes of longer characters are none.
+  EXPECT_EQ(Printable("\xe2\x82\xac\xf0\x9f\x98\x80"), "\xe2\x82\xac\xf0\x9f\x98\x80");
+  EXPECT_EQ(Printable("\xe2\x9b"), "\xe2\\x9b");
+}
+
 TEST(Describe, AnyBytesForAnyOperation) {
   std::mt19937 random(3);
   for (int rmid = 0; rmid < 256; rmid++) {

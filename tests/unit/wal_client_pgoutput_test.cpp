@@ -197,6 +197,21 @@ TEST_F(Lines, ATransactionThatComesBackDifferentIsRefused) {
   EXPECT_FALSE(lines_.Add(XLogData{Lsn(1), Lsn(1), {}, AsBytes(other)}, &out_));
 }
 
+// A server may describe tables for ever, and none of them again.
+TEST_F(Lines, TablesAreBounded) {
+  const std::string schema(1 << 20, 's');
+  uint32_t id = 0;
+  Status added;
+  for (; id < 1000 && added; id++) {
+    const std::string message = "R" + N(id, 4) + Z(schema) + Z("t") + "d" + N(0, 2);
+    added = lines_.Add(XLogData{Lsn(1), Lsn(1), {}, AsBytes(message)}, &out_);
+  }
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().code, ErrorCode::kUnsupported) << added.error().message;
+  EXPECT_GT(id, 100u);
+  EXPECT_LT(id, 300u);
+}
+
 TEST(TextLines, AreConfirmedByTheirCommit) {
   LogicalLines lines(LogicalLines::Format::kText);
   std::string out;
