@@ -1,6 +1,7 @@
 // neon-redo: one program with a command for each task. The exit status is 0 when all is well, 1
 // when a command found a difference, and 2 for wrong usage and for everything that went wrong.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -127,6 +128,8 @@ int Main(const std::vector<std::string>& arguments) {
 }  // namespace neon_redo::cli
 
 int main(int argc, char** argv) {
+  // What is written holds pages, records and rows: nobody else may read it.
+  umask(umask(0) | 077);
   neon_redo::cli::EndOnUncaughtExceptions();
   try {
     const int status = neon_redo::cli::Main({argv + std::min(argc, 1), argv + argc});

@@ -2,13 +2,13 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/progress_bar.h"
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/page_name.h"
@@ -136,10 +136,7 @@ Outcome Run(const Arguments& arguments, const Options& options) {
   ASSIGN_OR_RETURN(const PageKey key, ParsePageName(arguments.names[0]));
   ASSIGN_OR_RETURN(const PageAt page, ReadPage(arguments, key, arguments.lsn));
   if (!arguments.output.empty()) {
-    std::ofstream file(arguments.output, std::ios::binary | std::ios::trunc);
-    file.write(reinterpret_cast<const char*>(page.page.data()), kBlockSize);
-    file.close();
-    if (!file) return Fail(fmt::format("could not write file \"{}\"", arguments.output));
+    RETURN_IF_ERROR(WritePrivateFile(arguments.output, page.page));
   }
   if (arguments.json) {
     PrintJson(key, arguments.lsn, page);

@@ -1,5 +1,4 @@
 // neon-redo replay: runs a captured request again, and shows what it does.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/manager/capture.h"
@@ -140,12 +140,8 @@ Outcome RunGdb(const Arguments& arguments, const PageKey& key,
 }
 
 Outcome WritePage(const std::string& path, const PageImage& page) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const bool fine = fd >= 0 && write(fd, page.data(), page.size()) == std::ssize(page);
-  const int error = errno;
-  if (fd >= 0) close(fd);
-  if (fine) return kExitFine;
-  return Fail(fmt::format("could not write file \"{}\": {}", path, std::strerror(error)));
+  RETURN_IF_ERROR(WritePrivateFile(path, page));
+  return kExitFine;
 }
 
 Outcome Run(const Arguments& arguments) {

@@ -6,9 +6,12 @@
 #include <rocksdb/db.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_buffer_manager.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 
+#include "cpp_core/base/files.h"
 #include "cpp_core/store/store.h"
 
 namespace neon_redo {
@@ -113,6 +116,9 @@ Result<std::unique_ptr<Store>> OpenRocksDbStore(const RocksDbStoreOptions& optio
   db_options.max_open_files = 256;
   db_options.compression = rocksdb::kLZ4Compression;
   db_options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  // It holds what the database holds. RocksDB would make it readable by all.
+  if (mkdir(options.directory.c_str(), 0700) != 0 && errno != EEXIST && errno != ENOENT)
+    return FileError("create directory", options.directory);
   rocksdb::DB* db = nullptr;
   const auto status = rocksdb::DB::Open(db_options, options.directory, &db);
   if (!status.ok()) return tl::unexpected(ToError(status));
