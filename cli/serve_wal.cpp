@@ -15,6 +15,7 @@
 #include "cli/common_options.h"
 #include "cli/stop_signal.h"
 #include "cpp_core/base/try.h"
+#include "neon_redo/describe.h"
 #include "neon_redo/receiver.h"
 #include "neon_redo/wal_server.h"
 
@@ -43,25 +44,29 @@ struct Arguments {
 
 constexpr const char* kStatusClient = "serve-wal-status";
 
-std::string Text(const nlohmann::json& value) {
-  if (value.is_null()) return "";
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number_float()) return fmt::format("{:.1f}", value.get<double>());
-  return value.dump();
+// A member in words; empty: it is null, or not there. The server may have sent anything.
+std::string Text(const nlohmann::json& object, const char* name) {
+  const auto it = object.is_object() ? object.find(name) : object.end();
+  if (it == object.end() || it->is_null()) return "";
+  if (it->is_string()) return Printable(it->get_ref<const std::string&>());
+  if (it->is_number_float()) return fmt::format("{:.1f}", it->get<double>());
+  return Printable(it->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
 }
 
 void PrintTable(const nlohmann::json& status) {
-  fmt::print("system {}, timeline {}, valid WAL up to {}\n", Text(status["system_identifier"]),
-             Text(status["timeline"]), Text(status["end_lsn"]));
+  fmt::print("system {}, timeline {}, valid WAL up to {}\n", Text(status, "system_identifier"),
+             Text(status, "timeline"), Text(status, "end_lsn"));
   constexpr const char* kColumns[] = {
       "pid",       "usename",    "application_name",  "client_addr", "state",    "sent_lsn",
       "flush_lsn", "replay_lsn", "sent_bytes_behind", "reply_age",   "slot_name"};
   std::vector<std::vector<std::string>> rows{{std::begin(kColumns), std::end(kColumns)}};
-  for (const nlohmann::json& sender : status["wal_senders"]) {
-    if (Text(sender["state"]) == "startup" && Text(sender["application_name"]) == kStatusClient)
+  const auto senders = status.find("wal_senders");
+  for (const nlohmann::json& sender :
+       senders != status.end() ? *senders : nlohmann::json::array()) {
+    if (Text(sender, "state") == "startup" && Text(sender, "application_name") == kStatusClient)
       continue;  // it is us
     auto& row = rows.emplace_back();
-    for (const char* column : kColumns) row.push_back(Text(sender[column]));
+    for (const char* column : kColumns) row.push_back(Text(sender, column));
   }
   std::vector<size_t> widths(std::size(kColumns));
   for (const auto& row : rows)
@@ -88,13 +93,14 @@ Outcome ShowStatus(const Arguments& arguments) {
   receiver_options.connect.conninfo =
       fmt::format("host='{}' port={} user=status application_name={}", arguments.socket,
                   arguments.port, kStatusClient);
+  receiver_options.connect.own_server = true;
   WalReceiver receiver(receiver_options, cancel);
   RETURN_IF_ERROR(receiver.Connect());
   ASSIGN_OR_RETURN(const std::string text, receiver.Show("neon_redo.status"));
   const auto status = nlohmann::json::parse(text, nullptr, false);
-  if (status.is_discarded()) return Fail("the server's answer is not as expected");
+  if (!status.is_object()) return Fail("the server's answer is not as expected");
   if (arguments.json)
-    fmt::print("{}\n", status.dump(2));
+    fmt::print("{}\n", status.dump(2, ' ', true, nlohmann::json::error_handler_t::replace));
   else
     PrintTable(status);
   return kExitFine;

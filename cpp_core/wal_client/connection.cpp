@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "cpp_core/base/try.h"
+#include "neon_redo/describe.h"
 
 namespace neon_redo {
 
@@ -32,7 +33,8 @@ int PollTimeout(Clock::time_point deadline) {
   return static_cast<int>(std::clamp<int64_t>(left, 0, 1'000'000));
 }
 
-// libpq's messages end in a newline and may have several lines.
+// libpq's messages end in a newline and may have several lines. The server's words are in them, and
+// whatever answers before TLS has its own.
 std::string OneLine(std::string_view text) {
   std::string out;
   for (char c : text) {
@@ -40,7 +42,7 @@ std::string OneLine(std::string_view text) {
     out.push_back(c == '\n' ? ' ' : c);
   }
   while (!out.empty() && out.back() == ' ') out.pop_back();
-  return out;
+  return Printable(out);
 }
 
 bool IsSqlState(std::string_view text) {
@@ -93,6 +95,7 @@ Result<ConnectParameters> MakeParameters(const ConnectOptions& options) {
   for (const PQconninfoOption* o = parsed; o->keyword; o++)
     if (o->val) out.Set(o->keyword, o->val);
   PQconninfoFree(parsed);
+  out.own_server = options.own_server;
   out.Set("replication", options.logical ? "database" : "true");
   // A physical walsender has no database; this name is what .pgpass entries for it use.
   if (!options.logical && !out.Has("dbname")) out.Set("dbname", "replication");

@@ -5,6 +5,8 @@
 
 #include <libpq-fe.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -23,7 +25,16 @@ struct Attempt {
   CancelSignal abandoned;
   CancelSignal done;
   PgConn connection;  // the thread's, until done
+  bool of_a_stranger = false;
 };
+
+// Whether the peer at the other end of a Unix socket is this user or root.
+bool PeerIsOwn(int socket) {
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && size == sizeof(peer) &&
+         (peer.uid == geteuid() || peer.uid == 0);
+}
 
 // Until the socket is ready. False: abandoned.
 bool WaitForSocket(const Attempt& attempt, short events) {
@@ -52,6 +63,12 @@ void Shake(Attempt* attempt) {
   PQsetNoticeReceiver(
       handle, [](void*, const PGresult*) {}, nullptr);
   // The first step is to wait until the socket can be written (documentation of PQconnectPoll).
+  // Nothing has been sent before it.
+  if (attempt->parameters.own_server) {
+    if (!WaitForSocket(*attempt, POLLOUT)) return;
+    attempt->of_a_stranger = !PeerIsOwn(PQsocket(handle));
+    if (attempt->of_a_stranger) return;
+  }
   for (auto step = PGRES_POLLING_WRITING;
        step == PGRES_POLLING_READING || step == PGRES_POLLING_WRITING; step = PQconnectPoll(handle))
     if (!WaitForSocket(*attempt, step == PGRES_POLLING_READING ? POLLIN : POLLOUT)) return;
@@ -107,6 +124,9 @@ Result<PgConn> ConnectToServer(ConnectParameters parameters, std::chrono::millis
     return MakeError(ErrorCode::kTimeout, "the server did not answer in time");
   }
   thread.join();
+  if (attempt->of_a_stranger)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the server on this socket is neither this user's nor root's");
   if (!attempt->connection) return MakeError(ErrorCode::kIo, "could not connect: out of memory");
   return std::move(attempt->connection);
 }

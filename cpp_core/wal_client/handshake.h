@@ -23,14 +23,17 @@ using PgConn = std::unique_ptr<pg_conn, PgConnDeleter>;
 struct ConnectParameters {
   std::vector<std::string> keywords;
   std::vector<std::string> values;
+  // The process at the other end must be of this user or of root: by a Unix socket, and before
+  // anything is said to it. (libpq's requirepeer takes one name.)
+  bool own_server = false;
 
   void Set(std::string keyword, std::string value);  // replaces
   bool Has(const std::string& keyword) const;
 };
 
 // Connects, logs in, and returns the connection, which may be a failed one (PQstatus) whose message
-// is verbose. kShutdown: cancelled. kTimeout: not within `timeout` (0: no limit). kIo: out of
-// memory or threads.
+// is verbose. kShutdown: cancelled. kTimeout: not within `timeout` (0: no limit).
+// kInvalidArgument: another user's server, with own_server. kIo: out of memory or threads.
 Result<PgConn> ConnectToServer(ConnectParameters parameters, std::chrono::milliseconds timeout,
                                const CancelSignal& cancel);
 

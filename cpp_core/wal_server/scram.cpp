@@ -9,16 +9,16 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
-#include <sys/stat.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <fstream>
 #include <optional>
 
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
+#include "neon_redo/bytes.h"
 
 namespace neon_redo {
 
@@ -31,6 +31,9 @@ constexpr std::string_view kBoundHeader = "p=tls-server-end-point,,";
 constexpr size_t kNonceBytes = 18;  // SCRAM_RAW_NONCE_LEN
 constexpr size_t kSaltBytes = 16;   // SCRAM_DEFAULT_SALT_LEN
 constexpr uint32_t kIterations = 4096;
+constexpr std::string_view kSlotsOption = "slots=";
+constexpr size_t kMaxUsersFile = 16 << 20;
+constexpr size_t kMaxSecretFile = 4096;
 
 std::string Base64(const uint8_t* bytes, size_t size) {
   std::string out(4 * ((size + 2) / 3) + 1, '\0');
@@ -117,58 +120,146 @@ Result<ScramVerifier> ParseScramVerifier(std::string_view text) {
   return out;
 }
 
-Result<ScramUsers> ScramUsers::Open(const std::string& path) {
+SlotRights SlotRights::Of(std::string_view names) {
+  SlotRights out;
+  out.all_ = false;
+  while (!names.empty()) {
+    const size_t comma = std::min(names.find(','), names.size());
+    if (comma > 0) out.names_.emplace_back(names.substr(0, comma));
+    names.remove_prefix(std::min(comma + 1, names.size()));
+  }
+  return out;
+}
+
+bool SlotRights::Allow(std::string_view slot) const {
+  return all_ || std::any_of(names_.begin(), names_.end(), [slot](std::string_view name) {
+           return name.ends_with('*') ? slot.starts_with(name.substr(0, name.size() - 1))
+                                      : slot == name;
+         });
+}
+
+Result<ScramUsers> ScramUsers::Open(const std::string& path, const std::string& secret_file) {
   ScramUsers out;
-  if (RAND_bytes(out.secret_.data(), static_cast<int>(out.secret_.size())) != 1)
-    return MakeError(ErrorCode::kIo, "no random numbers to be had");
-  RETURN_IF_ERROR(out.Reload(path));
+  ASSIGN_OR_RETURN(std::string content, ReadSecretFile(path, "users file", kMaxUsersFile));
+  RETURN_IF_ERROR(out.Take(content, path));
+  RETURN_IF_ERROR(out.SetUpSecret(content, secret_file));
+  WipeSecret(&content);
   return out;
 }
 
 Status ScramUsers::Reload(const std::string& path) {
-  std::map<std::string, ScramVerifier> users;
-  std::ifstream file(path);
-  struct stat st;
-  if (!file || stat(path.c_str(), &st) != 0) return FileError("open file", path);
-  if (st.st_mode & 077)
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("users file \"{}\" has group or world access; it should have "
-                                 "permissions u=rw (0600) or less",
-                                 path));
+  ASSIGN_OR_RETURN(std::string content, ReadSecretFile(path, "users file", kMaxUsersFile));
+  RETURN_IF_ERROR(Take(content, path));
+  WipeSecret(&content);
+  return {};
+}
+
+Status ScramUsers::SetUpSecret(const std::string& content, const std::string& secret_file) {
+  // The verifiers' keys are secret, so this cannot be guessed either.
+  secret_ = Hmac({}, "neon_redo salts for unknown roles\n" + content);
+  if (secret_file.empty()) return {};
+  auto stored = ReadSecretFile(secret_file, "secret file", kMaxSecretFile);
+  if (!stored && stored.error().code == ErrorCode::kNotFound) {
+    ScramKey fresh;
+    if (RAND_bytes(fresh.data(), static_cast<int>(fresh.size())) != 1)
+      return MakeError(ErrorCode::kIo, "could not generate random numbers");
+    const std::string line = Base64(fresh.data(), fresh.size()) + "\n";
+    const Status written = WriteFileDurably(
+        secret_file, Bytes(reinterpret_cast<const uint8_t*>(line.data()), line.size()));
+    if (!written) {
+      secret_trouble_ = written.error().message;
+      return {};
+    }
+    secret_ = fresh;
+    return {};
+  }
+  if (!stored) return tl::unexpected(stored.error());
+  while (stored->ends_with('\n')) stored->pop_back();
+  if (!ReadKey(*stored, &secret_))
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("secret file \"{}\" does not hold 32 bytes in base64; remove it "
+                                 "to have it made again",
+                                 secret_file));
+  WipeSecret(&*stored);
+  return {};
+}
+
+Status ScramUsers::Take(const std::string& content, const std::string& path) {
+  std::map<std::string, User> users;
+  std::vector<Shape> shapes;
   size_t number = 0;
-  for (std::string line; std::getline(file, line);) {
+  for (std::string_view rest = content; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
     number++;
     if (line.empty() || line[0] == '#') continue;
     const size_t colon = line.find(":" + std::string(kPrefix));
-    const auto verifier = ParseScramVerifier(
-        colon == std::string::npos ? std::string_view() : std::string_view(line).substr(colon + 1));
+    std::string_view text =
+        colon == std::string_view::npos ? std::string_view() : line.substr(colon + 1);
+    User user;
+    if (const size_t space = text.find(' '); space != std::string_view::npos) {
+      const std::string_view option = text.substr(space + 1);
+      if (!option.starts_with(kSlotsOption))
+        return MakeError(ErrorCode::kCorrupt,
+                         fmt::format("line {} of users file \"{}\" has something other than "
+                                     "\"slots=NAMES\" after the verifier",
+                                     number, path));
+      user.slots = SlotRights::Of(option.substr(kSlotsOption.size()));
+      text = text.substr(0, space);
+    }
+    const auto verifier = ParseScramVerifier(text);
     if (!verifier || colon == 0)
       return MakeError(ErrorCode::kCorrupt,
                        fmt::format("line {} of users file \"{}\" is not NAME:VERIFIER with a "
                                    "SCRAM-SHA-256 verifier",
                                    number, path));
-    users[line.substr(0, colon)] = *verifier;
+    user.verifier = *verifier;
+    users[std::string(line.substr(0, colon))] = std::move(user);
   }
+  for (const auto& [name, user] : users)
+    shapes.push_back({user.verifier.iterations, user.verifier.salt.size()});
+  std::sort(shapes.begin(), shapes.end());
   users_ = std::move(users);
+  shapes_ = std::move(shapes);
   return {};
 }
 
-ScramVerifier ScramUsers::Find(const std::string& name) const {
-  if (const auto it = users_.find(name); it != users_.end()) return it->second;
+// The salt of an unknown name has the length and the iterations of a user's, chosen by the name: in
+// a file whose verifiers were all made alike, that is those of every user.
+ScramVerifier ScramUsers::Mock(const std::string& name) const {
   ScramVerifier mock;
-  mock.iterations = kIterations;
-  const ScramKey salt = Hmac(secret_, name);
-  mock.salt.assign(reinterpret_cast<const char*>(salt.data()), kSaltBytes);
+  const ScramKey choice = Hmac(secret_, name + "\3");
+  Shape shape{kIterations, kSaltBytes};
+  if (!shapes_.empty()) shape = shapes_[LoadBe32(choice.data()) % shapes_.size()];
+  mock.iterations = shape.iterations;
+  for (std::string block = name; mock.salt.size() < shape.salt_size; block += '\4') {
+    const ScramKey salt = Hmac(secret_, block);
+    mock.salt.append(reinterpret_cast<const char*>(salt.data()), salt.size());
+  }
+  mock.salt.resize(shape.salt_size);
   // No ClientKey is known whose hash this is.
   mock.stored_key = Hmac(secret_, name + "\1");
   mock.server_key = Hmac(secret_, name + "\2");
   return mock;
 }
 
+// The mock is made for every name: it would tell by the time that it takes.
+ScramVerifier ScramUsers::Find(const std::string& name) const {
+  ScramVerifier mock = Mock(name);
+  const auto it = users_.find(name);
+  return it != users_.end() ? it->second.verifier : mock;
+}
+
+SlotRights ScramUsers::SlotsOf(const std::string& name) const {
+  const auto it = users_.find(name);
+  return it != users_.end() ? it->second.slots : SlotRights();
+}
+
 Result<std::string> MakeScramNonce() {
   uint8_t bytes[kNonceBytes];
   if (RAND_bytes(bytes, sizeof(bytes)) != 1)
-    return MakeError(ErrorCode::kIo, "no random numbers to be had");
+    return MakeError(ErrorCode::kIo, "could not generate random numbers");
   return Base64(bytes, sizeof(bytes));
 }
 

@@ -4,10 +4,12 @@
 #define NEON_REDO_WAL_SERVER_SCRAM_H_
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "neon_redo/error.h"
 
@@ -26,24 +28,65 @@ struct ScramVerifier {
 };
 Result<ScramVerifier> ParseScramVerifier(std::string_view text);
 
+// Which replication slots a role may use, make and drop.
+class SlotRights {
+ public:
+  // All of them.
+  SlotRights() = default;
+  // NAMES, separated by commas; a name that ends in "*" stands for all that begin so. Empty: none.
+  static SlotRights Of(std::string_view names);
+
+  bool Allow(std::string_view slot) const;
+
+ private:
+  bool all_ = true;
+  std::vector<std::string> names_;
+};
+
 // Who may connect: a file with a line NAME:VERIFIER for each, as this prints them:
 //   SELECT rolname || ':' || rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL
+// After the verifier and a space, "slots=NAMES" limits the role to these slots (SlotRights).
 class ScramUsers {
  public:
-  // kInvalidArgument: others may read the file. kCorrupt: a bad line.
-  static Result<ScramUsers> Open(const std::string& path);
+  // `secret_file` keeps the secret of the salts for unknown names, so that they outlive this
+  // process; it is made when it is not there. Empty, or it cannot be made: the secret comes from
+  // the users file's content, and the salts change with it from one process to the next.
+  // kInvalidArgument: ReadSecretFile refuses a file. kCorrupt: a bad line.
+  static Result<ScramUsers> Open(const std::string& path, const std::string& secret_file = {});
   // Reads the file again; on an error all stays as it was. Names that are not there keep their
   // salts.
   Status Reload(const std::string& path);
 
-  // For a name that is not there, a verifier that no password fits, but always the same salt, so
-  // that nobody learns which names there are (mock_scram_secret in libpq/auth-scram.c).
+  // For a name that is not there, a verifier that no password fits, but always the same salt, of
+  // the length and with the iterations of one that is there. It takes the same time. So nobody
+  // learns which names there are (mock_scram_secret in libpq/auth-scram.c).
   ScramVerifier Find(const std::string& name) const;
+  // All slots for a name that is not there.
+  SlotRights SlotsOf(const std::string& name) const;
   bool empty() const { return users_.empty(); }
+  // Why secret_file could not be used; empty: it is used, or none was given.
+  const std::string& secret_trouble() const { return secret_trouble_; }
 
  private:
-  std::map<std::string, ScramVerifier> users_;
-  ScramKey secret_{};  // of this run
+  struct User {
+    ScramVerifier verifier;
+    SlotRights slots;
+  };
+  // The cost and the shape of a verifier, one for each user.
+  struct Shape {
+    uint32_t iterations;
+    size_t salt_size;
+    auto operator<=>(const Shape&) const = default;
+  };
+
+  Status Take(const std::string& content, const std::string& path);
+  Status SetUpSecret(const std::string& content, const std::string& secret_file);
+  ScramVerifier Mock(const std::string& name) const;
+
+  std::map<std::string, User> users_;
+  std::vector<Shape> shapes_;  // of users_, sorted
+  ScramKey secret_{};
+  std::string secret_trouble_;
 };
 
 // What binds an exchange to the TLS connection it goes through.

@@ -1,7 +1,9 @@
 // One loop over epoll, level-triggered; what a connection does in its turn is in
-// server_connection.cpp. New WAL is noticed by inotify on the directory, and once a second without
-// (network file systems tell nothing); it is looked at once per kLookInterval at most, since a
-// writer's every write is an event.
+// server_connection.cpp, how it gets a place in server_accept.cpp. Connections by TCP stand in two
+// epoll instances of their own, which the loop's own one watches: that says that there is something
+// to do there, and TakeTurns decides how much. New WAL is noticed by inotify on the directory, and
+// once a second without (network file systems tell nothing); it is looked at once per kLookInterval
+// at most, since a writer's every write is an event.
 #include "cpp_core/wal_server/server.h"
 
 #include <fcntl.h>
@@ -31,19 +33,17 @@ using std::chrono::milliseconds;
 
 namespace {
 
-enum : uint64_t {
-  kListenerKey,
-  kTcpListenerKey,
-  kStopKey,
-  kReloadKey,
-  kDirectoryKey,
-  kRefillKey,
-  kFirstConnection = 1000
-};
-
 constexpr milliseconds kLookInterval{10};
-constexpr milliseconds kLinger{10'000};   // for the last words to a client that does not read
-constexpr size_t kSpareConnections = 16;  // beyond the limit, only to be told so
+constexpr milliseconds kLinger{10'000};  // for the last words to a client that does not read
+
+// In one pass of the loop. A handshake takes a millisecond or a few of the processor's time.
+constexpr milliseconds kClientsTime{10};
+constexpr milliseconds kStrangersTime{5};
+constexpr milliseconds kNextTurnsTime{10};
+
+// A client can have a line logged as often as it likes, a stranger too.
+constexpr double kLogBurst = 200;
+constexpr double kLogLinesPerSecond = 20;
 
 tl::unexpected<Error> SystemError(const std::string& what) {
   return MakeError(ErrorCode::kIo, fmt::format("could not {}: {}", what, strerror(errno)));
@@ -52,7 +52,7 @@ tl::unexpected<Error> SystemError(const std::string& what) {
 }  // namespace
 
 WalServer::Impl::Impl(WalServerOptions options) : options_(std::move(options)) {
-  last_id_ = kFirstConnection;
+  last_id_ = kFirstConnectionKey;
 }
 
 WalServer::Impl::~Impl() {
@@ -68,11 +68,19 @@ Result<std::unique_ptr<WalServer::Impl>> WalServer::Impl::Open(WalServerOptions 
   if (slots_file.empty()) slots_file = out->source_->directory() + "/serve-wal.slots";
   ASSIGN_OR_RETURN(auto slots, SlotStore::Open(slots_file));
   out->slots_ = std::move(slots);
+  const std::string warning = out->slots_.directory().OwnerWarning();
+  if (!warning.empty()) out->options_.log(warning);
   out->epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
-  if (out->epoll_.get() < 0) return SystemError("create an epoll instance");
+  out->clients_epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+  out->strangers_epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+  if (out->epoll_.get() < 0 || out->clients_epoll_.get() < 0 || out->strangers_epoll_.get() < 0)
+    return SystemError("create an epoll instance");
+  RETURN_IF_ERROR(out->Watch(out->epoll_.get(), out->clients_epoll_.get(), kClientsKey, EPOLLIN));
+  RETURN_IF_ERROR(
+      out->Watch(out->epoll_.get(), out->strangers_epoll_.get(), kStrangersKey, EPOLLIN));
   out->refill_timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (out->refill_timer_.get() < 0) return SystemError("create a timer");
-  RETURN_IF_ERROR(out->Watch(out->refill_timer_.get(), kRefillKey, EPOLLIN));
+  RETURN_IF_ERROR(out->Watch(out->epoll_.get(), out->refill_timer_.get(), kRefillKey, EPOLLIN));
   if (out->options_.follow) {
     RETURN_IF_ERROR(out->WatchDirectory());
   }
@@ -90,15 +98,20 @@ Status WalServer::Impl::Listen() {
   ASSIGN_OR_RETURN(auto local, ListenLocal(socket_path_));
   listener_ = std::move(local);
   if (!options_.listen.empty()) {
-    ASSIGN_OR_RETURN(auto users, ScramUsers::Open(options_.users_file));
+    ASSIGN_OR_RETURN(auto users, ScramUsers::Open(options_.users_file,
+                                                  slots_.directory().PathOf("serve-wal.secret")));
     users_ = std::move(users);
+    if (!users_.secret_trouble().empty())
+      options_.log(users_.secret_trouble() +
+                   "; with another users file, another server can be told from this one by the "
+                   "salts of unknown roles");
     ASSIGN_OR_RETURN(auto tls, TlsContext::Open(options_.tls_certificate, options_.tls_key));
     tls_ = std::move(tls);
     ASSIGN_OR_RETURN(auto tcp, ListenTcp(options_.listen));
     tcp_listener_ = std::move(tcp);
-    RETURN_IF_ERROR(Watch(tcp_listener_.get(), kTcpListenerKey, EPOLLIN));
+    RETURN_IF_ERROR(Watch(strangers_epoll_.get(), tcp_listener_.get(), kTcpListenerKey, EPOLLIN));
   }
-  return Watch(listener_.get(), kListenerKey, EPOLLIN);
+  return Watch(epoll_.get(), listener_.get(), kListenerKey, EPOLLIN);
 }
 
 void WalServer::Impl::SetUpHost() {
@@ -108,11 +121,13 @@ void WalServer::Impl::SetUpHost() {
   host_.tls = tcp_listener_.get() >= 0;
   host_.sender_timeout = options_.sender_timeout;
   host_.max_connections = options_.max_connections;
+  LimitClientsByDescriptors();
   host_.max_replication_slots = options_.max_replication_slots;
   host_.cancel = [this](uint32_t id, uint32_t key) { Cancel(id, key); };
-  host_.log = [this](uint32_t id, const std::string& line) {
-    options_.log(fmt::format("[{}] {}", id, Printable(line)));  // clients' words are in it
-  };
+  host_.log = [this](uint32_t id, const std::string& line) { LogOf(id, line); };
+  host_.too_many = [this](const Peer& peer) { return TooMany(peer); };
+  // One command in a pass of the loop, so that others wait for the disk but once in it.
+  host_.may_write_slots = [this] { return !std::exchange(slots_written_, true); };
   host_.status = [this] { return DescribeAll(); };
   host_.too_many_for_user = [this](const std::string& user) {
     if (options_.max_connections_per_role == 0) return false;
@@ -128,12 +143,18 @@ int WalServer::Impl::tcp_port() const {
   return tcp_listener_.get() >= 0 ? PortOf(tcp_listener_.get()) : 0;
 }
 
-Status WalServer::Impl::Watch(int fd, uint64_t key, uint32_t events) {
+Status WalServer::Impl::Watch(int epoll, int fd, uint64_t key, uint32_t events) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = key;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return SystemError("watch a socket");
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) return SystemError("watch a socket");
   return {};
+}
+
+int WalServer::Impl::EpollOf(Lane lane) const {
+  return lane == Lane::kLocal     ? epoll_.get()
+         : lane == Lane::kClients ? clients_epoll_.get()
+                                  : strangers_epoll_.get();
 }
 
 Status WalServer::Impl::WatchDirectory() {
@@ -142,13 +163,13 @@ Status WalServer::Impl::WatchDirectory() {
   if (inotify_add_watch(inotify_.get(), source_->directory().c_str(),
                         IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE) < 0)
     return SystemError(fmt::format("watch directory \"{}\"", source_->directory()));
-  return Watch(inotify_.get(), kDirectoryKey, EPOLLIN);
+  return Watch(epoll_.get(), inotify_.get(), kDirectoryKey, EPOLLIN);
 }
 
 Status WalServer::Impl::Run(const CancelSignal& stop, const CancelSignal& reload) {
   for (const auto& [fd, key] :
        {std::pair(stop.fd(), uint64_t{kStopKey}), std::pair(reload.fd(), uint64_t{kReloadKey})}) {
-    RETURN_IF_ERROR(Watch(fd, key, EPOLLIN));
+    RETURN_IF_ERROR(Watch(epoll_.get(), fd, key, EPOLLIN));
   }
   now_ = Clock::now();
   next_tick_ = now_;
@@ -158,26 +179,9 @@ Status WalServer::Impl::Run(const CancelSignal& stop, const CancelSignal& reload
                              MillisecondsToWait());
     if (n < 0 && errno != EINTR) return SystemError("wait for events");
     now_ = Clock::now();
-    for (int i = 0; i < n; i++) {
-      const epoll_event& event = events[static_cast<size_t>(i)];
-      if (event.data.u64 == kListenerKey) {
-        AcceptAll(listener_.get(), true);
-      } else if (event.data.u64 == kTcpListenerKey) {
-        AcceptAll(tcp_listener_.get(), false);
-      } else if (event.data.u64 == kDirectoryKey) {
-        ReadDirectoryEvents();
-      } else if (event.data.u64 == kRefillKey) {
-        Refill();
-      } else if (event.data.u64 == kStopKey) {
-        if (!stopping_) BeginStop();
-      } else if (event.data.u64 == kReloadKey) {
-        reload.Clear();
-        Reload();
-      } else if (const auto it = connections_.find(static_cast<uint32_t>(event.data.u64));
-                 it != connections_.end()) {
-        Handle(it->second.get(), event.events);
-      }
-    }
+    slots_written_ = false;
+    for (int i = 0; i < n; i++) HandleEvent(events[static_cast<size_t>(i)], reload);
+    TakeNextTurns();
     if ((wal_event_ || relist_event_) && now_ - last_look_ >= kLookInterval)
       LookForWal(relist_event_);
     if (now_ >= next_tick_) Tick();
@@ -186,48 +190,70 @@ Status WalServer::Impl::Run(const CancelSignal& stop, const CancelSignal& reload
   return slots_.Save();
 }
 
+void WalServer::Impl::HandleEvent(const epoll_event& event, const CancelSignal& reload) {
+  switch (event.data.u64) {
+    case kListenerKey:
+      return AcceptSome(listener_.get(), true);
+    case kTcpListenerKey:
+      return AcceptSome(tcp_listener_.get(), false);
+    case kClientsKey:
+      return TakeTurns(Lane::kClients, kClientsTime);
+    case kStrangersKey:
+      return TakeTurns(Lane::kStrangers, kStrangersTime);
+    case kDirectoryKey:
+      return ReadDirectoryEvents();
+    case kRefillKey:
+      return Refill();
+    case kStopKey:
+      if (!stopping_) BeginStop();
+      return;
+    case kReloadKey:
+      reload.Clear();
+      return Reload();
+    default:
+      break;
+  }
+  if (const auto it = connections_.find(static_cast<uint32_t>(event.data.u64));
+      it != connections_.end() && !it->second->broken)
+    Handle(it->second.get(), event.events);
+}
+
+// One event at a time: epoll puts what it has given out at the end of its list, so that each
+// connection gets its turn however short the time is.
+void WalServer::Impl::TakeTurns(Lane lane, milliseconds time) {
+  static const CancelSignal kNone;
+  const auto end = Clock::now() + time;
+  epoll_event event;
+  do {
+    if (epoll_wait(EpollOf(lane), &event, 1, 0) != 1) return;
+    HandleEvent(event, kNone);
+  } while (Clock::now() < end);
+}
+
+// Those that still have something to do come after those that wait.
+void WalServer::Impl::TakeNextTurns() {
+  const auto end = Clock::now() + kNextTurnsTime;
+  for (size_t left = next_turn_.size(); left > 0 && Clock::now() < end; left--) {
+    const auto it = connections_.find(next_turn_.front());
+    next_turn_.pop_front();
+    if (it == connections_.end()) continue;
+    it->second->awaits_turn = false;
+    if (!it->second->broken) Handle(it->second.get(), 0);
+  }
+}
+
 int WalServer::Impl::MillisecondsToWait() const {
+  if (!next_turn_.empty()) return 0;
   auto next = next_tick_;
   if (wal_event_ || relist_event_) next = std::min(next, last_look_ + kLookInterval);
+  if (!accepting_ && !stopping_) next = std::min(next, accept_again_);
   const auto left = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
   return static_cast<int>(std::clamp<int64_t>(left, 0, 1000));
 }
 
-void WalServer::Impl::SetAccepting(bool accepting) {
-  if (accepting == accepting_) return;
-  accepting_ = accepting;
-  for (const auto& [fd, key] : {std::pair(listener_.get(), uint64_t{kListenerKey}),
-                                std::pair(tcp_listener_.get(), uint64_t{kTcpListenerKey})}) {
-    if (fd < 0) continue;
-    if (accepting)
-      static_cast<void>(Watch(fd, key, EPOLLIN));
-    else
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-  }
-}
-
-void WalServer::Impl::AcceptAll(int listener, bool local) {
-  for (;;) {
-    if (connections_.size() >= options_.max_connections + kSpareConnections)
-      return SetAccepting(false);
-    Peer peer;
-    FileDescriptor fd = AcceptPeer(listener, local, &peer);
-    uint32_t key = 0;
-    if (fd.get() < 0 || getrandom(&key, sizeof(key), 0) != sizeof(key)) return;
-    const uint32_t id = ++last_id_;
-    auto connection = std::make_unique<Connection>();
-    connection->session = std::make_unique<Session>(host_, id, key, peer, now_);
-    if (connections_.size() >= options_.max_connections) connection->session->RefuseAsTooMany();
-    if (!Watch(fd.get(), id, EPOLLIN)) return;
-    connection->events = EPOLLIN;
-    connection->fd = std::move(fd);
-    connections_[id] = std::move(connection);
-  }
-}
-
 void WalServer::Impl::CloseEnded() {
   std::erase_if(connections_, [](const auto& entry) { return entry.second->broken; });
-  if (!stopping_ && connections_.size() < options_.max_connections) SetAccepting(true);
+  if (!accepting_ && !stopping_ && now_ >= accept_again_) SetAccepting(true);
 }
 
 void WalServer::Impl::ReadDirectoryEvents() {
@@ -273,12 +299,16 @@ void WalServer::Impl::Tick() {
   if (options_.follow && !stopping_ && now_ - last_look_ >= milliseconds(1000))
     LookForWal(source_->HasNewTimeline());
   for (const auto& [id, connection] : connections_) {
-    connection->session->Tick(now_);
+    Session& session = *connection->session;
+    const size_t before = session.output().buffered();
+    session.BeginTurn();
+    session.Tick(now_);
     if (connection->closing_since && now_ - *connection->closing_since >= kLinger)
       connection->broken = true;
-    if (!connection->session->output().empty() || connection->session->closing())
+    if (session.output().buffered() != before || session.closing() || session.wants_turn())
       Pump(connection.get());
   }
+  if (log_lines_left_out_ > 0) LogOf(0, {});
   if (const Status saved = slots_.Save(); !saved) options_.log(saved.error().message);
   if (metrics_) metrics_->Update(Sessions(), *source_, now_);
 }
@@ -326,6 +356,24 @@ void WalServer::Impl::BeginStop() {
   if (streaming > 0)
     options_.log(fmt::format("shutting down; {} client{} to get the rest of the WAL", streaming,
                              streaming == 1 ? "" : "s"));
+}
+
+// Clients' words are in the line.
+void WalServer::Impl::LogOf(uint32_t id, const std::string& line) {
+  const double seconds = std::chrono::duration<double>(now_ - log_allowance_at_).count();
+  log_allowance_ = std::min(kLogBurst, log_allowance_ + seconds * kLogLinesPerSecond);
+  log_allowance_at_ = now_;
+  if (log_lines_left_out_ > 0 && log_allowance_ >= kLogLinesPerSecond) {
+    options_.log(
+        fmt::format("{} lines about clients were left out", std::exchange(log_lines_left_out_, 0)));
+  }
+  if (line.empty()) return;
+  if (log_allowance_ < 1 || log_lines_left_out_ > 0) {
+    log_lines_left_out_++;
+    return;
+  }
+  log_allowance_--;
+  options_.log(fmt::format("[{}] {}", id, Printable(line)));
 }
 
 void WalServer::Impl::Cancel(uint32_t id, uint32_t key) {

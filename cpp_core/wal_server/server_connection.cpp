@@ -1,5 +1,6 @@
 // A connection's turn ends when its socket is full, when it has nothing to send, or after kTurn
 // bytes, so that a fast client does not hold the others back; a slow one only holds its own socket.
+// It ends too after kReceiveTurn bytes from the client, TlsStream's reads and Session's work.
 // WAL goes from the page cache to the socket by sendfile, behind the few bytes of its message's
 // header.
 //
@@ -24,6 +25,7 @@ namespace neon_redo {
 namespace {
 
 constexpr uint64_t kTurn = 1 << 20;
+constexpr size_t kReceiveTurn = 64 << 10;
 // A receiver takes some 150 kB in that time, of the 416 kB or more that fit a socket (kSendBuffer).
 constexpr timespec kRefillInterval{0, 100'000};
 
@@ -45,22 +47,38 @@ ssize_t SendRangeEncrypted(TlsStream* tls, const Output::Range& range) {
 }  // namespace
 
 void WalServer::Impl::Handle(Connection* connection, uint32_t events) {
-  TlsStream* tls = connection->tls.get();
-  if (tls && !tls->established()) {
+  Session& session = *connection->session;
+  session.BeginTurn();
+  if (connection->tls) connection->tls->BeginTurn();
+  if (connection->tls && !connection->tls->established()) {
     StartTls(connection);
-    if (connection->broken || !tls->established()) return;
-  }
-  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) Receive(connection);
-  Pump(connection);
-  // What TLS has decrypted already, epoll knows nothing of.
-  while (tls && !connection->broken && tls->pending() && connection->session->wants_input() &&
-         connection->session->output().empty()) {
+  } else {
+    const bool ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+    // To what it said last and its end, Receive comes in one turn or several; but a client that is
+    // not listened to now would only make its end be reported again and again.
+    if (ended && !ReadsInput(*connection)) connection->broken = true;
     Receive(connection);
     Pump(connection);
   }
+  if (connection->broken) return;
+  NoteProgress(connection);
+  // What TLS has decrypted, epoll will not report.
+  if (connection->tls && connection->tls->pending() && ReadsInput(*connection))
+    TurnSoon(connection);
 }
 
-// Goes on with the handshake; the socket is watched for what that needs.
+void WalServer::Impl::TurnSoon(Connection* connection) {
+  if (connection->awaits_turn) return;
+  connection->awaits_turn = true;
+  next_turn_.push_back(connection->session->id());
+}
+
+bool WalServer::Impl::ReadsInput(const Connection& connection) {
+  const Session& session = *connection.session;
+  return session.wants_input() && session.output().buffered() < Session::kMaxOutput;
+}
+
+// Begins or continues the handshake; the socket is watched for what that needs.
 void WalServer::Impl::StartTls(Connection* connection) {
   if (!connection->tls) connection->tls = std::make_unique<TlsStream>(tls_, connection->fd.get());
   TlsStream& tls = *connection->tls;
@@ -72,24 +90,28 @@ void WalServer::Impl::StartTls(Connection* connection) {
     connection->broken = true;
     return;
   }
-  const uint32_t events = tls.established() || !tls.wants_write() ? EPOLLIN : EPOLLOUT;
-  Modify(connection, events);
+  Modify(connection, tls.established() || !tls.wants_write() ? EPOLLIN : EPOLLOUT);
 }
 
 void WalServer::Impl::Receive(Connection* connection) {
   char buffer[16 * 1024];
   Session& session = *connection->session;
-  while (session.wants_input() && session.output().buffered() < Session::kMaxOutput) {
-    const ssize_t n = connection->tls ? connection->tls->Receive(buffer, sizeof(buffer))
-                                      : recv(connection->fd.get(), buffer, sizeof(buffer), 0);
+  TlsStream* tls = connection->tls.get();
+  size_t received = 0;
+  while (!connection->broken && ReadsInput(*connection) && !session.turn_over() &&
+         received < kReceiveTurn) {
+    const ssize_t n = tls ? tls->Receive(buffer, sizeof(buffer))
+                          : recv(connection->fd.get(), buffer, sizeof(buffer), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
+    if (n < 0 && errno == EPROTO && tls) host_.log(session.id(), tls->problem());
     if (n <= 0) {
       connection->broken = true;
       return;
     }
+    received += static_cast<size_t>(n);
     session.Feed({buffer, static_cast<size_t>(n)}, now_);
-    if (!connection->tls && static_cast<size_t>(n) < sizeof(buffer)) return;
+    if (!tls && static_cast<size_t>(n) < sizeof(buffer)) return;
   }
 }
 
@@ -145,6 +167,8 @@ void WalServer::Impl::Pump(Connection* connection) {
   const bool by_timer = would_block && progress && !connection->tls;
   if (by_timer) RefillSoon(connection);
   SetEvents(connection, would_block && !by_timer);
+  // Nor what the session has taken in and not handled.
+  if (session.wants_turn()) TurnSoon(connection);
 }
 
 void WalServer::Impl::RefillSoon(Connection* connection) {
@@ -162,25 +186,26 @@ void WalServer::Impl::Refill() {
     const auto it = connections_.find(id);
     if (it == connections_.end()) continue;
     it->second->awaits_refill = false;
+    it->second->session->BeginTurn();
     Pump(it->second.get());
   }
 }
 
 void WalServer::Impl::SetEvents(Connection* connection, bool want_output) {
-  const Session& session = *connection->session;
   uint32_t events = 0;
   if (want_output) events |= EPOLLOUT;
-  if (session.wants_input() && connection->session->output().buffered() < Session::kMaxOutput)
-    events |= EPOLLIN;
+  if (ReadsInput(*connection)) events |= EPOLLIN;
   Modify(connection, events);
 }
 
+// The client's end is always watched for.
 void WalServer::Impl::Modify(Connection* connection, uint32_t events) {
+  events |= EPOLLRDHUP;
   if (events == connection->events) return;
   epoll_event event{};
   event.events = connection->events = events;
   event.data.u64 = connection->session->id();
-  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection->fd.get(), &event);
+  epoll_ctl(EpollOf(connection->lane), EPOLL_CTL_MOD, connection->fd.get(), &event);
 }
 
 }  // namespace neon_redo

@@ -64,17 +64,24 @@ void Session::Feed(std::string_view bytes, Clock::time_point now) {
 }
 
 void Session::Process() {
-  while (!closing_ && !waiting_drop_ && output_.buffered() < kMaxOutput) {
+  if (waits_for_turn_ && !turn_over()) Retry();
+  while (!closing_ && !waiting_ && !turn_over() && output_.buffered() < kMaxOutput) {
     if (phase_ == Phase::kNegotiation ? !HandleStartup() : !HandleMessage()) break;
     if (starting_tls_) break;
   }
+  DropHandledInput();
+}
+
+// Once for all messages of a turn: to move the rest to the front for each would be quadratic.
+void Session::DropHandledInput() {
+  inbox_.erase(0, std::exchange(inbox_at_, 0));
   if (inbox_.empty() && inbox_.capacity() > 1024) inbox_.shrink_to_fit();
 }
 
 bool Session::Continue(Clock::time_point now) {
   if (closing_) return false;
   now_ = now;
-  if (!inbox_.empty()) Process();
+  if (!inbox().empty() || waits_for_turn_) Process();
   if (!output_.empty() || closing_) return !output_.empty();
   return phase_ == Phase::kStreaming && SendWal();
 }
@@ -102,15 +109,16 @@ void Session::Fail(Severity severity, const ServerErrorMessage& error) {
   if (!skip_to_sync_) PutReadyForQuery(output_.bytes());
 }
 
-void Session::RetryDrop() {
-  const command::DropSlot drop = *std::exchange(waiting_drop_, std::nullopt);
-  Execute(drop);
-  Process();
+void Session::Retry() {
+  waits_for_turn_ = false;
+  const ReplicationCommand command = *std::exchange(waiting_, std::nullopt);
+  std::visit([this](const auto& c) { Execute(c); }, command);
 }
 
 void Session::Cancel() {
-  if (waiting_drop_) {
-    waiting_drop_.reset();
+  if (waiting_) {
+    waiting_.reset();
+    waits_for_turn_ = false;
     Fail(Severity::kError, {"57014", "canceling statement due to user request"});
   }
   if (phase_ == Phase::kStreaming && output_.range_free())
@@ -119,16 +127,19 @@ void Session::Cancel() {
 
 // One message: its type, its length, its body.
 bool Session::HandleMessage() {
-  if (inbox_.size() < 5) return false;
-  const char type = inbox_[0];
-  const uint32_t length = ReadInt32(std::string_view(inbox_).substr(1));
+  const std::string_view inbox = this->inbox();
+  if (inbox.size() < 5) return false;
+  const char type = inbox[0];
+  const uint32_t length = ReadInt32(inbox.substr(1));
   if (length < 4 || length > kMaxMessage - 1) {
     Fail(Severity::kFatal, {"08P01", "invalid message length"});
     return false;
   }
-  if (inbox_.size() < 1 + size_t{length}) return false;
-  const std::string body = inbox_.substr(5, length - 4);
-  inbox_.erase(0, 1 + size_t{length});
+  if (inbox.size() < 1 + size_t{length}) return false;
+  const std::string body(inbox.substr(5, length - 4));
+  inbox_at_ += 1 + size_t{length};
+  turn_work_ -= type == 'Q' ? kCommandWork : 1;
+  last_message_ = now_;
   if (phase_ == Phase::kPassword)
     HandlePasswordMessage(type, body);
   else if (phase_ == Phase::kStreaming)
@@ -162,11 +173,21 @@ void Session::Tick(Clock::time_point now) {
   if (closing_) return;
   now_ = now;
   if (!statistics_.authenticated) {
-    if (host_.login_timeout.count() > 0 && now - start_ >= host_.login_timeout) Break("");
+    if (host_.login_timeout.count() > 0 && now - start_ >= host_.login_timeout)
+      Break("could not log the client in: timeout");
     return;
   }
-  if (waiting_drop_) RetryDrop();
-  if (phase_ != Phase::kStreaming || host_.sender_timeout.count() == 0) return;
+  if (waiting_ && !waits_for_turn_) {
+    Retry();
+    Process();
+  }
+  if (closing_ || host_.sender_timeout.count() == 0) return;
+  if (phase_ != Phase::kStreaming) {
+    // A command that waits for a slot keeps its client waiting too.
+    if (!waiting_ && now - last_message_ >= host_.sender_timeout)
+      Fail(Severity::kFatal, {"57P05", "terminating connection due to idle-session timeout"});
+    return;
+  }
   if (now - last_reply_ >= host_.sender_timeout)
     return Break("terminating walsender process due to replication timeout");
   if (!waiting_for_reply_ && now - last_reply_ >= host_.sender_timeout / 2)
@@ -176,7 +197,8 @@ void Session::Tick(Clock::time_point now) {
 void Session::Stop(Clock::time_point now) {
   if (closing_) return;
   stopping_ = true;
-  waiting_drop_.reset();
+  waiting_.reset();
+  waits_for_turn_ = false;
   if (phase_ != Phase::kStreaming || done_sending_) {
     if (!statistics_.authenticated) return Break("");
     return Fail(Severity::kFatal, {"57P01", "terminating connection due to administrator command"});

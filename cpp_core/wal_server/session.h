@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,9 +40,15 @@ struct SessionHost {
   const ScramUsers* users = nullptr;                 // of clients by TCP; null: there are none
   bool tls = false;                                  // the transport can
   std::chrono::milliseconds sender_timeout{60'000};  // wal_sender_timeout; 0: none
-  std::chrono::milliseconds login_timeout{60'000};   // authentication_timeout
+  // authentication_timeout, which is a minute in PostgreSQL: there a process waits for each.
+  std::chrono::milliseconds login_timeout{10'000};
   size_t max_connections = 100;
   size_t max_replication_slots = 10;
+  // There are no more places for clients like that peer.
+  std::function<bool(const Peer& peer)> too_many = [](const Peer&) { return false; };
+  // A command may now make the slots' file be written, which waits for the disk. False: it may in a
+  // later turn.
+  std::function<bool()> may_write_slots = [] { return true; };
   // A CancelRequest for that session.
   std::function<void(uint32_t id, uint32_t key)> cancel = [](uint32_t, uint32_t) {};
   // That role has all the connections it may have, beside the one that asks.
@@ -70,16 +77,33 @@ class Session {
   // it.
   static constexpr uint32_t kMaxSend = 120 * 1024;
 
+  // What a turn may do: a message counts 1, a command kCommandWork.
+  static constexpr int kTurnWork = 256;
+  static constexpr int kCommandWork = 16;
+
   Session(const SessionHost& host, uint32_t id, uint32_t cancel_key, Peer peer,
           Clock::time_point now);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  // Without a call ever, turns have no end.
+  void BeginTurn() { turn_work_ = kTurnWork; }
+  bool turn_over() const { return turn_work_ <= 0; }
+  // The turn ended before all that the client has said was handled: it needs another one, of which
+  // its socket will not say anything.
+  bool wants_turn() const {
+    return !closing_ && (waits_for_turn_ || (turn_over() && !waiting_ && !inbox().empty())) &&
+           output_.buffered() < kMaxOutput;
+  }
+
   void Feed(std::string_view bytes, Clock::time_point now);
-  bool wants_input() const { return !closing_ && !starting_tls_ && inbox_.size() < kMaxMessage; }
+  bool wants_input() const {
+    return !closing_ && !starting_tls_ && !waiting_ && inbox().size() < kMaxMessage;
+  }
 
   Output& output() { return output_; }
+  const Output& output() const { return output_; }
   // The output is empty, or nearly so: takes on what was left waiting, and appends WAL. False:
   // there is nothing to send now.
   bool Continue(Clock::time_point now);
@@ -96,8 +120,6 @@ class Session {
   // channel_binding: TlsStream's.
   void TlsEstablished(const std::string& channel_binding);
 
-  // The server takes no more connections: the client hears it once it has said who it is.
-  void RefuseAsTooMany() { too_many_ = true; }
   // The server shuts down: what WAL there is goes out, then the connection ends.
   void Stop(Clock::time_point now);
   // Ends with this error.
@@ -129,6 +151,11 @@ class Session {
   const Statistics& statistics() const { return statistics_; }
   const Peer& peer() const { return peer_; }
   bool encrypted() const { return encrypted_; }
+  // How far the client is on its way to logging in; grows with each step of it.
+  int login_step() const {
+    return (ssl_asked_ ? 1 : 0) + (gss_asked_ ? 1 : 0) + (encrypted_ ? 1 : 0) +
+           (phase_ == Phase::kNegotiation ? 0 : 1) + (scram_ ? 1 : 0);
+  }
 
  private:
   enum class Phase { kNegotiation, kPassword, kCommands, kStreaming };
@@ -145,7 +172,9 @@ class Session {
 
   // session.cpp
   void Process();
-  void RetryDrop();
+  void Retry();
+  std::string_view inbox() const { return std::string_view(inbox_).substr(inbox_at_); }
+  void DropHandledInput();
   bool HandleMessage();
   void HandleCommandMessage(char type, std::string_view body);
   void Break(const std::string& why);
@@ -166,6 +195,8 @@ class Session {
   void Refuse(std::string sqlstate, std::string message, std::string detail = {},
               std::string hint = {});
   void RefuseWith(const Error& error);
+  bool MayUse(const std::string& slot);
+  bool WaitToWriteSlots(ReplicationCommand command);
   std::string ServerVersion() const;
 
   // session_stream.cpp
@@ -191,6 +222,8 @@ class Session {
   Clock::time_point now_;  // as last told
 
   std::string inbox_;
+  size_t inbox_at_ = 0;  // what stands before it has been handled
+  int turn_work_ = std::numeric_limits<int>::max();
   Output output_;
   Phase phase_ = Phase::kNegotiation;
   bool ssl_asked_ = false;
@@ -199,13 +232,15 @@ class Session {
   bool encrypted_ = false;
   std::string channel_binding_;
   std::unique_ptr<ScramExchange> scram_;  // begun
-  bool too_many_ = false;
+  SlotRights slot_rights_;
   bool skip_to_sync_ = false;
   bool closing_ = false;
   bool broken_ = false;
   bool stopping_ = false;
-  // DROP_REPLICATION_SLOT … WAIT of a slot in use. What the client says meanwhile waits in inbox_.
-  std::optional<command::DropSlot> waiting_drop_;
+  // A command that waits: for the next turn (waits_for_turn_), or DROP_REPLICATION_SLOT … WAIT of a
+  // slot in use. What the client says meanwhile waits too.
+  std::optional<ReplicationCommand> waiting_;
+  bool waits_for_turn_ = false;
 
   // While streaming.
   uint32_t timeline_ = 0;
@@ -219,6 +254,8 @@ class Session {
   bool caught_up_ = false;
   bool waiting_for_reply_ = false;
   Clock::time_point last_reply_{};
+
+  Clock::time_point last_message_{};  // of any kind, since login
 
   Statistics statistics_;
 };

@@ -102,6 +102,7 @@ void Session::Execute(const command::TimelineHistory& history) {
 }
 
 void Session::Execute(const command::ReadSlot& read) {
+  if (!MayUse(read.slot)) return;
   Row row(3);
   if (const Slot* slot = host_.slots->Find(read.slot)) {
     row[0] = "physical";
@@ -118,7 +119,25 @@ void Session::Execute(const command::ReadSlot& read) {
   Complete("READ_REPLICATION_SLOT");
 }
 
+// False: the client has been told that its role may not.
+bool Session::MayUse(const std::string& slot) {
+  if (slot_rights_.Allow(slot)) return true;
+  Refuse("42501", fmt::format("permission denied for replication slot \"{}\"", slot), {},
+         "The server's users file says which slots a role may use.");
+  return false;
+}
+
+// True: the command waits for a turn in which the slots may be written.
+bool Session::WaitToWriteSlots(ReplicationCommand command) {
+  if (host_.may_write_slots()) return false;
+  waiting_ = std::move(command);
+  waits_for_turn_ = true;
+  turn_work_ = 0;
+  return true;
+}
+
 void Session::Execute(const command::CreateSlot& create) {
+  if (!MayUse(create.slot)) return;
   std::string sqlstate;
   const std::string problem = SlotNameProblem(create.slot, &sqlstate);
   if (!problem.empty())
@@ -130,6 +149,7 @@ void Session::Execute(const command::CreateSlot& create) {
   if (host_.slots->slots().size() >= host_.max_replication_slots)
     return Refuse("53400", "all replication slots are in use", {},
                   "Free one or increase max_replication_slots.");
+  if (!create.temporary && WaitToWriteSlots(create)) return;
   Slot slot;
   if (create.reserve_wal) slot.restart = host_.source->end();
   slot.temporary = create.temporary;
@@ -146,16 +166,18 @@ void Session::Execute(const command::CreateSlot& create) {
 }
 
 void Session::Execute(const command::DropSlot& drop) {
+  if (!MayUse(drop.slot)) return;
   const Slot* slot = host_.slots->Find(drop.slot);
   if (!slot)
     return Refuse("42704", fmt::format("replication slot \"{}\" does not exist", drop.slot));
   if (slot->active != 0 && slot->active != id_ && drop.wait && !stopping_) {
-    waiting_drop_ = drop;  // until Tick finds it released
+    waiting_ = drop;  // until Tick finds it released
     return;
   }
   if (slot->active != 0 && slot->active != id_)
     return Refuse("55006", fmt::format("replication slot \"{}\" is active for PID {}", drop.slot,
                                        slot->active));
+  if (!slot->temporary && WaitToWriteSlots(drop)) return;
   if (const Status dropped = host_.slots->Drop(drop.slot); !dropped)
     return RefuseWith(dropped.error());
   Complete("DROP_REPLICATION_SLOT");

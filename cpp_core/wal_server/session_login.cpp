@@ -53,15 +53,17 @@ std::string CleanAscii(std::string_view text) {
 
 // One startup packet: its length, then its body.
 bool Session::HandleStartup() {
-  if (inbox_.size() < 4) return false;
-  const uint32_t length = ReadInt32(inbox_);
+  const std::string_view inbox = this->inbox();
+  if (inbox.size() < 4) return false;
+  const uint32_t length = ReadInt32(inbox);
   if (length < 8 || length > kMaxStartupPacket + 4) {
     Break("invalid length of startup packet");
     return false;
   }
-  if (inbox_.size() < length) return false;
-  const std::string body = inbox_.substr(4, length - 4);
-  inbox_.erase(0, length);
+  if (inbox.size() < length) return false;
+  const std::string body(inbox.substr(4, length - 4));
+  inbox_at_ += length;
+  turn_work_--;
   HandleStartupPacket(body);
   return true;
 }
@@ -96,7 +98,7 @@ void Session::HandleStartupPacket(std::string_view body) {
 }
 
 void Session::RefuseEarlyBytes(const char* request) {
-  if (inbox_.empty()) return;
+  if (inbox().empty()) return;
   starting_tls_ = false;
   Fail(Severity::kFatal,
        {"08P01", fmt::format("received unencrypted data after {} request", request),
@@ -211,7 +213,7 @@ bool Session::ReadParameters(std::string_view rest, uint32_t protocol) {
     return fatal({"28000", fmt::format("no pg_hba.conf entry for replication connection from host "
                                        "\"{}\", user \"{}\", no encryption",
                                        peer_.address, statistics_.user)});
-  if (too_many_) return fatal({"53300", "sorry, too many clients already"});
+  if (host_.too_many(peer_)) return fatal({"53300", "sorry, too many clients already"});
   if (stopping_) return fatal({"57P03", "the database system is shutting down"});
   if (replication == "database" || !ParseBool(replication).value_or(false))
     return fatal({"0A000",
@@ -222,6 +224,9 @@ bool Session::ReadParameters(std::string_view rest, uint32_t protocol) {
 }
 
 void Session::Welcome() {
+  // Others may have logged in while this client proved its password.
+  if (host_.too_many(peer_))
+    return Fail(Severity::kFatal, {"53300", "sorry, too many clients already"});
   if (host_.too_many_for_user(statistics_.user))
     return Fail(Severity::kFatal,
                 {"53300", fmt::format("too many connections for role \"{}\"", statistics_.user)});
@@ -247,6 +252,8 @@ void Session::Welcome() {
   PutReadyForQuery(out);
   phase_ = Phase::kCommands;
   statistics_.authenticated = true;
+  last_message_ = now_;
+  if (!peer_.local) slot_rights_ = host_.users->SlotsOf(statistics_.user);
 }
 
 }  // namespace neon_redo

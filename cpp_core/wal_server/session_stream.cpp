@@ -60,6 +60,7 @@ bool Session::ChooseTimeline(const command::StartPhysical& start) {
 }
 
 bool Session::AcquireSlot(const std::string& name) {
+  if (!MayUse(name)) return false;
   Slot* slot = host_.slots->Find(name);
   if (!slot) {
     Refuse("42704", fmt::format("replication slot \"{}\" does not exist", name));
@@ -182,11 +183,11 @@ bool Session::SendWal() {
   end = end >= limit.value ? limit.value : end & ~kWalPageMask;
   const uint64_t offset = sent.value % segment_size;
   const auto length = static_cast<uint32_t>(end - sent.value);
-  if (!host_.source->PagesAreGood(segment_.get(), offset + length)) {
+  if (const auto bad = host_.source->FirstBadPage(segment_.get(), offset, offset + length)) {
     RefuseWith({ErrorCode::kCorrupt,
                 fmt::format("WAL segment file \"{}\" is damaged: at offset {} there is no page of "
                             "this WAL",
-                            segment_->segment.path, segment_->good_bytes)});
+                            segment_->segment.path, *bad)});
     return true;
   }
   PutXLogDataHeader(output_.bytes(), {sent, limit, ReplicationNow(), {}}, length);

@@ -1,15 +1,18 @@
 #include "cpp_core/wal_server/slots.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <sstream>
 
-#include "cpp_core/base/files.h"
+#include "cpp_core/base/guarded_files.h"
+#include "cpp_core/base/try.h"
+#include "neon_redo/describe.h"
 
 namespace neon_redo {
+
+static constexpr size_t kMaxSlotsFile = 16 << 20;
 
 std::string SlotNameProblem(const std::string& name, std::string* sqlstate) {
   *sqlstate = "42602";
@@ -23,21 +26,28 @@ std::string SlotNameProblem(const std::string& name, std::string* sqlstate) {
 
 Result<SlotStore> SlotStore::Open(const std::string& path) {
   SlotStore out;
-  out.path_ = path;
-  std::ifstream file(path);
-  if (!file) {
-    if (errno == ENOENT) return out;
-    return FileError("open file", path);
-  }
+  const size_t slash = path.rfind('/');
+  const std::string parent = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : path.substr(0, slash);
+  ASSIGN_OR_RETURN(auto directory, Directory::Open(parent));
+  out.directory_ = std::make_shared<const Directory>(std::move(directory));
+  out.name_ = slash == std::string::npos ? path : path.substr(slash + 1);
+  const auto file = out.directory_->OpenFile(out.name_, O_RDONLY);
+  if (!file && file.error().code == ErrorCode::kNotFound) return out;
+  if (!file) return tl::unexpected(file.error());
+  ASSIGN_OR_RETURN(const std::string content, ReadAll(*file, path, kMaxSlotsFile));
   std::string sqlstate;
-  for (std::string line; std::getline(file, line);) {
+  std::istringstream lines(content);
+  for (std::string line; std::getline(lines, line);) {
     const size_t tab = line.find('\t');
     const auto restart =
         tab == std::string::npos ? Result<Lsn>(Lsn()) : Lsn::Parse(line.substr(tab + 1));
     const std::string name = line.substr(0, tab);
     if (tab == std::string::npos || !restart || !SlotNameProblem(name, &sqlstate).empty())
-      return MakeError(ErrorCode::kCorrupt,
-                       fmt::format("file \"{}\" is not a list of slots: \"{}\"", path, line));
+      return MakeError(
+          ErrorCode::kCorrupt,
+          fmt::format("file \"{}\" is not a list of slots: \"{}\"", path, Printable(line)));
     out.slots_[name].restart = *restart;
   }
   return out;
@@ -60,8 +70,10 @@ Status SlotStore::Create(const std::string& name, const Slot& slot) {
 Status SlotStore::Drop(const std::string& name) {
   const auto it = slots_.find(name);
   if (it == slots_.end()) return {};
-  changed_ = changed_ || !it->second.temporary;
+  const bool temporary = it->second.temporary;
   slots_.erase(it);
+  if (temporary) return {};
+  changed_ = true;
   return Save();
 }
 
@@ -71,8 +83,8 @@ Status SlotStore::Save() {
   for (const auto& [name, slot] : slots_) {
     if (!slot.temporary) content += fmt::format("{}\t{}\n", name, slot.restart.ToString());
   }
-  const Status written = WriteFileDurably(
-      path_, Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()));
+  const Status written = directory_->WriteFile(
+      name_, Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()));
   if (written) changed_ = false;
   return written;
 }

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
+#include "cpp_core/base/directory.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 
@@ -21,7 +23,8 @@ struct Slot {
 // Not thread-safe. The file is one line a slot: its name, a tab, its restart LSN.
 class SlotStore {
  public:
-  // The file need not be there; it is made with the first slot. kCorrupt: not such a file.
+  // The file need not be there, its directory must; it is made with the first slot, and is no link
+  // (Directory). kCorrupt: not such a file.
   static Result<SlotStore> Open(const std::string& path);
 
   // Null: there is none of this name.
@@ -36,9 +39,12 @@ class SlotStore {
   Status Save();
 
   const std::map<std::string, Slot>& slots() const { return slots_; }
+  // Of the file.
+  const Directory& directory() const { return *directory_; }
 
  private:
-  std::string path_;
+  std::shared_ptr<const Directory> directory_;
+  std::string name_;
   std::map<std::string, Slot> slots_;
   bool changed_ = false;
 };

@@ -1,15 +1,18 @@
 #include "cpp_core/wal_server/tls.h"
 
 #include <fmt/format.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 
-#include "cpp_core/base/files.h"
+#include "cpp_core/base/guarded_files.h"
+#include "cpp_core/base/try.h"
 
 namespace neon_redo {
 
@@ -37,32 +40,147 @@ std::string HashOfCertificate(const X509* certificate) {
   return {reinterpret_cast<const char*>(hash), size};
 }
 
+template <typename T, void (*kFree)(T*)>
+struct FreeWith {
+  void operator()(T* object) const { kFree(object); }
+};
+struct FreeBio {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+};
+using UniqueBio = std::unique_ptr<BIO, FreeBio>;
+using UniqueKey = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY, EVP_PKEY_free>>;
+using UniqueX509 = std::unique_ptr<X509, FreeWith<X509, X509_free>>;
+
+constexpr size_t kMaxPemFile = 1 << 20;
+
+UniqueBio MemoryBio(const std::string& content) {
+  return UniqueBio(BIO_new_mem_buf(content.data(), static_cast<int>(content.size())));
+}
+
+// OpenSSL's own callback would ask on the terminal.
+int RefusePassphrase(char*, int, int, void* asked) {
+  *static_cast<bool*>(asked) = true;
+  return -1;
+}
+
+// The certificate, then its chain, as SSL_CTX_use_certificate_chain_file takes them.
+Status LoadCertificate(SSL_CTX* context, const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string content, ReadRegularFile(path, kMaxPemFile));
+  const UniqueBio bio = MemoryBio(content);
+  bool asked = false;
+  const UniqueX509 own(PEM_read_bio_X509_AUX(bio.get(), nullptr, RefusePassphrase, &asked));
+  if (!own || SSL_CTX_use_certificate(context, own.get()) != 1)
+    return TlsError("load certificate file", path);
+  for (;;) {
+    UniqueX509 next(PEM_read_bio_X509(bio.get(), nullptr, RefusePassphrase, &asked));
+    if (!next) break;
+    if (SSL_CTX_add0_chain_cert(context, next.get()) != 1)
+      return TlsError("load certificate file", path);
+    static_cast<void>(next.release());
+  }
+  const unsigned long end = ERR_peek_last_error();
+  if (ERR_GET_LIB(end) != ERR_LIB_PEM || ERR_GET_REASON(end) != PEM_R_NO_START_LINE)
+    return TlsError("load certificate file", path);
+  ERR_clear_error();
+  return {};
+}
+
+Status LoadKey(SSL_CTX* context, const std::string& path) {
+  ASSIGN_OR_RETURN(std::string content, ReadSecretFile(path, "private key file", kMaxPemFile));
+  bool asked = false;
+  const UniqueKey key(
+      PEM_read_bio_PrivateKey(MemoryBio(content).get(), nullptr, RefusePassphrase, &asked));
+  WipeSecret(&content);
+  if (asked) {
+    ERR_clear_error();
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("private key file \"{}\" is encrypted, and there is nobody to ask "
+                                 "for its passphrase; store the key without one",
+                                 path));
+  }
+  if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1 ||
+      SSL_CTX_check_private_key(context) != 1)
+    return TlsError("load private key file", path);
+  return {};
+}
+
+struct BudgetedSocket {
+  int fd;
+  int* reads_left;
+};
+
+// A socket as OpenSSL reads and writes it. Without reads left it has nothing to read.
+int ReadSocket(BIO* bio, char* buffer, int size) {
+  const auto* socket = static_cast<const BudgetedSocket*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (*socket->reads_left <= 0) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  --*socket->reads_left;
+  const ssize_t n = recv(socket->fd, buffer, static_cast<size_t>(size), 0);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
+  return static_cast<int>(n);
+}
+
+int WriteSocket(BIO* bio, const char* bytes, int size) {
+  const auto* socket = static_cast<const BudgetedSocket*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  const ssize_t n = send(socket->fd, bytes, static_cast<size_t>(size), MSG_NOSIGNAL);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(bio);
+  return static_cast<int>(n);
+}
+
+int DestroySocket(BIO* bio) {
+  delete static_cast<BudgetedSocket*>(BIO_get_data(bio));
+  BIO_set_data(bio, nullptr);
+  return 1;
+}
+
+const BIO_METHOD* SocketMethod() {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* m =
+        BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket with a budget");
+    if (!m) return m;
+    BIO_meth_set_read(m, ReadSocket);
+    BIO_meth_set_write(m, WriteSocket);
+    BIO_meth_set_ctrl(
+        m, +[](BIO*, int command, long, void*) -> long { return command == BIO_CTRL_FLUSH; });
+    BIO_meth_set_destroy(m, DestroySocket);
+    return m;
+  }();
+  return method;
+}
+
+BIO* NewSocket(int fd, int* reads_left) {
+  const BIO_METHOD* method = SocketMethod();
+  BIO* bio = method ? BIO_new(method) : nullptr;
+  if (!bio) return nullptr;
+  BIO_set_data(bio, new BudgetedSocket{fd, reads_left});
+  BIO_set_init(bio, 1);
+  return bio;
+}
+
 }  // namespace
 
 Result<TlsContext> TlsContext::Open(const std::string& certificate, const std::string& key) {
-  struct stat st;
-  if (stat(key.c_str(), &st) != 0) return FileError("open file", key);
-  // As the server has it (check_ssl_key_file_permissions in libpq/be-secure-common.c).
-  if (st.st_mode & 077)
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("private key file \"{}\" has group or world access; it should "
-                                 "have permissions u=rw (0600) or less",
-                                 key));
   TlsContext out;
   out.context_.reset(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   SSL_CTX* context = out.get();
   if (!context) return TlsError("set up TLS for", certificate);
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  // For TLS 1.2; all of TLS 1.3's are such.
+  if (SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
+    return TlsError("choose the ciphers for", certificate);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                 SSL_MODE_RELEASE_BUFFERS);
-  if (SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) != 1)
-    return TlsError("load certificate file", certificate);
-  if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1 ||
-      SSL_CTX_check_private_key(context) != 1)
-    return TlsError("load private key file", key);
+  // Else one SSL_read goes on through all records without data.
+  SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
+  RETURN_IF_ERROR(LoadCertificate(context, certificate));
+  RETURN_IF_ERROR(LoadKey(context, key));
   out.channel_binding_ = HashOfCertificate(SSL_CTX_get0_certificate(context));
   ERR_clear_error();
   return out;
@@ -72,11 +190,44 @@ void TlsStream::Free::operator()(ssl_st* ssl) const { SSL_free(ssl); }
 
 TlsStream::TlsStream(const TlsContext& context, int fd)
     : ssl_(SSL_new(context.get())), channel_binding_(context.channel_binding()) {
-  if (ssl_) SSL_set_fd(ssl_.get(), fd);
+  BIO* bio = ssl_ ? NewSocket(fd, &reads_left_) : nullptr;
+  if (!bio) {
+    ssl_.reset();
+    return;
+  }
+  SSL_set_bio(ssl_.get(), bio, bio);
+  SSL_set_msg_callback(ssl_.get(), SeeMessage);
+  SSL_set_msg_callback_arg(ssl_.get(), this);
+}
+
+// A client that asks to negotiate again is sent a warning, by which the attempt is noticed:
+// OpenSSL does not show the ClientHello that it ignores.
+void TlsStream::SeeMessage(int sent, int, int type, const void* bytes, size_t size, ssl_st*,
+                           void* stream) {
+  auto* self = static_cast<TlsStream*>(stream);
+  const auto* message = static_cast<const uint8_t*>(bytes);
+  if (!sent && type == SSL3_RT_HANDSHAKE && size > 0 && message[0] == SSL3_MT_KEY_UPDATE)
+    self->CountKeyUpdate();
+  if (sent && type == SSL3_RT_ALERT && size == 2 && message[1] == SSL_AD_NO_RENEGOTIATION)
+    self->problem_ = "the client asked for TLS renegotiation";
+}
+
+void TlsStream::CountKeyUpdate() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - key_updates_since_ >= std::chrono::minutes(1)) {
+    key_updates_since_ = now;
+    key_updates_ = 0;
+  }
+  if (++key_updates_ > kKeyUpdatesPerMinute) problem_ = "the client sent too many TLS key updates";
 }
 
 ssize_t TlsStream::Judge(int result) {
   wants_write_ = false;
+  if (problem_) {
+    ERR_clear_error();
+    errno = EPROTO;
+    return -1;
+  }
   if (result > 0) return result;
   const int error = SSL_get_error(ssl_.get(), result);
   ERR_clear_error();

@@ -15,11 +15,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/tail.h"
@@ -28,6 +26,8 @@
 namespace neon_redo {
 
 static constexpr size_t kMoments = 4096;
+// A line of a history file has some 40 bytes, and a client gets the file in one message.
+static constexpr size_t kMaxHistory = 1 << 20;
 
 Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path) {
   std::unique_ptr<WalSource> out(new WalSource);
@@ -163,12 +163,8 @@ uint32_t WalSource::TimelineOf(Lsn lsn) const {
 }
 
 Result<std::string> WalSource::ReadHistory(uint32_t timeline) const {
-  const std::string path = fmt::format("{}/{}", directory_->path(), FormatHistoryName(timeline));
-  std::ifstream file(path);
-  if (!file)
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("could not open file \"{}\": {}", path, strerror(errno)));
-  return std::string(std::istreambuf_iterator<char>(file), {});
+  return ReadRegularFile(fmt::format("{}/{}", directory_->path(), FormatHistoryName(timeline)),
+                         kMaxHistory);
 }
 
 Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, uint64_t number) {
@@ -182,12 +178,15 @@ Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, u
   if (auto open_already = open_[path].lock()) return open_already;
   auto file = std::make_shared<SegmentFile>();
   file->segment = std::move(*segment);
-  file->fd.Reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file->fd.get() < 0) return FileError("open file", path);
+  file->fd.Reset(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat st;
+  if (file->fd.get() < 0 || fstat(file->fd.get(), &st) != 0) return FileError("open file", path);
+  if (!S_ISREG(st.st_mode))
+    return MakeError(ErrorCode::kCorrupt, fmt::format("\"{}\" is not a regular file", path));
   posix_fadvise(file->fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   // The segments that end() was found in have been read, and may grow.
   if (timeline == timeline_ && directory_->SegmentStart(number + 1) > record_end_)
-    file->good_bytes = segment_size();
+    file->all_good = true;
   std::erase_if(open_, [](const auto& entry) { return entry.second.expired(); });
   open_[path] = file;
   return file;
@@ -198,40 +197,63 @@ static bool ReadPageHeader(const SegmentFile& file, uint64_t offset, WalPageHead
          pread(file.fd.get(), h, sizeof(*h), static_cast<off_t>(offset)) == sizeof(*h);
 }
 
-bool WalSource::PagesAreGood(SegmentFile* file, uint64_t offset) const {
-  while (file->good_bytes < offset && !file->all_checked) {
-    const uint64_t more = GoodBytesAt(file, file->good_bytes);
-    file->good_bytes += more;
-    file->all_checked = more == 0;
+std::optional<uint64_t> WalSource::FirstBadPage(SegmentFile* file, uint64_t begin,
+                                                uint64_t end) const {
+  if (file->all_good) return std::nullopt;
+  if (file->good_pages.empty()) file->good_pages.resize(segment_size() / kWalPageSize);
+  for (uint64_t offset = begin & ~kWalPageMask; offset < end; offset += kWalPageSize) {
+    const size_t page = offset / kWalPageSize;
+    if (page >= file->good_pages.size()) return offset;
+    if (file->good_pages[page]) continue;
+    if (!PageIsGood(file, offset)) return offset;
+    file->good_pages[page] = true;
   }
-  return file->good_bytes >= offset;
+  return std::nullopt;
 }
 
-// A page, none, or all the zeroes that end the segment.
-uint64_t WalSource::GoodBytesAt(SegmentFile* file, uint64_t offset) const {
+bool WalSource::PageIsGood(SegmentFile* file, uint64_t offset) const {
   const Segment& segment = file->segment;
   WalPageHeader h;
-  if (segment.head != SegmentHead::kWal || !ReadPageHeader(*file, offset, &h)) return 0;
-  if (h.magic == 0) return EndsInGoodZeroes(*file, offset) ? segment_size() - offset : 0;
+  if (segment.head != SegmentHead::kWal || !ReadPageHeader(*file, offset, &h)) return false;
+  if (h.magic == 0) {
+    static constexpr WalPageHeader kZeroes{};
+    return std::memcmp(&h, &kZeroes, sizeof(h)) == 0 && IsAfterSwitch(file, offset);
+  }
   const WalPagePlace place{directory_->SegmentStart(segment.number) + offset, segment_size(),
                            version().wal_magic, 0, segment.timeline};
-  return CheckWalPageHeader(h, place) == WalPageFault::kNone ? kWalPageSize : 0;
+  return CheckWalPageHeader(h, place) == WalPageFault::kNone;
 }
 
-bool WalSource::EndsInGoodZeroes(const SegmentFile& file, uint64_t offset) const {
-  static constexpr WalPageHeader kZeroes{};
-  if (file.segment.file_size != segment_size()) return false;
-  for (; offset < segment_size(); offset += kWalPageSize) {
-    WalPageHeader h;
-    if (!ReadPageHeader(file, offset, &h) || std::memcmp(&h, &kZeroes, sizeof(h)) != 0)
-      return false;
+// Whether the zero page at the offset is among those that an XLOG_SWITCH record left empty. Where
+// they begin is found by bisection: wherever it arrives, a page with WAL stands before a page
+// without, and the records there say whether the segment ends with them. From the page before, it
+// goes back to one in which a record starts; that record is the first to be read.
+bool WalSource::IsAfterSwitch(SegmentFile* file, uint64_t offset) const {
+  if (file->zeroes_from) return offset >= *file->zeroes_from;
+  if (file->segment.file_size != segment_size() || offset == 0) return false;
+  WalPageHeader h;
+  uint64_t written = 0;  // a page with WAL
+  uint64_t empty = offset;
+  while (empty - written > kWalPageSize) {
+    const uint64_t middle = written + (empty - written) / kWalPageSize / 2 * kWalPageSize;
+    if (!ReadPageHeader(*file, middle, &h)) return false;
+    (h.magic == 0 ? empty : written) = middle;
   }
-  const auto reader = OpenWalTail({file.segment}, directory_->identity(), {});
+  for (; written > 0; written -= kWalPageSize) {
+    if (!ReadPageHeader(*file, written, &h)) return false;
+    if (!(h.info & kPageFirstIsContrecord) ||
+        PageHeaderSize(h.info) + MaxAlign(h.remaining) < kWalPageSize)
+      break;
+  }
+  const Lsn start = directory_->SegmentStart(file->segment.number);
+  const auto reader = OpenWalTail({file->segment}, directory_->identity(), start + written);
   for (;;) {
     const auto record = reader->Next();
     if (!record || !*record) break;
   }
-  return reader->end_of_wal() == directory_->SegmentStart(file.segment.number + 1);
+  if (reader->end_of_wal() != directory_->SegmentStart(file->segment.number + 1)) return false;
+  file->zeroes_from = empty;
+  return true;
 }
 
 }  // namespace neon_redo

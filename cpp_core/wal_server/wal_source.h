@@ -23,16 +23,17 @@ namespace neon_redo {
 struct SegmentFile {
   Segment segment;
   FileDescriptor fd;
-  // From its start: pages that have been looked at and are where they belong. WalSource's.
-  uint64_t good_bytes = 0;
-  bool all_checked = false;  // there will be no more of them
+  // What WalSource knows of its pages.
+  bool all_good = false;                // they need not be looked at
+  std::vector<bool> good_pages;         // looked at, and where they belong; by page number
+  std::optional<uint64_t> zeroes_from;  // the segment was switched: pages from here on are zeroes
 };
 
 // Not thread-safe.
 //
 // On the current timeline, WAL is valid up to the end of the last whole record that can be read
 // with its CRC; only the last segments are read for it. A complete last segment counts to its end,
-// though a record may go on behind it. Of an earlier segment, PagesAreGood looks at the headers.
+// though a record may go on behind it. Of an earlier segment, FirstBadPage looks at the headers.
 class WalSource {
  public:
   // kNotFound, kIo, kCorrupt as WalDirectory.
@@ -72,9 +73,10 @@ class WalSource {
 
   // kNotFound: it is not there (any more). kIo: not readable.
   Result<std::shared_ptr<SegmentFile>> OpenSegment(uint32_t timeline, uint64_t number);
-  // Whether the pages before that offset are where they belong. Looks only at those that nobody
-  // asked for before. False: file->good_bytes is where the first that is not begins.
-  bool PagesAreGood(SegmentFile* file, uint64_t offset) const;
+  // The offset of the first page that is not where it belongs, among those with a byte in [begin,
+  // end); nothing: all are. Looks only at these pages, and at each of them once; for the zeroes
+  // after a switch it reads the records of the pages before them, once a file.
+  std::optional<uint64_t> FirstBadPage(SegmentFile* file, uint64_t begin, uint64_t end) const;
 
   // What stopped the reading at end(), in words.
   const std::string& end_reason() const { return end_reason_; }
@@ -84,8 +86,8 @@ class WalSource {
   Status FindEnd();
   void NoteEnd();
   bool ReadTail(std::vector<Segment> segments, std::optional<Lsn> from);
-  uint64_t GoodBytesAt(SegmentFile* file, uint64_t offset) const;
-  bool EndsInGoodZeroes(const SegmentFile& file, uint64_t offset) const;
+  bool PageIsGood(SegmentFile* file, uint64_t offset) const;
+  bool IsAfterSwitch(SegmentFile* file, uint64_t offset) const;
 
   std::optional<WalDirectory> directory_;
   std::vector<TimelineFork> ancestors_;

@@ -242,7 +242,9 @@ class Archive(ServeWalCase):
 class RawClient:
     """A client without libpq, so that it can send what libpq would not."""
 
-    def __init__(self, server):
+    def __init__(self, server, user="raw", log_in=True):
+        self.user = user
+        self.log_in = log_in
         self.path = os.path.join(server.directory, ".s.PGSQL.5432")
         self.uid = os.stat(server.directory).st_uid
 
@@ -260,10 +262,12 @@ class RawClient:
 
     def __enter__(self):
         self.socket = self.connect()
+        if not self.log_in:
+            return self
         for code in (80877103, 80877104):  # SSL, GSSAPI encryption
             self.socket.sendall(struct.pack("!ii", 8, code))
             assert self.socket.recv(1) == b"N"
-        body = struct.pack("!i", 3 << 16) + b"user\0raw\0replication\0true\0\0"
+        body = struct.pack("!i", 3 << 16) + f"user\0{self.user}\0replication\0true\0\0".encode()
         self.socket.sendall(struct.pack("!i", len(body) + 4) + body)
         self.id, self.key = struct.unpack("!II", self.read_until(b"K"))
         self.read_until(b"Z")

@@ -22,7 +22,9 @@ from wal_server import WAIT, before, chown
 CONNECTIONS = 1000 if os.environ.get("NEON_REDO_LONG") else 200
 
 
-class Clients(ServeWalCase):
+class ClientsCase(ServeWalCase):
+    """An archive, a base backup to go with it, and servers with TCP."""
+
     @classmethod
     def setUpClass(cls):
         cls.stack = contextlib.ExitStack()
@@ -58,6 +60,8 @@ class Clients(ServeWalCase):
         port = re.search(r"TLS on .*, port (\d+)", server.log())[1]
         return server, port, certificate
 
+
+class Clients(ClientsCase):
     def test_tls_and_passwords(self):
         server, port, certificate = self.tls_server()
         base = f"host=localhost hostaddr=127.0.0.1 port={port} replication=true"
@@ -198,13 +202,14 @@ class Clients(ServeWalCase):
         with RawClient(server), RawClient(server):
             refused = server.query("IDENTIFY_SYSTEM", False, server.conninfo() + " replication=true user=raw")
             self.assertIn('FATAL:  too many connections for role "raw"', refused)
-            with socket.socket(socket.AF_UNIX) as third:
-                own = os.geteuid()
-                os.seteuid(os.stat(server.directory).st_uid)
-                third.connect(os.path.join(server.directory, ".s.PGSQL.5432"))
-                os.seteuid(own)
+            with RawClient(server, user="third"):
                 refused = server.query("IDENTIFY_SYSTEM", False)
                 self.assertIn("FATAL:  sorry, too many clients already", refused)
+            # One that has not logged in takes nobody's place.
+            with RawClient(server, log_in=False):
+                wait_for(
+                    "a free place", lambda: "FATAL" not in server.query("IDENTIFY_SYSTEM", False)
+                )
         wait_for("a free place", lambda: "FATAL" not in server.query("IDENTIFY_SYSTEM", False))
 
     def test_status_and_metrics(self):

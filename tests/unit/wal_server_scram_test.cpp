@@ -125,5 +125,55 @@ TEST(ScramTest, UsersFile) {
   }
 }
 
+// Over restarts, too, an unknown role looks like a known one.
+TEST(ScramTest, UnknownRolesLookLikeKnownOnes) {
+  TempDirectory directory;
+  const std::string path = directory.path() + "/users";
+  const std::string secret = directory.path() + "/secret";
+  std::string costly = kVerifier;
+  costly.replace(costly.find("4096"), 4, "10000");
+  std::ofstream(path) << "one:" << costly << "\ntwo:" << costly << "\n";
+  chmod(path.c_str(), 0600);
+  const auto first = ScramUsers::Open(path, secret);
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_EQ(first->secret_trouble(), "");
+  EXPECT_EQ(first->Find("x").iterations, 10000u);
+  struct stat st;
+  ASSERT_EQ(stat(secret.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0600u);
+  std::ofstream(path, std::ios::app) << "three:" << costly << "\n";
+  const auto second = ScramUsers::Open(path, secret);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->Find("x").salt, first->Find("x").salt);
+  // Without a place for the secret it comes from the file.
+  const auto third = ScramUsers::Open(path);
+  const auto fourth = ScramUsers::Open(path, directory.path() + "/nowhere/secret");
+  ASSERT_TRUE(third && fourth);
+  EXPECT_NE(fourth->secret_trouble(), "");
+  EXPECT_EQ(third->Find("x").salt, fourth->Find("x").salt);
+  EXPECT_NE(third->Find("x").salt, first->Find("x").salt);
+  // Nobody else may have written it.
+  chmod(secret.c_str(), 0644);
+  EXPECT_FALSE(ScramUsers::Open(path, secret));
+}
+
+TEST(ScramTest, SlotsOfARole) {
+  TempDirectory directory;
+  const std::string path = directory.path() + "/users";
+  std::ofstream(path) << "any:" << kVerifier << "\nsome:" << kVerifier
+                      << " slots=a,b_*\nnone:" << kVerifier << " slots=\n";
+  chmod(path.c_str(), 0600);
+  auto users = ScramUsers::Open(path);
+  ASSERT_TRUE(users) << users.error().message;
+  EXPECT_TRUE(users->SlotsOf("any").Allow("x"));
+  const SlotRights some = users->SlotsOf("some");
+  EXPECT_TRUE(some.Allow("a") && some.Allow("b_") && some.Allow("b_1"));
+  EXPECT_FALSE(some.Allow("ab") || some.Allow("b") || some.Allow(""));
+  EXPECT_FALSE(users->SlotsOf("none").Allow("a"));
+  std::ofstream(path) << "name:" << kVerifier << " slot=a\n";
+  EXPECT_FALSE(users->Reload(path));
+  EXPECT_FALSE(users->SlotsOf("none").Allow("a"));
+}
+
 }  // namespace
 }  // namespace neon_redo

@@ -299,6 +299,102 @@ TEST_F(SessionTest, DropWaitsForASlotInUse) {
   EXPECT_EQ(slots_.Find("s"), nullptr);
 }
 
+// However much a client says at once, a turn does a bounded amount of it, in order.
+TEST_F(SessionTest, ATurnHasABudget) {
+  Open();
+  SessionClient client(host_);
+  client.LogIn();
+  client.TakeMessages();
+  std::string said;
+  for (int i = 0; i < 200; i++) said += ClientMessageBytes('H', "") + Query("SHOW wal_level");
+  client.session.BeginTurn();
+  client.Send(said);
+  int turns = 0;
+  std::string types;
+  for (; client.session.wants_turn(); turns++) {
+    const std::string now = Types(client.TakeMessages());
+    EXPECT_LE(now.size(), 4u * Session::kTurnWork / Session::kCommandWork + 4);
+    types += now;
+    client.session.BeginTurn();
+    client.session.Continue(Session::Clock::now());
+  }
+  types += Types(client.TakeMessages());
+  EXPECT_GE(turns, 10);
+  EXPECT_EQ(types.size(), 4u * 200);
+  EXPECT_TRUE(client.session.wants_input());
+}
+
+// 200,000 messages of five bytes, by pieces of the largest size: not quadratic.
+TEST_F(SessionTest, SmallMessagesAreCheap) {
+  Open();
+  SessionClient client(host_);
+  client.LogIn();
+  client.TakeMessages();
+  std::string piece;
+  while (piece.size() < 15'000) piece += ClientMessageBytes('H', "");
+  const auto begin = std::chrono::steady_clock::now();
+  for (size_t sent = 0; sent < 200'000 * 5; sent += piece.size()) client.Send(piece);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500));
+  EXPECT_TRUE(client.session.wants_input());
+}
+
+TEST_F(SessionTest, SilentClientsAreGivenUp) {
+  Open();
+  host_.sender_timeout = std::chrono::seconds(30);
+  const auto now = Session::Clock::now();
+  // Before login.
+  SessionClient stranger(host_);
+  stranger.session.Tick(now + std::chrono::seconds(9));
+  EXPECT_FALSE(stranger.session.closing());
+  stranger.session.Tick(now + std::chrono::seconds(11));
+  EXPECT_TRUE(stranger.session.broken());
+  // After it, with or without the start of a message.
+  SessionClient client(host_);
+  client.LogIn();
+  client.TakeMessages();
+  client.Send("Q");
+  client.session.Tick(now + std::chrono::seconds(29));
+  EXPECT_FALSE(client.session.closing());
+  client.session.Tick(now + std::chrono::seconds(31));
+  EXPECT_TRUE(client.session.closing());
+  EXPECT_EQ(ErrorField(client.TakeMessages()[0].body, 'C'), "57P05");
+}
+
+TEST_F(SessionTest, OneWriteOfTheSlotsATurn) {
+  Open();
+  int allowed = 1;
+  host_.may_write_slots = [&allowed] { return allowed-- > 0; };
+  SessionClient client(host_);
+  client.LogIn();
+  client.TakeMessages();
+  client.Send(Query("CREATE_REPLICATION_SLOT a PHYSICAL") +
+              Query("CREATE_REPLICATION_SLOT b PHYSICAL") + Query("SHOW wal_level"));
+  EXPECT_EQ(Types(client.TakeMessages()), "TDCZ");
+  EXPECT_TRUE(client.session.wants_turn());
+  EXPECT_FALSE(client.session.wants_input());
+  allowed = 1;
+  client.session.BeginTurn();
+  client.session.Continue(Session::Clock::now());
+  EXPECT_EQ(Types(client.TakeMessages()), "TDCZTDCZ");
+  EXPECT_TRUE(client.session.wants_input());
+  EXPECT_EQ(slots_.slots().size(), 2u);
+}
+
+TEST_F(SessionTest, ADamagedPageIsNoConcernOfWhoStartsAfterIt) {
+  std::fstream file(directory_.path() + "/" + wal_.SegmentFile(1),
+                    std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(20 * 8192);
+  file << wal_.wal().substr(0, 8192);
+  file.close();
+  Open();
+  SessionClient client(host_);
+  client.LogIn();
+  client.TakeMessages();
+  const Lsn start = begin_ + (1 << 20) + 21 * 8192;
+  client.Send(Query("START_REPLICATION " + start.ToString()));
+  EXPECT_EQ(Wal(client.TakeMessages(), start), wal_.wal().substr(start - begin_));
+}
+
 TEST(ReplicationCommandTest, Grammar) {
   const struct {
     const char* text;

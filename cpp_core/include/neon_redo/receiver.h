@@ -100,6 +100,9 @@ struct ConnectOptions {
   bool logical = false;  // replication=database instead of replication=true
   std::string application_name = "neon_redo";  // unless conninfo or PGAPPNAME has another
   std::chrono::milliseconds connect_timeout{30'000};
+  // The server must run as this user or as root, and be reached by a Unix socket. Another one is
+  // sent nothing (kInvalidArgument).
+  bool own_server = false;
 };
 
 struct ReceiverOptions {

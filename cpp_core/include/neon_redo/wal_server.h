@@ -32,11 +32,12 @@ struct WalServerOptions {
   bool follow = false;     // the directory gets more WAL
   // HOST:PORT for TCP, with TLS and SCRAM-SHA-256; empty: none. TCP needs the three files.
   std::string listen;
-  // A line NAME:VERIFIER for each user, as pg_authid.rolpassword has them.
+  // A line NAME:VERIFIER for each user, as pg_authid.rolpassword has them; " slots=NAMES" after it
+  // limits the user to these slots.
   std::string users_file;
-  std::string tls_certificate;  // PEM; the certificate's chain may follow it
-  std::string tls_key;          // PEM; readable by its owner alone
-  size_t max_connections = 100;
+  std::string tls_certificate;          // PEM; the certificate's chain may follow it
+  std::string tls_key;                  // PEM, not encrypted; readable by its owner alone
+  size_t max_connections = 100;         // clients that have logged in
   size_t max_connections_per_role = 0;  // 0: no limit
   size_t max_replication_slots = 10;    // no slot is made beyond those in the file
   std::string metrics;                  // MetricsExposer's address; empty: none

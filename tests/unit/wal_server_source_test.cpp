@@ -1,0 +1,102 @@
+// What the WAL sender looks at before it sends pages: these pages, and no others.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "cpp_core/wal_server/wal_source.h"
+#include "tests/unit/wal_writer.h"
+
+namespace neon_redo {
+namespace {
+
+constexpr uint32_t kSegment = 16 << 20;
+
+class SourceTest : public testing::Test {
+ protected:
+  void Overwrite(int segment, uint64_t page, const std::string& bytes) {
+    std::fstream file(directory_.path() + "/" + wal_->SegmentFile(static_cast<size_t>(segment)),
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(page * kWalPageSize));
+    file << bytes;
+  }
+  void Open() {
+    wal_->Save(directory_.path());
+    auto source = WalSource::Open(directory_.path());
+    ASSERT_TRUE(source) << source.error().message;
+    source_ = std::move(*source);
+  }
+  std::shared_ptr<SegmentFile> Segment(uint64_t number) {
+    auto file = source_->OpenSegment(1, number);
+    EXPECT_TRUE(file);
+    return file ? *file : nullptr;
+  }
+
+  TempDirectory directory_;
+  std::optional<WalWriter> wal_{std::in_place, kSegment, 3};
+  std::unique_ptr<WalSource> source_;
+};
+
+TEST_F(SourceTest, OnlyThePagesAskedForAreLookedAt) {
+  while (wal_->position() < uint64_t{5} * kSegment + 20'000) wal_->Append(10, 0, 200'000);
+  Open();
+  // Damage at the start of a segment is no concern of a client that begins at its end.
+  Overwrite(0, 7, std::string(kWalPageSize, 'x'));
+  const auto file = Segment(3);
+  const uint64_t end = kSegment - 3 * kWalPageSize;
+  EXPECT_EQ(source_->FirstBadPage(file.get(), end, kSegment), std::nullopt);
+  EXPECT_EQ(source_->FirstBadPage(file.get(), 0, 7 * kWalPageSize), std::nullopt);
+  EXPECT_EQ(source_->FirstBadPage(file.get(), 100, 7 * kWalPageSize + 1), 7 * kWalPageSize);
+  EXPECT_EQ(source_->FirstBadPage(file.get(), 7 * kWalPageSize + 5, kSegment), 7 * kWalPageSize);
+  EXPECT_EQ(source_->FirstBadPage(file.get(), 8 * kWalPageSize, kSegment), std::nullopt);
+  EXPECT_EQ(std::count(file->good_pages.begin(), file->good_pages.end(), true),
+            kSegment / kWalPageSize - 1);
+}
+
+TEST_F(SourceTest, ZeroesAreRightAfterASwitchOnly) {
+  for (const size_t last : {size_t{100}, size_t{50'000}}) {
+    wal_.emplace(kSegment, 3);
+    for (int i = 0; i < 20; i++) wal_->Append(10, 0, 5000);
+    wal_->Append(10, 0, last);
+    const uint64_t switched = wal_->Switch().start.value % kSegment;
+    wal_->Append(10, 0, 100);
+    Open();
+    const uint64_t zeroes = (switched / kWalPageSize + 1) * kWalPageSize;
+    // From the end, from the middle, and with the pages before them.
+    for (const uint64_t begin :
+         {uint64_t{kSegment} - kWalPageSize, zeroes + kWalPageSize, zeroes, uint64_t{0}}) {
+      const auto file = Segment(3);
+      EXPECT_EQ(source_->FirstBadPage(file.get(), begin, kSegment), std::nullopt) << begin;
+      EXPECT_EQ(file->zeroes_from, zeroes);
+    }
+    // Without the record of the switch they are a hole.
+    Overwrite(0, zeroes / kWalPageSize - 1, std::string(kWalPageSize, '\0'));
+    const auto file = Segment(3);
+    EXPECT_EQ(source_->FirstBadPage(file.get(), zeroes, kSegment), zeroes);
+    EXPECT_EQ(source_->FirstBadPage(file.get(), 0, kSegment), zeroes - kWalPageSize);
+  }
+}
+
+TEST_F(SourceTest, AHistoryFileMustBeARegularOne) {
+  wal_->Append(10, 0, 5000);
+  Open();
+  const std::string path = directory_.path() + "/00000007.history";
+  EXPECT_EQ(source_->ReadHistory(7).error().code, ErrorCode::kNotFound);
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(source_->ReadHistory(7).error().code, ErrorCode::kInvalidArgument);
+  unlink(path.c_str());
+  std::filesystem::create_symlink("/dev/zero", path);
+  EXPECT_EQ(source_->ReadHistory(7).error().code, ErrorCode::kInvalidArgument);
+  unlink(path.c_str());
+  std::ofstream(path) << std::string(2 << 20, ' ');
+  EXPECT_EQ(source_->ReadHistory(7).error().code, ErrorCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace neon_redo
