@@ -29,8 +29,8 @@ Option& AddUntil(Options* options, std::optional<Lsn>* until, const char* help) 
   return options->Location("--until=LSN", until, help);
 }
 
-void AddTimeline(Options* options, std::optional<uint32_t>* timeline) {
-  options->Integer("--timeline=TLI", timeline, {1, std::numeric_limits<uint32_t>::max()},
+void AddTimeline(Options* options, std::optional<uint32_t>* timeline, const char* spec) {
+  options->Integer(spec, timeline, {1, std::numeric_limits<uint32_t>::max()},
                    "timeline to read (default: the highest that has the first record)");
 }
 

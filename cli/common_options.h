@@ -10,8 +10,8 @@
 #include <string>
 
 #include "cli/options.h"
-#include "neon_redo/native.h"
 #include "neon_redo/lsn.h"
+#include "neon_redo/native.h"
 #include "neon_redo/wal_reader.h"
 #include "neon_redo/worker.h"
 
@@ -33,8 +33,9 @@ Option& AddWalDirectory(Options* options, std::string* directory);
 void AddLsnRange(Options* options, LsnRange* range);
 // --until, of commands that follow a server
 Option& AddUntil(Options* options, std::optional<Lsn>* until, const char* help);
-// --timeline
-void AddTimeline(Options* options, std::optional<uint32_t>* timeline);
+// --timeline, perhaps with a short name before it
+void AddTimeline(Options* options, std::optional<uint32_t>* timeline,
+                 const char* spec = "--timeline=TLI");
 // --memory
 void AddMemory(Options* options, uint64_t* bytes, const char* help);
 // --format=text|json. With json the program prints errors as JSON too.

@@ -1,16 +1,30 @@
-// neon-redo waldump: the records of a WAL directory as text, JSON or statistics.
+// neon-redo waldump: the records of a WAL directory as text, JSON or statistics. It takes the
+// options of pg_waldump.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
+#include "cli/stop_signal.h"
+#include "cli/waldump_stats.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/wal/commit_time.h"
+#include "cpp_core/wal/filter.h"
+#include "cpp_core/wal/segment.h"
 #include "cpp_core/wal/stats.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/wal_reader.h"
@@ -21,12 +35,21 @@ namespace {
 
 struct Arguments {
   std::string directory;
+  std::vector<std::string> segments;  // STARTSEG and ENDSEG
   LsnRange range;
-  std::string rmgr;
+  std::optional<Lsn> start;  // --start: as --from, but says what it skips
   std::optional<uint32_t> timeline;
+  TimeRange times;
+  WalFilter filter;
+  bool list_rmgrs = false;
+  uint32_t limit = 0;  // records; 0: no limit
+  bool follow = false;
+  bool quiet = false;
+  bool details = false;
   bool stats = false;
   bool by_operation = false;
   bool json = false;
+  std::string save_fullpage;
 };
 
 // All of stdout goes through one large buffer; a write that fails (a full disk, a closed pipe)
@@ -34,7 +57,7 @@ struct Arguments {
 class Output {
  public:
   std::string* line() { return &buffer_; }
-  // False when writing has failed; it is no use to go on then.
+  // False when writing has failed: then there is no point in reading more.
   bool EndLine() {
     buffer_.push_back('\n');
     return buffer_.size() < kLimit || Flush();
@@ -52,152 +75,284 @@ class Output {
   bool fine_ = true;
 };
 
-std::optional<uint8_t> FindRmgr(const std::string& name) {
-  for (int rmid = 0; rmid < 256; rmid++) {
-    const auto id = static_cast<uint8_t>(rmid);
-    if (RmgrIsValid(id) && strcasecmp(RmgrDisplayName(id).c_str(), name.c_str()) == 0) return id;
+tl::unexpected<Error> Invalid(std::string message) {
+  return MakeError(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+// Full-page images as files, named as pg_waldump --save-fullpage names them.
+class ImageWriter {
+ public:
+  static Result<ImageWriter> Open(const Arguments& arguments) {
+    const std::string& path = arguments.save_fullpage;
+    std::error_code error;
+    std::filesystem::create_directory(path, error);
+    const bool empty = !error && std::filesystem::is_empty(path, error);
+    if (error)
+      return MakeError(ErrorCode::kIo,
+                       fmt::format("could not create directory \"{}\": {}", path, error.message()));
+    if (!empty) return Invalid(fmt::format("directory \"{}\" exists but is not empty", path));
+    ASSIGN_OR_RETURN(const auto directory, WalDirectory::Open(arguments.directory));
+    ASSIGN_OR_RETURN(auto line, directory.Line(arguments.timeline, arguments.range.from));
+    return ImageWriter(path, directory.segment_size(), std::move(line));
   }
-  return std::nullopt;
-}
 
-std::string OperationText(uint8_t rmid, uint8_t info) {
-  const char* name = OperationName(rmid, info);
-  return name ? name : fmt::format("UNKNOWN ({:x})", info & kInfoRmgrMask);
-}
-
-double Percent(uint64_t part, uint64_t whole) {
-  return whole == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(whole);
-}
-
-// Calls row(name, counts) for each resource manager, or each operation that occurs.
-template <typename Row>
-void ForEachRow(const WalStats& stats, bool by_operation, Row row) {
-  for (int id = 0; id < 256; id++) {
-    const auto rmid = static_cast<uint8_t>(id);
-    if (!RmgrIsValid(rmid)) continue;
-    const std::string name = RmgrDisplayName(rmid);
-    if (!by_operation) {
-      const WalCounts counts = stats.OfRmgr(rmid);
-      if (rmid <= kMaxBuiltinRmgr || counts.records > 0) row(name, counts);
-      continue;
+  Status Write(const RecordView& record, Lsn start) {
+    for (int id = 0; id <= record.max_block_id(); id++) {
+      const BlockRef* b = record.block(id);
+      if (b == nullptr || !b->has_image) continue;
+      uint8_t page[kBlockSize];
+      RETURN_IF_ERROR(RestoreImage(*b, page));
+      const RelFileNode& rel = b->tag.rel;
+      const std::string path = fmt::format(
+          "{}/{:08X}-{:08X}-{:08X}.{}.{}.{}.{}_{}", path_, TimelineAt(start), start.value >> 32,
+          start.value & 0xffffffff, rel.spc, rel.db, rel.rel, b->tag.block, ForkName(b->tag.fork));
+      RETURN_IF_ERROR(WriteFile(path, page));
     }
-    for (int operation = 0; operation < 16; operation++) {
-      const WalCounts& counts = stats.Of(rmid, operation);
-      if (counts.records == 0) continue;
-      row(name + "/" + OperationText(rmid, static_cast<uint8_t>(operation << 4)), counts);
-    }
+    return {};
   }
+
+ private:
+  ImageWriter(std::string path, uint32_t segment_size, std::vector<Segment> line)
+      : path_(std::move(path)), segment_size_(segment_size), line_(std::move(line)) {}
+
+  uint32_t TimelineAt(Lsn start) const {
+    uint32_t timeline = line_.empty() ? 0 : line_.back().timeline;
+    for (const Segment& segment : line_)
+      if (segment.number == start.value / segment_size_) timeline = segment.timeline;
+    return timeline;
+  }
+
+  static Status WriteFile(const std::string& path, const uint8_t* page) {
+    std::FILE* const file = std::fopen(path.c_str(), "wbe");
+    const bool written = file != nullptr && std::fwrite(page, kBlockSize, 1, file) == 1;
+    const int error = errno;
+    const bool closed = file == nullptr || std::fclose(file) == 0;
+    if (written && closed) return {};
+    return MakeError(ErrorCode::kIo, fmt::format("could not write file \"{}\": {}", path,
+                                                 std::strerror(written ? errno : error)));
+  }
+
+  std::string path_;
+  uint32_t segment_size_;
+  std::vector<Segment> line_;
+};
+
+// One run of the command, from the first record to the last.
+class Dump {
+ public:
+  explicit Dump(const Arguments& arguments) : arguments_(arguments) {}
+
+  // Reads until WAL or the range ends; with --follow until a signal.
+  Status Run();
+  // After Run: prints what is buffered, and statistics. False: standard output takes no more.
+  bool Finish(const std::optional<Error>& error);
+  // Statistics follow the records; there are none when there was no WAL to read.
+  bool prints_stats() const { return arguments_.stats && !arguments_.quiet && reader_ != nullptr; }
+  const WalReader& reader() const { return *reader_; }
+  // There are as many records as --limit wants.
+  bool reached_limit() const { return reached_limit_; }
+
+ private:
+  Status ReadAll();
+  Status Take(const WalRecord& record);
+  void Begin(const WalRecord& first);
+  Status Open(std::optional<Lsn> from) {
+    ASSIGN_OR_RETURN(reader_, WalReader::Open({arguments_.directory, from, arguments_.range.to,
+                                               arguments_.timeline}));
+    view_.emplace(reader_->version());
+    return {};
+  }
+
+  const Arguments& arguments_;
+  std::unique_ptr<WalReader> reader_;
+  std::unique_ptr<WalStats> stats_ = std::make_unique<WalStats>();
+  std::optional<ImageWriter> images_;
+  std::optional<RecordView> view_;  // for the version that reader_ found
+  Output output_;
+  bool begun_ = false;
+  bool reached_limit_ = false;
+  bool output_failed_ = false;
+  uint64_t shown_ = 0;
+};
+
+// As pg_waldump, which says so unless it starts at a segment.
+void Dump::Begin(const WalRecord& first) {
+  begun_ = true;
+  stats_->set_first_lsn(first.start);
+  const std::optional<Lsn> start = arguments_.start;
+  if (!start || *start == first.start || start->value % reader_->segment_size() == 0) return;
+  if (arguments_.json) return;
+  const uint64_t skipped = first.start - *start;
+  *output_.line() +=
+      fmt::format("first record is after {}, at {}, skipping over {} byte{}", start->ToString(),
+                  first.start.ToString(), skipped, skipped == 1 ? "" : "s");
+  static_cast<void>(output_.EndLine());
 }
 
-// The table of pg_waldump --stats, to the letter.
-void PrintStatsTable(const WalStats& stats, bool by_operation) {
-  const WalCounts total = stats.Total();
-  if (total.records == 0) return;
-  const uint64_t total_bytes = total.record_bytes + total.image_bytes;
-  fmt::print("WAL statistics between {} and {}:\n", stats.first_lsn().ToString(),
-             stats.end_lsn().ToString());
-  fmt::print("{:<27} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8}\n", "Type", "N", "(%)",
-             "Record size", "(%)", "FPI size", "(%)", "Combined size", "(%)");
-  fmt::print("{:<27} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8}\n", "----", "-", "---",
-             "-----------", "---", "--------", "---", "-------------", "---");
-  ForEachRow(stats, by_operation, [&](const std::string& name, const WalCounts& c) {
-    const uint64_t bytes = c.record_bytes + c.image_bytes;
-    fmt::print("{:<27} {:>20} ({:6.2f}) {:>20} ({:6.2f}) {:>20} ({:6.2f}) {:>20} ({:6.2f})\n", name,
-               c.records, Percent(c.records, total.records), c.record_bytes,
-               Percent(c.record_bytes, total.record_bytes), c.image_bytes,
-               Percent(c.image_bytes, total.image_bytes), bytes, Percent(bytes, total_bytes));
-  });
-  fmt::print("{:<27} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8} {:>20}\n", "", "--------", "",
-             "--------", "", "--------", "", "--------");
-  fmt::print("{:<27} {:>20} {:<9}{:>20} {:<9}{:>20} {:<9}{:>20} {:<6}\n", "Total", total.records,
-             "", total.record_bytes,
-             fmt::format("[{:.2f}%]", Percent(total.record_bytes, total_bytes)), total.image_bytes,
-             fmt::format("[{:.2f}%]", Percent(total.image_bytes, total_bytes)), total_bytes,
-             "[100%]");
+Status Dump::Take(const WalRecord& record) {
+  if (!arguments_.filter.Matches(LoadNative<RecordHeader>(record.bytes.data()))) return {};
+  if (view_->Parse(record.bytes)) [[unlikely]]
+    return ParseRecord(record, &*view_);
+  if (!arguments_.filter.MatchesBlocks(*view_)) return {};
+  if (images_) RETURN_IF_ERROR(images_->Write(*view_, record.start));
+  if (arguments_.stats) {
+    stats_->Add(*view_, record.end);
+  } else if (!arguments_.quiet) {
+    if (arguments_.json) {
+      output_.line()->append(DescribeRecordAsJson(*view_, record.start, record.end));
+    } else if (arguments_.details) {
+      DescribeRecordInDetail(*view_, record.start, output_.line());
+    } else {
+      DescribeRecord(*view_, record.start, output_.line());
+    }
+    output_failed_ = !output_.EndLine();
+  }
+  reached_limit_ = ++shown_ == arguments_.limit;
+  return {};
 }
 
-void PrintStatsJson(const WalStats& stats, bool by_operation, const WalReader& reader,
-                    const std::optional<Error>& error) {
-  auto counts_json = [](const WalCounts& c) {
-    return nlohmann::ordered_json{
-        {"records", c.records}, {"record_bytes", c.record_bytes}, {"image_bytes", c.image_bytes}};
-  };
-  const WalCounts total = stats.Total();
-  nlohmann::ordered_json out = {
-      {"system_identifier", reader.system_identifier()},
-      {"segment_size", reader.segment_size()},
-      {"first_lsn", total.records ? nlohmann::ordered_json(stats.first_lsn().ToString()) : nullptr},
-      {"end_lsn", reader.end_of_wal().ToString()},
-      {"end_reason", reader.end_reason()},
-      {"total", counts_json(total)},
-      {"types", nlohmann::ordered_json::object()},
-  };
-  ForEachRow(stats, by_operation, [&](const std::string& name, const WalCounts& c) {
-    if (c.records > 0) out["types"][name] = counts_json(c);
-  });
-  if (error) out["error"] = error->message;
-  fmt::print("{}\n", out.dump());
+Status Dump::ReadAll() {
+  WalRecord record;
+  while (!reached_limit_ && !output_failed_ && reader_->Next(&record)) {
+    if (!begun_) Begin(record);
+    RETURN_IF_ERROR(Take(record));
+  }
+  if (reader_->error()) return tl::unexpected(*reader_->error());
+  return {};
 }
 
-// Reads and prints records until the WAL ends.
-Status PrintRecords(WalReader* reader, std::optional<uint8_t> rmgr, bool json, Output* output) {
-  RecordView view(reader->version());
+Status Dump::Run() {
+  if (!arguments_.save_fullpage.empty()) {
+    ASSIGN_OR_RETURN(images_, ImageWriter::Open(arguments_));
+  }
+  RETURN_IF_ERROR(Open(arguments_.range.from));
+  if (!arguments_.follow) return ReadAll();
+  const CancelSignal& stop = StopOnSignals();
   for (;;) {
-    ASSIGN_OR_RETURN(auto next, reader->Next());
-    if (!next) return {};
-    const WalRecord& record = *next;
-    if (rmgr && LoadNative<RecordHeader>(record.bytes.data()).rmid != *rmgr) continue;
-    RETURN_IF_ERROR(ParseRecord(record, &view));
-    if (json) {
-      output->line()->append(DescribeRecordAsJson(view, record.start, record.end));
-    } else {
-      DescribeRecord(view, record.start, output->line());
-    }
-    if (!output->EndLine()) return {};
+    const Status status = ReadAll();
+    // At the end of a segment: the next one is not there yet.
+    if (!status && status.error().code != ErrorCode::kNotFound) return status;
+    if (reached_limit_ || output_failed_ || reader_->reached_to() || !output_.Flush()) return {};
+    pollfd fd{stop.fd(), POLLIN, 0};
+    if (poll(&fd, 1, 1000) > 0) return {};
+    // A new reader sees segments that came since.
+    const Lsn at = reader_->end_of_wal();
+    RETURN_IF_ERROR(Open(at.valid() ? std::optional<Lsn>(at) : arguments_.range.from));
   }
 }
 
-Outcome DumpWal(const Arguments& arguments, std::optional<uint8_t> rmgr) {
-  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments.directory, arguments.range.from,
-                                                       arguments.range.to, arguments.timeline}));
-  std::optional<Error> error;
-  if (arguments.stats) {
-    auto stats = std::make_unique<WalStats>();
-    error = RangeError(arguments.range, *reader, stats->AddAll(reader.get(), rmgr));
-    if (arguments.json) {
-      PrintStatsJson(*stats, arguments.by_operation, *reader, error);
-    } else {
-      PrintStatsTable(*stats, arguments.by_operation);
-    }
-    RETURN_IF_ERROR(FlushOutput());
+bool Dump::Finish(const std::optional<Error>& error) {
+  if (!output_.Flush() || output_failed_) return false;
+  if (!prints_stats()) return true;
+  if (arguments_.json) {
+    PrintStatsJson(*stats_, arguments_.by_operation, *reader_, error);
   } else {
-    Output output;
-    error = RangeError(arguments.range, *reader,
-                       PrintRecords(reader.get(), rmgr, arguments.json, &output));
-    if (!output.Flush()) return Fail("could not write to standard output");
+    PrintStatsTable(*stats_, arguments_.by_operation);
   }
-  if (!error) return kExitFine;
-  Failure failure(*error);
-  failure.in_output = arguments.stats;
-  return tl::unexpected(std::move(failure));
+  return true;
 }
 
-Outcome Run(const Arguments& arguments, const Options& options) {
-  if (arguments.rmgr == "list") {
+// Where pg_waldump looks for WAL: in the directory or in its pg_wal, or in the usual places. name:
+// a segment that must be there, or empty.
+Result<std::string> FindDirectory(const std::string& directory, const std::string& name) {
+  std::vector<std::string> candidates = {directory, directory + "/pg_wal"};
+  if (directory.empty()) {
+    candidates = {".", "./pg_wal"};
+    if (const char* pgdata = std::getenv("PGDATA"))
+      candidates.push_back(std::string(pgdata) + "/pg_wal");
+  }
+  for (const std::string& candidate : candidates) {
+    if (name.empty() ? WalDirectory::Open(candidate).has_value()
+                     : access((candidate + "/" + name).c_str(), F_OK) == 0)
+      return candidate;
+  }
+  if (name.empty()) return MakeError(ErrorCode::kNotFound, "could not find any WAL file");
+  return MakeError(ErrorCode::kNotFound, fmt::format("could not find file \"{}\"", name));
+}
+
+// What STARTSEG and ENDSEG mean: directory, timeline and range.
+Status ReadSegments(Arguments* arguments) {
+  std::vector<SegmentName> names;
+  for (const std::string& argument : arguments->segments) {
+    const std::filesystem::path path(argument);
+    const std::string name = path.filename();
+    const auto parsed = ParseSegmentName(name);
+    if (!parsed) return Invalid(fmt::format("\"{}\" is not the name of a WAL segment", argument));
+    if (names.empty()) {
+      const std::string directory =
+          arguments->directory.empty() ? path.parent_path().string() : arguments->directory;
+      ASSIGN_OR_RETURN(arguments->directory, FindDirectory(directory, name));
+    } else if (access((arguments->directory + "/" + name).c_str(), F_OK) != 0) {
+      return MakeError(ErrorCode::kNotFound, fmt::format("could not find file \"{}\"", argument));
+    }
+    names.push_back(*parsed);
+  }
+  ASSIGN_OR_RETURN(const auto directory, WalDirectory::Open(arguments->directory));
+  const uint64_t size = directory.segment_size();
+  const auto start_of = [size](const SegmentName& name) {
+    return Lsn(uint64_t{name.log} << 32) + name.segment * size;
+  };
+  const Lsn first = start_of(names.front());
+  const Lsn last = start_of(names.back());
+  if (last < first)
+    return Invalid(fmt::format("ENDSEG {} is before STARTSEG {}", arguments->segments[1],
+                               arguments->segments[0]));
+  LsnRange& range = arguments->range;
+  if (range.from && (*range.from < first || *range.from >= first + size))
+    return Invalid(fmt::format("start WAL location {} is not inside file \"{}\"",
+                               range.from->ToString(), arguments->segments.front()));
+  if (range.to && (*range.to < last || *range.to > last + size))
+    return Invalid(fmt::format("end WAL location {} is not inside file \"{}\"",
+                               range.to->ToString(), arguments->segments.back()));
+  if (!range.from) range.from = first;
+  if (!range.to) range.to = last + size;
+  arguments->timeline = names.back().timeline;
+  return {};
+}
+
+// Narrows the range to the transactions that ended in the times of --after and --before.
+Status ReadTimes(Arguments* arguments) {
+  if (!arguments->times.after && !arguments->times.before) return {};
+  LsnRange& range = arguments->range;
+  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments->directory, range.from, range.to,
+                                                       arguments->timeline}));
+  ASSIGN_OR_RETURN(const auto lsns, FindTimeRange(reader.get(), arguments->times));
+  if (lsns.from) range.from = lsns.from;
+  if (lsns.to) range.to = lsns.to;
+  return {};
+}
+
+Outcome Run(Arguments arguments, const Options& options) {
+  if (arguments.list_rmgrs) {
     for (int rmid = 0; rmid <= kMaxBuiltinRmgr; rmid++)
       fmt::print("{}\n", RmgrName(static_cast<uint8_t>(rmid)));
     return kExitFine;
   }
-  if (arguments.directory.empty())
-    return tl::unexpected(options.Misuse("option --wal is required"));
-  std::optional<uint8_t> rmgr;
-  if (!arguments.rmgr.empty()) {
-    rmgr = FindRmgr(arguments.rmgr);
-    if (!rmgr)
-      return Fail(fmt::format("resource manager \"{}\" does not exist; --rmgr=list shows them",
-                              arguments.rmgr));
+  if (arguments.filter.block && !arguments.filter.relation)
+    return tl::unexpected(options.Misuse("option --block requires option --relation"));
+  if (arguments.start) arguments.range.from = arguments.start;
+  const std::optional<Lsn> to = arguments.range.to;
+  if (!arguments.segments.empty()) {
+    RETURN_IF_ERROR(ReadSegments(&arguments));
+  } else if (arguments.directory.empty()) {
+    if (!arguments.range.from)
+      return tl::unexpected(options.Misuse("no WAL directory and no start specified"));
+    ASSIGN_OR_RETURN(arguments.directory, FindDirectory("", ""));
   }
-  return DumpWal(arguments, rmgr);
+  RETURN_IF_ERROR(ReadTimes(&arguments));
+  Dump dump(arguments);
+  const Status status = dump.Run();
+  std::optional<Error> error;
+  if (!status) error = status.error();
+  // The ends that STARTSEG and --before set need not be in the WAL.
+  const bool cut_short = arguments.follow || dump.reached_limit() || !to;
+  if (!error && !cut_short) error = RangeError({{}, to}, dump.reader(), status);
+  if (!dump.Finish(error)) return Fail("could not write to standard output");
+  RETURN_IF_ERROR(FlushOutput());
+  if (!error) return kExitFine;
+  Failure failure(*error);
+  failure.in_output = dump.prints_stats();
+  return tl::unexpected(std::move(failure));
 }
 
 // --stats: nothing, or "record".
@@ -205,32 +360,124 @@ Status ReadStats(const std::string& text, Arguments* arguments) {
   arguments->stats = true;
   arguments->by_operation = text == "record";
   if (text.empty() || text == "record") return {};
-  return MakeError(ErrorCode::kInvalidArgument, "it must be record, or left out");
+  return Invalid("it must be record, or left out");
+}
+
+Status ReadRmgr(const std::string& text, Arguments* arguments) {
+  if (text == "list") {
+    arguments->list_rmgrs = true;
+    return {};
+  }
+  for (int rmid = 0; rmid < 256; rmid++) {
+    const auto id = static_cast<uint8_t>(rmid);
+    if (!RmgrIsValid(id) || strcasecmp(RmgrDisplayName(id).c_str(), text.c_str()) != 0) continue;
+    arguments->filter.rmgrs.set(id);
+    return {};
+  }
+  return Invalid("this resource manager does not exist; --rmgr=list shows those that do");
+}
+
+// "1663/5/16384"
+Status ReadRelation(const std::string& text, WalFilter* filter) {
+  const size_t first = text.find('/');
+  const size_t second = first == std::string::npos ? first : text.find('/', first + 1);
+  if (second == std::string::npos)
+    return Invalid("it must be tablespace OID/database OID/relation filenode");
+  RelFileNode rel;
+  const std::pair<std::string, uint32_t*> parts[] = {
+      {text.substr(0, first), &rel.spc},
+      {text.substr(first + 1, second - first - 1), &rel.db},
+      {text.substr(second + 1), &rel.rel}};
+  for (const auto& [part, oid] : parts) {
+    const auto number = ParseInteger(part, 0, std::numeric_limits<uint32_t>::max());
+    // Only shared relations have no database.
+    if (!number || (*number == 0 && oid != &rel.db))
+      return Invalid("it must be tablespace OID/database OID/relation filenode");
+    *oid = static_cast<uint32_t>(*number);
+  }
+  filter->relation = rel;
+  return {};
+}
+
+void DeclareFilters(Options* options, const std::shared_ptr<Arguments>& arguments) {
+  constexpr int64_t kMaxUint32 = std::numeric_limits<uint32_t>::max();
+  WalFilter* const filter = &arguments->filter;
+  options->Heading("Options that select records");
+  options->Value(
+      "-r, --rmgr=RMGR",
+      [arguments](const std::string& text) { return ReadRmgr(text, arguments.get()); },
+      "only show records of resource manager RMGR; can be repeated; --rmgr=list lists valid names");
+  options->Integer("-x, --xid=XID", &filter->xid, {0, kMaxUint32},
+                   "only show records with transaction ID XID");
+  options->Value(
+      "-R, --relation=T/D/R",
+      [arguments](const std::string& text) { return ReadRelation(text, &arguments->filter); },
+      "only show records that modify blocks in relation T/D/R");
+  options->Integer("-B, --block=N", &filter->block, {0, kMaxUint32 - 1},
+                   "with --relation, only show records that modify block N");
+  options->Choice<std::optional<uint8_t>>(
+      "-F, --fork=FORK", &filter->fork,
+      {{"main", kMainFork},
+       {"fsm", kFreeSpaceMapFork},
+       {"vm", kVisibilityMapFork},
+       {"init", kInitFork}},
+      "only show records that modify blocks in fork FORK: main, fsm, vm or "
+      "init");
+  options->Flag("-w, --fullpage", &filter->full_page, "only show records with a full-page image");
+  const auto time = [arguments](std::optional<WalTime>* out) {
+    return [arguments, out](const std::string& text) -> Status {
+      ASSIGN_OR_RETURN(*out, ParseWalTime(text));
+      return {};
+    };
+  };
+  options->Value("--after=TIME", time(&arguments->times.after),
+                 "start after the last transaction that ended before TIME, such as \"2024-05-31 "
+                 "12:30:00+02\" (without a zone: local time)");
+  options->Value("--before=TIME", time(&arguments->times.before),
+                 "stop before the first transaction that ended at TIME or later");
 }
 
 }  // namespace
 
 CommandFunction DeclareWaldump(Options* options) {
   auto arguments = std::make_shared<Arguments>();
-  options->Usage("[OPTION]... --wal=DIR");
+  options->Usage("[OPTION]... [--wal=DIR] [STARTSEG [ENDSEG]]");
+  options->Arguments(&arguments->segments, 2);
   AddWalDirectory(options, &arguments->directory);
+  options->Path("-p, --path=PATH", &arguments->directory,
+                "the same as --wal (default: the directory of STARTSEG, the current directory, "
+                "./pg_wal, $PGDATA/pg_wal)");
   AddLsnRange(options, &arguments->range);
-  AddTimeline(options, &arguments->timeline);
-  options->Text("-r, --rmgr=RMGR", &arguments->rmgr,
-                "only show records of this resource manager; --rmgr=list lists valid names");
+  options->Location("-s, --start=LSN", &arguments->start,
+                    "the same as --from, but reports the bytes skipped before the first record");
+  options->Location("-e, --end=LSN", &arguments->range.to, "the same as --to");
+  AddTimeline(options, &arguments->timeline, "-t, --timeline=TLI");
+  options->Flag("-f, --follow", &arguments->follow, "wait for more WAL at the end, until SIGINT");
+  options->Integer("-n, --limit=N", &arguments->limit, {0, std::numeric_limits<int32_t>::max()},
+                   "number of records to show");
+  options->Flag("-b, --bkp-details", &arguments->details,
+                "show details of blocks on lines of their own");
+  options->Flag("-q, --quiet", &arguments->quiet, "print nothing except errors");
   options->Value(
       "-z, --stats[=record]",
       [arguments](const std::string& text) { return ReadStats(text, arguments.get()); },
       "show statistics instead of records: by resource manager, or by type of record");
+  options->Path("--save-fullpage=DIR", &arguments->save_fullpage,
+                "write the full-page images of the records that are shown to files in DIR");
   AddFormat(options, &arguments->json,
             "text (default): the lines of pg_waldump; json: an object on each line");
+  DeclareFilters(options, arguments);
   options->Notes(
-      "The exit status is 0 when the command reached --to or the end of WAL. It is 2 when\n"
-      "WAL is damaged or missing; the message names the file and the LSN.\n\n"
+      "The command takes the options of pg_waldump. In contrast to pg_waldump, it needs no\n"
+      "start, it reads all timelines that the last one descends from, and the end of WAL is\n"
+      "not an error. The exit status is 0 when the command reached the end of the range or\n"
+      "of WAL. It is 2 when WAL is damaged or missing; the message names the file and the\n"
+      "LSN.\n\n"
       "Examples:\n"
       "  neon-redo waldump --wal=/var/lib/postgresql/15/main/pg_wal --from=0/15000028\n"
       "  neon-redo waldump --wal=archive --rmgr=Btree --format=json\n"
-      "  neon-redo waldump --wal=archive --stats=record\n");
+      "  neon-redo waldump --wal=archive --after='2024-05-31 12:00' --rmgr=Transaction\n"
+      "  neon-redo waldump archive/000000010000000000000015 --stats=record\n");
   return [arguments, options] { return Run(*arguments, *options); };
 }
 

@@ -44,6 +44,28 @@ void AppendBlocks(const RecordView& record, std::string* line) {
   }
 }
 
+const char* CompressionName(uint8_t image_info) {
+  if (image_info & kImagePglz) return "pglz";
+  if (image_info & kImageLz4) return "lz4";
+  return image_info & kImageZstd ? "zstd" : nullptr;
+}
+
+void AppendBlockDetails(const RecordView& record, std::string* out) {
+  for (int id = 0; id <= record.max_block_id(); id++) {
+    const BlockRef* b = record.block(id);
+    if (!b) continue;
+    const RelFileNode& rel = b->tag.rel;
+    fmt::format_to(std::back_inserter(*out), "\n\tblkref #{}: rel {}/{}/{} fork {} blk {}", id,
+                   rel.spc, rel.db, rel.rel, ForkName(b->tag.fork), b->tag.block);
+    if (!b->has_image) continue;
+    fmt::format_to(std::back_inserter(*out), " (FPW{}); hole: offset: {}, length: {}",
+                   b->apply_image ? "" : " for WAL verification", b->hole_offset, b->hole_length);
+    if (const char* method = CompressionName(b->image_info))
+      fmt::format_to(std::back_inserter(*out), ", compression saved: {}, method: {}",
+                     kBlockSize - b->hole_length - b->image.size(), method);
+  }
+}
+
 }  // namespace
 
 const char* OperationName(uint8_t rmid, uint8_t info) {
@@ -70,7 +92,7 @@ void DescribeOperation(const RecordView& record, std::string* out) {
                    record.main_data().size());
 }
 
-void DescribeRecord(const RecordView& record, Lsn start, std::string* line) {
+static void AppendWithoutBlocks(const RecordView& record, Lsn start, std::string* line) {
   const RecordHeader& h = record.header();
   uint32_t images = 0;
   for (int id = 0; id <= record.max_block_id(); id++) {
@@ -89,7 +111,16 @@ void DescribeRecord(const RecordView& record, Lsn start, std::string* line) {
     fmt::format_to(std::back_inserter(*line), "UNKNOWN ({:x}) ", h.info & kInfoRmgrMask);
   }
   DescribeOperation(record, line);
+}
+
+void DescribeRecord(const RecordView& record, Lsn start, std::string* line) {
+  AppendWithoutBlocks(record, start, line);
   AppendBlocks(record, line);
+}
+
+void DescribeRecordInDetail(const RecordView& record, Lsn start, std::string* lines) {
+  AppendWithoutBlocks(record, start, lines);
+  AppendBlockDetails(record, lines);
 }
 
 std::string DescribeRecord(const RecordView& record, Lsn start) {

@@ -4,12 +4,10 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 #include "neon_redo/record.h"
-#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
@@ -28,13 +26,12 @@ struct WalCounts {
 // A value of about 100 kB. Not thread-safe.
 class WalStats {
  public:
-  void Add(const RecordView& record);
+  // end: as WalRecord has it.
+  void Add(const RecordView& record, Lsn end);
+  // The start of the first record that was read, which need not be one that is added.
+  void set_first_lsn(Lsn start) { first_lsn_ = start; }
 
-  // Adds what is left to read, or of it the records of one resource manager. Returns the reader's
-  // error, after what it could read was added; kCorrupt too for a record that RecordView refuses.
-  Status AddAll(WalReader* reader, std::optional<uint8_t> rmgr);
-
-  // The start of the first record AddAll read, and the end of the last one it added; 0 if none.
+  // As set, and the end of the last record that was added; 0 if none.
   Lsn first_lsn() const { return first_lsn_; }
   Lsn end_lsn() const { return end_lsn_; }
 

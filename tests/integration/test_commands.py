@@ -90,7 +90,7 @@ class WrongUsage(CommandTestCase):
             if command == "worker":
                 continue  # ignores what it does not know
             surplus = ["one", "two", "three"]
-            first = "two" if command in ("page", "replay") else "one"
+            first = {"page": "two", "replay": "two", "waldump": "three"}.get(command, "one")
             with self.subTest(command):
                 self.misused([command, "--frob", "x"], 'unrecognized option "--frob"')
                 self.misused([command, "-Q"], 'unrecognized option "-Q"')
@@ -100,7 +100,7 @@ class WrongUsage(CommandTestCase):
         self.misused(["waldump", "--wal"], 'option "--wal" requires a value')
         self.misused(["verify", "--images=yes"], 'option "--images" does not take a value')
         self.misused(["ingest"], "option --wal is required")
-        self.misused(["waldump"], "option --wal is required")
+        self.misused(["waldump"], "no WAL directory and no start specified")
         self.misused(["serve-wal"], "option --wal is required")
         self.misused(["page", "--wal=x", "--lsn=end"], "no page specified")
         self.misused(["replay"], "no file specified")

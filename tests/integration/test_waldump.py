@@ -3,11 +3,15 @@
 import json
 import os
 import re
+import select
 import shutil
+import signal
+import subprocess
+import time
 import unittest
 
 import workload
-from cluster import Cluster, make_directory, run, run_neon_redo, server_program
+from cluster import Cluster, make_directory, neon_redo_program, run, run_neon_redo, server_program
 
 SEGMENT = 4 * 1024 * 1024
 
@@ -128,6 +132,107 @@ class AsPgWaldump(unittest.TestCase):
             self.assertGreater(position(record["end_lsn"]), position(record["lsn"]))
             previous_end = position(record["end_lsn"])
 
+    def both(self, *options, start=None):
+        """What both programs print with the same options, but for the start, which is one of theirs."""
+        theirs = pg_waldump(self.wal, start or self.start, *options)
+        ours = run_neon_redo("waldump", "-p", self.wal, "-s", start or self.start, *options).stdout
+        self.assertEqual(ours, theirs, options)
+        return ours
+
+    def test_the_options_of_pg_waldump(self):
+        everything = run_neon_redo("waldump", "--wal", self.wal, "--from", self.middle).stdout
+        start = re.search(r"lsn: ([0-9A-F/]+),", everything).group(1)
+        relation = re.search(r"rmgr: Heap .* blkref #0: rel (\S+) blk (\d+)", everything)
+        xid = re.search(r"rmgr: Heap .* tx: +(\d+),", everything).group(1)
+        self.assertTrue(self.both("-n", "20"))
+        for options in (
+            ["-r", "Heap", "--rmgr=Btree", "-n", "500"],
+            ["--relation", relation[1]],
+            ["-R", relation[1], "-B", relation[2]],
+            ["-R", relation[1], "--fork=main", "--limit=7"],
+            ["-F", "vm"],
+            ["--xid", xid],
+            ["-w", "-n", "300"],
+            ["--fullpage", "--bkp-details", "-n", "300"],
+            ["-b", "-n", "3000"],
+            ["-z", "-r", "Heap", "-n", "1000"],
+            ["--stats=record", "-w"],
+        ):
+            with self.subTest(options):
+                self.assertTrue(self.both(*options))
+                self.both(*options, start=start)
+        self.assertEqual(self.both("-q"), "")
+        # Not the start of a record.
+        inside = lsn(position(start) + 1)
+        self.assertIn("first record is after", self.both("-n", "3", start=inside))
+
+    def test_segments_as_arguments(self):
+        names = sorted(n for n in os.listdir(self.wal) if re.fullmatch("[0-9A-F]{24}", n))
+        first, second, third = (os.path.join(self.wal, n) for n in names[:3])
+        for arguments in ([first], [second, third], [second, names[2]], ["-p", self.wal, names[1]]):
+            with self.subTest(arguments):
+                theirs = run([server_program("pg_waldump"), *arguments], check=False).stdout
+                self.assertEqual(run_neon_redo("waldump", *arguments).stdout, theirs)
+                self.assertTrue(theirs)
+        for arguments, words in (
+            ([second, first], "is before STARTSEG"),
+            (["-p", self.wal, "0" * 24], "could not find file"),
+            (["README"], "is not the name of a WAL segment"),
+            ([first, "--start=7F/0"], "is not inside file"),
+            ([first, "--end=7F/0"], "is not inside file"),
+        ):
+            result = run_neon_redo("waldump", *arguments, check=False)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(words, result.stderr)
+
+    def test_options_that_make_no_sense(self):
+        for arguments, words in (
+            (["--relation=1/2"], "tablespace OID/database OID/relation filenode"),
+            (["--relation=0/0/1"], "tablespace OID/database OID/relation filenode"),
+            (["--block=1"], "option --block requires option --relation"),
+            (["--fork=toast"], "it must be main, fsm, vm or init"),
+            (["--xid=-1"], "it must be between 0 and 4294967295"),
+            (["--rmgr=Heap", "--rmgr=Heap3"], "this resource manager does not exist"),
+            (["--after=yesterday"], "it must be a time"),
+        ):
+            result = run_neon_redo("waldump", "--wal", self.wal, *arguments, check=False)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(words, result.stderr)
+
+    def test_full_page_images_as_files(self):
+        directory = os.path.join(self.directory, "images")
+        options = ["--wal", self.wal, "--fullpage", "--limit", "50"]
+        lines = run_neon_redo("waldump", *options, "--save-fullpage", directory).stdout
+        images = len(re.findall(" FPW", lines))
+        names = os.listdir(directory)
+        self.assertEqual(len(names), images)
+        for name in names:
+            self.assertRegex(name, r"^00000001(-[0-9A-F]{8}){2}(\.\d+){4}_(main|fsm|vm|init)$")
+            with open(os.path.join(directory, name), "rb") as file:
+                page = file.read()
+            self.assertEqual(len(page), 8192)
+            high, low = name.split("-")[1:3]
+            before = int.from_bytes(page[:4], "little") << 32 | int.from_bytes(page[4:8], "little")
+            self.assertLess(before, int(high, 16) << 32 | int(low[:8], 16))
+        again = run_neon_redo("waldump", *options, "--save-fullpage", directory, check=False)
+        self.assertIn("exists but is not empty", again.stderr)
+
+    def test_commit_times(self):
+        options = ["--wal", self.wal, "--rmgr", "Transaction", "--format", "json"]
+        text = run_neon_redo("waldump", *options, env=dict(os.environ, TZ="UTC")).stdout
+        ends = [
+            (match[0], record["lsn"])
+            for record in map(json.loads, text.splitlines())
+            if record["operation"].startswith(("COMMIT", "ABORT"))
+            and (match := re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+", record["description"]))
+        ]
+        self.assertEqual([time for time, _ in ends], sorted(time for time, _ in ends))
+        after, before = ends[len(ends) // 3][0], ends[2 * len(ends) // 3][0]
+        between = [at for time, at in ends if after <= time < before]
+        shown = run_neon_redo("waldump", *options, f"--after={after}Z", f"--before={before}Z").stdout
+        records = [r for r in map(json.loads, shown.splitlines()) if r["lsn"] in dict(map(reversed, ends))]
+        self.assertEqual([r["lsn"] for r in records], between)
+
     def test_statistics_in_json(self):
         options = ["--stats", "--format", "json"]
         statistics = json.loads(run_neon_redo("waldump", "--wal", self.wal, *options).stdout)
@@ -160,6 +265,32 @@ class AsPgWaldump(unittest.TestCase):
             cluster.stop()
             first = re.search(r"lsn: ([0-9A-F/]+),", ours).group(1)
             self.assertEqual(ours, pg_waldump(cluster.wal, first, "-e", end))
+
+
+class Following(unittest.TestCase):
+    def test_records_are_shown_as_they_come(self):
+        with Cluster() as cluster:
+            start = cluster.wal_lsn()
+            command = [neon_redo_program(), "waldump", "--wal", cluster.wal, "--from", start, "--follow"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
+                try:
+                    seen = ""
+                    for number in range(3):
+                        message = f"message {number}"
+                        cluster.psql(f"SELECT pg_logical_emit_message(false, 'p', '{message}')")
+                        cluster.psql("SELECT pg_switch_wal()")
+                        deadline = time.monotonic() + 60
+                        while seen.count("LogicalMessage") <= number:
+                            ready, _, _ = select.select([follower.stdout], [], [], 1)
+                            self.assertLess(time.monotonic(), deadline, seen)
+                            if ready:
+                                seen += os.read(follower.stdout.fileno(), 65536).decode()
+                finally:
+                    follower.send_signal(signal.SIGINT)
+                    follower.wait(60)
+            self.assertEqual(follower.returncode, 0)
+            starts = re.findall(r"lsn: ([0-9A-F/]+),", seen)
+            self.assertEqual(sorted(set(starts), key=position), starts)
 
 
 class AcrossTimelines(unittest.TestCase):

@@ -25,8 +25,12 @@ void DescribeRecord(const RecordView& record, Lsn start, std::string* line);
 // The same as a new string.
 std::string DescribeRecord(const RecordView& record, Lsn start);
 
-// The same and a little more as one JSON object on one line: lsn, end_lsn, prev_lsn, rmgr,
-// operation, xid, length, description, blocks. Bytes that are not UTF-8 become U+FFFD.
+// The same with the lines of pg_waldump --bkp-details: one more for each block, with the place and
+// the compression of its image.
+void DescribeRecordInDetail(const RecordView& record, Lsn start, std::string* lines);
+
+// The same and a little more as one JSON object on one line: lsn, end_lsn, prev_lsn,
+// resource_manager, operation, xid, length, description, blocks. Bytes that are not UTF-8 become U+FFFD.
 std::string DescribeRecordAsJson(const RecordView& record, Lsn start, Lsn end);
 
 // The text with its control characters in the form \x0a. Names in WAL may hold any byte, and must
