@@ -96,14 +96,23 @@ int RunCommand(const Command& command, const std::vector<std::string>& arguments
   }
 }
 
+bool IsVersionOption(const std::string& argument) {
+  return argument == "-V" || argument == "--version";
+}
+
+int PrintVersion() {
+  fmt::print("neon-redo (neon_redo) " NEON_REDO_VERSION "\n");
+  return kExitFine;
+}
+
 int Main(const std::vector<std::string>& arguments) {
   const bool json = AsksForJson(arguments);
   if (arguments.empty()) return Trouble(Misuse("no command specified"), json);
   const std::string& first = arguments[0];
-  if (first == "-V" || first == "--version") {
-    fmt::print("neon-redo (neon_redo) " NEON_REDO_VERSION "\n");
-    return kExitFine;
-  }
+  if (IsVersionOption(first)) return PrintVersion();
+  // As PostgreSQL's programs, which look at the first argument only.
+  if (arguments.size() == 2 && FindCommand(first) != nullptr && IsVersionOption(arguments[1]))
+    return PrintVersion();
   const bool help = first == "help";
   if (first == "-?" || first == "-h" || first == "--help" || (help && arguments.size() == 1)) {
     PrintUsage();

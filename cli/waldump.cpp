@@ -1,9 +1,7 @@
 // neon-redo waldump: the records of a WAL directory as text, JSON or statistics. It takes the
 // options of pg_waldump.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -154,11 +152,15 @@ class Dump {
 
  private:
   Status ReadAll();
+  Status Follow();
+  Status Continue(Lsn at);
+  bool IsStillToCome(Lsn at) const;
   Status Take(const WalRecord& record);
   void Begin(const WalRecord& first);
   Status Open(std::optional<Lsn> from) {
-    ASSIGN_OR_RETURN(reader_, WalReader::Open({arguments_.directory, from, arguments_.range.to,
-                                               arguments_.timeline}));
+    ASSIGN_OR_RETURN(auto reader, WalReader::Open({arguments_.directory, from, arguments_.range.to,
+                                                   arguments_.timeline}));
+    reader_ = std::move(reader);
     view_.emplace(reader_->version());
     return {};
   }
@@ -226,18 +228,40 @@ Status Dump::Run() {
     ASSIGN_OR_RETURN(images_, ImageWriter::Open(arguments_));
   }
   RETURN_IF_ERROR(Open(arguments_.range.from));
-  if (!arguments_.follow) return ReadAll();
+  return arguments_.follow ? Follow() : ReadAll();
+}
+
+// The segment of this LSN is not there yet: nothing after it is there either.
+bool Dump::IsStillToCome(Lsn at) const {
+  const auto directory = WalDirectory::Open(arguments_.directory);
+  if (!directory) return false;
+  const auto line = directory->Line(arguments_.timeline, {});
+  return line && (line->empty() || line->back().number < at.value / directory->segment_size());
+}
+
+// Reads on from the end of what was read. A new reader sees segments that came since.
+Status Dump::Continue(Lsn at) {
+  const Status opened = Open(at.valid() ? std::optional<Lsn>(at) : arguments_.range.from);
+  if (!opened) return IsStillToCome(at) ? Status() : opened;
+  return ReadAll();
+}
+
+Status Dump::Follow() {
   const CancelSignal& stop = StopOnSignals();
+  Status status = ReadAll();
+  std::optional<Lsn> failed_at;
   for (;;) {
-    const Status status = ReadAll();
-    // At the end of a segment: the next one is not there yet.
-    if (!status && status.error().code != ErrorCode::kNotFound) return status;
+    const Lsn at = reader_->end_of_wal();
+    // kNotFound: the page is there, and has no WAL yet.
+    if (!status && status.error().code != ErrorCode::kNotFound) {
+      // The server may have been writing there: the second attempt decides.
+      if (failed_at == at) return status;
+      failed_at = at;
+    }
     if (reached_limit_ || output_failed_ || reader_->reached_to() || !output_.Flush()) return {};
     pollfd fd{stop.fd(), POLLIN, 0};
     if (poll(&fd, 1, 1000) > 0) return {};
-    // A new reader sees segments that came since.
-    const Lsn at = reader_->end_of_wal();
-    RETURN_IF_ERROR(Open(at.valid() ? std::optional<Lsn>(at) : arguments_.range.from));
+    status = Continue(at);
   }
 }
 

@@ -72,7 +72,9 @@ class Help(CommandTestCase):
 
     def test_version(self):
         for option in ("-V", "--version"):
-            self.assertRegex(neon_redo(option).stdout, r"^neon-redo \(neon_redo\) \d+\.\d+\n$")
+            for arguments in ([option], ["waldump", option]):
+                version = neon_redo(*arguments).stdout
+                self.assertRegex(version, r"^neon-redo \(neon_redo\) \d+\.\d+\n$")
 
 
 class WrongUsage(CommandTestCase):
