@@ -15,7 +15,8 @@
 
 namespace neon_redo {
 
-// The last kCapacity bytes of a stream, however long it or its lines are.
+// The end of a stream, however long the stream or its lines are: at least the last kCapacity bytes
+// that came (or all of them), and never more than twice as many.
 class StreamTail {
  public:
   static constexpr size_t kCapacity = 65536;
