@@ -112,7 +112,7 @@ Status Loop(WalArchive* archive, Progress* progress, Metrics* metrics) {
     const auto done = archive->Step(milliseconds(500));
     progress->Show(archive);
     metrics->Update(archive);
-    if (!done && done.error().code != ErrorCode::kShutdown) return tl::unexpected(done.error());
+    if (!done && done.error().code != ErrorCode::kCancelled) return tl::unexpected(done.error());
     if (!done || *done) return {};
   }
 }
@@ -134,7 +134,7 @@ Outcome Run(const Arguments& arguments) {
   RETURN_IF_ERROR(metrics.Open(arguments));
   auto opened = WalArchive::Open(std::move(archive_options), stop);
   if (!opened) {
-    if (opened.error().code == ErrorCode::kShutdown) return kExitFine;
+    if (opened.error().code == ErrorCode::kCancelled) return kExitFine;
     return tl::unexpected(opened.error());
   }
   WalArchive* const archive = opened->get();

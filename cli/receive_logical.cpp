@@ -226,13 +226,13 @@ Outcome Run(const Arguments& arguments) {
   WalStream stream(MakeStreamOptions(arguments), StopOnSignals());
   const Status started = Start(arguments, &stream, arguments.start.value_or(Lsn()));
   if (!started) {
-    if (started.error().code == ErrorCode::kShutdown) return kExitFine;
+    if (started.error().code == ErrorCode::kCancelled) return kExitFine;
     return tl::unexpected(started.error());
   }
   Loop loop(arguments, &stream, arguments.until.value_or(Lsn()), metrics ? &*metrics : nullptr);
   for (;;) {
     const auto done = loop.Step();
-    if (!done && done.error().code != ErrorCode::kShutdown) return tl::unexpected(done.error());
+    if (!done && done.error().code != ErrorCode::kCancelled) return tl::unexpected(done.error());
     if (!done || *done) break;
   }
   RETURN_IF_ERROR(loop.Confirm(true));

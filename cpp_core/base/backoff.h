@@ -7,8 +7,9 @@
 
 namespace neon_redo {
 
-// Pauses that double from `first` up to `cap`, each shortened by up to half: many clients that lost
-// the same server are not to come back all at once. Knows no clock and rolls no dice.
+// Pauses that double from `first` up to `cap`, each shortened by up to half, so that clients that
+// lost the same server do not all come back at once. Neither a clock nor a random number generator
+// is used. Not thread-safe.
 class Backoff {
  public:
   // first is at least 1 ms, cap at least first.

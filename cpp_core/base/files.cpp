@@ -1,4 +1,4 @@
-// A file is durable when it and the directory entry that names it have been synced, in this order
+// A file is durable when it and the directory entry that names it have been flushed, in this order
 // (durable_rename in storage/file/fd.c).
 #include "cpp_core/base/files.h"
 
@@ -14,15 +14,10 @@
 
 namespace neon_redo {
 
-void FileDescriptor::Reset(int fd) {
-  if (fd_ >= 0) close(fd_);
-  fd_ = fd;
-}
-
 tl::unexpected<Error> FileError(const char* verb, const std::string& path) {
   const int error = errno;
   const char* advice = error == ENOSPC ? "; make room, then start again" : "";
-  return MakeError(ErrorCode::kIo,
+  return MakeError(ErrnoCode(error),
                    fmt::format("could not {} \"{}\": {}{}", verb, path, strerror(error), advice));
 }
 

@@ -1,40 +1,31 @@
-// Files whose content must be on disk before anybody is told so.
+// Files whose content must be on disk before the caller reports it.
 #ifndef NEON_REDO_BASE_FILES_H_
 #define NEON_REDO_BASE_FILES_H_
 
+#include <cstdint>
 #include <string>
-#include <utility>
 
+#include "cpp_core/base/file_descriptor.h"
 #include "neon_redo/bytes.h"
 #include "neon_redo/error.h"
 
 namespace neon_redo {
 
-// Owns a file descriptor.
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
-  ~FileDescriptor() { Reset(); }
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
-    if (this != &other) Reset(std::exchange(other.fd_, -1));
-    return *this;
-  }
-  void Reset(int fd = -1);
-  int get() const { return fd_; }
+// The functions below are thread-safe. Their errors have the code of errno (ErrnoCode); path is for
+// the message where there is a descriptor, too.
 
- private:
-  int fd_;
-};
-
-// "could not VERB file "PATH": REASON", with the reason of errno.
+// "could not VERB "PATH": REASON", with the reason of errno: FileError("write file", path).
 tl::unexpected<Error> FileError(const char* verb, const std::string& path);
 
+// Writes all of the bytes at that offset of the file.
 Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path);
+// Flushes the file's data to disk.
 Status SyncFile(int fd, const std::string& path);
+// Flushes a directory's entries to disk.
 Status SyncDirectory(const std::string& path);
 
-// Writes PATH.tmp, flushes it, renames it to PATH and flushes the directory.
+// Writes PATH.tmp, flushes it, renames it to PATH and flushes the directory. After an error PATH is
+// what it was, and PATH.tmp is removed.
 Status WriteFileDurably(const std::string& path, Bytes content);
 
 }  // namespace neon_redo

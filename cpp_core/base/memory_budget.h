@@ -1,4 +1,4 @@
-// Bytes that several users of memory share.
+// A number of bytes that several users of memory share.
 #ifndef NEON_REDO_BASE_MEMORY_BUDGET_H_
 #define NEON_REDO_BASE_MEMORY_BUDGET_H_
 
@@ -7,12 +7,13 @@
 
 namespace neon_redo {
 
-// What can do with less asks for it (Take), and gives some back when others that cannot do without
-// (Force) have taken more than there is. Thread-safe.
+// A user that can do with less asks for memory (Take). A user that cannot takes it anyway (Force).
+// When more is taken than there is, users of the first kind give some back. Thread-safe.
 class MemoryBudget {
  public:
   explicit MemoryBudget(uint64_t bytes) : left_(static_cast<int64_t>(bytes)) {}
 
+  // False, and nothing, when so much is not left.
   bool Take(int64_t bytes) {
     if (left_.fetch_sub(bytes, std::memory_order_relaxed) >= bytes) return true;
     Return(bytes);

@@ -10,7 +10,7 @@ namespace neon_redo {
 // Has the processor fetch the cache line at p, which need not be an address that may be read.
 inline void Prefetch(const void* p) {
   __builtin_prefetch(p, 1);
-  // Or GCC sees a function without effect, and drops calls of it.
+  // Without this GCC sees a function without effect and drops its calls.
   asm volatile("" : : "r"(p));
 }
 

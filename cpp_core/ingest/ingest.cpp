@@ -27,8 +27,30 @@ void AdvanceNextXid(uint32_t xid, uint64_t* next) {
 
 }  // namespace
 
-inline bool Ingest::Taker::Take() {
-  if (record_.max_block_id() >= 0) TakeBlocks();
+inline bool RelationTaker::TakeRelations() {
+  switch (record_.rmid()) {
+    case kRmHeap:
+      return TakeHeap();
+    case kRmHeap2:
+      return TakeHeap2();
+    case kRmXact:
+      return TakeDroppedRelations();
+    case kRmSmgr:
+      return TakeSmgr();
+    case kRmDbase:
+      return TakeDatabase();
+    default:
+      return true;
+  }
+}
+
+RecordFault TakeRelationChanges(const RecordView& record, ChangeList* changes) {
+  changes->clear();
+  RelationTaker taker(record, changes);
+  return taker.TakeRelations() ? RecordFault() : taker.fault();
+}
+
+inline bool Ingest::Taker::TakeBeyondBlocks() {
   switch (record_.rmid()) {
     case kRmHeap:
       return TakeHeap();
@@ -83,13 +105,24 @@ bool Ingest::Taker::ChangesRestoredPage(int id) const {
 RecordFault Ingest::Take(const RecordView& record, ChangeList* changes) {
   changes->clear();
   Taker taker(this, record, changes);
-  if (!taker.Take()) [[unlikely]]
-    return {taker.what(), static_cast<uint32_t>(record.bytes().size() - record.main_data().size())};
+  if (record.max_block_id() >= 0) taker.TakeBlocks();
+  if (!taker.TakeBeyondBlocks()) [[unlikely]]
+    return taker.fault();
   AdvanceNextXid(record.header().xid, &state_.next_xid);
   counts_.records++;
+  for (const Change& change : *changes) counts_.changes[static_cast<int>(change.kind)]++;
   if (changes->empty()) counts_.without_change[record.rmid()]++;
   if (!record.version().HasOperation(record.rmid(), record.info())) [[unlikely]]
     counts_.unknown[record.rmid()][record.info() >> 4]++;
+  return {};
+}
+
+RecordFault Ingest::TakeBeyondBlocks(const RecordView& record, ChangeList* changes) {
+  changes->clear();
+  Taker taker(this, record, changes);
+  if (!taker.TakeBeyondBlocks()) [[unlikely]]
+    return taker.fault();
+  AdvanceNextXid(record.header().xid, &state_.next_xid);
   return {};
 }
 

@@ -125,7 +125,7 @@ bool Ingest::Taker::TakeRelMap() {
   return true;
 }
 
-bool Ingest::Taker::TakeDatabase() {
+bool RelationTaker::TakeDatabase() {
   namespace dbase = layout::dbase;
   switch (record_.info()) {
     case dbase::kCreateFileCopy: {

@@ -27,14 +27,15 @@ uint32_t FreeSpaceMapBlocks(uint32_t heap_blocks) {
 
 }  // namespace
 
-bool Ingest::Taker::TakeSmgr() {
+bool RelationTaker::TakeSmgr() {
   namespace smgr = layout::smgr;
   if (record_.info() == smgr::kCreate) {
     smgr::Create create;
     if (!Read(&create)) return false;
     if (create.fork > kMaxForkNumber) return Wrong("it creates a fork that does not exist");
     Push(ChangeKind::kCreateFork,
-         PageKey::OfRelationSize(create.rel, static_cast<uint8_t>(create.fork)));
+         PageKey::OfRelationSize(create.rel, static_cast<uint8_t>(create.fork)))
+        .flags = kNewRelationFile;
     return true;
   }
   if (record_.info() != smgr::kTruncate) return true;
@@ -59,7 +60,7 @@ bool Ingest::Taker::TakeSmgr() {
   return true;
 }
 
-bool Ingest::Taker::TakeHeap() {
+bool RelationTaker::TakeHeap() {
   namespace heap = layout::heap;
   switch (record_.info() & layout::kOperationMask) {
     case heap::kInsert:
@@ -76,7 +77,7 @@ bool Ingest::Taker::TakeHeap() {
   }
 }
 
-bool Ingest::Taker::TakeHeap2() {
+bool RelationTaker::TakeHeap2() {
   namespace heap2 = layout::heap2;
   switch (record_.info() & layout::kOperationMask) {
     case heap2::kMultiInsert:
@@ -90,7 +91,7 @@ bool Ingest::Taker::TakeHeap2() {
   }
 }
 
-bool Ingest::Taker::ClearVisibility(size_t flags_at, uint8_t flag, uint8_t bits) {
+bool RelationTaker::ClearVisibility(size_t flags_at, uint8_t flag, uint8_t bits) {
   const Bytes data = record_.main_data();
   if (data.size() <= flags_at) return TooShort();
   if (!(data[flags_at] & flag)) return true;
@@ -101,7 +102,7 @@ bool Ingest::Taker::ClearVisibility(size_t flags_at, uint8_t flag, uint8_t bits)
 }
 
 // Block 0 is the new tuple's, block 1 the old one's when that is another block.
-bool Ingest::Taker::TakeHeapUpdate() {
+bool RelationTaker::TakeHeapUpdate() {
   namespace heap = layout::heap;
   const Bytes data = record_.main_data();
   if (data.size() <= heap::kUpdateFlags) return TooShort();
@@ -122,7 +123,7 @@ bool Ingest::Taker::TakeHeapUpdate() {
   return true;
 }
 
-void Ingest::Taker::PushClear(const BlockTag& heap, uint32_t new_block, uint32_t old_block,
+void RelationTaker::PushClear(const BlockTag& heap, uint32_t new_block, uint32_t old_block,
                               uint8_t bits) {
   Change& change = Push(ChangeKind::kClearVisibility,
                         MapKey(heap.rel, new_block != kNoBlock ? new_block : old_block));

@@ -59,6 +59,25 @@ bool ReadParts(const RecordView& record, bool commit, XactParts* parts) {
 
 }  // namespace
 
+void RelationTaker::PushDrops(Bytes relations) {
+  for (size_t at = 0; at < relations.size(); at += sizeof(RelFileNode)) {
+    Push(ChangeKind::kDropRelation,
+         PageKey::OfRelationSize(LoadNative<RelFileNode>(relations.data() + at), kMainFork));
+  }
+}
+
+bool RelationTaker::TakeDroppedRelations() {
+  namespace xact = layout::xact;
+  const uint8_t operation = record_.info() & layout::kOperationMask;
+  const bool commits = operation == xact::kCommit || operation == xact::kCommitPrepared;
+  const bool aborts = operation == xact::kAbort || operation == xact::kAbortPrepared;
+  if (!(commits || aborts) || !(record_.info() & xact::kHasInfo)) return true;
+  XactParts parts;
+  if (!ReadParts(record_, commits, &parts)) return TooShort();
+  PushDrops(parts.relations);
+  return true;
+}
+
 bool Ingest::Taker::TakeXact() {
   namespace xact = layout::xact;
   switch (record_.info() & layout::kOperationMask) {
@@ -95,10 +114,7 @@ bool Ingest::Taker::TakeXactEnd(bool commit) {
   // An abort of a transaction without an xid is not logged, but its subtransaction's may be.
   PushXids(SlruKind::kClog, commit ? ChangeKind::kClogCommitted : ChangeKind::kClogAborted, xid,
            parts.subxacts, parts.time);
-  for (size_t at = 0; at < parts.relations.size(); at += sizeof(RelFileNode)) {
-    Push(ChangeKind::kDropRelation,
-         PageKey::OfRelationSize(LoadNative<RelFileNode>(parts.relations.data() + at), kMainFork));
-  }
+  PushDrops(parts.relations);
   if (prepared) Push(ChangeKind::kFinishPrepared, {}).number = xid;
   return true;
 }

@@ -1,5 +1,5 @@
 // Private to cpp_core/ingest: one record on its way to changes. A member for each resource manager
-// whose records do more than change the blocks they name; ingest_*.cpp have them by subject.
+// whose records do more than change the blocks they name. Each ingest_*.cpp has one subject.
 #ifndef NEON_REDO_INGEST_TAKER_H_
 #define NEON_REDO_INGEST_TAKER_H_
 
@@ -11,28 +11,19 @@
 
 namespace neon_redo {
 
-class Ingest::Taker {
+// What needs nothing but the record: relation files and visibility maps.
+class RelationTaker {
  public:
-  Taker(Ingest* ingest, const RecordView& record, ChangeList* changes)
-      : ingest_(*ingest), state_(ingest->state_), record_(record), changes_(*changes) {}
+  RelationTaker(const RecordView& record, ChangeList* changes)
+      : record_(record), changes_(*changes) {}
 
-  // False: the record's main data is not what it must be; what() says why.
-  bool Take();
-  const char* what() const { return what_; }
+  // False: the record's main data is not what it must be; fault() says why.
+  bool TakeRelations();
+  RecordFault fault() const {
+    return {what_, static_cast<uint32_t>(record_.bytes().size() - record_.main_data().size())};
+  }
 
- private:
-  // Block references: ingest.cpp.
-  void TakeBlocks();
-  bool ChangesRestoredPage(int id) const;
-
-  // ingest_cluster.cpp: XLOG, RelMap, Database, Tablespace.
-  bool TakeXlog();
-  bool TakeCheckpoint(bool shutdown);
-  bool TakeParameters();
-  bool TakeRelMap();
-  bool TakeDatabase();
-  bool TakeTablespace();
-
+ protected:
   // ingest_relation.cpp: Storage and what the heap does to the visibility map.
   bool TakeSmgr();
   bool TakeHeap();
@@ -41,23 +32,14 @@ class Ingest::Taker {
   bool TakeHeapUpdate();
   void PushClear(const BlockTag& heap, uint32_t new_block, uint32_t old_block, uint8_t bits);
 
-  // ingest_xact.cpp: Transaction, CLOG, CommitTs.
-  bool TakeXact();
-  bool TakeXactEnd(bool commit);
-  void PushXids(SlruKind slru, ChangeKind kind, uint32_t xid, Bytes subxacts, int64_t time);
-  bool TakeClog();
-  bool TakeCommitTs();
+  // ingest_cluster.cpp
+  bool TakeDatabase();
 
-  // ingest_multixact.cpp
-  bool TakeMultiXact();
-  bool CreateMultiXact();
-  bool TruncateMultiXact();
-
-  bool PushZeroPage(SlruKind kind);  // main data: the page's number
-  void PushTruncateSlru(SlruKind kind, uint32_t page);
+  // ingest_xact.cpp
+  bool TakeDroppedRelations();
+  void PushDrops(Bytes relations);
 
   Change& Push(ChangeKind kind, const PageKey& key) {
-    ingest_.counts_.changes[static_cast<int>(kind)]++;
     Change& change = changes_.emplace_back();
     change.kind = kind;
     change.key = key;
@@ -79,11 +61,50 @@ class Ingest::Taker {
     return false;
   }
 
-  Ingest& ingest_;
-  ClusterState& state_;
   const RecordView& record_;
   ChangeList& changes_;
+
+ private:
   const char* what_ = nullptr;
+};
+
+class Ingest::Taker : public RelationTaker {
+ public:
+  Taker(Ingest* ingest, const RecordView& record, ChangeList* changes)
+      : RelationTaker(record, changes), ingest_(*ingest), state_(ingest->state_) {}
+
+  // ingest.cpp. The blocks that the record names, and the rest of what it changes. The rest can
+  // fail as TakeRelations can.
+  void TakeBlocks();
+  bool TakeBeyondBlocks();
+
+ private:
+  bool ChangesRestoredPage(int id) const;
+
+  // ingest_cluster.cpp: XLOG, RelMap, Tablespace.
+  bool TakeXlog();
+  bool TakeCheckpoint(bool shutdown);
+  bool TakeParameters();
+  bool TakeRelMap();
+  bool TakeTablespace();
+
+  // ingest_xact.cpp: Transaction, CLOG, CommitTs.
+  bool TakeXact();
+  bool TakeXactEnd(bool commit);
+  void PushXids(SlruKind slru, ChangeKind kind, uint32_t xid, Bytes subxacts, int64_t time);
+  bool TakeClog();
+  bool TakeCommitTs();
+
+  // ingest_multixact.cpp
+  bool TakeMultiXact();
+  bool CreateMultiXact();
+  bool TruncateMultiXact();
+
+  bool PushZeroPage(SlruKind kind);  // main data: the page's number
+  void PushTruncateSlru(SlruKind kind, uint32_t page);
+
+  Ingest& ingest_;
+  ClusterState& state_;
 };
 
 }  // namespace neon_redo

@@ -1,5 +1,5 @@
-// Something kept for each block, found by tag and forgotten by relation: drops and truncations come
-// as whole relations.
+// A value kept for each block. It is found by the block's tag and forgotten with its relation: WAL
+// drops and truncates whole relations.
 #ifndef NEON_REDO_REPLAY_BLOCK_TABLE_H_
 #define NEON_REDO_REPLAY_BLOCK_TABLE_H_
 
@@ -27,8 +27,8 @@ inline uint64_t HashTag(const BlockTag& tag) {
 // T: default-constructible. Entries stay where they are in memory until they are forgotten. Not
 // thread-safe.
 //
-// A hash table of eight bytes a place, linear probing, at most half full; the entries lie apart, in
-// the order of their making.
+// A hash table with linear probing, of eight bytes a place and at most half full. The entries lie
+// apart, in the order in which they were made.
 template <typename T>
 class BlockTable {
  public:
@@ -37,7 +37,7 @@ class BlockTable {
     T value;
   };
 
-  // What the table takes is charged to the budget, which must outlive it; null: to none.
+  // The table's memory is charged to the budget, which must outlive it; null: to none.
   explicit BlockTable(MemoryBudget* budget = nullptr) : budget_(budget) {}
 
   // Null when nothing is kept for the block.
@@ -66,21 +66,21 @@ class BlockTable {
 
   // Has the processor fetch where the block with this HashTag is found.
   void Prefetch(uint64_t hash) const { neon_redo::Prefetch(&places_[hash & mask_]); }
-  // Where its entry may be, told without looking at it; null when there is none.
+  // Where the block's entry may be. The entry itself is not looked at. Null when there is none.
   Entry* Guess(uint64_t hash) {
     for (size_t at = hash & mask_; places_[at].number != 0; at = (at + 1) & mask_)
       if (places_[at].hash == High(hash)) return &At(places_[at].number - 1);
     return nullptr;
   }
 
-  // Blocks from here on were made anew since the start (relation created, truncated): what any
-  // earlier copy of the file holds there is of no use.
+  // WAL has created or truncated the relation: blocks from here on are new, and no earlier copy of
+  // the file has them.
   uint32_t BaseEnd(const BlockTag& tag) const {
     auto rel = relations_.find(tag.rel);
     return rel == relations_.end() ? UINT32_MAX : rel->second[tag.fork].base_end;
   }
 
-  // Forgets blocks from first on, of one fork. forget(T*) is called for each before.
+  // Forgets the blocks of one fork from `first` on. Before that, calls forget(T*) for each.
   template <typename F>
   void Truncate(const RelFileNode& rel, uint8_t fork_number, uint32_t first, F forget) {
     if (fork_number > kMaxForkNumber) return;
@@ -95,7 +95,7 @@ class BlockTable {
     });
   }
 
-  // Forgets all forks; what comes for the relation afterwards is a new relation's.
+  // Forgets all forks. Blocks that are added afterwards are those of a new relation.
   template <typename F>
   void Drop(const RelFileNode& rel, F forget) {
     for (uint8_t fork = 0; fork <= kMaxForkNumber; fork++) Truncate(rel, fork, 0, forget);
@@ -187,7 +187,7 @@ class BlockTable {
     }
   }
 
-  // Closes the gap: whatever stands behind it in the same run moves up if it may.
+  // Closes the gap: entries after it in the same run move up, if their hash allows it.
   void Remove(uint32_t number) {
     size_t gap = HashTag(At(number).tag) & mask_;
     while (places_[gap].number != number + 1) gap = (gap + 1) & mask_;

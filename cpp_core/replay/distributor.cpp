@@ -1,6 +1,6 @@
 // A partition with batches stands in ready_ once. A thread that takes it takes all its batches, and
 // puts it back if more have come meanwhile. There are more partitions than threads, so that threads
-// seldom wait for each other; which of them does what is of no consequence for the result.
+// seldom wait for each other. Which thread does what has no influence on the result.
 //
 // With one job nothing is queued.
 #include "cpp_core/replay/distributor.h"
@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/replay/large_page.h"
 
@@ -17,16 +18,16 @@ namespace neon_redo {
 
 namespace {
 
-// The larger a batch, the more changes of a page it has: see MemoryForPages for what all take.
+// The larger a batch, the more changes of one page it has. See MemoryForPages for their memory.
 constexpr size_t kMinBatchBytes = 64 << 10;
 constexpr size_t kMaxBatchBytes = kLargePageBytes;
-constexpr size_t kMaxBatchBytesOneByOne = 512 << 10;  // where more changes of a page are no gain
+constexpr size_t kMaxBatchBytesOneByOne = 512 << 10;  // more changes of a page would not help
 constexpr size_t kQueuedForEachJob = 3;               // batches
 constexpr uint32_t kPartitionsForEachJob = 16;
 constexpr uint32_t kPartitionsOfOneJob = 32;
-constexpr uint64_t kPoolBytes = 8 << 20;  // what a partition should have for its pages
+constexpr uint64_t kPoolBytes = 8 << 20;  // a partition should have so much for its pages
 
-size_t BatchBytes(const VerifyOptions& options, const std::vector<Partition*>& partitions) {
+size_t BatchBytes(const ReplayOptions& options, const std::vector<Partition*>& partitions) {
   return std::clamp<size_t>(
       options.memory / 16 / partitions.size(), kMinBatchBytes,
       partitions[0]->prefers_batches() ? kMaxBatchBytes : kMaxBatchBytesOneByOne);
@@ -58,7 +59,7 @@ Status Partition::TakeAll(const RecordBatch& batch, Lane* lane) {
   return {};
 }
 
-Distributor::Distributor(const VerifyOptions& options, const pg::Version& version,
+Distributor::Distributor(const ReplayOptions& options, const pg::Version& version,
                          std::vector<Partition*> partitions)
     : partitions_(std::move(partitions)),
       batch_bytes_(BatchBytes(options, partitions_)),
@@ -67,11 +68,11 @@ Distributor::Distributor(const VerifyOptions& options, const pg::Version& versio
   worker.version = &version;
   for (int i = 0; i < options.jobs; i++) lanes_.push_back(std::make_unique<Lane>(worker, version));
   lanes_[0]->is_callers = true;
-  for (int i = 1; i < options.jobs; i++) {
+  for (size_t i = 1; i < lanes_.size(); i++) {
     try {
       threads_.emplace_back([this, lane = lanes_[i].get()] { Run(lane); });
     } catch (const std::system_error&) {
-      break;  // the system gives no more threads: those that run do the work
+      lanes_.resize(i);  // the system gives no more threads: those that run do the work
     }
   }
 }
@@ -168,7 +169,8 @@ void Distributor::WorkOn(uint32_t partition, Lane* lane, std::unique_lock<std::m
   lock->unlock();
   Status status;
   for (const RecordBatch& batch : batches) {
-    if (healthy && status) status = partitions_[partition]->TakeAll(batch, lane);
+    if (healthy && status)
+      status = Guarded([&] { return partitions_[partition]->TakeAll(batch, lane); });
   }
   lock->lock();
   if (!status && status_) status_ = std::move(status);
@@ -196,13 +198,13 @@ void Distributor::Run(Lane* lane) {
   FinishAll(lane);
 }
 
-// Each thread takes the next partition that nobody has finished yet.
+// Each thread takes the next partition that no thread has finished yet.
 void Distributor::FinishAll(Lane* lane) {
   Status status;
   for (;;) {
     const uint32_t partition = next_to_finish_++;
     if (partition >= partitions_.size() || !status) break;
-    status = partitions_[partition]->Finish(lane);
+    status = Guarded([&] { return partitions_[partition]->Finish(lane); });
   }
   std::lock_guard lock(mutex_);
   finished_++;

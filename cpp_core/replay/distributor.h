@@ -1,5 +1,5 @@
-// WAL is read once and its changes are applied by several threads: blocks are divided into
-// partitions, and one thread at a time works on a partition, on its records in order.
+// WAL is read once, and its changes are applied by several threads. Blocks are divided into
+// partitions. One thread at a time works on a partition, on its records in order.
 #ifndef NEON_REDO_REPLAY_DISTRIBUTOR_H_
 #define NEON_REDO_REPLAY_DISTRIBUTOR_H_
 
@@ -13,13 +13,14 @@
 #include <vector>
 
 #include "cpp_core/replay/block_table.h"
+#include "cpp_core/replay/options.h"
 #include "cpp_core/replay/page_order.h"
 #include "cpp_core/replay/record_batch.h"
 #include "cpp_core/replay/targets.h"
 #include "neon_redo/error.h"
 #include "neon_redo/record.h"
-#include "neon_redo/verify.h"
 #include "neon_redo/wal_reader.h"
+#include "neon_redo/worker.h"
 
 namespace neon_redo {
 
@@ -38,14 +39,14 @@ class Partition {
  public:
   virtual ~Partition() = default;
   // Takes a record that may concern the partition. Bytes and view are the caller's again
-  // afterwards. An error ends everything.
+  // afterwards. An error ends the whole work.
   virtual Status Take(const WalRecord& record, const RecordView& view, Lane* lane) = 0;
-  // Takes records that were not parsed yet. One after another, if it is not overridden.
+  // Takes records that were not parsed yet. If not overridden, takes them one after another.
   virtual Status TakeAll(const RecordBatch& batch, Lane* lane);
-  // Whether many records at a time are of use to it.
+  // Whether it gains by many records at a time.
   virtual bool prefers_batches() const { return false; }
-  // Takes a change that brings an image of its block ahead of those that wait in a batch, none of
-  // which is a whole record. Returns whether it did; if not, the change comes in a batch.
+  // Takes a change that brings an image of its block, ahead of changes that wait in a batch. None of
+  // those is of a whole record. Returns whether it did; if not, the change comes in a batch.
   virtual Result<bool> TakeAhead(const WalRecord& /*record*/, const RecordView& /*view*/,
                                  const BlockChange& /*change*/, Lane* /*lane*/) {
     return false;
@@ -58,8 +59,8 @@ class Partition {
 inline constexpr uint32_t kMaxPartitions = 64;
 static_assert(kMaxPartitions <= Targets::kMax);
 
-// The partition of a block. Neighbours are together, so that each reads its files in pieces of some
-// size.
+// The partition of a block. Neighbouring blocks share one, so that a partition reads its files in
+// larger pieces.
 inline uint32_t PartitionOf(const BlockTag& tag, uint32_t partitions) {
   if (partitions == 1) return 0;
   BlockTag neighbourhood = tag;
@@ -67,24 +68,26 @@ inline uint32_t PartitionOf(const BlockTag& tag, uint32_t partitions) {
   return static_cast<uint32_t>((HashTag(neighbourhood) >> 32) * partitions >> 32);
 }
 
-// Records are copied into batches, one filling for each partition; only whole batches meet a lock.
-// The caller's thread, which reads the WAL, helps when too much is queued. With one job it takes
-// each batch as it is full, but images at once, since they are most of some WAL; or each record
-// from where it is, if the partition does not prefer batches.
+// Records are copied into batches, one for each partition; only full batches are passed under a
+// lock. The caller's thread, which reads the WAL, helps when too much is queued. With one job it
+// has each batch applied as it is full, and images at once, since some WAL consists of them mostly.
+// A partition that does not prefer batches then gets each record from where it is.
 class Distributor {
  public:
-  // How many partitions this many jobs do best with, if they share `memory` bytes for pages.
+  // The number of partitions with which so many jobs are fastest, if they share `memory` bytes for
+  // pages.
   static uint32_t PartitionsFor(int jobs, uint64_t memory);
 
-  // The partitions must outlive the distributor, and are left alone by the caller until Finish.
-  // version: of the WAL.
-  Distributor(const VerifyOptions& options, const pg::Version& version,
+  // The partitions must outlive the distributor. The caller does not touch them until Finish.
+  // version: of the WAL. If the system has fewer threads than options.jobs, fewer do the work.
+  Distributor(const ReplayOptions& options, const pg::Version& version,
               std::vector<Partition*> partitions);
   ~Distributor();  // drops what is queued
   Distributor(const Distributor&) = delete;
   Distributor& operator=(const Distributor&) = delete;
 
-  // Hands a record, parsed by the caller, to the partitions of its targets, now or later.
+  // Hands a record, parsed by the caller, to the partitions of its targets, now or later. Errors:
+  // of the partitions, perhaps for an earlier record.
   Status Send(const WalRecord& record, const RecordView& view, const Targets& targets);
 
   // Waits until all records were taken, and has every partition finish.
@@ -117,7 +120,7 @@ class Distributor {
   std::vector<RecordBatch> spare_;
   size_t queued_ = 0;  // batches, in queues or in hand
   bool finishing_ = false, closing_ = false;
-  size_t finished_ = 0;  // threads that have nothing more to finish
+  size_t finished_ = 0;  // threads that have left FinishAll
   Status status_;
   std::vector<std::thread> threads_;
 };

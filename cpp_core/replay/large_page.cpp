@@ -1,6 +1,6 @@
-// Where memory is full of files, or a host must give it back to its virtual machine, the kernel
-// takes milliseconds to find a large page, ten times what it saves; then the process does without
-// for a while, and each time that nothing has changed, for a longer one.
+// Where memory is full of cached files, or a host must give it back to its virtual machine, the
+// kernel takes milliseconds to find a large page: ten times what the page saves. Then the process
+// does without large pages for a while, and for longer each time that nothing has changed.
 #include "cpp_core/replay/large_page.h"
 
 #include <sys/mman.h>

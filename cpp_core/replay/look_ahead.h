@@ -13,9 +13,9 @@
 
 namespace neon_redo {
 
-// Four steps, each led by what the one before it has fetched: where the block is found; what is
-// known of it; the record, the page's header and the line pointer; the tuples. Value has the
-// block's page, a PageRef named page. Not thread-safe.
+// Fetches in four steps, each of which needs what the step before has fetched: where the block is
+// found; its entry; the record, the page's header and the line pointer; the tuples. Value has a
+// member `page`, a PageRef. Not thread-safe.
 template <typename Value>
 class LookAhead {
  public:
@@ -26,7 +26,7 @@ class LookAhead {
             std::span<const BlockChange> changes)
       : blocks_(blocks), pages_(pages), batch_(batch), changes_(changes) {}
 
-  // Called for each change in turn, before it is made.
+  // Called for each change in turn, before the change is made.
   void Step(size_t i) {
     if (const size_t n = i + 4 * kDistance; n < changes_.size())
       blocks_->Prefetch(changes_[n].hash);
@@ -48,7 +48,7 @@ class LookAhead {
   static constexpr size_t kDistance = 8;  // changes from one step to the next
   static constexpr size_t kEntries = 32;
 
-  // Null when it is not in memory, or the change before it looks at the same place.
+  // Null when the page is not in memory, or when the change before looks at the same place.
   const uint8_t* PageOf(size_t n) const {
     const Entry* entry = entries_[n % kEntries];
     const BlockChange &change = changes_[n], &before = changes_[n == 0 ? 0 : n - 1];
@@ -65,7 +65,7 @@ class LookAhead {
     Prefetch(page + kPageHeaderSize + sizeof(LinePointer) * (line == 0 ? 0 : line - 1u));
   }
 
-  // An old tuple, and where a new one goes; or, where tuples move, all from there to the old one.
+  // The old tuple and the place of a new one; or, where tuples move, everything between them.
   static void PrefetchTuples(const uint8_t* page, uint16_t line) {
     constexpr size_t kTuple = 128;  // most are not longer
     if (line == BlockChange::kWholePage) return;

@@ -1,5 +1,5 @@
 // A counting sort by some bits of the blocks' hashes, with about as many values as there are
-// changes. Blocks that share a value are mixed; that does no harm.
+// changes. Changes of blocks that share a value are mixed, which does no harm.
 #include "cpp_core/replay/page_order.h"
 
 #include <bit>

@@ -13,7 +13,7 @@ namespace neon_redo {
 // Reusable. Not thread-safe.
 class PageOrder {
  public:
-  // Those of one block keep their order, and nearly all of them stand together. Valid until the
+  // Changes of one block keep their order, and nearly all of them stand together. Valid until the
   // next call.
   std::span<const BlockChange> Sort(std::span<const BlockChange> changes);
 

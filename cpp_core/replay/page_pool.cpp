@@ -1,15 +1,15 @@
 // Memory comes in chunks, each of them one of the kernel's large pages if there is one
-// (large_page.h). If not, small pages are asked for a piece of many at once: fault by fault they
-// cost half as much again, and what the kernel fills with zeroes should still be in the processor's
-// cache when it is used.
+// (large_page.h). If there is none, small pages are asked for many at once: fault by fault they
+// cost half as much again. A piece is small enough to be still in the processor's cache, where the
+// kernel has filled it with zeroes, when it is used.
 //
 // Frames are aligned, so that one lies in two of the kernel's small pages and not in three: where
 // pages are changed in no order, finding addresses in the kernel's tables takes much of the time.
 //
-// While the budget lasts a new page takes a new frame. After that a clock's hand goes
-// round the frames: a frame used since the last round gets another round, any other is written to
-// the file and taken. A page read back is written again when it is evicted again; verification
-// changes nearly every page that it looks at, so it would not pay to know which ones it did not.
+// While the budget lasts a new page takes a new frame. After that a clock's hand goes round the
+// frames: a frame used since the last round gets another round, any other is written to the file
+// and taken. A page read back is written again when it is evicted again. Replay changes nearly every
+// page that it looks at, so it would not pay to know which ones it did not change.
 #include "cpp_core/replay/page_pool.h"
 
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "cpp_core/replay/large_page.h"
 
@@ -28,7 +29,6 @@ namespace neon_redo {
 
 PagePool::~PagePool() {
   for (uint8_t* chunk : chunks_) std::free(chunk);
-  if (fd_ >= 0) close(fd_);
 }
 
 bool PagePool::AddChunk() {
@@ -39,7 +39,7 @@ bool PagePool::AddChunk() {
   if (is_first || budget_->Take(kChunkBytes))
     chunk = static_cast<uint8_t*>(std::aligned_alloc(kChunkBytes, kChunkBytes));
   if (chunk == nullptr) {
-    if (is_first) std::abort();  // as operator new without memory
+    if (is_first) throw std::bad_alloc();  // caught where the pool's partition is called
     full_ = true;
     return false;
   }
@@ -94,17 +94,18 @@ uint32_t PagePool::TakeFrame() {
 }
 
 void PagePool::Fail(const char* what) {
+  const int error = errno;
   if (status_)
-    status_ = MakeError(ErrorCode::kIo,
+    status_ = MakeError(ErrnoCode(error),
                         fmt::format("{} the temporary file in {}: {} (choose another directory "
                                     "with TMPDIR, or allow more memory)",
-                                    what, spill_directory_, std::strerror(errno)));
+                                    what, spill_directory_, std::strerror(error)));
 }
 
 void PagePool::Evict(uint32_t frame) {
-  if (fd_ < 0 && status_) {
-    fd_ = open(spill_directory_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd_ < 0) Fail("could not create");
+  if (!file_ && status_) {
+    file_.Reset(open(spill_directory_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (!file_) Fail("could not create");
   }
   uint32_t slot = slots_;
   if (free_slots_.empty()) {
@@ -114,7 +115,7 @@ void PagePool::Evict(uint32_t frame) {
     free_slots_.pop_back();
   }
   const ssize_t put =
-      pwrite(fd_, Frame(frame), kBlockSize, static_cast<off_t>(slot) * off_t{kBlockSize});
+      pwrite(file_.get(), Frame(frame), kBlockSize, static_cast<off_t>(slot) * off_t{kBlockSize});
   if (put != static_cast<ssize_t>(kBlockSize)) {
     if (put >= 0) errno = ENOSPC;
     Fail("could not write to");
@@ -136,7 +137,8 @@ uint8_t* PagePool::Allocate(PageRef* ref) {
 uint8_t* PagePool::Fetch(PageRef* ref) {
   const uint32_t slot = ref->at_ & ~PageRef::kSpilled;
   uint8_t* page = Allocate(ref);
-  const ssize_t got = pread(fd_, page, kBlockSize, static_cast<off_t>(slot) * off_t{kBlockSize});
+  const ssize_t got =
+      pread(file_.get(), page, kBlockSize, static_cast<off_t>(slot) * off_t{kBlockSize});
   if (got != static_cast<ssize_t>(kBlockSize)) {
     if (got >= 0) errno = EIO;
     std::memset(page, 0, kBlockSize);

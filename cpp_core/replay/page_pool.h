@@ -1,4 +1,4 @@
-// Pages in bounded memory: those not used lately are spilled to a file.
+// Pages in bounded memory: pages that were not used lately are spilled to a file.
 #ifndef NEON_REDO_REPLAY_PAGE_POOL_H_
 #define NEON_REDO_REPLAY_PAGE_POOL_H_
 
@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/base/memory_budget.h"
 #include "cpp_core/replay/large_page.h"
 #include "neon_redo/block.h"
@@ -13,7 +14,7 @@
 
 namespace neon_redo {
 
-// Where a page is. Must not move in memory while it holds one: the pool writes to it.
+// The place of a page. Must not move in memory while it holds a page: the pool writes to it.
 class PageRef {
  public:
   bool present() const { return at_ != kAbsent; }
@@ -25,11 +26,11 @@ class PageRef {
   uint32_t at_ = kAbsent;  // frame, or kSpilled and slot of the file
 };
 
-// Not thread-safe. The file is made when it is first needed, has no name and goes with the pool.
+// Not thread-safe. The file is made when it is first needed, has no name and is gone with the pool.
 class PagePool {
  public:
-  // The budget must outlive the pool. However little is left of it, a pool has one chunk of frames;
-  // others it gives back when the budget is overdrawn.
+  // The budget must outlive the pool. However little is left of it, a pool has one chunk of frames.
+  // Others it gives back when the budget is overdrawn.
   PagePool(MemoryBudget* budget, std::string spill_directory)
       : budget_(budget), spill_directory_(std::move(spill_directory)) {}
   ~PagePool();
@@ -55,7 +56,8 @@ class PagePool {
     return ref.at_ & PageRef::kSpilled ? nullptr : Frame(ref.at_);
   }
 
-  // kIo: pages could not be spilled or read back, and their content is lost. Look at the end.
+  // The error (ErrnoCode): pages could not be spilled or read back, and their content is lost. To be
+  // looked at in the end.
   const Status& status() const { return status_; }
   uint64_t spills() const { return spills_; }
 
@@ -87,7 +89,7 @@ class PagePool {
   bool is_populated_ = false;  // all of the newest chunk
   bool full_ = false;          // the budget is spent; frames must be evicted
   uint32_t hand_ = 0;
-  int fd_ = -1;
+  FileDescriptor file_;  // for spilled pages; made when it is first needed
   std::vector<uint32_t> free_slots_;
   uint32_t slots_ = 0;  // in the file so far
   uint64_t spills_ = 0;

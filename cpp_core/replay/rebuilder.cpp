@@ -1,22 +1,22 @@
 // The native engine changes a page in place and keeps no copy. So a block is in one of these
 // states:
 //
-//   current     the page is as of the last record
-//   waiting     a record was not for the native engine: it and all later ones of the block are in
-//               the batch for the worker, over a copy of the page as it was; the answer makes the
-//               block current again
-//   failed      the worker refused, or could not be asked; there is no page
-//   spoilt      record and page did not fit, in the native engine's judgement, and the page is
-//               undone. Seldom enough to read the WAL once more, for these blocks alone and by the
-//               worker alone (cluster.cpp). Where that cannot be, a copy of the page as it was
-//               goes to the worker instead, and no block is ever spoilt
+//   current     The page is as of the last record.
+//   waiting     A record was not for the native engine. That record and all later ones of the block
+//               are in the batch for the worker, over a copy of the page as it was. The answer
+//               makes the block current again.
+//   failed      The worker refused, or could not be asked. There is no page.
+//   spoilt      Record and page did not fit, in the native engine's judgement, and the page is
+//               undone. This is so rare that such blocks are rebuilt by reading the WAL once more,
+//               for them alone and by a worker alone. Where the WAL cannot be read again, a copy of
+//               the page as it was goes to the worker instead, and no block is ever spoilt.
 //
-// A record that makes the page anew makes any block current. Where there is no base backup at all
-// (its name is empty), a block is left alone until then.
+// A record that initialises the page makes any block current. Where there is no base, a block is
+// left alone until then.
 //
-// Visibility bits are cleared by records that do not name the map's page. That is done here, in
-// between (see visibility_map.h); a map page is small change, so it is copied before a record is
-// applied, and never spoilt.
+// Some records clear bits of the visibility map without naming the map's page. That is done here,
+// in between (pg/visibility_map.h). There are few map pages, so each is copied before a record is
+// applied, and none is ever spoilt.
 #include "cpp_core/replay/rebuilder.h"
 
 #include <fmt/format.h>
@@ -30,6 +30,7 @@
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/visibility_map.h"
+#include "cpp_core/redo/apply.h"
 #include "cpp_core/replay/look_ahead.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/native.h"
@@ -74,10 +75,18 @@ Lsn HintLsn(const WalRecord& record, const RecordHeader& header, const BlockRef&
 }
 
 // CREATE DATABASE … STRATEGY wal_log logs every page of the template as if its free space held
-// nothing (RelationCopyStorageUsingBuffer), and a page of the map is all free space: redo makes an
-// empty map, while the server that wrote the WAL goes on with the full one. Both are safe.
+// nothing (RelationCopyStorageUsingBuffer). A page of the map is all free space, so redo makes an
+// empty map, while the server that wrote the WAL keeps the full one. Both are safe.
 bool LosesMap(const BlockRef& ref) {
   return ref.tag.fork == kVisibilityMapFork && ref.apply_image && ref.hole_length > 0;
+}
+
+// Changes the bits of a page of the visibility map as a record does that does not name the page.
+void ChangeMap(const Change& change, uint8_t* page) {
+  if (change.kind == ChangeKind::kTruncateVisibility)
+    return ClearVisibilityFrom(page, change.number, change.flags);
+  for (const uint32_t heap_block : {change.number, change.number2})
+    if (heap_block != kNoBlock) ClearVisibilityBits(page, heap_block, change.flags);
 }
 
 std::string OperationOf(const RecordView& view) {
@@ -88,21 +97,19 @@ std::string OperationOf(const RecordView& view) {
 }  // namespace
 
 Rebuilder::Rebuilder(const Options& options)
-    : options_(options),
-      base_(options.base_backup, options.version),
-      pages_(options.memory, options.spill_directory),
-      blocks_(options.memory) {}
+    : options_(options), pages_(options.memory, options.spill_directory), blocks_(options.memory) {}
 
-Status Rebuilder::ReadEvents(const WalRecord& record, const RecordView& view) {
-  if (ReadStorageEvents(view, &events_)) return {};
+Status Rebuilder::FindOthers(const WalRecord& record, const RecordView& view) {
+  const RecordFault fault = TakeRelationChanges(view, &others_);
+  if (!fault) return {};
   return MakeError(ErrorCode::kCorrupt,
-                   fmt::format("WAL record at {}: its data is too short", record.start.ToString()));
+                   fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
 }
 
 Status Rebuilder::Take(const WalRecord& record, const RecordView& view, RedoWorker* worker) {
-  RETURN_IF_ERROR(ReadEvents(record, view));
-  for (const StorageEvent& event : events_) {
-    RETURN_IF_ERROR(TakeEvent(event, view.rmid(), worker));
+  RETURN_IF_ERROR(FindOthers(record, view));
+  for (const Change& change : others_) {
+    RETURN_IF_ERROR(TakeOther(change, view.rmid(), worker));
   }
   for (int id = 0; id <= view.max_block_id(); id++) {
     const BlockRef* ref = view.block(id);
@@ -143,8 +150,8 @@ Status Rebuilder::TakeInOrder(const RecordBatch& batch, std::span<const BlockCha
 Status Rebuilder::TakeChange(const WalRecord& record, const BlockChange& change,
                              const RecordView& view, RedoWorker* worker) {
   if (change.part >= 0) return TakeBlock(record, view, change.part, change.hash, worker);
-  RETURN_IF_ERROR(ReadEvents(record, view));
-  return TakeEvent(events_[static_cast<size_t>(-1 - change.part)], view.rmid(), worker);
+  RETURN_IF_ERROR(FindOthers(record, view));
+  return TakeOther(others_[static_cast<size_t>(-1 - change.part)], view.rmid(), worker);
 }
 
 Result<bool> Rebuilder::TakeAhead(const WalRecord& record, const RecordView& view,
@@ -160,53 +167,52 @@ void Rebuilder::Cancel(BlockState* block) {
   block->request = BlockState::kNone;
 }
 
-auto Rebuilder::Forgetter(const char* reason) {
-  return [this, count = &forgotten_[reason]](BlockState* block) {
+auto Rebuilder::Forgetter(Forgotten reason) {
+  return [this, count = &forgotten_[static_cast<size_t>(reason)]](BlockState* block) {
     Cancel(block);
     pages_.Release(&block->page);
     ++*count;
   };
 }
 
-Status Rebuilder::TakeEvent(const StorageEvent& event, uint8_t rmid, RedoWorker* worker) {
-  const RelFileNode& rel = event.rel;
-  switch (event.kind) {
-    case StorageEvent::kCreateFork:
+// A change beyond the record's own blocks.
+Status Rebuilder::TakeOther(const Change& change, uint8_t rmid, RedoWorker* worker) {
+  using enum ChangeKind;
+  const RelFileNode rel = RelationOf(change);
+  const uint8_t fork = change.key.field5;
+  switch (change.kind) {
+    case kCreateFork:
+      if (!(change.flags & kNewRelationFile)) return {};
       // A relation's file node is used again once the old relation is gone.
-      if (event.fork == kMainFork)
-        blocks_.Drop(rel, Forgetter("relation dropped"));
+      if (fork == kMainFork)
+        blocks_.Drop(rel, Forgetter(Forgotten::kRelationDropped));
       else
-        blocks_.Truncate(rel, event.fork, 0, Forgetter("relation dropped"));
+        blocks_.Truncate(rel, fork, 0, Forgetter(Forgotten::kRelationDropped));
       return {};
-    case StorageEvent::kTruncateFork: {
-      if (event.fork != kVisibilityMapFork) {
-        blocks_.Truncate(rel, event.fork, event.block, Forgetter("relation truncated"));
-        return {};
-      }
-      const uint32_t last = MapPageOf(event.block);
-      const bool is_cut = MapPageIsCut(event.block);
-      blocks_.Truncate(rel, kVisibilityMapFork, last + is_cut, Forgetter("relation truncated"));
-      return is_cut ? TakeClear(rel, event, rmid, worker) : Status();
-    }
-    case StorageEvent::kDropRelation:
-      blocks_.Drop(rel, Forgetter("relation dropped"));
+    case kTruncateFork:
+      if (fork != kFreeSpaceMapFork)
+        blocks_.Truncate(rel, fork, change.number, Forgetter(Forgotten::kRelationTruncated));
       return {};
-    case StorageEvent::kCopyDatabase:
+    case kDropRelation:
+      blocks_.Drop(rel, Forgetter(Forgotten::kRelationDropped));
+      return {};
+    case kCopyDatabase:
       copied_databases_.insert({rel.spc, rel.db});
       [[fallthrough]];
-    case StorageEvent::kDropDatabase:
-      blocks_.DropDatabase(rel.db, rel.spc, Forgetter("database dropped"));
+    case kCreateDatabase:
+    case kDropDatabase:
+      blocks_.DropDatabase(rel.db, rel.spc, Forgetter(Forgotten::kDatabaseDropped));
       return {};
-    case StorageEvent::kClearAllFrozen:
-    case StorageEvent::kClearVisible:
-      return TakeClear(rel, event, rmid, worker);
+    case kClearVisibility:
+    case kTruncateVisibility:
+      return TakeMapChange(change, rmid, worker);
+    default:
+      return {};
   }
-  return {};
 }
 
-Status Rebuilder::TakeClear(const RelFileNode& rel, const StorageEvent& event, uint8_t rmid,
-                            RedoWorker* worker) {
-  const BlockTag tag{rel, kVisibilityMapFork, MapPageOf(event.block)};
+Status Rebuilder::TakeMapChange(const Change& change, uint8_t rmid, RedoWorker* worker) {
+  const BlockTag tag = BlockOf(change);
   if (!IsMine(tag) || !IsWanted(tag)) return {};
   Blocks::Entry* entry = blocks_.FindOrAdd(tag);
   BlockState& block = entry->value;
@@ -215,15 +221,9 @@ Status Rebuilder::TakeClear(const RelFileNode& rel, const StorageEvent& event, u
     RETURN_IF_ERROR(Flush(worker));
   }
   // No map page, no bits to clear.
-  if (options_.base_backup.empty() && !block.settled) return {};
+  if (!options_.base && !block.settled) return {};
   if (block.failure != 0 || !(block.page.present() || FindBase(entry))) return {};
-  uint8_t* page = pages_.Get(&block.page);
-  if (event.kind == StorageEvent::kTruncateFork)
-    ClearVisibilityFrom(page, event.block);
-  else
-    ClearVisibilityBits(
-        page, event.block,
-        event.kind == StorageEvent::kClearAllFrozen ? kAllFrozenBit : kAllVisibilityBits);
+  ChangeMap(change, pages_.Get(&block.page));
   return {};
 }
 
@@ -234,7 +234,7 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
   const RecordHeader& header = view.header();
   Blocks::Entry* entry = blocks_.FindOrAdd(ref.tag, hash);
   BlockState& block = entry->value;
-  if (options_.base_backup.empty() && !block.settled && !ref.initialises()) return {};
+  if (!options_.base && !block.settled && !ref.initialises()) return {};
   if (record.end < block.last_lsn) return Supersede(view, id, &block);
   if (ref.initialises()) {
     Restart(&block);
@@ -256,7 +256,7 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
   return Apply(record, view, id, entry, worker);
 }
 
-// A later record has made the page anew already: see TakeAhead.
+// A later record has initialised the page already: see TakeAhead.
 Status Rebuilder::Supersede(const RecordView& view, int id, BlockState* block) {
   if (block->mask_rmid == 0 && HasMask(view.rmid())) block->mask_rmid = view.rmid();
   ChangeCounts& counts = counts_.At(view.rmid(), view.header().info);
@@ -264,12 +264,11 @@ Status Rebuilder::Supersede(const RecordView& view, int id, BlockState* block) {
   return {};
 }
 
-// The record makes the page anew: what was is of no interest.
+// The record initialises the page: nothing of what was before matters.
 void Rebuilder::Restart(BlockState* block) {
   Cancel(block);
   block->failure = 0;
   block->settled = true;
-  block->unsupported = false;
   block->spoilt = false;
 }
 
@@ -278,11 +277,11 @@ bool Rebuilder::FindBase(Blocks::Entry* entry) {
   const BlockTag& tag = entry->tag;
   if (block.settled) return false;
   block.settled = true;
-  if (tag.block >= blocks_.BaseEnd(tag) || IsCopied(tag.rel)) return false;
-  auto found = base_.Read(tag, pages_.Allocate(&block.page));
-  if (found && *found == RelationFiles::Found::kPage) return true;
+  if (!options_.base || tag.block >= blocks_.BaseEnd(tag) || IsCopied(tag.rel)) return false;
+  const Result<bool> found = options_.base(tag, pages_.Allocate(&block.page));
+  if (found && *found) return true;
   pages_.Release(&block.page);
-  if (!found) Fail(&block, found.error().message);
+  if (!found) Fail(&block, {found.error().message});
   return false;
 }
 
@@ -308,37 +307,31 @@ Status Rebuilder::Apply(const WalRecord& record, const RecordView& view, int id,
     page = pages_.Get(&block.page);
   else if (initialises)
     page = pages_.Allocate(&block.page);
-  const uint8_t* base = initialises ? nullptr : page;
-  ChangeCounts& counts = counts_.At(view.rmid(), view.header().info);
-  if (options_.engine == Engine::kWorker) {
-    counts.chosen++;
-    return Ask(record, entry, base, worker);
+  const bool keep = ref.tag.fork == kVisibilityMapFork || options_.reads_once;
+  const auto [outcome, base] =
+      ApplyRecord(options_.engine, view, id, record.end, page, have_page, keep ? saved_ : nullptr,
+                  &counts_.At(view.rmid(), view.header().info));
+  switch (outcome) {
+    case ApplyOutcome::kApplied:
+      return {};
+    case ApplyOutcome::kForWorker:
+      return Ask(record, entry, base, worker);
+    case ApplyOutcome::kSpoilt:
+      block.spoilt = true;
+      pages_.Release(&block.page);
+      return {};
+    case ApplyOutcome::kUnsupported:
+      if (page == nullptr)
+        Fail(&block, {"the base backup has no such block and no record makes it"});
+      else
+        NotSupported(view, &block);
+      return {};
+    case ApplyOutcome::kMalformed:
+      Fail(&block, {fmt::format("the native engine refuses a record of the block ({}): it does not "
+                                "fit the page",
+                                OperationOf(view))});
+      return {};
   }
-  const bool save = ref.tag.fork == kVisibilityMapFork || options_.reads_once;
-  if (save && base != nullptr) std::memcpy(saved_, page, kBlockSize);
-  const NativeResult result = page == nullptr ? NativeResult::kUnsupported
-                                              : ApplyNative(view, id, record.end, page, have_page);
-  if (result == NativeResult::kApplied) [[likely]] {
-    counts.native++;
-    return {};
-  }
-  const bool malformed = result == NativeResult::kMalformed;
-  (malformed ? counts.malformed : counts.unsupported)++;
-  if (options_.engine == Engine::kNative) {
-    if (page == nullptr)
-      Fail(&block, "the base backup has no such block and no record makes it");
-    else if (malformed)
-      Fail(&block, fmt::format("the native engine refuses a record of the block ({}): it does not "
-                               "fit the page",
-                               OperationOf(view)));
-    else
-      NotSupported(view, &block);
-    return {};
-  }
-  if (!malformed || initialises) return Ask(record, entry, base, worker);
-  if (save) return Ask(record, entry, saved_, worker);
-  block.spoilt = true;
-  pages_.Release(&block.page);
   return {};
 }
 
@@ -356,7 +349,7 @@ Status Rebuilder::Flush(RedoWorker* worker) {
         if (asked_[request] == nullptr) return;
         BlockState& block = asked_[request]->value;
         block.request = BlockState::kNone;
-        if (!status) return Fail(&block, status.error().message);
+        if (!status) return Fail(&block, {status.error().message});
         uint8_t* to = block.page.present() ? pages_.Get(&block.page) : pages_.Allocate(&block.page);
         std::memcpy(to, page, kBlockSize);
       });
@@ -365,7 +358,7 @@ Status Rebuilder::Flush(RedoWorker* worker) {
   return pages_.status();
 }
 
-void Rebuilder::Fail(BlockState* block, std::string why) {
+void Rebuilder::Fail(BlockState* block, PageFailure why) {
   failures_.push_back(std::move(why));
   block->failure = static_cast<uint32_t>(failures_.size());
   pages_.Release(&block->page);
@@ -374,12 +367,23 @@ void Rebuilder::Fail(BlockState* block, std::string why) {
 void Rebuilder::NotSupported(const RecordView& view, BlockState* block) {
   uint32_t& number = unsupported_[static_cast<uint16_t>(view.rmid() << 8 | view.info())];
   if (number == 0) {
-    Fail(block, fmt::format("not supported by the native engine: {}", OperationOf(view)));
+    Fail(block, {fmt::format("not supported by the native engine: {}", OperationOf(view)), true,
+                 view.rmid(), view.info()});
     number = block->failure;
   }
   block->failure = number;
-  block->unsupported = true;
   pages_.Release(&block->page);
+}
+
+PageState Rebuilder::StateOf(const Blocks::Entry& entry) const {
+  const BlockState& block = entry.value;
+  if (block.spoilt) return PageState::kSpoilt;
+  if (block.failure != 0) {
+    if (failure(block.failure).unsupported) return PageState::kUnsupported;
+    return IsCopied(entry.tag.rel) ? PageState::kCopiedDatabase : PageState::kFailed;
+  }
+  if (block.map_is_lost) return PageState::kLostMap;
+  return block.page.present() ? PageState::kCurrent : PageState::kNone;
 }
 
 }  // namespace neon_redo

@@ -1,10 +1,10 @@
 // Copies of records, and what they do to the blocks of one partition.
 //
-// The records stand one behind the other, each with its place before it: many batches are filled
-// side by side, and each place that is written to is a line of the processor's cache to be fetched.
-// So there are few such places, and the next lines are asked for ahead of time. Were they not, the
-// thread that reads the WAL would wait for them at its next load that meets two stores on their
-// way (a struct copied whole after its members were set one by one).
+// The records stand one after the other, each after its LSNs and length. Many batches are filled side
+// by side, and each place that is written to is a line of the processor's cache to be fetched. So
+// there are few such places, and the next lines are asked for ahead of time. Otherwise the thread
+// that reads the WAL would wait for them at its next load that meets two stores on their way (a
+// struct copied whole after its members were set one by one).
 #ifndef NEON_REDO_REPLAY_RECORD_BATCH_H_
 #define NEON_REDO_REPLAY_RECORD_BATCH_H_
 
@@ -23,15 +23,15 @@ namespace neon_redo {
 struct BlockChange {
   uint64_t hash;    // HashTag of the block
   uint32_t record;  // where it stands in the batch
-  // The id of a block reference; or -1 - i for the i-th of the record's events (storage_events.h);
-  // or kWholeRecord.
+  // The id of a block reference; or -1 - i for the i-th change of TakeRelationChanges; or
+  // kWholeRecord.
   int16_t part;
   uint16_t line;  // see below
 
-  // What happens to whole relations: whatever comes before or after must stay there.
+  // A change of whole relations: changes before it and after it must keep their place.
   static constexpr int16_t kWholeRecord = INT16_MIN;
-  // Where on a page of a heap or an index the record looks: at a line pointer and its tuple, with
-  // kAndBelow also at other line pointers and all tuples that stand lower; or else.
+  // Where on a page of a heap or an index the record looks: at a line pointer and its tuple; with
+  // kAndBelow also at other line pointers and at all tuples that stand lower.
   static constexpr uint16_t kAndBelow = 0x8000, kWholePage = UINT16_MAX, kHeaderOnly = 0;
 };
 
@@ -42,7 +42,7 @@ class RecordBatch {
   size_t bytes() const { return words_.size() * sizeof(uint64_t); }
   std::span<const BlockChange> changes() const { return changes_; }
 
-  // A change of a whole record is among them.
+  // One of the changes is of kWholeRecord.
   bool has_whole_records() const { return has_whole_records_; }
 
   // The records in order: for (uint32_t at = 0; at < batch.end(); at = batch.Next(at)).
@@ -62,13 +62,13 @@ class RecordBatch {
     changes_.clear();
     has_whole_records_ = false;
   }
-  // Makes room for records that take that many bytes here; of a multiple of kLargePageBytes in
-  // large pages, if they are there.
+  // Makes room for records that take that many bytes here. A multiple of kLargePageBytes is put in
+  // large pages, if there are any.
   void Reserve(size_t bytes) {
     words_.reserve(bytes / sizeof(uint64_t));
     changes_.reserve(bytes / kFewestBytes);
   }
-  // What the record takes here.
+  // How many bytes the record takes here.
   static size_t BytesFor(const WalRecord& record) {
     return WordsFor(record.bytes.size()) * sizeof(uint64_t);
   }
@@ -81,7 +81,7 @@ class RecordBatch {
                 place.length);
     PrefetchRange(words_.data() + words_.size(), kMostRecords);
   }
-  // Of the record added last, which is set here.
+  // Adds a change of the record that was added last. change.record is set here.
   void Add(BlockChange change) {
     change.record = last_;
     changes_.push_back(change);
@@ -96,7 +96,7 @@ class RecordBatch {
   };
   static constexpr size_t kMostRecords = 192;  // bytes: most are not longer
   static constexpr size_t kFewestBytes = 96;   // most take more here
-  // Leaves what is about to be written as it is.
+  // Does not initialise memory that is about to be written.
   struct Memory : std::allocator<uint64_t> {
     template <typename T>
     struct rebind {

@@ -4,7 +4,6 @@
 
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
-#include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/replay/distributor.h"
 
 namespace neon_redo {
@@ -15,7 +14,7 @@ namespace heap2 = layout::heap2;
 namespace btree = layout::btree;
 
 // Where in its main data a record of a heap or an index has the number of the line pointer that it
-// looks at in the block; nothing for the rare ones.
+// looks at in the block. Nothing for rare records.
 std::optional<size_t> LineAt(const RecordView& record, int id) {
   if (record.rmid() == kRmBtree) return btree::kInsertLine;
   switch (record.info() & layout::kOperationMask) {
@@ -34,8 +33,8 @@ std::optional<size_t> LineAt(const RecordView& record, int id) {
   }
 }
 
-// Of a record that prunes, the last line pointer that loses its tuple: what stands below that
-// moves.
+// The last line pointer that loses its tuple by a record that prunes: tuples that stand below that
+// tuple move.
 uint16_t PrunedLine(const RecordView& record, int id) {
   const Bytes main = record.main_data(), data = record.block(id)->data;
   if (main.size() < heap2::kPruneRedirected + 2 || data.size() < 4) return BlockChange::kHeaderOnly;
@@ -44,7 +43,7 @@ uint16_t PrunedLine(const RecordView& record, int id) {
   return LoadNative<uint16_t>(data.data() + at) | BlockChange::kAndBelow;
 }
 
-// Only a hint what to fetch: a wrong one costs time.
+// What to fetch is a hint only: a wrong one costs time.
 uint16_t LineOf(const RecordView& record, int id) {
   const BlockRef& ref = *record.block(id);
   if (ref.initialises() || ref.tag.fork == kVisibilityMapFork) return BlockChange::kHeaderOnly;
@@ -59,10 +58,6 @@ uint16_t LineOf(const RecordView& record, int id) {
   return LoadNative<uint16_t>(record.main_data().data() + *at);
 }
 
-bool IsOfRelation(const StorageEvent& event) {
-  return event.kind != StorageEvent::kClearAllFrozen && event.kind != StorageEvent::kClearVisible;
-}
-
 void AddWhole(uint32_t partitions, Targets* targets) {
   targets->Clear();
   for (uint32_t partition = 0; partition < partitions; partition++)
@@ -71,18 +66,19 @@ void AddWhole(uint32_t partitions, Targets* targets) {
 
 }  // namespace
 
-void FindTargets(const RecordView& record, uint32_t partitions, bool with_visibility,
-                 Targets* targets) {
+void FindTargets(const RecordView& record, const ChangeList& others, uint32_t partitions,
+                 bool with_visibility, Targets* targets) {
   targets->Clear();
   const auto add = [&](const BlockTag& tag, int16_t part, uint16_t line) {
     targets->Add(PartitionOf(tag, partitions), {HashTag(tag), 0, part, line});
   };
-  if (!ReadStorageEvents(record, &targets->events)) return AddWhole(1, targets);
-  for (size_t i = 0; i < targets->events.size(); i++) {
-    const StorageEvent& event = targets->events[i];
-    if (IsOfRelation(event)) return AddWhole(partitions, targets);
-    if (with_visibility)
-      add({event.rel, kVisibilityMapFork, MapPageOf(event.block)}, static_cast<int16_t>(-1 - i),
+  for (size_t i = 0; i < others.size(); i++) {
+    const Change& change = others[i];
+    if (ChangesRelationFiles(change.kind)) return AddWhole(partitions, targets);
+    // A record that clears bits changes nothing else beyond its blocks, so i is also the change's
+    // number among those of TakeRelationChanges.
+    if (with_visibility && change.kind == ChangeKind::kClearVisibility)
+      add(BlockOf(change), static_cast<int16_t>(-1 - static_cast<int>(i)),
           BlockChange::kHeaderOnly);
   }
   for (int id = 0; id <= record.max_block_id(); id++) {

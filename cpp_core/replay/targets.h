@@ -1,13 +1,12 @@
-// Which blocks a record changes, and which partitions they are in.
+// Which blocks a record changes, and which partitions the blocks are in.
 #ifndef NEON_REDO_REPLAY_TARGETS_H_
 #define NEON_REDO_REPLAY_TARGETS_H_
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "cpp_core/replay/record_batch.h"
-#include "cpp_core/verify/storage_events.h"
+#include "neon_redo/ingest.h"
 #include "neon_redo/record.h"
 
 namespace neon_redo {
@@ -27,8 +26,6 @@ struct Targets {
     changes_[count_++] = {partition, change};
   }
 
-  std::vector<StorageEvent> events;  // scratch
-
   // One for each partition, or for each block reference and two pages of the visibility map.
   static constexpr size_t kMax = 64;
   static_assert(kMax >= kMaxBlockId + 1 + 2);
@@ -39,10 +36,10 @@ struct Targets {
 };
 
 // The blocks that the record changes, whether it names them or (with_visibility) not, and their
-// partitions; for what happens to whole relations all partitions, each with one change of the whole
-// record. A record whose data is too short goes to one, which reports it.
-void FindTargets(const RecordView& record, uint32_t partitions, bool with_visibility,
-                 Targets* targets);
+// partitions. What happens to whole relations is for all partitions: each gets one change of the
+// whole record. others: of the record, by Ingest::TakeBeyondBlocks or TakeRelationChanges.
+void FindTargets(const RecordView& record, const ChangeList& others, uint32_t partitions,
+                 bool with_visibility, Targets* targets);
 
 }  // namespace neon_redo
 

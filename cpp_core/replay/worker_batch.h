@@ -1,4 +1,4 @@
-// Requests for a worker, gathered until it pays to send them.
+// Requests for a worker, gathered until there are enough to send.
 #ifndef NEON_REDO_REPLAY_WORKER_BATCH_H_
 #define NEON_REDO_REPLAY_WORKER_BATCH_H_
 
@@ -23,8 +23,8 @@ class WorkerBatch {
   bool empty() const { return tags_.empty(); }
   bool full() const { return tags_.size() >= kRequests || bytes_.size() >= kRecordBytes; }
 
-  // How a request went: its number, the page (kBlockSize bytes, valid during the call; meaningless
-  // when status is an error).
+  // Gets a request's number and its page: kBlockSize bytes, valid during the call, unspecified when
+  // status is an error.
   using Consumer = std::function<void(uint32_t request, const uint8_t* page, const Status& status)>;
 
   // Has the worker do all of them, calls the consumer for each in order, and is empty again. An

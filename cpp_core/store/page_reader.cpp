@@ -10,6 +10,7 @@
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/redo/apply.h"
 #include "cpp_core/store/recorder.h"
 #include "cpp_core/store/slru_page.h"
 #include "neon_redo/native.h"
@@ -170,19 +171,17 @@ Status PageReader::ApplyRecord(const PageKey& key, Lsn lsn, const Change& change
   if (RecordFault fault = view_.Parse(change.payload))
     return MakeError(ErrorCode::kCorrupt, fmt::format("the store has a record that ends at {}: {}",
                                                       lsn.ToString(), fault.what));
+  if (view_.block(change.block_id) == nullptr)
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("the store has a record that ends at {} and does not name {}",
+                                 lsn.ToString(), key.Describe()));
   PageBuffer page;
   std::memcpy(page.bytes, out->page.data(), kBlockSize);
-  if (ApplyNative(view_, change.block_id, lsn, page.bytes, !change.whole) ==
-      NativeResult::kApplied) {
-    std::memcpy(out->page.data(), page.bytes, kBlockSize);
-    return {};
-  }
-  const RedoRecord record{lsn, change.payload};
-  const RedoRequest request{
-      *key.ToBlock(), change.whole ? nullptr : out->page.data(), {&record, 1}};
-  RETURN_IF_ERROR(worker_.Redo(request, page.bytes));
+  bool by_worker = false;
+  RETURN_IF_ERROR(ApplyNow(Engine::kAuto, view_, change.block_id, lsn, page.bytes, !change.whole,
+                           &worker_, &by_worker));
   std::memcpy(out->page.data(), page.bytes, kBlockSize);
-  out->by_worker++;
+  out->by_worker += by_worker;
   return {};
 }
 

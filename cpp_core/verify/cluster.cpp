@@ -1,36 +1,36 @@
-// WAL is read once, and every change is applied to its page as it comes (rebuilder.h). The base is
-// the block in the base backup. An online backup copies pages while they are written; that a copy
-// may be torn or newer than the backup's start does no harm, for the same reason as in recovery:
+// WAL is read once, and every change is applied to its page as it comes (page_replay.h). The base is the
+// block in the base backup. An online backup copies pages while they are written. That a copy may
+// be torn or newer than the backup's start does no harm, for the same reason as in recovery:
 // full_page_writes is forced on during a backup, so the first record that changes a block brings
 // its image, and redo skips records older than the page.
 //
 // What happens to whole relations (created, truncated, dropped) makes the blocks forget, as it
-// makes recovery forget. What remains at the end must be on disk; a block that is not there is a
-// mismatch. The free space map is not logged and is skipped.
+// makes recovery forget. What remains at the end must be on disk, and a block that is not there is
+// a mismatch. The free space map is not logged and is skipped.
 //
 // What is no relation's page (slru_check.h, file_check.h) is taken by the thread that reads, in the
-// first pass, from the few records that tell of it.
+// first pass, from the few records that change such things.
 //
 // Blocks that the native engine has spoilt are rebuilt in a second pass, by a worker alone.
 #include "neon_redo/verify.h"
 
 #include <fmt/format.h>
 
-#include <atomic>
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <set>
 
+#include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/pg/rmgr.h"
-#include "cpp_core/replay/distributor.h"
-#include "cpp_core/replay/rebuilder.h"
-#include "cpp_core/replay/targets.h"
+#include "cpp_core/replay/page_replay.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/last_records.h"
+#include "cpp_core/verify/options.h"
 #include "cpp_core/verify/page_check.h"
 #include "cpp_core/verify/slru_check.h"
 #include "neon_redo/wal_reader.h"
@@ -38,73 +38,32 @@
 namespace neon_redo {
 namespace {
 
-// How many blocks are to be compared, and are, over all partitions.
-struct CompareProgress {
-  std::atomic<uint64_t> done{0}, total{0};
-};
-
-class ClusterPartition : public Partition {
+class ClusterConsumer : public PageConsumer {
  public:
-  ClusterPartition(const Rebuilder::Options& options, const std::string& data_directory,
-                   bool checksums, Lsn settled, const ProgressFunction& progress,
-                   CompareProgress* compared)
-      : rebuilder(options),
-        check(data_directory, options.base_backup, *options.version, checksums, settled),
-        progress_(progress),
-        compared_(compared) {}
+  ClusterConsumer(const std::string& base_backup, const std::string& data_directory,
+                  const pg::Version& version, bool checksums, Lsn settled)
+      : check(data_directory, base_backup, version, checksums, settled),
+        base_(base_backup, &version) {}
 
-  Status Take(const WalRecord& record, const RecordView& view, Lane* lane) override {
-    return rebuilder.Take(record, view, &lane->worker);
+  Result<bool> ReadBase(const BlockTag& tag, uint8_t* page) override {
+    ASSIGN_OR_RETURN(const auto found, base_.Read(tag, page));
+    return found == RelationFiles::Found::kPage;
   }
 
-  Status TakeAll(const RecordBatch& batch, Lane* lane) override {
-    return rebuilder.TakeAll(batch, &lane->view, &lane->order, &lane->worker);
-  }
-  bool prefers_batches() const override { return true; }
-  Result<bool> TakeAhead(const WalRecord& record, const RecordView& view, const BlockChange& change,
-                         Lane* lane) override {
-    return rebuilder.TakeAhead(record, view, change, &lane->worker);
-  }
-
-  Status Finish(Lane* lane) override {
-    RETURN_IF_ERROR(rebuilder.Flush(&lane->worker));
-    uint64_t done = 0;
-    const std::vector<Rebuilder::Blocks::Entry*> entries = rebuilder.blocks().Sorted();
-    for (size_t i = 0; i < entries.size(); i++) {
-      Rebuilder::Blocks::Entry* entry = entries[i];
-      if (i + 1 < entries.size()) {
-        if (const uint8_t* next = rebuilder.pages().Look(entries[i + 1]->value.page))
-          PrefetchRange(next, kBlockSize);
-      }
-      Touch(*entry);
-      if (entry->value.spoilt)
-        spoilt.push_back(entry->tag);
-      else
-        check.Check(&rebuilder, entry);
-      if (++done % 256 != 0) continue;
-      compared_->done += 256;
-      if (lane->is_callers && progress_)
-        progress_({"comparing pages", compared_->done, compared_->total});
+  Status Take(FinishedBlock* block) override {
+    if (block->state() != PageState::kNone) {
+      uint32_t& end = touched[{block->tag().rel, block->tag().fork, 0}];
+      end = std::max(end, block->tag().block + 1);
     }
-    return rebuilder.pages().status();
+    check.Check(block);
+    return {};
   }
 
-  Rebuilder rebuilder;
   PageCheck check;
-  std::vector<BlockTag> spoilt;
   ForkSizes touched;
 
  private:
-  // Blocks that are known of, but have no page, are of maps that are not there.
-  void Touch(const Rebuilder::Blocks::Entry& entry) {
-    const BlockState& block = entry.value;
-    if (!block.page.present() && block.failure == 0 && !block.spoilt && !block.map_is_lost) return;
-    uint32_t& end = touched[{entry.tag.rel, entry.tag.fork, 0}];
-    end = std::max(end, entry.tag.block + 1);
-  }
-
-  const ProgressFunction& progress_;
-  CompareProgress* const compared_;
+  RelationFiles base_;
 };
 
 class ClusterVerifier {
@@ -114,7 +73,7 @@ class ClusterVerifier {
       : options_(options),
         base_directory_(base_backup),
         data_directory_(data_directory),
-        slru_memory_(MemoryForPages(options) / 16),
+        slru_memory_(MemoryForPages(ReplayOptionsOf(options)) / 16),
         slrus_(base_backup, &slru_memory_, options.spill_directory),
         files_(base_backup, data_directory) {}
 
@@ -129,12 +88,13 @@ class ClusterVerifier {
   Status CheckDirectories();
   Status CheckData();
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
-  Status ReadAll(Distributor* distributor, uint32_t partitions, bool first_pass);
+  void CountForgotten(const ReplayCounts& counts);
+  Status ReadAll(PageReplay* replay, bool first_pass);
   Status CheckReader(const WalReader& reader) const;
   Status CheckEnd(const WalReader& reader, Lsn last) const;
+  Status Take(const WalRecord& record, bool first_pass, PageReplay* replay);
   Status TakeOthers(const WalRecord& record);
   std::optional<uint32_t> Timeline() const;
-  Status Send(const WalRecord& record, Distributor* distributor, uint32_t partitions);
 
   const VerifyOptions& options_;
   const std::string base_directory_, data_directory_;
@@ -144,13 +104,12 @@ class ClusterVerifier {
   VerifyResult result_;
   uint64_t free_space_map_ = 0;  // references to blocks of it
   std::optional<RecordView> view_;
-  Targets targets_;
+  ChangeList others_;  // of the record, beyond its blocks
   // Of what is no relation's page.
   MemoryBudget slru_memory_;
   SlruCheck slrus_;
   FileCheck files_;
   std::optional<Ingest> ingest_;
-  ChangeList changes_;
   ForkSizes touched_;
   bool backup_ended_ = false;
   Lsn second_end_;  // start of the record that ends the second backup; 0: not seen yet
@@ -167,7 +126,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
     RETURN_IF_ERROR(files_.Compare(touched_, *control_.version, second_.start, &result_));
   }
   FindMisplaced(&result_.mismatches);
-  if (free_space_map_ > 0) result_.skipped["free space map"] = free_space_map_;
+  if (free_space_map_ > 0) result_.skipped[SkipName({SkipReason::kFreeSpaceMap})] = free_space_map_;
   RETURN_IF_ERROR(DescribeLastRecords(options_.wal, Timeline(), &result_.mismatches));
   result_.elapsed_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -219,39 +178,45 @@ Status ClusterVerifier::CheckData() {
 
 // Returns the blocks that need another pass.
 Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<BlockTag>* only) {
-  const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
-  MemoryBudget memory(MemoryForPages(options_) / 16 * 15);
-  CompareProgress compared;
-  std::vector<std::unique_ptr<ClusterPartition>> partitions;
-  std::vector<Partition*> pointers;
-  for (uint32_t number = 0; number < count; number++) {
-    partitions.push_back(std::make_unique<ClusterPartition>(
-        Rebuilder::Options{engine, base_directory_, control_.version, number, count, only, &memory,
-                           options_.spill_directory},
-        data_directory_, control_.checksums, second_.start, options_.progress, &compared));
-    pointers.push_back(partitions.back().get());
-  }
-  Distributor distributor(options_, *control_.version, pointers);
-  RETURN_IF_ERROR(ReadAll(&distributor, count, only == nullptr));
+  ReplayOptions replay_options = ReplayOptionsOf(options_);
+  replay_options.engine = engine;
+  MemoryBudget memory(MemoryForPages(replay_options) / 16 * 15);
+  std::vector<ClusterConsumer*> consumers;
+  const auto make_consumer = [&] {
+    auto consumer = std::make_unique<ClusterConsumer>(
+        base_directory_, data_directory_, *control_.version, control_.checksums, second_.start);
+    consumers.push_back(consumer.get());
+    return consumer;
+  };
+  ASSIGN_OR_RETURN(const auto replay, PageReplay::Make(replay_options, *control_.version, &memory,
+                                                       make_consumer, only));
+  RETURN_IF_ERROR(ReadAll(replay.get(), only == nullptr));
   // A guess while other threads still add blocks; it is for a progress bar.
-  compared.total = result_.wal_bytes / kBlockSize;
-  RETURN_IF_ERROR(distributor.Finish());
-  std::set<BlockTag> spoilt;
-  for (const auto& partition : partitions) {
-    partition->check.findings().AddTo(&result_);
-    result_.pages_compared += partition->check.pages_compared();
-    result_.pages_replayed += partition->check.pages_replayed();
-    if (compares()) result_.compared["relation pages"] += partition->check.pages_compared();
-    for (const auto& [fork, end] : partition->touched)
+  const uint64_t total = result_.wal_bytes / kBlockSize;
+  RETURN_IF_ERROR(replay->Finish([&](uint64_t finished) {
+    if (options_.progress) options_.progress({"comparing pages", finished, total});
+  }));
+  for (const ClusterConsumer* consumer : consumers) {
+    consumer->check.findings().AddTo(&result_);
+    result_.pages_compared += consumer->check.pages_compared();
+    result_.pages_replayed += consumer->check.pages_replayed();
+    if (compares()) result_.compared["relation pages"] += consumer->check.pages_compared();
+    for (const auto& [fork, end] : consumer->touched)
       touched_[fork] = std::max(touched_[fork], end);
-    result_.pages_spilled += partition->rebuilder.pages().spills();
-    result_.engines.Add(partition->rebuilder.counts());
-    spoilt.insert(partition->spoilt.begin(), partition->spoilt.end());
-    if (only != nullptr) continue;  // counted by the first pass
-    for (const auto& [reason, blocks] : partition->rebuilder.forgotten())
-      if (blocks > 0) result_.skipped[reason] += blocks;
   }
-  return spoilt;
+  const ReplayCounts counts = replay->counts();
+  result_.pages_spilled += counts.spills;
+  result_.engines.Add(counts.engines);
+  if (only == nullptr) CountForgotten(counts);  // else the first pass has counted them
+  return replay->spoilt();
+}
+
+void ClusterVerifier::CountForgotten(const ReplayCounts& counts) {
+  constexpr SkipReason kReasons[] = {SkipReason::kRelationDropped, SkipReason::kRelationTruncated,
+                                     SkipReason::kDatabaseDropped};
+  static_assert(std::size(kReasons) == kForgottenReasons);
+  for (size_t i = 0; i < kForgottenReasons; i++)
+    if (counts.forgotten[i] > 0) result_.skipped[SkipName({kReasons[i]})] += counts.forgotten[i];
 }
 
 Status ClusterVerifier::CheckReader(const WalReader& reader) const {
@@ -274,8 +239,8 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, Lsn last) const {
     if (backup_ended_ || label_.from_standby) return {};
     return MakeError(
         ErrorCode::kNotFound,
-        fmt::format("the WAL in {} ends at {} ({}), before the end of the backup in {}, which is "
-                    "of no use without: add the missing segments",
+        fmt::format("the WAL in {} ends at {} ({}), before the end of the backup in {}: the "
+                    "backup cannot be made consistent; add the missing segments",
                     options_.wal, end, reader.end_reason(), base_directory_));
   }
   if (second_.start.valid()) {
@@ -299,7 +264,7 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, Lsn last) const {
   return {};
 }
 
-Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, bool first_pass) {
+Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
   ASSIGN_OR_RETURN(
       auto opened,
       WalReader::Open(
@@ -314,10 +279,7 @@ Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, b
   WalRecord record;
   while (!HasEnded(last) && reader.Next(&record)) {
     last = record.start;
-    RETURN_IF_ERROR(Send(record, distributor, partitions));
-    if (first_pass) {
-      RETURN_IF_ERROR(TakeOthers(record));
-    }
+    RETURN_IF_ERROR(Take(record, first_pass, replay));
     if (++records % 4096 == 0 && options_.progress)
       options_.progress(
           {first_pass ? "reading WAL" : "reading WAL again", last - label_.start, total});
@@ -331,33 +293,31 @@ Status ClusterVerifier::ReadAll(Distributor* distributor, uint32_t partitions, b
   return {};
 }
 
-Status ClusterVerifier::Send(const WalRecord& record, Distributor* distributor,
-                             uint32_t partitions) {
+Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageReplay* replay) {
   RETURN_IF_ERROR(ParseRecord(record, &*view_));
   for (int id = 0; id <= view_->max_block_id(); id++) {
     const BlockRef* ref = view_->block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
   }
-  FindTargets(*view_, partitions, true, &targets_);
-  return distributor->Send(record, *view_, targets_);
+  const RecordFault fault = first_pass ? ingest_->TakeBeyondBlocks(*view_, &others_)
+                                       : TakeRelationChanges(*view_, &others_);
+  if (fault)
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
+  RETURN_IF_ERROR(replay->Take(record, *view_, others_));
+  return first_pass && !others_.empty() ? TakeOthers(record) : Status();
 }
 
 // Takes the record's changes to what is no relation's page.
 Status ClusterVerifier::TakeOthers(const WalRecord& record) {
-  const uint8_t rmid = view_->rmid();
-  const bool concerns = rmid <= kRmRelMap || rmid == kRmCommitTs;
-  if (!concerns) return {};
-  if (const RecordFault fault = ingest_->Take(*view_, &changes_))
-    return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
-  for (const Change& change : changes_) {
+  for (const Change& change : others_) {
     if (change.kind == ChangeKind::kBackupEnd) {
       const Lsn start(static_cast<uint64_t>(change.time));
       backup_ended_ |= start == label_.start;
       if (start == second_.start) second_end_ = record.start;
     }
-    files_.Take(change, record, *view_);
-    RETURN_IF_ERROR(slrus_.Take(change, record, rmid));
+    files_.Take(change, record);
+    RETURN_IF_ERROR(slrus_.Take(change, record, view_->rmid()));
   }
   return {};
 }
@@ -366,7 +326,7 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
 
 Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
                                    const std::string& data_directory) {
-  return ClusterVerifier(options, base_backup, data_directory).Run();
+  return Guarded([&] { return ClusterVerifier(options, base_backup, data_directory).Run(); });
 }
 
 }  // namespace neon_redo

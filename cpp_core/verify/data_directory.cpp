@@ -11,6 +11,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/pg/paths.h"
@@ -22,7 +23,7 @@ Result<std::string> ReadFile(const std::string& path, ErrorCode when_missing, co
   std::ifstream in(path, std::ios::binary);
   if (!in) {
     const int error = errno;
-    return MakeError(error == ENOENT || error == ENOTDIR ? when_missing : ErrorCode::kIo,
+    return MakeError(error == ENOENT || error == ENOTDIR ? when_missing : ErrnoCode(error),
                      fmt::format("could not open file \"{}\": {}{}", path, std::strerror(error),
                                  error == ENOENT || error == ENOTDIR ? hint : ""));
   }
@@ -68,12 +69,6 @@ Result<BackupLabel> ReadBackupLabel(const std::string& directory) {
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("{} does not say START WAL LOCATION and START TIMELINE", path));
   return *label;
-}
-
-void RelationFiles::CloseAll() {
-  for (const auto& [segment, fd] : open_)
-    if (fd >= 0) close(fd);
-  open_.clear();
 }
 
 namespace {
@@ -127,15 +122,12 @@ Result<int> RelationFiles::Open(const BlockTag& tag) {
   constexpr size_t kOpenFiles = 32;
   BlockTag segment = tag;
   segment.block = tag.block / pg::kBlocksPerFile;
-  if (auto found = open_.find(segment); found != open_.end()) return found->second;
+  if (auto found = open_.find(segment); found != open_.end()) return found->second.get();
   const std::string path = directory_ + "/" + pg::BlockFilePath(*version_, tag);
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
-    return MakeError(ErrorCode::kIo,
-                     fmt::format("could not open file \"{}\": {}", path, std::strerror(errno)));
-  if (open_.size() == kOpenFiles) CloseAll();
-  open_[segment] = fd;
-  return fd;
+  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd && errno != ENOENT && errno != ENOTDIR) return FileError("open file", path);
+  if (open_.size() == kOpenFiles) open_.clear();
+  return (open_[segment] = std::move(fd)).get();
 }
 
 Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* page) {
@@ -145,9 +137,8 @@ Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* p
   const off_t offset = static_cast<off_t>(tag.block % pg::kBlocksPerFile) * kBlockSize;
   const ssize_t got = pread(fd, page, kBlockSize, offset);
   if (got < 0)
-    return MakeError(ErrorCode::kIo,
-                     fmt::format("could not read block {} in file \"{}\": {}", tag.block,
-                                 pg::BlockFilePath(*version_, tag), std::strerror(errno)));
+    return ErrnoError(errno, fmt::format("could not read block {} in file \"{}\"", tag.block,
+                                         pg::BlockFilePath(*version_, tag)));
   return got == static_cast<ssize_t>(kBlockSize) ? Found::kPage : Found::kPastEnd;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/version.h"
 #include "neon_redo/block.h"
@@ -51,9 +52,6 @@ class RelationFiles {
   // version: of the cluster. Null only where no page is read.
   RelationFiles(std::string directory, const pg::Version* version)
       : directory_(std::move(directory)), version_(version) {}
-  ~RelationFiles() { CloseAll(); }
-  RelationFiles(const RelationFiles&) = delete;
-  RelationFiles& operator=(const RelationFiles&) = delete;
 
   enum class Found { kPage, kNoFile, kPastEnd };
   // Writes kBlockSize bytes to page when the block is there. A last block that is there in part is
@@ -62,12 +60,11 @@ class RelationFiles {
 
  private:
   Result<int> Open(const BlockTag& tag);
-  void CloseAll();
 
   const std::string directory_;
   const pg::Version* const version_;
-  // By relation, fork and number of the 1 GB segment (as block); -1: there is no such file.
-  std::map<BlockTag, int> open_;
+  // By relation, fork and number of the 1 GB segment (as block); none: there is no such file.
+  std::map<BlockTag, FileDescriptor> open_;
 };
 
 }  // namespace neon_redo

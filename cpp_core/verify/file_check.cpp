@@ -1,7 +1,7 @@
 // What must be there follows from the files of the base backup and the records since. Where the
-// server may go ahead of WAL, that is no difference: relations are extended by pages that are still
+// server may be ahead of WAL, that is no difference: relations are extended by pages that are still
 // zeroes (RelationAddExtraBlocks), maps come into being without a record, unlogged relations have
-// no records but for their init fork, and of a copied database WAL tells no files.
+// no records but for their init fork, and WAL does not name the files of a copied database.
 #include "cpp_core/verify/file_check.h"
 
 #include <fmt/format.h>
@@ -15,7 +15,6 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/record_layout.h"
-#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo {
 
@@ -33,14 +32,14 @@ std::string ReadMap(const std::string& directory, const pg::Version& version, ui
 
 }  // namespace
 
-void FileCheck::Take(const Change& change, const WalRecord& record, const RecordView& view) {
+void FileCheck::Take(const Change& change, const WalRecord& record) {
   const Event event{record.start, record.end};
   const PageKey& key = change.key;
-  const RelFileNode rel{key.field2, key.field3, key.field4};
+  const RelFileNode rel = RelationOf(change);
   switch (change.kind) {
     case ChangeKind::kCreateFork:
       // A truncation "creates" what is there already.
-      if (view.rmid() != kRmSmgr || view.info() != layout::smgr::kCreate) return;
+      if (!(change.flags & kNewRelationFile)) return;
       if (key.field5 == kMainFork)
         for (uint8_t fork = 0; fork <= kMaxForkNumber; fork++)
           forks_[{rel, fork, 0}] = {ForkState::kAsBefore, 0, event};
@@ -107,7 +106,7 @@ Status FileCheck::Compare(const ForkSizes& touched, const pg::Version& version, 
 // Whether files must be as they were after the event.
 bool FileCheck::IsSettled(const Event& last) {
   const bool settled = !settled_.valid() || last.end <= settled_;
-  if (!settled) findings_.Skip(kChangedDuringBackup);
+  if (!settled) findings_.Skip(SkipReason::kChangedDuringBackup);
   return settled;
 }
 
@@ -126,7 +125,7 @@ FileCheck::Expected FileCheck::Expect(const BlockTag& fork, const ForkSizes& tou
   const bool is_of_base = db == databases_.end();
   if (!is_of_base) {
     out.last = db->second.last;
-    if (db->second.kind == ChangeKind::kDropDatabase) return out;  // told as a whole
+    if (db->second.kind == ChangeKind::kDropDatabase) return out;  // reported as a whole
   }
   const auto base = is_of_base ? base_.forks.find(fork) : base_.forks.end();
   const BlockTag main{fork.rel};
@@ -166,7 +165,7 @@ void FileCheck::CheckFork(const BlockTag& fork, const ForkSizes& touched) {
              "WAL has dropped the relation, but its file is still there");
   } else if (on_disk != disk_.forks.end()) {
     CheckLength(fork, expected, on_disk->second);
-  } else if (expected.touched == 0) {  // else it is told for each block
+  } else if (expected.touched == 0) {  // else each block is reported
     Report(fork, pg::BlockFilePath(*version_, fork), expected.last, Damage::kMissingFile,
            "the file is missing on disk");
   }
@@ -202,7 +201,7 @@ uint32_t FileCheck::FindPage(RelationFiles* files, const BlockTag& fork, uint32_
   for (uint32_t block = from; block < to; block++) {
     const auto found = files->Read({fork.rel, fork.fork, block}, page);
     if (!found || *found != RelationFiles::Found::kPage) return to;
-    // Made ready for use, but never logged: what an error leaves behind has no LSN.
+    // A page that was made ready for use but never logged, because of an error, has no LSN.
     if (!PageView(page).is_new() && PageView(page).lsn().valid()) return block;
   }
   return to;

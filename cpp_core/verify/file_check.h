@@ -25,8 +25,8 @@ class FileCheck {
   FileCheck(const std::string& base_backup, const std::string& data_directory)
       : base_directory_(base_backup), data_directory_(data_directory) {}
 
-  // Takes a change of the record; of no interest are those to pages.
-  void Take(const Change& change, const WalRecord& record, const RecordView& view);
+  // Takes a change of the record. Changes to pages are ignored.
+  void Take(const Change& change, const WalRecord& record);
 
   // Compares the files on disk with the base backup's and what was done to them since. touched: one
   // more than the highest block that WAL changes and leaves. settled: see PageCheck.

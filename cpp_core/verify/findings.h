@@ -2,17 +2,44 @@
 #ifndef NEON_REDO_VERIFY_FINDINGS_H_
 #define NEON_REDO_VERIFY_FINDINGS_H_
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "neon_redo/page_key.h"
 #include "neon_redo/verify.h"
 
 namespace neon_redo {
+
+// Why something was not compared.
+enum class SkipReason : uint8_t {
+  kRelationDropped,      // by WAL, later on
+  kRelationTruncated,    // likewise
+  kDatabaseDropped,      // likewise
+  kFreeSpaceMap,         // it is not logged
+  kUnsupported,          // by the native engine, and no worker was to be asked
+  kCopiedDatabase,       // its files are copies, made without records
+  kLostMap,              // a visibility map that CREATE DATABASE made, without its bits
+  kChangedDuringBackup,  // of the backup to compare with
+  kMapInBackup,          // records that clear the map's bits do not move its LSN
+  kNotInBackup,          // an SLRU's page that neither the backup has nor WAL begins
+  kNoImage,              // the record has none
+  kNoEarlierImage,       // there is none to apply the record to
+  kFirstImage,           // the block is known only from here on
+  kVisibilityMap,        // its bits may be cleared before the record comes
+  kNotRebuilt,           // the block has no page since its last image
+  kNeedsImage,           // the record lacks the data to do without its image
+};
+
+struct Skip {
+  SkipReason reason;
+  uint16_t detail = 0;  // kUnsupported: resource manager << 8 | operation; kNotInBackup: SlruKind
+  constexpr auto operator<=>(const Skip&) const = default;
+};
+// "relation dropped", "not supported by the native engine: Hash SPLIT_ALLOCATE_PAGE", …
+std::string SkipName(const Skip& skip);
 
 // Not thread-safe: one for each partition, added up at the end.
 class Findings {
@@ -28,37 +55,30 @@ class Findings {
     mismatches_.push_back(std::move(mismatch));
   }
   Mismatch& last() { return mismatches_.back(); }  // there must be one
-  // What no resource manager's page is: a file.
+  // A file, which is no resource manager's page.
   void Damaged(Mismatch mismatch) { mismatches_.push_back(std::move(mismatch)); }
-  void Skip(std::string_view reason, uint64_t count = 1) {
-    if (count == 0) return;
-    auto at = skipped_.find(reason);
-    if (at == skipped_.end()) at = skipped_.emplace(reason, 0).first;
-    at->second += count;
+  void Skip(SkipReason reason, uint64_t count = 1) { SkipOne({reason}, count); }
+  void SkipUnsupported(uint8_t rmid, uint8_t info) {
+    SkipOne({SkipReason::kUnsupported, static_cast<uint16_t>(rmid << 8 | (info & 0xf0))}, 1);
+  }
+  void SkipNotInBackup(SlruKind kind) {
+    SkipOne({SkipReason::kNotInBackup, static_cast<uint16_t>(kind)}, 1);
   }
   // Adds all of it to *result, whose mismatches are then in the order of LSNs.
   void AddTo(VerifyResult* result) const;
 
  private:
+  void SkipOne(const neon_redo::Skip& skip, uint64_t count) {
+    if (count > 0) skipped_[skip] += count;
+  }
+
   std::vector<Mismatch> mismatches_;
-  std::map<std::string, uint64_t, std::less<>> skipped_;
+  std::map<neon_redo::Skip, uint64_t> skipped_;
   std::array<RmgrCounts, 256> by_rmgr_{};
 };
 
-// Names pages misplaced that are what another of the mismatches should be: swapped ones.
+// Finds swapped pages: a page that is what another mismatch should be is called misplaced.
 void FindMisplaced(std::vector<Mismatch>* mismatches);
-
-// Why a page or file is skipped when it is compared with a backup's.
-inline constexpr std::string_view kChangedDuringBackup = "changed while the backup was taken";
-
-// What pages, and what is known of each block, may take of the memory: the rest is for the program
-// itself, for each job's queue of records and its partitions' batches for the worker, and for the
-// batches of records that are being filled (a sixteenth, and what it takes to find them).
-inline uint64_t MemoryForPages(const VerifyOptions& options) {
-  const uint64_t others =
-      (uint64_t{24} << 20) * (1 + static_cast<uint64_t>(options.jobs)) + options.memory / 12;
-  return std::max(options.memory / 2, options.memory - std::min(options.memory, others));
-}
 
 }  // namespace neon_redo
 

@@ -7,10 +7,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
-#include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/live_check.h"
+#include "cpp_core/verify/options.h"
 #include "cpp_core/wal/stream_decoder.h"
 
 namespace neon_redo {
@@ -24,7 +25,7 @@ class Follower {
   Follower(const FollowOptions& options, const CancelSignal& cancel)
       : options_(options),
         stream_(options.stream, cancel),
-        memory_(MemoryForPages(options.verify)),
+        memory_(MemoryForPages(ReplayOptionsOf(options.verify))),
         check_(options.verify, &memory_, options.on_mismatch),
         worker_(options.verify.worker) {}
 
@@ -133,7 +134,7 @@ Result<VerifyResult> Follower::Run() {
     if (!done) outcome = tl::unexpected(done.error());
     if (done && *done) break;
   }
-  if (!outcome && outcome.error().code != ErrorCode::kShutdown)
+  if (!outcome && outcome.error().code != ErrorCode::kCancelled)
     return tl::unexpected(outcome.error());
   if (decoder_) {
     RETURN_IF_ERROR(check_.Finish(&worker_));
@@ -149,7 +150,7 @@ Result<VerifyResult> Follower::Run() {
 }  // namespace
 
 Result<VerifyResult> VerifyFollow(const FollowOptions& options, const CancelSignal& cancel) {
-  return Follower(options, cancel).Run();
+  return Guarded([&] { return Follower(options, cancel).Run(); });
 }
 
 }  // namespace neon_redo

@@ -1,16 +1,15 @@
-// For each block the latest image is kept, and is the base for the next record that names the
-// block: never an answer, so one wrong answer does not spoil the next, and a worker may be asked
-// later, about many records at once.
+// For each block the latest image is kept. It is the base for the next record that names the block.
+// A rebuilt page is never a base: so one wrong page does not spoil the next, and a worker may be
+// asked later, about many records at once.
 //
 // An image shows the page before the record's LSN was stamped on it; redo skips a record that is
 // not newer than the page. So a kept image gets the end of its record as LSN, as redo would do.
 //
-// Images for redo (full-page writes) are compared too, though the server does not: that the engine
-// unpacks an image rightly is worth knowing.
+// Images for redo (full-page writes) are compared, too, though the server does not compare them: so
+// it is checked that the engine unpacks images correctly.
 //
-// The visibility map is checked only as far as the server's mask lets it be, which is not at all
-// for the bits: another backend may clear a bit before its record comes. Comparing with a cluster
-// at rest (cluster.h) has no such limit.
+// The server's mask covers the bits of the visibility map, so they are not checked: another backend
+// may clear a bit before its record comes. Comparing with a cluster at rest checks them.
 #include "neon_redo/verify.h"
 
 #include <fmt/format.h>
@@ -19,9 +18,10 @@
 #include <chrono>
 #include <cstring>
 
+#include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
-#include "cpp_core/pg/rmgr.h"
+#include "cpp_core/redo/apply.h"
 #include "cpp_core/replay/block_table.h"
 #include "cpp_core/replay/distributor.h"
 #include "cpp_core/replay/page_pool.h"
@@ -30,8 +30,8 @@
 #include "cpp_core/verify/compare.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/last_records.h"
+#include "cpp_core/verify/options.h"
 #include "neon_redo/describe.h"
-#include "neon_redo/native.h"
 #include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
@@ -48,7 +48,7 @@ class ImagePartition : public Partition {
         latest_(memory) {}
 
   Status Take(const WalRecord& record, const RecordView& view, Lane* lane) override {
-    ForgetStorage(view);
+    RETURN_IF_ERROR(ForgetBlocks(record, view));
     for (int id = 0; id <= view.max_block_id(); id++) {
       const BlockRef* ref = view.block(id);
       if (ref == nullptr || PartitionOf(ref->tag, partitions_) != number_) continue;
@@ -73,22 +73,23 @@ class ImagePartition : public Partition {
 
  private:
   // One record's effect on one block: what it is called in findings.
-  struct Change {
+  struct OneChange {
     BlockTag tag;
     Lsn start, end;
     uint8_t rmid;
   };
   struct Question {
-    Change change;
+    OneChange change;
     std::array<uint8_t, kBlockSize> image;
   };
 
-  void ForgetStorage(const RecordView& view);
+  enum class Next { kCompare, kAskWorker, kNothing };
+
+  Status ForgetBlocks(const WalRecord& record, const RecordView& view);
   Status TakeBlock(const WalRecord& record, const RecordView& view, int id);
-  bool ApplyNatively(const RecordView& view, int id, const Change& change, const uint8_t* base,
-                     bool* answered);
-  void Compare(const Change& change, uint8_t* rebuilt, const uint8_t* image);
-  void Report(const Change& change, bool rebuilt, std::optional<uint32_t> offset,
+  Next Apply(const RecordView& view, int id, const OneChange& change, const uint8_t* base);
+  void Compare(const OneChange& change, uint8_t* rebuilt, const uint8_t* image);
+  void Report(const OneChange& change, bool rebuilt, std::optional<uint32_t> offset,
               std::string problem) {
     findings_.Different(
         change.rmid, rebuilt,
@@ -104,35 +105,40 @@ class ImagePartition : public Partition {
   std::vector<Question> questions_;  // by request of the batch
   Findings findings_;
   EngineCounts counts_;
-  std::vector<StorageEvent> events_;
+  ChangeList others_;  // of a record, beyond its blocks
   alignas(64) uint8_t rebuilt_[kBlockSize];
 };
 
-void ImagePartition::ForgetStorage(const RecordView& view) {
-  if (!ReadStorageEvents(view, &events_)) return;
+Status ImagePartition::ForgetBlocks(const WalRecord& record, const RecordView& view) {
+  if (const RecordFault fault = TakeRelationChanges(view, &others_))
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
   const auto forget = [this](PageRef* page) { pages_.Release(page); };
-  for (const StorageEvent& event : events_) {
-    if (event.kind == StorageEvent::kCreateFork)
-      latest_.Truncate(event.rel, event.fork, 0, forget);
-    else if (event.kind == StorageEvent::kTruncateFork && event.fork == kMainFork)
-      latest_.Truncate(event.rel, event.fork, event.block, forget);
-    else if (event.kind == StorageEvent::kDropRelation)
-      latest_.Drop(event.rel, forget);
-    else if (event.kind == StorageEvent::kDropDatabase || event.kind == StorageEvent::kCopyDatabase)
-      latest_.DropDatabase(event.rel.db, event.rel.spc, forget);
+  for (const Change& change : others_) {
+    const RelFileNode rel = RelationOf(change);
+    if (change.kind == ChangeKind::kCreateFork && (change.flags & kNewRelationFile))
+      latest_.Truncate(rel, change.key.field5, 0, forget);
+    else if (change.kind == ChangeKind::kTruncateFork && change.key.field5 == kMainFork)
+      latest_.Truncate(rel, kMainFork, change.number, forget);
+    else if (change.kind == ChangeKind::kDropRelation)
+      latest_.Drop(rel, forget);
+    else if (change.kind == ChangeKind::kCreateDatabase ||
+             change.kind == ChangeKind::kCopyDatabase || change.kind == ChangeKind::kDropDatabase)
+      latest_.DropDatabase(rel.db, rel.spc, forget);
   }
+  return {};
 }
 
 Status ImagePartition::TakeBlock(const WalRecord& record, const RecordView& view, int id) {
   const BlockRef& ref = *view.block(id);
   PageRef& latest = latest_.at(ref.tag);
   if (!ref.has_image) {
-    // The page is another one now, and nobody knows which.
+    // The page is another one now, and cannot be known.
     pages_.Release(&latest);
-    findings_.Skip("no image in the record");
+    findings_.Skip(SkipReason::kNoImage);
     return {};
   }
-  const Change change{ref.tag, record.start, record.end, view.rmid()};
+  const OneChange change{ref.tag, record.start, record.end, view.rmid()};
   const bool have_image = latest.present();
   uint8_t* page = have_image ? pages_.Get(&latest) : pages_.Allocate(&latest);
   // The maps are extended with zeroes and without a record.
@@ -143,56 +149,49 @@ Status ImagePartition::TakeBlock(const WalRecord& record, const RecordView& view
                         : is_map          ? kZeroPage.data()
                                           : nullptr;
   const bool can_be_judged = base != nullptr || ref.initialises();
-  bool answered = false;  // rebuilt_ is to be compared
-  bool asked = false;     // the worker is to say
-  if (!can_be_judged) {
-    findings_.Skip("no earlier image of the block");
-  } else if (engine_ == Engine::kWorker) {
-    counts_.At(view.rmid(), view.header().info).chosen++;
-    asked = true;
-  } else {
-    asked = ApplyNatively(view, id, change, base, &answered);
-  }
-  if (asked) batch_.Add(batch_.Begin(ref.tag, base), record.end, record.bytes);
+  Next next = Next::kNothing;
+  if (can_be_judged)
+    next = Apply(view, id, change, base);
+  else
+    findings_.Skip(SkipReason::kNoEarlierImage);
+  if (next == Next::kAskWorker) batch_.Add(batch_.Begin(ref.tag, base), record.end, record.bytes);
   if (Status restored = RestoreImage(ref, page); !restored)
     return MakeError(
         restored.error().code,
         fmt::format("WAL record at {}: {}", record.start.ToString(), restored.error().message));
   SetPageLsn(page, record.end);
-  if (answered) Compare(change, rebuilt_, page);
-  if (asked) {
+  if (next == Next::kCompare) Compare(change, rebuilt_, page);
+  if (next == Next::kAskWorker) {
     questions_.push_back({change, {}});
     std::memcpy(questions_.back().image.data(), page, kBlockSize);
   }
   return {};
 }
 
-// Returns whether a worker is to be asked.
-bool ImagePartition::ApplyNatively(const RecordView& view, int id, const Change& change,
-                                   const uint8_t* base, bool* answered) {
-  if (base != nullptr) std::memcpy(rebuilt_, base, kBlockSize);
-  const NativeResult result = ApplyNative(view, id, change.end, rebuilt_, base != nullptr);
+// Applies the record to a copy of the base, in rebuilt_.
+ImagePartition::Next ImagePartition::Apply(const RecordView& view, int id, const OneChange& change,
+                                           const uint8_t* base) {
+  if (base != nullptr && engine_ != Engine::kWorker) std::memcpy(rebuilt_, base, kBlockSize);
   ChangeCounts& counts = counts_.At(view.rmid(), view.header().info);
-  *answered = result == NativeResult::kApplied;
-  if (*answered) {
-    counts.native++;
-    return false;
+  switch (ApplyRecord(engine_, view, id, change.end, rebuilt_, base != nullptr, nullptr, &counts)
+              .outcome) {
+    case ApplyOutcome::kApplied:
+      return Next::kCompare;
+    case ApplyOutcome::kForWorker:
+    case ApplyOutcome::kSpoilt:
+      return Next::kAskWorker;
+    case ApplyOutcome::kUnsupported:
+      findings_.SkipUnsupported(view.rmid(), view.info());
+      return Next::kNothing;
+    case ApplyOutcome::kMalformed:
+      Report(change, false, std::nullopt,
+             "the native engine refuses the record: it does not fit the page");
+      return Next::kNothing;
   }
-  const bool malformed = result == NativeResult::kMalformed;
-  (malformed ? counts.malformed : counts.unsupported)++;
-  if (engine_ != Engine::kNative) return true;
-  if (malformed) {
-    Report(change, false, std::nullopt,
-           "the native engine refuses the record: it does not fit the page");
-    return false;
-  }
-  const char* operation = OperationName(view.rmid(), view.header().info);
-  findings_.Skip(fmt::format("not supported by the native engine: {} {}",
-                             RmgrDisplayName(view.rmid()), operation ? operation : "(unknown)"));
-  return false;
+  return Next::kNothing;
 }
 
-void ImagePartition::Compare(const Change& change, uint8_t* rebuilt, const uint8_t* image) {
+void ImagePartition::Compare(const OneChange& change, uint8_t* rebuilt, const uint8_t* image) {
   const auto offset = CompareWithImage(change.rmid, change.tag, rebuilt, image);
   if (!offset) return findings_.Equal(change.rmid);
   Report(change, true, offset, "the rebuilt page differs from the image in the record");
@@ -229,14 +228,14 @@ Result<VerifyResult> ImageVerifier::Run() {
       auto reader,
       WalReader::Open({.directory = options_.wal, .from = {}, .to = {}, .timeline = {}}));
   const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
-  MemoryBudget memory(MemoryForPages(options_));
+  MemoryBudget memory(MemoryForPages(ReplayOptionsOf(options_)));
   std::vector<std::unique_ptr<ImagePartition>> partitions;
   std::vector<Partition*> pointers;
   for (uint32_t number = 0; number < count; number++) {
     partitions.push_back(std::make_unique<ImagePartition>(options_, number, count, &memory));
     pointers.push_back(partitions.back().get());
   }
-  Distributor distributor(options_, reader->version(), pointers);
+  Distributor distributor(ReplayOptionsOf(options_), reader->version(), pointers);
   Status done = ReadAll(reader.get(), &distributor, count);
   if (done) done = distributor.Finish();
   if (!done) return tl::unexpected(done.error());
@@ -252,6 +251,7 @@ Result<VerifyResult> ImageVerifier::Run() {
 
 Status ImageVerifier::ReadAll(WalReader* reader, Distributor* distributor, uint32_t partitions) {
   RecordView view(reader->version());
+  ChangeList others;
   Targets targets;
   bool any_checked = false;
   for (;;) {
@@ -260,7 +260,10 @@ Status ImageVerifier::ReadAll(WalReader* reader, Distributor* distributor, uint3
     RETURN_IF_ERROR(ParseRecord(*wal, &view));
     if (result_.records++ == 0) result_.start = wal->start;
     any_checked |= (view.header().info & kInfoCheckConsistency) != 0;
-    FindTargets(view, partitions, false, &targets);
+    if (const RecordFault fault = TakeRelationChanges(view, &others))
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("WAL record at {}: {}", wal->start.ToString(), fault.what));
+    FindTargets(view, others, partitions, false, &targets);
     RETURN_IF_ERROR(distributor->Send(*wal, view, targets));
     if (options_.progress && result_.records % 4096 == 0)
       options_.progress({"reading WAL", reader->bytes_read(), reader->bytes_total()});
@@ -275,7 +278,7 @@ Status ImageVerifier::ReadAll(WalReader* reader, Distributor* distributor, uint3
 }  // namespace
 
 Result<VerifyResult> VerifyImages(const VerifyOptions& options) {
-  return ImageVerifier(options).Run();
+  return Guarded([&] { return ImageVerifier(options).Run(); });
 }
 
 }  // namespace neon_redo

@@ -1,4 +1,4 @@
-// The reader goes on from one record to the next when that is near, and starts anew when it is far.
+// One reader serves records that are near each other. For a record further on another is opened.
 #include "cpp_core/verify/last_records.h"
 
 #include <algorithm>

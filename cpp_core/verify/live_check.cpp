@@ -1,5 +1,5 @@
-// The rebuilder does the work; this looks at its page before or after it takes a record. Both need
-// the page as it is, so a block that waits for the worker is asked for first.
+// The rebuilder does the work. Its page is looked at before or after it takes a record. Both need
+// the current page, so the worker is asked first for a block that waits for it.
 //
 // Bits of the visibility map may be cleared by another backend before its record comes: full-page
 // images of the map are not looked at.
@@ -22,7 +22,7 @@ namespace neon_redo {
 LiveCheck::LiveCheck(const VerifyOptions& options, MemoryBudget* memory,
                      std::function<void(const Mismatch&)> on_mismatch)
     : rebuilder_({.engine = options.engine,
-                  .base_backup = {},
+                  .base = {},
                   .memory = memory,
                   .spill_directory = options.spill_directory,
                   .reads_once = true}),
@@ -55,14 +55,14 @@ Status LiveCheck::CompareFullPage(const WalRecord& record, const RecordView& vie
   const BlockRef& ref = *view.block(id);
   Entry* entry = rebuilder_.blocks().Find(ref.tag);
   if (ref.tag.fork == kVisibilityMapFork || entry == nullptr || !entry->value.settled) {
-    findings_.Skip(ref.tag.fork == kVisibilityMapFork ? "visibility map"
-                                                      : "first image of a block");
+    findings_.Skip(ref.tag.fork == kVisibilityMapFork ? SkipReason::kVisibilityMap
+                                                      : SkipReason::kFirstImage);
     return {};
   }
   BlockState& block = entry->value;
   if (block.request != BlockState::kNone) RETURN_IF_ERROR(rebuilder_.Flush(worker));
   if (!block.page.present()) {
-    findings_.Skip("block not rebuilt since its last image");
+    findings_.Skip(SkipReason::kNotRebuilt);
     return {};
   }
   std::memcpy(rebuilt_, rebuilder_.pages().Get(&block.page), kBlockSize);
@@ -71,7 +71,7 @@ Status LiveCheck::CompareFullPage(const WalRecord& record, const RecordView& vie
   const uint8_t mask_rmid = HasMask(view.rmid()) ? view.rmid() : block.mask_rmid;
   if (mask_rmid == 0 ||
       ApplyNative(*without_image_, id, record.end, rebuilt_, true) != NativeResult::kApplied) {
-    findings_.Skip("full-page image of a record that lacks the data to do without");
+    findings_.Skip(SkipReason::kNeedsImage);
     return {};
   }
   return Compare(record, view, id, mask_rmid);
@@ -83,7 +83,7 @@ Status LiveCheck::CompareForChecking(const WalRecord& record, const RecordView& 
   Entry* entry = rebuilder_.blocks().FindOrAdd(ref.tag);
   BlockState& block = entry->value;
   if (!block.settled) {
-    findings_.Skip("first image of a block");
+    findings_.Skip(SkipReason::kFirstImage);
     return Adopt(record, view, id, entry);
   }
   if (block.request != BlockState::kNone) RETURN_IF_ERROR(rebuilder_.Flush(worker));
@@ -105,7 +105,6 @@ Status LiveCheck::Adopt(const WalRecord& record, const RecordView& view, int id,
   RETURN_IF_ERROR(RestoreImage(*view.block(id), page));
   SetPageLsn(page, record.end);
   block.settled = true;
-  block.unsupported = false;
   block.failure = 0;
   if (HasMask(view.rmid())) block.mask_rmid = view.rmid();
   return {};
@@ -130,11 +129,11 @@ Status LiveCheck::Compare(const WalRecord& record, const RecordView& view, int i
 
 void LiveCheck::ReportFailure(const WalRecord& record, const RecordView& view, const Entry& entry) {
   if (!reported_.insert(entry.value.failure).second) return;
-  const std::string& why = rebuilder_.failure(entry.value.failure);
-  if (entry.value.unsupported)
-    findings_.Skip(why);
+  const PageFailure& why = rebuilder_.failure(entry.value.failure);
+  if (why.unsupported)
+    findings_.SkipUnsupported(why.rmid, why.info);
   else
-    Report(record, view, entry.tag, false, std::nullopt, why);
+    Report(record, view, entry.tag, false, std::nullopt, why.what);
 }
 
 void LiveCheck::Report(const WalRecord& record, const RecordView& view, const BlockTag& tag,

@@ -20,8 +20,8 @@ namespace neon_redo {
 // it is rebuilt, and compared with
 //  - every image that is there for checking (wal_consistency_checking), after the record;
 //  - every full-page image, if the record can also be applied without it: the page so far and the
-//    record must give the image. A record with a full-page image mostly lacks the data for that.
-// After a difference the block goes on from the image.
+//    record must give the image. Most records with a full-page image lack the data for that.
+// After a difference the image becomes the block's page.
 //
 // Not thread-safe. Memory as VerifyCluster's.
 class LiveCheck {

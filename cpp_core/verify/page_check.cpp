@@ -49,29 +49,34 @@ uint64_t HashPage(const uint8_t* page) {
 
 }  // namespace
 
-void PageCheck::Check(Rebuilder* rebuilder, Rebuilder::Blocks::Entry* entry) {
-  BlockState& block = entry->value;
-  if (block.failure != 0) {
-    if (block.unsupported)
-      findings_.Skip(rebuilder->failure(block.failure));
-    else if (rebuilder->IsCopied(entry->tag.rel))
-      findings_.Skip("database created by file copy");
-    else
-      Report(entry->tag, block, rebuilder->failure(block.failure));
-  } else if (block.map_is_lost) {
-    findings_.Skip("visibility map copied by CREATE DATABASE");
-  } else if (settled_.valid() && block.last_lsn > settled_) {
-    findings_.Skip(kChangedDuringBackup);
-  } else if (settled_.valid() && entry->tag.fork == kVisibilityMapFork) {
-    // Records that clear its bits do not move its LSN.
-    findings_.Skip("visibility map in a backup");
-  } else if (block.page.present()) {
-    if (compares_)
-      Compare(entry->tag, block, rebuilder->pages().Get(&block.page));
-    else
-      Replayed(block);
+void PageCheck::Check(FinishedBlock* finished) {
+  const BlockTag& tag = finished->tag();
+  const BlockState& block = finished->block();
+  switch (finished->state()) {
+    case PageState::kFailed:
+      return Report(tag, block, finished->failure().what);
+    case PageState::kUnsupported:
+      return findings_.SkipUnsupported(finished->failure().rmid, finished->failure().info);
+    case PageState::kCopiedDatabase:
+      return findings_.Skip(SkipReason::kCopiedDatabase);
+    case PageState::kLostMap:
+      return findings_.Skip(SkipReason::kLostMap);
+    case PageState::kSpoilt:
+      return;
+    case PageState::kNone:
+    case PageState::kCurrent:
+      break;
   }
-  rebuilder->pages().Release(&block.page);
+  if (settled_.valid() && block.last_lsn > settled_)
+    return findings_.Skip(SkipReason::kChangedDuringBackup);
+  // Records that clear its bits do not move its LSN.
+  if (settled_.valid() && tag.fork == kVisibilityMapFork)
+    return findings_.Skip(SkipReason::kMapInBackup);
+  if (finished->state() == PageState::kNone) return;
+  if (compares_)
+    Compare(tag, block, finished->page());
+  else
+    Replayed(block);
 }
 
 void PageCheck::Replayed(const BlockState& block) {

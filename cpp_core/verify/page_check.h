@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "cpp_core/replay/rebuilder.h"
+#include "cpp_core/replay/page_replay.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/findings.h"
 #include "neon_redo/verify.h"
@@ -28,9 +28,8 @@ class PageCheck {
         checksums_(checksums),
         settled_(settled) {}
 
-  // Compares a block that no worker is asked about and that is not spoilt. Its page is of no use
-  // afterwards, and released.
-  void Check(Rebuilder* rebuilder, Rebuilder::Blocks::Entry* entry);
+  // Compares a block that is not in state kSpoilt. Changes its page.
+  void Check(FinishedBlock* block);
 
   const Findings& findings() const { return findings_; }
   uint64_t pages_compared() const { return pages_compared_; }
@@ -39,7 +38,7 @@ class PageCheck {
  private:
   void Replayed(const BlockState& block);
   void Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
-  // What is wrong with disk_; masked: the rebuilt page as the comparison left it.
+  // What is wrong with disk_. masked: the rebuilt page, masked.
   Damage Diagnose(const BlockTag& tag, Lsn rebuilt_lsn, uint8_t rmid, const uint8_t* masked,
                   bool wrong_checksum);
   // masked_disk_ is masked too.

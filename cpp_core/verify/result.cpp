@@ -6,6 +6,10 @@
 #include <iterator>
 #include <tuple>
 
+#include "cpp_core/pg/rmgr.h"
+#include "cpp_core/store/slru_page.h"
+#include "neon_redo/describe.h"
+
 namespace neon_redo {
 
 const char* DamageName(Damage damage) {
@@ -16,13 +20,56 @@ const char* DamageName(Damage damage) {
   return kNames[static_cast<size_t>(damage)];
 }
 
+std::string SkipName(const Skip& skip) {
+  switch (skip.reason) {
+    case SkipReason::kRelationDropped:
+      return "relation dropped";
+    case SkipReason::kRelationTruncated:
+      return "relation truncated";
+    case SkipReason::kDatabaseDropped:
+      return "database dropped";
+    case SkipReason::kFreeSpaceMap:
+      return "free space map";
+    case SkipReason::kUnsupported: {
+      const auto rmid = static_cast<uint8_t>(skip.detail >> 8);
+      const char* name = OperationName(rmid, static_cast<uint8_t>(skip.detail));
+      return fmt::format("not supported by the native engine: {} {}", RmgrDisplayName(rmid),
+                         name ? name : "(unknown)");
+    }
+    case SkipReason::kCopiedDatabase:
+      return "database created by file copy";
+    case SkipReason::kLostMap:
+      return "visibility map copied by CREATE DATABASE";
+    case SkipReason::kChangedDuringBackup:
+      return "changed while the backup was taken";
+    case SkipReason::kMapInBackup:
+      return "visibility map in a backup";
+    case SkipReason::kNotInBackup:
+      return fmt::format("{} page that the backup does not have",
+                         SlruDirectory(static_cast<SlruKind>(skip.detail)));
+    case SkipReason::kNoImage:
+      return "no image in the record";
+    case SkipReason::kNoEarlierImage:
+      return "no earlier image of the block";
+    case SkipReason::kFirstImage:
+      return "first image of a block";
+    case SkipReason::kVisibilityMap:
+      return "visibility map";
+    case SkipReason::kNotRebuilt:
+      return "block not rebuilt since its last image";
+    case SkipReason::kNeedsImage:
+      return "full-page image of a record that lacks the data to do without";
+  }
+  return "";
+}
+
 void Findings::AddTo(VerifyResult* result) const {
   auto& mismatches = result->mismatches;
   mismatches.insert(mismatches.end(), mismatches_.begin(), mismatches_.end());
   std::sort(mismatches.begin(), mismatches.end(), [](const Mismatch& a, const Mismatch& b) {
     return std::tie(a.lsn, a.tag, a.file) < std::tie(b.lsn, b.tag, b.file);
   });
-  for (const auto& [reason, count] : skipped_) result->skipped[reason] += count;
+  for (const auto& [skip, count] : skipped_) result->skipped[SkipName(skip)] += count;
   for (size_t rmid = 0; rmid < by_rmgr_.size(); rmid++) {
     result->by_rmgr[rmid].rebuilt += by_rmgr_[rmid].rebuilt;
     result->by_rmgr[rmid].equal += by_rmgr_[rmid].equal;

@@ -71,10 +71,9 @@ Status SlruCheck::Compare(const std::string& data_directory, Lsn settled, const 
   Findings findings;
   for (auto& [block, page] : pages_) {
     if (!page.known) {
-      findings.Skip(
-          fmt::format("{} page that the backup does not have", SlruDirectory(block.kind)));
+      findings.SkipNotInBackup(block.kind);
     } else if (settled.valid() && page.last_end > settled) {
-      findings.Skip(kChangedDuringBackup);
+      findings.Skip(SkipReason::kChangedDuringBackup);
     } else if (data_directory.empty()) {
       findings.Equal(page.last_rmid);
       result->pages_replayed++;
@@ -107,7 +106,7 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
     return {};
   }
   if (block.kind == SlruKind::kMultixactOffsets) {
-    // The entry behind the last multixact, see docs/ingest.md.
+    // The entry after the last multixact: see docs/ingest.md.
     const uint32_t next = state.next_multixact;
     if (SlruBlockOfEntry(block.kind, next) == block)
       for (size_t at = next % kOffsetsPerPage * kOffsetEntrySize; at < kBlockSize;

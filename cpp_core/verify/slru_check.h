@@ -20,7 +20,7 @@ class SlruCheck {
   SlruCheck(std::string base_backup, MemoryBudget* memory, const std::string& spill_directory)
       : base_directory_(std::move(base_backup)), pool_(memory, spill_directory) {}
 
-  // Takes a change of the record; of no interest are those to other things than SLRUs.
+  // Takes a change of the record. Changes to anything but SLRUs are ignored.
   Status Take(const Change& change, const WalRecord& record, uint8_t rmid);
 
   // Compares all pages that WAL has changed and left, and looks for segments it has removed. state:

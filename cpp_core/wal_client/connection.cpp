@@ -153,7 +153,7 @@ Status Connection::Wait(short events, Clock::time_point deadline) {
     const int n = poll(fds.data(), fds.size(), PollTimeout(deadline));
     if (n < 0 && errno != EINTR)
       return MakeError(ErrorCode::kIo, fmt::format("could not wait: {}", strerror(errno)));
-    if (n > 0 && fds[1].revents) return MakeError(ErrorCode::kShutdown, "cancelled");
+    if (n > 0 && fds[1].revents) return MakeError(ErrorCode::kCancelled, "cancelled");
     if (n > 0) return {};
     if (Clock::now() >= deadline)
       return MakeError(ErrorCode::kTimeout, "the server did not answer in time");

@@ -23,7 +23,7 @@ namespace neon_redo {
 using CommandRow = std::vector<std::optional<std::string>>;
 
 // Not thread-safe: one owner, or one mutex around it. Every wait ends when `cancel` is set
-// (kShutdown) or its time is up (kTimeout).
+// (kCancelled) or its time is up (kTimeout).
 class Connection {
  public:
   struct ResultDeleter {

@@ -120,7 +120,7 @@ Result<PgConn> ConnectToServer(ConnectParameters parameters, std::chrono::millis
     if (!cancelled && (n < 0 || !limited || Clock::now() < deadline)) continue;
     attempt->abandoned.Set();
     thread.detach();
-    if (cancelled) return MakeError(ErrorCode::kShutdown, "cancelled");
+    if (cancelled) return MakeError(ErrorCode::kCancelled, "cancelled");
     return MakeError(ErrorCode::kTimeout, "the server did not answer in time");
   }
   thread.join();

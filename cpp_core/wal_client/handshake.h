@@ -32,7 +32,7 @@ struct ConnectParameters {
 };
 
 // Connects, logs in, and returns the connection, which may be a failed one (PQstatus) whose message
-// is verbose. kShutdown: cancelled. kTimeout: not within `timeout` (0: no limit).
+// is verbose. kCancelled: cancelled. kTimeout: not within `timeout` (0: no limit).
 // kInvalidArgument: another user's server, with own_server. kIo: out of memory or threads.
 Result<PgConn> ConnectToServer(ConnectParameters parameters, std::chrono::milliseconds timeout,
                                const CancelSignal& cancel);

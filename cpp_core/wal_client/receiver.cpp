@@ -168,7 +168,7 @@ Status WalReceiver::Impl::Wait(Clock::time_point deadline) {
   const int n = Poll(fds, began, deadline);
   if (n < 0 && errno != EINTR)
     return MakeError(ErrorCode::kIo, fmt::format("could not wait: {}", strerror(errno)));
-  if (n > 0 && fds[1].revents) return MakeError(ErrorCode::kShutdown, "cancelled");
+  if (n > 0 && fds[1].revents) return MakeError(ErrorCode::kCancelled, "cancelled");
   if (n > 0 && fds[2].revents) wake_.Clear();
   const short seen = n > 0 ? fds[0].revents : 0;
   if (!(seen & ~POLLOUT)) silence_ += Clock::now() - began;

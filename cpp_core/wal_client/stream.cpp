@@ -146,7 +146,7 @@ Status WalStream::Impl::Lost(const Error& error) {
   streaming_ = false;
   const bool transient = Transient(error);
   receiver_.Disconnect();
-  if (error.code == ErrorCode::kShutdown || !transient) return tl::unexpected(error);
+  if (error.code == ErrorCode::kCancelled || !transient) return tl::unexpected(error);
   const milliseconds pause = backoff_.Next(std::uniform_real_distribution<double>()(random_));
   next_attempt_ = Clock::now() + pause;
   options_.on_event(
@@ -158,7 +158,7 @@ Status WalStream::Impl::Pause(Clock::time_point until) const {
   const auto left = std::chrono::ceil<milliseconds>(until - Clock::now()).count();
   pollfd fd{cancel_.fd(), POLLIN, 0};
   if (poll(&fd, 1, static_cast<int>(std::max<int64_t>(left, 0))) > 0)
-    return MakeError(ErrorCode::kShutdown, "cancelled");
+    return MakeError(ErrorCode::kCancelled, "cancelled");
   return {};
 }
 

@@ -35,8 +35,8 @@
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/replay/block_table.h"
 #include "cpp_core/verify/compare.h"
-#include "cpp_core/verify/storage_events.h"
 #include "neon_redo/describe.h"
+#include "neon_redo/ingest.h"
 #include "neon_redo/native.h"
 #include "neon_redo/wal_reader.h"
 #include "neon_redo/worker.h"
@@ -111,7 +111,7 @@ class Oracle {
 
   void Take(const WalRecord& wal) {
     if (view_.Parse(wal.bytes)) return;
-    ForgetStorage();
+    ForgetBlocks();
     if (view_.max_block_id() < 0) return;
     auto bytes = std::make_shared<std::vector<uint8_t>>(wal.bytes.begin(), wal.bytes.end());
     for (int id = 0; id <= view_.max_block_id(); id++) {
@@ -120,19 +120,21 @@ class Oracle {
   }
 
   // As VerifyImages does; chains, which are cheap to lose, all end.
-  void ForgetStorage() {
-    if (!ReadStorageEvents(view_, &events_)) return;
+  void ForgetBlocks() {
+    if (TakeRelationChanges(view_, &others_)) return;
     const auto forget = [](PagePtr*) {};
-    for (const StorageEvent& event : events_) {
-      if (event.kind == StorageEvent::kCreateFork)
-        latest_.Truncate(event.rel, event.fork, 0, forget);
-      else if (event.kind == StorageEvent::kTruncateFork && event.fork == kMainFork)
-        latest_.Truncate(event.rel, event.fork, event.block, forget);
-      else if (event.kind == StorageEvent::kDropRelation)
-        latest_.Drop(event.rel, forget);
-      else if (event.kind == StorageEvent::kDropDatabase ||
-               event.kind == StorageEvent::kCopyDatabase)
-        latest_.DropDatabase(event.rel.db, event.rel.spc, forget);
+    for (const Change& change : others_) {
+      const RelFileNode rel = RelationOf(change);
+      const uint8_t fork = change.key.field5;
+      if (change.kind == ChangeKind::kCreateFork && (change.flags & kNewRelationFile))
+        latest_.Truncate(rel, fork, 0, forget);
+      else if (change.kind == ChangeKind::kTruncateFork && fork == kMainFork)
+        latest_.Truncate(rel, fork, change.number, forget);
+      else if (change.kind == ChangeKind::kDropRelation)
+        latest_.Drop(rel, forget);
+      else if (change.kind == ChangeKind::kCreateDatabase ||
+               change.kind == ChangeKind::kCopyDatabase || change.kind == ChangeKind::kDropDatabase)
+        latest_.DropDatabase(rel.db, rel.spc, forget);
       else
         continue;
       chains_.clear();
@@ -368,7 +370,7 @@ class Oracle {
   std::mt19937_64 random_;
   std::unique_ptr<RedoWorker> worker_;
   RecordView view_{kPg15}, chain_view_{kPg15};
-  std::vector<StorageEvent> events_;
+  ChangeList others_;
   BlockTable<PagePtr> latest_;
   std::map<BlockTag, Chain> chains_;
   std::vector<std::unique_ptr<Case>> cases_;

@@ -63,9 +63,8 @@ class ManagerChaosTest : public ManagerTest {
       manager->RequestRedoAsync(request, [&](Result<PageImage> result) {
         Check(result, ask, start);
         done = true;
-        done.notify_one();
       });
-      done.wait(false);
+      testing::Await("the completion", [&] { return done.load(); });
     } else {
       Check(manager->RequestRedo(request), ask, start);
     }

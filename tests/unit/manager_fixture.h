@@ -15,6 +15,7 @@
 
 #include "cpp_core/redo/worker/frames.h"
 #include "neon_redo/manager.h"
+#include "tests/unit/await.h"
 #include "tests/unit/footprint.h"
 #include "tests/unit/programs.h"
 
@@ -119,7 +120,8 @@ class Collector {
   }
   std::vector<std::optional<Result<PageImage>>>& Wait(size_t count) {
     std::unique_lock<std::mutex> lock(mutex_);
-    arrived_.wait(lock, [&] { return count_ >= count; });
+    if (!arrived_.wait_for(lock, 2 * kPatience, [&] { return count_ >= count; }))
+      GiveUpWaiting("completions");
     return results_;
   }
 

@@ -73,7 +73,7 @@ TEST_F(ManagerTest, GrowsWhenAllAreBusyAndShrinksWhenIdle) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(manager.status().workers.size(), 3u);
-  while (!manager.status().workers.empty()) usleep(1000);
+  testing::Await("the idle workers' end", [&] { return manager.status().workers.empty(); });
   EXPECT_EQ(manager.status().worker_failures, 0u) << manager.status().last_failure;
   EXPECT_TRUE(manager.Ping());
 }
@@ -102,23 +102,25 @@ TEST_F(ManagerTest, FloodedWorkersHaveAProcessorEachAndGiveItBack) {
            std::none_of(workers.begin(), workers.end(),
                         [](const WorkerStatus& worker) { return worker.starting; });
   };
-  while (!ready()) {
+  testing::Await("a worker for each processor", [&] {
     const std::vector<PageRequest> requests(8 * processors, quick.request());
     for (const auto& page : manager.RequestRedoBatch(requests)) EXPECT_EQ(Good(page), quick.Page());
-  }
+    return ready();
+  });
   const Ask slow(4, "w");
   Collector collector;
   const size_t count = 10 * processors;
   for (size_t i = 0; i < count; ++i) manager.RequestRedoAsync(slow.request(), collector.For(i));
   const size_t wanted = processors > 1 ? processors : 0;  // with one there is no choice
   std::set<int> held;
-  while (held.size() < wanted && manager.status().requests > 0) {
+  testing::Await("workers held to processors, or the end of the requests", [&] {
+    if (manager.status().requests == 0) return true;
     held.clear();
     for (const WorkerStatus& worker : manager.status().workers) {
       if (worker.processor >= 0) held.insert(worker.processor);
     }
-    usleep(1000);
-  }
+    return held.size() >= wanted;
+  });
   EXPECT_EQ(held.size(), wanted);
   for (const auto& result : collector.Wait(count)) EXPECT_EQ(Good(*result), slow.Page());
   for (const WorkerStatus& worker : manager.status().workers) EXPECT_EQ(worker.processor, -1);
@@ -137,7 +139,7 @@ TEST_F(ManagerTest, KeepsASpareWarm) {
                          return !worker.starting && worker.requests_in_flight == 0;
                        });
   };
-  while (!ready()) usleep(1000);
+  testing::Await("the spare", ready);
   const uint64_t launches = manager.status().launches;
   EXPECT_EQ(launches, 1u);
   usleep(100'000);
@@ -145,7 +147,7 @@ TEST_F(ManagerTest, KeepsASpareWarm) {
   const Ask slow(3, "W");
   Collector collector;
   manager.RequestRedoAsync(slow.request(), collector.For(0));
-  while (!ready()) usleep(1000);
+  testing::Await("another spare", ready);
   EXPECT_EQ(manager.status().launches, 2u) << "the spare is at work: another";
   EXPECT_EQ(Good(*collector.Wait(1)[0]), slow.Page());
   EXPECT_GE(manager.Quiesce(milliseconds(0)), 1u);
@@ -160,7 +162,8 @@ TEST_F(ManagerTest, AWorkerThatDiesIdleIsReplaced) {
     const std::vector<WorkerStatus> workers = manager.status().workers;
     ASSERT_EQ(workers.size(), 1u);
     ASSERT_EQ(kill(workers[0].pid, SIGKILL), 0);
-    while (manager.status().worker_failures <= static_cast<uint64_t>(round)) usleep(100);
+    testing::Await("the worker's end",
+                   [&] { return manager.status().worker_failures > static_cast<uint64_t>(round); });
     EXPECT_TRUE(manager.status().workers.empty());
   }
 }

@@ -313,7 +313,10 @@ TEST_F(ManagerTest, ASlowRequestDoesNotHoldUpOthers) {
   ASSERT_TRUE(manager.Ping());
   manager.RequestRedoAsync(slow.request(), collector.For(0));
   manager.RequestRedoAsync(slow.request(), collector.For(1));  // grows
-  while (manager.status().workers.size() < 2 || manager.status().workers[1].starting) usleep(100);
+  testing::Await("a second worker", [&] {
+    const ManagerStatus status = manager.status();
+    return status.workers.size() == 2 && !status.workers[1].starting;
+  });
   // The second worker has nothing under way.
   EXPECT_EQ(Good(manager.RequestRedo(quick.request())), quick.Page());
   EXPECT_GT(manager.status().workers[0].requests_in_flight, 0u);
@@ -329,7 +332,7 @@ TEST_F(ManagerTest, CompletionsMayAskAgain) {
     if (--left > 0) manager.RequestRedoAsync(ask.request(), again);
   };
   manager.RequestRedoAsync(ask.request(), again);
-  while (left > 0) usleep(1000);
+  testing::Await("all answers", [&] { return left <= 0; });
 }
 
 TEST_F(ManagerTest, ManyThreadsMixedForms) {

@@ -87,7 +87,7 @@ struct Rig {
     }
     return distributor.Finish();
   }
-  VerifyOptions options;
+  ReplayOptions options;
   uint32_t count;
   std::vector<std::unique_ptr<Collector>> collectors;
   std::vector<Partition*> pointers;
@@ -140,14 +140,16 @@ std::vector<uint64_t> SentAhead(int jobs, const std::vector<std::vector<uint8_t>
     Status Finish(Lane*) override { return {}; }
     std::vector<uint64_t> ahead;
   } taker;
-  VerifyOptions options;
+  ReplayOptions options;
   options.jobs = jobs;
   Distributor distributor(options, kPg15, {&taker});
   RecordView view(kPg15);
   Targets targets;
   for (uint64_t n = 0; n < records.size(); n++) {
     EXPECT_FALSE(view.Parse(records[n]));
-    FindTargets(view, 1, true, &targets);
+    ChangeList others;
+    EXPECT_FALSE(TakeRelationChanges(view, &others));
+    FindTargets(view, others, 1, true, &targets);
     EXPECT_TRUE(distributor.Send({Lsn(n), Lsn(n + 1), records[n]}, view, targets));
   }
   EXPECT_TRUE(distributor.Finish());
@@ -180,13 +182,13 @@ TEST(Distributor, AnErrorOfAnImageThatGoesAheadEndsIt) {
     }
     Status Finish(Lane*) override { return {}; }
   } refuser;
-  Distributor distributor(VerifyOptions(), kPg15, {&refuser});
+  Distributor distributor(ReplayOptions(), kPg15, {&refuser});
   const std::vector<uint8_t> page(kBlockSize);
   const auto image = RecordBuilder(kRmXlog, 0xb0).Image(0, 0, page.data()).Bytes();
   RecordView view(kPg15);
   ASSERT_FALSE(view.Parse(image));
   Targets targets;
-  FindTargets(view, 1, true, &targets);
+  FindTargets(view, {}, 1, true, &targets);
   const Status sent = distributor.Send({Lsn(1), Lsn(2), image}, view, targets);
   ASSERT_FALSE(sent);
   EXPECT_EQ(sent.error().message, "as told");

@@ -12,6 +12,7 @@
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/verify/compare.h"
+#include "cpp_core/verify/data_directory.h"
 #include "tests/unit/native_record.h"
 #include "tests/unit/programs.h"
 #include "tests/unit/version_15.h"
@@ -68,10 +69,17 @@ class RebuilderTest : public ::testing::Test {
   }
   std::string Path() const { return directory_.path() + "/base/5"; }
 
+  BasePageReader Base() {
+    return [this](const BlockTag& tag, uint8_t* page) -> Result<bool> {
+      const auto found = files_.Read(tag, page);
+      if (!found) return tl::unexpected(found.error());
+      return *found == RelationFiles::Found::kPage;
+    };
+  }
+
   Rebuilder& Make(Engine engine, bool reads_once = false) {
-    rebuilder_ = std::make_unique<Rebuilder>(Rebuilder::Options{engine, directory_.path(), &kPg15,
-                                                                0, 1, nullptr, &memory_,
-                                                                ::testing::TempDir(), reads_once});
+    rebuilder_ = std::make_unique<Rebuilder>(Rebuilder::Options{
+        engine, Base(), 0, 1, nullptr, &memory_, ::testing::TempDir(), reads_once});
     return *rebuilder_;
   }
   // A file of the base backup.
@@ -87,6 +95,9 @@ class RebuilderTest : public ::testing::Test {
   }
   BlockState& State(uint32_t block, uint8_t fork = kMainFork) {
     return rebuilder_->blocks().Find({kRel, fork, block})->value;
+  }
+  PageState StateOf(uint32_t block) {
+    return rebuilder_->StateOf(*rebuilder_->blocks().Find({kRel, kMainFork, block}));
   }
   const uint8_t* PageOf(uint32_t block, uint8_t fork = kMainFork) {
     return rebuilder_->pages().Get(&State(block, fork).page);
@@ -105,6 +116,7 @@ class RebuilderTest : public ::testing::Test {
   }
 
   TempDirectory directory_;
+  RelationFiles files_{directory_.path(), &kPg15};
   MemoryBudget memory_{0};
   std::unique_ptr<Rebuilder> rebuilder_;
   RedoWorker worker_;
@@ -165,7 +177,7 @@ TEST_F(RebuilderTest, TheWorkersRefusalIsRemembered) {
   ASSERT_TRUE(Take(Unsupported(666), 200));  // the fake worker dies of this block
   ASSERT_TRUE(rebuilder.Flush(&worker_));
   ASSERT_NE(State(666).failure, 0u);
-  EXPECT_NE(rebuilder.failure(State(666).failure).find("666"), std::string::npos);
+  EXPECT_NE(rebuilder.failure(State(666).failure).what.find("666"), std::string::npos);
   ASSERT_TRUE(Take(Insert(666, 2), 300));
   EXPECT_FALSE(State(666).page.present());
   ASSERT_TRUE(Take(Insert(666, 1, true), 400));  // made anew
@@ -188,13 +200,13 @@ TEST_F(RebuilderTest, NativeAloneSaysWhatItDoesNotDo) {
   ASSERT_TRUE(Take(Unsupported(3), 200));
   ASSERT_TRUE(Take(Insert(3, 2), 300));
   ASSERT_TRUE(rebuilder.Flush(&worker_));
-  EXPECT_TRUE(State(3).unsupported);
-  EXPECT_EQ(rebuilder.failure(State(3).failure),
+  EXPECT_EQ(StateOf(3), PageState::kUnsupported);
+  EXPECT_EQ(rebuilder.failure(State(3).failure).rmid, kRmHash);
+  EXPECT_EQ(rebuilder.failure(State(3).failure).what,
             "not supported by the native engine: Hash SPLIT_PAGE");
   EXPECT_EQ(State(3).last_lsn, Lsn(300));
   ASSERT_TRUE(Take(Insert(7, 9), 400));  // neither in the backup nor in WAL
-  EXPECT_FALSE(State(7).unsupported);
-  EXPECT_NE(State(7).failure, 0u);
+  EXPECT_EQ(StateOf(7), PageState::kFailed);
   EXPECT_EQ(worker_.statistics().launches, 0u);
 }
 
@@ -211,7 +223,7 @@ TEST_F(RebuilderTest, WhatDoesNotFitIsForAnotherPass) {
   EXPECT_EQ(PageView(PageOf(3)).lsn(), Lsn(400));
 
   const std::set<BlockTag> only = {{kRel, kMainFork, 3}};
-  Rebuilder second({Engine::kWorker, directory_.path(), &kPg15, 0, 1, &only, &memory_, "/tmp"});
+  Rebuilder second({Engine::kWorker, Base(), 0, 1, &only, &memory_, "/tmp"});
   RecordView view(kPg15);
   for (uint32_t block : {3u, 4u}) {
     const Buffer bytes = Insert(block, 1, true);
@@ -250,7 +262,7 @@ TEST_F(RebuilderTest, TheBaseIsReadOnceAndNotAfterATruncation) {
                        .Bytes(),
                    200));
   ASSERT_TRUE(Take(Insert(1, 2), 300));
-  EXPECT_EQ(rebuilder.failure(State(1).failure),
+  EXPECT_EQ(rebuilder.failure(State(1).failure).what,
             "the base backup has no such block and no record makes it");
   EXPECT_EQ(PageView(PageOf(0)).lsn(), Lsn(100));
 }
@@ -378,11 +390,9 @@ TEST_F(RebuilderTest, RefusesARecordThatIsTooShort) {
   const Buffer bytes = RecordBuilder(kRmSmgr, 0x20).Main(Fields().U32(3)).Bytes();
   RecordView view(kPg15);
   ASSERT_FALSE(view.Parse(bytes));
-  Targets targets;
-  FindTargets(view, 1, true, &targets);
   RecordBatch batch;
   batch.Add({Lsn(1000), Lsn(1100), bytes});
-  for (const Targets::Change& target : targets.changes()) batch.Add(target.change);
+  batch.Add({0, 0, BlockChange::kWholeRecord, BlockChange::kHeaderOnly});
   const Status taken = Make(Engine::kAuto).TakeAll(batch, &view, &order_, &worker_);
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, ErrorCode::kCorrupt);
@@ -411,10 +421,12 @@ class RebuilderBatchTest : public RebuilderTest {
     for (size_t at = 0, count = 1; at < records_.size(); at += count, count = count * 3 % 2003) {
       count = std::min(count, records_.size() - at);
       RecordBatch batch;
+      ChangeList others;
       Targets targets;
       for (const WalRecord& record : std::span(records_).subspan(at, count)) {
         EXPECT_TRUE(ParseRecord(record, &view));
-        FindTargets(view, 1, true, &targets);
+        EXPECT_FALSE(TakeRelationChanges(view, &others));
+        FindTargets(view, others, 1, true, &targets);
         if (images_ahead && view.rmid() == kRmXlog && !batch.has_whole_records()) {
           ahead += rebuilder.TakeAhead(record, view, targets.changes()[0].change, &worker_).value();
           continue;
@@ -448,7 +460,10 @@ class RebuilderBatchTest : public RebuilderTest {
     }
     EXPECT_GT(pages, 1u);
     EXPECT_EQ(rebuilder_->counts().Total().native, one_by_one_->counts().Total().native);
-    EXPECT_EQ(rebuilder_->forgotten(), one_by_one_->forgotten());
+    for (size_t i = 0; i < kForgottenReasons; i++) {
+      const auto reason = static_cast<Forgotten>(i);
+      EXPECT_EQ(rebuilder_->forgotten(reason), one_by_one_->forgotten(reason));
+    }
   }
 
   const std::vector<Buffer> bytes_;
@@ -474,7 +489,7 @@ TEST_F(RebuilderTest, TheWorkersImagesComeInTheirTurn) {
   RecordView view(kPg15);
   ASSERT_FALSE(view.Parse(bytes));
   Targets targets;
-  FindTargets(view, 1, true, &targets);
+  FindTargets(view, {}, 1, true, &targets);
   const WalRecord record = {Lsn(1000), Lsn(1100), bytes};
   EXPECT_FALSE(rebuilder_->TakeAhead(record, view, targets.changes()[0].change, &worker_).value());
   EXPECT_EQ(rebuilder_->blocks().size(), 0u);

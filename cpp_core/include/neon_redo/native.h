@@ -25,11 +25,16 @@
 
 namespace neon_redo {
 
-// Which of the two engines applies records.
+// Which engine applies PostgreSQL's records.
 enum class Engine : uint8_t {
-  kAuto,    // in this process what the native engine supports, the rest by a sandboxed worker
-  kNative,  // in this process only; no PostgreSQL is needed
-  kWorker,  // all by a sandboxed worker
+  // The native engine applies the records that it supports, in this process. A sandboxed worker
+  // applies the others, and its answer is final.
+  kAuto,
+  // The native engine alone: no PostgreSQL is needed. What the native engine leaves to workers is
+  // an error: kUnsupported for a record it has no code for, kCorrupt for one that does not fit.
+  kNative,
+  // Workers alone.
+  kWorker,
 };
 
 // One WAL record to apply, and the LSN the page gets by it: the end of the record (EndRecPtr).

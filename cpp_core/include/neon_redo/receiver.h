@@ -193,7 +193,7 @@ class WalReceiver {
  public:
   static constexpr size_t kMaxBatch = 4096;
 
-  // `cancel` must outlive the receiver. Once it is set every call returns kShutdown within moments;
+  // `cancel` must outlive the receiver. Once it is set every call returns kCancelled within moments;
   // Receive first returns the messages that had been read from the socket.
   WalReceiver(ReceiverOptions options, const CancelSignal& cancel);
   ~WalReceiver();  // as Disconnect
@@ -231,7 +231,7 @@ class WalReceiver {
   // with the current positions. It is in the batch all the same, so that the consumer can flush and
   // send newer positions (a server that shuts down waits for those).
   // kIo: the connection is lost or the server gave up. kTimeout: stalled. kCorrupt: a message that
-  // the protocol does not have. kShutdown: cancelled.
+  // the protocol does not have. kCancelled: cancelled.
   Result<State> Receive(MessageBatch* batch, std::chrono::milliseconds max_wait);
 
   struct TimelineSwitch {
@@ -304,7 +304,7 @@ class WalStream {
     kTimelineSwitch,  // what follows is of timeline(), from position() on; history() describes it
     kReconnected,     // logical: open transactions begin again
   };
-  // Waits up to max_wait; reconnects within this call. Errors are final: cancelled (kShutdown),
+  // Waits up to max_wait; reconnects within this call. Errors are final: cancelled (kCancelled),
   // another system than at first (kInvalidArgument), a slot or WAL that is gone (kNotFound), or
   // another refusal of the server; receiver().server_error() has its words.
   Result<Step> Next(MessageBatch* batch, std::chrono::milliseconds max_wait);

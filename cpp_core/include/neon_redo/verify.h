@@ -23,6 +23,7 @@
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 #include "neon_redo/native.h"
+#include "neon_redo/page_key.h"
 #include "neon_redo/worker.h"
 
 namespace neon_redo {
@@ -79,12 +80,12 @@ struct VerifyResult {
   uint64_t pages_compared = 0;               // with pages on disk
   uint64_t pages_replayed = 0;               // rebuilt without a copy to compare with
   std::map<std::string, uint64_t> compared;  // by what it is: "relation pages", "pg_xact", …
-  uint64_t images_compared = 0;              // with images in WAL
+  uint64_t images_compared = 0;              // pages, with images in WAL
   uint64_t pages_spilled = 0;                // written to the temporary file, however often
   std::vector<Mismatch> mismatches;          // by LSN
-  std::map<std::string, uint64_t> skipped;
-  std::array<RmgrCounts, 256> by_rmgr{};  // by the resource manager of the last record applied
-  Lsn start, end;                         // of the WAL read
+  std::map<std::string, uint64_t> skipped;   // what was not compared, by reason
+  std::array<RmgrCounts, 256> by_rmgr{};     // by the resource manager of the last record applied
+  Lsn start, end;                            // of the WAL read
   double elapsed_seconds = 0;
 };
 
@@ -117,8 +118,8 @@ struct VerifyOptions {
 //
 // Without a data_directory (empty): replays WAL to its end, and compares no pages.
 //
-// Memory: options.memory. Pages that do not fit are spilled to a file; about 100 bytes for each
-// block touched and not dropped since are not, and so are the least that is needed.
+// Memory: options.memory. Pages that do not fit are spilled to a file. About 100 bytes for each block
+// that was touched and not dropped since are never spilled: they are the least that is needed.
 //
 // Errors: directories that are not what they must be, a cluster that is running or was not shut
 // down cleanly, WAL that is damaged or ends too early, a server that cannot be run. A record that a

@@ -43,8 +43,8 @@ struct RecordRun {
   bool is_ping() const { return base_image == nullptr && records.empty(); }
 };
 
-// Exactly one of two sides settles an attempt: the pool with an outcome, or the asker, who has
-// waited long enough and withdraws it. From then on nobody looks at the asker's records again.
+// Exactly one of two sides settles an attempt: the pool with an outcome, or the caller, who has
+// waited long enough and withdraws it. From then on the caller's records are not looked at again.
 class Attempt {
  public:
   // counts: where the records are to be counted when a worker is sent them, as kAlong; null: they
@@ -87,7 +87,7 @@ class Attempt {
   Clock::time_point sent_at;
 
   // Guarded by the mutex of the worker that has it, or by the pool's.
-  bool alone = false;  // sent only when nothing else is under way, and nothing behind it
+  bool alone = false;  // sent only when nothing else is under way, and nothing after it
   bool first = false;  // the worker had nothing else under way when it was sent
   uint64_t end = 0;    // its last byte in the stream to the worker
 

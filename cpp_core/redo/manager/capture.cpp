@@ -13,6 +13,7 @@
 #include <iterator>
 #include <string_view>
 
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/base/try.h"
 
 namespace neon_redo {
@@ -210,7 +211,7 @@ class Parser {
     return words->done();
   }
 
-  // The views of the bytes behind the text.
+  // The views of the bytes after the text.
   Status Fill() {
     const auto take = [this](size_t size, Bytes* out) {
       if (text_.size() - at_ < size) return false;
@@ -283,8 +284,9 @@ Result<std::unique_ptr<CapturedRequest>> ReadCapture(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (!file.is_open() || file.bad()) {
-    return MakeError(file.is_open() ? ErrorCode::kIo : ErrorCode::kNotFound,
-                     fmt::format("could not read \"{}\": {}", path, std::strerror(errno)));
+    const int error = errno;
+    return MakeError(file.is_open() || error != ENOENT ? ErrnoCode(error) : ErrorCode::kNotFound,
+                     fmt::format("could not read \"{}\": {}", path, std::strerror(error)));
   }
   Result<std::unique_ptr<CapturedRequest>> captured = ParseCapture(std::move(text));
   if (captured) return captured;
@@ -311,12 +313,11 @@ std::string FailureCapture::Keep(const PageRequest& request, const Error& error)
   if (bytes + text.size() > max_bytes_) return "";
   const std::string path = fmt::format("{}/{}-{}-{}-{}{}", directory_, request.key.ToString(),
                                        request.lsn.value, getpid(), serial_++, kSuffix);
-  // Pages are somebody's data.
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return "";
-  const bool whole = write(fd, text.data(), text.size()) == std::ssize(text);
-  close(fd);
-  if (whole) return path;
+  // Pages are a user's data: no other user may read them.
+  const FileDescriptor fd(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return "";
+  if (write(fd.get(), text.data(), text.size()) == std::ssize(text)) return path;
   unlink(path.c_str());
   return "";
 }

@@ -39,7 +39,7 @@ class FrameQueue {
     size_t size;
     size_t used = 0;
     size_t sent = 0;
-    uint64_t end = 0;  // the position behind what is used
+    uint64_t end = 0;  // the position after what is used
   };
 
   static Chunk Map(size_t size);

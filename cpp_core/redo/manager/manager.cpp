@@ -42,7 +42,7 @@ class Waiter final : public AttemptSink {
  public:
   void Done(const AttemptPtr& attempt) override {
     bool wake;
-    // The waiter may go as soon as the lock is free. It is woken when it can have the lock: else it
+    // The waiter may be gone once the lock is free. It is woken when it can have the lock: else it
     // would run, wait for the lock, and run again.
     const std::shared_ptr<State> state = state_;
     {
@@ -65,7 +65,7 @@ class Waiter final : public AttemptSink {
     return std::exchange(state_->done, {});
   }
 
-  // Waking for each attempt: when jobs go on after their first.
+  // Wakes for each attempt: for jobs that continue after their first one.
   void set_eager() {
     std::lock_guard<std::mutex> lock(state_->mutex);
     state_->eager = true;

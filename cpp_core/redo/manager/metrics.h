@@ -1,5 +1,5 @@
-// What a manager tells Prometheus, under the names and with the buckets that operators of Neon's
-// page server know. What that server does not have is named in the same manner.
+// A manager's metrics for Prometheus, with the names and buckets that operators of Neon's page server
+// know. Metrics that server does not have are named in the same manner.
 #ifndef NEON_REDO_REDO_MANAGER_METRICS_H_
 #define NEON_REDO_REDO_MANAGER_METRICS_H_
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "cpp_core/base/guard.h"
+
 namespace neon_redo {
 
 namespace {
@@ -130,17 +132,21 @@ PageJob::Next PageJob::Advance() {
 
 PageJob::Next PageJob::AdvanceToWorker() {
   while (status_ && next_ < request_.records.size()) {
-    if (AsPostgres(request_.records[next_]) == nullptr) {
-      status_ = ApplyOwnRecords();
-      continue;
-    }
-    FindRun();
-    if (engine_ != Engine::kWorker) status_ = ApplyNatively();
+    // No attempt is under way here, so that an exception can do no harm.
+    status_ = Guarded([this] { return ApplyHere(); });
     if (!status_ || run_ == 0) continue;
     CountForWorker();
     return Next::kWorker;
   }
   return status_ ? Next::kFinished : Fail(status_.error().code, status_.error().message);
+}
+
+// Applies the next records as far as no worker is needed; run_ is what one is needed for.
+Status PageJob::ApplyHere() {
+  run_ = 0;
+  if (AsPostgres(request_.records[next_]) == nullptr) return ApplyOwnRecord();
+  FindRun();
+  return engine_ == Engine::kWorker ? Status() : ApplyNatively();
 }
 
 // The page as of next_ becomes the job's own, to be changed: zeroes if there is none.
@@ -150,7 +156,7 @@ void PageJob::TakePage() {
   page_.resize(std::max(page_.size(), kBlockSize));
 }
 
-Status PageJob::ApplyOwnRecords() {
+Status PageJob::ApplyOwnRecord() {
   TakePage();
   const PageRecord& record = request_.records[next_++];
   return ApplyNativeRecord(std::get<NativeRecord>(record.record), record.lsn, request_.key, &page_);
@@ -166,7 +172,7 @@ void PageJob::FindRun() {
   run_ = static_cast<size_t>(end - request_.records.begin()) - next_;
 }
 
-// Applies what the native engine supports of the run. What stays in run_ is for a worker; when the
+// Applies what the native engine supports of the run. The rest of run_ is for a worker. When the
 // engine refuses a record, nothing of the page counts, and a worker starts from the base image.
 Status PageJob::ApplyNatively() {
   const bool have_page = !page_.empty() || !request_.base_image.empty();
@@ -175,13 +181,13 @@ Status PageJob::ApplyNatively() {
   for (const PageRecord& record : run()) {
     scratch_run.push_back({record.lsn, Postgres(record).record});
   }
-  const auto [applied, result] =
-      ApplyNativeRun(tag_, scratch_run, page_.data(), have_page, &ScratchView(version_), nullptr);
+  const auto [applied, for_worker, outcome] =
+      ApplyRun(engine_, tag_, scratch_run, page_.data(), have_page, &ScratchView(version_));
   counts_->AddAll(run().first(applied), RecordWay::kNative);
-  if (result != NativeResult::kApplied && engine_ == Engine::kNative) {
-    return RefuseRecord(run()[applied], result);
+  if (outcome == ApplyOutcome::kUnsupported || outcome == ApplyOutcome::kMalformed) {
+    return RefuseRecord(run()[applied], outcome);
   }
-  if (result == NativeResult::kMalformed) {
+  if (outcome == ApplyOutcome::kSpoilt) {
     counts_->Add(Postgres(run()[applied]).record, RecordWay::kRefused);
     engine_ = Engine::kWorker;
     page_.clear();
@@ -190,21 +196,14 @@ Status PageJob::ApplyNatively() {
     return {};
   }
   if (!have_page && applied == 0) page_.clear();
-  run_ -= applied;
+  run_ = for_worker;
   next_ += applied;
-  if (run_ > 0) LimitRunToUnsupported();
   return {};
 }
 
-// A way to a worker and back costs more than the supported records between two that need it: the
-// worker gets all of them up to the last unsupported one.
-void PageJob::LimitRunToUnsupported() {
-  while (run_ > 1 && Supported(tag_, run().back(), version_)) --run_;
-}
-
-Status PageJob::RefuseRecord(const PageRecord& record, NativeResult why) {
+Status PageJob::RefuseRecord(const PageRecord& record, ApplyOutcome why) {
   run_ = 0;
-  if (why == NativeResult::kMalformed) {
+  if (why == ApplyOutcome::kMalformed) {
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("the record at {} does not fit the page", record.lsn.ToString()));
   }

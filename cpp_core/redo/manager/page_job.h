@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/redo/apply.h"
 #include "cpp_core/redo/manager/attempt.h"
 #include "cpp_core/redo/manager/record_counts.h"
 #include "neon_redo/manager.h"
@@ -56,11 +57,11 @@ class PageJob {
   Next Advance();
   Next AdvanceToWorker();
   Next Fail(ErrorCode code, const std::string& what);
-  Status ApplyOwnRecords();
+  Status ApplyHere();
+  Status ApplyOwnRecord();
   void FindRun();
   Status ApplyNatively();
-  Status RefuseRecord(const PageRecord& record, NativeResult why);
-  void LimitRunToUnsupported();
+  Status RefuseRecord(const PageRecord& record, ApplyOutcome why);
   void TakePage();
   void CountForWorker();
   std::span<const PageRecord> run() const { return request_.records.subspan(next_, run_); }

@@ -37,18 +37,26 @@ bool WorkerPool::HasIdleLocked() const {
   });
 }
 
-void WorkerPool::GrowLocked() {
-  if (closed_ || launching_ || workers_.size() >= options_.max_workers) return;
-  launching_ = true;
-  ++launches_;
-  ++threads_;
+Status WorkerPool::GrowLocked() {
+  if (closed_ || launching_ || workers_.size() >= options_.max_workers) return {};
   size_t number = 0;
   while (std::any_of(workers_.begin(), workers_.end(),
                      [&](const auto& worker) { return worker->number() == number; })) {
     ++number;
   }
   workers_.push_back(std::make_shared<PoolWorker>(options_, this, number));
-  workers_.back()->Start();
+  Status started = workers_.back()->Start();
+  if (started) {
+    launching_ = true;
+    ++launches_;
+    ++threads_;
+  } else {
+    workers_.pop_back();
+    ++failures_;
+    last_failure_ = "could not start a thread for a redo worker: " + started.error().message;
+    started = MakeError(started.error().code, last_failure_);
+  }
+  return started;
 }
 
 std::shared_ptr<PoolWorker> WorkerPool::Submit(std::span<const AttemptPtr> attempts,
@@ -56,7 +64,12 @@ std::shared_ptr<PoolWorker> WorkerPool::Submit(std::span<const AttemptPtr> attem
   while (!attempts.empty()) {
     std::unique_lock<std::mutex> lock(mutex_);
     const auto [worker, idle] = PickLocked();
-    if (idle < attempts.size()) GrowLocked();
+    const Status grown = idle < attempts.size() ? GrowLocked() : Status();
+    if (!worker && !grown) {
+      lock.unlock();
+      Refuse({attempts.begin(), attempts.end()}, grown.error());
+      return nullptr;
+    }
     if (!worker) {
       waiting_.insert(waiting_.end(), attempts.begin(), attempts.end());
       return nullptr;
@@ -78,7 +91,8 @@ std::shared_ptr<PoolWorker> WorkerPool::Submit(std::span<const AttemptPtr> attem
 
 void WorkerPool::Warm() {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (options_.warm_spare && !HasIdleLocked()) GrowLocked();
+  // A spare that cannot be started is missed when there is work for it.
+  if (options_.warm_spare && !HasIdleLocked()) static_cast<void>(GrowLocked());
 }
 
 bool WorkerPool::RemoveLocked(const PoolWorker* worker) {
@@ -123,7 +137,11 @@ void WorkerPool::LaunchFailed(const std::shared_ptr<PoolWorker>& worker, const E
     RemoveLocked(worker.get());
     waiting.swap(waiting_);
   }
-  for (const AttemptPtr& attempt : waiting) {
+  Refuse({waiting.begin(), waiting.end()}, error);
+}
+
+void WorkerPool::Refuse(const std::vector<AttemptPtr>& attempts, const Error& error) {
+  for (const AttemptPtr& attempt : attempts) {
     if (!attempt->Settle()) continue;
     attempt->status = tl::unexpected(error);
     attempt->sink->Done(attempt);

@@ -29,9 +29,9 @@ class WorkerPool {
   WorkerPool(const ManagerOptions& options, RedoMetrics* metrics);
   ~WorkerPool();
 
-  // Sees to it that the attempts' sinks are told an outcome, unless they are withdrawn before. Not
-  // null: the worker that the caller must Drive now; only when may_drive, with one attempt. Several
-  // go to one worker, with one lock and one write, unless several are idle.
+  // Every attempt's sink gets an outcome, unless the attempt is withdrawn before. Returns the worker
+  // that the caller must Drive now, or null; not null only when may_drive, with one attempt. Several
+  // attempts go to one worker, with one lock and one write, unless several workers are idle.
   std::shared_ptr<PoolWorker> Submit(std::span<const AttemptPtr> attempts, bool may_drive);
 
   // Launches the spare if it is wanted and not there.
@@ -45,7 +45,7 @@ class WorkerPool {
   // Adds what the pool knows.
   void Report(ManagerStatus* status) const;
 
-  // From here on: what workers' threads tell.
+  // From here on: what workers' threads report.
   void Launched(const std::shared_ptr<PoolWorker>& worker, std::chrono::nanoseconds duration);
   void LaunchFailed(const std::shared_ptr<PoolWorker>& worker, const Error& error);
   // Idle since the idle timeout: whether it may end. It is out of rotation then.
@@ -56,8 +56,8 @@ class WorkerPool {
   void Stopped(const char* cause);  // a process ended: "idle", "shutdown"
   // The thread's last call.
   void Ended(const std::shared_ptr<PoolWorker>& worker);
-  // Settles what waits for a launch beyond its deadline and has nobody to do so. True if there is
-  // more of that kind.
+  // Settles attempts that wait for a launch beyond their deadline and that no caller settles. True
+  // if there are more of that kind.
   bool ExpireWaiting();
 
   // One more worker is flooded, or one fewer.
@@ -72,10 +72,13 @@ class WorkerPool {
     size_t idle;
   };
   Pick PickLocked() const;
-  void GrowLocked();
+  // kOutOfMemory: no thread can be started for another worker.
+  Status GrowLocked();
   bool HasIdleLocked() const;
   bool RemoveLocked(const PoolWorker* worker);
   void JoinEnded();
+  // Settles attempts that no worker has, with this error.
+  static void Refuse(const std::vector<AttemptPtr>& attempts, const Error& error);
 
   const ManagerOptions& options_;
   RedoMetrics* const metrics_;

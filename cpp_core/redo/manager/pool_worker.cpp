@@ -3,12 +3,12 @@
 #include "cpp_core/redo/manager/pool_worker.h"
 
 #include <fcntl.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <utility>
+
+#include "cpp_core/base/guard.h"
 
 namespace neon_redo {
 
@@ -35,19 +35,15 @@ PoolWorker::PoolWorker(const ManagerOptions& options, WorkerPool* pool, size_t n
       number_(number),
       last_used_(born_.time_since_epoch().count()) {}
 
-PoolWorker::~PoolWorker() {
-  if (wake_ >= 0) close(wake_);
-}
-
-void PoolWorker::Start() {
-  wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  thread_ = std::thread([self = shared_from_this()] { self->Run(); });
+Status PoolWorker::Start() {
+  return Guarded([this]() -> Status {
+    thread_ = std::thread([self = shared_from_this()] { self->Run(); });
+    return {};
+  });
 }
 
 void PoolWorker::Wake() {
-  if (woken_.exchange(true)) return;
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t n = write(wake_, &one, sizeof(one));
+  if (!woken_.exchange(true)) wake_.Set();
 }
 
 // ---- What callers do ----
@@ -100,7 +96,7 @@ void PoolWorker::Abandon() {
   std::lock_guard<std::mutex> lock(mutex_);
   if (state_ != State::kReady && state_ != State::kRetiring) return;
   abandoned_ = true;
-  kill(child_->pid(), SIGKILL);
+  kill(session_->child().pid(), SIGKILL);
 }
 
 std::chrono::nanoseconds PoolWorker::idle_for() const {
@@ -113,7 +109,7 @@ WorkerStatus PoolWorker::status() const {
   using std::chrono::duration_cast;
   WorkerStatus status;
   std::lock_guard<std::mutex> lock(mutex_);
-  status.pid = child_ ? child_->pid() : 0;
+  status.pid = session_ ? session_->child().pid() : 0;
   status.starting = state_ == State::kStarting;
   status.answers = answers_;
   status.requests_in_flight = requests_in_flight();
@@ -121,7 +117,7 @@ WorkerStatus PoolWorker::status() const {
   status.age = duration_cast<milliseconds>(Clock::now() - born_);
   status.idle_for = duration_cast<milliseconds>(idle_for());
   status.processor = hold_.processor();
-  status.sandbox = layers_;
+  if (session_) status.sandbox = session_->layers();
   return status;
 }
 
@@ -154,7 +150,7 @@ bool PoolWorker::SendMore() {
       next->first = sent_.empty();
       // What an idle worker sends, or its end, is no answer to the next request, nor that one's
       // fault.
-      const Turn idle = next->first ? pipe_->CheckIdle() : Turn::kProgress;
+      const Turn idle = next->first ? session_->pipe().CheckIdle() : Turn::kProgress;
       if (idle != Turn::kProgress) {
         Fail(idle);
         Wake();
@@ -174,9 +170,9 @@ bool PoolWorker::SendMore() {
       unsent_.pop_front();
     }
     if (frames_.unsent() == 0) return true;
-    pipe_full_ = !frames_.Send(child_->input());
+    pipe_full_ = !frames_.Send(session_->child().input());
     if (pipe_full_ && !std::exchange(input_enlarged_, true)) {
-      pipe_full_ = fcntl(child_->input(), F_SETPIPE_SZ, kLargeInputPipe) < 0;
+      pipe_full_ = fcntl(session_->child().input(), F_SETPIPE_SZ, kLargeInputPipe) < 0;
     }
   }
   return false;

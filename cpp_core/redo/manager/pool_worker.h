@@ -16,13 +16,15 @@
 #include "cpp_core/redo/manager/processor_hold.h"
 #include "cpp_core/redo/worker/child_process.h"
 #include "cpp_core/redo/worker/pipe_loop.h"
+#include "cpp_core/redo/worker/worker_session.h"
+#include "neon_redo/cancel.h"
 #include "neon_redo/manager.h"
 
 namespace neon_redo {
 
 class WorkerPool;
 
-// Anybody may hand in attempts; who does also writes them to the pipe, as far as it takes them.
+// Any thread may hand in attempts, and then writes them to the pipe, as far as the pipe takes them.
 // Reading the answers is one driver's job at a time: a caller who finds nothing under way drives
 // itself until it has its answer, so that a lone request crosses no thread; otherwise the worker's
 // own thread drives. That thread also launches the process (which dies with it), notices its end,
@@ -31,20 +33,20 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
  public:
   // number: its place among the pool's workers.
   PoolWorker(const ManagerOptions& options, WorkerPool* pool, size_t number);
-  ~PoolWorker();
   PoolWorker(const PoolWorker&) = delete;
   PoolWorker& operator=(const PoolWorker&) = delete;
 
-  // Starts the thread, which launches the process and tells the pool. Once.
-  void Start();
-  // After the pool was told that the thread is at its end.
+  // Starts the thread, which launches the process and reports to the pool. Once. kOutOfMemory: no
+  // thread can be started.
+  Status Start();
+  // After the thread has reported its end to the pool.
   void Join() { thread_.join(); }
-  // Set by the pool, under its mutex, when it was told.
+  // Set by the pool, under its mutex, when the thread has reported its end.
   bool thread_ended = false;
 
   enum class Accepted {
     kRefused,  // it is no longer in service
-    kTaken,    // the sink will be told
+    kTaken,    // the sink will get the outcome
     kDrive,    // the same, but the caller must call Drive now
   };
   // All of them or none. may_drive: with one only.
@@ -59,7 +61,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   // Ends the worker as soon as nothing is under way. It accepts nothing more.
   void Retire();
 
-  // Ends the worker now. For when nobody waits for anything it has under way.
+  // Ends the worker now. For when no caller waits for anything that it has under way.
   void Abandon();
 
   bool ready() const { return ready_.load(std::memory_order_acquire); }
@@ -72,7 +74,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
  private:
   // Answers taken with one read: as many as the worker writes at once (src/worker/serve.cpp).
   static constexpr size_t kAnswersAtOnce = 32;
-  // How often the thread looks after deadlines that nobody else looks after.
+  // How often the thread looks at deadlines that no caller looks at.
   static constexpr std::chrono::milliseconds kDeadlineCheck{20};
 
   // How long a worker may work on after the deadline of what it works on.
@@ -93,8 +95,6 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
 
   void Run();
   Status Launch();
-  Status LaunchOnce(bool* killed);
-  Status Greet(Clock::time_point deadline, bool* ended);
   void Serve();
   void WaitForWork();
   void DriveUntil(const AttemptPtr* own);
@@ -107,7 +107,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   void Expire(std::vector<AttemptPtr>* expired);
   void Fail(PipeLoop::Turn turn);
   void HandleFailure();
-  std::string ReapAndDescribe(const Failure& failure);
+  WorkerFailure Reap(const Failure& failure);
   void EndQuietly();
   void ChooseProcessor();
   void NoFlood();
@@ -120,7 +120,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   const size_t number_;
   const Clock::time_point born_ = Clock::now();
   std::thread thread_;
-  int wake_ = -1;                    // eventfd: the thread's attention is wanted
+  const CancelSignal wake_;          // the thread's attention is wanted
   std::atomic<bool> woken_ = false;  // since the thread last looked
 
   std::atomic<bool> ready_ = false;
@@ -136,7 +136,7 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   std::deque<AttemptPtr> unsent_;
   std::deque<AttemptPtr> sent_;
   size_t slow_sinks_ = 0;              // attempts under way that only the thread may conclude
-  std::vector<AttemptPtr> concluded_;  // of those: settled, the sink not yet told
+  std::vector<AttemptPtr> concluded_;  // of those: settled, but not yet reported
   size_t window_ = 1;                  // most of sent_
   FrameQueue frames_;
   bool pipe_full_ = false;
@@ -144,13 +144,11 @@ class PoolWorker : public std::enable_shared_from_this<PoolWorker> {
   Clock::time_point head_since_;  // the first of sent_ is being worked on
   uint64_t answers_ = 0;
   ProcessorHold hold_;
-  bool flooded_ = false;  // as the pool was told
-  SandboxLayers layers_;
+  bool flooded_ = false;  // as reported to the pool
 
   // The process and its pipes. Written to under the mutex, read from by the driver alone, made and
   // ended by the thread.
-  std::optional<ChildProcess> child_;
-  std::optional<PipeLoop> pipe_;
+  std::optional<WorkerSession> session_;
 
   // The driver's. Bytes read and not yet taken: the first of them are in the pages of sent_, what
   // was read beyond those is in beyond_.

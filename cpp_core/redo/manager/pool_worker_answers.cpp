@@ -1,8 +1,7 @@
-// Reading answers. They carry no header, so what tells that the k-th 8192 bytes are the k-th answer
-// is that everything adds up. One stray byte on the worker's stdout would shift all answers behind
-// it. Therefore an answer counts only if its LSN can be the requested page's, and if what follows
-// it is nothing, or can be the beginning of the next. If not, no answer that is still under way
-// counts.
+// Reading answers. They carry no header: that the k-th 8192 bytes are the k-th answer is known only
+// because everything adds up. One stray byte on the worker's stdout would shift all later answers.
+// Therefore an answer counts only if its LSN can be the requested page's, and if what follows it is
+// nothing, or can be the beginning of the next. If not, no answer that is still under way counts.
 //
 // "Nothing follows" must be certain, or half an answer and the beginning of the next would pass for
 // one. The pipe has room for all answers under way, so the worker's writes are whole answers and
@@ -23,7 +22,7 @@ namespace neon_redo {
 
 using Turn = PipeLoop::Turn;
 
-// Whoever calls this has set driver_. own: the caller's attempt; null on the thread, which drives
+// The caller has set driver_ before. own: the caller's attempt; null on the thread, which drives
 // until nothing is under way.
 void PoolWorker::DriveUntil(const AttemptPtr* own) {
   std::vector<AttemptPtr> answered;
@@ -50,7 +49,8 @@ void PoolWorker::DriveUntil(const AttemptPtr* own) {
     const std::span<const iovec> room(places, PlacesForAnswers(places));
     lock.unlock();
     size_t received = 0;
-    const Turn turn = pipe_->WaitForSome(!all_sent && !answer_due, room, deadline, &received);
+    const Turn turn =
+        session_->pipe().WaitForSome(!all_sent && !answer_due, room, deadline, &received);
     lock.lock();
     pipe_full_ = false;
     have_ += received;
@@ -107,7 +107,7 @@ void PoolWorker::NoFlood() {
 }
 
 // When the worker counts as hung, if it does not answer before: after its timeout, or a while after
-// the deadline of a request that nobody waits for any longer.
+// the deadline of a request that no caller waits for any longer.
 Clock::time_point PoolWorker::HungAt(Clock::time_point now) const {
   const Clock::time_point hung = head_since_ + options_.worker.timeout;
   if (sent_.empty()) return hung;
@@ -117,7 +117,7 @@ Clock::time_point PoolWorker::HungAt(Clock::time_point now) const {
 }
 
 // Where the next bytes go: what is missing of the page that is begun, the pages after it, and half
-// a page more. Nobody but the driver takes attempts off sent_, so their pages stay.
+// a page more. Only the driver takes attempts off sent_, so their pages stay.
 size_t PoolWorker::PlacesForAnswers(iovec* places) {
   places_ = std::min(sent_.size(), kAnswersAtOnce);
   size_t count = 0;
@@ -145,7 +145,7 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
       return false;
     }
   }
-  // An answer that has begun tells by its LSN where the one before it ends. A few bytes do not, nor
+  // An answer that has begun shows by its LSN where the one before it ends. A few bytes do not, nor
   // do zeroes: they may as well be missing there.
   const bool tells = rest == 0 || (rest >= Attempt::kHeadSize &&
                                    PageView(sent_[whole]->page.data()).lsn().valid());
@@ -165,7 +165,7 @@ bool PoolWorker::TakeAnswers(std::vector<AttemptPtr>* answered) {
   return true;
 }
 
-// Settles what nobody else will when its deadline passes. Abandoned attempts stay in their places.
+// Settles attempts that no caller settles when their deadline passes. Abandoned ones stay in place.
 void PoolWorker::Expire(std::vector<AttemptPtr>* expired) {
   const Clock::time_point now = Clock::now();
   for (const std::deque<AttemptPtr>* list : {&sent_, &unsent_}) {

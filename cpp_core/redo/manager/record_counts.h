@@ -18,7 +18,7 @@ class RedoMetrics;
 // Thread-safe.
 class RecordCounts {
  public:
-  // metrics may be null; else it is told as well, and must outlive this.
+  // metrics may be null; otherwise it counts as well, and must outlive this.
   explicit RecordCounts(RedoMetrics* metrics) : metrics_(metrics) {}
 
   // record: at least a record's header.

@@ -82,8 +82,7 @@ Status WriteFrames(const PageKey& key, const ReplayedRun& run, int fd) {
   QueueRequest(request, &frames);
   while (!frames.empty()) {
     if (frames.WriteTo(fd) < 0 && errno != EINTR) {
-      return MakeError(ErrorCode::kIo,
-                       fmt::format("could not write the frames: {}", std::strerror(errno)));
+      return ErrnoError(errno, "could not write the frames");
     }
   }
   return {};

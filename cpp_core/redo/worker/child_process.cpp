@@ -1,13 +1,13 @@
-// Launch in prose: the parent makes three pipes and everything the child will need as plain
+// How a launch goes: the parent makes three pipes and everything the child will need as plain
 // pointers, blocks all signals and calls vfork. The child shares the parent's memory until it
-// execs, while the parent's thread stands still; so the child makes raw system calls only: no
-// allocation, no libc state (glibc's setuid would signal the parent's other threads). It leaves
-// errno and the failed step in the parent's memory when something fails.
+// execs, while the parent's thread stands still. So the child makes raw system calls only: no
+// allocation, no libc state (glibc's setuid would signal the parent's other threads). When something
+// fails, the child leaves errno and the failed step in the parent's memory.
 //
-// Changing user in shared memory makes the kernel clear the "dumpable" flag of that memory, the
-// parent's included; this is what keeps the new user from tracing the child while it can still see
-// the parent's memory. The parent sets it back afterwards, under a lock, as two launches at once
-// would see each other's flag.
+// When the child changes its user, the kernel clears the "dumpable" flag of the shared memory, the
+// parent's included. This keeps the new user from tracing the child while it can still see the
+// parent's memory. The parent sets the flag again afterwards, under a lock, because two launches at
+// once would see each other's flag.
 #include "cpp_core/redo/worker/child_process.h"
 
 #include <fcntl.h>
@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <mutex>
 #include <utility>
 
@@ -32,8 +31,9 @@ namespace neon_redo {
 
 namespace {
 
-// Room for 32 pages: a worker with so many requests in flight need not stop to be read. Makes these
-// half as dear as the default 64 kB; a larger input pipe changes nothing.
+// Room for 32 pages: a worker with so many requests in flight need not wait until its output is
+// read. They cost half of what they cost with the default of 64 kB. A larger input pipe changes
+// nothing.
 constexpr int kOutputPipeSize = 256 * 1024;
 
 // All the child looks at.
@@ -102,38 +102,35 @@ Result<pid_t> Launch(const LaunchPlan& plan) {
   if (dumpable == 1) prctl(PR_SET_DUMPABLE, 1);
   if (pid > 0 && failure.step == nullptr) return pid;
   if (pid > 0) waitpid(pid, nullptr, 0);
-  return MakeError(ErrorCode::kIo,
-                   fmt::format("could not {} \"{}\": {}", pid > 0 ? failure.step : "fork for",
-                               plan.path, std::strerror(pid > 0 ? failure.error : vfork_error)));
+  return ErrnoError(
+      pid > 0 ? failure.error : vfork_error,
+      fmt::format("could not {} \"{}\"", pid > 0 ? failure.step : "fork for", plan.path));
 }
 
-// An end above 2 that closes on exec. A host program without standard streams hands out 0 to 2.
-bool RaiseDescriptor(int* fd) {
-  if (*fd > 2) return true;
-  const int raised = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
-  close(*fd);
-  *fd = raised;
-  return raised >= 0;
+// A descriptor above 2 that closes on exec. A host program without standard streams would be given
+// 0 to 2.
+FileDescriptor AboveStandardStreams(int fd) {
+  if (fd > 2) return FileDescriptor(fd);
+  const FileDescriptor low(fd);
+  return FileDescriptor(fcntl(low.get(), F_DUPFD_CLOEXEC, 3));
 }
 
 struct Pipe {
-  int reader = -1;
-  int writer = -1;
-  ~Pipe() {
-    if (reader >= 0) close(reader);
-    if (writer >= 0) close(writer);
-  }
+  FileDescriptor reader;
+  FileDescriptor writer;
   bool Open() {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return false;
-    reader = ends[0];
-    writer = ends[1];
-    return RaiseDescriptor(&reader) && RaiseDescriptor(&writer);
+    reader = AboveStandardStreams(ends[0]);
+    writer = AboveStandardStreams(ends[1]);
+    return reader && writer;
   }
 };
 
 // The child's end shares the pipe, not the flag: O_NONBLOCK goes by open file, one for each end.
-bool DoNotBlock(int fd) { return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0; }
+bool DoNotBlock(const FileDescriptor& fd) {
+  return fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK) == 0;
+}
 
 std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
@@ -159,11 +156,10 @@ Result<ChildProcess> ChildProcess::Start(const ChildProgram& program) {
   Pipe error;
   if (!input.Open() || !output.Open() || !error.Open() || !DoNotBlock(input.writer) ||
       !DoNotBlock(output.reader) || !DoNotBlock(error.reader)) {
-    return MakeError(ErrorCode::kIo, fmt::format("could not make the pipes of \"{}\": {}",
-                                                 program.path, std::strerror(errno)));
+    return ErrnoError(errno, fmt::format("could not make the pipes of \"{}\"", program.path));
   }
   // May fail: the user's share of pipe memory (fs.pipe-user-pages-soft) may be used up.
-  fcntl(output.reader, F_SETPIPE_SZ, kOutputPipeSize);
+  fcntl(output.reader.get(), F_SETPIPE_SZ, kOutputPipeSize);
   const std::vector<char*> arguments = Pointers(program.arguments);
   const std::vector<char*> environment =
       program.environment ? Pointers(*program.environment) : std::vector<char*>();
@@ -171,45 +167,37 @@ Result<ChildProcess> ChildProcess::Start(const ChildProgram& program) {
                   arguments.data(),
                   program.environment ? environment.data() : environ,
                   program.user ? &*program.user : nullptr,
-                  {input.reader, output.writer, error.writer},
+                  {input.reader.get(), output.writer.get(), error.writer.get()},
                   getpid()};
   ASSIGN_OR_RETURN(const pid_t pid, Launch(plan));
   ChildProcess child;
   child.pid_ = pid;
-  child.pidfd_ = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
-  child.input_ = std::exchange(input.writer, -1);
-  child.input_reader_ = std::exchange(input.reader, -1);
-  child.output_ = std::exchange(output.reader, -1);
-  child.error_ = std::exchange(error.reader, -1);
+  child.pidfd_.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  child.input_ = std::move(input.writer);
+  child.input_reader_ = std::move(input.reader);
+  child.output_ = std::move(output.reader);
+  child.error_ = std::move(error.reader);
   return child;
 }
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
     : pid_(std::exchange(other.pid_, 0)),
-      pidfd_(std::exchange(other.pidfd_, -1)),
-      input_(std::exchange(other.input_, -1)),
-      input_reader_(std::exchange(other.input_reader_, -1)),
-      output_(std::exchange(other.output_, -1)),
-      error_(std::exchange(other.error_, -1)),
+      pidfd_(std::move(other.pidfd_)),
+      input_(std::move(other.input_)),
+      input_reader_(std::move(other.input_reader_)),
+      output_(std::move(other.output_)),
+      error_(std::move(other.error_)),
       exit_(std::exchange(other.exit_, std::nullopt)) {}
 
 ChildProcess::~ChildProcess() {
-  if (pid_ == 0) return;
-  Finish(std::chrono::milliseconds(0));
-  for (int fd : {pidfd_, input_, input_reader_, output_, error_}) {
-    if (fd >= 0) close(fd);
-  }
-}
-
-void ChildProcess::CloseInput() {
-  if (input_ >= 0) close(std::exchange(input_, -1));
+  if (pid_ != 0) Finish(std::chrono::milliseconds(0));
 }
 
 ChildExit ChildProcess::Finish(std::chrono::milliseconds patience) {
   if (exit_) return *exit_;
-  pollfd ended{pidfd_, POLLIN, 0};
+  pollfd ended{pidfd_.get(), POLLIN, 0};
   // The group too: a shell command may have children. Its number stays ours until we reap.
-  if (pidfd_ < 0 || poll(&ended, 1, static_cast<int>(patience.count())) <= 0) kill(-pid_, SIGKILL);
+  if (!pidfd_ || poll(&ended, 1, static_cast<int>(patience.count())) <= 0) kill(-pid_, SIGKILL);
   ChildExit result;
   int status = 0;
   pid_t reaped;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/redo/worker/command_line.h"
 #include "neon_redo/error.h"
 
@@ -18,12 +19,12 @@ struct ChildProgram {
   std::string path;  // absolute
   std::vector<std::string> arguments;
   std::optional<std::vector<std::string>> environment;  // empty: this process's own
-  std::optional<UserIdentity> user;                     // empty: stay who we are
+  std::optional<UserIdentity> user;                     // empty: this process's own
 };
 
 // How a child ended.
 struct ChildExit {
-  bool known = false;  // false when somebody else reaped it, or SIGCHLD is ignored
+  bool known = false;  // false when other code reaped it, or SIGCHLD is ignored
   int signal = 0;      // non-zero: killed by it
   int status = 0;      // exit status otherwise
 
@@ -37,8 +38,8 @@ class ChildProcess {
   // Starts a program without copying this process's page tables (vfork), however large it is. The
   // child is in a session of its own (a terminal's Ctrl-C is the parent's to handle), has default
   // signal handling, no descriptor above 2, and is killed when the thread that started it ends
-  // (PR_SET_PDEATHSIG goes by thread). The parent's ends do not block. kIo when the program cannot
-  // be started.
+  // (PR_SET_PDEATHSIG goes by thread). The parent's ends do not block. The error has the code of
+  // errno (ErrnoCode) when the program cannot be started.
   static Result<ChildProcess> Start(const ChildProgram& program);
 
   // Kills and reaps what still runs.
@@ -47,12 +48,12 @@ class ChildProcess {
   ChildProcess& operator=(ChildProcess&&) = delete;
 
   pid_t pid() const { return pid_; }
-  int input() const { return input_; }    // write here what the child reads
-  int output() const { return output_; }  // its stdout
-  int error() const { return error_; }    // its stderr
+  int input() const { return input_.get(); }    // write here what the child reads
+  int output() const { return output_.get(); }  // its stdout
+  int error() const { return error_.get(); }    // its stderr
 
   // Closes the child's input: a well-behaved child ends.
-  void CloseInput();
+  void CloseInput() { input_.Reset(); }
 
   // Waits up to patience for the child to end by itself, then kills it and its process group, and
   // reaps it. Later calls return the same.
@@ -62,14 +63,14 @@ class ChildProcess {
   ChildProcess() = default;
 
   pid_t pid_ = 0;
-  int pidfd_ = -1;
-  int input_ = -1;
-  // The reading end of the child's input, kept open and never read. While somebody can read, a
-  // write to a dead child is no SIGPIPE, which would kill the host program; its death shows as the
-  // end of its output. Costs nothing per write, unlike masking the signal.
-  int input_reader_ = -1;
-  int output_ = -1;
-  int error_ = -1;
+  FileDescriptor pidfd_;
+  FileDescriptor input_;
+  // The reading end of the child's input, kept open and never read. While the pipe has a reader, a
+  // write to a dead child raises no SIGPIPE, which would kill the host program. The child's death
+  // shows as the end of its output. Unlike masking the signal this costs nothing per write.
+  FileDescriptor input_reader_;
+  FileDescriptor output_;
+  FileDescriptor error_;
   std::optional<ChildExit> exit_;
 };
 

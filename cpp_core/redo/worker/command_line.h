@@ -65,7 +65,7 @@ struct UserIdentity {
 };
 
 // The server refuses to run as root. When this process is root: the identity of user (empty:
-// "postgres"), kNotFound when there is none. Else empty: stay who we are.
+// "postgres"), kNotFound when there is none. Else empty: the worker keeps this process's user.
 Result<std::optional<UserIdentity>> WorkerUser(const std::string& user);
 
 }  // namespace neon_redo

@@ -32,7 +32,7 @@ std::string KernelName() {
   return fmt::format("{} {} {}", name.sysname, name.release, name.machine);
 }
 
-// Whether a worker starts that is told to have the layer.
+// Whether a worker with the layer starts.
 Status TryLayer(WorkerOptions options, bool landlock, bool namespaces) {
   options.sandbox = true;
   options.landlock = landlock;

@@ -12,9 +12,9 @@ namespace neon_redo {
 
 struct LayerReport {
   std::string name;   // "filter", "landlock", "namespaces"
-  std::string what;   // what it takes away, for people
+  std::string what;   // what it takes away, in words
   bool on = false;    // a worker started with these options has it
-  Status supported;   // a worker that was told to have it started; else why not
+  Status supported;   // a worker with this layer started; else why not
   std::string notes;  // "interface version 7"; may be empty
 };
 

@@ -30,10 +30,10 @@ constexpr const char* kPrefix = "neon_redo_home.";
 // Removes what is in a home by name, which is quicker than to look; looks when there is more. The
 // worker's user may have put anything there, and we may be root: no step follows a symbolic link.
 void RemoveHome(const std::string& path, int home) {
-  const int global = openat(home, "global", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  if (global >= 0) {
-    unlinkat(global, "pg_control", 0);
-    close(global);
+  const FileDescriptor global(
+      openat(home, "global", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (global) {
+    unlinkat(global.get(), "pg_control", 0);
     unlinkat(home, "global", AT_REMOVEDIR);
   }
   for (const char* name :
@@ -45,34 +45,27 @@ void RemoveHome(const std::string& path, int home) {
   std::filesystem::remove_all(path, ignored);
 }
 
-// An open, locked descriptor of the directory; -1 when it is gone, locked by somebody else, or
-// owned by neither us nor the worker's user.
-int LockDirectory(const std::string& path, uid_t owner) {
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return -1;
+// An open, locked descriptor of the directory; none when it is gone, locked by another process, or
+// owned by neither this user nor the worker's.
+FileDescriptor LockDirectory(const std::string& path, uid_t owner) {
+  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   struct stat status;
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &status) == 0 && status.st_nlink > 0 &&
-      (status.st_uid == geteuid() || status.st_uid == owner)) {
+  if (fd && flock(fd.get(), LOCK_EX | LOCK_NB) == 0 && fstat(fd.get(), &status) == 0 &&
+      status.st_nlink > 0 && (status.st_uid == geteuid() || status.st_uid == owner)) {
     return fd;
   }
-  close(fd);
-  return -1;
+  return FileDescriptor();
 }
 
-Status SystemError(const std::string& what) {
-  return MakeError(ErrorCode::kIo, fmt::format("could not {}: {}", what, std::strerror(errno)));
-}
+Status SystemError(const std::string& what) { return ErrnoError(errno, "could not " + what); }
 
-// Files and directories are made relative to the open home, which nobody can swap for another.
+// Files and directories are made relative to the open home, which cannot be swapped for another.
 Status WriteFile(int home, const char* name, const std::string& content, HomeOwner owner) {
-  const int fd = openat(home, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return SystemError(fmt::format("create \"{}\" of the worker's home", name));
-  const bool fine = write(fd, content.data(), content.size()) == std::ssize(content) &&
-                    (owner.uid == geteuid() || fchown(fd, owner.uid, owner.gid) == 0);
-  Status status =
-      fine ? Status() : SystemError(fmt::format("write \"{}\" of the worker's home", name));
-  close(fd);
-  return status;
+  const FileDescriptor fd(openat(home, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd) return SystemError(fmt::format("create \"{}\" of the worker's home", name));
+  const bool fine = write(fd.get(), content.data(), content.size()) == std::ssize(content) &&
+                    (owner.uid == geteuid() || fchown(fd.get(), owner.uid, owner.gid) == 0);
+  return fine ? Status() : SystemError(fmt::format("write \"{}\" of the worker's home", name));
 }
 
 Status MakeDirectory(int home, const char* name, HomeOwner owner) {
@@ -114,10 +107,9 @@ int RemoveStaleHomes(const std::string& directory, uid_t owner) {
   while (const dirent* entry = readdir(listing)) {
     if (std::strncmp(entry->d_name, kPrefix, std::strlen(kPrefix)) != 0) continue;
     const std::string path = directory + "/" + entry->d_name;
-    const int lock = LockDirectory(path, owner);
-    if (lock < 0) continue;
-    RemoveHome(path, lock);
-    close(lock);
+    const FileDescriptor lock = LockDirectory(path, owner);
+    if (!lock) continue;
+    RemoveHome(path, lock.get());
     ++removed;
   }
   closedir(listing);
@@ -131,28 +123,24 @@ Result<WorkerHome> WorkerHome::Create(HomeOwner owner, const pg::Version& versio
   for (int attempt = 0; attempt < 10; ++attempt) {
     std::string path = parent + "/" + kPrefix + "XXXXXX";
     if (mkdtemp(path.data()) == nullptr) {
-      return MakeError(ErrorCode::kIo,
+      const int error = errno;
+      return MakeError(ErrnoCode(error),
                        fmt::format("could not create a home for the redo worker in \"{}\": {} "
                                    "(set TMPDIR to use another directory)",
-                                   parent, std::strerror(errno)));
+                                   parent, std::strerror(error)));
     }
-    const int lock = LockDirectory(path, owner.uid);
-    if (lock < 0) continue;
-    WorkerHome home(std::move(path), lock);  // from here on removed on any way out
-    RETURN_IF_ERROR(Fill(lock, owner, version));
+    FileDescriptor lock = LockDirectory(path, owner.uid);
+    if (!lock) continue;
+    WorkerHome home(std::move(path), std::move(lock));  // from here on removed on any way out
+    RETURN_IF_ERROR(Fill(home.lock_.get(), owner, version));
     return home;
   }
   return MakeError(ErrorCode::kIo,
                    fmt::format("could not lock a home for the redo worker in \"{}\"", parent));
 }
 
-WorkerHome::WorkerHome(WorkerHome&& other) noexcept
-    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
-
 WorkerHome::~WorkerHome() {
-  if (lock_ < 0) return;
-  RemoveHome(path_, lock_);
-  close(lock_);
+  if (lock_) RemoveHome(path_, lock_.get());
 }
 
 }  // namespace neon_redo

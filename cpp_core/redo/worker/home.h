@@ -4,7 +4,7 @@
 //
 // The worker needs it only while it starts: once in its sandbox it opens no file. So a home lives
 // from just before the launch to the worker's first answer, and a program killed at any other
-// moment leaves nothing behind. One home serves one worker at a time: the server writes a
+// moment leaves no home. One home serves one worker at a time: the server writes a
 // postmaster.pid into it and refuses a second server (CreateDataDirLockFile, even in --single
 // mode).
 #ifndef NEON_REDO_REDO_WORKER_HOME_H_
@@ -14,12 +14,13 @@
 
 #include <string>
 
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/pg/version.h"
 #include "neon_redo/error.h"
 
 namespace neon_redo {
 
-// Whom the worker runs as.
+// The user that the worker runs as.
 struct HomeOwner {
   uid_t uid;
   gid_t gid;
@@ -35,16 +36,17 @@ class WorkerHome {
   static Result<WorkerHome> Create(HomeOwner owner, const pg::Version& version);
 
   ~WorkerHome();  // removes the directory
-  WorkerHome(WorkerHome&& other) noexcept;
+  WorkerHome(WorkerHome&&) noexcept = default;
   WorkerHome& operator=(WorkerHome&&) = delete;
 
   const std::string& path() const { return path_; }
 
  private:
-  WorkerHome(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  WorkerHome(std::string path, FileDescriptor lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::string path_;
-  int lock_;
+  FileDescriptor lock_;  // of the directory; none: another object has it now
 };
 
 // Removes the homes in directory that are this user's or owner's and that no living process has

@@ -6,7 +6,7 @@
 // at a time, on a new worker. A request that is alone with a worker that fails gets the error.
 //
 // Answers carry no header. Should a worker answer one request with too many or too few bytes, every
-// answer behind that one is shifted, and the count shows it only later. So when the bytes do not
+// answer after that one is shifted, and the count shows it only later. So when the bytes do not
 // add up, no answer of that run counts, and all of it runs again one at a time.
 #include "neon_redo/worker.h"
 
@@ -18,13 +18,11 @@
 #include <functional>
 #include <vector>
 
-#include "cpp_core/base/try.h"
-#include "cpp_core/redo/worker/child_process.h"
+#include "cpp_core/base/guard.h"
 #include "cpp_core/redo/worker/out_queue.h"
 #include "cpp_core/redo/worker/pipe_loop.h"
 #include "cpp_core/redo/worker/request_frames.h"
-#include "cpp_core/redo/worker/start_worker.h"
-#include "cpp_core/redo/worker/worker_end.h"
+#include "cpp_core/redo/worker/worker_session.h"
 
 namespace neon_redo {
 
@@ -35,9 +33,6 @@ using Turn = PipeLoop::Turn;
 
 // Frames are made when there is room for them in the pipe, not long before.
 constexpr size_t kQueueAhead = 65536;
-
-// How long a worker that closed its output, or was told to end, may take to end.
-constexpr std::chrono::milliseconds kGrace{500};
 
 // What is sent and where the answers go.
 struct Job {
@@ -51,7 +46,6 @@ struct Failure {
   ErrorCode code;
   std::string what;
   bool misframed;  // the bytes received do not add up to whole answers
-  ChildExit exit;
 };
 
 // How a run over part of a job ended.
@@ -88,19 +82,28 @@ class RedoWorker::Impl {
   Status Ping(size_t count);
   Status EnsureWorker();
   void Stop();
+  // Calls function. An exception becomes an error, and the worker is ended: what is under way with it
+  // is not known any more.
+  template <typename F>
+  Status Guard(F function) {
+    bool returned = false;
+    Status status = Guarded([&] {
+      Status result = function();
+      returned = true;
+      return result;
+    });
+    if (!returned) Stop();
+    return status;
+  }
 
   WorkerOptions options_;
   WorkerStatistics statistics_;
-  std::optional<ChildProcess> child_;
-  std::optional<PipeLoop> pipe_;
-  SandboxLayers layers_;  // of the worker, when it is a server
+  std::optional<WorkerSession> session_;
 
  private:
   void RunJob(const Job& job, std::span<Status> statuses);
   bool Send(const Job& job, size_t end, size_t window, Flight* flight);
   Run RunOnce(const Job& job, size_t first, size_t end, size_t window);
-  Status Launch(bool* killed);
-  Status Greet(bool* killed);
   Failure Fail(Turn turn, bool partial);
 
   OutQueue out_;
@@ -185,7 +188,7 @@ bool RedoWorker::Impl::Send(const Job& job, size_t end, size_t window, Flight* f
       flight->ends.push_back(flight->bytes_queued);
       ++flight->sent;
     }
-    taken = pipe_->Send(&out_);
+    taken = session_->pipe().Send(&out_);
   } while (taken && open());
   const uint64_t bytes_sent = flight->bytes_queued - out_.unsent();
   while (flight->whole < flight->sent &&
@@ -205,8 +208,8 @@ Run RedoWorker::Impl::RunOnce(const Job& job, size_t first, size_t end, size_t w
     const size_t place = flight.answered * kBlockSize + flight.partial;
     const std::span<uint8_t> answer(job.pages + place, flight.sent * kBlockSize - place);
     size_t received = 0;
-    Turn turn = pipe_->Wait(!taken, answer, deadline, &received);
-    // Nobody can answer what was not asked in full.
+    Turn turn = session_->pipe().Wait(!taken, answer, deadline, &received);
+    // What was not asked in full cannot be answered.
     if (place + received > flight.whole * kBlockSize) turn = Turn::kSurplus;
     if (turn != Turn::kProgress) {
       return {flight.sent, flight.answered, Fail(turn, flight.partial > 0)};
@@ -224,77 +227,32 @@ Run RedoWorker::Impl::RunOnce(const Job& job, size_t first, size_t end, size_t w
 
 // Ends the worker, and says why.
 Failure RedoWorker::Impl::Fail(Turn turn, bool partial) {
-  Failure failure{ErrorCode::kWorker, "", partial, {}};
-  if (turn == Turn::kClosed) {
-    const Clock::time_point patience = Clock::now() + kGrace;
-    pipe_->DrainError(patience);
-    failure.exit = child_->Finish(std::chrono::ceil<std::chrono::milliseconds>(
-        std::max(patience - Clock::now(), Clock::duration::zero())));
-    failure.what = fmt::format("the redo worker ended {} ({})",
-                               partial ? "amid its answer" : "without an answer",
-                               DescribeEnd(failure.exit, pipe_->messages()));
-  } else {
-    child_->Finish(std::chrono::milliseconds(0));
-    pipe_->DrainError(Clock::now() + kGrace);
-    if (turn == Turn::kTimeout) {
-      failure.code = ErrorCode::kTimeout;
-      failure.what = fmt::format("no {} from the redo worker within {} ms; it was killed",
-                                 partial ? "whole answer" : "answer", options_.timeout.count());
-    } else {
-      failure.misframed = true;
-      failure.what = "the redo worker sent more bytes than were asked for; it was killed";
-    }
-  }
-  failure.what += DescribeMessages(pipe_->messages());
+  WorkerFailure failure = session_->Fail(turn, "the redo worker", partial, options_.timeout,
+                                         "more bytes than were asked for");
   Stop();
-  return failure;
+  return {failure.code, std::move(failure.what), turn == Turn::kSurplus || partial};
 }
 
 Status RedoWorker::Impl::EnsureWorker() {
-  if (child_) {
-    pipe_->ForgetMessages();
-    if (pipe_->CheckIdle() == Turn::kProgress) return {};
-    child_->Finish(std::chrono::milliseconds(0));
+  if (session_) {
+    session_->pipe().ForgetMessages();
+    if (session_->pipe().CheckIdle() == Turn::kProgress) return {};
+    session_->Kill();
     Stop();
   }
-  // One that somebody killed while it started says nothing about the next.
-  const Clock::time_point deadline = Clock::now() + options_.timeout;
-  bool killed = false;
-  Status status = Launch(&killed);
-  while (!status && killed && Clock::now() < deadline) status = Launch(&killed);
-  return status;
-}
-
-Status RedoWorker::Impl::Launch(bool* killed) {
-  *killed = false;
-  out_.Clear();
-  ASSIGN_OR_RETURN(StartedWorker started, StartWorker(options_));
-  layers_ = started.layers;
-  child_.emplace(std::move(started.child));
-  pipe_.emplace(child_->input(), child_->output(), child_->error());
-  ++statistics_.launches;
-  return Greet(killed);
-}
-
-// A new worker answers a ping before it gets work, so that a failure to start is told apart from a
-// request that kills; and its home can go then.
-Status RedoWorker::Impl::Greet(bool* killed) {
-  scratch_.resize(std::max(scratch_.size(), kBlockSize));
-  const Job ping{1, [](size_t, OutQueue* out) { QueuePing(out); }, nullptr, scratch_.data()};
-  const Run run = RunOnce(ping, 0, 1, 1);
-  if (!run.failure) return {};
-  *killed = run.failure->exit.signal == SIGKILL;
-  return MakeError(run.failure->code,
-                   fmt::format("could not start a redo worker: {}", run.failure->what));
+  const Status started = StartSession(options_, [this](WorkerSession launched) {
+    session_.reset();
+    ++statistics_.launches;
+    return &session_.emplace(std::move(launched));
+  });
+  if (!started) Stop();
+  return started;
 }
 
 void RedoWorker::Impl::Stop() {
   out_.Clear();
-  if (!child_) return;
-  child_->CloseInput();
-  child_->Finish(kGrace);
-  pipe_.reset();
-  child_.reset();
+  if (session_) session_->End();
+  session_.reset();
 }
 
 RedoWorker::RedoWorker(WorkerOptions options) : impl_(new Impl(std::move(options))) {}
@@ -304,24 +262,34 @@ RedoWorker& RedoWorker::operator=(RedoWorker&&) noexcept = default;
 
 Status RedoWorker::Redo(const RedoRequest& request, uint8_t* page_out) {
   Status status;
-  impl_->Batch({&request, 1}, page_out, {&status, 1});
+  RedoBatch({&request, 1}, page_out, {&status, 1});
   return status;
 }
 
 void RedoWorker::RedoBatch(std::span<const RedoRequest> requests, uint8_t* pages,
                            std::span<Status> statuses) {
-  impl_->Batch(requests, pages, statuses);
+  const Status done = impl_->Guard([&]() -> Status {
+    impl_->Batch(requests, pages, statuses);
+    return {};
+  });
+  if (done) return;
+  std::fill(statuses.begin(), statuses.end(), done);
+  std::fill_n(pages, requests.size() * kBlockSize, 0);
 }
 
-Status RedoWorker::Start() { return impl_->EnsureWorker(); }
-Status RedoWorker::Ping(size_t count) { return impl_->Ping(count); }
+Status RedoWorker::Start() {
+  return impl_->Guard([this] { return impl_->EnsureWorker(); });
+}
+Status RedoWorker::Ping(size_t count) {
+  return impl_->Guard([&] { return impl_->Ping(count); });
+}
 void RedoWorker::Stop() { impl_->Stop(); }
-pid_t RedoWorker::pid() const { return impl_->child_ ? impl_->child_->pid() : 0; }
+pid_t RedoWorker::pid() const { return impl_->session_ ? impl_->session_->child().pid() : 0; }
 SandboxLayers RedoWorker::sandbox() const {
-  return impl_->child_ ? impl_->layers_ : SandboxLayers();
+  return impl_->session_ ? impl_->session_->layers() : SandboxLayers();
 }
 std::string RedoWorker::stderr_tail() const {
-  return impl_->pipe_ ? impl_->pipe_->messages().text() : std::string();
+  return impl_->session_ ? impl_->session_->pipe().messages().text() : std::string();
 }
 const WorkerStatistics& RedoWorker::statistics() const { return impl_->statistics_; }
 void RedoWorker::set_window(size_t window) { impl_->options_.window = std::max<size_t>(window, 1); }
