@@ -332,7 +332,7 @@ constexpr Operation kCommitTs[] = {
 
 }  // namespace
 
-Operations XactOperations() { return {0x70, kXact}; }  // XLOG_XACT_OPMASK
+Operations XactOperations() { return {layout::kOperationMask, kXact}; }
 Operations StandbyOperations() { return {kInfoRmgrMask, kStandby}; }
 Operations MultiXactOperations() { return {kInfoRmgrMask, kMultiXact}; }
 Operations ClogOperations() { return {kInfoRmgrMask, kClog}; }

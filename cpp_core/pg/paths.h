@@ -21,7 +21,8 @@ inline constexpr uint32_t kBlocksPerFile = 131072;  // RELSEG_SIZE of every pack
 inline constexpr const char* kRelationMapFile = "pg_filenode.map";  // in a database's directory
 
 // The directory of a tablespace's databases below the data directory: "base",
-// "pg_tblspc/16400/PG_15_202209061". Of the global tablespace: "global", with the relations in it.
+// "pg_tblspc/16400/<Version::tablespace_directory>". Of the global tablespace: "global", with the
+// relations in it.
 std::string TablespacePath(const Version& version, uint32_t tablespace);
 // The directory of a database in a tablespace, "base/5".
 std::string DatabasePath(const Version& version, uint32_t tablespace, uint32_t database);

@@ -5,6 +5,7 @@
 // special area (PageGetTempPageCopySpecial), so what was unused on the old page is zero afterwards.
 #include <algorithm>
 
+#include "cpp_core/pg/operations.h"
 #include "cpp_core/redo/native/btree.h"
 
 namespace neon_redo::native {
@@ -35,7 +36,7 @@ struct SplitRecord {
     first_right = Get16(main.data() + 4);
     new_item_offset = Get16(main.data() + 6);
     posting_offset = Get16(main.data() + 8);
-    new_item_on_left = change.info() == 0x30;  // XLOG_BTREE_SPLIT_L
+    new_item_on_left = change.info() == layout::btree::kSplitLeft;
     return true;
   }
   uint32_t level;
