@@ -16,12 +16,15 @@ SELECT sent_lsn, write_lsn, flush_lsn, replay_lsn, write_lag, flush_lag, replay_
 \x off
 -- A walsender without a position does not count for the oldest position.
 SELECT neon_oldest_sent_lsn(), neon_oldest_flush_lsn();
--- A slot that is not in use and retains WAL. Growth needs samples, which need preloading.
+-- A slot that is not in use and retains WAL. Growth needs samples, which need preloading; there may
+-- be some already.
+SELECT current_setting('shared_preload_libraries') ~ '\mneon\M' AS preloaded \gset
 SELECT FROM pg_create_physical_replication_slot('holds_wal', true);
 SELECT FROM pg_create_physical_replication_slot('holds_nothing');
 SELECT slot_name, slot_type, inactive_since, restart_lsn IS NOT NULL AS has_position, wal_status,
-       retained_bytes >= 0 AS retains, growth_bytes_per_second, safe_wal_size,
-       disk_free_bytes > 0 AS has_disk, time_left, limited_by
+       retained_bytes >= 0 AS retains, safe_wal_size,
+       growth_bytes_per_second IS NULL OR :'preloaded' AS sampled, disk_free_bytes > 0 AS has_disk,
+       time_left IS NULL OR :'preloaded' AS timed, limited_by
     FROM neon_inactive_slots();
 SELECT restart_lsn = (SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = 'holds_wal')
     AS same FROM neon_inactive_slots();

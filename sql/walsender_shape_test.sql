@@ -17,10 +17,25 @@ SELECT a.attname, a.atttypid::regtype, n.atttypid::regtype AS here
 SELECT count(*) FROM neon_stat_replication;
 SELECT neon_oldest_sent_lsn(), neon_oldest_flush_lsn();
 SELECT count(*) FROM neon_inactive_slots();
--- Functions that need preloading raise an error.
-SELECT * FROM neon_walsender_history();
-SELECT * FROM neon_walsender_eta(1);
-SELECT neon_wait_for_replay('0/0', '0');
+-- What needs preloading raises an error that says so, unless the module is preloaded. The function
+-- returns whether the query does the one or the other, so that this test passes on both servers.
+SELECT current_setting('shared_preload_libraries') ~ '\mneon\M' AS preloaded \gset
+CREATE FUNCTION needs_preloading(query text, preloaded boolean) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE message text; detail text; hint text;
+BEGIN
+    EXECUTE query;
+    RETURN preloaded;
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+                            hint = PG_EXCEPTION_HINT;
+    RETURN NOT preloaded AND message = 'neon must be loaded via shared_preload_libraries'
+           AND detail LIKE 'neon\_%() uses shared memory that is reserved at server start.'
+           AND hint = 'Add neon to shared_preload_libraries and restart the server.';
+END $$;
+SELECT needs_preloading('SELECT * FROM neon_walsender_history()', :'preloaded') AS history,
+       needs_preloading('SELECT * FROM neon_walsender_eta(1)', :'preloaded') AS eta,
+       needs_preloading($$SELECT neon_wait_for_replay('0/0', '0')$$, :'preloaded') AS wait;
+DROP FUNCTION needs_preloading;
 -- In a parallel query the leader runs restricted functions; workers may run safe ones.
 SET force_parallel_mode = on;
 SELECT count(*) FROM neon_stat_replication;
