@@ -1,3 +1,6 @@
+// Plain code: pg_comp_crc32c of libpgport. Test: Crc32c in tests/unit/base_test.cpp, against the
+// definition. Benchmark: BM_Crc in tests/bench/fast_path_bench.cpp.
+//
 // The processor's crc32 instruction takes eight bytes a cycle but answers three cycles later, so
 // one chain of them runs at a third of its speed. A longer buffer is therefore cut into three
 // streams whose chains run side by side, and the three sums are put together: a CRC is a remainder

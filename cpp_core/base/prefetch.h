@@ -1,3 +1,5 @@
+// Benchmark: tests/bench/verify_vs_recovery.py. Plain code: none, since a hint changes no result.
+//
 // A hint to the processor.
 #ifndef NEON_REDO_BASE_PREFETCH_H_
 #define NEON_REDO_BASE_PREFETCH_H_

@@ -1,3 +1,6 @@
+// Plain code: MaskUnlogged and MaskPage of both pages, then memcmp. Test: AreEqualMasked in
+// tests/unit/pg_mask_test.cpp. Benchmark: BM_MaskedCompare in tests/bench/fast_path_bench.cpp.
+//
 // Masking writes to both pages and walks all their tuples, although many pages are equal, and most
 // of the others differ in a few hint bits. So first the words that differ are found. What stands
 // before the tuples must be equal, the free space does not count, and of a heap page each tuple

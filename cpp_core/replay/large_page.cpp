@@ -1,3 +1,6 @@
+// Plain code: small pages, which the kernel gives as they are touched. Test: large pages in
+// tests/unit/replay_large_page_test.cpp. Benchmark: tests/bench/verify_vs_recovery.py.
+//
 // Where memory is full of cached files, or a host must give it back to its virtual machine, the
 // kernel takes milliseconds to find a large page: ten times what the page saves. Then the process
 // does without large pages for a while, and for longer each time that nothing has changed.

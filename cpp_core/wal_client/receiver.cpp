@@ -170,7 +170,7 @@ Status WalReceiver::Impl::Wait(Clock::time_point deadline) {
     return MakeError(ErrorCode::kIo, fmt::format("could not wait: {}", strerror(errno)));
   if (n > 0 && fds[1].revents) return MakeError(ErrorCode::kCancelled, "cancelled");
   if (n > 0 && fds[2].revents) wake_.Clear();
-  const short seen = n > 0 ? fds[0].revents : 0;
+  const int seen = n > 0 ? fds[0].revents : 0;
   if (!(seen & ~POLLOUT)) silence_ += Clock::now() - began;
   if (!seen) return {};
   const std::lock_guard lock(mutex_);
@@ -267,7 +267,7 @@ Status WalReceiver::Impl::End() {
       return connection_->Fail("could not end streaming");
   }
   ASSIGN_OR_RETURN(auto result, connection_->NextResult(deadline));
-  const Status ended = ReadEndResults(std::move(result), deadline);
+  Status ended = ReadEndResults(std::move(result), deadline);
   phase_ = Phase::kIdle;
   return ended;
 }
@@ -289,7 +289,7 @@ Status WalReceiver::Impl::PutStatus(bool request_reply) {
   last_status_ = Clock::now();
   const auto bytes = Encode(StandbyStatus{positions_.written, positions_.flushed,
                                           positions_.applied, ReplicationNow(), request_reply});
-  const Status put = Put(bytes.data(), bytes.size());
+  Status put = Put(bytes.data(), bytes.size());
   if (put) statuses_sent_++;
   return put;
 }

@@ -1,3 +1,6 @@
+// Plain code: Replay (replay.cpp), a record at a time. Test: test_a_run_of_inserts_equals_single_ones
+// in tests/integration/test_worker.py. Benchmark: neon-redo bench, requests "medium".
+//
 // Half of the time of replaying a heap insert goes into finding the page and, when the page is
 // nearly full, its free space map page. A multi-insert record finds them once for many tuples and
 // leaves the same bytes (heap_xlog_insert and heap_xlog_multi_insert, access/heap/heapam.c). A run

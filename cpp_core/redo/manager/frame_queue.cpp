@@ -1,3 +1,6 @@
+// Plain code: write(2), which this file falls back to. Test: tests/unit/manager_frame_queue_test.cpp.
+// Benchmark: BM_Pipe in tests/bench/fast_path_bench.cpp.
+//
 // A large piece goes into the pipe by vmsplice(2): no copy and no page of the kernel's, for either
 // side, but the pipe then refers to our pages until the worker has read them. That it has read a
 // request is known when it has answered it, so the frames stay as they are until then. A small

@@ -1,3 +1,6 @@
+// Plain code: GatherItemsOneByOne, and LaidOut in tests/unit/native_page_edit_test.cpp, which holds
+// this code against both. Benchmarks: BM_Gather, BM_Compact in tests/bench/fast_path_bench.cpp.
+//
 // The server gathers what stays, then moves tuple after tuple. Here the first half looks at sixteen
 // line pointers at a time, where the processor can (AVX-512): which of them are unused, redirects
 // or tuples is as good as random, and a branch on it is a wrong guess every other time. The second

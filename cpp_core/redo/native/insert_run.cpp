@@ -1,3 +1,6 @@
+// Plain code: ApplyNative, a record at a time. Test: RunsOfInsertsEqualSingleInserts in
+// tests/unit/native_heap_test.cpp. Benchmark: BM_Inserts in tests/bench/fast_path_bench.cpp.
+//
 // A plain insert is XLOG_HEAP_INSERT with one block reference, which names its relation, has data
 // and no image, and three bytes of main data. All its fields stand at fixed places, so a few words,
 // combined, tell one record from others in a single branch. What goes into the page is what Insert
