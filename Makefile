@@ -1,8 +1,11 @@
 # neon_redo: the extension by PGXS, the library and the program by meson, and what drives them.
 #
-#   make            neon.so and build/neon-redo
+#   make            neon.so and build/, the library, the program and the programs of the tests
 #   make demo       the main job on a throw-away cluster        (installs missing Debian packages)
+#   make check      unit tests, and each command once: less than a minute, once it is built
+#   make lint       clang-format, and clang-tidy on what has changed; LINT=all: on all
 #   make test       every test                                  (installs missing Debian packages)
+#   make test-ci    every test, and make lint for a few minutes: what .ci/run does
 #   make test-hostile, make fuzz   the long forms of what make test has short
 #   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
 #   make test-damage   neon-redo verify: 1,000 random injections, 20 random workloads
@@ -36,7 +39,10 @@ EXTRA_CLEAN = $(OBJS:.o=.d) src/worker/system_calls.inc $(STUBS) build build-asa
 STUBS = neon_redo_stubs
 
 # Without PostgreSQL's build files only the targets that do not need them work; deps installs them.
+# PGXS has a target `check` of its own, so a make for that one does without PGXS.
+ifeq ($(filter check,$(MAKECMDGOALS)),)
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+endif
 ifneq ($(PGXS),)
 override with_llvm = no
 include $(PGXS)
@@ -70,6 +76,11 @@ endif
 program: build/build.ninja
 	ninja -C build
 
+# What the demo needs, and an installation: all but tests and benchmarks.
+essentials: essential-programs neon.so $(STUBS)/for_postgres
+essential-programs: build/build.ninja
+	ninja -C build cli/neon-redo cli/neon-redo-bare
+
 build/build.ninja:
 	meson setup build --prefix=$(abspath $(PREFIX)) -Dpg_config=$(PG_CONFIG)
 
@@ -83,14 +94,40 @@ uninstall-program:
 deps:
 	@scripts/deps.sh
 
+# Unless make was told how many jobs to run: as many as there are processors.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # Each of these starts with nothing but git and make, so what needs PGXS is a make of its own.
 demo: deps
-	+$(MAKE) all
+	+$(MAKE) $(JOBS) essentials
 	python3 tests/demo/demo.py
+
+ifeq ($(PGXS),)
+check: deps
+	+$(MAKE) $(JOBS) essentials
+	ninja -C build tests/unit/unit_tests
+	python3 tests/check.py
+endif
 
 test: deps
 	+$(MAKE) all
 	python3 tests/run.py
+
+LINT_PACKAGES = clang-format clang-tidy
+test-ci:
+	@scripts/deps.sh $(LINT_PACKAGES)
+	+$(MAKE) all
+	python3 tests/run.py --lint
+
+# LINT: all, or the revision that changes are counted from. Make itself has a variable of this name.
+ifeq ($(origin LINT),default)
+LINT =
+endif
+lint:
+	@scripts/deps.sh $(LINT_PACKAGES)
+	+$(MAKE) build/build.ninja src/worker/system_calls.inc
+	ninja -C build src/worker/system_calls.inc
+	python3 scripts/lint.py $(if $(filter all,$(LINT)),--all,$(if $(LINT),--base '$(LINT)'))
 
 test-receive-long: deps
 	+$(MAKE) all
@@ -138,4 +175,4 @@ fuzz-schemas: deps
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program install-program uninstall-program install-stubs uninstall-stubs deps demo test test-hostile test-receive-long test-damage test-memory test-manager-long test-regression fuzz fuzz-schemas bench format
+.PHONY: all program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-memory test-manager-long test-regression fuzz fuzz-schemas bench format

@@ -1,8 +1,13 @@
 #!/usr/bin/env python3
 """Runs every test of the built tree (make test): GoogleTest, the same under sanitizers, pg_regress,
-integration. Goes on after failures; the last line sums up all runners: "N passed, N failed".
+the fuzz corpora, integration; with --lint also scripts/lint.py. A failure ends nothing. At the end
+stand the slowest tests, and how many passed and how long each runner took; the last line is the sum
+of all runners: "N passed, N failed".
+
+Each runner appends the times of its tests to a file (run_times.py).
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -10,33 +15,63 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 import sanitized
+from run_times import note_time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-INTEGRATION = ROOT / "tests" / "integration"
+
+
+SLOWEST = 10  # how many of the tests are listed
+UNIT_TIMEOUT = 1200  # seconds for a GoogleTest program, also under sanitizers
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--lint", action="store_true", help="scripts/lint.py too")
+    parser.add_argument("--lint-seconds", type=int, default=300, help="clang-tidy's time (default: 300)")
+    arguments = parser.parse_args()
     runners = {
         "unit": lambda: unit_tests("build", {}),
         "unit, sanitized": sanitized_unit_tests,
         "hostile": lambda: unit_tests("build", {}, "hostile/hostile_tests"),
-        "pg_regress": lambda: script("regress.py"),
-        "fuzz corpora": lambda: script("../fuzz/run.py"),
-        "integration": lambda: script("run.py"),
+        "pg_regress": lambda: script("tests/integration/regress.py"),
+        "fuzz corpora": lambda: script("tests/fuzz/run.py"),
+        "integration": lambda: script("tests/integration/run.py"),
     }
+    if arguments.lint:
+        lint = ["scripts/lint.py", "--seconds", str(arguments.lint_seconds)]
+        runners["lint"] = lambda: script(*lint)
     results = {}
-    for name, runner in runners.items():
-        print(f"\n== {name}", flush=True)
-        results[name] = runner()
-    print()
-    for name, (passed, failed) in results.items():
-        print(f"{name:16} {passed:6} passed, {failed} failed")
-    passed = sum(p for p, _ in results.values())
-    failed = sum(f for _, f in results.values())
+    with tempfile.TemporaryDirectory(prefix="neon_redo.") as directory:
+        times = pathlib.Path(directory, "times")
+        os.environ["NEON_REDO_TIMES"] = str(times)
+        for name, runner in runners.items():
+            print(f"\n== {name}", flush=True)
+            began = time.monotonic()
+            passed, failed = runner()
+            results[name] = passed, failed, time.monotonic() - began
+        print_slowest(times)
+    print_table(results)
+    passed = sum(p for p, _, _ in results.values())
+    failed = sum(f for _, f, _ in results.values())
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
+
+
+def print_slowest(times):
+    lines = times.read_text("utf-8").splitlines() if times.exists() else []
+    tests = sorted(((float(seconds), name) for seconds, name in (line.split("\t") for line in lines)))
+    print("\nThe slowest tests:")
+    for seconds, name in tests[: -SLOWEST - 1 : -1]:
+        print(f"{seconds:8.1f} s  {name}")
+
+
+def print_table(results):
+    print(f"\n{'Runner':16} {'Passed':>7} {'Failed':>7} {'Seconds':>8}")
+    for name, (passed, failed, seconds) in results.items():
+        print(f"{name:16} {passed:7} {failed:7} {seconds:8.0f}")
 
 
 def unit_tests(build, environment, name="unit/unit_tests"):
@@ -45,12 +80,21 @@ def unit_tests(build, environment, name="unit/unit_tests"):
         report = pathlib.Path(directory, "report.json")
         program = ROOT / build / "tests" / name
         command = [str(program), "--gtest_brief=1", f"--gtest_output=json:{report}"]
-        status = subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
         try:
+            status = subprocess.run(
+                command, env={**os.environ, **environment}, check=False, timeout=UNIT_TIMEOUT
+            ).returncode
             counts = json.loads(report.read_text("utf-8"))
+        except subprocess.TimeoutExpired:
+            print(f"{program} was stopped after {UNIT_TIMEOUT} s")
+            return 0, 1
         except (OSError, ValueError):
             print(f"{program} ended with status {status} and without a report")
             return 0, 1
+    for suite in counts["testsuites"]:
+        for test in suite["testsuite"]:
+            label = f"{build}: {suite['name']}.{test['name']}"
+            note_time(label, float(test["time"].rstrip("s")))
     failed = counts["failures"] + counts.get("errors", 0)
     return counts["tests"] - failed, failed if status == 0 else max(failed, 1)
 
@@ -63,10 +107,10 @@ def sanitized_unit_tests():
     return unit_tests(sanitized.BUILD, sanitized.OPTIONS)
 
 
-def script(name):
-    """Runs a script of tests/integration and reads its last line: "NAME: N passed, N failed"."""
-    # Ended with us, whatever ends us, so that it can clean up.
-    command = ["setpriv", "--pdeathsig", "TERM", sys.executable, str(INTEGRATION / name)]
+def script(name, *arguments):
+    """Runs a script of the tree and reads its last line: "NAME: N passed, N failed"."""
+    # The script ends with this process, whatever ends it, so that it can clean up.
+    command = ["setpriv", "--pdeathsig", "TERM", sys.executable, str(ROOT / name), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         last = ""
         for line in process.stdout:

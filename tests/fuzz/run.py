@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
@@ -26,11 +27,13 @@ sys.path.insert(0, str(ROOT / "tests"))
 import sanitized  # noqa: E402  (needs the paths above)
 import workload  # noqa: E402
 from cluster import Cluster, exit_on_signals  # noqa: E402
+from run_times import note_time  # noqa: E402
 
 REGRESSIONS = ROOT / "tests" / "fuzz" / "regressions"
 CORPUS = ROOT / "fuzz-corpus"
 TARGETS = ["capture", "control", "frames", "ingest", "mask", "native", "record", "replication"]
 TARGETS += ["session", "text", "wal"]
+TIMEOUT = 600  # seconds for the corpus of one target
 ENVIRONMENT = {**os.environ, **sanitized.OPTIONS}
 # The long form does without what takes half of the sanitizer's time, and the short form has: stack
 # frames on the heap, and a quarantine so large that all memory is new.
@@ -78,9 +81,17 @@ def run_corpora():
         for target in TARGETS:
             program = build / "tests" / "fuzz" / f"{target}_fuzz"
             command = [program, "--mutate", "5", f"{directory}/{target}", REGRESSIONS / target]
-            result = subprocess.run(
-                command, env=ENVIRONMENT, cwd=directory, capture_output=True, text=True, check=False
-            )
+            began = time.monotonic()
+            options = {"capture_output": True, "text": True, "errors": "replace", "check": False}
+            try:
+                result = subprocess.run(
+                    command, env=ENVIRONMENT, cwd=directory, timeout=TIMEOUT, **options
+                )
+            except subprocess.TimeoutExpired:
+                print(f"{target:12} FAILED: no end after {TIMEOUT} s", flush=True)
+                failed.append(target)
+                continue
+            note_time(f"fuzz corpora: {target}", time.monotonic() - began)
             print(f"{target:12} {result.stdout.strip() or 'FAILED'}", flush=True)
             if result.returncode != 0:
                 failed.append(target)

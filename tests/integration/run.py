@@ -2,14 +2,15 @@
 """Runs the integration tests (test_*.py beside this file): run.py [-k PATTERN] [-v] [-j JOBS].
 
 A module is a process of its own, and as many run at a time as there are processors, at most two:
-most of their time servers start, stop and wait. The last line is for tests/run.py to sum up:
-"integration: N passed, N failed".
+most of their time servers start, stop and wait. A test that takes longer than its limit fails: see
+TIMEOUT. The last line is for tests/run.py to sum up: "integration: N passed, N failed".
 """
 
 import argparse
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,11 +19,51 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE.parent))
 
-from cluster import exit_on_signals  # noqa: E402  (needs the path above)
+from cluster import exit_on_signals  # noqa: E402  (needs the paths above)
+from run_times import note_time  # noqa: E402
 
 # They begin first, so that none of them is left alone at the end.
 LONGEST = ["test_receive", "test_walsender_statistics", "test_oracle", "test_worker", "test_native"]
+
+# Seconds that a test may take, and the set-up of a class or module too; the long forms take hours.
+TIMEOUT = 12 * 3600 if os.environ.get("NEON_REDO_LONG") else 600
+# Seconds until a test that went on after its limit is stopped again, and then with its module.
+GRACE = 120
+
+
+class TestTimeout(Exception):
+    """A test took longer than TIMEOUT. Cleaning up follows, as after any other failure."""
+
+
+class TimedResult(unittest.TextTestResult):
+    """Notes each test's time for tests/run.py, and holds each test to its limit."""
+
+    def startTest(self, test):  # noqa: N802 (unittest's name)
+        limit_time()
+        self.began = time.monotonic()
+        super().startTest(test)
+
+    def stopTest(self, test):  # noqa: N802 (unittest's name)
+        super().stopTest(test)
+        note_time(test.id(), time.monotonic() - self.began)
+        limit_time()  # for what lies between two tests
+
+
+def limit_time():
+    """Interrupts this process's main thread after TIMEOUT seconds from now."""
+    expired = 0
+
+    def stop(_number, _frame):
+        nonlocal expired
+        expired += 1
+        if expired > 2:
+            os._exit(1)  # cleaning up hangs too
+        raise TestTimeout(f"no end after {TIMEOUT} s")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, TIMEOUT, GRACE)
 
 
 def load(module, patterns):
@@ -33,8 +74,11 @@ def load(module, patterns):
 
 
 def run_module(module, arguments):
-    runner = unittest.TextTestRunner(verbosity=2 if arguments.verbose else 1)
+    verbosity = 2 if arguments.verbose else 1
+    runner = unittest.TextTestRunner(verbosity=verbosity, resultclass=TimedResult)
+    limit_time()
     result = runner.run(load(module, arguments.patterns))
+    signal.setitimer(signal.ITIMER_REAL, 0)
     failed = len({str(test) for test, _ in result.failures + result.errors})
     failed += len(result.unexpectedSuccesses)
     passed = result.testsRun - failed

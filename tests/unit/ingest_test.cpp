@@ -41,7 +41,7 @@ Texts TakeOne(const RecordBuilder& builder, const IngestOptions& options = {}) {
 }
 
 // Main data cut short anywhere is a fault or means less: nothing past its end is read.
-#ifdef NEON_REDO_SANITIZED  // only a sanitizer can see it
+#ifdef __SANITIZE_ADDRESS__  // only a sanitizer can see it
 void ExpectNothingPastTheEnd(uint8_t rmid, uint8_t info, const Fields& main) {
   for (size_t n = 0; n < main.size(); n++) {
     Fields cut;

@@ -87,7 +87,7 @@ TEST(ReplicationMessage, EveryUnknownKindIsRefused) {
   }
 }
 
-#ifdef NEON_REDO_SANITIZED  // only a sanitizer can find a fault here
+#ifdef __SANITIZE_ADDRESS__  // only a sanitizer can find a fault here
 TEST(ReplicationMessage, RandomBytesDoNoHarm) {
   std::mt19937 random(20261121);
   for (int i = 0; i < 100000; i++) {

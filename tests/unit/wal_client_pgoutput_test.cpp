@@ -113,7 +113,7 @@ TEST(Pgoutput, TransactionIdsInsideAStream) {
   EXPECT_EQ(outside->xid, 0u);
 }
 
-#ifdef NEON_REDO_SANITIZED  // only a sanitizer can find a fault here
+#ifdef __SANITIZE_ADDRESS__  // only a sanitizer can find a fault here
 TEST(Pgoutput, RandomBytesDoNoHarm) {
   std::mt19937 random(20261121);
   const std::vector<Sample> samples = Samples();

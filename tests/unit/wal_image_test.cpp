@@ -95,7 +95,7 @@ TEST_P(Image, EveryTruncationIsRefused) {
   }
 }
 
-#ifdef NEON_REDO_SANITIZED  // only a sanitizer can find a fault here
+#ifdef __SANITIZE_ADDRESS__  // only a sanitizer can find a fault here
 TEST_P(Image, HostileBytesStayInBounds) {
   std::mt19937 random(5);
   Page out;

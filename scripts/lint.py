@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""clang-format on all files, and clang-tidy with .clang-tidy on some or all (make lint).
+
+lint.py                 clang-tidy on what differs from the main branch, or from the last commit
+lint.py --base REV      … from that revision
+lint.py --all           on all files: about an hour of processor time
+lint.py --seconds N     on what differs, and then on as many others as N seconds allow; which ones
+                        come first changes with each commit
+
+A changed header is checked by way of a file that includes it. The tree must be built: the commands
+of the compiler are those of build/ and of the Makefile. The last line is "lint: N passed, N failed",
+where each file counts once for each tool.
+"""
+
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DATABASE = ROOT / "build" / "lint"
+TIMEOUT = 900  # seconds for one file
+# What only GCC knows. Its warnings are for GCC too; clang-tidy has checks of its own.
+GCC_ONLY = re.compile(r"-W.*|-fexcess-precision=.*|-flto.*|-ffat-lto-objects")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="clang-tidy on all files")
+    parser.add_argument("--base", help="clang-tidy on what differs from this revision")
+    parser.add_argument("--seconds", type=int, default=0, help="clang-tidy on others, for so long")
+    parser.add_argument("-j", "--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    arguments = parser.parse_args()
+
+    passed, failed = check_format(git("ls-files", "*.cpp", "*.h"))
+    units = write_database()
+    if arguments.all:
+        first, others = units, []
+    else:
+        base = arguments.base or default_base()
+        first = units_of(changed(base), units)
+        print(f"clang-tidy: {len(first)} of {len(units)} files have changed since {base[:12]}")
+        others = in_order_of_commit([unit for unit in units if unit not in first])
+    deadline = time.monotonic() + arguments.seconds
+    tidied = tidy(first, others, deadline, arguments.jobs)
+    print(f"clang-tidy: {tidied[0]} files passed, {tidied[1]} failed, of {len(units)}")
+    print(f"lint: {passed + tidied[0]} passed, {failed + tidied[1]} failed")
+    return 1 if failed or tidied[1] else 0
+
+
+def git(*arguments):
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def check_format(files):
+    """Returns how many files are formatted and how many are not."""
+    failed = 0
+    for file in files:
+        command = ["clang-format", "--dry-run", "-Werror", file]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            failed += 1
+            print(result.stderr.splitlines()[0] if result.stderr else f"{file}: failed")
+    print(f"clang-format: {len(files) - failed} files passed, {failed} failed")
+    return len(files) - failed, failed
+
+
+def write_database():
+    """Puts the compiler's commands where clang-tidy reads them; returns the files that they compile."""
+    entries = {}
+    for entry in json.loads((ROOT / "build" / "compile_commands.json").read_text("utf-8")):
+        path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), ROOT)
+        entries[path] = entry
+    for path, command in module_commands():
+        entries.setdefault(path, {"directory": str(ROOT), "command": command, "file": path})
+    DATABASE.mkdir(exist_ok=True)
+    database = list(entries.values())
+    (DATABASE / "compile_commands.json").write_text(json.dumps(database), "utf-8")
+    return sorted(path for path in entries if (ROOT / path).exists())
+
+
+def module_commands():
+    """The Makefile's commands for the module's files, without what clang does not know."""
+    result = subprocess.run(
+        ["make", "--dry-run", "--always-make", "neon.so"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+        env={**os.environ, "MAKEFLAGS": ""},
+    )  # fmt: skip
+    for line in result.stdout.splitlines():
+        if " -c " not in line or not line.endswith(".cpp"):
+            continue
+        words = [word for word in shlex.split(line) if not GCC_ONLY.fullmatch(word)]
+        yield words[-1], shlex.join(words)
+
+
+def default_base():
+    """Where this branch left the main branch; on the main branch itself, the commit before."""
+    head = git("rev-parse", "HEAD")[0]
+    for branch in ("origin/main", "main"):
+        command = ["git", "-C", str(ROOT), "merge-base", "HEAD", branch]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode == 0 and result.stdout.strip() != head:
+            return result.stdout.strip()
+    parents = git("rev-list", "--max-count=2", "HEAD")
+    return parents[-1]
+
+
+def changed(base):
+    files = git("diff", "--name-only", "--diff-filter=d", base, "--", "*.cpp", "*.h")
+    return files + git("ls-files", "--others", "--exclude-standard", "*.cpp", "*.h")
+
+
+def units_of(files, units):
+    """The compiled ones among the files, and for each header one that includes it."""
+    wanted = {file for file in files if file in units}
+    for header in (file for file in files if file.endswith(".h")):
+        include = f'#include "{header.removeprefix("cpp_core/include/")}"'
+        beside = header.removesuffix(".h") + ".cpp"
+        candidates = [beside] if beside in units else []
+        candidates += [unit for unit in units if include in (ROOT / unit).read_text("utf-8")][:1]
+        wanted.update(candidates[:1])
+    return sorted(wanted)
+
+
+def in_order_of_commit(units):
+    head = git("rev-parse", "HEAD")[0]
+    return sorted(units, key=lambda unit: hashlib.sha1(f"{head}{unit}".encode()).digest())
+
+
+def tidy(first, others, deadline, jobs):
+    """Runs clang-tidy on the first files, and on the others until the deadline."""
+    passed = failed = 0
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        required = [pool.submit(tidy_one, unit, None) for unit in first]
+        optional = [pool.submit(tidy_one, unit, deadline) for unit in others]
+        for future in required + optional:
+            unit, output = future.result()
+            if unit is None:
+                continue
+            if output is None:
+                passed += 1
+            else:
+                failed += 1
+                print(f"{unit}: clang-tidy\n{output}", flush=True)
+    return passed, failed
+
+
+def tidy_one(unit, deadline):
+    """(unit, None) when there is nothing to report, (unit, text) when there is, (None, None) if too late."""
+    if deadline is not None and time.monotonic() > deadline:
+        return None, None
+    command = ["clang-tidy", "--quiet", "-p", str(DATABASE), unit]
+    try:
+        result = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        return unit, f"no end after {TIMEOUT} s"
+    return unit, None if result.returncode == 0 else result.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
