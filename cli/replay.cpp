@@ -30,8 +30,8 @@ struct Arguments {
 };
 
 void PrintRecord(const PageRecord& record) {
-  if (const auto* native = std::get_if<NativeRecord>(&record.record)) {
-    fmt::print("  {:>17}  {}\n", record.lsn.ToString(), DescribeNativeRecord(*native));
+  if (const auto* native = std::get_if<PageServerRecord>(&record.record)) {
+    fmt::print("  {:>17}  {}\n", record.lsn.ToString(), DescribePageServerRecord(*native));
     return;
   }
   const auto& postgres = std::get<PostgresRecord>(record.record);

@@ -138,7 +138,7 @@ const char* ChangeKindName(ChangeKind kind) {
   return kNames[static_cast<int>(kind)];
 }
 
-Result<NativeRecord> ToNativeRecord(const Change& c) {
+Result<PageServerRecord> ToPageServerRecord(const Change& c) {
   switch (c.kind) {
     case ChangeKind::kClearVisibility:
       return ClearVisibilityMapFlags{BlockOrNone(c.number), BlockOrNone(c.number2), c.flags};
@@ -161,8 +161,8 @@ Result<NativeRecord> ToNativeRecord(const Change& c) {
 
 std::string DescribeChange(const Change& change) {
   std::string text = ChangeKindName(change.kind);
-  if (const Result<NativeRecord> native = ToNativeRecord(change)) {
-    text += " " + change.key.Describe() + ": " + DescribeNativeRecord(*native);
+  if (const Result<PageServerRecord> native = ToPageServerRecord(change)) {
+    text += " " + change.key.Describe() + ": " + DescribePageServerRecord(*native);
   } else if (const std::string values = Values(change); !values.empty()) {
     text += " " + values;
   }

@@ -161,8 +161,8 @@ Status PageReader::Apply(const PageKey& key, const StoredChange& stored, PageAt*
     case ChangeKind::kRecord:
       return ApplyRecord(key, stored.lsn, change, out);
     default: {
-      ASSIGN_OR_RETURN(const auto native, ToNativeRecord(change));
-      return ApplyNativeRecord(native, stored.lsn, key, &out->page);
+      ASSIGN_OR_RETURN(const auto native, ToPageServerRecord(change));
+      return ApplyPageServerRecord(native, stored.lsn, key, &out->page);
     }
   }
 }

@@ -64,8 +64,8 @@ Status ApplySlruChange(const Change& change, Lsn lsn, std::vector<uint8_t>* page
       SetCommitTimestamps(change, page->data());
       return {};
     default: {
-      ASSIGN_OR_RETURN(const auto native, ToNativeRecord(change));
-      return ApplyNativeRecord(native, lsn, change.key, page);
+      ASSIGN_OR_RETURN(const auto native, ToPageServerRecord(change));
+      return ApplyPageServerRecord(native, lsn, change.key, page);
     }
   }
 }

@@ -20,11 +20,11 @@ void Check(const Change& change, const std::vector<uint8_t>& record) {
                            payload.data() + payload.size() > record.data() + record.size()))
     std::abort();
   if (DescribeChange(change).find('\n') != std::string::npos) std::abort();
-  const auto native = ToNativeRecord(change);
+  const auto native = ToPageServerRecord(change);
   if (!native) return;
   std::vector<uint8_t> page(kBlockSize);
   const std::vector<uint8_t> before(page);
-  if (!ApplyNativeRecord(*native, Lsn(0x1000028), change.key, &page) && page != before)
+  if (!ApplyPageServerRecord(*native, Lsn(0x1000028), change.key, &page) && page != before)
     std::abort();
 }
 

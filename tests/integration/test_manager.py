@@ -136,7 +136,7 @@ class ManagerTestCase(unittest.TestCase):
         return out.read_bytes()
 
 
-class NativeRecords(ManagerTestCase):
+class RecordsOfThePageServer(ManagerTestCase):
     """Pages built from page-server records equal those of the server that wrote the WAL."""
 
     def test_transactions_and_multixacts(self):

@@ -166,7 +166,7 @@ TEST(Ingest, CommitsSpanPagesOfPgXact) {
       if (slru->kind == SlruKind::kClog) {
         EXPECT_EQ(change.kind, commit ? ChangeKind::kClogCommitted : ChangeKind::kClogAborted);
         std::vector<uint8_t> page(kBlockSize);
-        ASSERT_TRUE(ApplyNativeRecord(*ToNativeRecord(change), Lsn(1), change.key, &page));
+        ASSERT_TRUE(ApplyPageServerRecord(*ToPageServerRecord(change), Lsn(1), change.key, &page));
       }
     }
     EXPECT_EQ(clog, expected);
@@ -238,9 +238,9 @@ TEST(Ingest, MultixactsCrossPagesAndGoRound) {
     std::vector<std::pair<uint32_t, uint32_t>> offsets;
     for (const Change& change : changes) {
       std::vector<uint8_t> page(kBlockSize);
-      const auto native = ToNativeRecord(change);
+      const auto native = ToPageServerRecord(change);
       ASSERT_TRUE(native);
-      ASSERT_TRUE(ApplyNativeRecord(*native, Lsn(1), change.key, &page)) << round;
+      ASSERT_TRUE(ApplyPageServerRecord(*native, Lsn(1), change.key, &page)) << round;
       if (change.kind == ChangeKind::kMultixactOffset) {
         offsets.push_back({change.number, change.number2});
         continue;

@@ -51,7 +51,7 @@ TEST_F(ManagerTest, MetricsOfTwoManagers) {
     EXPECT_EQ(value("pageserver_wal_redo_processes_active"), 2);
     EXPECT_FALSE(two.RequestRedo(bad.request(AttemptKind::kCompaction)));
     const std::vector<uint8_t> page(kBlockSize);
-    const std::vector<PageRecord> native = {{Lsn(9), NativeRecord(ClogSetAborted{{5}})}};
+    const std::vector<PageRecord> native = {{Lsn(9), PageServerRecord(ClogSetAborted{{5}})}};
     PageRequest request;
     request.key = PageKey::OfSlruBlock({SlruKind::kClog, 0, 0});
     request.base_image = page;
@@ -132,13 +132,13 @@ TEST_F(CaptureTest, FormatAndParse) {
   const std::vector<uint8_t> bytes(30, 9);
   const std::vector<PageRecord> records = {
       {Lsn(8), PostgresRecord{true, bytes}},
-      {Lsn(16), NativeRecord(ClearVisibilityMapFlags{1, {}, 3})},
-      {Lsn(24), NativeRecord(ClearVisibilityMapFlags{{}, 2, 2})},
-      {Lsn(32), NativeRecord(TruncateVisibilityMap{5, 6})},
-      {Lsn(40), NativeRecord(ClogSetCommitted{{5, 6}, -7})},
-      {Lsn(48), NativeRecord(ClogSetAborted{{5}})},
-      {Lsn(56), NativeRecord(MultixactOffsetCreate{1, 2})},
-      {Lsn(64), NativeRecord(MultixactMembersCreate{1, {{2, 3}, {4, 5}}})},
+      {Lsn(16), PageServerRecord(ClearVisibilityMapFlags{1, {}, 3})},
+      {Lsn(24), PageServerRecord(ClearVisibilityMapFlags{{}, 2, 2})},
+      {Lsn(32), PageServerRecord(TruncateVisibilityMap{5, 6})},
+      {Lsn(40), PageServerRecord(ClogSetCommitted{{5, 6}, -7})},
+      {Lsn(48), PageServerRecord(ClogSetAborted{{5}})},
+      {Lsn(56), PageServerRecord(MultixactOffsetCreate{1, 2})},
+      {Lsn(64), PageServerRecord(MultixactMembersCreate{1, {{2, 3}, {4, 5}}})},
       {Lsn(72), PostgresRecord{false, bytes}}};
   PageRequest request;
   request.key = PageKey::OfBlock(testing::kTag);

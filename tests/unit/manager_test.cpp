@@ -85,7 +85,7 @@ TEST_F(ManagerTest, RefusesWhatCannotBe) {
   request = ask.request();
   request.base_image = request.base_image.first(100);
   refused(request, "100 bytes");
-  const std::vector<PageRecord> native = {{Lsn(9), NativeRecord(ClogSetAborted{{5}})}};
+  const std::vector<PageRecord> native = {{Lsn(9), PageServerRecord(ClogSetAborted{{5}})}};
   request.records = native;
   request.key = PageKey::OfSlruBlock({SlruKind::kClog, 0, 0});
   request.base_image = {};
@@ -112,7 +112,7 @@ TEST_F(ManagerTest, AlternatesNativeAndPostgresRecords) {
     return PageRecord{Lsn(lsn), PostgresRecord{false, bytes}};
   };
   const auto native = [](uint64_t lsn, uint32_t block) {
-    return PageRecord{Lsn(lsn), NativeRecord(ClearVisibilityMapFlags{block, {}, 3})};
+    return PageRecord{Lsn(lsn), PageServerRecord(ClearVisibilityMapFlags{block, {}, 3})};
   };
   const std::vector<PageRecord> records = {native(8, 1),  native(16, 2), postgres(24),
                                            postgres(32),  native(40, 3), postgres(48),
@@ -128,7 +128,8 @@ TEST_F(ManagerTest, AlternatesNativeAndPostgresRecords) {
       expected = Ask::PageOf(tag, expected, run);
     } else {
       for (const PageRecord& r : run) {
-        ASSERT_TRUE(ApplyNativeRecord(std::get<NativeRecord>(r.record), r.lsn, key, &expected));
+        ASSERT_TRUE(
+            ApplyPageServerRecord(std::get<PageServerRecord>(r.record), r.lsn, key, &expected));
       }
     }
     i = end;

@@ -35,25 +35,25 @@ void SetBit(Page* page, size_t bit, bool to) {
   byte = static_cast<uint8_t>((byte & ~(1 << bit % 8)) | (to ? 1 << bit % 8 : 0));
 }
 
-void ExpectApplied(const NativeRecord& record, const PageKey& key, Page page,
+void ExpectApplied(const PageServerRecord& record, const PageKey& key, Page page,
                    const Page& expected) {
-  const Status status = ApplyNativeRecord(record, kLsn, key, &page);
+  const Status status = ApplyPageServerRecord(record, kLsn, key, &page);
   ASSERT_TRUE(status) << status.error().message;
-  ASSERT_EQ(page, expected) << DescribeNativeRecord(record);
+  ASSERT_EQ(page, expected) << DescribePageServerRecord(record);
 }
 
-void ExpectRefused(const NativeRecord& record, const PageKey& key, Page page, const char* why) {
+void ExpectRefused(const PageServerRecord& record, const PageKey& key, Page page, const char* why) {
   const Page before = page;
-  const Status status = ApplyNativeRecord(record, kLsn, key, &page);
-  ASSERT_FALSE(status) << DescribeNativeRecord(record);
+  const Status status = ApplyPageServerRecord(record, kLsn, key, &page);
+  ASSERT_FALSE(status) << DescribePageServerRecord(record);
   EXPECT_EQ(status.error().code, ErrorCode::kInvalidArgument);
   EXPECT_NE(status.error().message.find(why), std::string::npos) << status.error().message;
-  EXPECT_NE(status.error().message.find(NativeRecordName(record)), std::string::npos);
+  EXPECT_NE(status.error().message.find(PageServerRecordName(record)), std::string::npos);
   EXPECT_EQ(page, before);
 }
 
 // Every bit position of three pages of the commit log, the first and last ones included.
-TEST(NativeRecordsTest, ClogEveryTransactionOfAPage) {
+TEST(PageServerRecordsTest, ClogEveryTransactionOfAPage) {
   std::mt19937 random(1);
   const Page noise = RandomPage(&random);
   for (uint32_t page_number : {0u, 1u, 31u, 32u, 0xffffffffu / 32768}) {
@@ -85,13 +85,13 @@ TEST(NativeRecordsTest, ClogEveryTransactionOfAPage) {
   }
 }
 
-TEST(NativeRecordsTest, ClogTimestampIsReplacedAndKept) {
+TEST(PageServerRecordsTest, ClogTimestampIsReplacedAndKept) {
   const PageKey key = Slru(SlruKind::kClog, 0);
   Page page = Filled(0);
-  ASSERT_TRUE(ApplyNativeRecord(ClogSetCommitted{{3}, 1}, kLsn, key, &page));
-  ASSERT_TRUE(ApplyNativeRecord(ClogSetCommitted{{4}, 0x0102030405060708}, kLsn, key, &page));
-  ASSERT_TRUE(ApplyNativeRecord(ClogSetAborted{{5}}, kLsn, key, &page));
-  ASSERT_TRUE(ApplyNativeRecord(ClogSetCommitted{{}, 0x0102030405060708}, kLsn, key, &page));
+  ASSERT_TRUE(ApplyPageServerRecord(ClogSetCommitted{{3}, 1}, kLsn, key, &page));
+  ASSERT_TRUE(ApplyPageServerRecord(ClogSetCommitted{{4}, 0x0102030405060708}, kLsn, key, &page));
+  ASSERT_TRUE(ApplyPageServerRecord(ClogSetAborted{{5}}, kLsn, key, &page));
+  ASSERT_TRUE(ApplyPageServerRecord(ClogSetCommitted{{}, 0x0102030405060708}, kLsn, key, &page));
   Page expected = Filled(0);
   expected[0] = 1 << 6;
   expected[1] = 1 | 2 << 2;
@@ -99,9 +99,9 @@ TEST(NativeRecordsTest, ClogTimestampIsReplacedAndKept) {
   EXPECT_EQ(page, expected);
 }
 
-TEST(NativeRecordsTest, ClogRefusesOtherPages) {
-  for (const NativeRecord& record : {NativeRecord(ClogSetCommitted{{32767, 32768}, 1}),
-                                     NativeRecord(ClogSetAborted{{32767, 32768}})}) {
+TEST(PageServerRecordsTest, ClogRefusesOtherPages) {
+  for (const PageServerRecord& record : {PageServerRecord(ClogSetCommitted{{32767, 32768}, 1}),
+                                         PageServerRecord(ClogSetAborted{{32767, 32768}})}) {
     for (uint32_t page : {0u, 1u, 2u, 32u}) {
       ExpectRefused(record, Slru(SlruKind::kClog, page), Filled(0), "transaction 32");
     }
@@ -117,7 +117,7 @@ TEST(NativeRecordsTest, ClogRefusesOtherPages) {
   ExpectApplied(ClogSetAborted{{}}, Slru(SlruKind::kClog, 9), Filled(3), Filled(3));
 }
 
-TEST(NativeRecordsTest, MultixactOffsetsEveryEntryOfAPage) {
+TEST(PageServerRecordsTest, MultixactOffsetsEveryEntryOfAPage) {
   for (uint32_t page_number : {0u, 1u, 31u, 32u, 0xffffffffu / 2048}) {
     const PageKey key = Slru(SlruKind::kMultixactOffsets, page_number);
     for (uint32_t i = 0; i < 2048; ++i) {
@@ -147,7 +147,7 @@ void PutMember(Page* page, uint32_t n, uint32_t xid, uint32_t status) {
   }
 }
 
-TEST(NativeRecordsTest, MultixactMembersEveryEntryOfAPage) {
+TEST(PageServerRecordsTest, MultixactMembersEveryEntryOfAPage) {
   std::mt19937 random(3);
   const uint32_t last = 0xffffffffu / 1636;
   for (uint32_t page_number : {0u, 1u, 31u, 32u, last}) {
@@ -176,7 +176,7 @@ TEST(NativeRecordsTest, MultixactMembersEveryEntryOfAPage) {
   }
 }
 
-TEST(NativeRecordsTest, MultixactMembersRefusesWhatCannotBe) {
+TEST(PageServerRecordsTest, MultixactMembersRefusesWhatCannotBe) {
   const PageKey key = Slru(SlruKind::kMultixactMembers, 0);
   ExpectRefused(MultixactMembersCreate{1, {{7, 6}}}, key, Filled(0), "status 6");
   ExpectRefused(MultixactMembersCreate{1, {{7, 1}}}, Slru(SlruKind::kMultixactOffsets, 0),
@@ -191,7 +191,7 @@ Page MapPage(uint8_t fill) {
   return page;
 }
 
-TEST(NativeRecordsTest, VisibilityMapEveryHeapBlockAndFlag) {
+TEST(PageServerRecordsTest, VisibilityMapEveryHeapBlockAndFlag) {
   for (uint32_t map_block : {0u, 1u, 0xffffffffu / 32672}) {
     for (uint32_t i = 0; i < 32672; ++i) {
       const uint64_t heap = uint64_t{map_block} * 32672 + i;
@@ -220,7 +220,7 @@ TEST(NativeRecordsTest, VisibilityMapEveryHeapBlockAndFlag) {
   }
 }
 
-TEST(NativeRecordsTest, VisibilityMapRefusesOtherBlocks) {
+TEST(PageServerRecordsTest, VisibilityMapRefusesOtherBlocks) {
   const Page page = MapPage(0xff);
   ExpectRefused(ClearVisibilityMapFlags{32672, {}, 3}, Map(0), page,
                 "heap block 32672 is on block 1");
@@ -234,13 +234,13 @@ TEST(NativeRecordsTest, VisibilityMapRefusesOtherBlocks) {
   ExpectRefused(ClearVisibilityMapFlags{1, {}, 3}, Map(0), Page(8200), "8200 bytes");
 }
 
-TEST(NativeRecordsTest, VisibilityMapPagesThatAreNewGetNoLsn) {
+TEST(PageServerRecordsTest, VisibilityMapPagesThatAreNewGetNoLsn) {
   Page expected = Filled(0);
   ExpectApplied(ClearVisibilityMapFlags{1, {}, 3}, Map(0), Filled(0), expected);
   ExpectApplied(TruncateVisibilityMap{0, 0}, Map(0), Filled(0), expected);
 }
 
-TEST(NativeRecordsTest, TruncateEveryBitOfTheMap) {
+TEST(PageServerRecordsTest, TruncateEveryBitOfTheMap) {
   for (uint32_t byte = 0; byte < 8168; ++byte) {
     for (uint8_t bit : {0, 2, 4, 6}) {
       Page expected = MapPage(0xff);

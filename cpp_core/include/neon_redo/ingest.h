@@ -124,7 +124,7 @@ inline RelFileNode RelationOf(const Change& change) {
 
 // The page server's record that does the change, for kClearVisibility to kMultixactMembers except
 // kZeroSlruPage; kInvalidArgument for other kinds.
-Result<NativeRecord> ToNativeRecord(const Change& change);
+Result<PageServerRecord> ToPageServerRecord(const Change& change);
 
 // One line without a newline: kind, key, values. Times are left out.
 std::string DescribeChange(const Change& change);

@@ -48,7 +48,7 @@ struct PostgresRecord {
 // One change of the page. lsn is the end of the record it comes from: what the page's LSN becomes.
 struct PageRecord {
   Lsn lsn;
-  std::variant<PostgresRecord, NativeRecord> record;
+  std::variant<PostgresRecord, PageServerRecord> record;
 };
 
 // The caller's kind of request limits the retries on another worker after a worker has failed.

@@ -54,17 +54,18 @@ struct MultixactMembersCreate {
   std::vector<MultixactMember> members;
 };
 
-using NativeRecord = std::variant<ClearVisibilityMapFlags, TruncateVisibilityMap, ClogSetCommitted,
-                                  ClogSetAborted, MultixactOffsetCreate, MultixactMembersCreate>;
+using PageServerRecord =
+    std::variant<ClearVisibilityMapFlags, TruncateVisibilityMap, ClogSetCommitted, ClogSetAborted,
+                 MultixactOffsetCreate, MultixactMembersCreate>;
 
 // A page of pg_xact is followed by the timestamp of the last commit on it, 8 bytes big-endian.
 inline constexpr size_t kClogTimestampSize = 8;
 
 // "ClogSetCommitted", ….
-const char* NativeRecordName(const NativeRecord& record);
+const char* PageServerRecordName(const PageServerRecord& record);
 
 // Its name and values, for messages and `neon-redo replay`.
-std::string DescribeNativeRecord(const NativeRecord& record);
+std::string DescribePageServerRecord(const PageServerRecord& record);
 
 // Applies a record to *page, the current image of the page that key names: kBlockSize bytes, and
 // kClogTimestampSize more on a page of pg_xact that has a timestamp. ClogSetCommitted adds or
@@ -72,8 +73,8 @@ std::string DescribeNativeRecord(const NativeRecord& record);
 //
 // kInvalidArgument, with the page as it was: a key of the wrong kind, a block that the record does
 // not belong to, a value that no such record has, a page of the wrong size.
-Status ApplyNativeRecord(const NativeRecord& record, Lsn lsn, const PageKey& key,
-                         std::vector<uint8_t>* page);
+Status ApplyPageServerRecord(const PageServerRecord& record, Lsn lsn, const PageKey& key,
+                             std::vector<uint8_t>* page);
 
 }  // namespace neon_redo
 

@@ -24,7 +24,7 @@ constexpr std::string_view kFirstLine = "neon-redo capture 1";
 constexpr std::string_view kSuffix = ".redo";
 constexpr const char* kKinds[] = {"read", "compaction", "garbage_collection"};
 
-// The values of a native record, one word each, after its name.
+// The values of a page-server record, one word each, after its name.
 struct NativeWords {
   static std::string Optional(const std::optional<uint32_t>& value) {
     return value ? fmt::format(" {}", *value) : " -";
@@ -91,7 +91,7 @@ class Words {
   bool fine_ = true;
 };
 
-std::optional<NativeRecord> ParseNative(std::string_view name, Words* words) {
+std::optional<PageServerRecord> ParseNative(std::string_view name, Words* words) {
   if (name == "ClearVisibilityMapFlags") {
     ClearVisibilityMapFlags r;
     r.new_heap_block = words->OptionalNumber();
@@ -201,7 +201,7 @@ class Parser {
     if (name == "postgres") {
       record.record = PostgresRecord{words->Number<int>() != 0, {}};
       size = words->Number<size_t>();
-    } else if (std::optional<NativeRecord> native = ParseNative(name, words)) {
+    } else if (std::optional<PageServerRecord> native = ParseNative(name, words)) {
       record.record = std::move(*native);
     } else {
       return false;
@@ -259,8 +259,8 @@ std::string FormatCapture(const PageRequest& request, const Error& error) {
     if (const auto* postgres = std::get_if<PostgresRecord>(&record.record)) {
       text += fmt::format("postgres {} {}\n", postgres->will_init ? 1 : 0, postgres->record.size());
     } else {
-      const auto& native = std::get<NativeRecord>(record.record);
-      text += NativeRecordName(native) + std::visit(NativeWords(), native) + "\n";
+      const auto& native = std::get<PageServerRecord>(record.record);
+      text += PageServerRecordName(native) + std::visit(NativeWords(), native) + "\n";
     }
   }
   text += '\n';

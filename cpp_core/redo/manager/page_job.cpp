@@ -109,7 +109,7 @@ Status PageJob::Check() {
   const PostgresRecord* postgres = AsPostgres(first);
   if (postgres == nullptr) {
     return refuse(fmt::format("there is no base image for {} at {}",
-                              NativeRecordName(std::get<NativeRecord>(first.record)),
+                              PageServerRecordName(std::get<PageServerRecord>(first.record)),
                               first.lsn.ToString()));
   }
   if (!postgres->will_init) {
@@ -159,7 +159,8 @@ void PageJob::TakePage() {
 Status PageJob::ApplyOwnRecord() {
   TakePage();
   const PageRecord& record = request_.records[next_++];
-  return ApplyNativeRecord(std::get<NativeRecord>(record.record), record.lsn, request_.key, &page_);
+  return ApplyPageServerRecord(std::get<PageServerRecord>(record.record), record.lsn, request_.key,
+                               &page_);
 }
 
 void PageJob::FindRun() {

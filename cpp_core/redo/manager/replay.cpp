@@ -26,8 +26,8 @@ void ApplyNative(const PageKey& key, ReplayedRun* run) {
   for (const PageRecord& record : run->records) {
     run->status = run->before.empty()
                       ? MakeError(ErrorCode::kInvalidArgument, "there is no page to change")
-                      : ApplyNativeRecord(std::get<NativeRecord>(record.record), record.lsn, key,
-                                          &run->after);
+                      : ApplyPageServerRecord(std::get<PageServerRecord>(record.record), record.lsn,
+                                              key, &run->after);
     if (!run->status) return run->after.clear();
   }
 }
@@ -53,10 +53,10 @@ std::vector<ReplayedRun> Replay(const PageRequest& request, RedoWorker* worker) 
   const std::span<const PageRecord> records = request.records;
   for (size_t at = 0; at < records.size();) {
     ReplayedRun& run = runs.emplace_back();
-    run.native = std::holds_alternative<NativeRecord>(records[at].record);
+    run.native = std::holds_alternative<PageServerRecord>(records[at].record);
     size_t end = at;
     while (end < records.size() &&
-           std::holds_alternative<NativeRecord>(records[end].record) == run.native) {
+           std::holds_alternative<PageServerRecord>(records[end].record) == run.native) {
       ++end;
     }
     run.records = records.subspan(at, end - at);

@@ -17,17 +17,18 @@ namespace neon_redo {
 
 namespace {
 
-tl::unexpected<Error> Refuse(const NativeRecord& record, const PageKey& key,
+tl::unexpected<Error> Refuse(const PageServerRecord& record, const PageKey& key,
                              const std::string& why) {
-  return MakeError(
-      ErrorCode::kInvalidArgument,
-      fmt::format("could not apply {} to {}: {}", NativeRecordName(record), key.Describe(), why));
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("could not apply {} to {}: {}", PageServerRecordName(record),
+                               key.Describe(), why));
 }
 
 // One record on its way onto one page.
 class Application {
  public:
-  Application(const NativeRecord& record, Lsn lsn, const PageKey& key, std::vector<uint8_t>* page)
+  Application(const PageServerRecord& record, Lsn lsn, const PageKey& key,
+              std::vector<uint8_t>* page)
       : record_(record), lsn_(lsn), key_(key), page_(*page) {}
 
   Status operator()(const ClearVisibilityMapFlags& clear) {
@@ -150,7 +151,7 @@ class Application {
     return {};
   }
 
-  const NativeRecord& record_;
+  const PageServerRecord& record_;
   Lsn lsn_;
   const PageKey& key_;
   std::vector<uint8_t>& page_;
@@ -188,20 +189,20 @@ struct Description {
 
 }  // namespace
 
-const char* NativeRecordName(const NativeRecord& record) {
+const char* PageServerRecordName(const PageServerRecord& record) {
   static constexpr const char* kNames[] = {"ClearVisibilityMapFlags", "TruncateVisibilityMap",
                                            "ClogSetCommitted",        "ClogSetAborted",
                                            "MultixactOffsetCreate",   "MultixactMembersCreate"};
-  static_assert(std::variant_size_v<NativeRecord> == std::size(kNames));
+  static_assert(std::variant_size_v<PageServerRecord> == std::size(kNames));
   return kNames[record.index()];
 }
 
-std::string DescribeNativeRecord(const NativeRecord& record) {
-  return std::string(NativeRecordName(record)) + " " + std::visit(Description(), record);
+std::string DescribePageServerRecord(const PageServerRecord& record) {
+  return std::string(PageServerRecordName(record)) + " " + std::visit(Description(), record);
 }
 
-Status ApplyNativeRecord(const NativeRecord& record, Lsn lsn, const PageKey& key,
-                         std::vector<uint8_t>* page) {
+Status ApplyPageServerRecord(const PageServerRecord& record, Lsn lsn, const PageKey& key,
+                             std::vector<uint8_t>* page) {
   return std::visit(Application(record, lsn, key, page), record);
 }
 
