@@ -97,7 +97,7 @@ class Inserts {
 void BM_InsertsFast(benchmark::State& state) {
   const Inserts inserts;
   TestPage page;
-  RecordView view;
+  RecordView view(kPg15);
   for (auto _ : state) {
     const NativeRun run = ApplyNativeRun({testing::kRel, kMainFork, 3}, inserts.records(),
                                          page.bytes, false, &view, nullptr);
@@ -109,7 +109,7 @@ void BM_InsertsFast(benchmark::State& state) {
 void BM_InsertsPlain(benchmark::State& state) {
   const Inserts inserts;
   TestPage page;
-  RecordView view;
+  RecordView view(kPg15);
   for (auto _ : state) {
     bool have_page = false;
     for (const RedoRecord& record : inserts.records()) {
