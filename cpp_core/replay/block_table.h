@@ -10,18 +10,17 @@
 #include <memory>
 #include <vector>
 
+#include "cpp_core/base/hash_key.h"
 #include "cpp_core/base/memory_budget.h"
 #include "cpp_core/base/prefetch.h"
 #include "neon_redo/block.h"
 
 namespace neon_redo {
 
-inline uint64_t HashTag(const BlockTag& tag) {
+inline uint64_t HashTag(const BlockTag& tag, const HashKey& key = kHashKey) {
   const uint64_t relation = (uint64_t{tag.rel.db} << 32 | tag.rel.spc) + tag.fork;
   const uint64_t block = uint64_t{tag.rel.rel} << 32 | tag.block;
-  uint64_t h = (block ^ (relation << 17 | relation >> 47)) * 0x9e3779b97f4a7c15u;
-  h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
-  return h ^ h >> 32;
+  return HashPair(block, relation, key);
 }
 
 // T: default-constructible. Entries stay where they are in memory until they are forgotten. Not

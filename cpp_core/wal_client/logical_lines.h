@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cpp_core/base/hash_key.h"
 #include "cpp_core/wal_client/message.h"
 #include "cpp_core/wal_client/pgoutput.h"
 #include "neon_redo/error.h"
@@ -61,7 +62,7 @@ class LogicalLines {
 
   const Format format_;
   pgoutput::Decoder decoder_;
-  std::unordered_map<uint32_t, Table> tables_;
+  std::unordered_map<uint32_t, Table, KeyedHash> tables_;
   size_t table_bytes_ = 0;
   Lsn confirmable_;
   time_t second_ = 0;  // whose text is second_text_
