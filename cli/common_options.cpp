@@ -4,6 +4,9 @@
 
 #include <limits>
 
+#include "cli/failure.h"
+#include "cpp_core/pg/cluster_file.h"
+
 namespace neon_redo::cli {
 
 std::optional<Error> RangeError(const LsnRange& range, const WalReader& reader,
@@ -13,6 +16,12 @@ std::optional<Error> RangeError(const LsnRange& range, const WalReader& reader,
   return Error{ErrorCode::kNotFound,
                fmt::format("WAL ends at LSN {}, before --to {}: {}", reader.end_of_wal().ToString(),
                            range.to->ToString(), reader.end_reason())};
+}
+
+void SayTablespaces(const std::string& directory, std::optional<uint32_t> only) {
+  for (const auto& [oid, target] : pg::TablespaceLinks(directory))
+    if (!only || oid == *only)
+      Say(fmt::format("tablespace {} of \"{}\" is read from \"{}\"", oid, directory, target));
 }
 
 Option& AddWalDirectory(Options* options, std::string* directory) {

@@ -27,6 +27,10 @@ struct LsnRange {
 std::optional<Error> RangeError(const LsnRange& range, const WalReader& reader,
                                 const Status& status);
 
+// Says on standard error which links of tablespaces are followed below a data directory. only: of
+// this tablespace.
+void SayTablespaces(const std::string& directory, std::optional<uint32_t> only = std::nullopt);
+
 // --wal
 Option& AddWalDirectory(Options* options, std::string* directory);
 // --from and --to

@@ -103,6 +103,7 @@ Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn)
     recording.wal.from = label.start;
     recording.track_commit_timestamp = HasCommitTimestamps(arguments.base_backup);
     ASSIGN_OR_RETURN(const auto control, ReadControlData(arguments.base_backup));
+    if (const auto block = key.ToBlock()) SayTablespaces(arguments.base_backup, block->rel.spc);
     base = PagesOf(arguments.base_backup, *control.version);
     worker.version = control.version;
   }

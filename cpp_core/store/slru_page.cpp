@@ -1,6 +1,5 @@
 #include "cpp_core/store/slru_page.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <filesystem>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/slru.h"
 
 namespace neon_redo {
@@ -26,16 +26,16 @@ void SetCommitTimestamps(const Change& change, uint8_t* page) {
 
 Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& block,
                           uint8_t* page) {
-  const std::string path = data_directory + "/" + SlruFile(block.kind, block.segment);
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return false;
+  const std::string name = SlruFile(block.kind, block.segment);
+  const auto file = pg::OpenClusterFile(data_directory, name);
+  if (!file && file.error().code == ErrorCode::kNotFound) return false;
+  if (!file) return tl::unexpected(file.error());
   const ssize_t got =
-      fd < 0 ? -1 : pread(fd, page, kBlockSize, static_cast<off_t>(block.block) * kBlockSize);
-  const int error = errno;
-  if (fd >= 0) close(fd);
+      pread(file->get(), page, kBlockSize, static_cast<off_t>(block.block) * kBlockSize);
   if (got < 0)
-    return MakeError(ErrorCode::kIo, fmt::format("could not read block {} in file \"{}\": {}",
-                                                 block.block, path, std::strerror(error)));
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("could not read block {} in file \"{}/{}\": {}", block.block,
+                                 data_directory, name, std::strerror(errno)));
   return got == static_cast<ssize_t>(kBlockSize);
 }
 

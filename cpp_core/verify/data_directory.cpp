@@ -1,6 +1,5 @@
 #include "cpp_core/verify/data_directory.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -8,28 +7,23 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/pg/paths.h"
 
 namespace neon_redo {
 namespace {
 
-Result<std::string> ReadFile(const std::string& path, ErrorCode when_missing, const char* hint) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    const int error = errno;
-    return MakeError(error == ENOENT || error == ENOTDIR ? when_missing : ErrnoCode(error),
-                     fmt::format("could not open file \"{}\": {}{}", path, std::strerror(error),
-                                 error == ENOENT || error == ENOTDIR ? hint : ""));
-  }
-  std::ostringstream content;
-  content << in.rdbuf();
-  return std::move(content).str();
+// These files have some hundred bytes, pg_control 8 kB.
+constexpr size_t kMaxFile = 1 << 20;
+
+Result<std::string> ReadFile(const std::string& directory, const char* name, const char* hint) {
+  auto content = pg::ReadClusterFile(directory, name, kMaxFile);
+  if (!content && content.error().code == ErrorCode::kNotFound) content.error().message += hint;
+  return content;
 }
 
 }  // namespace
@@ -37,7 +31,7 @@ Result<std::string> ReadFile(const std::string& path, ErrorCode when_missing, co
 Result<ControlData> ReadControlData(const std::string& directory) {
   const std::string path = directory + "/" + pg::kControlFile;
   ASSIGN_OR_RETURN(auto content,
-                   ReadFile(path, ErrorCode::kNotFound, " (is this a data directory?)"));
+                   ReadFile(directory, pg::kControlFile, " (is this a data directory?)"));
   ASSIGN_OR_RETURN(
       const auto control,
       pg::ParseControlFile(Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()),
@@ -58,7 +52,7 @@ Result<BackupLabel> ReadBackupLabel(const std::string& directory) {
   const std::string path = directory + "/backup_label";
   const bool is_tar = std::filesystem::exists(directory + "/base.tar") ||
                       std::filesystem::exists(directory + "/base.tar.gz");
-  auto content = ReadFile(path, ErrorCode::kNotFound,
+  auto content = ReadFile(directory, "backup_label",
                           is_tar ? " (unpack base.tar first, or take the backup with "
                                    "pg_basebackup --format=plain)"
                                  : " (it must be a base backup as pg_basebackup leaves it; a "
@@ -76,20 +70,28 @@ namespace {
 namespace fs = std::filesystem;
 
 // Adds what the directory of a database holds.
-void ListDatabase(const std::string& directory, const pg::Version& version, uint32_t spc,
-                  uint32_t db, RelationFileList* out, std::error_code* error) {
+Status ListDatabase(const std::string& directory, const pg::Version& version, uint32_t spc,
+                    uint32_t db, RelationFileList* out, std::error_code* error) {
   out->databases.insert({spc, db});
   const std::string path = directory + "/" + pg::DatabasePath(version, spc, db);
   for (const auto& entry : fs::directory_iterator(path, *error)) {
     const auto name = pg::ParseRelationFileName(entry.path().filename().string());
     if (!name) continue;
+    // The server may have removed it since.
+    const fs::file_type type = entry.symlink_status(*error).type();
+    if (!*error && type != fs::file_type::regular && type != fs::file_type::not_found)
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("\"{}\" has the name of a relation's file, but is not a regular "
+                                   "file",
+                                   entry.path().string()));
     const uint64_t size = entry.file_size(*error);
-    if (*error) return;
+    if (*error) return {};
     const auto blocks = static_cast<uint32_t>(size / kBlockSize);
     uint32_t& end = out->forks[{{spc, db, name->rel}, name->fork, 0}];
     if (blocks > 0 || name->segment == 0)
       end = std::max(end, name->segment * pg::kBlocksPerFile + blocks);
   }
+  return {};
 }
 
 }  // namespace
@@ -98,12 +100,12 @@ Result<RelationFileList> ListRelationFiles(const std::string& directory,
                                            const pg::Version& version) {
   RelationFileList out;
   std::error_code error;
-  ListDatabase(directory, version, pg::kGlobalTablespace, 0, &out, &error);
+  Status listed = ListDatabase(directory, version, pg::kGlobalTablespace, 0, &out, &error);
   const auto databases_of = [&](uint32_t spc) {
     const std::string path = directory + "/" + pg::TablespacePath(version, spc);
     for (const auto& entry : fs::directory_iterator(path, error)) {
       const auto db = pg::ParseOid(entry.path().filename().string());
-      if (!error && db) ListDatabase(directory, version, spc, *db, &out, &error);
+      if (!error && db && listed) listed = ListDatabase(directory, version, spc, *db, &out, &error);
     }
   };
   if (!error) databases_of(pg::kDefaultTablespace);
@@ -111,6 +113,7 @@ Result<RelationFileList> ListRelationFiles(const std::string& directory,
     const auto spc = pg::ParseOid(entry.path().filename().string());
     if (!error && spc) databases_of(*spc);
   }
+  RETURN_IF_ERROR(listed);
   if (error)
     return MakeError(ErrorCode::kIo,
                      fmt::format("could not list the relation files below \"{}\": {}", directory,
@@ -123,11 +126,10 @@ Result<int> RelationFiles::Open(const BlockTag& tag) {
   BlockTag segment = tag;
   segment.block = tag.block / pg::kBlocksPerFile;
   if (auto found = open_.find(segment); found != open_.end()) return found->second.get();
-  const std::string path = directory_ + "/" + pg::BlockFilePath(*version_, tag);
-  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd && errno != ENOENT && errno != ENOTDIR) return FileError("open file", path);
+  auto fd = pg::OpenClusterFile(directory_, pg::BlockFilePath(*version_, tag));
+  if (!fd && fd.error().code != ErrorCode::kNotFound) return tl::unexpected(fd.error());
   if (open_.size() == kOpenFiles) open_.clear();
-  return (open_[segment] = std::move(fd)).get();
+  return (open_[segment] = fd ? std::move(*fd) : FileDescriptor()).get();
 }
 
 Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* page) {

@@ -8,10 +8,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <set>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/record_layout.h"
@@ -24,10 +24,12 @@ std::string MapPath(const pg::Version& version, uint32_t spc, uint32_t db) {
   return pg::DatabasePath(version, spc, db) + "/" + pg::kRelationMapFile;
 }
 
-std::string ReadMap(const std::string& directory, const pg::Version& version, uint32_t spc,
-                    uint32_t db) {
-  std::ifstream in(directory + "/" + MapPath(version, spc, db), std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+// Empty when it is missing. A map has 512 bytes.
+Result<std::string> ReadMap(const std::string& directory, const pg::Version& version, uint32_t spc,
+                            uint32_t db) {
+  auto map = pg::ReadClusterFile(directory, MapPath(version, spc, db), size_t{1} << 16);
+  if (!map && map.error().code == ErrorCode::kNotFound) return std::string();
+  return map;
 }
 
 }  // namespace
@@ -240,14 +242,14 @@ void FileCheck::CheckDatabases() {
 Status FileCheck::CheckMaps() {
   for (const auto& [spc, db] : base_.databases) {
     if (databases_.contains({spc, db}) || maps_.contains({spc, db})) continue;
-    const std::string content = ReadMap(base_directory_, *version_, spc, db);
+    ASSIGN_OR_RETURN(const std::string content, ReadMap(base_directory_, *version_, spc, db));
     if (content.size() != version_->relation_map_size) continue;
     maps_[{spc, db}].content.assign(content.begin(), content.end());
   }
   for (const auto& [database, map] : maps_) {
     const auto [spc, db] = database;
     if (!IsSettled(map.last)) continue;
-    const std::string disk = ReadMap(data_directory_, *version_, spc, db);
+    ASSIGN_OR_RETURN(const std::string disk, ReadMap(data_directory_, *version_, spc, db));
     map_files_++;
     const auto report = [&](Damage damage, std::string problem) {
       Report({{spc, db, 0}}, MapPath(*version_, spc, db), map.last, damage, std::move(problem));
@@ -257,8 +259,8 @@ Status FileCheck::CheckMaps() {
     } else if (disk.size() < map.content.size()) {
       report(Damage::kShortFile, fmt::format("the relation map has only {} bytes", disk.size()));
     } else if (std::memcmp(disk.data(), map.content.data(), map.content.size()) != 0) {
-      const bool is_old =
-          map.last.end.valid() && disk == ReadMap(base_directory_, *version_, spc, db);
+      ASSIGN_OR_RETURN(const std::string base, ReadMap(base_directory_, *version_, spc, db));
+      const bool is_old = map.last.end.valid() && disk == base;
       const bool is_zero = std::all_of(disk.begin(), disk.end(), [](char c) { return c == 0; });
       if (is_zero)
         report(Damage::kZeroed, "the relation map on disk is all zeroes");

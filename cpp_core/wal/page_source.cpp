@@ -94,10 +94,13 @@ bool WalPageSource::OpenSegment(uint64_t number) {
     return Fail(WalFaultKind::kBad, start,
                 fmt::format("not a segment of this WAL: {}", segment->problem));
   Forget();
-  fd_ = open(segment->path.c_str(), O_RDONLY | O_CLOEXEC);
+  // The file may have been replaced since it was listed: a FIFO would be waited for.
+  fd_ = open(segment->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat st;
   if (fd_ < 0 || fstat(fd_, &st) != 0)
     return Fail(WalFaultKind::kIo, start, fmt::format("could not open: {}", strerror(errno)));
+  if (!S_ISREG(st.st_mode))
+    return Fail(WalFaultKind::kIo, start, "could not open: it is not a regular file");
   posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
   open_ = segment;
   open_bytes_ = static_cast<uint64_t>(st.st_size);
@@ -170,7 +173,7 @@ bool WalPageSource::CheckHeader(const uint8_t* page, Lsn lsn) {
 std::optional<Lsn> WalPageSource::FindLaterWal(Lsn lsn) {
   const uint64_t number = lsn.value / segment_size();
   if (const Segment* segment = Find(number)) {
-    const int fd = open(segment->path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = open(segment->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     for (uint64_t page = (lsn.value & ~kWalPageMask) + kWalPageSize;
          fd >= 0 && page / segment_size() == number; page += kWalPageSize) {
       WalPageHeader h;

@@ -14,8 +14,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <memory>
 
@@ -278,9 +276,11 @@ Result<std::optional<Segment>> WalDirectory::Look(uint32_t timeline, uint64_t nu
 
 Result<std::vector<WalDirectory::Branch>> WalDirectory::Descent(uint32_t timeline) const {
   std::vector<Branch> branches;
-  const std::string path = fmt::format("{}/{:08X}.history", path_, timeline);
-  std::ifstream file(path);
-  if (!file) {
+  const std::string path = fmt::format("{}/{}", path_, FormatHistoryName(timeline));
+  const auto content = ReadHistoryFile(path);
+  if (!content && content.error().code != ErrorCode::kNotFound)
+    return tl::unexpected(content.error());
+  if (!content) {
     for (const Segment& s : segments_) {
       if (s.timeline <= timeline && (branches.empty() || branches.back().timeline != s.timeline))
         branches.push_back({s.timeline, s.number});
@@ -293,8 +293,7 @@ Result<std::vector<WalDirectory::Branch>> WalDirectory::Descent(uint32_t timelin
     }
     return branches;
   }
-  const std::string content{std::istreambuf_iterator<char>(file), {}};
-  ASSIGN_OR_RETURN(const auto forks, ParseTimelineHistory(content, timeline, path));
+  ASSIGN_OR_RETURN(const auto forks, ParseTimelineHistory(*content, timeline, path));
   uint64_t begin = 0;
   for (const TimelineFork& fork : forks) {
     branches.push_back({fork.timeline, begin});

@@ -7,9 +7,15 @@
 #include <cstdio>
 #include <sstream>
 
+#include "cpp_core/base/guarded_files.h"
+
 namespace neon_redo {
 
 std::string FormatHistoryName(uint32_t timeline) { return fmt::format("{:08X}.history", timeline); }
+
+Result<std::string> ReadHistoryFile(const std::string& path) {
+  return ReadRegularFile(path, size_t{1} << 20);
+}
 
 Result<std::vector<TimelineFork>> ParseTimelineHistory(const std::string& content,
                                                        uint32_t timeline, const std::string& path) {

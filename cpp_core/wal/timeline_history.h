@@ -20,6 +20,10 @@ struct TimelineFork {
 // The name of a timeline's history file (TLHistoryFileName).
 std::string FormatHistoryName(uint32_t timeline);
 
+// The content of a history file. kNotFound: there is none. kInvalidArgument: it is not a regular
+// file, or of more than 1 MB; a line has some 40 bytes.
+Result<std::string> ReadHistoryFile(const std::string& path);
+
 // The ancestors of `timeline`, the oldest first. kCorrupt: a bad line; the message quotes it and
 // names `path`.
 Result<std::vector<TimelineFork>> ParseTimelineHistory(const std::string& content,

@@ -17,7 +17,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/tail.h"
@@ -26,8 +25,6 @@
 namespace neon_redo {
 
 static constexpr size_t kMoments = 4096;
-// A line of a history file has some 40 bytes, and a client gets the file in one message.
-static constexpr size_t kMaxHistory = 1 << 20;
 
 Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path) {
   std::unique_ptr<WalSource> out(new WalSource);
@@ -163,8 +160,7 @@ uint32_t WalSource::TimelineOf(Lsn lsn) const {
 }
 
 Result<std::string> WalSource::ReadHistory(uint32_t timeline) const {
-  return ReadRegularFile(fmt::format("{}/{}", directory_->path(), FormatHistoryName(timeline)),
-                         kMaxHistory);
+  return ReadHistoryFile(fmt::format("{}/{}", directory_->path(), FormatHistoryName(timeline)));
 }
 
 Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, uint64_t number) {

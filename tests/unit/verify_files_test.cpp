@@ -1,5 +1,6 @@
 // What verification makes of the files of a data directory, without WAL: names, sizes, databases.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -83,6 +84,49 @@ TEST_F(FileCheckTest, ListsRelationFilesAndNothingElse) {
   EXPECT_EQ(list->forks, expected);
   EXPECT_EQ(list->databases, (std::set<std::pair<uint32_t, uint32_t>>{{1663, 5}, {1664, 0}}));
   EXPECT_EQ(pg::BlockFilePath(kPg15, {rel_, kVisibilityMapFork, 1 << 17}), "base/5/16384_vm.1");
+}
+
+// What a stranger's base backup may hold in place of files.
+TEST_F(FileCheckTest, RegularFilesOnly) {
+  const std::string precious = ::testing::TempDir() + "file_check_precious";
+  std::ofstream(precious) << std::string(2 * kBlockSize, 'x');
+  const auto make_fifo = [](const std::string& path) { ASSERT_EQ(mkfifo(path.c_str(), 0600), 0); };
+  make_fifo(base_ + "/backup_label");
+  make_fifo(base_ + "/global/pg_control");
+  make_fifo(base_ + "/base/5/1");
+  fs::create_symlink(precious, base_ + "/base/5/2");
+  EXPECT_EQ(ReadBackupLabel(base_).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ReadControlData(base_).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ListRelationFiles(base_, kPg15).error().code, ErrorCode::kInvalidArgument);
+  RelationFiles files(base_, &kPg15);
+  alignas(8) uint8_t page[kBlockSize];
+  for (const uint32_t rel : {1u, 2u})
+    EXPECT_EQ(files.Read({{1663, 5, rel}}, page).error().code, ErrorCode::kInvalidArgument) << rel;
+  EXPECT_EQ(files.Read({{1663, 5, 3}}, page).value(), RelationFiles::Found::kNoFile);
+  for (const char* name : {"/backup_label", "/global/pg_control"}) {
+    fs::remove(base_ + name);
+    fs::create_symlink("/dev/zero", base_ + name);
+  }
+  EXPECT_EQ(ReadBackupLabel(base_).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ReadControlData(base_).error().code, ErrorCode::kInvalidArgument);
+  fs::remove(base_ + "/backup_label");
+  std::ofstream(base_ + "/backup_label") << "START";
+  fs::resize_file(base_ + "/backup_label", uint64_t{2} << 30);
+  EXPECT_EQ(ReadBackupLabel(base_).error().code, ErrorCode::kCorrupt);
+  fs::remove(precious);
+}
+
+TEST_F(FileCheckTest, ARelationMapMustBeARegularFile) {
+  fs::create_symlink("/dev/zero", data_ + "/base/5/pg_filenode.map");
+  Change change;
+  change.kind = ChangeKind::kRelationMap;
+  change.key.field2 = 1663;
+  change.key.field3 = 5;
+  const std::string map(512, 'm');
+  change.payload = {reinterpret_cast<const uint8_t*>(map.data()), map.size()};
+  check_.Take(change, {Lsn(100), Lsn(200), {}});
+  VerifyResult result;
+  EXPECT_EQ(check_.Compare({}, kPg15, Lsn(), &result).error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST_F(FileCheckTest, LengthsWithoutWal) {

@@ -154,6 +154,17 @@ TEST_F(Timelines, TheHighestTimelineWithTheStartIsTaken) {
   EXPECT_TRUE(Line(4, {}).empty());
 }
 
+TEST_F(Timelines, AHistoryFileMustBeARegularOne) {
+  const std::string path = dir_.path() + "/00000002.history";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  auto directory = WalDirectory::Open(dir_.path());
+  ASSERT_TRUE(directory);
+  EXPECT_EQ(directory->Line(2, {}).error().code, ErrorCode::kInvalidArgument);
+  fs::remove(path);
+  fs::create_symlink("/dev/zero", path);
+  EXPECT_EQ(directory->Line(2, {}).error().code, ErrorCode::kInvalidArgument);
+}
+
 TEST_F(Timelines, AHistoryFileDecides) {
   // Timeline 3 left timeline 2 in segment 7, says its history: then its segments 4, 5 are not it.
   std::ofstream(dir_.path() + "/00000003.history")
