@@ -14,6 +14,8 @@
 #include <string>
 #include <system_error>
 
+#include "cli/foreign_text.h"
+
 namespace neon_redo::cli {
 
 Status FlushOutput() {
@@ -24,13 +26,16 @@ Status FlushOutput() {
   return {};
 }
 
-void Say(const std::string& message) { fmt::print(stderr, "neon-redo: {}\n", message); }
+void Say(const std::string& message) {
+  fmt::print(stderr, "neon-redo: {}\n", PrintableLines(message));
+}
 
 void PrintFailure(const Failure& failure, bool json) {
   if (json && !failure.in_output) {
     nlohmann::ordered_json object = {{"error", failure.message}};
     if (!failure.hint.empty()) object["hint"] = failure.hint;
-    fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n", PrintableJson(
+                           object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
   }
   std::fflush(stdout);
   Say("error: " + failure.message);

@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
+#include "cli/foreign_text.h"
 #include "cpp_core/base/try.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/ingest.h"
@@ -36,7 +37,8 @@ void ListChanges(const ChangeList& changes, Lsn lsn, bool json) {
     nlohmann::ordered_json line = {{"lsn", lsn.ToString()}, {"kind", ChangeKindName(change.kind)}};
     if (ChangesPage(change.kind)) line["key"] = change.key.ToString();
     line["description"] = DescribeChange(change);
-    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n",
+               PrintableJson(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
   }
 }
 

@@ -15,11 +15,11 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
+#include "cli/foreign_text.h"
 #include "cli/stop_signal.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/wal_client/logical_lines.h"
 #include "cpp_core/wal_client/stream_metrics.h"
-#include "neon_redo/describe.h"
 #include "neon_redo/metrics.h"
 #include "neon_redo/receiver.h"
 
@@ -56,7 +56,8 @@ class Output {
   }
 
   Status Write(std::string* text) {
-    if (is_terminal_) MakePrintable(text);
+    // A plug-in's text may hold a terminal's commands.
+    if (is_terminal_) *text = PrintableLines(*text);
     for (size_t done = 0; done < text->size();) {
       const ssize_t n = write(STDOUT_FILENO, text->data() + done, text->size() - done);
       if (n < 0 && errno == EINTR) continue;
@@ -87,18 +88,6 @@ class Output {
  private:
   // The stream stands while Flush waits for the disk, so the disk is kept at work before.
   static constexpr size_t kWriteBack = size_t{2} << 20;
-
-  // A plug-in's text may hold a terminal's commands.
-  static void MakePrintable(std::string* text) {
-    std::string out;
-    for (std::string_view rest = *text; !rest.empty();) {
-      const size_t end = std::min(rest.find('\n'), rest.size());
-      out += Printable(rest.substr(0, end));
-      if (end < rest.size()) out += '\n';
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
-    *text = std::move(out);
-  }
 
   size_t unwritten_ = 0;
   bool is_file_ = false;

@@ -13,6 +13,7 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
+#include "cli/foreign_text.h"
 #include "cli/progress_bar.h"
 #include "cli/verify_follow.h"
 #include "cli/verify_report.h"
@@ -78,8 +79,9 @@ Outcome Explain(const Arguments& arguments) {
   const auto print = [&](const std::string& record, const std::string& change) {
     if (arguments.json)
       fmt::print("{}\n",
-                 nlohmann::ordered_json({{"record", record}, {"change", change}})
-                     .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+                 PrintableJson(
+                     nlohmann::ordered_json({{"record", record}, {"change", change}})
+                         .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)));
     else
       fmt::print("{}\n    {}\n", record, change);
   };
@@ -98,6 +100,8 @@ Outcome Run(Arguments arguments) {
   VerifyOptions& verify = arguments.verify;
   if (const char* directory = std::getenv("TMPDIR"); directory != nullptr && *directory != '\0')
     verify.spill_directory = directory;
+  for (const std::string& directory : {arguments.base_backup, arguments.against})
+    if (!directory.empty()) SayTablespaces(directory);
   ProgressBar bar(!arguments.no_progress);
   verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
   const auto result =

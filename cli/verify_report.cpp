@@ -1,4 +1,5 @@
 #include "cli/verify_report.h"
+#include "cli/foreign_text.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -170,9 +171,9 @@ void PrintMismatches(const VerifyResult& r) {
   const size_t shown = std::min(r.mismatches.size(), kShownMismatches);
   for (size_t i = 0; i < shown; i++) {
     const Mismatch& m = r.mismatches[i];
-    fmt::print("  {}, LSN {}: {}{}\n", Place(m), m.lsn.ToString(), m.problem,
+    fmt::print("  {}, LSN {}: {}{}\n", Place(m), m.lsn.ToString(), PrintableLines(m.problem),
                m.offset ? fmt::format("; first different byte: {}", *m.offset) : "");
-    if (!m.last_record.empty()) fmt::print("    last record: {}\n", m.last_record);
+    if (!m.last_record.empty()) fmt::print("    last record: {}\n", PrintableLines(m.last_record));
   }
   if (const Mismatch* first = FirstOnPage(r))
     fmt::print("  All records of a page: neon-redo verify --explain {} --wal DIR\n",
@@ -223,7 +224,8 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
     out["resource_managers"][RmgrDisplayName(static_cast<uint8_t>(rmid))] = {
         {"rebuilt", c.rebuilt}, {"equal", c.equal}, {"different", c.different}};
   }
-  fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  fmt::print("{}\n", PrintableJson(out.dump(2, ' ', false,
+                                            nlohmann::ordered_json::error_handler_t::replace)));
 }
 
 void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
@@ -239,7 +241,7 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
   if (!r.skipped.empty()) {
     fmt::print("\nSkipped:\n");
     for (const auto& [reason, count] : r.skipped)
-      fmt::print("  {:>12} {}\n", Grouped(count), reason);
+      fmt::print("  {:>12} {}\n", Grouped(count), PrintableLines(reason));
   }
   const bool images = report.images;
   const bool replayed = !images && !report.compares;

@@ -14,10 +14,6 @@ namespace neon_redo {
 
 using std::chrono::milliseconds;
 
-namespace {
-
-// Setting values with a unit, as SHOW prints wal_sender_timeout: "1min", "500ms", "0". No setting
-// is above INT_MAX milliseconds; a server that says more is not believed.
 milliseconds ParseSettingTime(const std::string& text) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -30,6 +26,8 @@ milliseconds ParseSettingTime(const std::string& text) {
                                          : 1;
   return milliseconds(std::min<int64_t>(value * factor, INT_MAX));
 }
+
+namespace {
 
 // wal_segment_size as SHOW prints it: "16MB", "1GB".
 std::optional<uint32_t> ParseSegmentSize(const std::string& text) {

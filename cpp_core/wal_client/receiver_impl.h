@@ -23,6 +23,10 @@ struct pollfd;
 
 namespace neon_redo {
 
+// A setting's value with its unit, as SHOW prints wal_sender_timeout: "1min", "500ms", "0". No
+// setting is above INT_MAX milliseconds; a server that says more is not believed (0).
+std::chrono::milliseconds ParseSettingTime(const std::string& text);
+
 // The public functions are those of WalReceiver.
 class WalReceiver::Impl {
  public:

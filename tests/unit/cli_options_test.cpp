@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/foreign_text.h"
 #include "cpp_core/base/number.h"
 
 namespace neon_redo {
@@ -15,6 +16,15 @@ namespace {
 std::string IntegerError(const char* text, int64_t min, int64_t max) {
   const auto parsed = ParseInteger(text, min, max);
   return parsed ? "" : parsed.error().message;
+}
+
+TEST(ForeignText, CommandsNoTerminal) {
+  EXPECT_EQ(cli::PrintableLines("a\x1b[31m\nb\xc2\x9bm\n"), "a\\x1b[31m\nb\\xc2\\x9bm\n");
+  EXPECT_EQ(cli::PrintableLines(""), "");
+  EXPECT_EQ(cli::PrintableLines("plain: \xc3\xa9"), "plain: \xc3\xa9");
+  EXPECT_EQ(cli::PrintableJson("{\"a\":\"\xc3\xa9\xc2\x9b\x7f\xc2\xa0\"}"),
+            "{\"a\":\"\xc3\xa9\\u009b\\u007f\xc2\xa0\"}");
+  EXPECT_EQ(cli::PrintableJson("{}"), "{}");
 }
 
 TEST(Number, Integers) {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <future>
 
+#include "cpp_core/wal_client/receiver_impl.h"
 #include "tests/unit/wal_client_fake_server.h"
 
 namespace neon_redo {
@@ -99,6 +100,15 @@ TEST(WalReceiver, EverySplitOfEveryMessage) {
   }
 }
 
+TEST(WalReceiver, NoSettingOfTimeOverflows) {
+  EXPECT_EQ(ParseSettingTime("1min"), milliseconds(60'000));
+  EXPECT_EQ(ParseSettingTime("500ms"), milliseconds(500));
+  EXPECT_EQ(ParseSettingTime("2147483647d"), milliseconds(2'147'483'647));
+  for (const char* bad :
+       {"9223372036854775807d", "9223372036854775807h", "-1d", "99999999999", "x"})
+    EXPECT_EQ(ParseSettingTime(bad), milliseconds(0)) << bad;
+}
+
 // The stream cut off at every byte: what was complete is handed over, then the loss shows.
 TEST(WalReceiver, EveryTruncationIsALoss) {
   const std::string all =
@@ -166,6 +176,23 @@ TEST(WalReceiver, ServerErrorKeepsItsWords) {
             "the server ended the stream: gone (SQLSTATE 58P01); detail: old; hint: try");
   EXPECT_EQ(client.receiver.server_error().sqlstate, "58P01");
   EXPECT_FALSE(client.receiver.server_error().transient());
+}
+
+TEST(WalReceiver, ServersWordsCommandNoTerminal) {
+  FakeServer server([](FakeServer* s) {
+    s->Send(Frame('E', Fields({"SERROR", "C58P01", "Mgo\x1b]0;ne",
+                               "Dol\xc2\x9b"
+                               "d",
+                               "Htr\x7fy"})) +
+            Frame('Z', "I"));
+    s->HoldOpen();
+  });
+  Started client(server);
+  MessageBatch batch;
+  const auto state = client.receiver.Receive(&batch, milliseconds(10000));
+  ASSERT_FALSE(state);
+  for (const char* control : {"\x1b", "\x9b", "\x7f"})
+    EXPECT_EQ(state.error().message.find(control), std::string::npos) << state.error().message;
 }
 
 // 10,000 small messages at once come in batches of at most kMaxBatch, in order.
