@@ -8,9 +8,11 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -108,6 +110,18 @@ SandboxFailure EnterLandlock() {
   return failure;
 }
 
+// A day: a worker whose client hangs and cannot kill it does not compute for ever.
+constexpr rlim_t kProcessorSeconds = 24 * 60 * 60;
+
+// A worker that a person started may have a file for its output (neon-redo worker > FILE).
+bool WritesToFile() {
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat st;
+    if (fstat(stream, &st) == 0 && S_ISREG(st.st_mode)) return true;
+  }
+  return false;
+}
+
 SandboxFailure SetLimits(rlim_t address_space) {
   const struct {
     __rlimit_resource which;
@@ -116,9 +130,15 @@ SandboxFailure SetLimits(rlim_t address_space) {
   } limits[] = {{RLIMIT_AS, address_space, "limit memory"},
                 {RLIMIT_NOFILE, 0, "limit open files"},
                 {RLIMIT_NPROC, 0, "limit processes"},
-                {RLIMIT_CORE, 0, "limit core files"}};
+                {RLIMIT_CORE, 0, "limit core files"},
+                {RLIMIT_FSIZE, WritesToFile() ? RLIM_INFINITY : 0, "limit the size of files"},
+                {RLIMIT_CPU, kProcessorSeconds, "limit processor time"}};
   for (const auto& limit : limits) {
-    const struct rlimit both = {limit.value, limit.value};
+    // A lower limit that was there stays.
+    struct rlimit before;
+    if (getrlimit(limit.which, &before) != 0) return {limit.step, errno};
+    const rlim_t value = std::min(limit.value, before.rlim_max);
+    const struct rlimit both = {value, value};
     if (setrlimit(limit.which, &both) != 0) return {limit.step, errno};
   }
   return {};

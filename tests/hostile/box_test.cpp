@@ -60,24 +60,59 @@ int LookAround() {
   }
   if (prctl(PR_GET_DUMPABLE) != 0) return 5;
   if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) return 6;
-  for (const auto which : {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_CORE}) {
+  for (const auto which : {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_CORE, RLIMIT_FSIZE}) {
     struct rlimit limit;
     if (getrlimit(which, &limit) != 0 || limit.rlim_cur != 0 || limit.rlim_max != 0) return 7;
   }
+  struct rlimit processor;
+  if (getrlimit(RLIMIT_CPU, &processor) != 0 || processor.rlim_max > 24 * 60 * 60) return 10;
   if (open("/dev/null", O_RDONLY) >= 0 || errno != EMFILE) return 8;
   if (dup(0) >= 0) return 9;
   return 0;
 }
 
+// LookAround in the box with pipes for outputs, as a worker has them.
+int LookAroundInside(const SandboxConfig& config) {
+  int ends[2];
+  if (pipe(ends) != 0) return -1;
+  fflush(nullptr);
+  const int outputs[] = {dup(1), dup(2)};
+  dup2(ends[1], 1);
+  dup2(ends[1], 2);
+  const int seen = Inside(config, LookAround);
+  for (const int stream : {1, 2}) {
+    dup2(outputs[stream - 1], stream);
+    close(outputs[stream - 1]);
+  }
+  close(ends[0]);
+  close(ends[1]);
+  return seen;
+}
+
 TEST(BoxTest, DescriptorsCapabilitiesLimits) {
   const int extra = dup(0);
-  EXPECT_EQ(Inside(NoLayers(), LookAround), 0);
+  EXPECT_EQ(LookAroundInside(NoLayers()), 0);
   SandboxConfig all = NoLayers();
   all.namespaces = true;
   all.landlock = LandlockVersion() > 0;
-  EXPECT_EQ(Inside(all, LookAround), 0);
+  EXPECT_EQ(LookAroundInside(all), 0);
   EXPECT_NE(LookAround(), 0) << "the look sees nothing";
   close(extra);
+}
+
+TEST(BoxTest, AFileForOutputMayGrow) {
+  char path[] = "/tmp/neon_redo_box.XXXXXX";
+  const int file = mkstemp(path);
+  ASSERT_GE(file, 0);
+  fflush(nullptr);
+  const int output = dup(1);
+  dup2(file, 1);
+  const int seen = Inside(NoLayers(), [] { return write(1, "x", 1) == 1 ? 0 : 1; });
+  dup2(output, 1);
+  close(output);
+  close(file);
+  unlink(path);
+  EXPECT_EQ(seen, 0);
 }
 
 TEST(BoxTest, MemoryLimitCountsFromWhatIsMapped) {

@@ -1,5 +1,6 @@
 // The worker client against a worker that can be told to be hostile (fake_worker.cpp).
 #include <dirent.h>
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -7,17 +8,35 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <fstream>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "cpp_core/redo/worker/child_process.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/redo/worker/home.h"
 #include "neon_redo/record.h"
 #include "neon_redo/worker.h"
 #include "tests/unit/programs.h"
 #include "tests/unit/version_15.h"
+
+namespace {
+// The user to whom directories are given as they are made.
+std::optional<uid_t> swap_home;
+}  // namespace
+
+// In place of the C library's.
+extern "C" char* mkdtemp(char* path) noexcept {
+  static const auto real = reinterpret_cast<char* (*)(char*)>(dlsym(RTLD_NEXT, "mkdtemp"));
+  char* made = real(path);
+  if (made && swap_home && chown(made, *swap_home, *swap_home) != 0) return nullptr;
+  return made;
+}
 
 namespace neon_redo {
 namespace {
@@ -406,6 +425,78 @@ TEST(WorkerHomeTest, RemovalFollowsNoLink) {
   for (const std::string& path : {control, link}) unlink(path.c_str());
   rmdir(cluster.c_str());
   EXPECT_EQ(rmdir(parent), 0);
+}
+
+// The parent directory may be the worker's user's, who puts a home of its own in the place of
+// root's (swap_home below).
+TEST(WorkerHomeTest, IsItsMakersOwn) {
+  if (geteuid() != 0) return;
+  char parent[] = "/tmp/neon_redo_test.XXXXXX";
+  ASSERT_NE(mkdtemp(parent), nullptr);
+  setenv("TMPDIR", parent, 1);
+  constexpr uid_t kWorker = 12345;
+  swap_home = kWorker;
+  const Result<WorkerHome> home = WorkerHome::Create({kWorker, kWorker}, kPg15);
+  swap_home.reset();
+  EXPECT_FALSE(home);
+  unsetenv("TMPDIR");
+  EXPECT_EQ(RemoveStaleHomes(parent, kWorker), 10);
+  EXPECT_EQ(rmdir(parent), 0);
+}
+
+// Root's worker has its user's primary group alone.
+TEST(ChildProcessTest, HasNoSupplementaryGroups) {
+  const auto user = WorkerUser("");
+  ASSERT_TRUE(user);
+  if (!*user) return;
+  auto child = ChildProcess::Start({"/usr/bin/id", {"id", "-G"}, std::nullopt, *user});
+  ASSERT_TRUE(child) << child.error().message;
+  std::string groups;
+  char byte;
+  for (;;) {
+    const ssize_t n = read(child->output(), &byte, 1);
+    if (n < 0 && errno == EAGAIN) usleep(1000);
+    if (n == 0) break;
+    if (n > 0) groups += byte;
+  }
+  EXPECT_EQ(groups, std::to_string((*user)->gid) + "\n");
+}
+
+// A process that has got the number of a child that was reaped.
+pid_t ForkWithNumber(pid_t number) {
+  for (int attempt = 0; attempt < 100; attempt++) {
+    std::ofstream("/proc/sys/kernel/ns_last_pid") << number - 1;
+    const pid_t pid = fork();
+    if (pid == 0) {
+      pause();
+      _exit(0);
+    }
+    if (pid == number) return pid;
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+  }
+  return 0;
+}
+
+TEST(ChildProcessTest, KillsNobodyElse) {
+  auto child = ChildProcess::Start({"/bin/true", {"true"}, std::nullopt, std::nullopt});
+  ASSERT_TRUE(child) << child.error().message;
+  child->Finish(milliseconds(10000));
+  const pid_t other = ForkWithNumber(child->pid());
+  child->Kill();
+  if (other == 0) return;  // needs root, and some luck
+  EXPECT_EQ(waitpid(other, nullptr, WNOHANG), 0);
+  usleep(10'000);
+  EXPECT_EQ(waitpid(other, nullptr, WNOHANG), 0);
+  kill(other, SIGKILL);
+  waitpid(other, nullptr, 0);
+}
+
+TEST(ChildProcessTest, Kill) {
+  auto child = ChildProcess::Start({"/bin/sleep", {"sleep", "100"}, std::nullopt, std::nullopt});
+  ASSERT_TRUE(child) << child.error().message;
+  child->Kill();
+  EXPECT_EQ(child->Finish(milliseconds(10000)).signal, SIGKILL);
 }
 
 TEST(WorkerHomeTest, LivesAsLongAsItsObjectAndDeadOnesAreSwept) {

@@ -96,7 +96,7 @@ void PoolWorker::Abandon() {
   std::lock_guard<std::mutex> lock(mutex_);
   if (state_ != State::kReady && state_ != State::kRetiring) return;
   abandoned_ = true;
-  kill(session_->child().pid(), SIGKILL);
+  session_->child().Kill();
 }
 
 std::chrono::nanoseconds PoolWorker::idle_for() const {

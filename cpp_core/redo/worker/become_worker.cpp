@@ -63,8 +63,7 @@ std::optional<Error> StartCleaner(std::optional<WorkerHome>* home) {
 }
 
 bool BecomeUser(const UserIdentity& user) {
-  return setgroups(user.groups.size(), user.groups.data()) == 0 &&
-         setresgid(user.gid, user.gid, user.gid) == 0 &&
+  return setgroups(0, nullptr) == 0 && setresgid(user.gid, user.gid, user.gid) == 0 &&
          setresuid(user.uid, user.uid, user.uid) == 0;
 }
 

@@ -65,7 +65,7 @@ struct LaunchFailure {
   // Not fatal where a container forbids the call: our own descriptors close on exec anyway.
   syscall(SYS_close_range, 3u, ~0u, 0u);
   if (plan.user != nullptr) {
-    if (syscall(SYS_setgroups, plan.user->groups.size(), plan.user->groups.data()) != 0 ||
+    if (syscall(SYS_setgroups, 0, nullptr) != 0 ||
         syscall(SYS_setresgid, plan.user->gid, plan.user->gid, plan.user->gid) != 0 ||
         syscall(SYS_setresuid, plan.user->uid, plan.user->uid, plan.user->uid) != 0) {
       fail("change the user of");
@@ -191,6 +191,14 @@ ChildProcess::ChildProcess(ChildProcess&& other) noexcept
 
 ChildProcess::~ChildProcess() {
   if (pid_ != 0) Finish(std::chrono::milliseconds(0));
+}
+
+void ChildProcess::Kill() const {
+  // Kernels before 5.3 have no such descriptors.
+  if (pidfd_)
+    syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  else
+    kill(pid_, SIGKILL);
 }
 
 ChildExit ChildProcess::Finish(std::chrono::milliseconds patience) {

@@ -55,6 +55,10 @@ class ChildProcess {
   // Closes the child's input: a well-behaved child ends.
   void CloseInput() { input_.Reset(); }
 
+  // Kills the child, if it runs. Thread-safe, also beside Finish: once the child is reaped, its
+  // number may be another process's, which is left alone.
+  void Kill() const;
+
   // Waits up to patience for the child to end by itself, then kills it and its process group, and
   // reaps it. Later calls return the same.
   ChildExit Finish(std::chrono::milliseconds patience);

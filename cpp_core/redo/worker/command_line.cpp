@@ -1,7 +1,6 @@
 #include "cpp_core/redo/worker/command_line.h"
 
 #include <fmt/format.h>
-#include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -140,13 +139,7 @@ Result<std::optional<UserIdentity>> WorkerUser(const std::string& user) {
                                  "run it as",
                                  name));
   }
-  UserIdentity identity{entry.pw_uid, entry.pw_gid, std::vector<gid_t>(64)};
-  int count = static_cast<int>(identity.groups.size());
-  while (getgrouplist(name.c_str(), entry.pw_gid, identity.groups.data(), &count) < 0) {
-    identity.groups.resize(count);
-  }
-  identity.groups.resize(count);
-  return std::optional<UserIdentity>(std::move(identity));
+  return std::optional<UserIdentity>(UserIdentity{entry.pw_uid, entry.pw_gid});
 }
 
 }  // namespace neon_redo

@@ -57,11 +57,11 @@ std::vector<std::string> WorkerArguments(const WorkerServer& server, const std::
 // they are in its library path: it starts five times as fast.
 std::vector<std::string> WorkerEnvironment(const WorkerServer& server, const std::string& program);
 
-// A user to become, with supplementary groups.
+// A user to become. Without its supplementary groups: they may read what a worker has no use for
+// (Debian's ssl-cert: private keys).
 struct UserIdentity {
   uid_t uid;
   gid_t gid;
-  std::vector<gid_t> groups;
 };
 
 // The server refuses to run as root. When this process is root: the identity of user (empty:

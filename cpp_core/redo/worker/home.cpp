@@ -46,7 +46,7 @@ void RemoveHome(const std::string& path, int home) {
 }
 
 // An open, locked descriptor of the directory; none when it is gone, locked by another process, or
-// owned by neither this user nor the worker's.
+// owned by neither this user nor `owner`.
 FileDescriptor LockDirectory(const std::string& path, uid_t owner) {
   FileDescriptor fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   struct stat status;
@@ -129,7 +129,8 @@ Result<WorkerHome> WorkerHome::Create(HomeOwner owner, const pg::Version& versio
                                    "(set TMPDIR to use another directory)",
                                    parent, std::strerror(error)));
     }
-    FileDescriptor lock = LockDirectory(path, owner.uid);
+    // Still this user's own: whoever may write to the parent can have put another in its place.
+    FileDescriptor lock = LockDirectory(path, geteuid());
     if (!lock) continue;
     WorkerHome home(std::move(path), std::move(lock));  // from here on removed on any way out
     RETURN_IF_ERROR(Fill(home.lock_.get(), owner, version));
