@@ -32,7 +32,7 @@ from run_times import note_time  # noqa: E402
 REGRESSIONS = ROOT / "tests" / "fuzz" / "regressions"
 CORPUS = ROOT / "fuzz-corpus"
 TARGETS = ["capture", "control", "frames", "ingest", "mask", "native", "record", "replication"]
-TARGETS += ["session", "text", "wal"]
+TARGETS += ["session", "text", "tls", "wal"]
 TIMEOUT = 600  # seconds for the corpus of one target
 ENVIRONMENT = {**os.environ, **sanitized.OPTIONS}
 # The long form does without what takes half of the sanitizer's time, and the short form has: stack
@@ -67,7 +67,8 @@ def make_seeds(build, directory, long):
         command = [build / "tests" / "fuzz" / "make_seeds", cluster.wal, cluster.data, directory]
         subprocess.run(command, check=True)
     script = ROOT / "tests" / "fuzz" / "session_seeds.py"
-    subprocess.run([sys.executable, script, f"{directory}/session"], check=True)
+    arguments = [f"{directory}/session", f"{directory}/tls"]
+    subprocess.run([sys.executable, script, *arguments], check=True)
 
 
 def run_corpora():

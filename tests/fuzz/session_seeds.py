@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes seeds for session_fuzz: session_seeds.py DIR."""
+"""Writes seeds for session_fuzz and tls_fuzz: session_seeds.py SESSION-DIR TLS-DIR."""
 
 import pathlib
 import struct
@@ -58,7 +58,35 @@ SEEDS = {
     "remote": b"\4" + pieces(query("SHOW neon_redo.status") + query("START_REPLICATION 0/3FC000")),
 }  # fmt: skip
 
-target = pathlib.Path(sys.argv[1])
-target.mkdir(parents=True, exist_ok=True)
-for name, data in SEEDS.items():
-    (target / name).write_bytes(data)
+DATA, KEY_UPDATE, RAW, RECORD, RENEGOTIATE, HALF_CLOSE, READ, BY_BYTE = range(8)
+
+
+def step(kind, data=b""):
+    return bytes([kind, len(data)]) + data
+
+
+# The start of a ClientHello of 100 kB, one byte in each record.
+PIECES = b"".join(b"\x16\x03\x01\0\1" + bytes([byte]) for byte in b"\1\1\x86\xa0\3\3" + bytes(30))
+HELLO = b"\x16\x03\x01\0\x06\1\0\0\2\3\3"
+
+TLS_SEEDS = {
+    "no_tls": b"\0" + step(RAW, STARTUP),
+    "half_hello": b"\0" + step(RAW, HELLO) + step(HALF_CLOSE),
+    "hello_in_pieces": b"\0" + step(RAW, PIECES),
+    "records": b"\0" + b"".join(step(RECORD, bytes([kind]) + bytes(20)) for kind in range(5)),
+    "startup": b"\1" + step(DATA, STARTUP) + step(READ) + step(HALF_CLOSE),
+    "startup_by_byte": b"\1" + step(BY_BYTE, STARTUP) + step(READ),
+    "few_key_updates": b"\1" + step(KEY_UPDATE, bytes(20)) + step(DATA, STARTUP),
+    "many_key_updates": b"\1" + step(KEY_UPDATE, bytes(60)) + step(KEY_UPDATE, bytes(60)),
+    "renegotiate": b"\2" + step(DATA, STARTUP) + step(RENEGOTIATE),
+    "bad_record": b"\2" + step(DATA, STARTUP) + step(RECORD, b"\3" + bytes(40)),
+    "commands": b"\3" + step(DATA, query("IDENTIFY_SYSTEM")) + step(KEY_UPDATE, b"\0")
+    + step(DATA, query("START_REPLICATION 0/3FC000") + message(b"d", STATUS)) + step(READ),
+    "dead": b"\3" + step(DATA, query("IDENTIFY_SYSTEM")[:7]) + step(HALF_CLOSE),
+}  # fmt: skip
+
+for directory, seeds in zip(sys.argv[1:], (SEEDS, TLS_SEEDS)):
+    target = pathlib.Path(directory)
+    target.mkdir(parents=True, exist_ok=True)
+    for name, data in seeds.items():
+        (target / name).write_bytes(data)

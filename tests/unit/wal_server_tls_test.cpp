@@ -3,10 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,39 +14,10 @@
 #include <string>
 
 #include "cpp_core/base/files.h"
-#include "tests/unit/wal_writer.h"
+#include "tests/unit/tls_credentials.h"
 
 namespace neon_redo {
 namespace {
-
-// A certificate and its key in a directory; the key is encrypted when there is a passphrase.
-class Credentials {
- public:
-  explicit Credentials(const char* passphrase = nullptr) {
-    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"),
-                                                                  EVP_PKEY_free);
-    const std::unique_ptr<X509, decltype(&X509_free)> x509(X509_new(), X509_free);
-    ASN1_INTEGER_set(X509_get_serialNumber(x509.get()), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x509.get()), 0);
-    X509_gmtime_adj(X509_getm_notAfter(x509.get()), 3600);
-    X509_set_pubkey(x509.get(), key.get());
-    X509_sign(x509.get(), key.get(), EVP_sha256());
-    FILE* file = fopen(certificate().c_str(), "w");
-    PEM_write_X509(file, x509.get());
-    fclose(file);
-    file = fopen(this->key().c_str(), "w");
-    PEM_write_PrivateKey(file, key.get(), passphrase ? EVP_aes_128_cbc() : nullptr, nullptr, 0,
-                         nullptr, const_cast<char*>(passphrase));
-    fclose(file);
-    chmod(this->key().c_str(), 0600);
-  }
-  std::string certificate() const { return directory_.path() + "/cert"; }
-  std::string key() const { return directory_.path() + "/key"; }
-  Result<TlsContext> Open() const { return TlsContext::Open(certificate(), key()); }
-
- private:
-  TempDirectory directory_;
-};
 
 // Both ends of a connection.
 class TlsTest : public testing::Test {
@@ -87,19 +55,13 @@ class TlsTest : public testing::Test {
     return false;
   }
 
-  struct FreeContext {
-    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-  };
-  struct FreeSsl {
-    void operator()(SSL* ssl) const { SSL_free(ssl); }
-  };
   Credentials credentials_;
   TlsContext context_;
   FileDescriptor server_socket_;
   FileDescriptor client_socket_;
   std::unique_ptr<TlsStream> server_;
-  std::unique_ptr<SSL_CTX, FreeContext> client_context_;
-  std::unique_ptr<SSL, FreeSsl> client_;
+  ClientContext client_context_;
+  ClientSsl client_;
 };
 
 TEST_F(TlsTest, AFloodOfKeyUpdatesEndsTheConnection) {
