@@ -462,7 +462,9 @@ class Chaos(HostileCase):
             seen = self.probe(server, SECONDS * 4 / 5)
             grown = rss(status) - before
         print(f"chaos: {seen['asked']} statuses, worst {seen['worst']:.3f} s, memory {grown >> 10:+} kB")
-        end = primary.psql("SELECT pg_current_wal_flush_lsn()")
+        # A running server writes WAL of its own at any time.
+        primary.stop()
+        end = self.last_end(server)
         reached = f"SELECT pg_last_wal_replay_lsn() >= '{end}'"
         wait_for("the standby at the end", lambda: standby.psql(reached) == "t")
         for name, copy in zip(("pg_receivewal", "receive"), copies):
@@ -509,6 +511,18 @@ class Chaos(HostileCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
+
+    def last_end(self, server):
+        """The end of WAL, once it stays."""
+        ends = []
+
+        def stays():
+            ends.append(server.query("IDENTIFY_SYSTEM").split("|")[2])
+            time.sleep(1)
+            return ends[-3:] == 3 * ends[-1:]
+
+        wait_for("an end of WAL", stays)
+        return ends[-1]
 
     def flushed(self, server, name):
         rows = json.loads(server.query("SHOW neon_redo.status"))["wal_senders"]
