@@ -68,6 +68,12 @@ void AddStatusInterval(Options* options, std::chrono::duration<double>* interval
                     "time between status messages to the server (default: 10)");
 }
 
+void AddStallTimeout(Options* options, std::chrono::duration<double>* timeout) {
+  options->Duration("--stall-timeout=SECS", timeout, kNoTime,
+                    "reconnect when the server has been silent for this time (default: 60); 0 "
+                    "means never");
+}
+
 void AddMetrics(Options* options, std::string* address) {
   options->Text("--metrics=ADDRESS", address,
                 "serve metrics for Prometheus at http://ADDRESS/metrics; a port number alone means "

@@ -52,6 +52,8 @@ Option& AddConnection(Options* options, std::string* conninfo);
 // --status-interval
 void AddStatusInterval(Options* options, std::chrono::duration<double>* interval,
                        std::chrono::duration<double> min);
+// --stall-timeout, of commands that receive
+void AddStallTimeout(Options* options, std::chrono::duration<double>* timeout);
 // --metrics. The address goes to MetricsExposer::Open; empty: no metrics.
 void AddMetrics(Options* options, std::string* address);
 

@@ -170,9 +170,7 @@ CommandFunction DeclareReceive(Options* options) {
                                "compress complete segments: lz4 (NAME.lz4) or zstd (NAME.zst)");
   AddUntil(options, &arguments->until, "stop once WAL up to this LSN is on disk");
   AddStatusInterval(options, &arguments->status_interval, kNoTime);
-  options->Duration("--stall-timeout=SECS", &arguments->stall_timeout, kNoTime,
-                    "reconnect when the server has been silent for this time (default: 60); 0 "
-                    "means never");
+  AddStallTimeout(options, &arguments->stall_timeout);
   AddMetrics(options, &arguments->metrics);
   AddNoProgress(options, &arguments->no_progress);
   options->Notes(

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -44,6 +45,8 @@ struct Arguments {
   std::optional<Lsn> start;
   std::optional<Lsn> until;
   std::chrono::duration<double> status_interval{10};
+  std::chrono::duration<double> stall_timeout{60};
+  uint64_t max_message_size = ReceiverOptions().max_message_bytes;
   std::string metrics;
 };
 
@@ -115,8 +118,47 @@ Result<PluginOptions> MakePluginOptions(const Arguments& arguments, int server_v
   return out;
 }
 
+// As pgoutput reads its publication_names (SplitIdentifierString in utils/adt/varlena.c).
+std::vector<std::string> SplitNames(std::string_view text) {
+  std::vector<std::string> out(1);
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); i++) {
+    const char c = text[i];
+    if (c == '"') {
+      if (quoted && i + 1 < text.size() && text[i + 1] == '"') {
+        out.back() += text[i++];
+      } else {
+        quoted = !quoted;
+      }
+    } else if (quoted) {
+      out.back() += c;
+    } else if (c == ',') {
+      out.emplace_back();
+    } else if (c >= 'A' && c <= 'Z') {
+      out.back() += static_cast<char>(c - 'A' + 'a');
+    } else if (std::isspace(static_cast<unsigned char>(c)) == 0) {
+      out.back() += c;
+    }
+  }
+  constexpr size_t kLongestName = 63;  // NAMEDATALEN - 1
+  for (std::string& name : out) name.resize(std::min(name.size(), kLongestName));
+  return out;
+}
+
+// A slot that is created before its publication never gets past the changes in between: pgoutput
+// looks for the publication as it was at the time of the change.
+Status CheckPublications(const Arguments& arguments, WalStream* stream) {
+  if (arguments.plugin != "pgoutput") return {};
+  ASSIGN_OR_RETURN(const auto missing,
+                   stream->receiver().FindMissingPublications(SplitNames(arguments.publications)));
+  if (missing.empty()) return {};
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("publication \"{}\" does not exist", missing.front()));
+}
+
 Status Start(const Arguments& arguments, WalStream* stream, Lsn start) {
   RETURN_IF_ERROR(stream->Connect());
+  RETURN_IF_ERROR(CheckPublications(arguments, stream));
   if (arguments.create_slot) {
     SlotSpec spec;
     spec.name = arguments.slot;
@@ -147,18 +189,21 @@ class Loop {
     if (step == WalStream::Step::kReconnected) lines_.Reconnected(&text_);
     bool reply = false;
     bool done = false;
+    Status added;
     for (const ServerMessage& message : batch_.messages()) {
       if (const auto* keepalive = std::get_if<Keepalive>(&message)) {
         reply = reply || keepalive->reply_requested;
         lines_.Add(*keepalive);
       } else {
-        RETURN_IF_ERROR(lines_.Add(std::get<XLogData>(message), &text_));
+        added = lines_.Add(std::get<XLogData>(message), &text_);
+        if (!added) break;
       }
       done = until_.valid() && lines_.confirmable() >= until_;
       if (done) break;
     }
-    const Status written = output_.Write(&text_);
-    if (!written) return tl::unexpected(written.error());
+    RETURN_IF_ERROR(output_.Write(&text_));
+    written_ = lines_.confirmable();
+    RETURN_IF_ERROR(added);
     RETURN_IF_ERROR(Confirm(reply || done));
     if (metrics_) {
       const Positions positions = stream_->receiver().positions();
@@ -167,8 +212,9 @@ class Loop {
     return done;
   }
 
+  // What is written: the server need not send it again.
   Status Confirm(bool now) {
-    const Lsn at = lines_.confirmable();
+    const Lsn at = written_;
     const bool due = Clock::now() - flushed_ >= interval_;
     if (output_.is_file() && !now && !due) {
       stream_->receiver().SetPositions({at, Lsn(), Lsn()});
@@ -187,6 +233,7 @@ class Loop {
   const Lsn until_;
   const milliseconds interval_;
   LogicalLines lines_;
+  Lsn written_;  // up to here all lines are written
   MessageBatch batch_;
   std::string text_;
   Output output_;
@@ -198,8 +245,21 @@ StreamOptions MakeStreamOptions(const Arguments& arguments) {
   out.receiver.connect.conninfo = arguments.dbname;
   out.receiver.connect.logical = true;
   out.receiver.status_interval = ToMilliseconds(arguments.status_interval);
+  out.receiver.stall_timeout = ToMilliseconds(arguments.stall_timeout);
+  out.receiver.max_message_bytes = arguments.max_message_size;
   out.on_event = Say;
   return out;
+}
+
+std::string HintFor(const Error& error, const ServerError& said) {
+  if (error.code == ErrorCode::kUnsupported)
+    return "What came before it is confirmed. --max-message-size=SIZE raises the limit.";
+  const bool undefined = said.sqlstate == "42704";
+  if (undefined && said.message.find("publication") != std::string::npos)
+    return "A change from before the publication was created cannot be decoded. Drop the slot, "
+           "then "
+           "create it again.";
+  return "";
 }
 
 Outcome Run(const Arguments& arguments) {
@@ -219,13 +279,15 @@ Outcome Run(const Arguments& arguments) {
     return tl::unexpected(started.error());
   }
   Loop loop(arguments, &stream, arguments.until.value_or(Lsn()), metrics ? &*metrics : nullptr);
-  for (;;) {
-    const auto done = loop.Step();
-    if (!done && done.error().code != ErrorCode::kCancelled) return tl::unexpected(done.error());
-    if (!done || *done) break;
-  }
-  RETURN_IF_ERROR(loop.Confirm(true));
+  Result<bool> done = false;
+  while (done && !*done) done = loop.Step();
+  // What was written before an error counts as well.
+  const Status confirmed = loop.Confirm(true);
+  const ServerError said = stream.receiver().server_error();
   static_cast<void>(stream.End());
+  if (!done && done.error().code != ErrorCode::kCancelled)
+    return Fail(done.error().message, HintFor(done.error(), said));
+  RETURN_IF_ERROR(confirmed);
   return kExitFine;
 }
 
@@ -257,6 +319,9 @@ CommandFunction DeclareReceiveLogical(Options* options) {
                     "start at this LSN instead of the slot's position");
   AddUntil(options, &arguments->until, "stop once all changes up to this LSN are printed");
   AddStatusInterval(options, &arguments->status_interval, std::chrono::milliseconds(1));
+  AddStallTimeout(options, &arguments->stall_timeout);
+  options->Size("--max-message-size=SIZE", &arguments->max_message_size, 1 << 20,
+                "longest message to accept, which is a change with its row (default: 128MB)");
   AddMetrics(options, &arguments->metrics);
   options->Notes(
       "At the end of each transaction, the command confirms to the slot what it has\n"

@@ -164,11 +164,11 @@ Status WalArchive::Impl::FlushAndReport() {
 
 Status WalArchive::Impl::Close() {
   batch_.Clear();
-  RETURN_IF_ERROR(writer_->Close());
+  const Status closed = writer_->Close();
   Report();
   // The WAL is safe whether or not the server hears it.
   static_cast<void>(stream_.End());
-  return {};
+  return closed;
 }
 
 Result<std::unique_ptr<WalArchive>> WalArchive::Open(ArchiveOptions options,

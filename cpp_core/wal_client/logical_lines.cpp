@@ -173,14 +173,19 @@ void LogicalLines::AppendTable(uint32_t relation, std::string* line) const {
 }
 
 // {"column":"text"|null,…}. A column whose value was not sent since it did not change is left out.
+// A key comes with a null for each column outside the replica identity (logicalrep_write_tuple in
+// replication/logical/proto.c): that is no value.
 void LogicalLines::AppendTuple(std::string_view name, uint32_t relation, const Tuple& row,
-                               std::string* line) const {
+                               Columns wanted, std::string* line) const {
   const Table* const table = Find(relation);
   Name(name, line);
   line->push_back('{');
   bool first = true;
   for (size_t i = 0; i < row.size(); i++) {
     if (row[i].kind == Value::Kind::kUnchangedToast) continue;
+    if (wanted == Columns::kIdentity && table && i < table->columns.size() &&
+        !table->in_identity[i])
+      continue;
     if (!first) line->push_back(',');
     first = false;
     if (table && i < table->columns.size()) {
@@ -206,8 +211,8 @@ void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transa
     AppendTable(relation, line);
   };
   const auto old_row = [&](const auto& m) {
-    if (m.key) AppendTuple("key", m.relation, *m.key, line);
-    if (m.old) AppendTuple("old", m.relation, *m.old, line);
+    if (m.key) AppendTuple("key", m.relation, *m.key, Columns::kIdentity, line);
+    if (m.old) AppendTuple("old", m.relation, *m.old, Columns::kAll, line);
   };
   const auto commit = [&](const Commit& m) {
     Field("lsn", m.commit, line);
@@ -249,18 +254,19 @@ void LogicalLines::Append(const Decoded& message, std::string* line, Lsn* transa
               std::string& column = table.columns.emplace_back();
               AppendQuoted(c.name, &column);
               column.push_back(':');
+              table.in_identity.push_back(c.key);
             }
             Remember(m.id, std::move(table));
           },
           [&](const Type&) {},
           [&](const Insert& m) {
             change("insert", m.relation);
-            AppendTuple("new", m.relation, m.row, line);
+            AppendTuple("new", m.relation, m.row, Columns::kAll, line);
           },
           [&](const Update& m) {
             change("update", m.relation);
             old_row(m);
-            AppendTuple("new", m.relation, m.row, line);
+            AppendTuple("new", m.relation, m.row, Columns::kAll, line);
           },
           [&](const Delete& m) {
             change("delete", m.relation);

@@ -46,6 +46,7 @@ class LogicalLines {
   struct Table {
     std::string fields;                // ,"schema":"public","table":"t"
     std::vector<std::string> columns;  // "a":
+    std::vector<bool> in_identity;     // of each column: it is part of the replica identity
 
     size_t bytes() const;  // of memory, about
   };
@@ -56,8 +57,9 @@ class LogicalLines {
   void AppendTime(ReplicationTime time, std::string* line);
   const Table* Find(uint32_t relation) const;
   void AppendTable(uint32_t relation, std::string* line) const;
+  enum class Columns { kAll, kIdentity };
   void AppendTuple(std::string_view name, uint32_t relation, const pgoutput::Tuple& row,
-                   std::string* line) const;
+                   Columns wanted, std::string* line) const;
   Status Emit(size_t begin, std::string* out);
 
   const Format format_;

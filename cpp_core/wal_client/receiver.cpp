@@ -114,8 +114,8 @@ Status WalReceiver::Impl::Take(MessageBatch* batch, char* buffer, size_t length)
   bytes_received_ += length;
   if (length > options_.max_message_bytes)
     return MakeError(
-        ErrorCode::kCorrupt,
-        fmt::format("replication protocol: a message of {} bytes, above the limit of {}", length,
+        ErrorCode::kUnsupported,
+        fmt::format("the server sent a message of {} bytes, above the limit of {} bytes", length,
                     options_.max_message_bytes));
   ASSIGN_OR_RETURN(auto message,
                    DecodeServerMessage(Bytes(reinterpret_cast<const uint8_t*>(buffer), length)));
@@ -244,7 +244,8 @@ tl::unexpected<Error> WalReceiver::Impl::Failed(std::string_view doing, const pg
 
 Status WalReceiver::Impl::End() {
   StopFeedback();
-  if (!connection_ || phase_ != Phase::kStreaming) return {};
+  // After a message that could not be taken the connection is as good as before.
+  if (!connection_ || (phase_ != Phase::kStreaming && phase_ != Phase::kFailed)) return {};
   const std::lock_guard lock(mutex_);
   const Clock::time_point deadline = Clock::now() + kEndTimeout;
   phase_ = Phase::kIdle;
@@ -393,6 +394,10 @@ Result<std::optional<SlotPosition>> WalReceiver::ReadSlot(const std::string& nam
 }
 Status WalReceiver::DropSlot(const std::string& name, bool wait) {
   return impl_->DropSlot(name, wait);
+}
+Result<std::vector<std::string>> WalReceiver::FindMissingPublications(
+    const std::vector<std::string>& names) {
+  return impl_->FindMissingPublications(names);
 }
 Status WalReceiver::StartPhysical(const std::optional<std::string>& slot, Lsn start,
                                   uint32_t timeline) {

@@ -168,6 +168,20 @@ Status WalReceiver::Impl::DropSlot(const std::string& name, bool wait) {
   return {};
 }
 
+// A walsender with a database takes SQL too.
+Result<std::vector<std::string>> WalReceiver::Impl::FindMissingPublications(
+    const std::vector<std::string>& names) {
+  ASSIGN_OR_RETURN(const auto rows, Command("SELECT pubname FROM pg_catalog.pg_publication", 1,
+                                            options_.command_timeout));
+  std::vector<std::string> out;
+  for (const std::string& name : names) {
+    const bool found = std::any_of(rows.begin(), rows.end(),
+                                   [&](const CommandRow& row) { return row[0] == name; });
+    if (!found) out.push_back(name);
+  }
+  return out;
+}
+
 Status WalReceiver::Impl::StartPhysical(const std::optional<std::string>& slot, Lsn start,
                                         uint32_t timeline) {
   std::string command = "START_REPLICATION";

@@ -42,6 +42,7 @@ class WalReceiver::Impl {
   Result<CreatedSlot> CreateSlot(const SlotSpec& spec);
   Result<std::optional<SlotPosition>> ReadSlot(const std::string& name);
   Status DropSlot(const std::string& name, bool wait);
+  Result<std::vector<std::string>> FindMissingPublications(const std::vector<std::string>& names);
   Status StartPhysical(const std::optional<std::string>& slot, Lsn start, uint32_t timeline);
   Status StartLogical(const std::string& slot, Lsn start, const PluginOptions& options);
   Result<State> Receive(MessageBatch* batch, std::chrono::milliseconds max_wait);

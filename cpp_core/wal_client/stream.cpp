@@ -141,12 +141,12 @@ bool WalStream::Impl::Transient(const Error& error) const {
   return error.code == ErrorCode::kIo;
 }
 
-// Plans the next attempt, or returns the error if another attempt is no use.
+// Plans the next attempt, or returns the error if another attempt cannot help. Then the connection
+// stays as it is, so that End can still send the last positions.
 Status WalStream::Impl::Lost(const Error& error) {
+  if (error.code == ErrorCode::kCancelled || !Transient(error)) return tl::unexpected(error);
   streaming_ = false;
-  const bool transient = Transient(error);
   receiver_.Disconnect();
-  if (error.code == ErrorCode::kCancelled || !transient) return tl::unexpected(error);
   const milliseconds pause = backoff_.Next(std::uniform_real_distribution<double>()(random_));
   next_attempt_ = Clock::now() + pause;
   options_.on_event(

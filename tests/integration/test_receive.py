@@ -540,6 +540,23 @@ class Receive(unittest.TestCase):
         message = self.refused(cluster, directory, dbname=f"host={directory}")
         self.assertIn("could not connect", message)
 
+    def test_a_stop_reports_what_is_on_disk(self):
+        cluster = self.cluster()
+        directory = self.directory()
+        arguments = ["--slot", "s", "--create-slot", "--status-interval", "1000"]
+        receiver = self.receive(cluster, directory, *arguments)
+        wait_for("the slot", lambda: self.slot_flushed(cluster))
+        cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 1000)")
+        end = lsn(cluster.psql("SELECT pg_current_wal_flush_lsn()"))
+        wait_for("the WAL", lambda: self.sent(cluster) >= end)
+        time.sleep(1)
+        self.assertLess(self.slot_flushed(cluster), end)
+        self.assertEqual(receiver.stop(), 0)
+        self.assertGreaterEqual(self.slot_flushed(cluster), end)
+
+    def sent(self, cluster):
+        return lsn(cluster.psql("SELECT min(sent_lsn) FROM pg_stat_replication") or "0/0")
+
     def test_stop_is_quick(self):
         """SIGINT ends the command at once, whether it streams or waits for a server."""
         cluster, directory = self.cluster(), self.directory()

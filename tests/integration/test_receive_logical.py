@@ -160,6 +160,55 @@ class ReceiveLogical(unittest.TestCase):
         wait_for("the end of WAL", lambda: self.cluster.psql(confirmed % end) == "t")
         self.stop(process)
 
+    def confirmed(self):
+        return self.cluster.psql("SELECT confirmed_flush_lsn FROM pg_replication_slots")
+
+    def test_a_stop_confirms_what_is_written(self):
+        self.create_slot()
+        for number, name in enumerate(("SIGINT", "SIGTERM")):
+            self.cluster.psql(f"INSERT INTO t VALUES ({number})")
+            process = self.start("--publication", "p", "--status-interval", "1000")
+            written = lambda: [e["new"]["a"] for e in self.events() if e["action"] == "insert"]
+            wait_for("the row", lambda: str(number) in written())
+            before = self.confirmed()
+            process.send_signal(getattr(signal, name))
+            _, errors = process.communicate(timeout=WAIT)
+            self.assertEqual(process.returncode, 0, errors)
+            self.assertNotEqual(self.confirmed(), before)
+        self.until_now("--publication", "p")
+        self.assertEqual(written(), ["0", "1"])
+
+    def test_the_publication_must_exist(self):
+        arguments = ["--create-slot", "--publication", 'p, "Not ""there"']
+        _, errors = self.start(*arguments).communicate(timeout=WAIT)
+        self.assertIn('error: publication "Not "there" does not exist', errors)
+        self.assertEqual(self.cluster.psql("SELECT count(*) FROM pg_replication_slots"), "0")
+        # A slot that was there before: the insertion cannot be decoded.
+        self.create_slot()
+        self.cluster.psql(
+            'INSERT INTO t VALUES (1); CREATE PUBLICATION p2; CREATE PUBLICATION "Not ""there" FOR ALL TABLES'
+        )
+        process = self.start("--publication", 'P , p2,"Not ""there"')
+        _, errors = process.communicate(timeout=WAIT)
+        self.assertEqual(process.returncode, 2)
+        self.assertIn("hint: A change from before the publication was created", errors)
+
+    def test_a_row_above_the_limit(self):
+        self.create_slot()
+        self.cluster.psql("INSERT INTO t VALUES (1, 'small')")
+        self.cluster.psql("INSERT INTO t VALUES (2, repeat('x', 2 << 20))")
+        self.cluster.psql("INSERT INTO t VALUES (3, 'small')")
+        rows = lambda: [e["new"]["a"] for e in self.events() if e["action"] == "insert"]
+        for _ in range(2):
+            process = self.start("--publication", "p", "--max-message-size", "1MB")
+            _, errors = process.communicate(timeout=WAIT)
+            self.assertEqual(process.returncode, 2)
+            self.assertRegex(errors, "error: the server sent a message of 2097...")
+            self.assertIn("hint: What came before it is confirmed. --max-message-size=SIZE", errors)
+            self.assertEqual(rows(), ["1"])
+        self.until_now("--publication", "p")
+        self.assertEqual(rows(), ["1", "2", "3"])
+
     def test_refusals(self):
         for arguments, words in (
             (["--publication", "p"], 'replication slot "s" does not exist (SQLSTATE 42704)'),

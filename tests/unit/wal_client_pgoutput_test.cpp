@@ -174,6 +174,26 @@ TEST_F(Lines, AreConfirmedAtTheEndOfATransaction) {
   EXPECT_EQ(lines_.confirmable(), Lsn(0x200));
 }
 
+// The other columns of a key come as nulls.
+TEST_F(Lines, AKeyHasTheColumnsOfTheReplicaIdentity) {
+  const auto column = [](bool key, const std::string& name) {
+    return N(key ? 1 : 0, 1) + Z(name) + N(25, 4) + N(0xffffffff, 4);
+  };
+  Add("R" + N(5, 4) + Z("public") + Z("k") + "i" + N(3, 2) + column(false, "id") +
+      column(true, "code") + column(false, "payload"));
+  const std::string row = N(3, 2) + "n" + "t" + N(1, 4) + "c" + "n";
+  Add("U" + N(5, 4) + "K" + row + "N" + row);
+  Add("D" + N(5, 4) + "K" + row);
+  Add("D" + N(5, 4) + "O" + row);
+  const auto parsed = Take();
+  ASSERT_EQ(parsed.size(), 3u);
+  const json all = {{"id", nullptr}, {"code", "c"}, {"payload", nullptr}};
+  EXPECT_EQ(parsed[0]["key"], json({{"code", "c"}}));
+  EXPECT_EQ(parsed[0]["new"], all);
+  EXPECT_EQ(parsed[1]["key"], json({{"code", "c"}}));
+  EXPECT_EQ(parsed[2]["old"], all);
+}
+
 // The connection is lost after each line of the transaction, twice.
 TEST_F(Lines, ComeOnceOverReconnections) {
   const std::vector<std::string> transaction = {kBegin, kRelation, kInsert, kInsert, kCommit};

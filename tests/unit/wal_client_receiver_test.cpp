@@ -159,7 +159,7 @@ TEST(WalReceiver, MessagesAboveTheLimitAreRefused) {
   options.max_message_bytes = 100;
   Started client(server, options);
   EXPECT_EQ(client.ReadAll(),
-            (std::vector<std::string>{"0/1000:" + std::string(75, 'a'), "corrupt"}));
+            (std::vector<std::string>{"0/1000:" + std::string(75, 'a'), "unsupported"}));
 }
 
 TEST(WalReceiver, ServerErrorKeepsItsWords) {

@@ -115,7 +115,7 @@ struct ReceiverOptions {
   std::chrono::milliseconds stall_timeout{60'000};
   // For a command's answer; creating a logical slot has no limit.
   std::chrono::milliseconds command_timeout{30'000};
-  size_t max_message_bytes = size_t{128} << 20;
+  size_t max_message_bytes = size_t{128} << 20;  // what is longer is refused
 };
 
 // IDENTIFY_SYSTEM
@@ -214,6 +214,8 @@ class WalReceiver {
   // nullopt: there is no such slot. Logical slots are refused. PostgreSQL 15 and later.
   Result<std::optional<SlotPosition>> ReadSlot(const std::string& name);
   Status DropSlot(const std::string& name, bool wait);
+  // Those of the publications that the database does not have. With ConnectOptions::logical only.
+  Result<std::vector<std::string>> FindMissingPublications(const std::vector<std::string>& names);
 
   // Starts streaming at `start`, any byte. timeline 0: the server's current one. If that timeline
   // has nothing after `start`, the first Receive returns kTimelineEnded.
@@ -231,7 +233,7 @@ class WalReceiver {
   // with the current positions. It is in the batch all the same, so that the consumer can flush and
   // send newer positions (a server that shuts down waits for those).
   // kIo: the connection is lost or the server gave up. kTimeout: stalled. kCorrupt: a message that
-  // the protocol does not have. kCancelled: cancelled.
+  // the protocol does not have. kUnsupported: one above max_message_bytes. kCancelled: cancelled.
   Result<State> Receive(MessageBatch* batch, std::chrono::milliseconds max_wait);
 
   struct TimelineSwitch {
