@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -241,7 +242,9 @@ bool Dump::IsStillToCome(Lsn at) const {
 
 // Reads on from the end of what was read. A new reader sees segments that came since.
 Status Dump::Continue(Lsn at) {
-  const Status opened = Open(at.valid() ? std::optional<Lsn>(at) : arguments_.range.from);
+  // The start may be ahead of the end of WAL.
+  const Lsn from = std::max(at, arguments_.range.from.value_or(Lsn()));
+  const Status opened = Open(from.valid() ? std::optional<Lsn>(from) : std::nullopt);
   if (!opened) return IsStillToCome(at) ? Status() : opened;
   return ReadAll();
 }

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cpp_core/base/files.h"
 #include "neon_redo/bytes.h"
 
 namespace neon_redo {
@@ -38,6 +39,30 @@ ssize_t ReadFully(int fd, uint8_t* out, size_t n, uint64_t offset) {
 }
 
 }  // namespace
+
+std::optional<Lsn> FindWalBefore(const Segment& segment, const WalIdentity& identity, Lsn from) {
+  const FileDescriptor fd(open(segment.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd.get() < 0) return std::nullopt;
+  const uint64_t first = segment.number * identity.segment_size;
+  const uint64_t wanted = from.value & ~kWalPageMask;
+  if (wanted - first >= identity.segment_size) return std::nullopt;
+  for (uint64_t page = wanted;; page -= kWalPageSize) {
+    WalPageHeader header;
+    const bool is_read = ReadFully(fd.get(), reinterpret_cast<uint8_t*>(&header), sizeof(header),
+                                   page - first) == sizeof(header);
+    const WalPagePlace place{Lsn(page), identity.segment_size, identity.version->wal_magic, 0,
+                             segment.timeline};
+    const WalPageFault fault =
+        is_read ? CheckWalPageHeader(header, place) : WalPageFault::kOlderPage;
+    if (fault == WalPageFault::kNone)
+      return page == wanted ? std::nullopt : std::optional(Lsn(page));
+    // What only damage leaves is to be reported where it is.
+    const bool is_zero = is_read && IsZero(reinterpret_cast<uint8_t*>(&header), sizeof(header));
+    if (!is_zero && fault != WalPageFault::kOlderPage && fault != WalPageFault::kEarlierTimeline)
+      return std::nullopt;
+    if (page == first) return std::nullopt;
+  }
+}
 
 WalPageSource::WalPageSource(std::vector<Segment> segments, const WalIdentity& identity)
     : segments_(std::move(segments)), identity_(identity), window_(new uint8_t[kWindowSize]) {}

@@ -18,6 +18,11 @@
 
 namespace neon_redo {
 
+// Where reading has to begin for a start that is in a page without WAL: XLOG_SWITCH leaves zeroes,
+// and only the record itself tells them from the end of WAL. The last page with WAL before `from`
+// in its segment; nothing when the page of `from` has WAL itself, or none before it has.
+std::optional<Lsn> FindWalBefore(const Segment& segment, const WalIdentity& identity, Lsn from);
+
 // Not thread-safe.
 class WalPageSource {
  public:

@@ -28,12 +28,27 @@ namespace {
 
 constexpr Lsn PageOf(Lsn lsn) { return Lsn(lsn.value & ~kWalPageMask); }
 
+// Where the next record after the end of one may begin.
+constexpr Lsn NextStart(Lsn end, uint32_t segment_size) {
+  if (end.value % segment_size == 0) return end + kLongPageHeaderSize;
+  return end.value % kWalPageSize == 0 ? end + kShortPageHeaderSize : end;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& options) {
   ASSIGN_OR_RETURN(auto directory, WalDirectory::Open(options.directory));
+  if (options.from && options.to && *options.to < *options.from)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("the range ends at LSN {}, before it begins at {}",
+                                 options.to->ToString(), options.from->ToString()));
   ASSIGN_OR_RETURN(auto line, directory.Line(options.timeline, options.from));
-  return std::unique_ptr<WalReader>(new WalReader(options, std::move(line), directory.identity()));
+  RETURN_IF_ERROR(directory.RefuseCompressed(line, options.timeline, options.from, options.to));
+  const auto begin = options.from ? FindWalBefore(line.front(), directory.identity(), *options.from)
+                                  : std::nullopt;
+  std::unique_ptr<WalReader> reader(new WalReader(options, std::move(line), directory.identity()));
+  if (begin) reader->begin_ = reader->position_ = *begin;
+  return reader;
 }
 
 std::unique_ptr<WalReader> OpenWalTail(std::vector<Segment> segments, const WalIdentity& identity,
@@ -357,6 +372,14 @@ std::optional<Error> WalReader::JudgeFault() {
   if (!started_)
     return Error{ErrorCode::kNotFound, fmt::format("no WAL at LSN {}: {} at {}", begin_.ToString(),
                                                    fault_.what, Place(fault_.lsn))};
+  // Recovery does not take such a file (RestoreArchivedFile in access/transam/xlogarchive.c).
+  const bool is_partial = pages_->FileOf(fault_.lsn).ends_with(".partial");
+  if (const auto truncation = pages_->Truncation(fault_.lsn); !truncation.empty() && !is_partial)
+    return damage("; " + truncation);
+  if (from_ > NextStart(position_, segment_size()))
+    return Error{ErrorCode::kNotFound,
+                 fmt::format("LSN {} is after the end of WAL at {}: {} at {}", from_.ToString(),
+                             position_.ToString(), fault_.what, Place(fault_.lsn))};
   return std::nullopt;
 }
 

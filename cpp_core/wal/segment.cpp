@@ -85,6 +85,38 @@ std::optional<SegmentName> ParseSegmentName(std::string_view name) {
   return out;
 }
 
+std::optional<CompressedName> ParseCompressedName(std::string_view name) {
+  if (name.size() <= kNameLength || name[kNameLength] != '.') return std::nullopt;
+  const auto segment = ParseSegmentName(name.substr(0, kNameLength));
+  if (!segment) return std::nullopt;
+  CompressedName out{*segment, name.substr(kNameLength)};
+  out.segment.partial = out.suffix.ends_with(".partial");
+  if (out.segment.partial) out.suffix.remove_suffix(8);
+  for (const char* suffix :
+       {".gz", ".lz4", ".zst", ".bz2", ".xz", ".lzma", ".lzo", ".br", ".zstd", ".Z", ".sz"}) {
+    if (out.suffix == suffix) return out;
+  }
+  return std::nullopt;
+}
+
+const char* CompressionOf(Bytes head) {
+  struct Magic {
+    std::string_view bytes;
+    const char* name;
+  };
+  using namespace std::string_view_literals;
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  for (const Magic& magic : {Magic{"\x1f\x8b"sv, "gzip"}, Magic{"\x04\x22\x4d\x18"sv, "lz4"},
+                             Magic{"\x28\xb5\x2f\xfd"sv, "zstd"}, Magic{"BZh"sv, "bzip2"},
+                             Magic{"\xfd"
+                                   "7zXZ\0"sv,
+                                   "xz"},
+                             Magic{"\x89LZO\0"sv, "lzop"}, Magic{"\x1f\x9d"sv, "compress"}}) {
+    if (text.starts_with(magic.bytes)) return magic.name;
+  }
+  return nullptr;
+}
+
 std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size) {
   const uint64_t per_log = SegmentsPerLog(segment_size);
   return fmt::format("{:08X}{:08X}{:08X}", timeline, number / per_log, number % per_log);
@@ -101,11 +133,13 @@ Result<WalDirectory> WalDirectory::Open(const std::string& path) {
     }
   }
   if (directory.segments_.empty())
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("no WAL segments in directory \"{}\"{}", path,
-                                 directory.compressed_seen_
-                                     ? ": its segments are compressed, decompress them first"
-                                     : ""));
+    return MakeError(
+        ErrorCode::kNotFound,
+        fmt::format("no WAL segments in directory \"{}\"{}", path,
+                    directory.compressed_.empty()
+                        ? ""
+                        : ": its segments are compressed, such as \"" +
+                              directory.compressed_.front().file + "\"; decompress them first"));
   RETURN_IF_ERROR(directory.ReadHeads());
   return directory;
 }
@@ -126,12 +160,12 @@ Status WalDirectory::List(const std::string& path) {
       segment.timeline = parsed->timeline;
       segments_.push_back(std::move(segment));
       names_.push_back(*parsed);
-    } else if (name.size() > kNameLength && name[kNameLength] == '.' &&
-               ParseSegmentName(name.substr(0, kNameLength)) &&
-               (name.ends_with(".gz") || name.ends_with(".lz4") || name.ends_with(".zst"))) {
-      compressed_seen_ = true;
+    } else if (const auto compressed = ParseCompressedName(name)) {
+      compressed_.push_back({std::string(name), compressed->segment});
     }
   }
+  std::sort(compressed_.begin(), compressed_.end(),
+            [](const Compressed& a, const Compressed& b) { return a.file < b.file; });
   return {};
 }
 
@@ -213,6 +247,8 @@ void WalDirectory::Judge(Segment* segment, const uint8_t* bytes, size_t length) 
     segment->head = SegmentHead::kShort;
   } else if (std::all_of(bytes, bytes + length, [](uint8_t b) { return b == 0; })) {
     segment->head = SegmentHead::kZero;
+  } else if (const char* compression = CompressionOf(Bytes(bytes, length))) {
+    segment->problem = fmt::format("it is compressed ({}); decompress it first", compression);
   } else {
     JudgeHead(segment, head, CheckWalPageHeader(head.page, place));
   }
@@ -258,6 +294,47 @@ void WalDirectory::JudgeHead(Segment* segment, const WalSegmentHead& head,
     segment->problem = fmt::format("its first page has address {}, expected {}",
                                    Lsn(head.page.address).ToString(), start.ToString());
   }
+}
+
+uint64_t WalDirectory::NumberOf(const SegmentName& name) const {
+  return name.log * SegmentsPerLog(segment_size()) + name.segment;
+}
+
+bool WalDirectory::IsThere(const SegmentName& name) const {
+  return std::any_of(segments_.begin(), segments_.end(), [&](const Segment& s) {
+    return s.timeline == name.timeline && s.number == NumberOf(name);
+  });
+}
+
+static tl::unexpected<Error> CompressedError(const std::string& file) {
+  return MakeError(ErrorCode::kUnsupported,
+                   fmt::format("WAL segment \"{}\" is compressed; decompress it first", file));
+}
+
+Status WalDirectory::RefuseCompressed(const std::vector<Segment>& line,
+                                      std::optional<uint32_t> timeline, std::optional<Lsn> from,
+                                      std::optional<Lsn> to) const {
+  if (compressed_.empty()) return {};
+  uint32_t newest = timeline.value_or(0);
+  for (const Segment& s : line) newest = std::max(newest, s.timeline);
+  ASSIGN_OR_RETURN(const auto branches, Descent(newest));
+  const auto is_of_line = [&](const SegmentName& name) {
+    // Without a choice the highest timeline is the one.
+    if (name.timeline > newest) return !timeline.has_value();
+    for (size_t i = 0; i < branches.size(); i++) {
+      if (branches[i].timeline != name.timeline) continue;
+      const uint64_t end = i + 1 < branches.size() ? branches[i + 1].first_segment : ~uint64_t{0};
+      return NumberOf(name) >= branches[i].first_segment && NumberOf(name) < end;
+    }
+    return false;
+  };
+  for (const Compressed& c : compressed_) {
+    const uint64_t number = NumberOf(c.name);
+    if (from && number < from->value / segment_size()) continue;
+    if (to && number * segment_size() >= to->value) continue;
+    if (is_of_line(c.name) && !IsThere(c.name)) return CompressedError(c.file);
+  }
+  return {};
 }
 
 Result<std::optional<Segment>> WalDirectory::Look(uint32_t timeline, uint64_t number) const {
@@ -330,6 +407,10 @@ Result<std::vector<Segment>> WalDirectory::Line(std::optional<uint32_t> timeline
       std::erase_if(*line, [&](const Segment& s) { return s.number < wanted; });
       return line;
     }
+  }
+  for (const Compressed& c : compressed_) {
+    if ((!timeline || c.name.timeline == *timeline) && (!from || NumberOf(c.name) == wanted))
+      return CompressedError(c.file);
   }
   if (timeline && !std::binary_search(timelines_.begin(), timelines_.end(), *timeline))
     return MakeError(ErrorCode::kNotFound,

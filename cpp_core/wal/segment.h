@@ -10,6 +10,7 @@
 
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
+#include "neon_redo/bytes.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 
@@ -26,6 +27,17 @@ struct SegmentName {
 
 // Nothing for any other name.
 std::optional<SegmentName> ParseSegmentName(std::string_view name);
+
+// A segment that somebody compressed: NAME.gz, NAME.lz4, NAME.zst, … and the same with ".partial"
+// after it. Nothing for any other name.
+struct CompressedName {
+  SegmentName segment;
+  std::string_view suffix;  // ".gz"
+};
+std::optional<CompressedName> ParseCompressedName(std::string_view name);
+
+// "gzip", "lz4", "zstd", … when a file that begins with these bytes is compressed so; else null.
+const char* CompressionOf(Bytes head);
 
 // The name of a whole segment (XLogFileName).
 std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size);
@@ -85,6 +97,11 @@ class WalDirectory {
   Result<std::vector<Segment>> Line(std::optional<uint32_t> timeline,
                                     std::optional<Lsn> from) const;
 
+  // kUnsupported: the WAL of this line (as Line returned it for the timeline), from `from` to `to`,
+  // has segments that are only there compressed. The message names the first.
+  Status RefuseCompressed(const std::vector<Segment>& line, std::optional<uint32_t> timeline,
+                          std::optional<Lsn> from, std::optional<Lsn> to) const;
+
   // One segment as it is now, whether or not it was there when the directory was listed; the whole
   // file where NAME and NAME.partial are there. Nothing: no such file. kIo: not readable.
   Result<std::optional<Segment>> Look(uint32_t timeline, uint64_t number) const;
@@ -109,7 +126,14 @@ class WalDirectory {
   std::vector<uint32_t> timelines_;
   std::vector<Segment> segments_;
   std::vector<SegmentName> names_;  // of segments_, until the segment size is known
-  bool compressed_seen_ = false;
+  struct Compressed {
+    std::string file;
+    SegmentName name;
+  };
+  uint64_t NumberOf(const SegmentName& name) const;
+  bool IsThere(const SegmentName& name) const;
+
+  std::vector<Compressed> compressed_;  // in order of name
 };
 
 }  // namespace neon_redo

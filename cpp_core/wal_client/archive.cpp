@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/wal_client/fork.h"
 #include "cpp_core/wal_client/segment_writer.h"
 #include "neon_redo/receiver.h"
 
@@ -31,6 +32,7 @@ class WalArchive::Impl {
   using Clock = std::chrono::steady_clock;
 
   Result<ResumePoint> FindStart(const SystemIdentity& server);
+  Result<ResumePoint> ContinueAfterFork(const SystemIdentity& server, ResumePoint there);
   Status EnsureSlot();
   Status FetchHistory(uint32_t timeline);
   Status Write(bool* reply_requested);
@@ -86,9 +88,10 @@ Result<ResumePoint> WalArchive::Impl::FindStart(const SystemIdentity& server) {
                        fmt::format("directory \"{}\" holds WAL of another system: its system "
                                    "identifier is {}, the server's is {}",
                                    options_.directory, known, server.system_identifier));
-    return *there;
+    for (const std::string& note : there->notes) options_.stream.on_event(note);
+    return ContinueAfterFork(server, *there);
   }
-  ResumePoint out{server.timeline, server.flushed, 0};
+  ResumePoint out{server.timeline, server.flushed, 0, {}};
   if (options_.slot) {
     ASSIGN_OR_RETURN(const auto slot, stream_.receiver().ReadSlot(*options_.slot));
     if (!slot)
@@ -102,6 +105,24 @@ Result<ResumePoint> WalArchive::Impl::FindStart(const SystemIdentity& server) {
   }
   out.start = Lsn(out.start.value / segment_size_ * segment_size_);
   return out;
+}
+
+// A failover may have lost WAL that is in the directory. It stays there, on its own timeline; the
+// directory continues as the server did.
+Result<ResumePoint> WalArchive::Impl::ContinueAfterFork(const SystemIdentity& server,
+                                                        ResumePoint there) {
+  ASSIGN_OR_RETURN(const auto fork,
+                   FindEarlierFork(&stream_.receiver(), server, there.timeline, there.start));
+  if (!fork) return there;
+  options_.stream.on_event(fmt::format(
+      "timeline {} left timeline {} at {}, and the directory has WAL of timeline {} up to {}: what "
+      "follows the fork was lost by the server and stays in the directory; continuing with timeline "
+      "{}",
+      fork->timeline, there.timeline, fork->start.ToString(), there.timeline,
+      there.start.ToString(), fork->timeline));
+  there.timeline = fork->timeline;
+  there.start = Lsn(fork->start.value / segment_size_ * segment_size_);
+  return there;
 }
 
 // Timeline 1 has none.

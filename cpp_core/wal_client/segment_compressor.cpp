@@ -7,6 +7,7 @@
 #include <lz4frame.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 #include <zstd.h>
 
 #include <algorithm>
@@ -16,6 +17,8 @@
 
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/wal_page.h"
+#include "cpp_core/wal/segment.h"
 
 namespace neon_redo {
 
@@ -67,35 +70,73 @@ Result<std::vector<uint8_t>> CompressBytes(const std::string& path, Bytes in,
   return out;
 }
 
-// Returns how many bytes came out; what does not fit is left.
-size_t DecompressInto(Bytes in, Compression compression, std::string* out) {
-  if (compression == Compression::kLz4) {
-    LZ4F_dctx* context = nullptr;
-    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION))) return 0;
-    size_t done = 0;
-    while (!in.empty() && done < out->size()) {
-      size_t taken = in.size();
-      size_t made = out->size() - done;
-      const size_t hint =
-          LZ4F_decompress(context, out->data() + done, &made, in.data(), &taken, nullptr);
-      if (LZ4F_isError(hint) || (taken == 0 && made == 0)) break;
-      done += made;
-      in = in.subspan(taken);
-    }
-    LZ4F_freeDecompressionContext(context);
-    return done;
+struct Unpacked {
+  size_t bytes = 0;    // that came out; what does not fit is left
+  bool ended = false;  // the packed data ended in order
+};
+
+Unpacked UnpackLz4(Bytes in, std::string* out) {
+  Unpacked result;
+  LZ4F_dctx* context = nullptr;
+  if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION))) return result;
+  while (!in.empty() && result.bytes < out->size()) {
+    size_t taken = in.size();
+    size_t made = out->size() - result.bytes;
+    const size_t hint =
+        LZ4F_decompress(context, out->data() + result.bytes, &made, in.data(), &taken, nullptr);
+    if (LZ4F_isError(hint) || (taken == 0 && made == 0)) break;
+    result.bytes += made;
+    result.ended = hint == 0;
+    in = in.subspan(taken);
   }
+  LZ4F_freeDecompressionContext(context);
+  return result;
+}
+
+Unpacked UnpackZstd(Bytes in, std::string* out) {
+  Unpacked result;
   const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
                                                                    ZSTD_freeDCtx);
-  if (!context) return 0;
+  if (!context) return result;
   ZSTD_inBuffer source{in.data(), in.size(), 0};
   ZSTD_outBuffer target{out->data(), out->size(), 0};
-  while (target.pos < target.size && source.pos < source.size)
-    if (ZSTD_isError(ZSTD_decompressStream(context.get(), &target, &source))) break;
-  return target.pos;
+  while (target.pos < target.size && source.pos < source.size) {
+    const size_t hint = ZSTD_decompressStream(context.get(), &target, &source);
+    if (ZSTD_isError(hint)) break;
+    result.ended = hint == 0;
+  }
+  result.bytes = target.pos;
+  return result;
+}
+
+Unpacked UnpackGzip(Bytes in, std::string* out) {
+  Unpacked result;
+  z_stream stream{};
+  constexpr int kGzipOnly = 16 + MAX_WBITS;
+  if (inflateInit2(&stream, kGzipOnly) != Z_OK) return result;
+  stream.next_in = const_cast<uint8_t*>(in.data());
+  stream.avail_in = static_cast<uInt>(in.size());
+  stream.next_out = reinterpret_cast<uint8_t*>(out->data());
+  stream.avail_out = static_cast<uInt>(out->size());
+  result.ended = inflate(&stream, Z_FINISH) == Z_STREAM_END;
+  result.bytes = out->size() - stream.avail_out;
+  inflateEnd(&stream);
+  return result;
+}
+
+Unpacked UnpackInto(Bytes in, Packing packing, std::string* out) {
+  if (packing == Packing::kGzip) return UnpackGzip(in, out);
+  if (packing == Packing::kLz4) return UnpackLz4(in, out);
+  return packing == Packing::kZstd ? UnpackZstd(in, out) : Unpacked();
 }
 
 }  // namespace
+
+Packing PackingOfSuffix(std::string_view suffix) {
+  if (suffix == ".gz") return Packing::kGzip;
+  if (suffix == ".lz4") return Packing::kLz4;
+  return suffix == ".zst" ? Packing::kZstd : Packing::kUnknown;
+}
 
 const char* CompressionSuffix(Compression compression) {
   if (compression == Compression::kLz4) return ".lz4";
@@ -111,14 +152,29 @@ Status CompressFile(const Directory& directory, const std::string& name, Compres
 }
 
 Result<std::string> DecompressHead(const Directory& directory, const std::string& name,
-                                   Compression compression, size_t length) {
-  // One block of either format, compressed, is well below this.
+                                   Packing packing, size_t length) {
+  // One block of each format, compressed, is well below this.
   ASSIGN_OR_RETURN(const auto content, ReadAll(directory, name, size_t{8} << 20));
   std::string out(length, '\0');
-  if (DecompressInto(content, compression, &out) != length)
+  if (UnpackInto(content, packing, &out).bytes != length)
     return MakeError(ErrorCode::kCorrupt, fmt::format("file \"{}\" is not a compressed WAL segment",
                                                       directory.PathOf(name)));
   return out;
+}
+
+Result<bool> IsWhole(const Directory& directory, const std::string& name, Packing packing,
+                     size_t size) {
+  ASSIGN_OR_RETURN(const auto content, ReadAll(directory, name, SIZE_MAX));
+  std::string out(size + 1, '\0');
+  const Unpacked unpacked = UnpackInto(content, packing, &out);
+  return unpacked.ended && unpacked.bytes == size;
+}
+
+bool HoldsWal(const Directory& directory, const std::string& name) {
+  const auto head = ReadAll(directory, name, kLongPageHeaderSize);
+  if (!head) return false;
+  WalSegmentHead wal;
+  return CompressionOf(*head) != nullptr || (wal.Load(*head) && wal.IsOfAnySegment());
 }
 
 SegmentCompressor::~SegmentCompressor() {

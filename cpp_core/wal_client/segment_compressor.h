@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "cpp_core/base/directory.h"
@@ -19,13 +20,24 @@ namespace neon_redo {
 // ".lz4" as pg_receivewal names its files, ".zst"; "" for none.
 const char* CompressionSuffix(Compression compression);
 
+// What a segment file in a directory may be packed with: gzip is other programs' work.
+enum class Packing { kNone, kGzip, kLz4, kZstd, kUnknown };
+
+// ".gz", ".lz4", ".zst"; kUnknown for others.
+Packing PackingOfSuffix(std::string_view suffix);
+
 // Turns NAME into NAME.lz4 or NAME.zst: written aside, flushed, renamed, and only then NAME is
 // removed; a crash in between leaves NAME, and Add takes it again.
 Status CompressFile(const Directory& directory, const std::string& name, Compression compression);
 
-// The first `length` bytes of what a file compressed so holds. kCorrupt: it is not such a file.
+// The first `length` bytes of what a file packed so holds. kCorrupt: it is not such a file.
 Result<std::string> DecompressHead(const Directory& directory, const std::string& name,
-                                   Compression compression, size_t length);
+                                   Packing packing, size_t length);
+// Whether it holds exactly `size` bytes, and its checksums are right. kIo: it cannot be read.
+Result<bool> IsWhole(const Directory& directory, const std::string& name, Packing packing,
+                     size_t size);
+// Whether the file begins as a WAL segment does, or as what a known program compressed.
+bool HoldsWal(const Directory& directory, const std::string& name);
 
 // A thread with a queue of files. Add and Finish come from one thread.
 class SegmentCompressor {

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <map>
 #include <string_view>
 #include <vector>
 
@@ -35,8 +36,20 @@ constexpr uint64_t kWriteSize = 32 << 10;
 struct Found {
   SegmentName name;
   std::string file;
-  Compression compression = Compression::kNone;
+  Packing packing = Packing::kNone;
 };
+
+std::optional<Found> Classify(const Directory& directory, const std::string& file) {
+  if (const auto name = ParseSegmentName(file)) return Found{*name, file};
+  if (const auto compressed = ParseCompressedName(file))
+    return Found{compressed->segment, file, PackingOfSuffix(compressed->suffix)};
+  // Another program's name for a segment, unless it is no WAL or its writer is not done with it.
+  constexpr size_t kLength = 24;
+  if (file.size() <= kLength || file.ends_with(".tmp")) return std::nullopt;
+  const auto name = ParseSegmentName(std::string_view(file).substr(0, kLength));
+  if (!name || !HoldsWal(directory, file)) return std::nullopt;
+  return Found{*name, file, Packing::kUnknown};
+}
 
 // Segments by any of the names they can have here; nothing else.
 Result<std::vector<Found>> ListSegments(const Directory& directory) {
@@ -50,17 +63,7 @@ Result<std::vector<Found>> ListSegments(const Directory& directory) {
   }
   std::vector<Found> out;
   while (const dirent* entry = readdir(listing)) {
-    std::string_view name = entry->d_name;
-    Found found{{}, entry->d_name};
-    for (Compression c : {Compression::kLz4, Compression::kZstd}) {
-      if (!name.ends_with(CompressionSuffix(c))) continue;
-      found.compression = c;
-      name.remove_suffix(4);
-    }
-    const auto parsed = ParseSegmentName(name);
-    if (!parsed || (parsed->partial && found.compression != Compression::kNone)) continue;
-    found.name = *parsed;
-    out.push_back(std::move(found));
+    if (auto found = Classify(directory, entry->d_name)) out.push_back(std::move(*found));
   }
   closedir(listing);
   return out;
@@ -70,13 +73,48 @@ uint64_t NumberOf(const SegmentName& name, uint32_t segment_size) {
   return name.log * ((uint64_t{1} << 32) / segment_size) + name.segment;
 }
 
+// Of a plain segment. It may just have been compressed and removed.
+Status CheckSize(const Directory& directory, const Found& s, uint32_t segment_size) {
+  struct stat st;
+  if (s.name.partial || s.packing != Packing::kNone ||
+      fstatat(directory.fd(), s.file.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+      static_cast<uint64_t>(st.st_size) == segment_size)
+    return {};
+  return MakeError(ErrorCode::kCorrupt,
+                   fmt::format("file \"{}\" has {} bytes, a segment has {}; move it away, then "
+                               "start again",
+                               directory.PathOf(s.file), st.st_size, segment_size));
+}
+
+// Whether one of the files of a segment has all of it. Only the last segment is asked for that, so
+// that a start does not read the archive.
+Result<bool> IsComplete(const Directory& directory, const std::vector<Found>& files,
+                        uint32_t segment_size, std::vector<std::string>* notes) {
+  for (const Found& s : files) {
+    if (s.packing == Packing::kNone) return true;
+  }
+  for (const Found& s : files) {
+    const std::string path = directory.PathOf(s.file);
+    if (s.packing == Packing::kUnknown)
+      return MakeError(ErrorCode::kUnsupported,
+                       fmt::format("file \"{}\" has WAL in a form that cannot be read here; "
+                                   "decompress it or move it away, then start again",
+                                   path));
+    ASSIGN_OR_RETURN(const bool whole, IsWhole(directory, s.file, s.packing, segment_size));
+    if (whole) return true;
+    notes->push_back(
+        fmt::format("file \"{}\" is cut short or damaged: its segment is received again", path));
+  }
+  return false;
+}
+
 // From the long page header at the start (XLogLongPageHeaderData). 0: it has none yet.
 uint64_t SystemIdentifierOf(const Directory& directory, const Found& segment_file,
                             uint32_t segment_size) {
   std::string head(kLongPageHeaderSize, '\0');
-  if (segment_file.compression != Compression::kNone) {
+  if (segment_file.packing != Packing::kNone) {
     auto start =
-        DecompressHead(directory, segment_file.file, segment_file.compression, kLongPageHeaderSize);
+        DecompressHead(directory, segment_file.file, segment_file.packing, kLongPageHeaderSize);
     if (!start) return 0;
     head = std::move(*start);
   } else {
@@ -116,7 +154,7 @@ Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Open(const std::string& pa
   // Complete segments that an earlier run left uncompressed.
   ASSIGN_OR_RETURN(const std::vector<Found> segments, ListSegments(out->directory_));
   for (const Found& s : segments) {
-    if (s.name.partial || s.compression != Compression::kNone) continue;
+    if (s.name.partial || s.packing != Packing::kNone) continue;
     RETURN_IF_ERROR(out->compressor_.Add(s.file));
   }
   return out;
@@ -129,29 +167,29 @@ Result<std::optional<ResumePoint>> SegmentWriter::FindResumePoint() const {
   for (const Found& s : segments) timeline = std::max(timeline, s.name.timeline);
   std::erase_if(segments, [&](const Found& s) { return s.name.timeline != timeline; });
 
-  std::optional<uint64_t> complete;
+  std::map<uint64_t, std::vector<Found>> complete;
   uint64_t first_partial = UINT64_MAX;
-  ResumePoint out{timeline, Lsn(), 0};
+  ResumePoint out{timeline, Lsn(), 0, {}};
   for (const Found& s : segments) {
     const uint64_t number = NumberOf(s.name, segment_size_);
-    struct stat st;
-    if (fstatat(directory_.fd(), s.file.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
-      continue;  // just compressed and removed
-    if (!s.name.partial && s.compression == Compression::kNone &&
-        static_cast<uint64_t>(st.st_size) != segment_size_)
-      return MakeError(ErrorCode::kCorrupt,
-                       fmt::format("file \"{}\" has {} bytes, a segment has {}; move it away, then "
-                                   "start again",
-                                   directory_.PathOf(s.file), st.st_size, segment_size_));
+    RETURN_IF_ERROR(CheckSize(directory_, s, segment_size_));
     if (out.system_identifier == 0)
       out.system_identifier = SystemIdentifierOf(directory_, s, segment_size_);
     if (s.name.partial) {
       first_partial = std::min(first_partial, number);
     } else {
-      complete = std::max(complete.value_or(0), number);
+      complete[number].push_back(s);
     }
   }
-  out.start = Lsn((complete ? *complete + 1 : first_partial) * segment_size_);
+  while (!complete.empty()) {
+    const auto& [number, files] = *complete.rbegin();
+    ASSIGN_OR_RETURN(const bool whole, IsComplete(directory_, files, segment_size_, &out.notes));
+    if (whole) break;
+    first_partial = number;
+    complete.erase(number);
+  }
+  const uint64_t next = complete.empty() ? first_partial : complete.rbegin()->first + 1;
+  out.start = Lsn(next * segment_size_);
   return std::optional(out);
 }
 

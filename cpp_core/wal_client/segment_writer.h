@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cpp_core/base/directory.h"
 #include "cpp_core/wal_client/segment_compressor.h"
@@ -21,7 +22,8 @@ namespace neon_redo {
 struct ResumePoint {
   uint32_t timeline;
   Lsn start;
-  uint64_t system_identifier;  // of the WAL that is there; 0: none of it tells
+  uint64_t system_identifier;      // of the WAL that is there; 0: none of it tells
+  std::vector<std::string> notes;  // files that are not taken for what they should be
 };
 
 // One process at a time writes into a directory: the writer holds a lock on it. All files are those
@@ -40,8 +42,10 @@ class SegmentWriter {
   SegmentWriter(const SegmentWriter&) = delete;
   SegmentWriter& operator=(const SegmentWriter&) = delete;
 
-  // From the files that are there: the segment after the last complete one of the highest timeline.
-  // nullopt: no segments.
+  // From the files that are there, compressed ones of other programs included: the segment after
+  // the last complete one of the highest timeline. A compressed segment is complete when it
+  // decompresses to a whole segment. nullopt: no segments. kCorrupt: a segment of the wrong size.
+  // kUnsupported: the last one is compressed by an unknown method.
   Result<std::optional<ResumePoint>> FindResumePoint() const;
 
   // The first call: `start` is the start of a segment.

@@ -10,6 +10,7 @@
 
 #include "cpp_core/base/backoff.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/wal_client/fork.h"
 #include "neon_redo/receiver.h"
 
 namespace neon_redo {
@@ -45,6 +46,7 @@ class WalStream::Impl {
   Status Resume(Clock::time_point deadline, bool* resumed);
   Status Advance(const MessageBatch& batch);
   Status FollowTimeline();
+  Status CheckFork(const SystemIdentity& server);
 
   const StreamOptions options_;
   const CancelSignal& cancel_;
@@ -132,6 +134,7 @@ Status WalStream::Impl::Begin() {
 
 bool WalStream::Impl::Transient(const Error& error) const {
   if (error.code == ErrorCode::kTimeout) return true;
+  if (error.code == ErrorCode::kInvalidArgument) return false;
   const ServerError& said = receiver_.server_error();
   if (!said.sqlstate.empty()) {
     // A standby that restarts first replays what it already had: it is behind, not wrong.
@@ -168,12 +171,28 @@ Status WalStream::Impl::Resume(Clock::time_point deadline, bool* resumed) {
   if (Clock::now() < next_attempt_) return {};
   const auto identity = ConnectOnce();
   if (!identity) return Lost(identity.error());
+  const Status continues = CheckFork(*identity);
+  if (!continues) return Lost(continues.error());
   const Status begun = Begin();
   if (!begun) return Lost(begun.error());
   reconnects_++;
   *resumed = true;
   options_.on_event(fmt::format("streaming again from {}", position_.ToString()));
   return {};
+}
+
+// What was returned cannot be taken back, so a failover that lost some of it ends the stream.
+Status WalStream::Impl::CheckFork(const SystemIdentity& server) {
+  if (options_.receiver.connect.logical) return {};
+  ASSIGN_OR_RETURN(const auto fork, FindEarlierFork(&receiver_, server, timeline_, position_));
+  if (!fork) return {};
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format(
+          "the server left timeline {} at {} for timeline {}, but WAL of timeline {} was "
+          "received up to {}: the failover lost WAL; a new start continues with timeline {}",
+          timeline_, fork->start.ToString(), fork->timeline, timeline_, position_.ToString(),
+          fork->timeline));
 }
 
 // What arrived moves the position; WAL must arrive without a gap and without overlap.

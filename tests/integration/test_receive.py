@@ -391,6 +391,72 @@ class Receive(unittest.TestCase):
             self.assert_same_wal(directory, cluster.wal, switch, timeline=timeline - 1)
         self.assert_same_wal(directory, cluster.wal, end, timeline=3)
 
+    def test_after_a_failover_that_lost_wal(self):
+        """The standby that is promoted never got the end of timeline 1, which is in the directory."""
+        primary, directory = self.cluster(), self.directory()
+        standby = Cluster("standby", standby_of=primary, settings={"wal_keep_size": "4GB"})
+        self.enterContext(standby)
+        primary.psql("CREATE TABLE t AS SELECT 1 AS a")
+        end = lsn(primary.psql("SELECT pg_current_wal_flush_lsn()"))
+        replayed = lambda: lsn(standby.psql("SELECT pg_last_wal_replay_lsn()"))
+        wait_for("the standby", lambda: replayed() >= end)
+        standby.stop()
+        receiver = self.receive(primary, directory, "--slot", "s", "--create-slot")
+        primary.psql("INSERT INTO t SELECT generate_series(1, 100000); SELECT pg_switch_wal()")
+        self.catch_up(primary, receiver)
+        self.assertEqual(receiver.stop(), 0)
+        lost = sorted(os.listdir(directory))
+        primary.stop()
+        standby.start()
+        standby.promote()
+        standby.psql("SELECT pg_create_physical_replication_slot('s', true)")
+        standby.psql("CREATE TABLE u AS SELECT generate_series(1, 100000); SELECT pg_switch_wal()")
+        receiver = self.receive(standby, directory, "--slot", "s")
+        end = self.catch_up(standby, receiver)
+        self.assertEqual(receiver.stop(), 0)
+        self.assertIn("timeline 2 left timeline 1 at", receiver.log())
+        self.assertLessEqual(set(lost), set(os.listdir(directory)))
+        self.assert_same_wal(directory, standby.wal, end, timeline=2)
+        # The old primary comes back: it is not the server that the directory follows.
+        primary.start()
+        self.assertIn("is an older copy", self.refused(primary, directory, "--slot", "s"))
+
+    def test_segments_that_another_program_compressed(self):
+        for method in ("gzip", "lz4"):
+            with self.subTest(method):
+                cluster, directory = self.cluster(), self.directory()
+                cluster.psql("SELECT pg_create_physical_replication_slot('s', true)")
+                cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 50000)")
+                end = cluster.psql("SELECT pg_current_wal_flush_lsn()")
+                connection = ["-h", cluster.directory, "-p", str(cluster.port), "-U", "postgres"]
+                options = ["-D", directory, "-E", end, f"--compress={method}", "-S", "s", "--no-loop"]
+                run([cluster.program("pg_receivewal"), *connection, *options])
+                suffix = {"gzip": ".gz", "lz4": ".lz4"}[method]
+                last = max(n for n in os.listdir(directory) if n.endswith(suffix))
+                cluster.psql("INSERT INTO t SELECT generate_series(1, 50000)")
+                receiver = self.receive(cluster, directory, "--slot", "s")
+                self.catch_up(cluster, receiver)
+                self.assertEqual(receiver.stop(), 0)
+                segments = {n[:24] for n in os.listdir(directory) if re.match("[0-9A-F]{24}", n)}
+                numbers = sorted(int(n[8:16], 16) * 4096 + int(n[16:], 16) for n in segments)
+                self.assertEqual(numbers, list(range(numbers[0], numbers[-1] + 1)))
+                self.assertNotIn(last[:24], os.listdir(directory))
+                # The last one is cut short: it is received again.
+                for name in os.listdir(directory):
+                    if name[:24] > last[:24]:
+                        os.unlink(os.path.join(directory, name))
+                os.truncate(os.path.join(directory, last), 3000)
+                cluster.psql("SELECT pg_drop_replication_slot('s')")
+                receiver = self.receive(cluster, directory, "--slot", "s", "--create-slot")
+                self.catch_up(cluster, receiver)
+                self.assertEqual(receiver.stop(), 0)
+                self.assertIn(f'{last}" is cut short or damaged', receiver.log())
+                self.assertIn(last[:24], os.listdir(directory))
+                # By a method that is not known.
+                newer = max(n[:24] for n in os.listdir(directory) if re.match("[0-9A-F]{24}$", n))
+                os.rename(os.path.join(directory, newer), os.path.join(directory, newer + ".bz2"))
+                self.assertIn("in a form that cannot be read", self.refused(cluster, directory))
+
     # What cannot go on ends with the server's own words and status 2.
 
     def test_removed_wal(self):

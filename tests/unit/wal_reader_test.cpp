@@ -129,6 +129,54 @@ TEST(WalReader, SkipsTheRestOfASegmentAfterASwitch) {
   ExpectAll(ReadAll(dir.path()), wal);
 }
 
+// The zeroes after a switch are no place to stop: WAL continues in the next segment.
+TEST(WalReader, StartsInTheZeroesAfterASwitch) {
+  TempDirectory dir;
+  WalWriter wal;
+  wal.Append(10, 0, 20000);
+  wal.Switch();
+  const Lsn next(wal.position());
+  wal.Append(10, 0, 100);
+  wal.Save(dir.path());
+  const Lsn end(wal.position());
+  const Lsn after_switch(wal.written()[1].start.value + kRecordHeaderSize + 2);
+  for (const Lsn from : {after_switch, Lsn((after_switch.value | kWalPageMask) + 1),
+                         Lsn(next.value - kWalPageSize), Lsn(next.value - 8), next}) {
+    const ReadAll read(WalReaderOptions{dir.path(), from, {}, {}});
+    ASSERT_FALSE(read.error) << from.ToString() << read.error->message;
+    ASSERT_EQ(read.records.size(), 1u) << from.ToString();
+    EXPECT_EQ(read.end, end);
+  }
+  // After the last switch nothing follows.
+  wal.Switch();
+  fs::remove_all(dir.path());
+  fs::create_directory(dir.path());
+  wal.Save(dir.path());
+  const ReadAll last(WalReaderOptions{dir.path(), Lsn(wal.position() - kWalPageSize), {}, {}});
+  EXPECT_FALSE(last.error) << last.error->message;
+  EXPECT_TRUE(last.records.empty());
+}
+
+TEST(WalReader, AStartAfterTheEndOfWalIsAnError) {
+  TempDirectory dir;
+  WalWriter wal;
+  wal.Append(10, 0, 100);
+  wal.Save(dir.path());
+  const Lsn end(wal.position());
+  const auto read = [&](Lsn from) { return ReadAll(WalReaderOptions{dir.path(), from, {}, {}}); };
+  EXPECT_FALSE(read(end).error);
+  for (const Lsn from : {Lsn(end.value + 8), Lsn(end.value + 3 * kWalPageSize)}) {
+    ASSERT_TRUE(read(from).error) << from.ToString();
+    EXPECT_EQ(read(from).error->code, ErrorCode::kNotFound);
+    EXPECT_NE(read(from).error->message.find("after the end of WAL at " + end.ToString()),
+              std::string::npos)
+        << read(from).error->message;
+  }
+  const ReadAll reversed(WalReaderOptions{dir.path(), end, Lsn(end.value - 8), {}});
+  ASSERT_TRUE(reversed.error);
+  EXPECT_EQ(reversed.error->code, ErrorCode::kInvalidArgument);
+}
+
 TEST(WalReader, FollowsAnOverwrittenContrecord) {
   TempDirectory dir;
   WalWriter wal;
@@ -211,7 +259,8 @@ TEST(WalReader, FromOutsideTheWalIsAnError) {
   }
 }
 
-TEST(WalReader, EveryTruncationOfTheLastSegmentEndsTheWal) {
+// Recovery refuses a short segment; a partial one ends where its file does.
+TEST(WalReader, EveryTruncationOfTheLastSegmentIsAnErrorUnlessItIsPartial) {
   WalWriter wal(1 << 20);
   while (wal.position() < (uint64_t{4} << 20) - 300) wal.Append(10, 0, 200);
   for (size_t length : {100, 3000, 9000, 20, 20000}) wal.Append(10, 0, length);
@@ -221,12 +270,20 @@ TEST(WalReader, EveryTruncationOfTheLastSegmentEndsTheWal) {
   const std::string last = dir.path() + "/" + wal.SegmentFile(1);
   const uint64_t used = wal.position() - (4 << 20);
   ASSERT_LT(used, 60000u);
+  const WalReaderOptions options{dir.path(), Lsn((4 << 20) - 1000), std::nullopt, std::nullopt};
   for (uint64_t size = used + 1; size-- > 0;) {
     fs::resize_file(last, size);
+    const ReadAll whole(options);
+    ASSERT_TRUE(whole.error) << size;
+    ASSERT_EQ(whole.error->code, ErrorCode::kCorrupt) << whole.error->message;
+    const std::string words = "truncated: it has " + std::to_string(size) + " bytes";
+    ASSERT_NE(whole.error->message.find(words), std::string::npos) << whole.error->message;
+    fs::rename(last, last + ".partial");
     const ReadAll read(WalReaderOptions{dir.path(), Lsn(4 << 20), std::nullopt, std::nullopt});
-    const ReadAll all(
-        WalReaderOptions{dir.path(), Lsn((4 << 20) - 1000), std::nullopt, std::nullopt});
+    const ReadAll all(options);
+    fs::rename(last + ".partial", last);
     ASSERT_FALSE(all.error) << size << all.error->message;
+    ASSERT_EQ(whole.records.size(), all.records.size()) << size;
     const Lsn end((4 << 20) + size);
     size_t expected = 0;
     for (const auto& w : wal.written()) {

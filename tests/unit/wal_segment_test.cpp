@@ -103,6 +103,58 @@ TEST(WalDirectory, SaysWhyThereIsNothingToRead) {
   }
 }
 
+TEST(SegmentName, KnowsCompressedFiles) {
+  const std::string name = "000000010000000100000006";
+  for (const char* suffix : {".gz", ".lz4", ".zst", ".bz2", ".xz"}) {
+    ASSERT_TRUE(ParseCompressedName(name + suffix)) << suffix;
+    EXPECT_EQ(ParseCompressedName(name + suffix)->suffix, suffix);
+    EXPECT_TRUE(ParseCompressedName(name + suffix + ".partial")->segment.partial);
+  }
+  for (const std::string& other : {name, name + ".partial", name + ".gz.tmp", name + ".backup",
+                                   name.substr(1) + ".gz", std::string("x.gz")})
+    EXPECT_FALSE(ParseCompressedName(other)) << other;
+}
+
+// Segments that are only there compressed are not passed over.
+TEST(WalDirectory, CompressedSegmentsOfTheRangeAreNamed) {
+  WalWriter wal;
+  for (int i = 0; i < 500; i++) wal.Append(10, 0, 10000);
+  ASSERT_GT(wal.position(), 7u << 20);
+  const auto segment = [&](uint64_t i) { return Lsn((3 + i) << 20); };
+  for (const uint64_t packed : {0u, 1u, 4u}) {
+    TempDirectory dir;
+    wal.Save(dir.path());
+    const std::string path = dir.path() + "/" + wal.SegmentFile(packed);
+    fs::rename(path, path + ".zst");
+    const auto read = [&](std::optional<Lsn> from, std::optional<Lsn> to) {
+      return ReadAll(WalReaderOptions{dir.path(), from, to, {}});
+    };
+    for (const ReadAll& all : {read({}, {}), read(segment(packed), {})}) {
+      ASSERT_TRUE(all.error) << packed;
+      EXPECT_EQ(all.error->code, ErrorCode::kUnsupported) << all.error->message;
+      EXPECT_NE(all.error->message.find(wal.SegmentFile(packed) + ".zst"), std::string::npos);
+    }
+    // Outside the range it is not needed.
+    if (packed == 0) {
+      EXPECT_FALSE(read(segment(1), {}).error);
+    } else {
+      EXPECT_FALSE(read({}, segment(packed)).error);
+    }
+    // Nor beside the segment itself.
+    fs::copy_file(path + ".zst", path);
+    EXPECT_FALSE(read({}, {}).error);
+  }
+  // A plain name may hold compressed bytes.
+  TempDirectory dir;
+  wal.Save(dir.path());
+  std::ofstream(dir.path() + "/" + wal.SegmentFile(2), std::ios::binary)
+      << "\x1f\x8b" << std::string(5000, 'x');
+  const ReadAll hidden(dir.path());
+  ASSERT_TRUE(hidden.error);
+  EXPECT_NE(hidden.error->message.find("compressed (gzip)"), std::string::npos)
+      << hidden.error->message;
+}
+
 TEST(WalDirectory, DoesNotWaitForAFifo) {
   TempDirectory dir;
   const std::string path = dir.path() + "/000000010000000000000003";
