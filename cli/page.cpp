@@ -1,6 +1,7 @@
 // neon-redo page: one page as it was at an LSN.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/page_name.h"
+#include "cpp_core/pg/paths.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/recording.h"
 #include "cpp_core/store/slru_page.h"
@@ -36,15 +38,47 @@ struct Arguments {
   WorkerOptions worker;
 };
 
-// Pages of the base backup, and sizes of its forks.
-BasePage PagesOf(const std::string& directory, const pg::Version& version) {
+// What the server would refuse to read (PageIsVerifiedExtended in storage/page/bufpage.c) must not
+// get a new checksum.
+Status CheckPage(const BlockTag& tag, const uint8_t* page, const std::string& file) {
+  const PageView view(page);
+  const bool is_zeroed =
+      std::all_of(page, page + kBlockSize, [](uint8_t byte) { return byte == 0; });
+  if (is_zeroed || (!view.is_new() && view.checksum() == PageChecksum(page, tag.block))) return {};
+  return MakeError(ErrorCode::kCorrupt,
+                   fmt::format("block {} in file \"{}\" of the base backup has a wrong checksum "
+                               "({:04X}), so nothing can be rebuilt from it: an intact backup is "
+                               "needed",
+                               tag.block, file, view.checksum()));
+}
+
+// Pages of the base backup.
+BasePage PagesOf(const std::string& directory, const pg::Version& version, bool checksums) {
+  using Found = RelationFiles::Found;
   auto files = std::make_shared<RelationFiles>(directory, &version);
-  return [directory, files](const PageKey& key, uint8_t* page) -> Result<bool> {
-    if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(directory, *slru, page);
-    ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
-    ASSIGN_OR_RETURN(const auto found, files->Read(tag, page));
-    return found == RelationFiles::Found::kPage;
-  };
+  return
+      [directory, files, &version, checksums](const PageKey& key, uint8_t* page) -> Result<bool> {
+        if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(directory, *slru, page);
+        ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
+        ASSIGN_OR_RETURN(const Found found, files->Read(tag, page));
+        if (found == Found::kUnreadable) return MakeError(ErrorCode::kIo, files->reason());
+        if (found != Found::kPage) return false;
+        if (checksums) RETURN_IF_ERROR(CheckPage(tag, page, pg::BlockFilePath(version, tag)));
+        return true;
+      };
+}
+
+// The base backup and the WAL are of one cluster, and of one line of timelines.
+Status CheckBase(const std::string& directory, const BackupLabel& label, const ControlData& control,
+                 const WalReaderOptions& wal) {
+  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal.directory, wal.timeline, label.start));
+  if (lineage.system_identifier != control.system_identifier)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("the WAL in {} is of another cluster than {}: system identifiers "
+                                 "{} and {}",
+                                 wal.directory, directory, lineage.system_identifier,
+                                 control.system_identifier));
+  return CheckDescent(label, directory, lineage, "the WAL in " + wal.directory);
 }
 
 void PrintText(const PageKey& key, Lsn lsn, const PageAt& at) {
@@ -101,13 +135,15 @@ Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn)
   if (!arguments.base_backup.empty()) {
     ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(arguments.base_backup));
     recording.wal.from = label.start;
-    recording.track_commit_timestamp = HasCommitTimestamps(arguments.base_backup);
+    ASSIGN_OR_RETURN(recording.track_commit_timestamp, HasCommitTimestamps(arguments.base_backup));
     ASSIGN_OR_RETURN(const auto control, ReadControlData(arguments.base_backup));
     if (const auto block = key.ToBlock()) SayTablespaces(arguments.base_backup, block->rel.spc);
-    base = PagesOf(arguments.base_backup, *control.version);
+    RETURN_IF_ERROR(CheckBase(arguments.base_backup, label, control, recording.wal));
+    base = PagesOf(arguments.base_backup, *control.version, control.checksums);
     worker.version = control.version;
   }
   if (arguments.store.empty()) recording.recorder.only = key;
+  recording.name = arguments.store;
   ProgressBar bar(true);
   recording.progress = [&](uint64_t done, uint64_t total) { bar.Show("reading WAL", done, total); };
   ASSIGN_OR_RETURN(auto store, OpenStore(arguments));

@@ -74,7 +74,10 @@ Outcome Explain(const Arguments& arguments) {
   if (!arguments.base_backup.empty()) {
     ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(arguments.base_backup));
     wal.from = label.start;
-    track_commit_timestamp = HasCommitTimestamps(arguments.base_backup);
+    ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal.directory, wal.timeline, wal.from));
+    RETURN_IF_ERROR(
+        CheckDescent(label, arguments.base_backup, lineage, "the WAL in " + wal.directory));
+    ASSIGN_OR_RETURN(track_commit_timestamp, HasCommitTimestamps(arguments.base_backup));
   }
   const auto print = [&](const std::string& record, const std::string& change) {
     if (arguments.json)
@@ -116,7 +119,7 @@ Outcome Run(Arguments arguments) {
     PrintVerifyJson(report, *result);
   else
     PrintVerifyText(report, *result);
-  return result->mismatches.empty() ? kExitFine : kExitDifference;
+  return result->different == 0 ? kExitFine : kExitDifference;
 }
 
 void AddInputs(Options* options, Arguments* arguments) {

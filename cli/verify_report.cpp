@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "cpp_core/pg/rmgr.h"
@@ -47,6 +47,7 @@ nlohmann::ordered_json MismatchJson(const Mismatch& m) {
       {"problem", m.problem},
       {"damage", DamageName(m.damage) ? nlohmann::ordered_json(DamageName(m.damage)) : nullptr},
       {"disk_lsn", m.disk_lsn.valid() ? nlohmann::ordered_json(m.disk_lsn.ToString()) : nullptr},
+      {"blocks", is_block ? Json(m.blocks) : nullptr},
   };
 }
 
@@ -81,16 +82,6 @@ nlohmann::ordered_json OperationsJson(const EngineCounts& engines) {
 double NativeShare(const VerifyResult& r) {
   const ChangeCounts all = r.engines.Total();
   return all.total() == 0 ? 0 : static_cast<double>(all.native) / static_cast<double>(all.total());
-}
-
-// Differences by kind of damage.
-std::map<std::string, uint64_t> DamageCounts(const VerifyResult& r) {
-  std::map<std::string, uint64_t> counts;
-  for (const Mismatch& m : r.mismatches) {
-    const char* name = DamageName(m.damage);
-    counts[name ? name : m.offset ? "differs from the image" : "could not be rebuilt"]++;
-  }
-  return counts;
 }
 
 void PrintTable(const VerifyResult& r) {
@@ -141,7 +132,10 @@ void PrintEngines(const VerifyReport& report, const VerifyResult& r) {
 
 std::string Place(const Mismatch& m) {
   const bool is_block = m.tag.block != kNoBlockNumber;
-  const std::string block = is_block ? fmt::format(" block {}", m.tag.block) : "";
+  const std::string block =
+      !is_block      ? ""
+      : m.blocks > 1 ? fmt::format(" blocks {} to {}", m.tag.block, m.tag.block + (m.blocks - 1))
+                     : fmt::format(" block {}", m.tag.block);
   if (!IsRelation(m)) return m.file + block;
   return fmt::format("relation {} fork {}{}{}", RelationName(m.tag.rel), ForkName(m.tag.fork),
                      block, m.file.empty() ? "" : fmt::format(" ({})", m.file));
@@ -163,7 +157,7 @@ std::string PageName(const Mismatch& m) {
 void PrintMismatches(const VerifyResult& r) {
   if (r.mismatches.empty()) return;
   const char* separator = "\nDifferent, by kind: ";
-  for (const auto& [kind, count] : DamageCounts(r)) {
+  for (const auto& [kind, count] : r.damage) {
     fmt::print("{}{} {}", separator, Grouped(count), kind);
     separator = ", ";
   }
@@ -179,8 +173,42 @@ void PrintMismatches(const VerifyResult& r) {
     fmt::print("  All records of a page: neon-redo verify --explain {} --wal DIR\n",
                PageName(*first));
   if (shown < r.mismatches.size())
-    fmt::print("  and {} more; --format json lists them all\n",
-               Grouped(r.mismatches.size() - shown));
+    fmt::print("  and {} more; --format json lists {}\n", Grouped(r.mismatches.size() - shown),
+               r.not_listed == 0 ? "them all" : "them");
+  if (r.not_listed > 0)
+    fmt::print("  {} more pages and files are different and not listed\n", Grouped(r.not_listed));
+}
+
+void PrintNotes(const VerifyResult& r) {
+  if (r.notes.empty()) return;
+  fmt::print("\nNotes, which are no differences:\n");
+  const size_t shown = std::min(r.notes.size(), kShownMismatches);
+  for (size_t i = 0; i < shown; i++)
+    fmt::print("  {}: {}\n", Place(r.notes[i]), r.notes[i].problem);
+  if (shown < r.notes.size()) fmt::print("  and {} more\n", Grouped(r.notes.size() - shown));
+}
+
+std::string Dump(const nlohmann::ordered_json& json) {
+  return PrintableJson(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+// The text with its empty array of that name replaced by the items, one after another.
+void PrintWithItems(const std::string& text, const char* name, const std::vector<Mismatch>& items,
+                    const std::function<void(const std::string&)>& rest) {
+  const std::string empty = fmt::format("\"{}\": []", name);
+  const size_t at = text.find(empty);
+  if (items.empty() || at == std::string::npos) return rest(text);
+  fmt::print("{}\"{}\": [", text.substr(0, at), name);
+  const char* separator = "\n";
+  for (const Mismatch& m : items) {
+    std::string item = Dump(MismatchJson(m));
+    for (size_t line = 0; (line = item.find('\n', line)) != std::string::npos; line += 5)
+      item.insert(line + 1, 4, ' ');
+    fmt::print("{}    {}", separator, item);
+    separator = ",\n";
+  }
+  fmt::print("\n  ]");
+  rest(text.substr(at + empty.size()));
 }
 
 }  // namespace
@@ -203,8 +231,11 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"images_compared", r.images_compared},
       {"pages_replayed", r.pages_replayed},
       {"compared", r.compared},
-      {"damage", DamageCounts(r)},
+      {"different", r.different},
+      {"damage", r.damage},
       {"mismatches", nlohmann::ordered_json::array()},
+      {"not_listed", r.not_listed},
+      {"notes", nlohmann::ordered_json::array()},
       {"skipped", nlohmann::ordered_json::object()},
       {"resource_managers", nlohmann::ordered_json::object()},
       {"start_lsn", r.start.ToString()},
@@ -216,7 +247,6 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"jobs", report.jobs},
       {"elapsed_seconds", r.elapsed_seconds},
   };
-  for (const Mismatch& m : r.mismatches) out["mismatches"].push_back(MismatchJson(m));
   for (const auto& [reason, count] : r.skipped) out["skipped"][reason] = count;
   for (int rmid = 0; rmid < 256; rmid++) {
     const RmgrCounts& c = r.by_rmgr[rmid];
@@ -224,8 +254,10 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
     out["resource_managers"][RmgrDisplayName(static_cast<uint8_t>(rmid))] = {
         {"rebuilt", c.rebuilt}, {"equal", c.equal}, {"different", c.different}};
   }
-  fmt::print("{}\n", PrintableJson(out.dump(2, ' ', false,
-                                            nlohmann::ordered_json::error_handler_t::replace)));
+  // One by one: there may be many of them.
+  PrintWithItems(Dump(out), "mismatches", r.mismatches, [&](const std::string& rest) {
+    PrintWithItems(rest, "notes", r.notes, [](const std::string& end) { fmt::print("{}\n", end); });
+  });
 }
 
 void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
@@ -234,6 +266,7 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
   PrintTable(r);
   PrintEngines(report, r);
   PrintMismatches(r);
+  PrintNotes(r);
   if (!r.compared.empty()) {
     fmt::print("\nCompared:\n");
     for (const auto& [what, count] : r.compared) fmt::print("  {:>12} {}\n", Grouped(count), what);
@@ -260,13 +293,13 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
     fmt::print(
         "WAL replays to {}: {} pages rebuilt, {} could not be. Nothing was compared: give "
         "--against for that.\n",
-        r.end.ToString(), Grouped(compared), Grouped(r.mismatches.size()));
-  else if (r.mismatches.empty())
+        r.end.ToString(), Grouped(compared), Grouped(r.different));
+  else if (r.different == 0)
     fmt::print("{}All {} {} are equal.{}\n", color ? "\033[32m" : "", Grouped(compared), what,
                color ? "\033[0m" : "");
   else
-    fmt::print("{}{} of {} {} are different.{}\n", color ? "\033[31m" : "",
-               Grouped(r.mismatches.size()), Grouped(compared), what, color ? "\033[0m" : "");
+    fmt::print("{}{} of {} {} are different.{}\n", color ? "\033[31m" : "", Grouped(r.different),
+               Grouped(compared), what, color ? "\033[0m" : "");
 }
 
 }  // namespace neon_redo::cli

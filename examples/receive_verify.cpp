@@ -65,5 +65,5 @@ int main(int argc, char** argv) {
               static_cast<unsigned long long>(result->images_compared), result->mismatches.size());
   for (const Mismatch& mismatch : result->mismatches)
     std::printf("%s: %s\n", mismatch.lsn.ToString().c_str(), mismatch.problem.c_str());
-  return result->mismatches.empty() ? 0 : 1;
+  return result->different == 0 ? 0 : 1;
 }

@@ -27,6 +27,8 @@ constexpr size_t kCheckPointCopyAt = 40;
 constexpr size_t kFloatFormat = 4, kBlockSizeField = 12, kBlocksPerFileField = 16;
 constexpr size_t kSegmentSize = 4, kNameLength = 8, kIndexKeys = 12, kToastChunk = 16,
                  kLargeObjectBlock = 20;
+// wal_log_hints stands five numbers and its own padding before track_commit_timestamp.
+constexpr size_t kWalLogHintsBefore = 24;
 // What they are in every packaged build.
 constexpr uint32_t kMaximumAlignment = 8;      // MAXIMUM_ALIGNOF
 constexpr double kFloatFormatValue = 1234567;  // FLOATFORMAT_VALUE
@@ -111,6 +113,7 @@ Result<ControlFile> ParseControlFile(Bytes bytes, const std::string& what) {
   out.checkpoint = Lsn(Get<uint64_t>(bytes, kCheckPointAt));
   out.checkpoint_copy = *ReadCheckPoint(bytes.subspan(kCheckPointCopyAt), *version);
   out.checksums = Get<uint32_t>(bytes, at.checksum_version) != 0;
+  out.wal_log_hints = bytes[at.track_commit_timestamp - kWalLogHintsBefore] != 0;
   out.track_commit_timestamp = bytes[at.track_commit_timestamp] != 0;
   return out;
 }

@@ -38,6 +38,7 @@ struct ControlFile {
   Lsn checkpoint;  // start of the last checkpoint record
   CheckPoint checkpoint_copy;
   bool checksums;
+  bool wal_log_hints;
   bool track_commit_timestamp;
 };
 

@@ -18,6 +18,7 @@ struct ReplayOptions {
   // Bytes this process may take; pages are spilled to keep to it. See MemoryForPages.
   uint64_t memory = uint64_t{1} << 30;
   std::string spill_directory = "/tmp";  // where the temporary file for spilled pages is
+  bool hints_logged = false;             // Rebuilder::Options::hints_logged
 };
 
 // What pages, and what is known of each block, may take of the memory. The rest is for the program

@@ -78,7 +78,8 @@ Result<std::unique_ptr<PageReplay>> PageReplay::Make(const ReplayOptions& option
                                    .partitions = count,
                                    .only = only,
                                    .memory = memory,
-                                   .spill_directory = options.spill_directory};
+                                   .spill_directory = options.spill_directory,
+                                   .hints_logged = options.hints_logged};
       replay->partitions_.push_back(
           std::make_unique<ReplayPartition>(std::move(partition), make_consumer(), replay.get()));
       pointers.push_back(replay->partitions_.back().get());

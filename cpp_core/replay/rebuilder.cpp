@@ -29,6 +29,7 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/redo/apply.h"
 #include "cpp_core/replay/look_ahead.h"
@@ -39,10 +40,9 @@
 namespace neon_redo {
 namespace {
 
-// XLOG_HEAP2_VISIBLE sets a hint in the heap page. Whether the page gets the record's LSN depends
-// on checksums and wal_log_hints, of the server then and of the engine now (heap_xlog_visible).
-bool MaySkipLsn(const RecordHeader& header, const BlockRef& ref) {
-  return header.rmid == kRmHeap2 && (header.info & 0x70) == layout::heap2::kVisible &&
+bool IsHeapPageOfVisible(const RecordView& view, const BlockRef& ref) {
+  return view.rmid() == kRmHeap2 &&
+         (view.info() & layout::kOperationMask) == layout::heap2::kVisible &&
          ref.tag.fork == kMainFork;
 }
 
@@ -52,6 +52,15 @@ bool MaySkipLsn(const RecordHeader& header, const BlockRef& ref) {
 // one while the page is being written.
 bool IsHint(const RecordHeader& header) {
   return header.rmid == kRmXlog && (header.info & kInfoRmgrMask) == layout::xlog::kFpiForHint;
+}
+
+// Hash records name the first page of a bucket, in block 0, only to lock it (REGBUF_NO_IMAGE). They
+// do so when the page is not among those that change, so block 0 is never a page that changes.
+bool IsOnlyLocked(const RecordView& view, int id) {
+  namespace hash = layout::hash;
+  return view.rmid() == kRmHash && id == 0 &&
+         (view.info() == hash::kDelete || view.info() == hash::kMovePageContents ||
+          view.info() == hash::kSqueezePage);
 }
 
 // Of the page in the image, from before the record; at least 1. scratch: kBlockSize bytes.
@@ -65,13 +74,12 @@ Lsn LsnInImage(const BlockRef& ref, uint8_t* scratch) {
   return std::max(PageView(page).lsn(), Lsn(1));
 }
 
-// See CompareWithDisk. Nearly any other record moves the LSN. (Not of a bucket that
-// XLOG_HASH_DELETE only locks: what was allowed before it is forgotten.)
-Lsn HintLsn(const WalRecord& record, const RecordHeader& header, const BlockRef& ref,
-            uint8_t* scratch) {
-  if (MaySkipLsn(header, ref)) return record.end;
-  if (!IsHint(header)) return Lsn();
-  return ref.has_image ? LsnInImage(ref, scratch) : record.end;
+// VACUUM makes the page dirty before it sets the all-visible bit, but not when it adds the
+// all-frozen bit alone (lazy_scan_heap in access/heap/vacuumlazy.c). A page that is not dirty need
+// not be written with its new LSN. Later versions may set both bits without a dirty page.
+bool MakesPageDirty(const RecordView& visible) {
+  const Bytes main = visible.main_data();
+  return visible.version().major == 15 && main.size() > 4 && (main[4] & kAllVisibleBit) != 0;
 }
 
 // CREATE DATABASE … STRATEGY wal_log logs every page of the template as if its free space held
@@ -109,7 +117,7 @@ Status Rebuilder::FindOthers(const WalRecord& record, const RecordView& view) {
 Status Rebuilder::Take(const WalRecord& record, const RecordView& view, RedoWorker* worker) {
   RETURN_IF_ERROR(FindOthers(record, view));
   for (const Change& change : others_) {
-    RETURN_IF_ERROR(TakeOther(change, view.rmid(), worker));
+    RETURN_IF_ERROR(TakeOther(record, change, view.rmid(), worker));
   }
   for (int id = 0; id <= view.max_block_id(); id++) {
     const BlockRef* ref = view.block(id);
@@ -151,7 +159,7 @@ Status Rebuilder::TakeChange(const WalRecord& record, const BlockChange& change,
                              const RecordView& view, RedoWorker* worker) {
   if (change.part >= 0) return TakeBlock(record, view, change.part, change.hash, worker);
   RETURN_IF_ERROR(FindOthers(record, view));
-  return TakeOther(others_[static_cast<size_t>(-1 - change.part)], view.rmid(), worker);
+  return TakeOther(record, others_[static_cast<size_t>(-1 - change.part)], view.rmid(), worker);
 }
 
 Result<bool> Rebuilder::TakeAhead(const WalRecord& record, const RecordView& view,
@@ -176,7 +184,8 @@ auto Rebuilder::Forgetter(Forgotten reason) {
 }
 
 // A change beyond the record's own blocks.
-Status Rebuilder::TakeOther(const Change& change, uint8_t rmid, RedoWorker* worker) {
+Status Rebuilder::TakeOther(const WalRecord& record, const Change& change, uint8_t rmid,
+                            RedoWorker* worker) {
   using enum ChangeKind;
   const RelFileNode rel = RelationOf(change);
   const uint8_t fork = change.key.field5;
@@ -205,18 +214,21 @@ Status Rebuilder::TakeOther(const Change& change, uint8_t rmid, RedoWorker* work
       return {};
     case kClearVisibility:
     case kTruncateVisibility:
-      return TakeMapChange(change, rmid, worker);
+      return TakeMapChange(record, change, rmid, worker);
     default:
       return {};
   }
 }
 
-Status Rebuilder::TakeMapChange(const Change& change, uint8_t rmid, RedoWorker* worker) {
+Status Rebuilder::TakeMapChange(const WalRecord& record, const Change& change, uint8_t rmid,
+                                RedoWorker* worker) {
   const BlockTag tag = BlockOf(change);
   if (!IsMine(tag) || !IsWanted(tag)) return {};
   Blocks::Entry* entry = blocks_.FindOrAdd(tag);
   BlockState& block = entry->value;
-  if (!block.last_lsn.valid()) block.last_rmid = rmid;
+  block.last_start = record.start;
+  block.last_lsn = record.end;
+  block.last_rmid = rmid;
   if (block.request != BlockState::kNone) {
     RETURN_IF_ERROR(Flush(worker));
   }
@@ -240,11 +252,11 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
     Restart(&block);
     block.map_is_lost = LosesMap(ref);
   }
-  block.last_start = record.start;
-  block.last_lsn = record.end;
-  block.last_rmid = header.rmid;
-  if (HasMask(header.rmid)) block.mask_rmid = header.rmid;
-  block.hint_lsn = HintLsn(record, header, ref, saved_);
+  if (IsOnlyLocked(view, id)) {
+    if (block.mask_rmid == 0) block.last_rmid = block.mask_rmid = header.rmid;
+  } else {
+    NoteRecord(record, view, ref, &block);
+  }
   if (IsHint(header) && !ref.has_image) return {};
   if (block.failure != 0 || block.spoilt) return {};
   ChangeCounts& counts = counts_.At(header.rmid, header.info);
@@ -254,6 +266,27 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
     return batch_.full() ? Flush(worker) : Status();
   }
   return Apply(record, view, id, entry, worker);
+}
+
+// What is known of the block after a record that changes it.
+void Rebuilder::NoteRecord(const WalRecord& record, const RecordView& view, const BlockRef& ref,
+                           BlockState* block) {
+  const RecordHeader& header = view.header();
+  block->last_start = record.start;
+  block->last_lsn = record.end;
+  block->last_rmid = header.rmid;
+  if (HasMask(header.rmid)) block->mask_rmid = header.rmid;
+  const bool visible = IsHeapPageOfVisible(view, ref);
+  if (!visible && !IsHint(header)) [[likely]]
+    return block->Tolerate({});
+  if (visible && ref.initialises()) return block->Tolerate({});
+  if (visible && options_.hints_logged && MakesPageDirty(view))
+    return block->Tolerate({LsnRule::kMoved, record.end});
+  if (!visible && ref.has_image)
+    return block->Tolerate({LsnRule::kEarlier, LsnInImage(ref, saved_)});
+  ToleratedLsn tolerated = block->tolerated();
+  tolerated.MayMoveTo(record.end);
+  block->Tolerate(tolerated);
 }
 
 // A later record has initialised the page already: see TakeAhead.
@@ -359,7 +392,11 @@ Status Rebuilder::Flush(RedoWorker* worker) {
 }
 
 void Rebuilder::Fail(BlockState* block, PageFailure why) {
-  failures_.push_back(std::move(why));
+  // Many blocks of a lost relation fail for one reason. Where a failure is told when it happens, each
+  // has a number of its own.
+  const bool is_same = !options_.reads_once && !failures_.empty() && !why.unsupported &&
+                       !failures_.back().unsupported && failures_.back().what == why.what;
+  if (!is_same) failures_.push_back(std::move(why));
   block->failure = static_cast<uint32_t>(failures_.size());
   pages_.Release(&block->page);
 }

@@ -17,6 +17,7 @@
 #include "cpp_core/replay/page_order.h"
 #include "cpp_core/replay/page_pool.h"
 #include "cpp_core/replay/record_batch.h"
+#include "cpp_core/replay/tolerated_lsn.h"
 #include "cpp_core/replay/worker_batch.h"
 #include "neon_redo/error.h"
 #include "neon_redo/ingest.h"
@@ -59,13 +60,21 @@ struct BlockState {
   PageRef page;                  // as of the last change, but for those in `request`
   uint32_t request = kNone;      // in the batch for the worker
   Lsn last_start, last_lsn;      // of the last record that names the block; 0: none does
-  Lsn hint_lsn;                  // which the page on disk may have, too (CompareWithDisk)
+  Lsn hint_lsn;                  // see tolerated()
   uint32_t failure = 0;          // why there is no page: see Rebuilder::failure; 0: no reason
   uint8_t last_rmid = 0;         // of that record
   uint8_t mask_rmid = 0;         // of the last one whose resource manager has a mask; 0: none
   bool settled : 1 = false;      // the base need not be looked at any more
   bool map_is_lost : 1 = false;  // a visibility map page whose bits are not in WAL
   bool spoilt : 1 = false;       // by the native engine: to be rebuilt by a worker alone
+  LsnRule lsn_rule = LsnRule::kExact;
+
+  // Which LSNs the page on disk may have.
+  ToleratedLsn tolerated() const { return {lsn_rule, hint_lsn}; }
+  void Tolerate(const ToleratedLsn& what) {
+    lsn_rule = what.rule;
+    hint_lsn = what.lsn;
+  }
 
   static constexpr uint32_t kNone = UINT32_MAX;
 };
@@ -85,6 +94,7 @@ class Rebuilder {
     // There is no second pass: what does not fit its page goes to the worker at once. A page is
     // copied before each record.
     bool reads_once = false;
+    bool hints_logged = false;  // by the server, as far as is known: see HintLogging
   };
   // What options point to must outlive the rebuilder.
   explicit Rebuilder(const Options& options);
@@ -135,8 +145,11 @@ class Rebuilder {
                      RecordView* view, RedoWorker* worker);
   Status TakeChange(const WalRecord& record, const BlockChange& change, const RecordView& view,
                     RedoWorker* worker);
-  Status TakeOther(const Change& change, uint8_t rmid, RedoWorker* worker);
-  Status TakeMapChange(const Change& change, uint8_t rmid, RedoWorker* worker);
+  Status TakeOther(const WalRecord& record, const Change& change, uint8_t rmid, RedoWorker* worker);
+  Status TakeMapChange(const WalRecord& record, const Change& change, uint8_t rmid,
+                       RedoWorker* worker);
+  void NoteRecord(const WalRecord& record, const RecordView& view, const BlockRef& ref,
+                  BlockState* block);
   Status TakeBlock(const WalRecord& record, const RecordView& view, int id, uint64_t hash,
                    RedoWorker* worker);
   Status Apply(const WalRecord& record, const RecordView& view, int id, Blocks::Entry* entry,

@@ -1,8 +1,12 @@
 #include "cpp_core/store/recording.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/parameter_change.h"
+#include "cpp_core/wal/lineage.h"
 
 namespace neon_redo {
 
@@ -11,54 +15,153 @@ namespace {
 // Where the next reading starts, under a key that is no page's and no relation's.
 constexpr PageKey kProgressKey{0xff, 0, 0, 0, 0, 0};
 
+// How far the store goes, and what it was made from.
 struct Progress {
-  uint64_t end;
-  uint8_t track_commit_timestamp;
+  uint64_t format;
+  uint64_t system_identifier;
+  uint64_t begin;       // the first record starts here or later; 0: where the WAL's directory did
+  uint64_t end;         // of the last record; 0: no run was finished yet
+  uint64_t last_start;  // its start; 0: there is none
+  uint32_t last_crc;
+  uint32_t timeline;  // of the WAL just before `end`
+  uint32_t reading;   // the timeline that a run reads, or was reading when it was interrupted
+  uint32_t track_commit_timestamp;
 };
+static_assert(sizeof(Progress) == 56);
+constexpr uint64_t kFormat = 0x31306e6f65724e01;
 
-Status SaveProgress(Store* store, Lsn end, bool track_commit_timestamp) {
-  uint8_t bytes[9];
-  std::memcpy(bytes, &end.value, 8);
-  bytes[8] = track_commit_timestamp;
+Status SaveProgress(Store* store, const Progress& progress) {
+  uint8_t bytes[sizeof(Progress)];
+  std::memcpy(bytes, &progress, sizeof(bytes));
   return store->Put(kProgressKey, Lsn(0), 0, true, bytes);
 }
 
-Result<std::optional<Progress>> LoadProgress(Store* store) {
+Error Refusal(const RecordingOptions& options, const std::string& why) {
+  return {ErrorCode::kInvalidArgument,
+          fmt::format("the store in {} cannot be used: {}; remove it or name another directory",
+                      options.name, why)};
+}
+
+Result<std::optional<Progress>> LoadProgress(Store* store, const RecordingOptions& options) {
   ASSIGN_OR_RETURN(const auto found, store->Get(kProgressKey, Lsn(0)));
-  if (found.empty()) return std::nullopt;
+  if (found.empty()) {
+    // What another program, or an interrupted one, has left.
+    ASSIGN_OR_RETURN(const auto any, store->NextKey(PageKey()));
+    if (any) return tl::unexpected(Refusal(options, "it does not say what it was made from"));
+    return std::nullopt;
+  }
   const std::string& value = found.back().value;
-  if (value.size() != 9)
-    return MakeError(ErrorCode::kCorrupt, "the store does not say how far it goes");
-  return Progress{LoadNative<uint64_t>(value.data()), static_cast<uint8_t>(value[8])};
+  Progress out{};
+  if (value.size() == sizeof(out)) std::memcpy(&out, value.data(), sizeof(out));
+  if (out.format != kFormat)
+    return tl::unexpected(Refusal(options, "an earlier version of this program made it"));
+  return out;
+}
+
+// What was derived from WAL belongs to that WAL.
+Status CheckOrigin(const Progress& progress, const WalLineage& lineage,
+                   const RecordingOptions& options) {
+  const Lsn end(progress.end), begin(progress.begin);
+  if (progress.system_identifier != lineage.system_identifier)
+    return tl::unexpected(Refusal(
+        options,
+        fmt::format("it is of the cluster {}, the WAL in {} of {}", progress.system_identifier,
+                    options.wal.directory, lineage.system_identifier)));
+  if (options.wal.from && begin > *options.wal.from)
+    return tl::unexpected(
+        Refusal(options, fmt::format("it begins at {}, after the backup's start at {}",
+                                     begin.ToString(), options.wal.from->ToString())));
+  if (progress.reading != 0 && progress.reading != lineage.timeline)
+    return tl::unexpected(
+        Refusal(options, fmt::format("it was being filled from timeline {}, the WAL is of {}",
+                                     progress.reading, lineage.timeline)));
+  const bool is_same = lineage.is_known ? lineage.At(end) == progress.timeline
+                                        : lineage.timeline == progress.timeline;
+  if (is_same || progress.end == 0) return {};
+  return tl::unexpected(Refusal(
+      options, fmt::format("it follows timeline {} to {}, which the WAL of timeline {} does not",
+                           progress.timeline, end.ToString(), lineage.timeline)));
+}
+
+// The last record of the store is in this WAL, too, if the WAL reaches back to it.
+Status CheckLastRecord(const Progress& progress, const RecordingOptions& options) {
+  if (progress.last_start == 0) return {};
+  const Lsn start(progress.last_start);
+  WalReaderOptions wal = options.wal;
+  wal.from = start;
+  wal.to = std::nullopt;
+  auto reader = WalReader::Open(wal);
+  if (!reader && reader.error().code == ErrorCode::kNotFound) return {};
+  if (!reader) return tl::unexpected(reader.error());
+  const auto next = (*reader)->Next();
+  if (!next && next.error().code == ErrorCode::kNotFound) return {};
+  if (!next) return tl::unexpected(next.error());
+  const auto& record = *next;
+  const bool is_same = record && record->start == start &&
+                       LoadNative<RecordHeader>(record->bytes.data()).crc == progress.last_crc;
+  if (is_same) return {};
+  return tl::unexpected(Refusal(
+      options, fmt::format("the WAL in {} has another record than the store's last one at {}",
+                           options.wal.directory, start.ToString())));
+}
+
+// Reads WAL into the store. Returns the end of the last record.
+Result<Lsn> Record(Store* store, const RecordingOptions& options, const WalReaderOptions& wal,
+                   Progress* now) {
+  ASSIGN_OR_RETURN(const auto reader, WalReader::Open(wal));
+  Ingest ingest(IngestOptions{now->track_commit_timestamp != 0});
+  Recorder recorder(store, options.recorder);
+  uint64_t taken = 0;
+  const Status status = ingest.TakeAll(
+      reader.get(),
+      [&](const ChangeList& changes, const RecordView& view, const WalRecord& record) -> Status {
+        if (options.progress && taken++ % 4096 == 0)
+          options.progress(reader->bytes_read(), reader->bytes_total());
+        for (const Change& change : changes) {
+          if (change.kind == ChangeKind::kParameters)
+            RETURN_IF_ERROR(pg::CheckWalLevel(change.payload, record.start));
+        }
+        now->last_start = record.start.value;
+        now->last_crc = view.header().crc;
+        return recorder.Take(changes, view, record);
+      });
+  if (!status) return tl::unexpected(status.error());
+  now->track_commit_timestamp = ingest.state().track_commit_timestamp;
+  return reader->end_of_wal();
 }
 
 }  // namespace
 
 Result<Lsn> RecordWal(Store* store, const RecordingOptions& options) {
-  ASSIGN_OR_RETURN(const auto progress, LoadProgress(store));
+  ASSIGN_OR_RETURN(const auto progress, LoadProgress(store, options));
+  Progress now = progress.value_or(Progress{});
   WalReaderOptions wal = options.wal;
-  IngestOptions ingest_options{options.track_commit_timestamp};
   if (progress) {
-    const Lsn end(progress->end);
-    if (wal.to && *wal.to <= end) return end;
-    wal.from = end;
-    ingest_options.track_commit_timestamp = progress->track_commit_timestamp;
+    const Lsn begins(progress->end != 0 ? progress->end : progress->begin);
+    wal.from = begins.valid() ? std::optional(begins) : std::nullopt;
+  } else {
+    now.begin = wal.from.value_or(Lsn()).value;
+    now.track_commit_timestamp = options.track_commit_timestamp;
   }
-  ASSIGN_OR_RETURN(auto opened, WalReader::Open(wal));
-  WalReader& reader = *opened;
-  Ingest ingest(ingest_options);
-  Recorder recorder(store, options.recorder);
-  uint64_t taken = 0;
-  const Status status = ingest.TakeAll(
-      &reader, [&](const ChangeList& changes, const RecordView& view, const WalRecord& record) {
-        if (options.progress && taken++ % 4096 == 0)
-          options.progress(reader.bytes_read(), reader.bytes_total());
-        return recorder.Take(changes, view, record);
-      });
-  if (!status) return tl::unexpected(status.error());
-  const Lsn end = reader.end_of_wal();
-  if (progress && Lsn(progress->end) == end) return end;  // nothing is new
-  RETURN_IF_ERROR(SaveProgress(store, end, ingest.state().track_commit_timestamp));
+  auto lineage = ReadLineage(wal.directory, wal.timeline, wal.from);
+  // Perhaps no WAL is there after the store's end.
+  if (!lineage && lineage.error().code == ErrorCode::kNotFound && progress)
+    lineage = ReadLineage(wal.directory, wal.timeline, std::nullopt);
+  if (!lineage) return tl::unexpected(lineage.error());
+  if (progress) {
+    RETURN_IF_ERROR(CheckOrigin(*progress, *lineage, options));
+    RETURN_IF_ERROR(CheckLastRecord(*progress, options));
+    if (wal.to && progress->end != 0 && *wal.to <= Lsn(progress->end)) return Lsn(progress->end);
+  }
+  now.format = kFormat;
+  now.system_identifier = lineage->system_identifier;
+  now.reading = lineage->timeline;
+  RETURN_IF_ERROR(SaveProgress(store, now));
+  ASSIGN_OR_RETURN(const Lsn end, Record(store, options, wal, &now));
+  now.end = end.value;
+  now.timeline = lineage->At(end);
+  now.reading = 0;
+  RETURN_IF_ERROR(SaveProgress(store, now));
   RETURN_IF_ERROR(store->Flush());
   return end;
 }

@@ -3,6 +3,7 @@
 #define NEON_REDO_STORE_RECORDING_H_
 
 #include <functional>
+#include <string>
 
 #include "cpp_core/store/recorder.h"
 #include "cpp_core/store/store.h"
@@ -11,14 +12,19 @@
 namespace neon_redo {
 
 struct RecordingOptions {
-  WalReaderOptions wal;  // `from` is where a store that is empty begins
+  WalReaderOptions wal;  // `from` is where a store that is empty begins, if it has a value
   RecorderOptions recorder;
   bool track_commit_timestamp = false;                          // where an empty store begins
+  std::string name;                                             // of the store, for messages
   std::function<void(uint64_t done, uint64_t total)> progress;  // bytes of WAL; may be empty
 };
 
 // Reads WAL up to options.wal.to, or its end, into the store, beginning at the end of what the
 // store has, and flushes it. Returns the end of the last record that is in the store.
+//
+// A store belongs to one cluster, one line of timelines and one beginning. kInvalidArgument: its
+// changes are of another cluster or history than options.wal, or begin after options.wal.from.
+// kUnsupported: WAL was written with wal_level=minimal.
 Result<Lsn> RecordWal(Store* store, const RecordingOptions& options);
 
 }  // namespace neon_redo

@@ -1,12 +1,14 @@
 #include "cpp_core/store/slru_page.h"
 
+#include <dirent.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
+#include <memory>
 
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/slru.h"
@@ -70,11 +72,25 @@ Status ApplySlruChange(const Change& change, Lsn lsn, std::vector<uint8_t>* page
   }
 }
 
-bool HasCommitTimestamps(const std::string& data_directory) {
-  std::error_code error;
-  const std::filesystem::directory_iterator files(
-      data_directory + "/" + SlruDirectory(SlruKind::kCommitTs), error);
-  return !error && files != std::filesystem::directory_iterator();
+Result<std::vector<uint32_t>> ListSlruSegments(const std::string& data_directory, SlruKind kind) {
+  const std::string path = data_directory + "/" + SlruDirectory(kind);
+  std::vector<uint32_t> out;
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
+  if (!dir && errno == ENOENT) return out;  // each page that should be there is missing
+  if (!dir) return FileError("open directory", path);
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(dir.get());
+    if (entry == nullptr) break;
+    if (const auto segment = ParseSlruSegment(entry->d_name)) out.push_back(*segment);
+  }
+  if (errno != 0) return FileError("read directory", path);
+  return out;
+}
+
+Result<bool> HasCommitTimestamps(const std::string& data_directory) {
+  ASSIGN_OR_RETURN(const auto segments, ListSlruSegments(data_directory, SlruKind::kCommitTs));
+  return !segments.empty();
 }
 
 }  // namespace neon_redo

@@ -24,7 +24,11 @@ bool RemovesSlruSegment(const Change& change, SlruKind kind, uint32_t segment);
 Status ApplySlruChange(const Change& change, Lsn lsn, std::vector<uint8_t>* page);
 
 // Commit timestamps are kept exactly when there are files of them (DeactivateCommitTs).
-bool HasCommitTimestamps(const std::string& data_directory);
+Result<bool> HasCommitTimestamps(const std::string& data_directory);
+
+// The segments of an SLRU that are below a data directory, in no order. None when there is no
+// directory of that SLRU.
+Result<std::vector<uint32_t>> ListSlruSegments(const std::string& data_directory, SlruKind kind);
 
 }  // namespace neon_redo
 

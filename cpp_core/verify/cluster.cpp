@@ -24,6 +24,7 @@
 
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
@@ -33,6 +34,7 @@
 #include "cpp_core/verify/options.h"
 #include "cpp_core/verify/page_check.h"
 #include "cpp_core/verify/slru_check.h"
+#include "cpp_core/verify/two_phase_check.h"
 #include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
@@ -40,23 +42,26 @@ namespace {
 
 class ClusterConsumer : public PageConsumer {
  public:
-  ClusterConsumer(const std::string& base_backup, const std::string& data_directory,
-                  const pg::Version& version, bool checksums, Lsn settled)
-      : check(data_directory, base_backup, version, checksums, settled),
-        base_(base_backup, &version) {}
+  explicit ClusterConsumer(const PageCheck::Options& options)
+      : check(options), base_(options.base_backup, options.version) {}
 
   Result<bool> ReadBase(const BlockTag& tag, uint8_t* page) override {
-    ASSIGN_OR_RETURN(const auto found, base_.Read(tag, page));
-    return found == RelationFiles::Found::kPage;
+    auto found = base_.Read(tag, page);
+    if (found && *found == RelationFiles::Found::kUnreadable)
+      found = MakeError(ErrorCode::kIo, base_.reason());
+    // Not what happened to one block: the base is needed.
+    if (!found && base_status_) base_status_ = tl::unexpected(found.error());
+    if (!found) return tl::unexpected(found.error());
+    return *found == RelationFiles::Found::kPage;
   }
 
   Status Take(FinishedBlock* block) override {
+    if (!base_status_) return base_status_;
     if (block->state() != PageState::kNone) {
       uint32_t& end = touched[{block->tag().rel, block->tag().fork, 0}];
       end = std::max(end, block->tag().block + 1);
     }
-    check.Check(block);
-    return {};
+    return check.Check(block);
   }
 
   PageCheck check;
@@ -64,6 +69,7 @@ class ClusterConsumer : public PageConsumer {
 
  private:
   RelationFiles base_;
+  Status base_status_;
 };
 
 class ClusterVerifier {
@@ -87,6 +93,10 @@ class ClusterVerifier {
   bool compares() const { return !data_directory_.empty(); }
   Status CheckDirectories();
   Status CheckData();
+  Status CheckTimeline() const;
+  HintLogging Hints() const;
+  Status TakeParameters(const Change& change, const WalRecord& record);
+  Status CompareOthers();
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
   void CountForgotten(const ReplayCounts& counts);
   Status ReadAll(PageReplay* replay, bool first_pass);
@@ -98,7 +108,7 @@ class ClusterVerifier {
 
   const VerifyOptions& options_;
   const std::string base_directory_, data_directory_;
-  ControlData control_;
+  ControlData base_control_, control_;
   BackupLabel label_;
   BackupLabel second_{};  // of data_directory, when that is a base backup; else its LSN is 0
   VerifyResult result_;
@@ -109,10 +119,13 @@ class ClusterVerifier {
   MemoryBudget slru_memory_;
   SlruCheck slrus_;
   FileCheck files_;
+  TwoPhaseCheck two_phase_;
   std::optional<Ingest> ingest_;
   ForkSizes touched_;
   bool backup_ended_ = false;
-  Lsn second_end_;  // start of the record that ends the second backup; 0: not seen yet
+  bool hints_changed_ = false;  // by a record
+  bool restarted_ = false;      // the server was, perhaps after a crash
+  Lsn second_end_;              // start of the record that ends the second backup; 0: not seen yet
 };
 
 Result<VerifyResult> ClusterVerifier::Run() {
@@ -122,10 +135,8 @@ Result<VerifyResult> ClusterVerifier::Run() {
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
   if (!spoilt) return tl::unexpected(spoilt.error());
   RETURN_IF_ERROR(slrus_.Compare(data_directory_, second_.start, ingest_->state(), &result_));
-  if (compares()) {
-    RETURN_IF_ERROR(files_.Compare(touched_, *control_.version, second_.start, &result_));
-  }
-  FindMisplaced(&result_.mismatches);
+  if (compares()) RETURN_IF_ERROR(CompareOthers());
+  FindMisplaced(&result_);
   if (free_space_map_ > 0) result_.skipped[SkipName({SkipReason::kFreeSpaceMap})] = free_space_map_;
   RETURN_IF_ERROR(DescribeLastRecords(options_.wal, Timeline(), &result_.mismatches));
   result_.elapsed_seconds =
@@ -133,14 +144,48 @@ Result<VerifyResult> ClusterVerifier::Run() {
   return std::move(result_);
 }
 
+// What is neither a relation's page nor an SLRU's.
+Status ClusterVerifier::CompareOthers() {
+  CommitLog log(data_directory_, control_.oldest_xid, control_.next_xid);
+  RETURN_IF_ERROR(files_.Compare({.touched = touched_,
+                                  .settled = second_.start,
+                                  .log = &log,
+                                  .may_be_prepared = two_phase_.HasPrepared(),
+                                  .may_have_crashed = restarted_},
+                                 &result_));
+  return two_phase_.Compare(data_directory_, second_.start, &result_);
+}
+
 Status ClusterVerifier::CheckDirectories() {
   ASSIGN_OR_RETURN(auto label, ReadBackupLabel(base_directory_));
   label_ = label;
   ASSIGN_OR_RETURN(auto base, ReadControlData(base_directory_));
-  control_ = base;
+  control_ = base_control_ = base;
   view_.emplace(*control_.version);
-  ingest_.emplace(IngestOptions{HasCommitTimestamps(base_directory_)});
-  return compares() ? CheckData() : Status();
+  ASSIGN_OR_RETURN(const bool has_timestamps, HasCommitTimestamps(base_directory_));
+  ingest_.emplace(IngestOptions{has_timestamps});
+  if (compares()) RETURN_IF_ERROR(CheckData());
+  RETURN_IF_ERROR(CheckTimeline());
+  RETURN_IF_ERROR(files_.ListBase(*control_.version));
+  return two_phase_.ReadBase(base_directory_);
+}
+
+// The cluster descends from the backup, or the WAL to replay is of another history.
+Status ClusterVerifier::CheckTimeline() const {
+  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(options_.wal, Timeline(), label_.start,
+                                                   compares() ? data_directory_ + "/pg_wal" : ""));
+  return CheckDescent(
+      label_, base_directory_, lineage,
+      compares() ? "the cluster in " + data_directory_ : "the WAL in " + options_.wal);
+}
+
+// As far as WAL read so far shows.
+HintLogging ClusterVerifier::Hints() const {
+  const auto logs = [](const ControlData& c) { return c.checksums || c.wal_log_hints; };
+  const bool always_checksums = base_control_.checksums && control_.checksums;
+  if (logs(base_control_) != logs(control_) || (hints_changed_ && !always_checksums))
+    return HintLogging::kChanged;
+  return logs(control_) ? HintLogging::kAlways : HintLogging::kNever;
 }
 
 Status ClusterVerifier::CheckData() {
@@ -180,17 +225,20 @@ Status ClusterVerifier::CheckData() {
 Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<BlockTag>* only) {
   ReplayOptions replay_options = ReplayOptionsOf(options_);
   replay_options.engine = engine;
+  replay_options.hints_logged = Hints() == HintLogging::kAlways;
   MemoryBudget memory(MemoryForPages(replay_options) / 16 * 15);
   std::vector<ClusterConsumer*> consumers;
   const auto make_consumer = [&] {
     auto consumer = std::make_unique<ClusterConsumer>(
-        base_directory_, data_directory_, *control_.version, control_.checksums, second_.start);
+        PageCheck::Options{data_directory_, base_directory_, control_.version, control_.checksums,
+                           second_.start, control_.oldest_xid, control_.next_xid});
     consumers.push_back(consumer.get());
     return consumer;
   };
   ASSIGN_OR_RETURN(const auto replay, PageReplay::Make(replay_options, *control_.version, &memory,
                                                        make_consumer, only));
   RETURN_IF_ERROR(ReadAll(replay.get(), only == nullptr));
+  for (ClusterConsumer* consumer : consumers) consumer->check.SetHintLogging(Hints());
   // A guess while other threads still add blocks; it is for a progress bar.
   const uint64_t total = result_.wal_bytes / kBlockSize;
   RETURN_IF_ERROR(replay->Finish([&](uint64_t finished) {
@@ -316,9 +364,21 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
       backup_ended_ |= start == label_.start;
       if (start == second_.start) second_end_ = record.start;
     }
+    if (change.kind == ChangeKind::kParameters) RETURN_IF_ERROR(TakeParameters(change, record));
+    restarted_ |= change.kind == ChangeKind::kTimeline ||
+                  (change.kind == ChangeKind::kCheckpoint && change.flags != 0 &&
+                   record.start != control_.checkpoint);
     files_.Take(change, record);
+    two_phase_.Take(change, record);
     RETURN_IF_ERROR(slrus_.Take(change, record, view_->rmid()));
   }
+  return {};
+}
+
+Status ClusterVerifier::TakeParameters(const Change& change, const WalRecord& record) {
+  RETURN_IF_ERROR(pg::CheckWalLevel(change.payload, record.start));
+  const auto parameters = pg::ReadParameterChange(change.payload);
+  hints_changed_ |= (parameters->wal_log_hints != 0) != base_control_.wal_log_hints;
   return {};
 }
 

@@ -40,28 +40,36 @@ std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint
   return FirstDifference(rebuilt, masked);
 }
 
-std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn hint_lsn,
-                                        uint8_t* rebuilt, const uint8_t* disk) {
+bool IsLsnRight(const BlockTag& tag, uint8_t rmid, const AtRest& at_rest, const uint8_t* rebuilt,
+                const uint8_t* disk) {
   const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
   const Lsn disk_lsn = PageView(disk).lsn();
-  // GistBuildLSN (access/gist.h): a sorted build writes its pages before it logs them.
-  const bool is_gist_build = rmid == kRmGist && disk_lsn == Lsn(1);
-  const bool is_before_hints = hint_lsn.valid() && disk_lsn >= hint_lsn && disk_lsn < rebuilt_lsn &&
-                               HasHintsOf(rebuilt, disk);
-  const bool lsn_is_right = tag.fork == kInitFork || disk_lsn == rebuilt_lsn || is_gist_build ||
-                            (hint_lsn > rebuilt_lsn && disk_lsn == hint_lsn) || is_before_hints;
-  if (!lsn_is_right) {
+  if (tag.fork == kInitFork && !disk_lsn.valid()) return true;
+  // GistBuildLSN (access/gist.h).
+  if (rmid == kRmGist && at_rest.only_images && disk_lsn == Lsn(1)) return true;
+  using Verdict = ToleratedLsn::Verdict;
+  const Verdict verdict =
+      at_rest.tolerated.Judge(at_rest.hints, rebuilt_lsn, disk_lsn, at_rest.last);
+  return verdict == Verdict::kRight ||
+         (verdict == Verdict::kRightWithHints && HasHintsOf(rebuilt, disk));
+}
+
+std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, const AtRest& at_rest,
+                                        const uint8_t* rebuilt, const uint8_t* disk) {
+  if (!IsLsnRight(tag, rmid, at_rest, rebuilt, disk)) {
+    // The first byte of the LSN where the rebuilt page has the same, which does not suffice.
     uint32_t at = 0;
-    while (rebuilt[at] == disk[at]) at++;
-    return at;
+    while (at < sizeof(Lsn) && rebuilt[at] == disk[at]) at++;
+    return at % sizeof(Lsn);
   }
   if (tag.fork != kVisibilityMapFork && AreEqualMasked(rmid, rebuilt, disk, tag.block))
     return std::nullopt;
-  uint8_t masked[kBlockSize];
-  std::memcpy(masked, disk, kBlockSize);
-  MaskForDisk(rmid, tag, rebuilt);
+  uint8_t masked[kBlockSize], masked_disk[kBlockSize];
+  std::memcpy(masked, rebuilt, kBlockSize);
+  std::memcpy(masked_disk, disk, kBlockSize);
   MaskForDisk(rmid, tag, masked);
-  return FirstDifference(rebuilt, masked);
+  MaskForDisk(rmid, tag, masked_disk);
+  return FirstDifference(masked, masked_disk);
 }
 
 void MaskForDisk(uint8_t rmid, const BlockTag& tag, uint8_t* page) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "cpp_core/replay/tolerated_lsn.h"
 #include "neon_redo/block.h"
 #include "neon_redo/lsn.h"
 
@@ -17,19 +18,27 @@ namespace neon_redo {
 std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint8_t* rebuilt,
                                          const uint8_t* image);
 
-// A rebuilt page and the page at rest on disk. Stricter than the check against images in one thing,
-// the LSN: it must be the rebuilt one. More lenient where the server changes pages without a
-// record, see MaskUnlogged. Masks rebuilt in place, unless they are equal or their LSNs are not.
+// What is known of the page on disk beside the rebuilt page.
+struct AtRest {
+  ToleratedLsn tolerated{};
+  Lsn last{};  // the end of the block's last record
+  HintLogging hints = HintLogging::kChanged;
+  bool only_images = false;  // the last record brings an image of any page (resource manager XLOG)
+};
+
+// Whether the page on disk has an LSN that it may have. rebuilt is not masked.
+bool IsLsnRight(const BlockTag& tag, uint8_t rmid, const AtRest& at_rest, const uint8_t* rebuilt,
+                const uint8_t* disk);
+
+// A rebuilt page and the page at rest on disk, after masking. Stricter than the check against images
+// in one thing, the LSN: see AtRest. More lenient where the server changes pages without a record,
+// see MaskUnlogged. DifferenceAtRest has what both leave out.
 //
-// hint_lsn, 0 for none: when higher than the rebuilt one, the end of a later record that may or may
-// not move the page's LSN. When lower, the LSN before records that log hints, each of which may or
-// may not have moved it; but the hints must be there, or a write was lost.
-//
-// The visibility map has no bytes that may differ; the init fork's LSN does not count, nor
-// that of a page of a sorted GiST build, as the server writes those pages before it logs them
-// (btbuildempty and others, gist_indexsortbuild_flush_ready_pages).
-std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, Lsn hint_lsn,
-                                        uint8_t* rebuilt, const uint8_t* disk);
+// The visibility map has no bytes that may differ. Pages of an init fork may have no LSN, and those
+// of a sorted GiST build the LSN 0/1 until a record changes them: the server writes such pages before
+// it logs them (btbuildempty and others, gist_indexsortbuild_flush_ready_pages).
+std::optional<uint32_t> CompareWithDisk(uint8_t rmid, const BlockTag& tag, const AtRest& at_rest,
+                                        const uint8_t* rebuilt, const uint8_t* disk);
 
 // Masks in a relation's page what may differ between a rebuilt one and one at rest.
 void MaskForDisk(uint8_t rmid, const BlockTag& tag, uint8_t* page);

@@ -1,12 +1,14 @@
 #include "cpp_core/verify/data_directory.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
+#include <memory>
 
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
@@ -17,8 +19,26 @@
 namespace neon_redo {
 namespace {
 
-// These files have some hundred bytes, pg_control 8 kB.
-constexpr size_t kMaxFile = 1 << 20;
+// These files have some hundred bytes, pg_control 8 kB, the state of a transaction perhaps more.
+constexpr size_t kMaxFile = 64 << 20;
+
+// What something is that is no regular file.
+const char* Kind(const struct stat& st) {
+  switch (st.st_mode & S_IFMT) {
+    case S_IFDIR:
+      return "a directory";
+    case S_IFIFO:
+      return "a FIFO";
+    case S_IFSOCK:
+      return "a socket";
+    case S_IFLNK:
+      return "a symbolic link";
+    case S_IFREG:
+      return "a file";
+    default:
+      return "a device";
+  }
+}
 
 Result<std::string> ReadFile(const std::string& directory, const char* name, const char* hint) {
   auto content = pg::ReadClusterFile(directory, name, kMaxFile);
@@ -27,6 +47,14 @@ Result<std::string> ReadFile(const std::string& directory, const char* name, con
 }
 
 }  // namespace
+
+Result<std::optional<std::string>> ReadFileIfThere(const std::string& directory,
+                                                   const std::string& name) {
+  auto content = pg::ReadClusterFile(directory, name, kMaxFile);
+  if (content) return std::move(*content);
+  if (content.error().code == ErrorCode::kNotFound) return std::nullopt;
+  return tl::unexpected(content.error());
+}
 
 Result<ControlData> ReadControlData(const std::string& directory) {
   const std::string path = directory + "/" + pg::kControlFile;
@@ -45,13 +73,18 @@ Result<ControlData> ReadControlData(const std::string& directory) {
   data.timeline = control.checkpoint_copy.timeline;
   data.track_commit_timestamp = control.track_commit_timestamp;
   data.checksums = control.checksums;
+  data.wal_log_hints = control.wal_log_hints;
+  data.oldest_xid = control.checkpoint_copy.oldest_xid;
+  data.next_xid = static_cast<uint32_t>(control.checkpoint_copy.next_xid);
   return data;
 }
 
 Result<BackupLabel> ReadBackupLabel(const std::string& directory) {
   const std::string path = directory + "/backup_label";
-  const bool is_tar = std::filesystem::exists(directory + "/base.tar") ||
-                      std::filesystem::exists(directory + "/base.tar.gz");
+  const auto is_there = [&](const char* name) {
+    return access((directory + name).c_str(), F_OK) == 0;
+  };
+  const bool is_tar = is_there("/base.tar") || is_there("/base.tar.gz");
   auto content = ReadFile(directory, "backup_label",
                           is_tar ? " (unpack base.tar first, or take the backup with "
                                    "pg_basebackup --format=plain)"
@@ -65,60 +98,146 @@ Result<BackupLabel> ReadBackupLabel(const std::string& directory) {
   return *label;
 }
 
+Status CheckDescent(const BackupLabel& label, const std::string& backup, const WalLineage& lineage,
+                    const std::string& of) {
+  if (lineage.Has(label.timeline, label.start)) return {};
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("the backup in {} was taken on timeline {} at {}, which timeline {} of {} does "
+                  "not descend from: give a backup of that timeline or an ancestor",
+                  backup, label.timeline, label.start.ToString(), lineage.timeline, of));
+}
+
 namespace {
 
-namespace fs = std::filesystem;
+using Segments = std::map<uint32_t, uint32_t>;  // a fork's files: number to whole blocks
 
-// Adds what the directory of a database holds.
-Status ListDatabase(const std::string& directory, const pg::Version& version, uint32_t spc,
-                    uint32_t db, RelationFileList* out, std::error_code* error) {
-  out->databases.insert({spc, db});
-  const std::string path = directory + "/" + pg::DatabasePath(version, spc, db);
-  for (const auto& entry : fs::directory_iterator(path, *error)) {
-    const auto name = pg::ParseRelationFileName(entry.path().filename().string());
-    if (!name) continue;
-    // The server may have removed it since.
-    const fs::file_type type = entry.symlink_status(*error).type();
-    if (!*error && type != fs::file_type::regular && type != fs::file_type::not_found)
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("\"{}\" has the name of a relation's file, but is not a regular "
-                                   "file",
-                                   entry.path().string()));
-    const uint64_t size = entry.file_size(*error);
-    if (*error) return {};
-    const auto blocks = static_cast<uint32_t>(size / kBlockSize);
-    uint32_t& end = out->forks[{{spc, db, name->rel}, name->fork, 0}];
-    if (blocks > 0 || name->segment == 0)
-      end = std::max(end, name->segment * pg::kBlocksPerFile + blocks);
+// The entries of a directory, but for those that the server has removed since. Links are not
+// followed, as OpenClusterFile follows none. Calls entry(name, stat).
+template <typename Entry>
+Status ListDirectory(const std::string& path, Entry entry) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
+  if (!dir) return FileError("open directory", path);
+  for (;;) {
+    errno = 0;
+    const dirent* found = readdir(dir.get());
+    if (found == nullptr) break;
+    const std::string name = found->d_name;
+    if (name == "." || name == "..") continue;
+    struct stat st;
+    if (fstatat(dirfd(dir.get()), found->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+      RETURN_IF_ERROR(entry(name, st));
+    } else if (errno != ENOENT) {
+      return FileError("stat file", path + "/" + name);
+    }
   }
+  if (errno != 0) return FileError("read directory", path);
   return {};
 }
 
+class Lister {
+ public:
+  Lister(const std::string& directory, const pg::Version& version, bool may_lack_tablespaces)
+      : directory_(directory), version_(version), may_lack_(may_lack_tablespaces) {}
+
+  Result<RelationFileList> List() {
+    RETURN_IF_ERROR(ListDatabase(pg::kGlobalTablespace, 0));
+    RETURN_IF_ERROR(ListTablespace(pg::kDefaultTablespace));
+    RETURN_IF_ERROR(
+        ListDirectory(directory_ + "/pg_tblspc", [&](const std::string& name, const struct stat&) {
+          const auto spc = pg::ParseOid(name);
+          return spc ? ListTablespace(*spc) : Status();
+        }));
+    for (const auto& [fork, segments] : segments_) out_.forks[fork] = FilesOf(segments);
+    return std::move(out_);
+  }
+
+ private:
+  Status ListTablespace(uint32_t spc) {
+    const std::string path = directory_ + "/" + pg::TablespacePath(version_, spc);
+    if (may_lack_ && access(path.c_str(), F_OK) != 0 && errno == ENOENT) return {};
+    return ListDirectory(path, [&](const std::string& name, const struct stat& st) {
+      const auto db = pg::ParseOid(name);
+      if (!db) return Status();
+      if (S_ISDIR(st.st_mode)) return ListDatabase(spc, *db);
+      out_.strange_databases[{spc, *db}] = Kind(st);
+      return Status();
+    });
+  }
+
+  // Adds what the directory of a database holds.
+  Status ListDatabase(uint32_t spc, uint32_t db) {
+    out_.databases.insert({spc, db});
+    const std::string path = directory_ + "/" + pg::DatabasePath(version_, spc, db);
+    return ListDirectory(path, [&](const std::string& file, const struct stat& st) {
+      const auto name = pg::ParseRelationFileName(file);
+      if (!name) return Status();
+      const BlockTag fork{{spc, db, name->rel}, name->fork, 0};
+      if (!S_ISREG(st.st_mode)) {
+        BlockTag first = fork;
+        first.block = name->segment * pg::kBlocksPerFile;
+        out_.strange_files[first] = Kind(st);
+      } else {
+        segments_[fork][name->segment] =
+            static_cast<uint32_t>(static_cast<uint64_t>(st.st_size) / kBlockSize);
+      }
+      return Status();
+    });
+  }
+
+  // _mdnblocks (storage/smgr/md.c)
+  static ForkFiles FilesOf(const Segments& segments) {
+    ForkFiles out;
+    uint32_t next = 0;
+    bool ended = false;
+    for (const auto& [number, blocks] : segments) {
+      ended = ended || number != next++;
+      if (!ended)
+        out.blocks = number * pg::kBlocksPerFile + blocks;
+      else
+        out.beyond.emplace_back(number, blocks);
+      ended = ended || blocks < pg::kBlocksPerFile;
+    }
+    return out;
+  }
+
+  const std::string& directory_;
+  const pg::Version& version_;
+  const bool may_lack_;
+  std::map<BlockTag, Segments> segments_;
+  RelationFileList out_;
+};
+
 }  // namespace
 
-Result<RelationFileList> ListRelationFiles(const std::string& directory,
-                                           const pg::Version& version) {
-  RelationFileList out;
-  std::error_code error;
-  Status listed = ListDatabase(directory, version, pg::kGlobalTablespace, 0, &out, &error);
-  const auto databases_of = [&](uint32_t spc) {
-    const std::string path = directory + "/" + pg::TablespacePath(version, spc);
-    for (const auto& entry : fs::directory_iterator(path, error)) {
-      const auto db = pg::ParseOid(entry.path().filename().string());
-      if (!error && db && listed) listed = ListDatabase(directory, version, spc, *db, &out, &error);
-    }
-  };
-  if (!error) databases_of(pg::kDefaultTablespace);
-  for (const auto& entry : fs::directory_iterator(directory + "/pg_tblspc", error)) {
-    const auto spc = pg::ParseOid(entry.path().filename().string());
-    if (!error && spc) databases_of(*spc);
+Result<RelationFileList> ListRelationFiles(const std::string& directory, const pg::Version& version,
+                                           bool may_lack_tablespaces) {
+  return Lister(directory, version, may_lack_tablespaces).List();
+}
+
+Status CheckNothingStrange(const RelationFileList& list, const std::string& directory,
+                           const pg::Version& version) {
+  std::string path, what;
+  if (!list.strange_files.empty()) {
+    path = pg::BlockFilePath(version, list.strange_files.begin()->first);
+    what = list.strange_files.begin()->second + ", not a regular file";
+  } else if (!list.strange_databases.empty()) {
+    const auto& [database, text] = *list.strange_databases.begin();
+    path = pg::DatabasePath(version, database.first, database.second);
+    what = text + ", not a directory";
+  } else {
+    return {};
   }
-  RETURN_IF_ERROR(listed);
-  if (error)
-    return MakeError(ErrorCode::kIo,
-                     fmt::format("could not list the relation files below \"{}\": {}", directory,
-                                 error.message()));
-  return out;
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("\"{}/{}\" is {}", directory, path, what));
+}
+
+// What is wrong with the file itself; else the machine is short of something.
+Result<RelationFiles::Found> RelationFiles::Unreadable(int error, std::string reason) {
+  if (error == ENOMEM || error == EMFILE || error == ENFILE)
+    return MakeError(ErrnoCode(error), std::move(reason));
+  reason_ = std::move(reason);
+  return Found::kUnreadable;
 }
 
 Result<int> RelationFiles::Open(const BlockTag& tag) {
@@ -133,14 +252,19 @@ Result<int> RelationFiles::Open(const BlockTag& tag) {
 }
 
 Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* page) {
-  ASSIGN_OR_RETURN(const int fd, Open(tag));
+  const auto fd = Open(tag);
+  if (!fd) {
+    const bool is_short = fd.error().code == ErrorCode::kOutOfMemory ||
+                          fd.error().code == ErrorCode::kTooManyOpenFiles;
+    return is_short ? tl::unexpected(fd.error()) : Unreadable(0, fd.error().message);
+  }
   // A segment that is missing while the relation is there is the end of the relation.
-  if (fd < 0) return tag.block < pg::kBlocksPerFile ? Found::kNoFile : Found::kPastEnd;
+  if (*fd < 0) return tag.block < pg::kBlocksPerFile ? Found::kNoFile : Found::kPastEnd;
   const off_t offset = static_cast<off_t>(tag.block % pg::kBlocksPerFile) * kBlockSize;
-  const ssize_t got = pread(fd, page, kBlockSize, offset);
+  const ssize_t got = pread(*fd, page, kBlockSize, offset);
   if (got < 0)
-    return ErrnoError(errno, fmt::format("could not read block {} in file \"{}\"", tag.block,
-                                         pg::BlockFilePath(*version_, tag)));
+    return Unreadable(errno, fmt::format("could not read block {} in file \"{}\": {}", tag.block,
+                                         pg::BlockFilePath(*version_, tag), std::strerror(errno)));
   return got == static_cast<ssize_t>(kBlockSize) ? Found::kPage : Found::kPastEnd;
 }
 

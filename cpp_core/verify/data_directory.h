@@ -5,13 +5,16 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/version.h"
+#include "cpp_core/wal/lineage.h"
 #include "neon_redo/block.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
@@ -27,7 +30,9 @@ struct ControlData {
   Lsn checkpoint;     // start of the last checkpoint record
   uint32_t timeline;
   bool checksums;
+  bool wal_log_hints;
   bool track_commit_timestamp;
+  uint32_t oldest_xid, next_xid;  // as of the last checkpoint; what pg_xact has
 };
 
 // kNotFound: not a data directory. kCorrupt: bad CRC. kUnsupported: another major version.
@@ -36,15 +41,42 @@ Result<ControlData> ReadControlData(const std::string& directory);
 // kNotFound: not a base backup, or no longer one. kCorrupt: the lines are not there.
 Result<BackupLabel> ReadBackupLabel(const std::string& directory);
 
-// What relation files there are: forks (block 0 stands for the fork) with their sizes in whole
-// blocks, and databases by tablespace, the shared relations' as 1664 and 0. Temporary relations are
-// left out.
-struct RelationFileList {
-  std::map<BlockTag, uint32_t> forks;
-  std::set<std::pair<uint32_t, uint32_t>> databases;
+// The backup was taken on a timeline that `of` ("the cluster in DIR") descends from, where lineage is
+// that of `of`. kInvalidArgument: it was not, so that the WAL is no continuation of the backup.
+Status CheckDescent(const BackupLabel& label, const std::string& backup, const WalLineage& lineage,
+                    const std::string& of);
+
+// The content of a file below the directory; empty when there is none. Errors as ReadClusterFile.
+Result<std::optional<std::string>> ReadFileIfThere(const std::string& directory,
+                                                   const std::string& name);
+
+// The files of one fork.
+struct ForkFiles {
+  uint32_t blocks = 0;  // whole ones, as the server counts: up to the first file that is not full
+  // The files after that one, by their numbers, with their whole blocks. The server never looks at
+  // them. It leaves them empty when it truncates the relation.
+  std::vector<std::pair<uint32_t, uint32_t>> beyond{};
+  bool operator==(const ForkFiles&) const = default;
 };
-Result<RelationFileList> ListRelationFiles(const std::string& directory,
-                                           const pg::Version& version);
+
+// What relation files there are: forks (block 0 stands for the fork), and databases by tablespace,
+// the shared relations' as 1664 and 0. Temporary relations are left out.
+struct RelationFileList {
+  std::map<BlockTag, ForkFiles> forks;
+  std::set<std::pair<uint32_t, uint32_t>> databases;
+  // What has a relation file's name and is none: a directory, a FIFO, a link that leads nowhere. By
+  // the first block that the file would have. And the same of a database's directory.
+  std::map<BlockTag, std::string> strange_files;
+  std::map<std::pair<uint32_t, uint32_t>, std::string> strange_databases;
+};
+// kIo and others: a directory or file that cannot be looked at. A tablespace that is not there has no
+// databases if may_lack_tablespaces; else it is an error.
+Result<RelationFileList> ListRelationFiles(const std::string& directory, const pg::Version& version,
+                                           bool may_lack_tablespaces);
+
+// Nothing strange: of a base backup that stands is an error.
+Status CheckNothingStrange(const RelationFileList& list, const std::string& directory,
+                           const pg::Version& version);
 
 // Pages of relation files below one data directory. Keeps some files open. Not thread-safe.
 class RelationFiles {
@@ -53,18 +85,22 @@ class RelationFiles {
   RelationFiles(std::string directory, const pg::Version* version)
       : directory_(std::move(directory)), version_(version) {}
 
-  enum class Found { kPage, kNoFile, kPastEnd };
+  enum class Found { kPage, kNoFile, kPastEnd, kUnreadable };
   // Writes kBlockSize bytes to page when the block is there. A last block that is there in part is
-  // past the end, as for the server.
+  // past the end, as for the server. Errors: the machine is short of something.
   Result<Found> Read(const BlockTag& tag, uint8_t* page);
+  // Why the last call found kUnreadable: one line.
+  const std::string& reason() const { return reason_; }
 
  private:
   Result<int> Open(const BlockTag& tag);
+  Result<Found> Unreadable(int error, std::string reason);
 
   const std::string directory_;
   const pg::Version* const version_;
   // By relation, fork and number of the 1 GB segment (as block); none: there is no such file.
   std::map<BlockTag, FileDescriptor> open_;
+  std::string reason_;
 };
 
 }  // namespace neon_redo

@@ -34,6 +34,12 @@ Result<std::string> ReadMap(const std::string& directory, const pg::Version& ver
 
 }  // namespace
 
+Status FileCheck::ListBase(const pg::Version& version) {
+  version_ = &version;
+  ASSIGN_OR_RETURN(base_, ListRelationFiles(base_directory_, version, false));
+  return CheckNothingStrange(base_, base_directory_, version);
+}
+
 void FileCheck::Take(const Change& change, const WalRecord& record) {
   const Event event{record.start, record.end};
   const PageKey& key = change.key;
@@ -81,23 +87,26 @@ void FileCheck::TakeDatabase(const Change& change, const Event& event) {
   forks_.erase(forks_.lower_bound(first), forks_.upper_bound(last));
 }
 
-Status FileCheck::Compare(const ForkSizes& touched, const pg::Version& version, Lsn settled,
-                          VerifyResult* result) {
-  ASSIGN_OR_RETURN(auto base, ListRelationFiles(base_directory_, version));
-  ASSIGN_OR_RETURN(auto disk, ListRelationFiles(data_directory_, version));
-  version_ = &version;
-  settled_ = settled;
-  findings_ = {};
+Status FileCheck::Compare(const Expectations& expectations, VerifyResult* result) {
+  expectations_ = &expectations;
+  ASSIGN_OR_RETURN(disk_, ListRelationFiles(data_directory_, *version_, true));
+  settled_ = expectations.settled;
+  catalog_.reset();
+  if (expectations.log != nullptr)
+    catalog_.emplace(data_directory_, *version_, disk_, expectations.log,
+                     expectations.may_be_prepared);
+  findings_ = Findings();
   files_ = map_files_ = 0;
-  base_ = std::move(base);
-  disk_ = std::move(disk);
   std::set<BlockTag> forks;
-  for (const auto& [fork, size] : base_.forks) forks.insert(fork);
+  for (const auto& [fork, files] : base_.forks) forks.insert(fork);
   for (const auto& [fork, state] : forks_) forks.insert(fork);
-  for (const auto& [fork, size] : touched) forks.insert(fork);
+  for (const auto& [fork, size] : expectations.touched) forks.insert(fork);
   for (const BlockTag& fork : forks)
-    if (fork.fork != kFreeSpaceMapFork) CheckFork(fork, touched);
+    if (fork.fork != kFreeSpaceMapFork) RETURN_IF_ERROR(CheckFork(fork));
+  CheckUnknown();
+  CheckStrange();
   CheckDatabases();
+  CheckUnknownDatabases();
   RETURN_IF_ERROR(CheckMaps());
   findings_.AddTo(result);
   result->compared["relation files"] += files_;
@@ -120,7 +129,8 @@ struct FileCheck::Expected {
   Event last;
 };
 
-FileCheck::Expected FileCheck::Expect(const BlockTag& fork, const ForkSizes& touched) const {
+FileCheck::Expected FileCheck::Expect(const BlockTag& fork) const {
+  const ForkSizes& touched = expectations_->touched;
   Expected out;
   const Database database{fork.rel.spc, fork.rel.db};
   const auto db = databases_.find(database);
@@ -135,8 +145,8 @@ FileCheck::Expected FileCheck::Expect(const BlockTag& fork, const ForkSizes& tou
   if (const auto used = touched.find(fork); used != touched.end()) out.touched = used->second;
   if (base != base_.forks.end()) {
     // An empty file may be what a drop just before the backup has left for the next checkpoint.
-    out.kind = base->second > 0 ? Expected::kThere : Expected::kUnknown;
-    out.base = base->second;
+    out.kind = base->second.blocks > 0 ? Expected::kThere : Expected::kUnknown;
+    out.base = base->second.blocks;
   }
   out.knows_end = main_is_known || base != base_.forks.end();
   const auto state = forks_.find(fork);
@@ -152,59 +162,178 @@ FileCheck::Expected FileCheck::Expect(const BlockTag& fork, const ForkSizes& tou
   return out;
 }
 
-void FileCheck::CheckFork(const BlockTag& fork, const ForkSizes& touched) {
-  const Expected expected = Expect(fork, touched);
+Status FileCheck::CheckFork(const BlockTag& fork) {
+  const Expected expected = Expect(fork);
   const auto on_disk = disk_.forks.find(fork);
-  if (expected.kind == Expected::kUnknown && on_disk == disk_.forks.end()) return;
-  if (!IsSettled(expected.last)) return;
+  if (expected.kind == Expected::kUnknown && on_disk == disk_.forks.end()) return {};
+  if (!IsSettled(expected.last)) return {};
   files_++;
   if (expected.kind == Expected::kNone) {
     // What is dropped when a checkpoint begins stays until the next, empty.
-    const bool is_leftover =
-        settled_.valid() && on_disk != disk_.forks.end() && on_disk->second == 0;
+    const bool is_leftover = settled_.valid() && on_disk != disk_.forks.end() &&
+                             on_disk->second.blocks == 0 && on_disk->second.beyond.empty();
     if (on_disk != disk_.forks.end() && expected.touched == 0 && !is_leftover)
       Report(fork, pg::BlockFilePath(*version_, fork), expected.last, Damage::kExtraFile,
              "WAL has dropped the relation, but its file is still there");
   } else if (on_disk != disk_.forks.end()) {
-    CheckLength(fork, expected, on_disk->second);
-  } else if (expected.touched == 0) {  // else each block is reported
+    RETURN_IF_ERROR(CheckShort(fork, expected, on_disk->second));
+    return CheckLong(fork, expected, on_disk->second);
+  } else if (expected.touched == 0 && !disk_.strange_files.contains(fork)) {
+    // Else each block is reported.
     Report(fork, pg::BlockFilePath(*version_, fork), expected.last, Damage::kMissingFile,
            "the file is missing on disk");
   }
+  return {};
 }
 
-void FileCheck::CheckLength(const BlockTag& fork, const Expected& expected, uint32_t on_disk) {
-  if (on_disk < expected.base && on_disk >= expected.touched) {
-    RelationFiles base(base_directory_, version_);
-    const uint32_t block = FindPage(&base, fork, on_disk, expected.base);
-    if (block == expected.base) return;
-    const BlockTag tag{fork.rel, fork.fork, block};
-    return Report(tag, pg::BlockFilePath(*version_, tag), expected.last, Damage::kShortFile,
-                  fmt::format("the file on disk ends at block {}, but the base backup has {} and "
-                              "WAL does not cut them off",
-                              on_disk, expected.base));
-  }
-  const uint32_t end = std::max(expected.base, expected.touched);
-  if (!expected.knows_end || on_disk <= end) return;
-  RelationFiles disk(data_directory_, version_);
-  const uint32_t block = FindPage(&disk, fork, end, on_disk);
-  if (block == on_disk) return;
+// Blocks that WAL changes are reported one by one, unless a file after the short one has them.
+Status FileCheck::CheckShort(const BlockTag& fork, const Expected& expected,
+                             const ForkFiles& files) {
+  const uint32_t on_disk = files.blocks;
+  const bool is_reported = on_disk < expected.touched && files.beyond.empty();
+  if (on_disk >= expected.base || is_reported) return {};
+  RelationFiles base(base_directory_, version_);
+  ASSIGN_OR_RETURN(const uint32_t block, FindPage(&base, fork, on_disk, expected.base));
+  if (block == expected.base) return {};
   const BlockTag tag{fork.rel, fork.fork, block};
-  Report(tag, pg::BlockFilePath(*version_, tag), expected.last, Damage::kLongFile,
-         fmt::format("the file on disk has {} blocks, and this one is in use, but by WAL the file "
-                     "ends at block {}",
-                     on_disk, end));
+  Report(tag, pg::BlockFilePath(*version_, tag), expected.last, Damage::kShortFile,
+         fmt::format("the file on disk ends at block {}, but the base backup has {} and WAL does "
+                     "not cut them off",
+                     on_disk, expected.base));
+  return {};
+}
+
+// Pages after the end, also in files after one that is not full, which the server never reads.
+Status FileCheck::CheckLong(const BlockTag& fork, const Expected& expected,
+                            const ForkFiles& on_disk) {
+  if (!expected.knows_end) return {};
+  const uint32_t end = std::max(expected.base, expected.touched);
+  RelationFiles disk(data_directory_, version_);
+  const auto report = [&](uint32_t block, std::string problem) {
+    const BlockTag tag{fork.rel, fork.fork, block};
+    const bool orphan = IsOrphan(fork);
+    if (orphan)
+      problem = fmt::format(
+          "{}: a crash has ended the transaction that made the file, which "
+          "PostgreSQL does not remove",
+          problem);
+    Report(tag, pg::BlockFilePath(*version_, tag), expected.last, Damage::kLongFile,
+           std::move(problem), orphan);
+  };
+  if (on_disk.blocks > end) {
+    ASSIGN_OR_RETURN(const uint32_t block, FindPage(&disk, fork, end, on_disk.blocks));
+    if (block != on_disk.blocks)
+      report(block, fmt::format("the file on disk has {} blocks, and this one is in use, but by "
+                                "WAL the file ends at block {}",
+                                on_disk.blocks, end));
+  }
+  for (const auto& [number, blocks] : on_disk.beyond) {
+    const uint32_t first = number * pg::kBlocksPerFile, last = first + blocks;
+    if (last <= end) continue;
+    ASSIGN_OR_RETURN(const uint32_t block, FindPage(&disk, fork, std::max(first, end), last));
+    if (block == last) continue;
+    report(block, fmt::format("this page is in use, but the files before it end at block {}, so "
+                              "that the server does not see it",
+                              on_disk.blocks));
+  }
+  return {};
+}
+
+// WAL has made the file, but pg_class does not have it: a crash has ended the transaction, which
+// neither committed nor aborted. Some commands write such a file before WAL is flushed (log_newpage
+// and smgrextend in CREATE INDEX, VACUUM FULL, CLUSTER and SET TABLESPACE). The record that makes it
+// need not have a transaction ID.
+bool FileCheck::IsOrphan(const BlockTag& fork) {
+  const auto state = forks_.find({fork.rel, kMainFork, 0});
+  return state != forks_.end() && state->second.kind == ForkState::kCreated && catalog_ &&
+         catalog_->Lacks(fork.rel.db, fork.rel.rel);
+}
+
+bool FileCheck::IsKnown(const RelFileNode& rel) const {
+  const auto has = [&](const auto& files) {
+    const auto at = files.lower_bound(BlockTag{rel, 0, 0});
+    return at != files.end() && at->first.rel == rel;
+  };
+  return has(base_.forks) || has(forks_) || has(expectations_->touched);
+}
+
+bool FileCheck::IsKnownDatabase(uint32_t db) const {
+  const auto has = [db](const auto& database) { return database.second == db; };
+  return std::any_of(base_.databases.begin(), base_.databases.end(), has) ||
+         std::any_of(databases_.begin(), databases_.end(),
+                     [&](const auto& found) { return has(found.first); });
+}
+
+// Files of relations that neither the base backup nor WAL knows.
+void FileCheck::CheckUnknown() {
+  RelFileNode reported{};
+  for (const auto& [fork, files] : disk_.forks) {
+    const auto db = databases_.find({fork.rel.spc, fork.rel.db});
+    // WAL does not name the files of a copied database.
+    const bool skips = db != databases_.end() && db->second.kind != ChangeKind::kCreateDatabase;
+    if (skips || fork.rel == reported || IsKnown(fork.rel) || !IsKnownDatabase(fork.rel.db))
+      continue;
+    // The file may be so new that its record comes after the backup's end.
+    if (settled_.valid() && files.blocks == 0) continue;
+    reported = fork.rel;
+    ReportUnknown(
+        fork, pg::BlockFilePath(*version_, fork), "relation",
+        expectations_->may_have_crashed && catalog_ && catalog_->Lacks(fork.rel.db, fork.rel.rel));
+  }
+}
+
+// A database has a directory in each tablespace that one of its relations was put in.
+void FileCheck::CheckUnknownDatabases() {
+  for (const auto& [spc, db] : disk_.databases) {
+    if (!IsKnownDatabase(db))
+      ReportUnknown({{spc, db, 0}}, pg::DatabasePath(*version_, spc, db), "database",
+                    expectations_->may_have_crashed);
+  }
+}
+
+// A server that crashes may leave a file or directory whose record was not flushed.
+void FileCheck::ReportUnknown(const BlockTag& tag, std::string file, const char* what, bool note) {
+  Report(tag, std::move(file), {}, Damage::kExtraFile,
+         fmt::format("neither the base backup nor WAL has this {}{}", what,
+                     note ? "; a crash may have left it" : ""),
+         note);
+}
+
+// WAL changes a block of the file that begins with this one, so that reading it was tried.
+bool FileCheck::IsTouched(const BlockTag& first) const {
+  const auto used = expectations_->touched.find({first.rel, first.fork, 0});
+  if (used == expectations_->touched.end()) return false;
+  return (used->second - 1) / pg::kBlocksPerFile == first.block / pg::kBlocksPerFile;
+}
+
+void FileCheck::CheckStrange() {
+  for (const auto& [first, what] : disk_.strange_files) {
+    if (IsTouched(first)) continue;
+    const BlockTag fork{first.rel, first.fork, 0};
+    const bool is_known = IsKnown(first.rel) && Expect(fork).kind != Expected::kNone;
+    Report(first, pg::BlockFilePath(*version_, first), Expect(fork).last,
+           is_known ? Damage::kUnreadable : Damage::kExtraFile,
+           fmt::format("in the place of a relation's file stands {}", what));
+  }
+  for (const auto& [database, what] : disk_.strange_databases) {
+    if (IsKnownDatabase(database.second)) continue;  // reported as missing
+    Report({{database.first, database.second, 0}},
+           pg::DatabasePath(*version_, database.first, database.second), {}, Damage::kExtraFile,
+           fmt::format("in the place of a database's directory stands {}", what));
+  }
 }
 
 // The first block that has been in use; `to` when there is none.
-uint32_t FileCheck::FindPage(RelationFiles* files, const BlockTag& fork, uint32_t from,
-                             uint32_t to) {
+Result<uint32_t> FileCheck::FindPage(RelationFiles* files, const BlockTag& fork, uint32_t from,
+                                     uint32_t to) {
+  using Found = RelationFiles::Found;
   alignas(8) uint8_t page[kBlockSize];
   for (uint32_t block = from; block < to; block++) {
-    const auto found = files->Read({fork.rel, fork.fork, block}, page);
-    if (!found || *found != RelationFiles::Found::kPage) return to;
+    ASSIGN_OR_RETURN(const Found found, files->Read({fork.rel, fork.fork, block}, page));
+    if (found == Found::kUnreadable) return MakeError(ErrorCode::kIo, files->reason());
     // A page that was made ready for use but never logged, because of an error, has no LSN.
-    if (!PageView(page).is_new() && PageView(page).lsn().valid()) return block;
+    if (found == Found::kPage && !PageView(page).is_new() && PageView(page).lsn().valid())
+      return block;
   }
   return to;
 }
@@ -232,9 +361,13 @@ void FileCheck::CheckDatabases() {
     files_++;
     if (disk_.databases.contains(database)) continue;
     const auto state = databases_.find(database);
-    Report(tag(database), pg::DatabasePath(*version_, database.first, database.second),
-           state != databases_.end() ? state->second.last : Event(), Damage::kMissingFile,
-           "the database's directory is missing on disk");
+    const auto strange = disk_.strange_databases.find(database);
+    Report(
+        tag(database), pg::DatabasePath(*version_, database.first, database.second),
+        state != databases_.end() ? state->second.last : Event(), Damage::kMissingFile,
+        strange == disk_.strange_databases.end()
+            ? "the database's directory is missing on disk"
+            : fmt::format("in the place of the database's directory stands {}", strange->second));
   }
 }
 
@@ -242,25 +375,30 @@ void FileCheck::CheckDatabases() {
 Status FileCheck::CheckMaps() {
   for (const auto& [spc, db] : base_.databases) {
     if (databases_.contains({spc, db}) || maps_.contains({spc, db})) continue;
-    ASSIGN_OR_RETURN(const std::string content, ReadMap(base_directory_, *version_, spc, db));
+    ASSIGN_OR_RETURN(const auto content, ReadMap(base_directory_, *version_, spc, db));
     if (content.size() != version_->relation_map_size) continue;
     maps_[{spc, db}].content.assign(content.begin(), content.end());
   }
   for (const auto& [database, map] : maps_) {
     const auto [spc, db] = database;
     if (!IsSettled(map.last)) continue;
-    ASSIGN_OR_RETURN(const std::string disk, ReadMap(data_directory_, *version_, spc, db));
+    const auto on_disk = ReadMap(data_directory_, *version_, spc, db);
     map_files_++;
     const auto report = [&](Damage damage, std::string problem) {
       Report({{spc, db, 0}}, MapPath(*version_, spc, db), map.last, damage, std::move(problem));
     };
+    if (!on_disk) {
+      report(Damage::kUnreadable, on_disk.error().message);
+      continue;
+    }
+    const std::string& disk = *on_disk;
     if (disk.empty()) {
       report(Damage::kMissingFile, "the relation map is missing or empty on disk");
     } else if (disk.size() < map.content.size()) {
       report(Damage::kShortFile, fmt::format("the relation map has only {} bytes", disk.size()));
     } else if (std::memcmp(disk.data(), map.content.data(), map.content.size()) != 0) {
-      ASSIGN_OR_RETURN(const std::string base, ReadMap(base_directory_, *version_, spc, db));
-      const bool is_old = map.last.end.valid() && disk == base;
+      const auto base = ReadMap(base_directory_, *version_, spc, db);
+      const bool is_old = map.last.end.valid() && base && disk == *base;
       const bool is_zero = std::all_of(disk.begin(), disk.end(), [](char c) { return c == 0; });
       if (is_zero)
         report(Damage::kZeroed, "the relation map on disk is all zeroes");
@@ -274,7 +412,7 @@ Status FileCheck::CheckMaps() {
 }
 
 void FileCheck::Report(const BlockTag& tag, std::string file, const Event& last, Damage damage,
-                       std::string problem) {
+                       std::string problem, bool note) {
   Mismatch mismatch;
   mismatch.tag = tag;
   const bool is_block = damage == Damage::kShortFile || damage == Damage::kLongFile;
@@ -284,7 +422,10 @@ void FileCheck::Report(const BlockTag& tag, std::string file, const Event& last,
   mismatch.file = std::move(file);
   mismatch.damage = damage;
   mismatch.problem = std::move(problem);
-  findings_.Damaged(std::move(mismatch));
+  if (note)
+    findings_.Note(std::move(mismatch));
+  else
+    findings_.Damaged(std::move(mismatch));
 }
 
 }  // namespace neon_redo

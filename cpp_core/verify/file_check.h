@@ -1,15 +1,18 @@
 // Files as WAL leaves them: which relations and databases there are, how long their files are, and
-// the relation maps.
+// the relation maps. What a crash may leave is a note, no difference.
 #ifndef NEON_REDO_VERIFY_FILE_CHECK_H_
 #define NEON_REDO_VERIFY_FILE_CHECK_H_
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cpp_core/pg/record_layout.h"
+#include "cpp_core/verify/catalog.h"
+#include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/findings.h"
 #include "neon_redo/ingest.h"
@@ -25,13 +28,22 @@ class FileCheck {
   FileCheck(const std::string& base_backup, const std::string& data_directory)
       : base_directory_(base_backup), data_directory_(data_directory) {}
 
+  // Lists the base backup's files. Call before Compare. Errors: they cannot be listed, or are not
+  // files.
+  Status ListBase(const pg::Version& version);
+
   // Takes a change of the record. Changes to pages are ignored.
   void Take(const Change& change, const WalRecord& record);
 
-  // Compares the files on disk with the base backup's and what was done to them since. touched: one
-  // more than the highest block that WAL changes and leaves. settled: see PageCheck.
-  Status Compare(const ForkSizes& touched, const pg::Version& version, Lsn settled,
-                 VerifyResult* result);
+  struct Expectations {
+    const ForkSizes& touched;       // one more than the highest block that WAL changes and leaves
+    Lsn settled;                    // see PageCheck
+    CommitLog* log;                 // of the data directory; null: nothing is known
+    bool may_be_prepared = false;   // there are prepared transactions
+    bool may_have_crashed = false;  // the cluster was started again, perhaps after a crash
+  };
+  // Compares the files on disk with the base backup's and what was done to them since.
+  Status Compare(const Expectations& expectations, VerifyResult* result);
 
  private:
   using Database = std::pair<uint32_t, uint32_t>;  // tablespace, database
@@ -54,25 +66,38 @@ class FileCheck {
   struct Expected;
 
   void TakeDatabase(const Change& change, const Event& event);
-  void CheckFork(const BlockTag& fork, const ForkSizes& touched);
-  void CheckLength(const BlockTag& fork, const Expected& expected, uint32_t on_disk);
+  Status CheckFork(const BlockTag& fork);
+  Status CheckShort(const BlockTag& fork, const Expected& expected, const ForkFiles& files);
+  Status CheckLong(const BlockTag& fork, const Expected& expected, const ForkFiles& on_disk);
+  void CheckUnknown();
+  bool IsKnown(const RelFileNode& rel) const;
+  bool IsKnownDatabase(uint32_t db) const;
+  bool IsOrphan(const BlockTag& fork);
+  void CheckStrange();
   void CheckDatabases();
+  void CheckUnknownDatabases();
   Status CheckMaps();
   bool IsSettled(const Event& last);
-  Expected Expect(const BlockTag& fork, const ForkSizes& touched) const;
-  uint32_t FindPage(RelationFiles* files, const BlockTag& fork, uint32_t from, uint32_t to);
+  Expected Expect(const BlockTag& fork) const;
+  bool IsTouched(const BlockTag& first) const;
+  Result<uint32_t> FindPage(RelationFiles* files, const BlockTag& fork, uint32_t from, uint32_t to);
   void Report(const BlockTag& tag, std::string file, const Event& last, Damage damage,
-              std::string problem);
+              std::string problem, bool note = false);
+  void ReportUnknown(const BlockTag& tag, std::string file, const char* what, bool note);
 
   const std::string base_directory_, data_directory_;
-  const pg::Version* version_ = nullptr;  // from Compare on
+  const pg::Version* version_ = nullptr;  // from ListBase on
   std::map<BlockTag, ForkState> forks_;
   std::map<Database, DatabaseState> databases_;
   std::map<Database, Map> maps_;
 
+  RelationFileList base_;
+
   // While comparing.
+  const Expectations* expectations_ = nullptr;
   Lsn settled_;
-  RelationFileList base_, disk_;
+  RelationFileList disk_;
+  std::optional<Catalog> catalog_;  // of the data directory
   Findings findings_;
   uint64_t files_ = 0, map_files_ = 0;
 };

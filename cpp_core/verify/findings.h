@@ -41,9 +41,13 @@ struct Skip {
 // "relation dropped", "not supported by the native engine: Hash SPLIT_ALLOCATE_PAGE", …
 std::string SkipName(const Skip& skip);
 
-// Not thread-safe: one for each partition, added up at the end.
+// Not thread-safe: one for each partition, added up at the end. Memory: some hundred bytes for each
+// difference that is kept, however many there are.
 class Findings {
  public:
+  // most: differences to keep. The others are counted.
+  explicit Findings(size_t most = kMostMismatches) : most_(most) {}
+
   void Equal(uint8_t rmid) {
     by_rmgr_[rmid].rebuilt++;
     by_rmgr_[rmid].equal++;
@@ -52,11 +56,14 @@ class Findings {
   void Different(uint8_t rmid, bool rebuilt, Mismatch mismatch) {
     by_rmgr_[rmid].rebuilt += rebuilt;
     by_rmgr_[rmid].different++;
-    mismatches_.push_back(std::move(mismatch));
+    Damaged(std::move(mismatch));
   }
-  Mismatch& last() { return mismatches_.back(); }  // there must be one
   // A file, which is no resource manager's page.
-  void Damaged(Mismatch mismatch) { mismatches_.push_back(std::move(mismatch)); }
+  void Damaged(Mismatch mismatch);
+  // What is no difference.
+  void Note(Mismatch mismatch) {
+    if (notes_.size() < most_) notes_.push_back(std::move(mismatch));
+  }
   void Skip(SkipReason reason, uint64_t count = 1) { SkipOne({reason}, count); }
   void SkipUnsupported(uint8_t rmid, uint8_t info) {
     SkipOne({SkipReason::kUnsupported, static_cast<uint16_t>(rmid << 8 | (info & 0xf0))}, 1);
@@ -72,13 +79,18 @@ class Findings {
     if (count > 0) skipped_[skip] += count;
   }
 
-  std::vector<Mismatch> mismatches_;
+  size_t most_;
+  std::vector<Mismatch> mismatches_, notes_;
+  uint64_t different_ = 0, not_listed_ = 0;
+  std::map<std::string, uint64_t> damage_;
   std::map<neon_redo::Skip, uint64_t> skipped_;
   std::array<RmgrCounts, 256> by_rmgr_{};
 };
 
 // Finds swapped pages: a page that is what another mismatch should be is called misplaced.
 void FindMisplaced(std::vector<Mismatch>* mismatches);
+// The same, with the counts by kind.
+void FindMisplaced(VerifyResult* result);
 
 }  // namespace neon_redo
 

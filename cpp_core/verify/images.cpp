@@ -103,7 +103,7 @@ class ImagePartition : public Partition {
   BlockTable<PageRef> latest_;
   WorkerBatch batch_;
   std::vector<Question> questions_;  // by request of the batch
-  Findings findings_;
+  Findings findings_{kMostMismatches / 8};
   EngineCounts counts_;
   ChangeList others_;  // of a record, beyond its blocks
   alignas(64) uint8_t rebuilt_[kBlockSize];

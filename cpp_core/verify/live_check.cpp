@@ -12,9 +12,9 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/mask.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/redo/native/without_image.h"
 #include "cpp_core/verify/compare.h"
 #include "neon_redo/describe.h"
-#include "neon_redo/native.h"
 #include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
@@ -66,11 +66,8 @@ Status LiveCheck::CompareFullPage(const WalRecord& record, const RecordView& vie
     return {};
   }
   std::memcpy(rebuilt_, rebuilder_.pages().Get(&block.page), kBlockSize);
-  without_image_ = view;
-  without_image_->LeaveOutImage(id);
   const uint8_t mask_rmid = HasMask(view.rmid()) ? view.rmid() : block.mask_rmid;
-  if (mask_rmid == 0 ||
-      ApplyNative(*without_image_, id, record.end, rebuilt_, true) != NativeResult::kApplied) {
+  if (mask_rmid == 0 || !ApplyWithoutImage(view, id, record.end, rebuilt_)) {
     findings_.Skip(SkipReason::kNeedsImage);
     return {};
   }
@@ -116,6 +113,11 @@ Status LiveCheck::Compare(const WalRecord& record, const RecordView& view, int i
   const BlockRef& ref = *view.block(id);
   RETURN_IF_ERROR(RestoreImage(ref, image_));
   compared_++;
+  // An image for checking is taken when its record is made, a full-page image perhaps later.
+  if (ref.apply_image) {
+    MaskUnlogged(mask_rmid, rebuilt_, ref.tag.block);
+    MaskUnlogged(mask_rmid, image_, ref.tag.block);
+  }
   const auto offset = CompareWithImage(mask_rmid, ref.tag, rebuilt_, image_);
   if (!offset) {
     findings_.Equal(view.rmid());

@@ -19,8 +19,8 @@ namespace neon_redo {
 // A block is known from its first image, or from the record that makes its page, on. From then on
 // it is rebuilt, and compared with
 //  - every image that is there for checking (wal_consistency_checking), after the record;
-//  - every full-page image, if the record can also be applied without it: the page so far and the
-//    record must give the image. Most records with a full-page image lack the data for that.
+//  - every full-page image, if the record has all that it takes to apply it without the image: the
+//    page so far and the record must give the image. Most records with an image lack the data.
 // After a difference the image becomes the block's page.
 //
 // Not thread-safe. Memory as VerifyCluster's.
@@ -57,7 +57,6 @@ class LiveCheck {
   std::set<uint32_t> reported_;  // numbers of failures
   uint64_t compared_ = 0;
   uint64_t different_ = 0;
-  std::optional<RecordView> without_image_;  // a copy of the record being taken
   alignas(64) uint8_t rebuilt_[kBlockSize];
   alignas(64) uint8_t image_[kBlockSize];
 };

@@ -8,7 +8,8 @@
 namespace neon_redo {
 
 inline ReplayOptions ReplayOptionsOf(const VerifyOptions& options) {
-  return {options.engine, options.worker, options.jobs, options.memory, options.spill_directory};
+  return {options.engine, options.worker,          options.jobs,
+          options.memory, options.spill_directory, false};
 }
 
 }  // namespace neon_redo

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/mask.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/rmgr.h"
+#include "cpp_core/verify/at_rest.h"
 #include "cpp_core/verify/compare.h"
 
 namespace neon_redo {
@@ -25,10 +28,11 @@ std::string Words(Damage damage, Lsn disk, Lsn rebuilt, uint16_t checksum) {
       return fmt::format("the page on disk has a wrong checksum: {:04X} does not fit its content",
                          checksum);
     case Damage::kStale:
-      return fmt::format(
-          "the page on disk is stale: its LSN is {}, WAL demands {} (a write was "
-          "lost)",
-          disk.ToString(), rebuilt.ToString());
+      return disk == rebuilt
+                 ? "the page on disk is stale: it has bits that WAL clears (a write was lost)"
+                 : fmt::format(
+                       "the page on disk is stale: its LSN is {}, WAL demands {} (a write was lost)",
+                       disk.ToString(), rebuilt.ToString());
     case Damage::kFuture:
       return fmt::format(
           "the page on disk is from the future: its LSN is {}, but the last record "
@@ -49,34 +53,38 @@ uint64_t HashPage(const uint8_t* page) {
 
 }  // namespace
 
-void PageCheck::Check(FinishedBlock* finished) {
+Status PageCheck::Check(FinishedBlock* finished) {
   const BlockTag& tag = finished->tag();
   const BlockState& block = finished->block();
   switch (finished->state()) {
     case PageState::kFailed:
-      return Report(tag, block, finished->failure().what);
+      Report(block, Named(tag, block, finished->failure().what));
+      return {};
     case PageState::kUnsupported:
-      return findings_.SkipUnsupported(finished->failure().rmid, finished->failure().info);
+      findings_.SkipUnsupported(finished->failure().rmid, finished->failure().info);
+      return {};
     case PageState::kCopiedDatabase:
-      return findings_.Skip(SkipReason::kCopiedDatabase);
+      findings_.Skip(SkipReason::kCopiedDatabase);
+      return {};
     case PageState::kLostMap:
-      return findings_.Skip(SkipReason::kLostMap);
+      findings_.Skip(SkipReason::kLostMap);
+      return {};
     case PageState::kSpoilt:
-      return;
+      return {};
     case PageState::kNone:
     case PageState::kCurrent:
       break;
   }
-  if (settled_.valid() && block.last_lsn > settled_)
-    return findings_.Skip(SkipReason::kChangedDuringBackup);
-  // Records that clear its bits do not move its LSN.
-  if (settled_.valid() && tag.fork == kVisibilityMapFork)
-    return findings_.Skip(SkipReason::kMapInBackup);
-  if (finished->state() == PageState::kNone) return;
-  if (compares_)
-    Compare(tag, block, finished->page());
-  else
-    Replayed(block);
+  const bool is_later = options_.settled.valid() && block.last_lsn > options_.settled;
+  if (is_later) findings_.Skip(SkipReason::kChangedDuringBackup);
+  if (is_later) return {};
+  // Records that clear its bits do not move its LSN, so that a copy of it may be of any time.
+  const bool is_map = options_.settled.valid() && tag.fork == kVisibilityMapFork;
+  if (is_map) findings_.Skip(SkipReason::kMapInBackup);
+  if (is_map || finished->state() == PageState::kNone) return {};
+  if (compares()) return Compare(tag, block, finished->page());
+  Replayed(block);
+  return {};
 }
 
 void PageCheck::Replayed(const BlockState& block) {
@@ -84,62 +92,111 @@ void PageCheck::Replayed(const BlockState& block) {
   pages_replayed_++;
 }
 
-void PageCheck::Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt) {
-  auto found = data_.Read(tag, disk_);
-  if (!found) return Report(tag, block, found.error().message);
-  if (*found == RelationFiles::Found::kNoFile)
-    return Report(tag, block, "the file is missing on disk", Damage::kMissingFile);
-  if (*found == RelationFiles::Found::kPastEnd)
-    return Report(tag, block, "the block is past the end of the file on disk", Damage::kShortFile);
+Status PageCheck::Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt) {
+  using Found = RelationFiles::Found;
+  ASSIGN_OR_RETURN(const Found found, data_.Read(tag, disk_));
+  switch (found) {
+    case Found::kUnreadable:
+      Report(block, Named(tag, block, data_.reason(), Damage::kUnreadable));
+      return {};
+    case Found::kNoFile:
+      Report(block, Named(tag, block, "the file is missing on disk", Damage::kMissingFile));
+      return {};
+    case Found::kPastEnd:
+      Report(block, Named(tag, block, "the block is past the end of the file on disk",
+                          Damage::kShortFile));
+      return {};
+    case Found::kPage:
+      break;
+  }
   pages_compared_++;
-  const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
+  ComparePage(tag, block, rebuilt);
+  return {};
+}
+
+void PageCheck::ComparePage(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt) {
   const uint16_t stored = PageView(disk_).checksum();
   // As for the server, a page that looks new must be all zeroes (PageIsVerifiedExtended).
   const bool wrong_checksum =
-      checksums_ && !IsZeroed(disk_) &&
+      options_.checksums && !IsZeroed(disk_) &&
       (PageView(disk_).is_new() || stored != PageChecksum(disk_, tag.block));
   const uint8_t rmid = block.mask_rmid != 0 ? block.mask_rmid : GuessResourceManager(rebuilt);
-  const auto offset = CompareWithDisk(rmid, tag, block.hint_lsn, rebuilt, disk_);
-  if (!offset && !wrong_checksum) return findings_.Equal(block.last_rmid);
+  const AtRest at_rest{block.tolerated(), block.last_lsn, hints_, block.last_rmid == kRmXlog};
+  const auto offset = CompareWithDisk(rmid, tag, at_rest, rebuilt, disk_);
+  if (!offset && !wrong_checksum) return CompareAtRest(tag, block, rmid, rebuilt);
+  const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
+  const Lsn demanded = at_rest.tolerated.Demanded(rebuilt_lsn);
+  const bool lsn_is_right = IsLsnRight(tag, rmid, at_rest, rebuilt, disk_);
+  std::memcpy(masked_, rebuilt, kBlockSize);
   std::memcpy(masked_disk_, disk_, kBlockSize);
+  MaskForDisk(rmid, tag, masked_);
   MaskForDisk(rmid, tag, masked_disk_);
-  MaskForDisk(rmid, tag, rebuilt);
-  const uint64_t rebuilt_hash = HashPage(rebuilt), disk_hash = HashPage(masked_disk_);
-  const Damage damage = Diagnose(tag, rebuilt_lsn, rmid, rebuilt, wrong_checksum);
-  Report(tag, block, Words(damage, PageView(disk_).lsn(), rebuilt_lsn, stored), damage, offset);
-  if (damage == Damage::kZeroed) return;
-  findings_.last().rebuilt_lsn = rebuilt_lsn;
-  findings_.last().rebuilt_hash = rebuilt_hash;
-  findings_.last().disk_hash = disk_hash;
+  const Damage damage = Diagnose(tag, rmid, rebuilt, lsn_is_right, demanded, wrong_checksum);
+  Mismatch found =
+      Named(tag, block, Words(damage, PageView(disk_).lsn(), demanded, stored), damage);
+  found.offset = offset;
+  if (damage != Damage::kZeroed) {
+    found.rebuilt_lsn = rebuilt_lsn;
+    found.rebuilt_hash = HashPage(masked_);
+    found.disk_hash = HashPage(masked_disk_);
+  }
+  Report(block, std::move(found));
 }
 
-Damage PageCheck::Diagnose(const BlockTag& tag, Lsn rebuilt_lsn, uint8_t rmid,
-                           const uint8_t* masked, bool wrong_checksum) {
+// Pages that are equal under the masks.
+void PageCheck::CompareAtRest(const BlockTag& tag, const BlockState& block, uint8_t rmid,
+                              const uint8_t* rebuilt) {
+  const bool decided = !options_.settled.valid();
+  const auto different =
+      tag.fork == kMainFork ? DifferenceAtRest(rmid, rebuilt, disk_, decided, &log_) : std::nullopt;
+  if (!different) return findings_.Equal(block.last_rmid);
+  Mismatch found =
+      Named(tag, block, different->words, different->is_old ? Damage::kStale : Damage::kContent);
+  found.offset = different->offset;
+  Report(block, std::move(found));
+}
+
+Damage PageCheck::Diagnose(const BlockTag& tag, uint8_t rmid, const uint8_t* rebuilt,
+                           bool lsn_is_right, Lsn demanded, bool wrong_checksum) {
   const Lsn disk_lsn = PageView(disk_).lsn();
   if (IsZeroed(disk_)) return Damage::kZeroed;
-  const bool lsn_is_right = tag.fork == kInitFork || disk_lsn == rebuilt_lsn;
-  if (IsTorn(tag, rmid, masked, lsn_is_right)) return Damage::kTorn;
+  if (IsTorn(tag, rmid, rebuilt, lsn_is_right)) return Damage::kTorn;
   if (wrong_checksum) return Damage::kChecksum;
+  if (tag.fork == kVisibilityMapFork && disk_lsn == demanded && LostAClear()) return Damage::kStale;
   if (lsn_is_right) return Damage::kContent;
-  return disk_lsn < rebuilt_lsn ? Damage::kStale : Damage::kFuture;
+  return disk_lsn < demanded ? Damage::kStale : Damage::kFuture;
 }
 
-// Drives write whole sectors. The LSN stands in the first one, and is masked.
-bool PageCheck::IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* masked,
+// A record that sets bits of the map moves the page's LSN, one that clears bits does not.
+bool PageCheck::LostAClear() const {
+  uint8_t missing = 0;
+  for (size_t at = kPageHeaderSize; at < kBlockSize; at++) missing |= masked_[at] & ~disk_[at];
+  return missing == 0;
+}
+
+// Drives write whole sectors. A sector of the page on disk is compared with the same sector of the
+// base and of the rebuilt page, each time in a copy of that page. So the page's own line pointers
+// say where hints are, also when those on disk are of another time. The LSN stands in the first
+// sector, and is masked.
+bool PageCheck::IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* rebuilt,
                        bool lsn_is_right) {
   constexpr size_t kSector = 512;
-  uint8_t base[kBlockSize];
-  auto found = base_.Read(tag, base);
+  alignas(8) uint8_t base[kBlockSize], masked_base[kBlockSize], mixed[kBlockSize];
+  const auto found = base_.Read(tag, base);
   if (!found || *found != RelationFiles::Found::kPage) return false;
   const bool lsn_is_old = PageView(base).lsn() == PageView(disk_).lsn();
-  MaskForDisk(rmid, tag, base);
+  std::memcpy(masked_base, base, kBlockSize);
+  MaskForDisk(rmid, tag, masked_base);
   size_t old_sectors = 0, new_sectors = 0;
   for (size_t at = 0; at < kBlockSize; at += kSector) {
-    const auto equal = [&](const uint8_t* page) {
-      return std::memcmp(masked_disk_ + at, page + at, kSector) == 0;
+    const auto is_of = [&](const uint8_t* page, const uint8_t* masked_page) {
+      std::memcpy(mixed, page, kBlockSize);
+      std::memcpy(mixed + at, disk_ + at, kSector);
+      MaskForDisk(rmid, tag, mixed);
+      return std::memcmp(mixed + at, masked_page + at, kSector) == 0;
     };
-    const bool is_new = equal(masked) && (at > 0 || lsn_is_right);
-    const bool is_old = equal(base) && (at > 0 || lsn_is_old);
+    const bool is_new = (at > 0 || lsn_is_right) && is_of(rebuilt, masked_);
+    const bool is_old = (at > 0 || lsn_is_old) && is_of(base, masked_base);
     if (!is_new && !is_old) return false;
     old_sectors += !is_new;
     new_sectors += !is_old;
@@ -147,20 +204,23 @@ bool PageCheck::IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* masked,
   return old_sectors > 0 && new_sectors > 0;
 }
 
-void PageCheck::Report(const BlockTag& tag, const BlockState& block, std::string problem,
-                       Damage damage, std::optional<uint32_t> offset) {
-  const bool on_disk =
-      damage != Damage::kNone && damage != Damage::kMissingFile && damage != Damage::kShortFile;
-  findings_.Different(block.last_rmid, block.failure == 0,
-                      {tag,
-                       block.last_lsn,
-                       block.last_start,
-                       offset,
-                       std::move(problem),
-                       {},
-                       damage,
-                       on_disk ? PageView(disk_).lsn() : Lsn(),
-                       pg::BlockFilePath(version_, tag)});
+Mismatch PageCheck::Named(const BlockTag& tag, const BlockState& block, std::string problem,
+                          Damage damage) const {
+  const bool on_disk = damage != Damage::kNone && damage != Damage::kMissingFile &&
+                       damage != Damage::kShortFile && damage != Damage::kUnreadable;
+  Mismatch out;
+  out.tag = tag;
+  out.lsn = block.last_lsn;
+  out.last_start = block.last_start;
+  out.problem = std::move(problem);
+  out.damage = damage;
+  if (on_disk) out.disk_lsn = PageView(disk_).lsn();
+  out.file = pg::BlockFilePath(*options_.version, tag);
+  return out;
+}
+
+void PageCheck::Report(const BlockState& block, Mismatch mismatch) {
+  findings_.Different(block.last_rmid, block.failure == 0, std::move(mismatch));
 }
 
 }  // namespace neon_redo

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cpp_core/replay/page_replay.h"
+#include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/findings.h"
 #include "neon_redo/verify.h"
@@ -15,44 +16,58 @@ namespace neon_redo {
 // Not thread-safe.
 class PageCheck {
  public:
-  // data_directory: empty when there is nothing to compare with. checksums: the cluster has data
-  // checksums.
-  // settled: when valid, data_directory is a base backup itself, and pages that were changed later
-  // may be older or newer in it.
-  PageCheck(const std::string& data_directory, const std::string& base_backup,
-            const pg::Version& version, bool checksums, Lsn settled)
-      : version_(version),
-        data_(data_directory, &version),
-        base_(base_backup, &version),
-        compares_(!data_directory.empty()),
-        checksums_(checksums),
-        settled_(settled) {}
+  struct Options {
+    std::string data_directory;  // empty: there is nothing to compare with
+    std::string base_backup;
+    const pg::Version* version;  // of the cluster; not null
+    bool checksums;              // the cluster has data checksums
+    // When valid, data_directory is a base backup itself, and pages that were changed later may be
+    // older or newer in it.
+    Lsn settled;
+    uint32_t oldest_xid, next_xid;  // of pg_xact in data_directory
+  };
+  explicit PageCheck(const Options& options)
+      : options_(options),
+        data_(options.data_directory, options.version),
+        base_(options.base_backup, options.version),
+        log_(options.data_directory, options.oldest_xid, options.next_xid) {}
 
-  // Compares a block that is not in state kSpoilt. Changes its page.
-  void Check(FinishedBlock* block);
+  // What is known of the server's hints once all WAL is read. Call before Check.
+  void SetHintLogging(HintLogging hints) { hints_ = hints; }
+
+  // Compares a block that is not in state kSpoilt. Changes its page. Errors: the machine is short of
+  // something.
+  Status Check(FinishedBlock* block);
 
   const Findings& findings() const { return findings_; }
   uint64_t pages_compared() const { return pages_compared_; }
   uint64_t pages_replayed() const { return pages_replayed_; }
 
  private:
+  bool compares() const { return !options_.data_directory.empty(); }
   void Replayed(const BlockState& block);
-  void Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
-  // What is wrong with disk_. masked: the rebuilt page, masked.
-  Damage Diagnose(const BlockTag& tag, Lsn rebuilt_lsn, uint8_t rmid, const uint8_t* masked,
-                  bool wrong_checksum);
-  // masked_disk_ is masked too.
-  bool IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* masked, bool lsn_is_right);
-  void Report(const BlockTag& tag, const BlockState& block, std::string problem,
-              Damage damage = Damage::kNone, std::optional<uint32_t> offset = {});
+  Status Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
+  void ComparePage(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
+  void CompareAtRest(const BlockTag& tag, const BlockState& block, uint8_t rmid,
+                     const uint8_t* rebuilt);
+  // What is wrong with disk_.
+  Damage Diagnose(const BlockTag& tag, uint8_t rmid, const uint8_t* rebuilt, bool lsn_is_right,
+                  Lsn demanded, bool wrong_checksum);
+  bool IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* rebuilt, bool lsn_is_right);
+  bool LostAClear() const;
+  Mismatch Named(const BlockTag& tag, const BlockState& block, std::string problem,
+                 Damage damage = Damage::kNone) const;
+  void Report(const BlockState& block, Mismatch mismatch);
 
-  const pg::Version& version_;
+  const Options options_;
   RelationFiles data_, base_;
-  const bool compares_, checksums_;
-  const Lsn settled_;
-  Findings findings_;
+  CommitLog log_;
+  HintLogging hints_ = HintLogging::kChanged;
+  Findings findings_{kMostMismatches / 8};
   uint64_t pages_compared_ = 0, pages_replayed_ = 0;
   alignas(64) uint8_t disk_[kBlockSize];
+  // Of a page that is different.
+  alignas(64) uint8_t masked_[kBlockSize];  // the rebuilt one
   alignas(64) uint8_t masked_disk_[kBlockSize];
 };
 

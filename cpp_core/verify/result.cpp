@@ -13,9 +13,9 @@
 namespace neon_redo {
 
 const char* DamageName(Damage damage) {
-  constexpr const char* kNames[] = {nullptr,      "missing file", "short file", "long file",
-                                    "extra file", "zeroed",       "misplaced",  "torn",
-                                    "checksum",   "stale",        "future",     "content"};
+  constexpr const char* kNames[] = {
+      nullptr,     "missing file", "short file", "long file", "extra file", "unreadable", "zeroed",
+      "misplaced", "torn",         "checksum",   "stale",     "future",     "content"};
   static_assert(std::size(kNames) == kDamages);
   return kNames[static_cast<size_t>(damage)];
 }
@@ -63,12 +63,73 @@ std::string SkipName(const Skip& skip) {
   return "";
 }
 
+namespace {
+
+std::string KindOf(const Mismatch& m) {
+  const char* name = DamageName(m.damage);
+  return name ? name : m.offset ? "differs from the image" : "could not be rebuilt";
+}
+
+// Whether b is about the block after a's, and says the same of it.
+bool Continues(const Mismatch& a, const Mismatch& b) {
+  switch (b.damage) {
+    case Damage::kNone:
+    case Damage::kMissingFile:
+    case Damage::kShortFile:
+    case Damage::kUnreadable:
+    case Damage::kZeroed:
+      break;
+    default:
+      return false;
+  }
+  return a.damage == b.damage && a.tag.rel == b.tag.rel && a.tag.fork == b.tag.fork &&
+         a.tag.block != kNoBlockNumber && a.tag.block + a.blocks == b.tag.block &&
+         a.file == b.file && a.problem == b.problem;
+}
+
+// Makes one of mismatches that continue each other, whichever partitions they come from.
+void Join(std::vector<Mismatch>* mismatches) {
+  std::stable_sort(mismatches->begin(), mismatches->end(),
+                   [](const Mismatch& a, const Mismatch& b) {
+                     return std::tie(a.tag, a.file) < std::tie(b.tag, b.file);
+                   });
+  size_t kept = 0;
+  for (size_t i = 0; i < mismatches->size(); i++) {
+    Mismatch& m = (*mismatches)[i];
+    if (kept > 0 && Continues((*mismatches)[kept - 1], m))
+      (*mismatches)[kept - 1].blocks += m.blocks;
+    else if (kept++ != i)
+      (*mismatches)[kept - 1] = std::move(m);
+  }
+  mismatches->resize(kept);
+}
+
+}  // namespace
+
+void Findings::Damaged(Mismatch mismatch) {
+  different_ += mismatch.blocks;
+  damage_[KindOf(mismatch)] += mismatch.blocks;
+  if (!mismatches_.empty() && Continues(mismatches_.back(), mismatch))
+    mismatches_.back().blocks += mismatch.blocks;
+  else if (mismatches_.size() < most_)
+    mismatches_.push_back(std::move(mismatch));
+  else
+    not_listed_ += mismatch.blocks;
+}
+
 void Findings::AddTo(VerifyResult* result) const {
   auto& mismatches = result->mismatches;
   mismatches.insert(mismatches.end(), mismatches_.begin(), mismatches_.end());
+  Join(&mismatches);
   std::sort(mismatches.begin(), mismatches.end(), [](const Mismatch& a, const Mismatch& b) {
     return std::tie(a.lsn, a.tag, a.file) < std::tie(b.lsn, b.tag, b.file);
   });
+  result->not_listed += not_listed_;
+  for (; mismatches.size() > kMostMismatches; mismatches.pop_back())
+    result->not_listed += mismatches.back().blocks;
+  result->different += different_;
+  for (const auto& [kind, count] : damage_) result->damage[kind] += count;
+  result->notes.insert(result->notes.end(), notes_.begin(), notes_.end());
   for (const auto& [skip, count] : skipped_) result->skipped[SkipName(skip)] += count;
   for (size_t rmid = 0; rmid < by_rmgr_.size(); rmid++) {
     result->by_rmgr[rmid].rebuilt += by_rmgr_[rmid].rebuilt;
@@ -95,6 +156,19 @@ void FindMisplaced(std::vector<Mismatch>* mismatches) {
     m.problem = fmt::format("the page on disk is that of block {} of {}", other->second->tag.block,
                             other->second->file);
   }
+}
+
+void FindMisplaced(VerifyResult* result) {
+  const auto count = [result](int64_t by) {
+    for (const Mismatch& m : result->mismatches) {
+      uint64_t& of_kind = result->damage[KindOf(m)];
+      of_kind = static_cast<uint64_t>(static_cast<int64_t>(of_kind) + by * m.blocks);
+    }
+  };
+  count(-1);
+  FindMisplaced(&result->mismatches);
+  count(1);
+  std::erase_if(result->damage, [](const auto& kind) { return kind.second == 0; });
 }
 
 }  // namespace neon_redo

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/slru.h"
@@ -83,7 +82,7 @@ Status SlruCheck::Compare(const std::string& data_directory, Lsn settled, const 
       result->compared[SlruDirectory(block.kind)]++;
     }
   }
-  if (!data_directory.empty()) FindRemoved(data_directory, settled, &findings);
+  if (!data_directory.empty()) RETURN_IF_ERROR(FindRemoved(data_directory, settled, &findings));
   result->pages_spilled += pool_.spills();
   findings.AddTo(result);
   return pool_.status();
@@ -98,8 +97,17 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
   mismatch.lsn = page->last_end;
   mismatch.last_start = page->last_start;
   alignas(8) uint8_t disk[kBlockSize];
-  ASSIGN_OR_RETURN(const auto found, ReadSlruPage(data_directory, block, disk));
+  const auto found = ReadSlruPage(data_directory, block, disk);
   if (!found) {
+    const bool is_short = found.error().code == ErrorCode::kOutOfMemory ||
+                          found.error().code == ErrorCode::kTooManyOpenFiles;
+    if (is_short) return tl::unexpected(found.error());
+    mismatch.damage = Damage::kUnreadable;
+    mismatch.problem = found.error().message;
+    findings->Different(page->last_rmid, true, std::move(mismatch));
+    return {};
+  }
+  if (!*found) {
     mismatch.damage = Damage::kShortFile;
     mismatch.problem = "the page is not on disk: the file is missing or too short";
     findings->Different(page->last_rmid, true, std::move(mismatch));
@@ -137,24 +145,22 @@ bool SlruCheck::HasPages(SlruKind kind, uint32_t segment) const {
 }
 
 // Segments on disk that WAL has removed and not begun again: pages_ has what came afterwards.
-void SlruCheck::FindRemoved(const std::string& data_directory, Lsn settled,
-                            Findings* findings) const {
+Status SlruCheck::FindRemoved(const std::string& data_directory, Lsn settled,
+                              Findings* findings) const {
   for (int number = 0; number < kSlruKinds; number++) {
     const auto kind = static_cast<SlruKind>(number);
-    std::error_code none;
-    for (const auto& file :
-         std::filesystem::directory_iterator(data_directory + "/" + SlruDirectory(kind), none)) {
-      const auto segment = ParseSlruSegment(file.path().filename().string());
-      if (!segment || HasPages(kind, *segment)) continue;
+    ASSIGN_OR_RETURN(const auto segments, ListSlruSegments(data_directory, kind));
+    for (const uint32_t segment : segments) {
+      if (HasPages(kind, segment)) continue;
       const auto last =
           std::find_if(removals_.rbegin(), removals_.rend(), [&](const Removal& removal) {
             return removal.change.key.field2 == static_cast<uint32_t>(kind) &&
-                   RemovesSlruSegment(removal.change, kind, *segment);
+                   RemovesSlruSegment(removal.change, kind, segment);
           });
       if (last == removals_.rend() || (settled.valid() && last->end > settled)) continue;
       Mismatch mismatch;
       mismatch.tag.block = kNoBlockNumber;
-      mismatch.file = SlruFile(kind, *segment);
+      mismatch.file = SlruFile(kind, segment);
       mismatch.lsn = last->end;
       mismatch.last_start = last->start;
       mismatch.damage = Damage::kExtraFile;
@@ -162,6 +168,7 @@ void SlruCheck::FindRemoved(const std::string& data_directory, Lsn settled,
       findings->Damaged(std::move(mismatch));
     }
   }
+  return {};
 }
 
 Damage SlruCheck::Diagnose(const SlruBlock& block, const uint8_t* rebuilt,

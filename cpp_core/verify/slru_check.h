@@ -53,7 +53,7 @@ class SlruCheck {
                     uint8_t rmid);
   Status ComparePage(const std::string& data_directory, const ClusterState& state,
                      const SlruBlock& block, Page* page, Findings* findings);
-  void FindRemoved(const std::string& data_directory, Lsn settled, Findings* findings) const;
+  Status FindRemoved(const std::string& data_directory, Lsn settled, Findings* findings) const;
   bool HasPages(SlruKind kind, uint32_t segment) const;
   Damage Diagnose(const SlruBlock& block, const uint8_t* rebuilt, const uint8_t* disk) const;
 

@@ -5,7 +5,9 @@ compared with the stopped cluster's files. Pages at earlier LSNs are compared, t
 import json
 import os
 import random
+import shutil
 import struct
+import time
 import unittest
 
 import workload
@@ -127,6 +129,105 @@ class PageAtEnd(unittest.TestCase):
             self.assertEqual(result.returncode, 2)
             self.assertEqual(len(result.stderr.splitlines()), 1)
             self.assertIn(words, result.stderr)
+
+
+class Origins(unittest.TestCase):
+    """What a page is made from belongs together, or there is no page."""
+
+    SETTINGS = {"wal_level": "replica", "wal_keep_size": "1GB", "autovacuum": "off"}
+
+    def page(self, cluster, backup, path, wal, *more, status=0):
+        result = run_neon_redo(
+            "page", f"{path}/0", "--wal", wal, "--lsn", "end", "--base-backup", backup,
+            "--module", os.path.join(cluster.directory, "neon.so"), *more, check=False,
+        )  # fmt: skip
+        self.assertEqual(result.returncode, status, result.stdout + result.stderr)
+        return result.stderr
+
+    def make(self, **options):
+        cluster = self.enterContext(Cluster(settings=self.SETTINGS, wal_segment_mb=1, **options))
+        cluster.psql("CREATE TABLE t AS SELECT i FROM generate_series(1, 20) i; SELECT pg_switch_wal()")
+        copy_module(cluster.directory)
+        return cluster, cluster.basebackup(), cluster.psql("SELECT pg_relation_filepath('t')")
+
+    def test_a_wrong_checksum_stays_wrong(self):
+        cluster, backup, path = self.make()
+        cluster.psql("INSERT INTO t VALUES (100)")
+        cluster.stop()
+        output = os.path.join(cluster.directory, "page")
+        arguments = (cluster, backup, path, cluster.wal, "--output", output)
+        self.page(*arguments)
+        os.remove(output)
+        base = os.path.join(backup, path)
+        whole = read_block(base, 0)
+        with open(os.path.join(backup, "backup_label"), encoding="utf-8") as label:
+            start = label.read().split("START WAL LOCATION: ")[1].split()[0]
+        with open(base, "wb") as file:
+            file.write(whole[:7000] + bytes([whole[7000] ^ 1]) + whole[7001:])
+        # At the backup's start no image has replaced the page.
+        error = self.page(*arguments, "--lsn", start, status=2)
+        self.assertIn("has a wrong checksum", error)
+        self.assertFalse(os.path.exists(output))
+
+    def test_store_of_another_cluster(self):
+        one, backup, path = self.make()
+        one.psql("INSERT INTO t VALUES (100)")
+        one.stop()
+        other, other_backup, other_path = self.make()
+        other.stop()
+        store = ("--store", os.path.join(one.directory, "store"))
+        self.page(one, backup, path, one.wal, *store)
+        self.page(one, backup, path, one.wal, *store)
+        error = self.page(other, other_backup, other_path, other.wal, *store, status=2)
+        self.assertIn("it is of the cluster", error)
+        error = self.page(one, backup, path, other.wal, status=2)
+        self.assertIn("of another cluster", error)
+
+    def test_store_that_begins_later_than_the_backup(self):
+        cluster, backup, path = self.make()
+        cluster.psql("INSERT INTO t VALUES (100); CHECKPOINT; SELECT pg_switch_wal()")
+        later = cluster.basebackup("later")
+        cluster.psql("INSERT INTO t VALUES (101)")
+        cluster.stop()
+        store = ("--store", os.path.join(cluster.directory, "store"))
+        self.page(cluster, later, path, cluster.wal, *store)
+        error = self.page(cluster, backup, path, cluster.wal, *store, status=2)
+        self.assertIn("after the backup's start", error)
+
+    def test_store_of_another_timeline(self):
+        primary, backup, path = self.make()
+        with Cluster("standby", standby_of=primary, settings=self.SETTINGS) as standby:
+            primary.psql("INSERT INTO t VALUES (100)")
+            end = primary.psql("SELECT pg_current_wal_flush_lsn()")
+            deadline = time.monotonic() + 60
+            while standby.psql(f"SELECT pg_last_wal_replay_lsn() >= '{end}'") != "t":
+                assert time.monotonic() < deadline, "the standby does not follow"
+                time.sleep(0.1)
+            standby.stop()
+            primary.psql("DELETE FROM t WHERE i = 5; SELECT pg_switch_wal()")
+            primary.stop()
+            archive = os.path.join(primary.directory, "archive")
+            os.mkdir(archive)
+
+            def copy(wal):
+                for name in os.listdir(wal):
+                    source = os.path.join(wal, name)
+                    if os.path.isfile(source) and not os.path.exists(os.path.join(archive, name)):
+                        shutil.copy(source, archive)
+
+            copy(primary.wal)
+            store = ("--store", os.path.join(primary.directory, "store"))
+            self.page(primary, backup, path, archive, *store)
+            standby.configure({"primary_conninfo": ""})
+            standby.start()
+            standby.promote()
+            standby.psql("DELETE FROM t WHERE i = 6; SELECT pg_switch_wal()")
+            standby.stop()
+            copy(standby.wal)
+            error = self.page(primary, backup, path, archive, *store, status=2)
+            self.assertIn("it follows timeline 1 to", error)
+            self.page(primary, backup, path, archive, *store, "--timeline", "1")
+            self.page(primary, backup, path, archive)
 
 
 class PageInThePast(unittest.TestCase):

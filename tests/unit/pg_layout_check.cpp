@@ -439,6 +439,7 @@ constexpr const pg::ControlFileLayout& kControl = kServer.control_file;
 SAME(kControl.size, sizeof(ControlFileData));
 SAME(kControl.crc, offsetof(ControlFileData, crc));
 SAME(kControl.track_commit_timestamp, offsetof(ControlFileData, track_commit_timestamp));
+SAME(kControl.track_commit_timestamp - 24, offsetof(ControlFileData, wal_log_hints));
 SAME(kControl.max_align, offsetof(ControlFileData, maxAlign));
 SAME(kControl.max_align + 4, offsetof(ControlFileData, floatFormat));
 SAME(kControl.max_align + 12, offsetof(ControlFileData, blcksz));

@@ -1,14 +1,20 @@
 // What verification makes of the files of a data directory, without WAL: names, sizes, databases.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
+#include "cpp_core/base/crc32c.h"
+#include "cpp_core/pg/heap_tuple.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
+#include "cpp_core/verify/two_phase_check.h"
 #include "tests/unit/version_15.h"
 
 namespace neon_redo {
@@ -47,23 +53,58 @@ class FileCheckTest : public ::testing::Test {
     change.kind = kind;
     change.key = key;
     change.number = number;
+    change.flags = kNewRelationFile;
     check_.Take(change, {Lsn(100), Lsn(200), {}});
   }
-
-  // "file: damage" for each difference.
-  std::vector<std::string> Compare(const ForkSizes& touched = {}) {
-    VerifyResult result;
-    const Status status = check_.Compare(touched, kPg15, Lsn(), &result);
-    EXPECT_TRUE(status) << status.error().message;
+  // pg_class with one row, of this file node, that transaction 700 has inserted. fate: of 700, as
+  // two bits of pg_xact.
+  void WriteCatalog(uint32_t file_node, uint8_t fate) {
+    fs::create_directories(data_ + "/pg_xact");
+    std::string log(kBlockSize, '\0');
+    log[700 / 4] = static_cast<char>(fate);
+    std::ofstream(data_ + "/pg_xact/0000", std::ios::binary) << log;
+    for (const std::string& directory : {base_, data_}) {
+      std::string map(512, '\0');
+      for (const auto& [at, value] :
+           {std::pair<size_t, uint32_t>{0, 0x592717}, {4, 1}, {8, 1259}, {12, 1259}})
+        std::memcpy(map.data() + at, &value, 4);
+      std::ofstream(directory + "/base/5/pg_filenode.map", std::ios::binary) << map;
+      alignas(8) uint8_t page[kBlockSize] = {};
+      pg::SetLower(page, kPageHeaderSize + kLinePointerSize);
+      pg::SetUpper(page, 8000);
+      pg::SetSpecial(page, kBlockSize);
+      pg::Put32(page + kPageHeaderSize, LinePointer::Of(8000, kLpNormal, 150).bits);
+      pg::Put32(page + 8000, 700);
+      page[8000 + pg::tuple::kHoff] = 32;
+      pg::Put32(page + 8000 + 32 + 88, file_node);
+      std::ofstream(directory + "/base/5/1259", std::ios::binary)
+          .write(reinterpret_cast<const char*>(page), kBlockSize);
+    }
+  }
+  static std::vector<std::string> Names(const std::vector<Mismatch>& mismatches) {
     std::vector<std::string> out;
-    for (const Mismatch& m : result.mismatches) out.push_back(m.file + ": " + DamageName(m.damage));
+    for (const Mismatch& m : mismatches) out.push_back(m.file + ": " + DamageName(m.damage));
     return out;
+  }
+  // "file: damage" for each difference.
+  std::vector<std::string> Compare(const ForkSizes& touched = {}, bool may_have_crashed = false) {
+    VerifyResult result;
+    CommitLog log(data_, 3, 1000);
+    Status status = check_.ListBase(kPg15);
+    if (status)
+      status = check_.Compare(
+          {.touched = touched, .settled = Lsn(), .log = &log, .may_have_crashed = may_have_crashed},
+          &result);
+    EXPECT_TRUE(status) << status.error().message;
+    notes_ = Names(result.notes);
+    return Names(result.mismatches);
   }
 
   const std::string base_ = ::testing::TempDir() + "file_check_base";
   const std::string data_ = ::testing::TempDir() + "file_check_data";
   const RelFileNode rel_{1663, 5, 16384};
   FileCheck check_{base_, data_};
+  std::vector<std::string> notes_;  // of the last comparison
 };
 
 using Strings = std::vector<std::string>;
@@ -76,11 +117,11 @@ TEST_F(FileCheckTest, ListsRelationFilesAndNothingElse) {
   for (const char* other :
        {"t3_16386", "016387", "16388_x", "16389.", "PG_VERSION", "_vm", "16390x"})
     WriteZeroes(data_, other, kBlockSize);
-  const auto list = ListRelationFiles(data_, kPg15);
+  const auto list = ListRelationFiles(data_, kPg15, false);
   ASSERT_TRUE(list) << list.error().message;
-  const std::map<BlockTag, uint32_t> expected{{{rel_}, (1 << 17) + 2},
-                                              {{rel_, kVisibilityMapFork, 0}, 1},
-                                              {{{1663, 5, 16385}, kInitFork, 0}, 0}};
+  const std::map<BlockTag, ForkFiles> expected{{{rel_}, {(1 << 17) + 2}},
+                                               {{rel_, kVisibilityMapFork, 0}, {1}},
+                                               {{{1663, 5, 16385}, kInitFork, 0}, {0}}};
   EXPECT_EQ(list->forks, expected);
   EXPECT_EQ(list->databases, (std::set<std::pair<uint32_t, uint32_t>>{{1663, 5}, {1664, 0}}));
   EXPECT_EQ(pg::BlockFilePath(kPg15, {rel_, kVisibilityMapFork, 1 << 17}), "base/5/16384_vm.1");
@@ -97,11 +138,11 @@ TEST_F(FileCheckTest, RegularFilesOnly) {
   fs::create_symlink(precious, base_ + "/base/5/2");
   EXPECT_EQ(ReadBackupLabel(base_).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(ReadControlData(base_).error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(ListRelationFiles(base_, kPg15).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(check_.ListBase(kPg15).error().code, ErrorCode::kInvalidArgument);
   RelationFiles files(base_, &kPg15);
   alignas(8) uint8_t page[kBlockSize];
   for (const uint32_t rel : {1u, 2u})
-    EXPECT_EQ(files.Read({{1663, 5, rel}}, page).error().code, ErrorCode::kInvalidArgument) << rel;
+    EXPECT_EQ(files.Read({{1663, 5, rel}}, page).value(), RelationFiles::Found::kUnreadable) << rel;
   EXPECT_EQ(files.Read({{1663, 5, 3}}, page).value(), RelationFiles::Found::kNoFile);
   for (const char* name : {"/backup_label", "/global/pg_control"}) {
     fs::remove(base_ + name);
@@ -125,8 +166,7 @@ TEST_F(FileCheckTest, ARelationMapMustBeARegularFile) {
   const std::string map(512, 'm');
   change.payload = {reinterpret_cast<const uint8_t*>(map.data()), map.size()};
   check_.Take(change, {Lsn(100), Lsn(200), {}});
-  VerifyResult result;
-  EXPECT_EQ(check_.Compare({}, kPg15, Lsn(), &result).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(Compare(), std::vector<std::string>{"base/5/pg_filenode.map: unreadable"});
 }
 
 TEST_F(FileCheckTest, LengthsWithoutWal) {
@@ -139,7 +179,9 @@ TEST_F(FileCheckTest, LengthsWithoutWal) {
   WriteZeroes(data_, "3", 5 * kBlockSize);  // extended, not used
   Write(base_, "4", 1);                     // not there any more
   Write(base_, "5_fsm", 2);                 // of no interest
-  Write(data_, "6", 2);                     // unlogged
+  WriteZeroes(base_, "6_init", 0);          // unlogged
+  WriteZeroes(data_, "6_init", 0);
+  Write(data_, "6", 2);
   EXPECT_EQ(Compare(),
             (Strings{"base/5/1: short file", "base/5/2: long file", "base/5/4: missing file"}));
 }
@@ -161,6 +203,197 @@ TEST_F(FileCheckTest, Databases) {
   Take(ChangeKind::kCreateDatabase, PageKey::OfRelationMap(1663, 9));
   EXPECT_EQ(Compare(),
             (Strings{"base/7: missing file", "base/8: extra file", "base/9: missing file"}));
+}
+
+TEST_F(FileCheckTest, AUsedPageInAFileAfterAShortOne) {
+  for (const std::string& directory : {base_, data_}) Write(directory, "16384", 3);
+  WriteZeroes(data_, "16384.1", 0);  // as a truncation leaves it
+  EXPECT_EQ(Compare(), Strings());
+  WriteZeroes(data_, "16384.1", 2 * kBlockSize);
+  EXPECT_EQ(Compare(), Strings());
+  Write(data_, "16384.2", 1);
+  EXPECT_EQ(Compare(), Strings{"base/5/16384.2: long file"});
+  Write(data_, "16384.1", 1);
+  EXPECT_EQ(Compare(), (Strings{"base/5/16384.1: long file", "base/5/16384.2: long file"}));
+  const auto list = ListRelationFiles(data_, kPg15, false);
+  ASSERT_TRUE(list);
+  EXPECT_EQ(list->forks.at({rel_}), (ForkFiles{3, {{1, 1}, {2, 1}}}));
+}
+
+TEST_F(FileCheckTest, AShortFileBeforeAnotherOne) {
+  WriteZeroes(base_, "16384", uint64_t{1} << 30);
+  Write(base_, "16384", 1);
+  fs::resize_file(base_ + "/base/5/16384", uint64_t{1} << 30);
+  WriteZeroes(base_, "16384.1", kBlockSize);
+  WriteZeroes(data_, "16384", 0);
+  Write(data_, "16384.1", 1);
+  EXPECT_EQ(Compare({{{rel_}, (1 << 17) + 1}}), Strings{"base/5/16384: short file"});
+}
+
+TEST_F(FileCheckTest, RelationsAndDatabasesThatNobodyKnows) {
+  Write(data_, "16999", 1);
+  Write(data_, "16999_vm", 1);
+  WriteZeroes(data_, "17000", 0);
+  Write(data_, "17001", 1);
+  Take(ChangeKind::kCreateFork, PageKey::OfRelationSize({1663, 5, 17001}, kInitFork));
+  WriteZeroes(data_, "17001_init", 0);
+  WriteCatalog(16385, 1);
+  fs::create_directories(data_ + "/base/77");
+  Write(data_, "../77/1", 1);
+  auto found = Compare();
+  std::sort(found.begin(), found.end());
+  EXPECT_EQ(found, (Strings{"base/5/16999: extra file", "base/5/17000: extra file",
+                            "base/77: extra file"}));
+  EXPECT_EQ(notes_, Strings());
+  EXPECT_EQ(Compare({}, true), Strings());
+  EXPECT_EQ(notes_.size(), 3u);
+}
+
+// CREATE INDEX writes pages before their WAL is flushed.
+TEST_F(FileCheckTest, WhatACrashLeavesOfANewFile) {
+  const Strings damage{"base/5/16384: long file"};
+  Take(ChangeKind::kCreateFork, PageKey::OfRelationSize(rel_, kMainFork));
+  Write(data_, "16384", 3);
+  EXPECT_EQ(Compare({{{rel_}, 2}}), damage);  // nothing is known
+  WriteCatalog(16384, 1);
+  EXPECT_EQ(Compare({{{rel_}, 2}}), damage);  // a relation like any other
+  for (const uint8_t crashed_or_aborted : {0, 2}) {
+    WriteCatalog(16384, crashed_or_aborted);
+    EXPECT_EQ(Compare({{{rel_}, 2}}), Strings());
+    EXPECT_EQ(notes_, damage);
+  }
+  WriteCatalog(16385, 1);
+  EXPECT_EQ(Compare({{{rel_}, 2}}), Strings());
+  // Of a file that WAL did not make it is damage, whatever pg_class says.
+  for (const std::string& directory : {base_, data_}) Write(directory, "17000", 1);
+  Write(data_, "17000", 2);
+  EXPECT_EQ(Compare({{{rel_}, 2}}), Strings{"base/5/17000: long file"});
+}
+
+TEST_F(FileCheckTest, WhatIsNoFile) {
+  const auto place = [this](const std::string& name) { return data_ + "/base/5/" + name; };
+  for (const char* name : {"1", "2", "3", "4"}) Write(base_, name, 1);
+  fs::create_directories(place("1"));
+  ASSERT_EQ(mkfifo(place("2").c_str(), 0600), 0);
+  fs::create_symlink("nowhere", place("3"));
+  fs::create_symlink("4", place("4"));  // a loop
+  fs::create_directories(place("9"));
+  fs::create_directories(base_ + "/base/7");
+  std::ofstream(data_ + "/base/7") << "a file";
+  auto found = Compare();
+  std::sort(found.begin(), found.end());
+  EXPECT_EQ(found,
+            (Strings{"base/5/1: unreadable", "base/5/2: unreadable", "base/5/3: unreadable",
+                     "base/5/4: unreadable", "base/5/9: extra file", "base/7: missing file"}));
+  RelationFiles files(data_, &kPg15);
+  alignas(8) uint8_t page[kBlockSize];
+  for (const uint32_t rel : {1, 2, 3, 4}) {
+    const auto read = files.Read({{1663, 5, rel}, kMainFork, 0}, page);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(*read, RelationFiles::Found::kUnreadable) << rel;
+    EXPECT_NE(files.reason().find(fmt::format("base/5/{}", rel)), std::string::npos);
+  }
+  EXPECT_FALSE(ReadFileIfThere(data_, "base/5/1"));
+  EXPECT_FALSE(ReadFileIfThere(data_, "base/5/2"));
+  EXPECT_FALSE(ReadFileIfThere(data_, "base/5/4"));
+  EXPECT_EQ(*ReadFileIfThere(data_, "base/5/none"), std::nullopt);
+}
+
+// In the base backup any of it is an error, and so is a directory that cannot be listed.
+TEST_F(FileCheckTest, ABaseThatCannotBeRead) {
+  EXPECT_TRUE(check_.ListBase(kPg15));
+  fs::create_symlink("/nonexistent", base_ + "/base/5/999999");
+  const Status strange = check_.ListBase(kPg15);
+  ASSERT_FALSE(strange);
+  EXPECT_NE(strange.error().message.find("base/5/999999"), std::string::npos);
+  fs::remove(base_ + "/base/5/999999");
+  fs::create_symlink("/nonexistent", base_ + "/pg_tblspc/16400");
+  EXPECT_FALSE(check_.ListBase(kPg15));
+  fs::remove(base_ + "/pg_tblspc/16400");
+  fs::remove_all(base_ + "/global");
+  EXPECT_FALSE(check_.ListBase(kPg15));
+}
+
+// The state files of prepared transactions.
+TEST_F(FileCheckTest, PreparedTransactions) {
+  const auto write = [](const std::string& directory, const char* name, const std::string& text) {
+    fs::create_directories(directory + "/pg_twophase");
+    std::ofstream(directory + "/pg_twophase/" + name, std::ios::binary) << text;
+  };
+  TwoPhaseCheck check;
+  write(base_, "00000300", "of the backup");
+  write(base_, "00000301", "ended later");
+  ASSERT_TRUE(check.ReadBase(base_));
+  const std::string state = "the state";
+  Change change{};
+  const auto take = [&](ChangeKind kind, uint32_t xid) {
+    change.kind = kind;
+    change.number = xid;
+    change.payload = {reinterpret_cast<const uint8_t*>(state.data()), state.size()};
+    check.Take(change, {Lsn(100), Lsn(200), {}});
+  };
+  take(ChangeKind::kFinishPrepared, 0x301);
+  take(ChangeKind::kPrepare, 0x30a);
+  take(ChangeKind::kPrepare, 0x30b);
+  take(ChangeKind::kFinishPrepared, 0x30b);
+  EXPECT_TRUE(check.HasPrepared());
+  EXPECT_FALSE(TwoPhaseCheck().HasPrepared());
+  const auto compare = [&](Lsn settled = {}) {
+    VerifyResult result;
+    EXPECT_TRUE(check.Compare(data_, settled, &result));
+    return Names(result.mismatches);
+  };
+  EXPECT_EQ(compare(),
+            (Strings{"pg_twophase/00000300: missing file", "pg_twophase/0000030A: missing file"}));
+  std::string file = state;
+  const uint32_t crc = Crc32c({reinterpret_cast<const uint8_t*>(state.data()), state.size()});
+  file.append(reinterpret_cast<const char*>(&crc), sizeof(crc));
+  write(data_, "00000300", "of the backup");
+  write(data_, "0000030A", file);
+  EXPECT_EQ(compare(), Strings());
+  write(data_, "0000030B", file);
+  write(data_, "00000400", file);
+  EXPECT_EQ(compare(),
+            (Strings{"pg_twophase/00000400: extra file", "pg_twophase/0000030B: extra file"}));
+  file[2] ^= 1;
+  write(data_, "0000030A", file);
+  write(data_, "00000300", "");
+  EXPECT_EQ(compare().size(), 4u);
+  EXPECT_EQ(compare(Lsn(150)), Strings{"pg_twophase/00000300: short file"});
+}
+
+// However much is lost, it is a few findings.
+TEST(Findings, RunsOfBlocksAndALimit) {
+  VerifyResult result;
+  const auto missing = [](uint32_t block, Damage damage = Damage::kMissingFile) {
+    Mismatch m;
+    m.tag = {{1663, 5, 1}, kMainFork, block};
+    m.lsn = Lsn(1000 - block);
+    m.damage = damage;
+    m.problem = damage == Damage::kMissingFile ? "gone" : fmt::format("page {}", block);
+    return m;
+  };
+  {
+    Findings odd, even;  // two partitions, each with every second run of 64 blocks
+    for (uint32_t block = 0; block < 512; block++)
+      (block / 64 % 2 ? odd : even).Different(1, true, missing(block));
+    odd.AddTo(&result);
+    even.AddTo(&result);
+  }
+  ASSERT_EQ(result.mismatches.size(), 1u);
+  EXPECT_EQ(result.mismatches[0].blocks, 512u);
+  EXPECT_EQ(result.mismatches[0].tag.block, 0u);
+  EXPECT_EQ(result.different, 512u);
+  EXPECT_EQ(result.damage["missing file"], 512u);
+  EXPECT_EQ(result.by_rmgr[1].different, 512u);
+  Findings few(2);
+  for (uint32_t block = 600; block < 605; block++)
+    few.Different(1, true, missing(block, Damage::kContent));
+  few.AddTo(&result);
+  EXPECT_EQ(result.mismatches.size(), 3u);
+  EXPECT_EQ(result.not_listed, 3u);
+  EXPECT_EQ(result.different, 517u);
+  EXPECT_EQ(result.damage["content"], 5u);
 }
 
 TEST(FindMisplaced, PagesOfEachOther) {

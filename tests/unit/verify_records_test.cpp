@@ -48,23 +48,83 @@ Page HeapPage(uint64_t lsn) {
   return page;
 }
 
-std::optional<uint32_t> OnDisk(Page rebuilt, Page disk, uint8_t fork = kMainFork, Lsn hint = {}) {
-  return CompareWithDisk(kRmHeap, {kRel, fork, 0}, hint, rebuilt.data(), disk.data());
+using enum LsnRule;
+
+std::optional<uint32_t> OnDisk(const Page& rebuilt, const Page& disk, uint8_t fork = kMainFork,
+                               const AtRest& at_rest = {}) {
+  return CompareWithDisk(kRmHeap, {kRel, fork, 0}, at_rest, rebuilt.data(), disk.data());
 }
 
-TEST(CompareWithDisk, TheLsnCountsUnlessItIsAHints) {
+// Whether a page with this LSN is right on disk, where the rebuilt one has 300.
+bool Allows(LsnRule rule, uint64_t lsn, uint64_t disk, HintLogging hints = HintLogging::kChanged) {
+  return !OnDisk(HeapPage(300), HeapPage(disk), kMainFork, {{rule, Lsn(lsn)}, Lsn(500), hints});
+}
+
+TEST(CompareWithDisk, TheLsnCounts) {
   EXPECT_FALSE(OnDisk(HeapPage(100), HeapPage(100)));
   EXPECT_EQ(OnDisk(HeapPage(100), HeapPage(101)), 4u);
-  EXPECT_FALSE(OnDisk(HeapPage(100), HeapPage(200), kMainFork, Lsn(200)));
-  EXPECT_TRUE(OnDisk(HeapPage(100), HeapPage(150), kMainFork, Lsn(200)));
-  EXPECT_FALSE(OnDisk(HeapPage(300), HeapPage(200), kMainFork, Lsn(200)));
-  EXPECT_FALSE(OnDisk(HeapPage(300), HeapPage(250), kMainFork, Lsn(200)));
-  EXPECT_EQ(OnDisk(HeapPage(300), HeapPage(199), kMainFork, Lsn(200)), 4u);
-  EXPECT_EQ(OnDisk(HeapPage(300), HeapPage(301), kMainFork, Lsn(200)), 4u);
+  EXPECT_FALSE(OnDisk(HeapPage(100), HeapPage(0), kInitFork));
+  EXPECT_TRUE(OnDisk(HeapPage(100), HeapPage(50), kInitFork));
+}
+
+TEST(CompareWithDisk, HintsNeedNotMoveTheLsn) {
+  EXPECT_TRUE(Allows(kEarlier, 200, 300));
+  EXPECT_TRUE(Allows(kEarlier, 200, 250));
+  EXPECT_TRUE(Allows(kEarlier, 200, 200));
+  EXPECT_FALSE(Allows(kEarlier, 200, 199));
+  EXPECT_FALSE(Allows(kEarlier, 200, 301));
   Page other = HeapPage(250);
   other[12] = 28;  // pd_lower
-  EXPECT_TRUE(OnDisk(HeapPage(300), other, kMainFork, Lsn(200)));
-  EXPECT_FALSE(OnDisk(HeapPage(100), HeapPage(0), kInitFork));
+  EXPECT_TRUE(OnDisk(HeapPage(300), other, kMainFork, {{kEarlier, Lsn(200)}, Lsn(500)}));
+}
+
+TEST(CompareWithDisk, ARecordMayMoveTheServersLsnAlone) {
+  EXPECT_TRUE(Allows(kLater, 400, 300));
+  EXPECT_TRUE(Allows(kLater, 400, 400));
+  EXPECT_FALSE(Allows(kLater, 400, 350));
+  EXPECT_FALSE(Allows(kLater, 400, 400, HintLogging::kNever));
+  EXPECT_TRUE(Allows(kUpTo, 400, 350));
+  EXPECT_FALSE(Allows(kUpTo, 400, 401));
+  EXPECT_FALSE(Allows(kUpTo, 400, 299));
+  EXPECT_FALSE(Allows(kUpTo, 400, 350, HintLogging::kNever));
+  EXPECT_TRUE(Allows(kBetween, 200, 250));
+  EXPECT_TRUE(Allows(kBetween, 200, 450));
+  EXPECT_FALSE(Allows(kBetween, 200, 501));
+  EXPECT_FALSE(Allows(kBetween, 200, 199));
+}
+
+TEST(CompareWithDisk, WhereHintsAreAlwaysLoggedOnlyTheRecordsLsnIsRight) {
+  EXPECT_TRUE(Allows(kMoved, 400, 400, HintLogging::kAlways));
+  EXPECT_FALSE(Allows(kMoved, 400, 300, HintLogging::kAlways));
+  EXPECT_TRUE(Allows(kMoved, 400, 300, HintLogging::kChanged));
+  EXPECT_TRUE(Allows(kMoved, 200, 300, HintLogging::kAlways));  // the base was newer
+}
+
+TEST(CompareWithDisk, APageOfASortedBuildIsOldOnlyUntilItIsChanged) {
+  Page page = HeapPage(1);
+  page[16] = page[14] = 0xf0, page[17] = page[15] = 0x1f;  // pd_special, pd_upper: 8176
+  Page rebuilt = page;
+  SetPageLsn(rebuilt.data(), Lsn(300));
+  const auto compare = [&](bool only_images) {
+    return CompareWithDisk(kRmGist, {kRel, kMainFork, 0},
+                           {{}, Lsn(300), HintLogging::kChanged, only_images}, rebuilt.data(),
+                           page.data());
+  };
+  EXPECT_FALSE(compare(true));
+  EXPECT_TRUE(compare(false));
+}
+
+TEST(ToleratedLsn, AddsUpWhatRecordsAllow) {
+  ToleratedLsn tolerated;
+  tolerated.MayMoveTo(Lsn(400));
+  EXPECT_EQ(tolerated.rule, kLater);
+  tolerated.MayMoveTo(Lsn(500));
+  EXPECT_EQ(tolerated.rule, kUpTo);
+  EXPECT_EQ(tolerated.lsn, Lsn(500));
+  tolerated = {kEarlier, Lsn(100)};
+  tolerated.MayMoveTo(Lsn(400));
+  EXPECT_EQ(tolerated.rule, kBetween);
+  EXPECT_EQ(tolerated.lsn, Lsn(100));
 }
 
 TEST(CompareWithDisk, FreeSpaceOfAHeapPageIsAllOfAMapPage) {

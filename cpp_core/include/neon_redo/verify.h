@@ -36,7 +36,8 @@ enum class Damage : uint8_t {
   kMissingFile,  // the file is not there
   kShortFile,    // the file ends before the block
   kLongFile,     // the file has pages after the end that WAL leaves it
-  kExtraFile,    // a file of what WAL has dropped is still there
+  kExtraFile,    // a file or directory of what WAL has dropped, or never had
+  kUnreadable,   // the file cannot be read, or is none
   kZeroed,       // nothing but zeroes, where there should be a page
   kMisplaced,    // it is the page of another block, which is different too
   kTorn,      // written in part: some sectors are as in the base backup, the rest as they must be
@@ -49,7 +50,11 @@ inline constexpr int kDamages = static_cast<int>(Damage::kContent) + 1;
 // "missing file", "short file", "zeroed", …; null for kNone.
 const char* DamageName(Damage damage);
 
-// One page or file that is not what it must be, or a page that could not be rebuilt.
+// Most differences that a VerifyResult lists.
+inline constexpr size_t kMostMismatches = 10'000;
+
+// One page or file that is not what it must be, or a page that could not be rebuilt; or a run of
+// adjacent blocks of one fork that are missing, zeroed or unreadable for one reason.
 struct Mismatch {
   BlockTag
       tag;  // relation 0/0/0: not a relation's page but `file`; block kNoBlockNumber: all of it
@@ -65,6 +70,7 @@ struct Mismatch {
   // For FindMisplaced:
   uint64_t rebuilt_hash = 0, disk_hash = 0;  // of the masked pages; 0: none
   Lsn rebuilt_lsn{};
+  uint32_t blocks = 1;  // how many, from tag.block on; the other fields are those of the first
 };
 
 struct RmgrCounts {
@@ -82,7 +88,11 @@ struct VerifyResult {
   std::map<std::string, uint64_t> compared;  // by what it is: "relation pages", "pg_xact", …
   uint64_t images_compared = 0;              // pages, with images in WAL
   uint64_t pages_spilled = 0;                // written to the temporary file, however often
-  std::vector<Mismatch> mismatches;          // by LSN
+  uint64_t different = 0;                    // pages and files, whether listed or not
+  std::map<std::string, uint64_t> damage;    // the same by kind, see DamageName
+  std::vector<Mismatch> mismatches;          // by LSN; at most kMostMismatches
+  uint64_t not_listed = 0;                   // pages and files that mismatches leaves out
+  std::vector<Mismatch> notes;               // what is unusual on disk, but no difference
   std::map<std::string, uint64_t> skipped;   // what was not compared, by reason
   std::array<RmgrCounts, 256> by_rmgr{};     // by the resource manager of the last record applied
   Lsn start, end;                            // of the WAL read
@@ -110,8 +120,8 @@ struct VerifyOptions {
 
 // Rebuilds every page that WAL from the backup's start to the cluster's shutdown checkpoint
 // touches, of relations (all forks but the free space map), pg_xact, pg_multixact and pg_commit_ts,
-// and compares it with the page in data_directory; and the relation maps, and which relation files
-// there are and how long.
+// and compares it with the page in data_directory; and the relation maps, the state files of
+// prepared transactions, and which relation files there are and how long.
 //
 // data_directory may be a later base backup of a running server. Then WAL is replayed to that
 // backup's end, and what no record changes from its start on is compared.

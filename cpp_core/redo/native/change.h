@@ -20,9 +20,14 @@ struct Change {
   uint64_t lsn;
   // The routine changed the page without a stamp: the page keeps its LSN.
   bool keep_lsn = false;
+  // The routine has looked at the block's data. A record that brings an image leaves them out.
+  mutable bool reads_data = false;
 
   uint32_t xid() const { return record.header().xid; }
-  Bytes data() const { return block.data; }
+  Bytes data() const {
+    reads_data = true;
+    return block.data;
+  }
   Bytes main() const { return record.main_data(); }
   // The operation with the heap's XLOG_HEAP_INIT_PAGE and the like left in.
   uint8_t info() const { return record.info(); }

@@ -9,6 +9,7 @@
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/redo/native/change.h"
 #include "cpp_core/redo/native/insert_run.h"
+#include "cpp_core/redo/native/without_image.h"
 #include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
@@ -173,6 +174,17 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
   if (!FindRoutine(view, block_id)(&change)) return NativeResult::kMalformed;
   if (!change.keep_lsn) SetPageLsn(page, end_lsn);
   return NativeResult::kApplied;
+}
+
+bool ApplyWithoutImage(const RecordView& record, int block_id, Lsn end_lsn, uint8_t* page) {
+  RecordView view = record;
+  view.LeaveOutImage(block_id);
+  if (!NativeSupports(view, block_id)) return false;
+  const BlockRef& block = *view.block(block_id);
+  if (block.will_init || !PageSuits(block, page) || end_lsn.value <= native::PageLsn(page))
+    return false;
+  Change change{view, block, block_id, page, end_lsn.value};
+  return FindRoutine(view, block_id)(&change) && (block.has_data || !change.reads_data);
 }
 
 NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> records, uint8_t* page,

@@ -1,0 +1,55 @@
+// Which relation files a database's pg_class has.
+#ifndef NEON_REDO_VERIFY_CATALOG_H_
+#define NEON_REDO_VERIFY_CATALOG_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "cpp_core/pg/version.h"
+#include "cpp_core/verify/commit_log.h"
+#include "cpp_core/verify/data_directory.h"
+
+namespace neon_redo {
+
+// Of a data directory at rest. Reads a database's pg_class once it is asked about the database. Not
+// thread-safe.
+class Catalog {
+ public:
+  // All must outlive the object. list: of the directory. may_be_prepared: transactions that are not
+  // decided may be prepared ones.
+  Catalog(const std::string& data_directory, const pg::Version& version,
+          const RelationFileList& list, CommitLog* log, bool may_be_prepared)
+      : directory_(data_directory),
+        version_(version),
+        list_(list),
+        log_(*log),
+        may_be_prepared_(may_be_prepared) {}
+
+  // No row of the database's pg_class that is visible, and no entry of its relation map, has the
+  // file. False also if that cannot be said.
+  bool Lacks(uint32_t db, uint32_t file_node);
+
+ private:
+  struct Database {
+    bool known = false;
+    std::set<uint32_t> file_nodes;
+  };
+  void Load(uint32_t db, Database* out);
+  bool ReadMap(const std::string& content, Database* out, uint32_t* pg_class) const;
+  bool IsVisible(const uint8_t* tuple);
+  void TakePage(const uint8_t* page, Database* out);
+
+  const std::string& directory_;
+  const pg::Version& version_;
+  const RelationFileList& list_;
+  CommitLog& log_;
+  const bool may_be_prepared_;
+  std::map<uint32_t, Database> databases_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_CATALOG_H_

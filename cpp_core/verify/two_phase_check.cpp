@@ -1,0 +1,130 @@
+// A checkpoint writes the state of each prepared transaction to a file: the data of its PREPARE
+// record, then their CRC (RecreateTwoPhaseFile in access/transam/twophase.c). The end of the
+// transaction removes the file.
+#include "cpp_core/verify/two_phase_check.h"
+
+#include <dirent.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "cpp_core/base/crc32c.h"
+#include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/verify/data_directory.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr const char* kDirectory = "pg_twophase";
+
+std::string FileOf(uint32_t xid) { return fmt::format("{}/{:08X}", kDirectory, xid); }
+
+// The transactions that have a file, by its name of eight hexadecimal digits.
+Result<std::vector<uint32_t>> List(const std::string& data_directory) {
+  const std::string path = data_directory + "/" + kDirectory;
+  std::vector<uint32_t> out;
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
+  if (!dir && errno == ENOENT) return out;
+  if (!dir) return FileError("open directory", path);
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(dir.get());
+    if (entry == nullptr) break;
+    const std::string_view name = entry->d_name;
+    uint32_t xid = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), xid, 16);
+    if (error == std::errc() && FileOf(xid).ends_with(name) && name.size() == 8) out.push_back(xid);
+  }
+  if (errno != 0) return FileError("read directory", path);
+  return out;
+}
+
+}  // namespace
+
+Status TwoPhaseCheck::ReadBase(const std::string& base_backup) {
+  ASSIGN_OR_RETURN(const auto xids, List(base_backup));
+  for (const uint32_t xid : xids) {
+    ASSIGN_OR_RETURN(auto content, ReadFileIfThere(base_backup, FileOf(xid)));
+    states_[xid].content = std::move(content);
+  }
+  return {};
+}
+
+void TwoPhaseCheck::Take(const Change& change, const WalRecord& record) {
+  if (change.kind == ChangeKind::kFinishPrepared) {
+    states_[change.number] = {std::nullopt, record.start, record.end};
+  } else if (change.kind == ChangeKind::kPrepare) {
+    std::string content(change.payload.begin(), change.payload.end());
+    const uint32_t crc = Crc32c(change.payload);
+    content.append(reinterpret_cast<const char*>(&crc), sizeof(crc));
+    states_[change.number] = {std::move(content), record.start, record.end};
+  }
+}
+
+bool TwoPhaseCheck::HasPrepared() const {
+  return std::any_of(states_.begin(), states_.end(),
+                     [](const auto& found) { return found.second.content.has_value(); });
+}
+
+Status TwoPhaseCheck::Compare(const std::string& data_directory, Lsn settled,
+                              VerifyResult* result) const {
+  Findings findings;
+  ASSIGN_OR_RETURN(auto on_disk, List(data_directory));
+  std::set<uint32_t> left(on_disk.begin(), on_disk.end());
+  const auto report = [&](uint32_t xid, const State& state, Damage damage, std::string problem) {
+    Mismatch mismatch;
+    mismatch.tag.block = kNoBlockNumber;
+    mismatch.file = FileOf(xid);
+    mismatch.lsn = state.end;
+    mismatch.last_start = state.start;
+    mismatch.damage = damage;
+    mismatch.problem = std::move(problem);
+    findings.Damaged(std::move(mismatch));
+  };
+  for (const auto& [xid, state] : states_) {
+    // While a backup is taken transactions are prepared and end.
+    const bool is_later = settled.valid() && state.end > settled;
+    const bool was_there = left.erase(xid) > 0;
+    if (is_later) continue;
+    if (!state.content) {
+      if (was_there)
+        report(xid, state, Damage::kExtraFile,
+               "WAL ends the prepared transaction, but its state file is still there");
+      continue;
+    }
+    result->compared[kDirectory]++;
+    const auto content = ReadFileIfThere(data_directory, FileOf(xid));
+    if (!content) {
+      report(xid, state, Damage::kUnreadable, content.error().message);
+    } else if (!*content) {
+      report(xid, state, Damage::kMissingFile,
+             "the state file of a prepared transaction is missing on disk");
+    } else if (**content == *state.content) {
+      continue;
+    } else if ((*content)->size() < state.content->size()) {
+      report(xid, state, Damage::kShortFile,
+             fmt::format("the state file of a prepared transaction has {} bytes, by WAL {}",
+                         (*content)->size(), state.content->size()));
+    } else if (std::all_of((*content)->begin(), (*content)->end(), [](char c) { return c == 0; })) {
+      report(xid, state, Damage::kZeroed, "the state file of a prepared transaction is all zeroes");
+    } else {
+      report(xid, state, Damage::kContent,
+             "the state file of a prepared transaction is not that of WAL");
+    }
+  }
+  if (!settled.valid())
+    for (const uint32_t xid : left)
+      report(xid, {}, Damage::kExtraFile,
+             "neither the base backup nor WAL has this prepared transaction");
+  findings.AddTo(result);
+  return {};
+}
+
+}  // namespace neon_redo

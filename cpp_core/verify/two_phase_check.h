@@ -1,0 +1,41 @@
+// The state files of prepared transactions (pg_twophase): those that WAL leaves, against those on
+// disk.
+#ifndef NEON_REDO_VERIFY_TWO_PHASE_CHECK_H_
+#define NEON_REDO_VERIFY_TWO_PHASE_CHECK_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "cpp_core/verify/findings.h"
+#include "neon_redo/ingest.h"
+
+namespace neon_redo {
+
+// Not thread-safe. Memory: the state of each prepared transaction.
+class TwoPhaseCheck {
+ public:
+  // Takes the state files of the base backup. Call before Take.
+  Status ReadBase(const std::string& base_backup);
+
+  // Takes a change of the record. Changes to anything else are ignored.
+  void Take(const Change& change, const WalRecord& record);
+
+  // Transactions are prepared after the last record.
+  bool HasPrepared() const;
+
+  // settled: see PageCheck.
+  Status Compare(const std::string& data_directory, Lsn settled, VerifyResult* result) const;
+
+ private:
+  struct State {
+    std::optional<std::string> content;  // of the file; none: WAL ends the transaction
+    Lsn start, end;                      // of the last record about it; 0: the base backup's
+  };
+  std::map<uint32_t, State> states_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_TWO_PHASE_CHECK_H_

@@ -1,0 +1,37 @@
+// Which timeline WAL of a directory is of, and which timelines that one descends from.
+#ifndef NEON_REDO_WAL_LINEAGE_H_
+#define NEON_REDO_WAL_LINEAGE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpp_core/wal/timeline_history.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+
+namespace neon_redo {
+
+struct WalLineage {
+  uint64_t system_identifier = 0;
+  uint32_t timeline = 0;
+  std::vector<TimelineFork> forks{};  // the ancestors, the oldest first
+  bool is_known = false;              // there is a history file, or need not be one
+
+  // The timeline that WAL just before the LSN is of. Of several, the oldest.
+  uint32_t At(Lsn lsn) const;
+  // Whether this line has the WAL of that timeline up to the LSN. True also where no history file
+  // says so, for a lower timeline.
+  bool Has(uint32_t timeline, Lsn lsn) const;
+};
+
+// Of the WAL that WalReader::Open finds with the same arguments; with a timeline it need not reach back
+// to `from`. A history file that is not in the directory may be in other_directory. Errors as
+// WalReader::Open.
+Result<WalLineage> ReadLineage(const std::string& directory, std::optional<uint32_t> timeline,
+                               std::optional<Lsn> from, const std::string& other_directory = "");
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_LINEAGE_H_

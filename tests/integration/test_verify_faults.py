@@ -1,0 +1,350 @@
+"""neon-redo verify: damage that is easily taken for what PostgreSQL may do, what PostgreSQL may do that
+looks like damage, and directories that cannot be read.
+"""
+
+import os
+import pathlib
+import struct
+import threading
+import time
+import unittest
+
+from cluster import Cluster, run_neon_redo
+from test_verify import BLOCK, ClusterCase, verify
+
+SMALL = {"wal_level": "replica", "wal_keep_size": "1GB", "autovacuum": "off", "max_prepared_transactions": 5}
+# So few buffers that a scan of another table has a page written.
+EVICTS = SMALL | {
+    "shared_buffers": "128kB", "bgwriter_lru_maxpages": 0, "max_connections": 10, "max_wal_senders": 2,
+}  # fmt: skip
+
+
+class Case(ClusterCase):
+    def arguments(self):
+        return ["--base-backup", self.backup, "--wal", self.cluster.wal, "--against", self.cluster.data]
+
+    def damaged(self, status=1):
+        """The damage by file; the notes are in self.notes."""
+        report = self.report(status)
+        self.notes = report["notes"]
+        return {m["file"]: m for m in report["mismatches"]}
+
+    def rewrite(self, path, content):
+        path = pathlib.Path(path)
+        self.addCleanup(path.write_bytes, path.read_bytes())
+        path.write_bytes(content)
+
+    def relation(self, name, dbname="postgres"):
+        return self.cluster.psql(f"SELECT pg_relation_filepath('{name}')", dbname)
+
+
+class LostWrites(Case):
+    def make_case(self, checksums):
+        self.cluster = self.enterContext(Cluster(settings=EVICTS, checksums=checksums))
+        psql = self.cluster.psql
+        psql(
+            "CREATE TABLE t (a int, b int); INSERT INTO t SELECT i, i FROM generate_series(1, 100) i;"
+            "CREATE TABLE big AS SELECT i, repeat('x', 1000) FROM generate_series(1, 3000) i;"
+            "CREATE INDEX ON t (a); SELECT count(*) FROM t; CHECKPOINT"
+        )
+        self.backup = self.cluster.basebackup()
+        psql("INSERT INTO t VALUES (1000, 1); SELECT count(*) FROM t; SELECT count(*) FROM big")
+        self.path = pathlib.Path(self.cluster.data, self.relation("t"))
+        return psql
+
+    def test_all_visible_flag(self):
+        """Its loss makes index-only scans return deleted rows."""
+        for checksums in (False, True):
+            for engine in ("auto", "worker"):
+                with self.subTest(checksums=checksums, engine=engine):
+                    psql = self.make_case(checksums)
+                    old = self.path.read_bytes()
+                    psql("VACUUM t; SELECT count(*) FROM big; VACUUM t")
+                    self.cluster.stop()
+                    self.report(0, "--engine", engine)
+                    new = self.path.read_bytes()
+                    flags = [struct.unpack_from("<H", page, 10)[0] & 4 for page in (old, new)]
+                    self.assertEqual(flags, [0, 4])
+                    self.rewrite(self.path, old[:BLOCK] + new[BLOCK:])
+                    (mismatch,) = self.report(1, "--engine", engine)["mismatches"]
+                    self.assertEqual((mismatch["damage"], mismatch["block"]), ("stale", 0))
+                    self.doCleanups()
+
+    def test_cleared_bit_of_the_visibility_map(self):
+        """The record that clears it does not name the map's page."""
+        psql = self.make_case(False)
+        psql("VACUUM t; CHECKPOINT")
+        path = pathlib.Path(f"{self.path}_vm")
+        old = path.read_bytes()
+        psql("DELETE FROM t WHERE a = 7")
+        self.cluster.stop()
+        self.report(0)
+        self.assertNotEqual(path.read_bytes(), old)
+        self.rewrite(path, old)
+        (mismatch,) = self.report(1)["mismatches"]
+        self.assertEqual((mismatch["fork"], mismatch["damage"]), ("vm", "stale"))
+        self.assertIn("DELETE", mismatch["last_record"])
+        self.assertNotEqual(mismatch["lsn"], "0/0")
+
+    def test_hint_that_hides_a_row(self):
+        self.make_case(False)
+        self.cluster.stop()
+        self.report(0)
+        page = bytearray(self.path.read_bytes())
+        (pointer,) = struct.unpack_from("<I", page, 24)
+        page[(pointer & 0x7FFF) + 21] = page[(pointer & 0x7FFF) + 21] & ~3 | 2  # HEAP_XMIN_INVALID
+        self.rewrite(self.path, bytes(page))
+        (mismatch,) = self.report(1)["mismatches"]
+        self.assertEqual(mismatch["damage"], "content")
+        self.assertIn("marked as aborted, but pg_xact has it as committed", mismatch["problem"])
+
+    def test_sequence_set_back(self):
+        psql = self.make_case(False)
+        psql("CREATE SEQUENCE s")
+        path = pathlib.Path(self.cluster.data, self.relation("s"))
+        psql("SELECT nextval('s') FROM generate_series(1, 5)")
+        self.cluster.stop()
+        self.report(0)
+        page = bytearray(path.read_bytes())
+        (pointer,) = struct.unpack_from("<I", page, 24)
+        at = (pointer & 0x7FFF) + page[(pointer & 0x7FFF) + 22]
+        self.assertEqual(struct.unpack_from("<qq?", page, at), (5, 28, True))
+        struct.pack_into("<qq?", page, at, 1, 0, False)
+        self.rewrite(path, bytes(page))
+        self.assertIn("the sequence on disk is at 1", self.report(1)["mismatches"][0]["problem"])
+
+    def test_torn_page_with_hint_bits(self):
+        psql = self.make_case(True)
+        psql("UPDATE t SET b = -b; VACUUM t; UPDATE t SET b = -b WHERE a < 90; SELECT count(*) FROM t")
+        self.cluster.stop()
+        self.report(0)
+        old = pathlib.Path(self.backup, self.path.relative_to(self.cluster.data)).read_bytes()
+        new = self.path.read_bytes()
+        torn = 0
+        for cut in range(512, BLOCK, 1024):
+            for mixed in (new[:cut] + old[cut:BLOCK], old[:cut] + new[cut:BLOCK]):
+                if mixed in (new[:BLOCK], old[:BLOCK]):
+                    continue
+                self.path.write_bytes(mixed + new[BLOCK:])
+                (mismatch,) = self.report(1)["mismatches"]
+                self.assertEqual(mismatch["damage"], "torn", f"cut at {cut}")
+                torn += 1
+        self.assertGreater(torn, 5)
+
+
+class Files(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.make(settings=SMALL)
+        cls.cluster.psql("CREATE DATABASE other")
+        cls.cluster.psql("CREATE TABLE x AS SELECT generate_series(1, 1000) a; CHECKPOINT", "other")
+        cls.cluster.psql("CREATE TABLE p (a int); BEGIN; INSERT INTO p VALUES (1); PREPARE TRANSACTION 'old'")
+        cls.x = cls.cluster.psql("SELECT pg_relation_filepath('x')", "other")
+        cls.backup = cls.cluster.basebackup()
+        cls.cluster.psql(
+            "CREATE TABLE y (a int); INSERT INTO y VALUES (1);"
+            "BEGIN; INSERT INTO p VALUES (2); SAVEPOINT s; INSERT INTO p VALUES (3); PREPARE TRANSACTION 'new'"
+        )
+        cls.cluster.psql("BEGIN; INSERT INTO p VALUES (4); PREPARE TRANSACTION 'ended'")
+        cls.cluster.psql("COMMIT PREPARED 'ended'")
+        cls.y = cls.cluster.psql("SELECT pg_relation_filepath('y')")
+        cls.cluster.stop()
+
+    def path(self, name, where=None):
+        return pathlib.Path(where or self.cluster.data, name)
+
+    def replace(self, name, make, where=None):
+        """Puts something else in a file's place until the test ends."""
+        path = self.path(name, where)
+        kept = pathlib.Path(self.cluster.directory, "kept." + name.replace("/", "."))
+        if path.exists():
+            path.rename(kept)
+
+        def restore():
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+            if kept.exists():
+                kept.rename(path)
+
+        self.addCleanup(restore)
+        make(path)
+
+    def test_undamaged(self):
+        report = self.report(0)
+        self.assertEqual((report["mismatches"], report["notes"]), ([], []))
+        self.assertEqual(report["compared"]["pg_twophase"], 2)
+
+    def test_what_cannot_be_listed(self):
+        """Nothing that was found so far hides it."""
+        path = self.path("base/4")
+        os.chmod(path, 0)
+        self.addCleanup(os.chmod, path, 0o700)
+        if os.access(path, os.R_OK):  # root reads everything
+            self.replace("pg_tblspc", lambda p: p.write_text("no directory"))
+        self.refused("could not open directory", *self.arguments())
+
+    def test_a_strange_entry_of_the_backup(self):
+        self.replace("base/1/999999", lambda p: p.symlink_to("/nonexistent"), self.backup)
+        self.replace(self.x, lambda p: None)
+        self.refused("base/1/999999", *self.arguments())
+
+    def test_what_is_no_file(self):
+        for name, make in {
+            "directory": lambda p: p.mkdir(),
+            "FIFO": os.mkfifo,
+            "loop": lambda p: p.symlink_to(p.name),
+            "dangling link": lambda p: p.symlink_to("/nonexistent"),
+        }.items():
+            for file in (self.x, self.y):
+                with self.subTest(name, file=file):
+                    self.replace(file, make)
+                    found = self.damaged()
+                    self.assertEqual({f: m["damage"] for f, m in found.items()}, {file: "unreadable"})
+                    self.doCleanups()
+        for file in ("global/pg_control", "pg_xact/0000", "global/pg_filenode.map"):
+            with self.subTest(file):
+                self.replace(file, os.mkfifo)
+                result = verify(self.cluster, *self.arguments(), timeout=60)
+                self.assertIn(result.returncode, (1, 2))
+                self.assertIn(file.split("/")[-1], result.stdout + result.stderr)
+                self.doCleanups()
+
+    def test_a_used_page_after_a_short_file(self):
+        page = self.path(self.x).read_bytes()[:BLOCK]
+        self.replace(self.x + ".1", lambda p: p.write_bytes(b""))
+        self.report(0)
+        self.path(self.x + ".1").write_bytes(page)
+        self.assertEqual({f: m["damage"] for f, m in self.damaged().items()}, {self.x + ".1": "long file"})
+
+    def test_what_nobody_knows(self):
+        self.replace("base/5/987654", lambda p: p.write_bytes(self.path(self.x).read_bytes()[:BLOCK]))
+        self.replace("base/77777", lambda p: p.mkdir())
+        found = {f: m["damage"] for f, m in self.damaged().items()}
+        self.assertEqual(found, {"base/5/987654": "extra file", "base/77777": "extra file"})
+
+    def test_prepared_transactions(self):
+        old, new = sorted(p.name for p in self.path("pg_twophase").iterdir())
+        content = bytearray(self.path(f"pg_twophase/{new}").read_bytes())
+        content[-20] ^= 1
+        self.rewrite(self.path(f"pg_twophase/{new}"), bytes(content))
+        self.replace(f"pg_twophase/{old}", lambda p: None)
+        self.replace("pg_twophase/00000FFF", lambda p: p.write_bytes(b"unknown"))
+        found = {f: m["damage"] for f, m in self.damaged().items()}
+        self.assertEqual(
+            found,
+            {
+                f"pg_twophase/{old}": "missing file",
+                f"pg_twophase/{new}": "content",
+                "pg_twophase/00000FFF": "extra file",
+            },
+        )
+
+    def test_one_finding_for_a_lost_file(self):
+        self.replace(self.y, lambda p: None)
+        report = self.report(1)
+        self.assertEqual(len(report["mismatches"]), 1)
+        self.assertEqual(report["different"], sum(m["blocks"] for m in report["mismatches"]))
+        self.assertEqual(report["not_listed"], 0)
+
+
+class Orphans(Case):
+    def test_crash_in_create_index(self):
+        """Its pages are written before their WAL."""
+        settings = SMALL | {
+            "max_parallel_maintenance_workers": 0, "wal_buffers": "64MB", "wal_writer_delay": "10s",
+            "wal_writer_flush_after": 0,
+        }  # fmt: skip
+        self.cluster = self.enterContext(Cluster(settings=settings))
+        self.cluster.psql(
+            "CREATE TABLE t (a int, b text);"
+            "INSERT INTO t SELECT i, repeat(md5(i::text), 3) FROM generate_series(1, 150000) i; CHECKPOINT"
+        )
+        self.backup = self.cluster.basebackup()
+        base = pathlib.Path(self.cluster.data, "base/5")
+        before = set(os.listdir(base))
+
+        def new_file(size):
+            deadline = time.monotonic() + 60
+            while True:
+                assert time.monotonic() < deadline, "no file of that size"
+                for name in os.listdir(base):
+                    if name.isdigit() and name not in before and (base / name).stat().st_size >= size:
+                        return name
+
+        build = threading.Thread(
+            target=lambda: self.cluster.psql("CREATE INDEX ON t (b)", check=False)
+        )
+        build.start()
+        new_file(0)
+        self.cluster.psql("SELECT pg_logical_emit_message(true, '', 'flushes the CREATE record')")
+        name = new_file(5_000_000)
+        self.cluster.stop("immediate")
+        build.join()
+        self.cluster.start()
+        self.cluster.psql("CHECKPOINT")
+        self.cluster.stop()
+        self.assertEqual(self.damaged(0), {})
+        (note,) = self.notes
+        self.assertEqual((note["file"], note["damage"]), (f"base/5/{name}", "long file"))
+        self.assertIn("a crash has ended the transaction", note["problem"])
+
+
+class OtherHistories(Case):
+    def test_wal_level_minimal(self):
+        self.cluster = self.enterContext(Cluster(settings=SMALL))
+        psql = self.cluster.psql
+        psql("CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 1000)")
+        path = self.relation("t")
+        self.backup = self.cluster.basebackup()
+        minimal = {"wal_level": "minimal", "max_wal_senders": 0, "wal_skip_threshold": "0kB"}
+        self.cluster.configure(minimal)
+        self.cluster.restart()
+        psql("BEGIN; TRUNCATE t; INSERT INTO t SELECT generate_series(1, 3000); COMMIT")
+        self.cluster.configure({"wal_level": "replica", "max_wal_senders": 5})
+        self.cluster.restart()
+        psql("UPDATE t SET a = -a WHERE a < 100")
+        self.cluster.stop()
+        self.refused("PARAMETER_CHANGE", *self.arguments())
+        self.refused("wal_level=minimal", *self.arguments()[:4])
+        result = run_neon_redo(
+            "page", f"{path}/0", "--wal", self.cluster.wal, "--base-backup", self.backup, "--lsn", "end",
+            check=False,
+        )  # fmt: skip
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("PARAMETER_CHANGE", result.stderr)
+
+    def test_backup_of_another_timeline(self):
+        self.cluster = self.enterContext(Cluster(settings=SMALL))
+        self.cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 100) a")
+        with Cluster("standby", standby_of=self.cluster, settings=SMALL) as standby:
+            standby.promote()
+            standby.psql("CREATE TABLE u AS SELECT generate_series(1, 100) a; CHECKPOINT")
+            self.backup = standby.basebackup()
+            standby.stop()
+            self.cluster.psql("CREATE TABLE v AS SELECT generate_series(1, 5000) a; CHECKPOINT")
+            self.cluster.stop()
+            label = pathlib.Path(self.backup, "backup_label").read_text("utf-8")
+            self.assertIn("START TIMELINE: 2", label)
+            self.refused("was taken on timeline 2", *self.arguments())
+
+
+class RestartWithoutHints(Case):
+    def test_vacuum_after_hint_logging_was_turned_off(self):
+        """A record that says nothing of the LSN does not forbid what an earlier one allowed."""
+        settings = SMALL | {"wal_log_hints": "on"}
+        self.cluster = self.enterContext(Cluster(settings=settings, checksums=False))
+        psql = self.cluster.psql
+        psql("CREATE TABLE t (a int)")
+        self.backup = self.cluster.basebackup()
+        psql("INSERT INTO t SELECT generate_series(1, 500); CHECKPOINT; SELECT count(*) FROM t; CHECKPOINT")
+        self.cluster.configure({"wal_log_hints": "off"})
+        self.cluster.restart()
+        psql("VACUUM t")
+        self.cluster.stop()
+        self.assertEqual(self.damaged(0), {})
+
+
+if __name__ == "__main__":
+    unittest.main()
