@@ -5,7 +5,7 @@
 #   make check      unit tests, and each command once: less than a minute, once it is built
 #   make lint       clang-format, and clang-tidy on what has changed; LINT=all: on all
 #   make test       every test                                  (installs missing Debian packages)
-#   make test-ci    every test, and make lint for a few minutes: what .ci/run does
+#   make test-ci    every test, and make lint: what .ci/run does
 #   make test-hostile, make fuzz   the long forms of what make test has short
 #   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
 #   make test-damage   neon-redo verify: 1,000 random injections, 20 random workloads

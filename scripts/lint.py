@@ -4,8 +4,6 @@
 lint.py                 clang-tidy on what differs from the main branch, or from the last commit
 lint.py --base REV      … from that revision
 lint.py --all           on all files: about an hour of processor time
-lint.py --seconds N     on what differs, and then on as many others as N seconds allow; which ones
-                        come first changes with each commit
 
 A changed header is checked by way of a file that includes it. The tree must be built: the commands
 of the compiler are those of build/ and of the Makefile. The last line is "lint: N passed, N failed",
@@ -14,7 +12,6 @@ where each file counts once for each tool.
 
 import argparse
 import concurrent.futures
-import hashlib
 import json
 import os
 import pathlib
@@ -22,7 +19,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DATABASE = ROOT / "build" / "lint"
@@ -35,21 +31,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--all", action="store_true", help="clang-tidy on all files")
     parser.add_argument("--base", help="clang-tidy on what differs from this revision")
-    parser.add_argument("--seconds", type=int, default=0, help="clang-tidy on others, for so long")
     parser.add_argument("-j", "--jobs", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
 
     passed, failed = check_format(git("ls-files", "*.cpp", "*.h"))
     units = write_database()
     if arguments.all:
-        first, others = units, []
+        chosen = units
     else:
         base = arguments.base or default_base()
-        first = units_of(changed(base), units)
-        print(f"clang-tidy: {len(first)} of {len(units)} files have changed since {base[:12]}")
-        others = in_order_of_commit([unit for unit in units if unit not in first])
-    deadline = time.monotonic() + arguments.seconds
-    tidied = tidy(first, others, deadline, arguments.jobs)
+        chosen = units_of(changed(base), units)
+        print(f"clang-tidy: {len(chosen)} of {len(units)} files have changed since {base[:12]}")
+    tidied = tidy(chosen, arguments.jobs)
     print(f"clang-tidy: {tidied[0]} files passed, {tidied[1]} failed, of {len(units)}")
     print(f"lint: {passed + tidied[0]} passed, {failed + tidied[1]} failed")
     return 1 if failed or tidied[1] else 0
@@ -130,21 +123,11 @@ def units_of(files, units):
     return sorted(wanted)
 
 
-def in_order_of_commit(units):
-    head = git("rev-parse", "HEAD")[0]
-    return sorted(units, key=lambda unit: hashlib.sha1(f"{head}{unit}".encode()).digest())
-
-
-def tidy(first, others, deadline, jobs):
-    """Runs clang-tidy on the first files, and on the others until the deadline."""
+def tidy(units, jobs):
+    """Runs clang-tidy on the files; returns how many passed and how many failed."""
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        required = [pool.submit(tidy_one, unit, None) for unit in first]
-        optional = [pool.submit(tidy_one, unit, deadline) for unit in others]
-        for future in required + optional:
-            unit, output = future.result()
-            if unit is None:
-                continue
+        for unit, output in pool.map(tidy_one, units):
             if output is None:
                 passed += 1
             else:
@@ -153,10 +136,8 @@ def tidy(first, others, deadline, jobs):
     return passed, failed
 
 
-def tidy_one(unit, deadline):
-    """(unit, None) when there is nothing to report, (unit, text) when there is, (None, None) if too late."""
-    if deadline is not None and time.monotonic() > deadline:
-        return None, None
+def tidy_one(unit):
+    """(unit, None) when there is nothing to report, else (unit, text)."""
     command = ["clang-tidy", "--quiet", "-p", str(DATABASE), unit]
     try:
         result = subprocess.run(

@@ -30,7 +30,6 @@ UNIT_TIMEOUT = 1200  # seconds for a GoogleTest program, also under sanitizers
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--lint", action="store_true", help="scripts/lint.py too")
-    parser.add_argument("--lint-seconds", type=int, default=300, help="clang-tidy's time (default: 300)")
     arguments = parser.parse_args()
     runners = {
         "unit": lambda: unit_tests("build", {}),
@@ -41,8 +40,7 @@ def main():
         "integration": lambda: script("tests/integration/run.py"),
     }
     if arguments.lint:
-        lint = ["scripts/lint.py", "--seconds", str(arguments.lint_seconds)]
-        runners["lint"] = lambda: script(*lint)
+        runners["lint"] = lambda: script("scripts/lint.py")
     results = {}
     with tempfile.TemporaryDirectory(prefix="neon_redo.") as directory:
         times = pathlib.Path(directory, "times")
