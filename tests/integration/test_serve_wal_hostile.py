@@ -33,7 +33,9 @@ from wal_server import WAIT, chown
 HERE = pathlib.Path(__file__).resolve().parent
 LONG = bool(os.environ.get("NEON_REDO_LONG"))
 SECONDS = 600 if LONG else 15  # of the chaos
-WORST = 0.25  # seconds for a status, from connecting to the answer's end
+# Seconds for a status, from connecting to the answer's end. The long form runs on a quiet machine; the
+# short one may share it, and one client held the server for as long as it liked before.
+WORST = 0.25 if LONG else 2
 TLS_KINDS = ("key-updates", "renegotiate", "records", "half")
 KINDS = (
     "silent", "trickle", "handshakes", "passwords", "garbage", "syncs", "statuses", "queries",
@@ -125,7 +127,7 @@ class Hostile(HostileCase):
             with self.subTest(kind):
                 clients = [self.hostile(server, kind, 3) for _ in range(3)]
                 seen = self.probe(server, 2.5)
-                self.assertLess(seen["worst"], 4 * WORST)
+                self.assertLess(seen["worst"], 2)
                 self.assertEqual(
                     server.query("SHOW wal_segment_size", conninfo=self.conninfo() + " replication=true"),
                     "1MB",
