@@ -372,10 +372,13 @@ std::optional<Error> WalReader::JudgeFault() {
   if (!started_)
     return Error{ErrorCode::kNotFound, fmt::format("no WAL at LSN {}: {} at {}", begin_.ToString(),
                                                    fault_.what, Place(fault_.lsn))};
-  // Recovery does not take such a file (RestoreArchivedFile in access/transam/xlogarchive.c).
-  const bool is_partial = pages_->FileOf(fault_.lsn).ends_with(".partial");
-  if (const auto truncation = pages_->Truncation(fault_.lsn); !truncation.empty() && !is_partial)
-    return damage("; " + truncation);
+  // Recovery does not take such a file (RestoreArchivedFile in access/transam/xlogarchive.c). A
+  // record that starts in the segment before may end in it.
+  for (const Lsn lsn : {fault_.lsn, proof_page_}) {
+    const std::string truncation = pages_->Truncation(lsn);
+    if (!truncation.empty() && !pages_->FileOf(lsn).ends_with(".partial"))
+      return damage(fmt::format("; {}", truncation));
+  }
   if (from_ > NextStart(position_, segment_size()))
     return Error{ErrorCode::kNotFound,
                  fmt::format("LSN {} is after the end of WAL at {}: {} at {}", from_.ToString(),
