@@ -30,7 +30,7 @@ SELECT neon_oldest_flush_lsn();
 SELECT * FROM neon_walsender_history();
 SELECT * FROM neon_walsender_eta();
 SELECT * FROM neon_inactive_slots();
--- Any role may wait; here the call fails because the module is not preloaded.
+-- Any role may wait; the call fails where the module is not preloaded.
 SELECT needs_preloading($$SELECT neon_wait_for_replay('0/0', '0')$$, :'preloaded');
 SET ROLE neon_redo_monitor;
 SELECT application_name, state FROM neon_stat_replication;
