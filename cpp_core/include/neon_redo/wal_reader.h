@@ -1,7 +1,7 @@
 // From a directory of WAL segments to whole records, in order.
 //
 //   neon_redo::WalReaderOptions options;
-//   options.directory = "/var/lib/postgresql/15/main/pg_wal";
+//   options.directory = "/srv/postgresql/pg_wal";
 //   auto reader = neon_redo::WalReader::Open(options);
 //   if (!reader) return Report(reader.error());
 //   for (neon_redo::RecordView view((*reader)->version());;) {
