@@ -272,6 +272,8 @@ TEST(WalReader, EveryTruncationOfTheLastSegmentIsAnErrorUnlessItIsPartial) {
   ASSERT_LT(used, 60000u);
   const WalReaderOptions options{dir.path(), Lsn((4 << 20) - 1000), std::nullopt, std::nullopt};
   for (uint64_t size = used + 1; size-- > 0;) {
+    // Every size within the first bytes of a page, where the headers are; elsewhere some.
+    if (size % 8192 > 200 && size % 61 != 0) continue;
     fs::resize_file(last, size);
     const ReadAll whole(options);
     ASSERT_TRUE(whole.error) << size;
