@@ -342,8 +342,13 @@ class Damage(unittest.TestCase):
 
     def check(self, injections):
         found = collections.defaultdict(dict)
-        for mismatch in report(self.cluster, self.backup)["mismatches"]:
-            found[mismatch["file"]][mismatch["block"]] = mismatch
+        result = report(self.cluster, self.backup)
+        for mismatch in result["mismatches"]:
+            # One finding is for a run of blocks, or for a file.
+            first, blocks = mismatch["block"], mismatch["blocks"]
+            for block in [None] if first is None else range(first, first + blocks):
+                found[mismatch["file"]][block] = mismatch
+        self.assertEqual(result["different"], sum(len(blocks) for blocks in found.values()))
         for injection in injections:
             for block in injection.blocks:
                 with self.subTest(injection=injection, block=block):
