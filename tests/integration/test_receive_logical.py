@@ -82,8 +82,8 @@ class ReceiveLogical(unittest.TestCase):
             [
                 {"action": "insert", **t, "new": {"a": "1", "b": 'x"ä'}},
                 {"action": "insert", **t, "new": {"a": "2", "b": None}},
-                {"action": "update", **t, "key": {"a": "1", "b": None}, "new": {"a": "3", "b": 'x"ä'}},
-                {"action": "delete", **t, "key": {"a": "2", "b": None}},
+                {"action": "update", **t, "key": {"a": "1"}, "new": {"a": "3", "b": 'x"ä'}},
+                {"action": "delete", **t, "key": {"a": "2"}},
                 {"action": "insert", **full, "new": {"a": "7", "b": "old"}},
                 {"action": "update", **full, "old": {"a": "7", "b": "old"}, "new": {"a": "7", "b": "new"}},
                 {"action": "truncate", "cascade": False, "restart_identity": False, "tables": [t, full]},

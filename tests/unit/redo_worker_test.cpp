@@ -464,7 +464,7 @@ TEST(ChildProcessTest, HasNoSupplementaryGroups) {
 
 // A process that has got the number of a child that was reaped.
 pid_t ForkWithNumber(pid_t number) {
-  for (int attempt = 0; attempt < 100; attempt++) {
+  for (int attempt = 0; attempt < 20; attempt++) {
     std::ofstream("/proc/sys/kernel/ns_last_pid") << number - 1;
     const pid_t pid = fork();
     if (pid == 0) {
