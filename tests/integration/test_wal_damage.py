@@ -136,13 +136,20 @@ class Damage(unittest.TestCase):
         printed = self.expect(path, "LSN " + record["lsn"], "truncated")
         self.expect_all_records_before(record["lsn"], printed)
 
-    def test_truncated_last_segment_is_the_end(self):
+    def test_truncated_last_segment(self):
+        """Recovery does not take such a file; a partial one ends where it ends."""
         record = self.records[-3]
         path = os.path.join(self.wal, self.last)
-        os.truncate(path, self.number(record["lsn"]) % SEGMENT + 9)
+        size = self.number(record["lsn"]) % SEGMENT + 9
+        os.truncate(path, size)
         for name in os.listdir(self.wal):
             if name > self.last and name != "archive_status":
                 os.remove(os.path.join(self.wal, name))
+        result = run_neon_redo("waldump", "--wal", self.wal, check=False)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn(f"truncated: it has {size} bytes", result.stderr)
+        self.assertEqual(len(result.stdout.splitlines()), len(self.records) - 3)
+        os.rename(path, path + ".partial")
         lines = run_neon_redo("waldump", "--wal", self.wal).stdout.splitlines()
         self.assertEqual(len(lines), len(self.records) - 3)
 
