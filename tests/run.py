@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 SLOWEST = 10  # how many of the tests are listed
-UNIT_TIMEOUT = 1200  # seconds for a GoogleTest program, also under sanitizers
+UNIT_TIMEOUT = 1800  # seconds for a GoogleTest program, also under sanitizers
 
 
 def main():

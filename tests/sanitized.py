@@ -11,6 +11,7 @@ BUILD = ROOT / "build-asan"
 OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    "NEON_REDO_TEST_TIMEOUT": "900",  # seconds for one unit test, which takes several times as long
 }
 
 
