@@ -1,8 +1,8 @@
 // neon.so, the module that PostgreSQL loads. In an ordinary server it adds settings, SQL functions
 // and walsender statistics (monitoring/statistics.h). With neon.wal_redo = on, _PG_init turns
 // `postgres --single` into a redo worker (worker/worker.h) and does not return.
-#include "src/server.h"
 #include "src/monitoring/statistics.h"
+#include "src/server.h"
 #include "src/worker/worker.h"
 
 #pragma GCC visibility push(default)

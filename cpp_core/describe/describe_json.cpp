@@ -41,10 +41,10 @@ void AppendBlock(const BlockRef& b, int id, std::string* out) {
 std::string DescribeRecordAsJson(const RecordView& record, Lsn start, Lsn end) {
   const RecordHeader& h = record.header();
   std::string out;
-  fmt::format_to(std::back_inserter(out),
-                 R"({{"lsn":"{}","end_lsn":"{}","prev_lsn":"{}","resource_manager":"{}","operation":")",
-                 start.ToString(), end.ToString(), Lsn(h.prev_lsn).ToString(),
-                 RmgrDisplayName(h.rmid));
+  fmt::format_to(
+      std::back_inserter(out),
+      R"({{"lsn":"{}","end_lsn":"{}","prev_lsn":"{}","resource_manager":"{}","operation":")",
+      start.ToString(), end.ToString(), Lsn(h.prev_lsn).ToString(), RmgrDisplayName(h.rmid));
   if (const char* operation = OperationName(h.rmid, h.info)) {
     out.append(operation);
   } else {

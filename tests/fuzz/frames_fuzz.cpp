@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "cpp_core/redo/worker/frames.h"
+#include "src/server.h"
 #include "src/worker/engine.h"
 #include "src/worker/serve.h"
-#include "src/server.h"
 
 namespace {
 
