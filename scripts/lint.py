@@ -3,6 +3,7 @@
 
 lint.py                 clang-tidy on what differs from the main branch, or from the last commit
 lint.py --base REV      … from that revision
+lint.py --last-commit   … from the commit before the last
 lint.py --all           on all files: about an hour of processor time
 
 A changed header is checked by way of a file that includes it. The tree must be built: the commands
@@ -31,6 +32,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--all", action="store_true", help="clang-tidy on all files")
     parser.add_argument("--base", help="clang-tidy on what differs from this revision")
+    parser.add_argument("--last-commit", action="store_true", help="clang-tidy on the last commit")
     parser.add_argument("-j", "--jobs", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
 
@@ -39,7 +41,8 @@ def main():
     if arguments.all:
         chosen = units
     else:
-        base = arguments.base or default_base()
+        last = commit_before() if arguments.last_commit else None
+        base = arguments.base or last or default_base()
         chosen = units_of(changed(base), units)
         print(f"clang-tidy: {len(chosen)} of {len(units)} files have changed since {base[:12]}")
     tidied = tidy(chosen, arguments.jobs)
@@ -102,8 +105,12 @@ def default_base():
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode == 0 and result.stdout.strip() != head:
             return result.stdout.strip()
-    parents = git("rev-list", "--max-count=2", "HEAD")
-    return parents[-1]
+    return commit_before()
+
+
+def commit_before():
+    """The commit before the last; the last itself where the history has no other."""
+    return git("rev-list", "--max-count=2", "HEAD")[-1]
 
 
 def changed(base):

@@ -40,7 +40,7 @@ def main():
         "integration": lambda: script("tests/integration/run.py"),
     }
     if arguments.lint:
-        runners["lint"] = lambda: script("scripts/lint.py")
+        runners["lint"] = lambda: script("scripts/lint.py", "--last-commit")
     results = {}
     with tempfile.TemporaryDirectory(prefix="neon_redo.") as directory:
         times = pathlib.Path(directory, "times")
