@@ -1,5 +1,5 @@
 // Every field is read and written by its offset: the fields that are at the same place in all
-// versions here, the others in the version's ControlFileLayout. tests/unit/pg_layout_check.cpp
+// versions here, the others in the version's ControlFileLayout. tests/unit/pg_file_layout_check.cpp
 // holds both against the server's own header.
 #include "cpp_core/pg/control_file.h"
 

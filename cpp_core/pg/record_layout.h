@@ -1,7 +1,7 @@
 // The main data of WAL records: structs with the server's layout and offsets of single fields, by
 // resource manager, as far as this project reads them. The operations are in pg/operations.h; a
 // field that differs between versions is in pg/version.h and is not here.
-// tests/unit/pg_layout_check.cpp holds all of it against the server's own headers.
+// tests/unit/pg_record_layout_check.cpp holds all of it against the server's own headers.
 #ifndef NEON_REDO_PG_RECORD_LAYOUT_H_
 #define NEON_REDO_PG_RECORD_LAYOUT_H_
 

@@ -1,84 +1,75 @@
-// Holds the tables of cpp_core/pg against the headers of the server that is installed: the row of
-// its major version, and what is the same in all versions. Nothing here runs: what does not agree
-// does not compile. PG_CONFIG=... picks another server's headers.
+// Holds resource managers, their operations and the layouts of their records (cpp_core/pg) against
+// the headers of the server.
 extern "C" {
 #include "postgres.h"
 //
-#include "access/brin_page.h"
 #include "access/brin_xlog.h"
 #include "access/clog.h"
 #include "access/commit_ts.h"
 #include "access/generic_xlog.h"
-#include "access/gin_private.h"
 #include "access/ginxlog.h"
-#include "access/gist.h"
 #include "access/gistxlog.h"
-#include "access/hash.h"
 #include "access/hash_xlog.h"
 #include "access/heapam_xlog.h"
-#include "access/heaptoast.h"
-#include "access/htup_details.h"
-#include "access/itup.h"
 #include "access/multixact.h"
-#include "access/nbtree.h"
 #include "access/nbtxlog.h"
 #include "access/slru.h"
-#include "access/spgist_private.h"
 #include "access/spgxlog.h"
 #include "access/transam.h"
-#include "access/visibilitymapdefs.h"
 #include "access/xact.h"
 #include "access/xlog_internal.h"
-#include "access/xlogrecord.h"
-#include "catalog/catversion.h"
 #include "catalog/pg_control.h"
-#include "catalog/pg_tablespace_d.h"
 #include "catalog/storage_xlog.h"
 #include "commands/dbcommands_xlog.h"
 #include "commands/sequence.h"
 #include "commands/tablespace.h"
-#include "common/relpath.h"
 #include "replication/message.h"
 #include "replication/origin.h"
-#include "storage/bufpage.h"
 #include "storage/fsm_internals.h"
-#include "storage/large_object.h"
-#include "storage/sinval.h"
 #include "storage/standbydefs.h"
 #include "utils/relmapper.h"
 }
-#undef printf
-#undef snprintf
-#undef vsnprintf
-#undef sprintf
-#undef vsprintf
-#undef fprintf
-#undef vfprintf
-#undef vprintf
-#undef strerror
-#undef strerror_r
+#include "tests/unit/pg_layout_check.h"
 
-#include "cpp_core/pg/heap_tuple.h"
-#include "cpp_core/pg/index_tuple.h"
-#include "cpp_core/pg/page.h"
-#include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/record_layout.h"
+#include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/slru.h"
-#include "cpp_core/pg/special_area.h"
-#include "cpp_core/pg/version.h"
-#include "cpp_core/pg/visibility_map.h"
-#include "cpp_core/pg/wal_page.h"
-#include "cpp_core/pg/wal_record.h"
-#include "neon_redo/block.h"
+#include "cpp_core/pg/xid.h"
 
-namespace neon_redo::layout {
+namespace neon_redo {
 namespace {
 
-#define SAME(ours, theirs) static_assert((ours) == (theirs))
-#define SAME_FIELD(ours, our_field, theirs, their_field)          \
-  SAME(offsetof(ours, our_field), offsetof(theirs, their_field)); \
-  SAME(sizeof(static_cast<ours*>(nullptr)->our_field),            \
-       sizeof(static_cast<theirs*>(nullptr)->their_field))
+// Resource managers. RmgrIds is an enumeration made of access/rmgrlist.h.
+SAME(+kRmXlog, +RM_XLOG_ID);
+SAME(+kRmXact, +RM_XACT_ID);
+SAME(+kRmSmgr, +RM_SMGR_ID);
+SAME(+kRmClog, +RM_CLOG_ID);
+SAME(+kRmDbase, +RM_DBASE_ID);
+SAME(+kRmTblspc, +RM_TBLSPC_ID);
+SAME(+kRmMultiXact, +RM_MULTIXACT_ID);
+SAME(+kRmRelMap, +RM_RELMAP_ID);
+SAME(+kRmStandby, +RM_STANDBY_ID);
+SAME(+kRmHeap2, +RM_HEAP2_ID);
+SAME(+kRmHeap, +RM_HEAP_ID);
+SAME(+kRmBtree, +RM_BTREE_ID);
+SAME(+kRmHash, +RM_HASH_ID);
+SAME(+kRmGin, +RM_GIN_ID);
+SAME(+kRmGist, +RM_GIST_ID);
+SAME(+kRmSeq, +RM_SEQ_ID);
+SAME(+kRmSpgist, +RM_SPGIST_ID);
+SAME(+kRmBrin, +RM_BRIN_ID);
+SAME(+kRmCommitTs, +RM_COMMIT_TS_ID);
+SAME(+kRmReplOrigin, +RM_REPLORIGIN_ID);
+SAME(+kRmGeneric, +RM_GENERIC_ID);
+SAME(+kRmLogicalMsg, +RM_LOGICALMSG_ID);
+SAME(kMaxBuiltinRmgr, RM_MAX_BUILTIN_ID);
+SAME(kMinCustomRmgr, RM_MIN_CUSTOM_ID);
+
+}  // namespace
+
+namespace layout {
+namespace {
 
 SAME(kOperationMask, XLOG_BRIN_OPMASK);
 SAME(kOperationMask, XLOG_XACT_OPMASK);
@@ -384,298 +375,5 @@ SAME(brin::kInitPage, XLOG_BRIN_INIT_PAGE);
 SAME(btree::kInsertLine, offsetof(xl_btree_insert, offnum));
 
 }  // namespace
-}  // namespace neon_redo::layout
-
-namespace neon_redo {
-namespace {
-
-// Resource managers. RmgrIds is an enumeration made of access/rmgrlist.h.
-SAME(+kRmXlog, +RM_XLOG_ID);
-SAME(+kRmXact, +RM_XACT_ID);
-SAME(+kRmSmgr, +RM_SMGR_ID);
-SAME(+kRmClog, +RM_CLOG_ID);
-SAME(+kRmDbase, +RM_DBASE_ID);
-SAME(+kRmTblspc, +RM_TBLSPC_ID);
-SAME(+kRmMultiXact, +RM_MULTIXACT_ID);
-SAME(+kRmRelMap, +RM_RELMAP_ID);
-SAME(+kRmStandby, +RM_STANDBY_ID);
-SAME(+kRmHeap2, +RM_HEAP2_ID);
-SAME(+kRmHeap, +RM_HEAP_ID);
-SAME(+kRmBtree, +RM_BTREE_ID);
-SAME(+kRmHash, +RM_HASH_ID);
-SAME(+kRmGin, +RM_GIN_ID);
-SAME(+kRmGist, +RM_GIST_ID);
-SAME(+kRmSeq, +RM_SEQ_ID);
-SAME(+kRmSpgist, +RM_SPGIST_ID);
-SAME(+kRmBrin, +RM_BRIN_ID);
-SAME(+kRmCommitTs, +RM_COMMIT_TS_ID);
-SAME(+kRmReplOrigin, +RM_REPLORIGIN_ID);
-SAME(+kRmGeneric, +RM_GENERIC_ID);
-SAME(+kRmLogicalMsg, +RM_LOGICALMSG_ID);
-SAME(kMaxBuiltinRmgr, RM_MAX_BUILTIN_ID);
-SAME(kMinCustomRmgr, RM_MIN_CUSTOM_ID);
-
-// The row of this server's version
-constexpr const pg::Version& kServer = *pg::FindVersionByMajor(PG_VERSION_NUM / 10000);
-constexpr bool AreEqual(const char* a, const char* b) {
-  while (*a != 0 && *a == *b) ++a, ++b;
-  return *a == *b;
-}
-SAME(kServer.wal_magic, XLOG_PAGE_MAGIC);
-SAME(kServer.control_version, PG_CONTROL_VERSION);
-SAME(kServer.catalog_version, CATALOG_VERSION_NO);
-static_assert(AreEqual(kServer.tablespace_directory, TABLESPACE_VERSION_DIRECTORY));
-SAME(pg::FindVersionByWalMagic(XLOG_PAGE_MAGIC), &kServer);
-SAME(pg::FindVersionByControlFile(PG_CONTROL_VERSION, CATALOG_VERSION_NO), &kServer);
-SAME(kServer.dropped_stats_item_size, sizeof(xl_xact_stats_item));
-SAME(kServer.visibility_flags, VISIBILITYMAP_VALID_BITS);
-SAME(kServer.gist_delete_offsets, SizeOfGistxlogDelete);
-SAME(kServer.hash_vacuum_count_size, sizeof(xl_hash_vacuum_one_page::ntuples));
-// MAX_MAPPINGS (utils/cache/relmapper.c) is private; the record says how long a map is, and
-// ingest compares.
-
-// The control file
-constexpr const pg::ControlFileLayout& kControl = kServer.control_file;
-SAME(kControl.size, sizeof(ControlFileData));
-SAME(kControl.crc, offsetof(ControlFileData, crc));
-SAME(kControl.track_commit_timestamp, offsetof(ControlFileData, track_commit_timestamp));
-SAME(kControl.track_commit_timestamp - 24, offsetof(ControlFileData, wal_log_hints));
-SAME(kControl.max_align, offsetof(ControlFileData, maxAlign));
-SAME(kControl.max_align + 4, offsetof(ControlFileData, floatFormat));
-SAME(kControl.max_align + 12, offsetof(ControlFileData, blcksz));
-SAME(kControl.max_align + 16, offsetof(ControlFileData, relseg_size));
-SAME(kControl.wal_block_size, offsetof(ControlFileData, xlog_blcksz));
-SAME(kControl.wal_block_size + 4, offsetof(ControlFileData, xlog_seg_size));
-SAME(kControl.wal_block_size + 8, offsetof(ControlFileData, nameDataLen));
-SAME(kControl.wal_block_size + 12, offsetof(ControlFileData, indexMaxKeys));
-SAME(kControl.wal_block_size + 16, offsetof(ControlFileData, toast_max_chunk_size));
-SAME(kControl.wal_block_size + 20, offsetof(ControlFileData, loblksize));
-SAME(kControl.float8_by_value, offsetof(ControlFileData, float8ByVal));
-SAME(kControl.checksum_version, offsetof(ControlFileData, data_checksum_version));
-SAME(0, offsetof(ControlFileData, system_identifier));
-SAME(8, offsetof(ControlFileData, pg_control_version));
-SAME(12, offsetof(ControlFileData, catalog_version_no));
-SAME(16, offsetof(ControlFileData, state));
-SAME(32, offsetof(ControlFileData, checkPoint));
-SAME(40, offsetof(ControlFileData, checkPointCopy));
-
-// Checkpoints
-constexpr const pg::CheckPointLayout& kCheckPoint = kServer.checkpoint;
-SAME(0, offsetof(CheckPoint, redo));
-SAME(8, offsetof(CheckPoint, ThisTimeLineID));
-SAME(12, offsetof(CheckPoint, PrevTimeLineID));
-SAME(kCheckPoint.full_page_writes, offsetof(CheckPoint, fullPageWrites));
-SAME(kCheckPoint.next_xid, offsetof(CheckPoint, nextXid));
-SAME(kCheckPoint.next_oid, offsetof(CheckPoint, nextOid));
-SAME(kCheckPoint.next_multixact, offsetof(CheckPoint, nextMulti));
-SAME(kCheckPoint.next_multixact_offset, offsetof(CheckPoint, nextMultiOffset));
-SAME(kCheckPoint.oldest_xid, offsetof(CheckPoint, oldestXid));
-SAME(kCheckPoint.oldest_xid + 4, offsetof(CheckPoint, oldestXidDB));
-SAME(kCheckPoint.oldest_multixact, offsetof(CheckPoint, oldestMulti));
-SAME(kCheckPoint.oldest_multixact + 4, offsetof(CheckPoint, oldestMultiDB));
-SAME(kCheckPoint.oldest_commit_ts_xid, offsetof(CheckPoint, oldestCommitTsXid));
-SAME(kCheckPoint.oldest_commit_ts_xid + 4, offsetof(CheckPoint, newestCommitTsXid));
-SAME(kCheckPoint.oldest_active_xid, offsetof(CheckPoint, oldestActiveXid));
-SAME(kCheckPoint.size, offsetof(CheckPoint, oldestActiveXid) + 4);
-
-// WAL pages
-SAME(kWalPageSize, XLOG_BLCKSZ);
-SAME(kShortPageHeaderSize, SizeOfXLogShortPHD);
-SAME(kLongPageHeaderSize, SizeOfXLogLongPHD);
-SAME_FIELD(WalPageHeader, magic, XLogPageHeaderData, xlp_magic);
-SAME_FIELD(WalPageHeader, info, XLogPageHeaderData, xlp_info);
-SAME_FIELD(WalPageHeader, timeline, XLogPageHeaderData, xlp_tli);
-SAME_FIELD(WalPageHeader, address, XLogPageHeaderData, xlp_pageaddr);
-SAME_FIELD(WalPageHeader, remaining, XLogPageHeaderData, xlp_rem_len);
-SAME(kShortPageHeaderSize + offsetof(WalLongPageHeader, system_identifier),
-     offsetof(XLogLongPageHeaderData, xlp_sysid));
-SAME(kShortPageHeaderSize + offsetof(WalLongPageHeader, segment_size),
-     offsetof(XLogLongPageHeaderData, xlp_seg_size));
-SAME(kShortPageHeaderSize + offsetof(WalLongPageHeader, page_size),
-     offsetof(XLogLongPageHeaderData, xlp_xlog_blcksz));
-SAME(kPageFirstIsContrecord, XLP_FIRST_IS_CONTRECORD);
-SAME(kPageLongHeader, XLP_LONG_HEADER);
-SAME(kPageBackupRemovable, XLP_BKP_REMOVABLE);
-SAME(kPageFirstIsOverwriteContrecord, XLP_FIRST_IS_OVERWRITE_CONTRECORD);
-SAME(kPageAllFlags, XLP_ALL_FLAGS);
-
-// WAL records
-SAME(kRecordHeaderSize, SizeOfXLogRecord);
-SAME_FIELD(RecordHeader, total_length, XLogRecord, xl_tot_len);
-SAME_FIELD(RecordHeader, xid, XLogRecord, xl_xid);
-SAME_FIELD(RecordHeader, prev_lsn, XLogRecord, xl_prev);
-SAME_FIELD(RecordHeader, info, XLogRecord, xl_info);
-SAME_FIELD(RecordHeader, rmid, XLogRecord, xl_rmid);
-SAME_FIELD(RecordHeader, crc, XLogRecord, xl_crc);
-SAME(kInfoRmgrMask, XLR_RMGR_INFO_MASK);
-SAME(kInfoCheckConsistency, XLR_CHECK_CONSISTENCY);
-SAME(kMaxBlockId, XLR_MAX_BLOCK_ID);
-SAME(kFragmentDataShort, XLR_BLOCK_ID_DATA_SHORT);
-SAME(kFragmentDataLong, XLR_BLOCK_ID_DATA_LONG);
-SAME(kFragmentOrigin, XLR_BLOCK_ID_ORIGIN);
-SAME(kFragmentToplevelXid, XLR_BLOCK_ID_TOPLEVEL_XID);
-SAME(kBlockForkMask, BKPBLOCK_FORK_MASK);
-SAME(kBlockHasImage, BKPBLOCK_HAS_IMAGE);
-SAME(kBlockHasData, BKPBLOCK_HAS_DATA);
-SAME(kBlockWillInit, BKPBLOCK_WILL_INIT);
-SAME(kBlockSameRel, BKPBLOCK_SAME_REL);
-SAME(kImageHasHole, BKPIMAGE_HAS_HOLE);
-SAME(kImageApply, BKPIMAGE_APPLY);
-SAME(kImagePglz, BKPIMAGE_COMPRESS_PGLZ);
-SAME(kImageLz4, BKPIMAGE_COMPRESS_LZ4);
-SAME(kImageZstd, BKPIMAGE_COMPRESS_ZSTD);
-
-// Pages
-SAME(kBlockSize, BLCKSZ);
-SAME(kPageHeaderSize, SizeOfPageHeaderData);
-SAME(kPageLayoutVersion, PG_PAGE_LAYOUT_VERSION);
-SAME(0, offsetof(PageHeaderData, pd_lsn));
-SAME(kPageChecksumAt, offsetof(PageHeaderData, pd_checksum));
-SAME(kPageFlagsAt, offsetof(PageHeaderData, pd_flags));
-SAME(kPageLowerAt, offsetof(PageHeaderData, pd_lower));
-SAME(kPageUpperAt, offsetof(PageHeaderData, pd_upper));
-SAME(kPageSpecialAt, offsetof(PageHeaderData, pd_special));
-SAME(kPageSizeAndVersionAt, offsetof(PageHeaderData, pd_pagesize_version));
-SAME(kPagePruneXidAt, offsetof(PageHeaderData, pd_prune_xid));
-SAME(kPdHasFreeLines, PD_HAS_FREE_LINES);
-SAME(kPdPageFull, PD_PAGE_FULL);
-SAME(kPdAllVisible, PD_ALL_VISIBLE);
-SAME(kLinePointerSize, sizeof(ItemIdData));
-SAME(kLpUnused, LP_UNUSED);
-SAME(kLpNormal, LP_NORMAL);
-SAME(kLpRedirect, LP_REDIRECT);
-SAME(kLpDead, LP_DEAD);
-SAME(pg::kItemPointerSize, sizeof(ItemPointerData));
-
-// Heap tuples
-namespace tuple = pg::tuple;
-SAME(tuple::kTupleHeaderSize, SizeofHeapTupleHeader);
-SAME(tuple::kMaxTupleSize, MaxHeapTupleSize);
-SAME(tuple::kMaxHeapTuples, MaxHeapTuplesPerPage);
-SAME(tuple::kXmin, offsetof(HeapTupleHeaderData, t_choice.t_heap.t_xmin));
-SAME(tuple::kXmax, offsetof(HeapTupleHeaderData, t_choice.t_heap.t_xmax));
-SAME(tuple::kCid, offsetof(HeapTupleHeaderData, t_choice.t_heap.t_field3));
-SAME(tuple::kCtid, offsetof(HeapTupleHeaderData, t_ctid));
-SAME(tuple::kInfomask2, offsetof(HeapTupleHeaderData, t_infomask2));
-SAME(tuple::kInfomask, offsetof(HeapTupleHeaderData, t_infomask));
-SAME(tuple::kHoff, offsetof(HeapTupleHeaderData, t_hoff));
-SAME(tuple::kXmaxKeyShareLock, HEAP_XMAX_KEYSHR_LOCK);
-SAME(tuple::kComboCid, HEAP_COMBOCID);
-SAME(tuple::kXmaxExclusiveLock, HEAP_XMAX_EXCL_LOCK);
-SAME(tuple::kXmaxLockOnly, HEAP_XMAX_LOCK_ONLY);
-SAME(tuple::kXminFrozen, HEAP_XMIN_FROZEN);
-SAME(tuple::kXmaxCommitted, HEAP_XMAX_COMMITTED);
-SAME(tuple::kXmaxInvalid, HEAP_XMAX_INVALID);
-SAME(tuple::kXmaxIsMulti, HEAP_XMAX_IS_MULTI);
-SAME(tuple::kMoved, HEAP_MOVED);
-SAME(tuple::kXactMask, HEAP_XACT_MASK);
-SAME(tuple::kLockMask, HEAP_LOCK_MASK);
-SAME(tuple::kXmaxBits, HEAP_XMAX_BITS);
-SAME(tuple::kKeysUpdated, HEAP_KEYS_UPDATED);
-SAME(tuple::kHotUpdated, HEAP_HOT_UPDATED);
-SAME(tuple::kSpeculativeToken, SpecTokenOffsetNumber);
-SAME(tuple::kMovedPartitions, MovedPartitionsOffsetNumber);
-SAME(tuple::kStoredHeaderSize, SizeOfHeapHeader);
-SAME(2 + tuple::kStoredHeaderSize, SizeOfMultiInsertTuple);
-SAME(tuple::kStoredXmaxIsMulti, XLHL_XMAX_IS_MULTI);
-SAME(tuple::kStoredXmaxLockOnly, XLHL_XMAX_LOCK_ONLY);
-SAME(tuple::kStoredXmaxExclusiveLock, XLHL_XMAX_EXCL_LOCK);
-SAME(tuple::kStoredXmaxKeyShareLock, XLHL_XMAX_KEYSHR_LOCK);
-SAME(tuple::kStoredKeysUpdated, XLHL_KEYS_UPDATED);
-
-// Index tuples
-SAME(pg::kMaxIndexTuples, MaxIndexTuplesPerPage);
-SAME(pg::kIndexTupleHeaderSize, sizeof(IndexTupleData));
-SAME(pg::kIndexTupleInfoAt, offsetof(IndexTupleData, t_info));
-SAME(pg::kIndexSizeMask, INDEX_SIZE_MASK);
-SAME(pg::kIndexAltTid, INDEX_ALT_TID_MASK);
-SAME(pg::kBtreeIsPosting, BT_IS_POSTING);
-SAME(pg::kBtreeCountMask, BT_OFFSET_MASK);
-
-// Special areas
-SAME(pg::btree::kSpecialSize, sizeof(BTPageOpaqueData));
-SAME(pg::btree::kPrev, offsetof(BTPageOpaqueData, btpo_prev));
-SAME(pg::btree::kNext, offsetof(BTPageOpaqueData, btpo_next));
-SAME(pg::btree::kLevel, offsetof(BTPageOpaqueData, btpo_level));
-SAME(pg::btree::kFlags, offsetof(BTPageOpaqueData, btpo_flags));
-SAME(pg::btree::kCycleId, offsetof(BTPageOpaqueData, btpo_cycleid));
-SAME(pg::btree::kLeaf, BTP_LEAF);
-SAME(pg::btree::kRoot, BTP_ROOT);
-SAME(pg::btree::kDeleted, BTP_DELETED);
-SAME(pg::btree::kMeta, BTP_META);
-SAME(pg::btree::kHalfDead, BTP_HALF_DEAD);
-SAME(pg::btree::kSplitEnd, BTP_SPLIT_END);
-SAME(pg::btree::kHasGarbage, BTP_HAS_GARBAGE);
-SAME(pg::btree::kIncompleteSplit, BTP_INCOMPLETE_SPLIT);
-SAME(pg::btree::kHasFullXid, BTP_HAS_FULLXID);
-SAME(pg::btree::kMaxCycleId, MAX_BT_CYCLE_ID);
-SAME(pg::hash::kSpecialSize, sizeof(HashPageOpaqueData));
-SAME(pg::hash::kFlags, offsetof(HashPageOpaqueData, hasho_flag));
-SAME(pg::hash::kOverflowPage, LH_OVERFLOW_PAGE);
-SAME(pg::hash::kBucketPage, LH_BUCKET_PAGE);
-SAME(pg::hash::kPageTypes, LH_PAGE_TYPE);
-SAME(pg::hash::kHasDeadTuples, LH_PAGE_HAS_DEAD_TUPLES);
-SAME(pg::hash::kPageId, HASHO_PAGE_ID);
-SAME(pg::hash::kMetaTupleCount, offsetof(HashMetaPageData, hashm_ntuples));
-SAME(pg::gin::kSpecialSize, sizeof(GinPageOpaqueData));
-SAME(pg::gin::kRightLink, offsetof(GinPageOpaqueData, rightlink));
-SAME(pg::gin::kMaxOffset, offsetof(GinPageOpaqueData, maxoff));
-SAME(pg::gin::kFlags, offsetof(GinPageOpaqueData, flags));
-SAME(pg::gin::kData, GIN_DATA);
-SAME(pg::gin::kLeaf, GIN_LEAF);
-SAME(pg::gin::kDeleted, GIN_DELETED);
-SAME(pg::gin::kMeta, GIN_META);
-SAME(pg::gin::kList, GIN_LIST);
-SAME(pg::gin::kListFullRow, GIN_LIST_FULLROW);
-SAME(pg::gin::kIncompleteSplit, GIN_INCOMPLETE_SPLIT);
-SAME(pg::gin::kCompressed, GIN_COMPRESSED);
-SAME(pg::gin::kMetaSize, sizeof(GinMetaPageData));
-SAME(pg::gist::kSpecialSize, sizeof(GISTPageOpaqueData));
-SAME(pg::gist::kNsn, offsetof(GISTPageOpaqueData, nsn));
-SAME(pg::gist::kRightLink, offsetof(GISTPageOpaqueData, rightlink));
-SAME(pg::gist::kFlags, offsetof(GISTPageOpaqueData, flags));
-SAME(pg::gist::kPageIdField, offsetof(GISTPageOpaqueData, gist_page_id));
-SAME(pg::gist::kLeaf, F_LEAF);
-SAME(pg::gist::kDeleted, F_DELETED);
-SAME(pg::gist::kFollowRight, F_FOLLOW_RIGHT);
-SAME(pg::gist::kHasGarbage, F_HAS_GARBAGE);
-SAME(pg::gist::kPageId, GIST_PAGE_ID);
-SAME(pg::spgist::kSpecialSize, sizeof(SpGistPageOpaqueData));
-SAME(pg::spgist::kFlags, offsetof(SpGistPageOpaqueData, flags));
-SAME(pg::spgist::kPlaceholders, offsetof(SpGistPageOpaqueData, nPlaceholder));
-SAME(pg::spgist::kPageIdField, offsetof(SpGistPageOpaqueData, spgist_page_id));
-SAME(pg::spgist::kLeafPage, SPGIST_LEAF);
-SAME(pg::spgist::kNullsPage, SPGIST_NULLS);
-SAME(pg::spgist::kPageId, SPGIST_PAGE_ID);
-SAME(pg::spgist::kMetaMagic, SPGIST_MAGIC_NUMBER);
-SAME(pg::spgist::kLastUsedPagesAt, offsetof(SpGistMetaPageData, lastUsedPages));
-SAME(pg::spgist::kLastUsedPagesSize, sizeof(SpGistLUPCache));
-SAME(pg::brin::kSpecialSize, sizeof(BrinSpecialSpace));
-SAME(pg::brin::kEvacuate, BRIN_EVACUATE_PAGE);
-SAME(pg::brin::kMetaPage, BRIN_PAGETYPE_META);
-SAME(pg::brin::kRevmapPage, BRIN_PAGETYPE_REVMAP);
-SAME(pg::brin::kRegularPage, BRIN_PAGETYPE_REGULAR);
-SAME(pg::brin::kMetaMagic, BRIN_META_MAGIC);
-SAME(pg::brin::kMetaSize, sizeof(BrinMetaPageData));
-SAME(pg::sequence::kTupleDataSize, offsetof(FormData_pg_sequence_data, is_called) + 1);
-
-// The visibility map. The arithmetic is private to access/heap/visibilitymap.c.
-SAME(kAllVisibleBit, VISIBILITYMAP_ALL_VISIBLE);
-SAME(kAllFrozenBit, VISIBILITYMAP_ALL_FROZEN);
-SAME(kMapBytesOnPage, BLCKSZ - MAXALIGN(SizeOfPageHeaderData));
-SAME(kHeapBlocksInMapByte* BITS_PER_HEAPBLOCK, BITS_PER_BYTE);
-
-// SLRUs. The entries on a page are private to clog.c, multixact.c and commit_ts.c.
-SAME(kXactCommitted, TRANSACTION_STATUS_COMMITTED);
-SAME(kXactAborted, TRANSACTION_STATUS_ABORTED);
-SAME(kOffsetEntrySize, sizeof(MultiXactOffset));
-SAME(kMaxMemberStatus, +MaxMultiXactStatus);
-
-// Files
-SAME(pg::kDefaultTablespace, DEFAULTTABLESPACE_OID);
-SAME(pg::kGlobalTablespace, GLOBALTABLESPACE_OID);
-SAME(pg::kBlocksPerFile, RELSEG_SIZE);
-SAME(kMaxForkNumber, +MAX_FORKNUM);
-
-}  // namespace
+}  // namespace layout
 }  // namespace neon_redo
