@@ -1,5 +1,6 @@
 #include "cpp_core/base/directory.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <memory>
 
 #include "cpp_core/base/try.h"
 
@@ -52,6 +54,24 @@ Result<FileDescriptor> Directory::CreateFile(const std::string& name) const {
       openat(fd(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (file.get() < 0) return FileError("create file", PathOf(name));
   return file;
+}
+
+Result<std::vector<std::string>> Directory::Names() const {
+  // A descriptor of its own: the stream closes it, and keeps its position in it.
+  FileDescriptor own(openat(fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(own ? fdopendir(own.get()) : nullptr, closedir);
+  if (!stream) return FileError("open directory", path_);
+  own.Release();
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(stream.get());
+    if (entry == nullptr) break;
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  if (errno != 0) return FileError("read directory", path_);
+  return names;
 }
 
 bool Directory::Has(const std::string& name) const {

@@ -3,6 +3,7 @@
 #define NEON_REDO_BASE_DIRECTORY_H_
 
 #include <string>
+#include <vector>
 
 #include "cpp_core/base/files.h"
 #include "neon_redo/bytes.h"
@@ -28,6 +29,8 @@ class Directory {
   // A new empty file of mode 0600, to be read and written. What has the name is removed: a file or
   // a link that an earlier run, or somebody else, left.
   Result<FileDescriptor> CreateFile(const std::string& name) const;
+  // The names of its entries in no order, without "." and "..". kIo: they could not all be read.
+  Result<std::vector<std::string>> Names() const;
   // Something of that name is there, if only a link.
   bool Has(const std::string& name) const;
   Status Rename(const std::string& from, const std::string& to) const;

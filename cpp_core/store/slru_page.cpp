@@ -1,13 +1,12 @@
 #include "cpp_core/store/slru_page.h"
 
-#include <dirent.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <memory>
 
+#include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/cluster_file.h"
@@ -75,16 +74,14 @@ Status ApplySlruChange(const Change& change, Lsn lsn, std::vector<uint8_t>* page
 Result<std::vector<uint32_t>> ListSlruSegments(const std::string& data_directory, SlruKind kind) {
   const std::string path = data_directory + "/" + SlruDirectory(kind);
   std::vector<uint32_t> out;
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
-  if (!dir && errno == ENOENT) return out;  // each page that should be there is missing
-  if (!dir) return FileError("open directory", path);
-  for (;;) {
-    errno = 0;
-    const dirent* entry = readdir(dir.get());
-    if (entry == nullptr) break;
-    if (const auto segment = ParseSlruSegment(entry->d_name)) out.push_back(*segment);
+  const auto directory = Directory::Open(path);
+  // Without the directory, each page that should be there is missing.
+  if (!directory && directory.error().code == ErrorCode::kNotFound) return out;
+  if (!directory) return tl::unexpected(directory.error());
+  ASSIGN_OR_RETURN(const auto names, directory->Names());
+  for (const std::string& name : names) {
+    if (const auto segment = ParseSlruSegment(name)) out.push_back(*segment);
   }
-  if (errno != 0) return FileError("read directory", path);
   return out;
 }
 

@@ -1,6 +1,5 @@
 #include "cpp_core/verify/data_directory.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -8,8 +7,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <memory>
 
+#include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/cluster_file.h"
@@ -116,22 +115,16 @@ using Segments = std::map<uint32_t, uint32_t>;  // a fork's files: number to who
 // followed, as OpenClusterFile follows none. Calls entry(name, stat).
 template <typename Entry>
 Status ListDirectory(const std::string& path, Entry entry) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
-  if (!dir) return FileError("open directory", path);
-  for (;;) {
-    errno = 0;
-    const dirent* found = readdir(dir.get());
-    if (found == nullptr) break;
-    const std::string name = found->d_name;
-    if (name == "." || name == "..") continue;
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(path));
+  ASSIGN_OR_RETURN(const auto names, directory.Names());
+  for (const std::string& name : names) {
     struct stat st;
-    if (fstatat(dirfd(dir.get()), found->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (fstatat(directory.fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
       RETURN_IF_ERROR(entry(name, st));
     } else if (errno != ENOENT) {
       return FileError("stat file", path + "/" + name);
     }
   }
-  if (errno != 0) return FileError("read directory", path);
   return {};
 }
 

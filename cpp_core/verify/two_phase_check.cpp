@@ -3,17 +3,15 @@
 // transaction removes the file.
 #include "cpp_core/verify/two_phase_check.h"
 
-#include <dirent.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <memory>
 #include <set>
 #include <vector>
 
 #include "cpp_core/base/crc32c.h"
+#include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/verify/data_directory.h"
@@ -30,19 +28,15 @@ std::string FileOf(uint32_t xid) { return fmt::format("{}/{:08X}", kDirectory, x
 Result<std::vector<uint32_t>> List(const std::string& data_directory) {
   const std::string path = data_directory + "/" + kDirectory;
   std::vector<uint32_t> out;
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
-  if (!dir && errno == ENOENT) return out;
-  if (!dir) return FileError("open directory", path);
-  for (;;) {
-    errno = 0;
-    const dirent* entry = readdir(dir.get());
-    if (entry == nullptr) break;
-    const std::string_view name = entry->d_name;
+  const auto directory = Directory::Open(path);
+  if (!directory && directory.error().code == ErrorCode::kNotFound) return out;
+  if (!directory) return tl::unexpected(directory.error());
+  ASSIGN_OR_RETURN(const auto names, directory->Names());
+  for (const std::string& name : names) {
     uint32_t xid = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), xid, 16);
     if (error == std::errc() && FileOf(xid).ends_with(name) && name.size() == 8) out.push_back(xid);
   }
-  if (errno != 0) return FileError("read directory", path);
   return out;
 }
 

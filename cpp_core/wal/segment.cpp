@@ -4,7 +4,6 @@
 // many does not change what the others are, and is the one that gets named.
 #include "cpp_core/wal/segment.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -15,8 +14,8 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
-#include <memory>
 
+#include "cpp_core/base/directory.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/timeline_history.h"
@@ -145,15 +144,10 @@ Result<WalDirectory> WalDirectory::Open(const std::string& path) {
 }
 
 Status WalDirectory::List(const std::string& path) {
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
-  if (!dir) {
-    const int error = errno;
-    return MakeError(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
-                     fmt::format("could not open directory \"{}\": {}", path, strerror(error)));
-  }
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(path));
+  ASSIGN_OR_RETURN(const auto names, directory.Names());
   path_ = path;
-  while (const dirent* entry = readdir(dir.get())) {
-    const std::string_view name = entry->d_name;
+  for (const std::string& name : names) {
     if (auto parsed = ParseSegmentName(name)) {
       Segment segment{};
       segment.path = fmt::format("{}/{}", path, name);
@@ -161,7 +155,7 @@ Status WalDirectory::List(const std::string& path) {
       segments_.push_back(std::move(segment));
       names_.push_back(*parsed);
     } else if (const auto compressed = ParseCompressedName(name)) {
-      compressed_.push_back({std::string(name), compressed->segment});
+      compressed_.push_back({name, compressed->segment});
     }
   }
   std::sort(compressed_.begin(), compressed_.end(),

@@ -6,7 +6,6 @@
 // as before, so overwriting loses nothing, and no state beside the files needs to be trusted.
 #include "cpp_core/wal_client/segment_writer.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
@@ -53,19 +52,11 @@ std::optional<Found> Classify(const Directory& directory, const std::string& fil
 
 // Segments by any of the names they can have here; nothing else.
 Result<std::vector<Found>> ListSegments(const Directory& directory) {
-  // A descriptor of its own: the stream closes it, and keeps its place in it.
-  const int fd = openat(directory.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* const listing = fd >= 0 ? fdopendir(fd) : nullptr;
-  if (!listing) {
-    const auto error = FileError("read directory", directory.path());
-    if (fd >= 0) close(fd);
-    return error;
-  }
+  ASSIGN_OR_RETURN(const auto names, directory.Names());
   std::vector<Found> out;
-  while (const dirent* entry = readdir(listing)) {
-    if (auto found = Classify(directory, entry->d_name)) out.push_back(std::move(*found));
+  for (const std::string& name : names) {
+    if (auto found = Classify(directory, name)) out.push_back(std::move(*found));
   }
-  closedir(listing);
   return out;
 }
 

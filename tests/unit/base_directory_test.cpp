@@ -6,11 +6,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include "cpp_core/base/guarded_files.h"
+#include "cpp_core/store/slru_page.h"
+#include "cpp_core/wal/segment.h"
+#include "cpp_core/wal_client/segment_writer.h"
+#include "tests/unit/failing_calls.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {
@@ -65,6 +70,42 @@ TEST_F(DirectoryTest, LinksAreNotFollowed) {
   }
   EXPECT_EQ(Content(precious_), "precious");
   EXPECT_EQ(directory->OpenFile("none", O_RDONLY).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(DirectoryTest, NamesAreAllThatAreThere) {
+  std::filesystem::create_directory(path_);
+  const auto directory = Directory::Open(path_);
+  ASSERT_TRUE(directory);
+  EXPECT_TRUE(directory->Names()->empty());
+  for (const char* name : {"a", ".b", "...", "c"}) std::ofstream(path_ + "/" + name) << name;
+  for (int i = 0; i < 2; i++) {
+    auto names = *directory->Names();
+    std::sort(names.begin(), names.end());
+    EXPECT_EQ(names, (std::vector<std::string>{"...", ".b", "a", "c"}));
+  }
+}
+
+// A directory that could be read in part must not be taken for one of fewer files.
+TEST_F(DirectoryTest, NamesThatCannotBeReadAreAnError) {
+  std::filesystem::create_directories(path_ + "/pg_xact");
+  WalWriter wal;
+  wal.Append(10, 0, 10000);
+  wal.Save(path_);
+  const auto directory = Directory::Open(path_);
+  ASSERT_TRUE(directory);
+  const auto expect_error = [&](const auto& list) {
+    readdir_plan = {2, EIO};
+    const auto listed = list();
+    EXPECT_EQ(readdir_plan.error, 0) << "the directory was not read";
+    readdir_plan = {};
+    ASSERT_FALSE(listed);
+    EXPECT_EQ(listed.error().code, ErrorCode::kIo);
+    EXPECT_NE(listed.error().message.find("could not read directory"), std::string::npos);
+  };
+  expect_error([&] { return directory->Names(); });
+  expect_error([&] { return WalDirectory::Open(path_); });
+  expect_error([&] { return SegmentWriter::Open(path_, 1 << 20, Compression::kNone); });
+  expect_error([&] { return ListSlruSegments(path_, SlruKind::kClog); });
 }
 
 TEST_F(DirectoryTest, ItStaysTheOneThatWasOpened) {
