@@ -79,11 +79,14 @@ class Output {
     return {};
   }
 
-  Status Flush() const {
+  // After a failed flush each later one fails with the same error: the kernel reports an error of
+  // writing back only once.
+  Status Flush() {
+    RETURN_IF_ERROR(kept_);
     if (is_file_ && fdatasync(STDOUT_FILENO) != 0)
-      return MakeError(ErrorCode::kIo,
-                       fmt::format("could not flush standard output: {}", std::strerror(errno)));
-    return {};
+      kept_ = MakeError(ErrorCode::kIo,
+                        fmt::format("could not flush standard output: {}", std::strerror(errno)));
+    return kept_;
   }
 
   bool is_file() const { return is_file_; }
@@ -93,6 +96,7 @@ class Output {
   static constexpr size_t kWriteBack = size_t{2} << 20;
 
   size_t unwritten_ = 0;
+  Status kept_;  // the first flush that failed
   bool is_file_ = false;
   const bool is_terminal_ = isatty(STDOUT_FILENO) == 1;
 };

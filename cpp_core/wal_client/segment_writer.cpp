@@ -263,6 +263,7 @@ Status SegmentWriter::Write(Lsn start, Bytes wal) {
 }
 
 Status SegmentWriter::Flush() {
+  RETURN_IF_ERROR(kept_);
   if (fd_.get() >= 0 && flushed_ < written_) {
     RETURN_IF_ERROR(Sync());
   }
@@ -271,19 +272,25 @@ Status SegmentWriter::Flush() {
 }
 
 Status SegmentWriter::Sync() {
+  RETURN_IF_ERROR(kept_);
   const auto began = std::chrono::steady_clock::now();
   const Status synced = SyncFile(fd_.get(), PartialPath());
   counts_.flushes++;
   counts_.flush_time += std::chrono::steady_clock::now() - began;
-  return synced;
+  return Keep(synced);
+}
+
+Status SegmentWriter::Keep(Status flushed) {
+  if (kept_) kept_ = flushed;
+  return flushed;
 }
 
 Status SegmentWriter::FinishSegment() {
   const std::string whole = FormatSegmentName(timeline_, number_, segment_size_);
   RETURN_IF_ERROR(Sync());
   fd_.Reset();
-  RETURN_IF_ERROR(directory_.Rename(PartialName(), whole));
-  RETURN_IF_ERROR(directory_.Sync());
+  RETURN_IF_ERROR(Keep(directory_.Rename(PartialName(), whole)));
+  RETURN_IF_ERROR(Keep(directory_.Sync()));
   flushed_ = written_;
   counts_.segments++;
   return compressor_.Add(whole);
@@ -307,7 +314,7 @@ Status SegmentWriter::SwitchTimeline(uint32_t timeline) {
     at += static_cast<uint64_t>(n);
     left -= static_cast<uint64_t>(n);
   }
-  return SyncFile(fd_.get(), path);
+  return Sync();
 }
 
 Status SegmentWriter::WriteHistory(const std::string& name, const std::string& content) {

@@ -52,7 +52,8 @@ class SegmentWriter {
   Status Begin(uint32_t timeline, Lsn start);
   // WAL from written() on; anything else is refused (kInvalidArgument).
   Status Write(Lsn start, Bytes wal);
-  // Everything written is on disk when it returns.
+  // Everything written is on disk when it returns. After a failed flush each later one fails with
+  // the same error, and flushed() stays: the kernel reports an error of writing back only once.
   Status Flush();
   // What follows is of another timeline. Its first segment begins with the same bytes as the old
   // timeline's last one, which stays as NAME.partial (XLogFileCopy in access/transam/xlog.c).
@@ -77,6 +78,8 @@ class SegmentWriter {
   Status Allocate();
   Status FinishSegment();
   Status Sync();
+  // Keeps the first failure for Flush.
+  Status Keep(Status flushed);
 
   const Directory directory_;
   const uint32_t segment_size_;
@@ -85,6 +88,7 @@ class SegmentWriter {
   uint64_t number_ = 0;  // of the open segment
   Lsn written_;
   Lsn flushed_;
+  Status kept_;  // the first flush that failed
   ArchiveCounts counts_;
   SegmentCompressor compressor_;
 };

@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from cluster import Cluster, neon_redo_program
+from cluster import ROOT, Cluster, neon_redo_program
 from test_receive import KILLS, WAIT, load, wait_for
 
 
@@ -22,12 +22,12 @@ class ReceiveLogical(unittest.TestCase):
         )
         self.output = self.enterContext(tempfile.NamedTemporaryFile())
 
-    def start(self, *arguments):
+    def start(self, *arguments, environment=None):
         command = [neon_redo_program(), "receive-logical", "--slot", "s", "--status-interval", "0.2"]
         with open(self.output.name, "ab") as output:
             process = subprocess.Popen(
                 [*command, "--dbname", "dbname=postgres", *arguments],
-                env=self.cluster.environment(),
+                env={**self.cluster.environment(), **(environment or {})},
                 stdout=output,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -177,6 +177,21 @@ class ReceiveLogical(unittest.TestCase):
             self.assertNotEqual(self.confirmed(), before)
         self.until_now("--publication", "p")
         self.assertEqual(written(), ["0", "1"])
+
+    def test_a_failed_flush_confirms_nothing(self):
+        """The flush at the end succeeds, but the kernel may have dropped what the first one lost."""
+        self.create_slot()
+        module = ROOT / "build" / "tests" / "integration" / "failed_flush.so"
+        before = self.confirmed()
+        self.cluster.psql("INSERT INTO t VALUES (1)")
+        end = self.cluster.psql("SELECT pg_current_wal_flush_lsn()")
+        self.cluster.psql("CREATE TABLE moves_the_end_of_wal (a int)")
+        arguments = ["--publication", "p", "--until", end, "--status-interval", "1000"]
+        process = self.start(*arguments, environment={"LD_PRELOAD": str(module)})
+        _, errors = process.communicate(timeout=WAIT)
+        self.assertEqual(process.returncode, 2)
+        self.assertIn("error: could not flush standard output: Input/output error", errors)
+        self.assertEqual(self.confirmed(), before)
 
     def test_the_publication_must_exist(self):
         arguments = ["--create-slot", "--publication", 'p, "Not ""there"']
