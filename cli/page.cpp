@@ -54,31 +54,16 @@ Status CheckPage(const BlockTag& tag, const uint8_t* page, const std::string& fi
 
 // Pages of the base backup.
 BasePage PagesOf(const std::string& directory, const pg::Version& version, bool checksums) {
-  using Found = RelationFiles::Found;
   auto files = std::make_shared<RelationFiles>(directory, &version);
   return
       [directory, files, &version, checksums](const PageKey& key, uint8_t* page) -> Result<bool> {
         if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(directory, *slru, page);
         ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
-        ASSIGN_OR_RETURN(const Found found, files->Read(tag, page));
-        if (found == Found::kUnreadable) return MakeError(ErrorCode::kIo, files->reason());
-        if (found != Found::kPage) return false;
+        ASSIGN_OR_RETURN(const bool found, files->ReadOrFail(tag, page));
+        if (!found) return false;
         if (checksums) RETURN_IF_ERROR(CheckPage(tag, page, pg::BlockFilePath(version, tag)));
         return true;
       };
-}
-
-// The base backup and the WAL are of one cluster, and of one line of timelines.
-Status CheckBase(const std::string& directory, const BackupLabel& label, const ControlData& control,
-                 const WalReaderOptions& wal) {
-  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal.directory, wal.timeline, label.start));
-  if (lineage.system_identifier != control.system_identifier)
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("the WAL in {} is of another cluster than {}: system identifiers "
-                                 "{} and {}",
-                                 wal.directory, directory, lineage.system_identifier,
-                                 control.system_identifier));
-  return CheckDescent(label, directory, lineage, "the WAL in " + wal.directory);
 }
 
 void PrintText(const PageKey& key, Lsn lsn, const PageAt& at) {
@@ -138,7 +123,7 @@ Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn)
     ASSIGN_OR_RETURN(recording.track_commit_timestamp, HasCommitTimestamps(arguments.base_backup));
     ASSIGN_OR_RETURN(const auto control, ReadControlData(arguments.base_backup));
     if (const auto block = key.ToBlock()) SayTablespaces(arguments.base_backup, block->rel.spc);
-    RETURN_IF_ERROR(CheckBase(arguments.base_backup, label, control, recording.wal));
+    RETURN_IF_ERROR(CheckBackupBeforeWal(arguments.base_backup, label, control, recording.wal));
     base = PagesOf(arguments.base_backup, *control.version, control.checksums);
     worker.version = control.version;
   }

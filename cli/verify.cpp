@@ -74,9 +74,8 @@ Outcome Explain(const Arguments& arguments) {
   if (!arguments.base_backup.empty()) {
     ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(arguments.base_backup));
     wal.from = label.start;
-    ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal.directory, wal.timeline, wal.from));
-    RETURN_IF_ERROR(
-        CheckDescent(label, arguments.base_backup, lineage, "the WAL in " + wal.directory));
+    ASSIGN_OR_RETURN(const auto control, ReadControlData(arguments.base_backup));
+    RETURN_IF_ERROR(CheckBackupBeforeWal(arguments.base_backup, label, control, wal));
     ASSIGN_OR_RETURN(track_commit_timestamp, HasCommitTimestamps(arguments.base_backup));
   }
   const auto print = [&](const std::string& record, const std::string& change) {

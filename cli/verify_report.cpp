@@ -185,7 +185,8 @@ void PrintNotes(const VerifyResult& r) {
   const size_t shown = std::min(r.notes.size(), kShownMismatches);
   for (size_t i = 0; i < shown; i++)
     fmt::print("  {}: {}\n", Place(r.notes[i]), r.notes[i].problem);
-  if (shown < r.notes.size()) fmt::print("  and {} more\n", Grouped(r.notes.size() - shown));
+  const uint64_t more = r.notes.size() - shown + r.notes_not_listed;
+  if (more > 0) fmt::print("  and {} more\n", Grouped(more));
 }
 
 std::string Dump(const nlohmann::ordered_json& json) {
@@ -236,6 +237,7 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"mismatches", nlohmann::ordered_json::array()},
       {"not_listed", r.not_listed},
       {"notes", nlohmann::ordered_json::array()},
+      {"notes_not_listed", r.notes_not_listed},
       {"skipped", nlohmann::ordered_json::object()},
       {"resource_managers", nlohmann::ordered_json::object()},
       {"start_lsn", r.start.ToString()},

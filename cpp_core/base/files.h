@@ -17,6 +17,11 @@ namespace neon_redo {
 // "could not VERB "PATH": REASON", with the reason of errno: FileError("write file", path).
 tl::unexpected<Error> FileError(const char* verb, const std::string& path);
 
+// The process or the machine is short of open files or memory, which says nothing about the file.
+constexpr bool IsShortage(ErrorCode code) {
+  return code == ErrorCode::kOutOfMemory || code == ErrorCode::kTooManyOpenFiles;
+}
+
 // Writes all of the bytes at that offset of the file.
 Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path);
 // Flushes the file's data to disk.

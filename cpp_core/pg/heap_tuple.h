@@ -25,7 +25,9 @@ inline constexpr uint16_t kXmaxKeyShareLock = 0x0010;
 inline constexpr uint16_t kComboCid = 0x0020;
 inline constexpr uint16_t kXmaxExclusiveLock = 0x0040;
 inline constexpr uint16_t kXmaxLockOnly = 0x0080;
-inline constexpr uint16_t kXminFrozen = 0x0300;
+inline constexpr uint16_t kXminCommitted = 0x0100;
+inline constexpr uint16_t kXminInvalid = 0x0200;
+inline constexpr uint16_t kXminFrozen = kXminCommitted | kXminInvalid;
 inline constexpr uint16_t kXmaxCommitted = 0x0400;
 inline constexpr uint16_t kXmaxInvalid = 0x0800;
 inline constexpr uint16_t kXmaxIsMulti = 0x1000;
@@ -35,6 +37,14 @@ inline constexpr uint16_t kLockMask = kXmaxKeyShareLock | kXmaxExclusiveLock;
 // HEAP_XMAX_BITS
 inline constexpr uint16_t kXmaxBits =
     kXmaxCommitted | kXmaxInvalid | kXmaxIsMulti | kLockMask | kXmaxLockOnly;
+
+// The transaction in t_xmax, or all of the multixact, has only locked the tuple:
+// HEAP_XMAX_IS_LOCKED_ONLY.
+constexpr bool IsLockedOnly(uint16_t infomask) {
+  return (infomask & kXmaxLockOnly) ||
+         (infomask & (kXmaxIsMulti | kLockMask)) == kXmaxExclusiveLock;
+}
+
 // t_infomask2
 inline constexpr uint16_t kKeysUpdated = 0x2000;
 inline constexpr uint16_t kHotUpdated = 0x4000;

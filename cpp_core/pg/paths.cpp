@@ -42,7 +42,8 @@ std::optional<RelationFileName> ParseRelationFileName(std::string_view name) {
   RelationFileName out{0, kMainFork, 0};
   if (const size_t dot = name.find('.'); dot != name.npos) {
     const auto segment = ParseOid(name.substr(dot + 1));
-    if (!segment) return std::nullopt;
+    // The number of a block has 32 bits.
+    if (!segment || *segment > UINT32_MAX / kBlocksPerFile) return std::nullopt;
     out.segment = *segment;
     name = name.substr(0, dot);
   }

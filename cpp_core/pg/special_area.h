@@ -84,6 +84,7 @@ namespace sequence {
 inline constexpr uint32_t kSpecialSize = 8;
 inline constexpr uint32_t kMagic = 0x1717;           // SEQ_MAGIC
 inline constexpr size_t kTupleDataSize = 8 + 8 + 1;  // FormData_pg_sequence_data
+inline constexpr int64_t kLoggedCalls = 32;          // SEQ_LOG_VALS in commands/sequence.c
 }  // namespace sequence
 
 }  // namespace neon_redo::pg

@@ -68,11 +68,12 @@ Distributor::Distributor(const ReplayOptions& options, const pg::Version& versio
   worker.version = &version;
   for (int i = 0; i < options.jobs; i++) lanes_.push_back(std::make_unique<Lane>(worker, version));
   lanes_[0]->is_callers = true;
+  threads_.reserve(lanes_.size());
   for (size_t i = 1; i < lanes_.size(); i++) {
     try {
       threads_.emplace_back([this, lane = lanes_[i].get()] { Run(lane); });
-    } catch (const std::system_error&) {
-      lanes_.resize(i);  // the system gives no more threads: those that run do the work
+    } catch (const std::exception&) {
+      lanes_.resize(i);  // there are no more threads, or no memory: those that run do the work
     }
   }
 }

@@ -79,9 +79,9 @@ class PageReplay {
   // How many blocks were handed to consumers so far. Called on the caller's thread, now and then.
   using Progress = std::function<void(uint64_t finished)>;
 
-  // Makes a consumer for each partition. version: of the WAL. memory: for pages and what is known of blocks; it may be
-  // shared with others. only: blocks to be rebuilt, and no others; null: all. Both must outlive the
-  // object. kOutOfMemory.
+  // Makes a consumer for each partition. version: of the WAL. memory: for pages and what is known of
+  // blocks; it may be shared with others. only: blocks to be rebuilt, and no others; null: all. Both
+  // must outlive the object. kOutOfMemory.
   static Result<std::unique_ptr<PageReplay>> Make(const ReplayOptions& options,
                                                   const pg::Version& version, MemoryBudget* memory,
                                                   const MakeConsumer& make_consumer,

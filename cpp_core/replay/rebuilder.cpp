@@ -392,8 +392,8 @@ Status Rebuilder::Flush(RedoWorker* worker) {
 }
 
 void Rebuilder::Fail(BlockState* block, PageFailure why) {
-  // Many blocks of a lost relation fail for one reason. Where a failure is told when it happens, each
-  // has a number of its own.
+  // Many blocks of a lost relation fail for one reason. With reads_once each failure is reported at
+  // once, so each has its own number.
   const bool is_same = !options_.reads_once && !failures_.empty() && !why.unsupported &&
                        !failures_.back().unsupported && failures_.back().what == why.what;
   if (!is_same) failures_.push_back(std::move(why));

@@ -175,12 +175,9 @@ Status PageReader::ApplyRecord(const PageKey& key, Lsn lsn, const Change& change
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("the store has a record that ends at {} and does not name {}",
                                  lsn.ToString(), key.Describe()));
-  PageBuffer page;
-  std::memcpy(page.bytes, out->page.data(), kBlockSize);
   bool by_worker = false;
-  RETURN_IF_ERROR(ApplyNow(Engine::kAuto, view_, change.block_id, lsn, page.bytes, !change.whole,
-                           &worker_, &by_worker));
-  std::memcpy(out->page.data(), page.bytes, kBlockSize);
+  RETURN_IF_ERROR(ApplyNow(Engine::kAuto, view_, change.block_id, lsn, out->page.data(),
+                           !change.whole, &worker_, &by_worker));
   out->by_worker += by_worker;
   return {};
 }

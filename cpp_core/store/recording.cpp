@@ -121,6 +121,7 @@ Result<Lsn> Record(Store* store, const RecordingOptions& options, const WalReade
           if (change.kind == ChangeKind::kParameters)
             RETURN_IF_ERROR(pg::CheckWalLevel(change.payload, record.start));
         }
+        if (now->begin == 0) now->begin = record.start.value;
         now->last_start = record.start.value;
         now->last_crc = view.header().crc;
         return recorder.Take(changes, view, record);
@@ -136,12 +137,13 @@ Result<Lsn> RecordWal(Store* store, const RecordingOptions& options) {
   ASSIGN_OR_RETURN(const auto progress, LoadProgress(store, options));
   Progress now = progress.value_or(Progress{});
   WalReaderOptions wal = options.wal;
-  if (progress) {
-    const Lsn begins(progress->end != 0 ? progress->end : progress->begin);
-    wal.from = begins.valid() ? std::optional(begins) : std::nullopt;
-  } else {
+  // A first run that was interrupted need not have known where it began.
+  const bool begins = !progress || (progress->begin == 0 && progress->end == 0);
+  if (begins) {
     now.begin = wal.from.value_or(Lsn()).value;
     now.track_commit_timestamp = options.track_commit_timestamp;
+  } else {
+    wal.from = Lsn(progress->end != 0 ? progress->end : progress->begin);
   }
   auto lineage = ReadLineage(wal.directory, wal.timeline, wal.from);
   // Perhaps no WAL is there after the store's end.

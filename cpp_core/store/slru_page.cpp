@@ -34,7 +34,7 @@ Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& bl
   const ssize_t got =
       pread(file->get(), page, kBlockSize, static_cast<off_t>(block.block) * kBlockSize);
   if (got < 0)
-    return MakeError(ErrorCode::kIo,
+    return MakeError(ErrnoCode(errno),
                      fmt::format("could not read block {} in file \"{}/{}\": {}", block.block,
                                  data_directory, name, std::strerror(errno)));
   return got == static_cast<ssize_t>(kBlockSize);

@@ -18,21 +18,19 @@ using namespace pg::tuple;
 using Fate = CommitLog::Fate;
 using Found = std::optional<Difference>;
 
-constexpr uint16_t kXminCommitted = 0x0100, kXminInvalid = 0x0200;  // HEAP_XMIN_*
 constexpr uint16_t kHints = kXminFrozen | kXmaxCommitted | kXmaxInvalid;
 
 bool IsNotCommitted(Fate fate) { return fate == Fate::kUndecided || fate == Fate::kAborted; }
 
-// The tuple's deleter is one transaction (not HEAP_XMAX_IS_LOCKED_ONLY, no multixact).
-bool HasDeleter(uint16_t infomask) {
-  return !(infomask & (kXmaxIsMulti | kXmaxLockOnly)) &&
-         (infomask & kLockMask) != kXmaxExclusiveLock;
-}
+// The tuple's deleter is one transaction.
+bool HasDeleter(uint16_t infomask) { return !(infomask & kXmaxIsMulti) && !IsLockedOnly(infomask); }
 
 // Hints say what became of a transaction (HeapTupleSatisfiesMVCC and others in
 // access/heap/heapam_visibility.c). Null: the hints that only the page on disk has may be there.
-const char* WrongHint(const uint8_t* tuple, uint16_t infomask, uint16_t added, bool decided,
-                      CommitLog* log) {
+const char* WrongHint(const uint8_t* tuple, uint16_t infomask, uint16_t added,
+                      const AtRestContext& context) {
+  const bool decided = context.decided;
+  CommitLog* log = context.log;
   if (infomask & kMoved) return nullptr;  // of a server from before 9.0
   if ((added & kXminFrozen) && (infomask & kXminFrozen) != kXminFrozen) {
     const Fate fate = log->Of(pg::Get32(tuple + kXmin));
@@ -53,7 +51,7 @@ const char* WrongHint(const uint8_t* tuple, uint16_t infomask, uint16_t added, b
 
 // One tuple at the same place of both pages.
 Found CompareTuple(const uint8_t* rebuilt, const uint8_t* disk, uint32_t at, uint32_t number,
-                   bool decided, CommitLog* log) {
+                   const AtRestContext& context) {
   const uint16_t old_bits = pg::Get16(rebuilt + at + kInfomask);
   const uint16_t bits = pg::Get16(disk + at + kInfomask);
   const auto wrong = [&](size_t field, const char* why) {
@@ -63,24 +61,27 @@ Found CompareTuple(const uint8_t* rebuilt, const uint8_t* disk, uint32_t at, uin
   if ((old_bits ^ bits) & ~(kHints | kComboCid))
     return wrong(kInfomask, "its flags are not those of the rebuilt page");
   if (const auto added = static_cast<uint16_t>(bits & ~old_bits & kHints); added != 0) {
-    if (const char* why = WrongHint(disk + at, bits, added, decided, log))
-      return wrong(kInfomask, why);
+    if (const char* why = WrongHint(disk + at, bits, added, context)) return wrong(kInfomask, why);
   }
   const bool is_speculative = pg::Get16(disk + at + kCtid + 4) == kSpeculativeToken &&
                               pg::Get16(rebuilt + at + kCtid + 4) != kSpeculativeToken;
-  if (is_speculative && log->Of(pg::Get32(disk + at + kXmin)) == Fate::kCommitted)
+  if (is_speculative && context.log->Of(pg::Get32(disk + at + kXmin)) == Fate::kCommitted)
     return wrong(kCtid, "its insertion is speculative, but pg_xact has it as committed");
   return std::nullopt;
 }
 
-Found CompareHeap(const uint8_t* rebuilt, const uint8_t* disk, bool decided, CommitLog* log) {
-  const uint16_t flags = pg::Flags(rebuilt) & kPdAllVisible;
-  if (flags != (pg::Flags(disk) & kPdAllVisible))
+// VACUUM sets the flag before it logs that, and without logged hints the page keeps its LSN. So a
+// crash may leave the flag without its record (lazy_scan_heap in access/heap/vacuumlazy.c).
+Found CompareHeap(const uint8_t* rebuilt, const uint8_t* disk, const AtRestContext& context) {
+  const bool wanted = pg::Flags(rebuilt) & kPdAllVisible, has = pg::Flags(disk) & kPdAllVisible;
+  if (wanted && !has)
     return Difference{kPageFlagsAt, true,
-                      flags ? "the page on disk is stale: it lacks the all-visible flag that WAL "
-                              "sets (a write was lost)"
-                            : "the page on disk is stale: it has the all-visible flag that WAL "
-                              "clears (a write was lost)"};
+                      "the page on disk is stale: it lacks the all-visible flag that WAL sets (a "
+                      "write was lost)"};
+  if (has && !wanted && !context.may_be_ahead)
+    return Difference{kPageFlagsAt, true,
+                      "the page on disk is stale: it has the all-visible flag that WAL clears (a "
+                      "write was lost)"};
   const PageView view(rebuilt);
   const uint32_t count = view.line_pointer_count();
   for (uint32_t number = 1; number <= count; number++) {
@@ -90,7 +91,7 @@ Found CompareHeap(const uint8_t* rebuilt, const uint8_t* disk, bool decided, Com
     if (lp.flags() != kLpNormal || at + kTupleHeaderSize > kBlockSize ||
         std::memcmp(rebuilt + at + kCtid, disk + at + kCtid, kHoff - kCtid) == 0)
       continue;
-    if (auto found = CompareTuple(rebuilt, disk, at, number, decided, log)) return found;
+    if (auto found = CompareTuple(rebuilt, disk, at, number, context)) return found;
   }
   return std::nullopt;
 }
@@ -116,10 +117,11 @@ bool ReadSequence(const uint8_t* page, uint32_t* at, SequenceState* out) {
 }
 
 bool IsPossible(const SequenceState& logged, const SequenceState& now) {
-  constexpr int64_t kLogged = 32;  // SEQ_LOG_VALS
+  using pg::sequence::kLoggedCalls;
   if (!logged.is_called)
     return !now.is_called && now.value == logged.value && now.calls_left == logged.calls_left;
-  if (!now.is_called || now.calls_left < 0 || now.calls_left > std::max(kLogged, logged.calls_left))
+  if (!now.is_called || now.calls_left < 0 ||
+      now.calls_left > std::max(kLoggedCalls, logged.calls_left))
     return false;
   const int64_t calls = now.calls_left - logged.calls_left;
   const __int128 distance = static_cast<__int128>(logged.value) - now.value;
@@ -159,11 +161,11 @@ Found CompareGist(const uint8_t* rebuilt, const uint8_t* disk) {
 }  // namespace
 
 std::optional<Difference> DifferenceAtRest(uint8_t rmid, const uint8_t* rebuilt,
-                                           const uint8_t* disk, bool decided, CommitLog* log) {
+                                           const uint8_t* disk, const AtRestContext& context) {
   switch (rmid) {
     case kRmHeap:
     case kRmHeap2:
-      return CompareHeap(rebuilt, disk, decided, log);
+      return CompareHeap(rebuilt, disk, context);
     case kRmSeq:
       return CompareSequence(rebuilt, disk);
     case kRmGist:

@@ -17,11 +17,16 @@ struct Difference {
   std::string words;  // one line
 };
 
+struct AtRestContext {
+  bool decided;       // pg_xact was not changed after the page
+  bool may_be_ahead;  // before a crash, a page without a new LSN was written ahead of its WAL
+  CommitLog* log;     // of the data directory that the page on disk is of
+};
+
 // rebuilt, disk: two pages of a relation's main fork that are equal under the masks of the resource
-// manager; of others the answer means nothing. log: of the data directory that disk is of. decided:
-// pg_xact was not changed after the page. docs/verify-masks.md says what is compared.
+// manager; of others the answer means nothing. docs/verify-masks.md says what is compared.
 std::optional<Difference> DifferenceAtRest(uint8_t rmid, const uint8_t* rebuilt,
-                                           const uint8_t* disk, bool decided, CommitLog* log);
+                                           const uint8_t* disk, const AtRestContext& context);
 
 }  // namespace neon_redo
 

@@ -68,8 +68,7 @@ bool Catalog::IsVisible(const uint8_t* tuple) {
     if (inserted == Fate::kAborted || (inserted == Fate::kUndecided && !may_be_prepared_))
       return false;
   }
-  const bool has_deleter = !(infomask & (kXmaxInvalid | kXmaxIsMulti | kXmaxLockOnly)) &&
-                           (infomask & kLockMask) != kXmaxExclusiveLock &&
+  const bool has_deleter = !(infomask & (kXmaxInvalid | kXmaxIsMulti)) && !IsLockedOnly(infomask) &&
                            pg::Get32(tuple + kXmax) != 0;
   return !has_deleter || log_.Of(pg::Get32(tuple + kXmax)) != Fate::kCommitted;
 }

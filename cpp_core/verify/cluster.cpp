@@ -1,6 +1,6 @@
-// WAL is read once, and every change is applied to its page as it comes (page_replay.h). The base is the
-// block in the base backup. An online backup copies pages while they are written. That a copy may
-// be torn or newer than the backup's start does no harm, for the same reason as in recovery:
+// WAL is read once, and every change is applied to its page as it comes (page_replay.h). The base
+// is the block in the base backup. An online backup copies pages while they are written. That a
+// copy may be torn or newer than the backup's start does no harm, for the same reason as in recovery:
 // full_page_writes is forced on during a backup, so the first record that changes a block brings
 // its image, and redo skips records older than the page.
 //
@@ -46,13 +46,10 @@ class ClusterConsumer : public PageConsumer {
       : check(options), base_(options.base_backup, options.version) {}
 
   Result<bool> ReadBase(const BlockTag& tag, uint8_t* page) override {
-    auto found = base_.Read(tag, page);
-    if (found && *found == RelationFiles::Found::kUnreadable)
-      found = MakeError(ErrorCode::kIo, base_.reason());
+    const auto found = base_.ReadOrFail(tag, page);
     // Not what happened to one block: the base is needed.
     if (!found && base_status_) base_status_ = tl::unexpected(found.error());
-    if (!found) return tl::unexpected(found.error());
-    return *found == RelationFiles::Found::kPage;
+    return found;
   }
 
   Status Take(FinishedBlock* block) override {
@@ -136,6 +133,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   if (!spoilt) return tl::unexpected(spoilt.error());
   RETURN_IF_ERROR(slrus_.Compare(data_directory_, second_.start, ingest_->state(), &result_));
   if (compares()) RETURN_IF_ERROR(CompareOthers());
+  ListInOrder(&result_);
   FindMisplaced(&result_);
   if (free_space_map_ > 0) result_.skipped[SkipName({SkipReason::kFreeSpaceMap})] = free_space_map_;
   RETURN_IF_ERROR(DescribeLastRecords(options_.wal, Timeline(), &result_.mismatches));
@@ -238,7 +236,7 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   ASSIGN_OR_RETURN(const auto replay, PageReplay::Make(replay_options, *control_.version, &memory,
                                                        make_consumer, only));
   RETURN_IF_ERROR(ReadAll(replay.get(), only == nullptr));
-  for (ClusterConsumer* consumer : consumers) consumer->check.SetHintLogging(Hints());
+  for (ClusterConsumer* consumer : consumers) consumer->check.SetServer(Hints(), restarted_);
   // A guess while other threads still add blocks; it is for a progress bar.
   const uint64_t total = result_.wal_bytes / kBlockSize;
   RETURN_IF_ERROR(replay->Finish([&](uint64_t finished) {
@@ -268,12 +266,9 @@ void ClusterVerifier::CountForgotten(const ReplayCounts& counts) {
 }
 
 Status ClusterVerifier::CheckReader(const WalReader& reader) const {
-  if (reader.system_identifier() == control_.system_identifier) return {};
-  return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("the WAL in {} is of another cluster than {}: system identifiers "
-                               "{} and {}",
-                               options_.wal, compares() ? data_directory_ : base_directory_,
-                               reader.system_identifier(), control_.system_identifier));
+  return CheckOneCluster(options_.wal, reader.system_identifier(),
+                         compares() ? data_directory_ : base_directory_,
+                         control_.system_identifier);
 }
 
 // Where there is nothing to compare with, the timeline is the highest in the WAL's directory.

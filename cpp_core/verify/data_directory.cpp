@@ -107,6 +107,23 @@ Status CheckDescent(const BackupLabel& label, const std::string& backup, const W
                   backup, label.timeline, label.start.ToString(), lineage.timeline, of));
 }
 
+Status CheckOneCluster(const std::string& wal, uint64_t of_wal, const std::string& directory,
+                       uint64_t of_directory) {
+  if (of_wal == of_directory) return {};
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("the WAL in {} is of another cluster than {}: system identifiers "
+                               "{} and {}",
+                               wal, directory, of_wal, of_directory));
+}
+
+Status CheckBackupBeforeWal(const std::string& backup, const BackupLabel& label,
+                            const ControlData& control, const WalReaderOptions& wal) {
+  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal.directory, wal.timeline, label.start));
+  RETURN_IF_ERROR(
+      CheckOneCluster(wal.directory, lineage.system_identifier, backup, control.system_identifier));
+  return CheckDescent(label, backup, lineage, "the WAL in " + wal.directory);
+}
+
 namespace {
 
 using Segments = std::map<uint32_t, uint32_t>;  // a fork's files: number to whole blocks
@@ -226,11 +243,16 @@ Status CheckNothingStrange(const RelationFileList& list, const std::string& dire
 }
 
 // What is wrong with the file itself; else the machine is short of something.
-Result<RelationFiles::Found> RelationFiles::Unreadable(int error, std::string reason) {
-  if (error == ENOMEM || error == EMFILE || error == ENFILE)
-    return MakeError(ErrnoCode(error), std::move(reason));
-  reason_ = std::move(reason);
+Result<RelationFiles::Found> RelationFiles::Unreadable(Error error) {
+  if (IsShortage(error.code)) return tl::unexpected(std::move(error));
+  reason_ = std::move(error.message);
   return Found::kUnreadable;
+}
+
+Result<bool> RelationFiles::ReadOrFail(const BlockTag& tag, uint8_t* page) {
+  ASSIGN_OR_RETURN(const Found found, Read(tag, page));
+  if (found == Found::kUnreadable) return MakeError(ErrorCode::kIo, reason_);
+  return found == Found::kPage;
 }
 
 Result<int> RelationFiles::Open(const BlockTag& tag) {
@@ -245,19 +267,16 @@ Result<int> RelationFiles::Open(const BlockTag& tag) {
 }
 
 Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* page) {
-  const auto fd = Open(tag);
-  if (!fd) {
-    const bool is_short = fd.error().code == ErrorCode::kOutOfMemory ||
-                          fd.error().code == ErrorCode::kTooManyOpenFiles;
-    return is_short ? tl::unexpected(fd.error()) : Unreadable(0, fd.error().message);
-  }
+  auto fd = Open(tag);
+  if (!fd) return Unreadable(std::move(fd.error()));
   // A segment that is missing while the relation is there is the end of the relation.
   if (*fd < 0) return tag.block < pg::kBlocksPerFile ? Found::kNoFile : Found::kPastEnd;
   const off_t offset = static_cast<off_t>(tag.block % pg::kBlocksPerFile) * kBlockSize;
   const ssize_t got = pread(*fd, page, kBlockSize, offset);
   if (got < 0)
-    return Unreadable(errno, fmt::format("could not read block {} in file \"{}\": {}", tag.block,
-                                         pg::BlockFilePath(*version_, tag), std::strerror(errno)));
+    return Unreadable(
+        {ErrnoCode(errno), fmt::format("could not read file \"{}\": {}",
+                                       pg::BlockFilePath(*version_, tag), std::strerror(errno))});
   return got == static_cast<ssize_t>(kBlockSize) ? Found::kPage : Found::kPastEnd;
 }
 

@@ -18,6 +18,7 @@
 #include "neon_redo/block.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
@@ -74,6 +75,16 @@ struct RelationFileList {
 Result<RelationFileList> ListRelationFiles(const std::string& directory, const pg::Version& version,
                                            bool may_lack_tablespaces);
 
+// The WAL in one directory and the other directory are of one cluster, by their system identifiers.
+// kInvalidArgument: they are not.
+Status CheckOneCluster(const std::string& wal, uint64_t of_wal, const std::string& directory,
+                       uint64_t of_directory);
+
+// The WAL is of the backup's cluster, and of a timeline that descends from the backup's. `from` of
+// wal is of no matter. kInvalidArgument: it is not.
+Status CheckBackupBeforeWal(const std::string& backup, const BackupLabel& label,
+                            const ControlData& control, const WalReaderOptions& wal);
+
 // Nothing strange: of a base backup that stands is an error.
 Status CheckNothingStrange(const RelationFileList& list, const std::string& directory,
                            const pg::Version& version);
@@ -89,12 +100,14 @@ class RelationFiles {
   // Writes kBlockSize bytes to page when the block is there. A last block that is there in part is
   // past the end, as for the server. Errors: the machine is short of something.
   Result<Found> Read(const BlockTag& tag, uint8_t* page);
+  // The same where a page that cannot be read is an error: whether the block is there.
+  Result<bool> ReadOrFail(const BlockTag& tag, uint8_t* page);
   // Why the last call found kUnreadable: one line.
   const std::string& reason() const { return reason_; }
 
  private:
   Result<int> Open(const BlockTag& tag);
-  Result<Found> Unreadable(int error, std::string reason);
+  Result<Found> Unreadable(Error error);
 
   const std::string directory_;
   const pg::Version* const version_;

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <set>
 
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/page.h"
@@ -30,6 +31,25 @@ Result<std::string> ReadMap(const std::string& directory, const pg::Version& ver
   auto map = pg::ReadClusterFile(directory, MapPath(version, spc, db), size_t{1} << 16);
   if (!map && map.error().code == ErrorCode::kNotFound) return std::string();
   return map;
+}
+
+// The block at `at` of the file that begins with block 0 of the fork.
+BlockTag BlockOf(const BlockTag& fork, uint32_t at) { return {fork.rel, fork.fork, at}; }
+
+// Finds the first block that has been in use, from *at on, and sets *at to it. kPastEnd: there is
+// none before `to`. kUnreadable: the block at *at could not be read (files->reason()).
+Result<RelationFiles::Found> FindPage(RelationFiles* files, const BlockTag& fork, uint32_t* at,
+                                      uint32_t to) {
+  using Found = RelationFiles::Found;
+  alignas(8) uint8_t page[kBlockSize];
+  for (; *at < to; ++*at) {
+    ASSIGN_OR_RETURN(const Found found, files->Read(BlockOf(fork, *at), page));
+    if (found == Found::kUnreadable) return found;
+    // A page that was made ready for use but never logged, because of an error, has no LSN.
+    if (found == Found::kPage && !PageView(page).is_new() && PageView(page).lsn().valid())
+      return found;
+  }
+  return Found::kPastEnd;
 }
 
 }  // namespace
@@ -192,14 +212,16 @@ Status FileCheck::CheckShort(const BlockTag& fork, const Expected& expected,
   const uint32_t on_disk = files.blocks;
   const bool is_reported = on_disk < expected.touched && files.beyond.empty();
   if (on_disk >= expected.base || is_reported) return {};
+  using Found = RelationFiles::Found;
   RelationFiles base(base_directory_, version_);
-  ASSIGN_OR_RETURN(const uint32_t block, FindPage(&base, fork, on_disk, expected.base));
-  if (block == expected.base) return {};
-  const BlockTag tag{fork.rel, fork.fork, block};
-  Report(tag, pg::BlockFilePath(*version_, tag), expected.last, Damage::kShortFile,
-         fmt::format("the file on disk ends at block {}, but the base backup has {} and WAL does "
-                     "not cut them off",
-                     on_disk, expected.base));
+  uint32_t block = on_disk;
+  ASSIGN_OR_RETURN(const Found found, FindPage(&base, fork, &block, expected.base));
+  if (found == Found::kUnreadable) return MakeError(ErrorCode::kIo, base.reason());
+  if (found == Found::kPage)
+    ReportBlock(BlockOf(fork, block), expected.last, Damage::kShortFile,
+                fmt::format("the file on disk ends at block {}, but the base backup has {} and WAL "
+                            "does not cut them off",
+                            on_disk, expected.base));
   return {};
 }
 
@@ -209,32 +231,34 @@ Status FileCheck::CheckLong(const BlockTag& fork, const Expected& expected,
   if (!expected.knows_end) return {};
   const uint32_t end = std::max(expected.base, expected.touched);
   RelationFiles disk(data_directory_, version_);
-  const auto report = [&](uint32_t block, std::string problem) {
-    const BlockTag tag{fork.rel, fork.fork, block};
-    const bool orphan = IsOrphan(fork);
-    if (orphan)
-      problem = fmt::format(
-          "{}: a crash has ended the transaction that made the file, which "
-          "PostgreSQL does not remove",
-          problem);
-    Report(tag, pg::BlockFilePath(*version_, tag), expected.last, Damage::kLongFile,
-           std::move(problem), orphan);
-  };
-  if (on_disk.blocks > end) {
-    ASSIGN_OR_RETURN(const uint32_t block, FindPage(&disk, fork, end, on_disk.blocks));
-    if (block != on_disk.blocks)
-      report(block, fmt::format("the file on disk has {} blocks, and this one is in use, but by "
-                                "WAL the file ends at block {}",
-                                on_disk.blocks, end));
-  }
+  RETURN_IF_ERROR(ReportLong(fork, expected, &disk, end, on_disk.blocks,
+                             fmt::format("the file on disk has {} blocks, and this one is in use, "
+                                         "but by WAL the file ends at block {}",
+                                         on_disk.blocks, end)));
   for (const auto& [number, blocks] : on_disk.beyond) {
-    const uint32_t first = number * pg::kBlocksPerFile, last = first + blocks;
-    if (last <= end) continue;
-    ASSIGN_OR_RETURN(const uint32_t block, FindPage(&disk, fork, std::max(first, end), last));
-    if (block == last) continue;
-    report(block, fmt::format("this page is in use, but the files before it end at block {}, so "
-                              "that the server does not see it",
-                              on_disk.blocks));
+    const uint32_t first = number * pg::kBlocksPerFile;
+    RETURN_IF_ERROR(ReportLong(fork, expected, &disk, std::max(first, end), first + blocks,
+                               fmt::format("this page is in use, but the files before it end at "
+                                           "block {}, so that the server does not see it",
+                                           on_disk.blocks)));
+  }
+  return {};
+}
+
+// The first page that is in use among these blocks, of which WAL has none.
+Status FileCheck::ReportLong(const BlockTag& fork, const Expected& expected, RelationFiles* disk,
+                             uint32_t from, uint32_t to, const std::string& why) {
+  using Found = RelationFiles::Found;
+  ASSIGN_OR_RETURN(const Found found, FindPage(disk, fork, &from, to));
+  const BlockTag tag = BlockOf(fork, from);
+  if (found == Found::kUnreadable) {
+    ReportBlock(tag, expected.last, Damage::kUnreadable, disk->reason());
+  } else if (found == Found::kPage) {
+    const bool orphan = IsOrphan(fork);
+    const char* what = orphan ? ": a crash has ended the transaction that made the file, which "
+                                "PostgreSQL does not remove"
+                              : "";
+    ReportBlock(tag, expected.last, Damage::kLongFile, why + what, orphan);
   }
   return {};
 }
@@ -264,6 +288,16 @@ bool FileCheck::IsKnownDatabase(uint32_t db) const {
                      [&](const auto& found) { return has(found.first); });
 }
 
+bool FileCheck::IsKnownDirectory(uint32_t spc, uint32_t db) const {
+  return base_.databases.contains({spc, db}) || databases_.contains({spc, db});
+}
+
+// A database is copied before that is logged (CREATE DATABASE with STRATEGY file_copy, ALTER DATABASE
+// ... SET TABLESPACE). So a crash, or the end of the backup to compare with, may come in between.
+bool FileCheck::MayBeBeforeItsRecord() const {
+  return expectations_->may_have_crashed || settled_.valid();
+}
+
 // Files of relations that neither the base backup nor WAL knows.
 void FileCheck::CheckUnknown() {
   RelFileNode reported{};
@@ -273,6 +307,8 @@ void FileCheck::CheckUnknown() {
     const bool skips = db != databases_.end() && db->second.kind != ChangeKind::kCreateDatabase;
     if (skips || fork.rel == reported || IsKnown(fork.rel) || !IsKnownDatabase(fork.rel.db))
       continue;
+    // A copy as a whole: CheckUnknownDatabases.
+    if (MayBeBeforeItsRecord() && !IsKnownDirectory(fork.rel.spc, fork.rel.db)) continue;
     // The file may be so new that its record comes after the backup's end.
     if (settled_.valid() && files.blocks == 0) continue;
     reported = fork.rel;
@@ -284,10 +320,15 @@ void FileCheck::CheckUnknown() {
 
 // A database has a directory in each tablespace that one of its relations was put in.
 void FileCheck::CheckUnknownDatabases() {
-  for (const auto& [spc, db] : disk_.databases) {
-    if (!IsKnownDatabase(db))
-      ReportUnknown({{spc, db, 0}}, pg::DatabasePath(*version_, spc, db), "database",
-                    expectations_->may_have_crashed);
+  for (const auto& database : disk_.databases) {
+    const auto [spc, db] = database;
+    if (IsKnownDirectory(spc, db)) continue;
+    const auto relation = forks_.lower_bound(BlockTag{{spc, db, 0}, 0, 0});
+    const bool has_relation =
+        relation != forks_.end() && relation->first.rel.spc == spc && relation->first.rel.db == db;
+    if (!IsKnownDatabase(db) || (MayBeBeforeItsRecord() && !has_relation))
+      ReportUnknown({{spc, db, 0}}, pg::DatabasePath(*version_, spc, db), "database directory",
+                    MayBeBeforeItsRecord());
   }
 }
 
@@ -295,7 +336,7 @@ void FileCheck::CheckUnknownDatabases() {
 void FileCheck::ReportUnknown(const BlockTag& tag, std::string file, const char* what, bool note) {
   Report(tag, std::move(file), {}, Damage::kExtraFile,
          fmt::format("neither the base backup nor WAL has this {}{}", what,
-                     note ? "; a crash may have left it" : ""),
+                     note ? "; a crash or a copy under way may have left it" : ""),
          note);
 }
 
@@ -316,26 +357,15 @@ void FileCheck::CheckStrange() {
            fmt::format("in the place of a relation's file stands {}", what));
   }
   for (const auto& [database, what] : disk_.strange_databases) {
-    if (IsKnownDatabase(database.second)) continue;  // reported as missing
+    const auto state = databases_.find(database);
+    const bool is_wanted = state == databases_.end()
+                               ? base_.databases.contains(database)
+                               : state->second.kind != ChangeKind::kDropDatabase;
+    if (is_wanted) continue;  // reported as missing
     Report({{database.first, database.second, 0}},
            pg::DatabasePath(*version_, database.first, database.second), {}, Damage::kExtraFile,
            fmt::format("in the place of a database's directory stands {}", what));
   }
-}
-
-// The first block that has been in use; `to` when there is none.
-Result<uint32_t> FileCheck::FindPage(RelationFiles* files, const BlockTag& fork, uint32_t from,
-                                     uint32_t to) {
-  using Found = RelationFiles::Found;
-  alignas(8) uint8_t page[kBlockSize];
-  for (uint32_t block = from; block < to; block++) {
-    ASSIGN_OR_RETURN(const Found found, files->Read({fork.rel, fork.fork, block}, page));
-    if (found == Found::kUnreadable) return MakeError(ErrorCode::kIo, files->reason());
-    // A page that was made ready for use but never logged, because of an error, has no LSN.
-    if (found == Found::kPage && !PageView(page).is_new() && PageView(page).lsn().valid())
-      return block;
-  }
-  return to;
 }
 
 void FileCheck::CheckDatabases() {
@@ -387,6 +417,7 @@ Status FileCheck::CheckMaps() {
     const auto report = [&](Damage damage, std::string problem) {
       Report({{spc, db, 0}}, MapPath(*version_, spc, db), map.last, damage, std::move(problem));
     };
+    if (!on_disk && IsShortage(on_disk.error().code)) return tl::unexpected(on_disk.error());
     if (!on_disk) {
       report(Damage::kUnreadable, on_disk.error().message);
       continue;
@@ -411,12 +442,22 @@ Status FileCheck::CheckMaps() {
   return {};
 }
 
+// One block of a relation's file.
+void FileCheck::ReportBlock(const BlockTag& tag, const Event& last, Damage damage,
+                            std::string problem, bool note) {
+  Add(tag, pg::BlockFilePath(*version_, tag), last, damage, std::move(problem), note);
+}
+
+// A file or directory as a whole.
 void FileCheck::Report(const BlockTag& tag, std::string file, const Event& last, Damage damage,
                        std::string problem, bool note) {
+  Add({tag.rel, tag.fork, kNoBlockNumber}, std::move(file), last, damage, std::move(problem), note);
+}
+
+void FileCheck::Add(const BlockTag& tag, std::string file, const Event& last, Damage damage,
+                    std::string problem, bool note) {
   Mismatch mismatch;
   mismatch.tag = tag;
-  const bool is_block = damage == Damage::kShortFile || damage == Damage::kLongFile;
-  if (tag.rel.rel == 0 || !is_block) mismatch.tag.block = kNoBlockNumber;
   mismatch.lsn = last.end;
   mismatch.last_start = last.start;
   mismatch.file = std::move(file);

@@ -80,9 +80,16 @@ class FileCheck {
   bool IsSettled(const Event& last);
   Expected Expect(const BlockTag& fork) const;
   bool IsTouched(const BlockTag& first) const;
-  Result<uint32_t> FindPage(RelationFiles* files, const BlockTag& fork, uint32_t from, uint32_t to);
+  bool IsKnownDirectory(uint32_t spc, uint32_t db) const;
+  bool MayBeBeforeItsRecord() const;
+  Status ReportLong(const BlockTag& fork, const Expected& expected, RelationFiles* disk,
+                    uint32_t from, uint32_t to, const std::string& why);
   void Report(const BlockTag& tag, std::string file, const Event& last, Damage damage,
               std::string problem, bool note = false);
+  void ReportBlock(const BlockTag& tag, const Event& last, Damage damage, std::string problem,
+                   bool note = false);
+  void Add(const BlockTag& tag, std::string file, const Event& last, Damage damage,
+           std::string problem, bool note);
   void ReportUnknown(const BlockTag& tag, std::string file, const char* what, bool note);
 
   const std::string base_directory_, data_directory_;

@@ -62,7 +62,10 @@ class Findings {
   void Damaged(Mismatch mismatch);
   // What is no difference.
   void Note(Mismatch mismatch) {
-    if (notes_.size() < most_) notes_.push_back(std::move(mismatch));
+    if (notes_.size() < most_)
+      notes_.push_back(std::move(mismatch));
+    else
+      notes_not_listed_++;
   }
   void Skip(SkipReason reason, uint64_t count = 1) { SkipOne({reason}, count); }
   void SkipUnsupported(uint8_t rmid, uint8_t info) {
@@ -71,7 +74,7 @@ class Findings {
   void SkipNotInBackup(SlruKind kind) {
     SkipOne({SkipReason::kNotInBackup, static_cast<uint16_t>(kind)}, 1);
   }
-  // Adds all of it to *result, whose mismatches are then in the order of LSNs.
+  // Adds all of it to *result. Call ListInOrder once all is added.
   void AddTo(VerifyResult* result) const;
 
  private:
@@ -81,11 +84,15 @@ class Findings {
 
   size_t most_;
   std::vector<Mismatch> mismatches_, notes_;
-  uint64_t different_ = 0, not_listed_ = 0;
+  uint64_t different_ = 0, not_listed_ = 0, notes_not_listed_ = 0;
   std::map<std::string, uint64_t> damage_;
   std::map<neon_redo::Skip, uint64_t> skipped_;
   std::array<RmgrCounts, 256> by_rmgr_{};
 };
+
+// Joins mismatches that continue each other, puts them in the order of LSNs and keeps at most
+// kMostMismatches. The others are counted.
+void ListInOrder(VerifyResult* result);
 
 // Finds swapped pages: a page that is what another mismatch should be is called misplaced.
 void FindMisplaced(std::vector<Mismatch>* mismatches);

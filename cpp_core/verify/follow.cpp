@@ -143,6 +143,7 @@ Result<VerifyResult> Follower::Run() {
   }
   static_cast<void>(stream_.End());
   check_.AddTo(&result_);
+  ListInOrder(&result_);
   result_.elapsed_seconds = std::chrono::duration<double>(Clock::now() - started).count();
   return std::move(result_);
 }

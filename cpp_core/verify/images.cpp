@@ -240,6 +240,7 @@ Result<VerifyResult> ImageVerifier::Run() {
   if (done) done = distributor.Finish();
   if (!done) return tl::unexpected(done.error());
   for (const auto& partition : partitions) partition->AddTo(&result_);
+  ListInOrder(&result_);
   for (const RmgrCounts& counts : result_.by_rmgr) result_.images_compared += counts.rebuilt;
   result_.end = reader->end_of_wal();
   result_.wal_bytes = reader->bytes_read();

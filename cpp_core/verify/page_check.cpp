@@ -146,9 +146,11 @@ void PageCheck::ComparePage(const BlockTag& tag, const BlockState& block, uint8_
 // Pages that are equal under the masks.
 void PageCheck::CompareAtRest(const BlockTag& tag, const BlockState& block, uint8_t rmid,
                               const uint8_t* rebuilt) {
-  const bool decided = !options_.settled.valid();
+  const AtRestContext context{.decided = !options_.settled.valid(),
+                              .may_be_ahead = restarted_ && hints_ != HintLogging::kAlways,
+                              .log = &log_};
   const auto different =
-      tag.fork == kMainFork ? DifferenceAtRest(rmid, rebuilt, disk_, decided, &log_) : std::nullopt;
+      tag.fork == kMainFork ? DifferenceAtRest(rmid, rebuilt, disk_, context) : std::nullopt;
   if (!different) return findings_.Equal(block.last_rmid);
   Mismatch found =
       Named(tag, block, different->words, different->is_old ? Damage::kStale : Damage::kContent);

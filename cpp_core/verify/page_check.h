@@ -32,8 +32,12 @@ class PageCheck {
         base_(options.base_backup, options.version),
         log_(options.data_directory, options.oldest_xid, options.next_xid) {}
 
-  // What is known of the server's hints once all WAL is read. Call before Check.
-  void SetHintLogging(HintLogging hints) { hints_ = hints; }
+  // What is known of the server once all WAL is read. restarted: it was started again, perhaps after
+  // a crash. Call before Check.
+  void SetServer(HintLogging hints, bool restarted) {
+    hints_ = hints;
+    restarted_ = restarted;
+  }
 
   // Compares a block that is not in state kSpoilt. Changes its page. Errors: the machine is short of
   // something.
@@ -63,6 +67,7 @@ class PageCheck {
   RelationFiles data_, base_;
   CommitLog log_;
   HintLogging hints_ = HintLogging::kChanged;
+  bool restarted_ = false;
   Findings findings_{kMostMismatches / 8};
   uint64_t pages_compared_ = 0, pages_replayed_ = 0;
   alignas(64) uint8_t disk_[kBlockSize];

@@ -120,13 +120,8 @@ void Findings::Damaged(Mismatch mismatch) {
 void Findings::AddTo(VerifyResult* result) const {
   auto& mismatches = result->mismatches;
   mismatches.insert(mismatches.end(), mismatches_.begin(), mismatches_.end());
-  Join(&mismatches);
-  std::sort(mismatches.begin(), mismatches.end(), [](const Mismatch& a, const Mismatch& b) {
-    return std::tie(a.lsn, a.tag, a.file) < std::tie(b.lsn, b.tag, b.file);
-  });
   result->not_listed += not_listed_;
-  for (; mismatches.size() > kMostMismatches; mismatches.pop_back())
-    result->not_listed += mismatches.back().blocks;
+  result->notes_not_listed += notes_not_listed_;
   result->different += different_;
   for (const auto& [kind, count] : damage_) result->damage[kind] += count;
   result->notes.insert(result->notes.end(), notes_.begin(), notes_.end());
@@ -136,6 +131,16 @@ void Findings::AddTo(VerifyResult* result) const {
     result->by_rmgr[rmid].equal += by_rmgr_[rmid].equal;
     result->by_rmgr[rmid].different += by_rmgr_[rmid].different;
   }
+}
+
+void ListInOrder(VerifyResult* result) {
+  auto& mismatches = result->mismatches;
+  Join(&mismatches);
+  std::sort(mismatches.begin(), mismatches.end(), [](const Mismatch& a, const Mismatch& b) {
+    return std::tie(a.lsn, a.tag, a.file) < std::tie(b.lsn, b.tag, b.file);
+  });
+  for (; mismatches.size() > kMostMismatches; mismatches.pop_back())
+    result->not_listed += mismatches.back().blocks;
 }
 
 void FindMisplaced(std::vector<Mismatch>* mismatches) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/slru.h"
 #include "cpp_core/store/slru_page.h"
@@ -99,9 +100,7 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
   alignas(8) uint8_t disk[kBlockSize];
   const auto found = ReadSlruPage(data_directory, block, disk);
   if (!found) {
-    const bool is_short = found.error().code == ErrorCode::kOutOfMemory ||
-                          found.error().code == ErrorCode::kTooManyOpenFiles;
-    if (is_short) return tl::unexpected(found.error());
+    if (IsShortage(found.error().code)) return tl::unexpected(found.error());
     mismatch.damage = Damage::kUnreadable;
     mismatch.problem = found.error().message;
     findings->Different(page->last_rmid, true, std::move(mismatch));

@@ -95,6 +95,7 @@ Status TwoPhaseCheck::Compare(const std::string& data_directory, Lsn settled,
     }
     result->compared[kDirectory]++;
     const auto content = ReadFileIfThere(data_directory, FileOf(xid));
+    if (!content && IsShortage(content.error().code)) return tl::unexpected(content.error());
     if (!content) {
       report(xid, state, Damage::kUnreadable, content.error().message);
     } else if (!*content) {

@@ -194,6 +194,20 @@ class Origins(unittest.TestCase):
         error = self.page(cluster, backup, path, cluster.wal, *store, status=2)
         self.assertIn("after the backup's start", error)
 
+    def test_store_that_began_without_a_backup(self):
+        cluster, backup, path = self.make()
+        cluster.psql("INSERT INTO t VALUES (100); SELECT pg_switch_wal()")
+        cluster.psql("INSERT INTO t VALUES (101); CHECKPOINT; UPDATE t SET i = 102 WHERE i = 101")
+        segment = cluster.psql("SELECT pg_walfile_name(pg_current_wal_lsn())")
+        cluster.stop()
+        late = os.path.join(cluster.directory, "late")
+        os.mkdir(late)
+        shutil.copy(os.path.join(cluster.wal, segment), late)
+        store = ("--store", os.path.join(cluster.directory, "store"))
+        run_neon_redo("page", f"{path}/0", "--wal", late, "--lsn", "end", *store, check=False)
+        error = self.page(cluster, backup, path, cluster.wal, *store, status=2)
+        self.assertIn("after the backup's start", error)
+
     def test_store_of_another_timeline(self):
         primary, backup, path = self.make()
         with Cluster("standby", standby_of=primary, settings=self.SETTINGS) as standby:

@@ -2,14 +2,16 @@
 looks like damage, and directories that cannot be read.
 """
 
+import json
 import os
 import pathlib
+import shutil
 import struct
 import threading
 import time
 import unittest
 
-from cluster import Cluster, run_neon_redo
+from cluster import Cluster, as_server_user, neon_redo_program, run, run_neon_redo
 from test_verify import BLOCK, ClusterCase, verify
 
 SMALL = {"wal_level": "replica", "wal_keep_size": "1GB", "autovacuum": "off", "max_prepared_transactions": 5}
@@ -148,6 +150,11 @@ class Files(Case):
         cls.cluster.psql("BEGIN; INSERT INTO p VALUES (4); PREPARE TRANSACTION 'ended'")
         cls.cluster.psql("COMMIT PREPARED 'ended'")
         cls.y = cls.cluster.psql("SELECT pg_relation_filepath('y')")
+        cls.version = cls.cluster.psql(
+            "SELECT format('PG_%s_%s', current_setting('server_version_num')::int / 10000, catalog_version_no)"
+            " FROM pg_control_system()"
+        )
+        cls.later = cls.cluster.basebackup("later")
         cls.cluster.stop()
 
     def path(self, name, where=None):
@@ -223,6 +230,44 @@ class Files(Case):
         self.replace("base/77777", lambda p: p.mkdir())
         found = {f: m["damage"] for f, m in self.damaged().items()}
         self.assertEqual(found, {"base/5/987654": "extra file", "base/77777": "extra file"})
+
+    def test_a_database_that_is_copied_as_the_backup_ends(self):
+        """Its record comes after the files."""
+        tablespace = self.path("pg_tblspc/99999", self.later)
+        moved = tablespace / self.version / "5"
+        moved.mkdir(parents=True)
+        self.addCleanup(shutil.rmtree, tablespace)
+        shutil.copy(self.path(self.x), moved / "123456")
+        self.replace("base/77777", lambda p: p.mkdir(), self.later)
+        arguments = ["--base-backup", self.backup, "--wal", self.cluster.wal, "--against", self.later]
+        result = verify(self.cluster, *arguments, "--format", "json")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        notes = {n["file"]: n["damage"] for n in json.loads(result.stdout)["notes"]}
+        directory = str(moved.relative_to(self.later))
+        self.assertEqual(notes, {"base/77777": "extra file", directory: "extra file"})
+
+    def test_a_file_in_place_of_a_database_in_another_tablespace(self):
+        tablespace = self.path("pg_tblspc/99999")
+        version = tablespace / self.version
+        version.mkdir(parents=True)
+        self.addCleanup(shutil.rmtree, tablespace)
+        (version / "5").write_text("no directory")
+        file = str((version / "5").relative_to(self.cluster.data))
+        self.assertEqual({f: m["damage"] for f, m in self.damaged().items()}, {file: "extra file"})
+
+    def test_a_file_after_the_end_that_cannot_be_read(self):
+        """It is one more finding, and the others are not lost."""
+        name = self.x + ".1"
+        self.replace(name, lambda p: p.write_bytes(bytes(BLOCK)))
+        self.replace("base/77777", lambda p: p.mkdir())
+        program = os.path.join(self.cluster.directory, "neon-redo")
+        shutil.copy(neon_redo_program(), program)
+        self.addCleanup(os.unlink, program)
+        os.chmod(self.path(name), 0)
+        command = [program, "verify", *self.arguments(), "--engine", "native", "--format", "json"]
+        result = run(as_server_user(command), check=False, cwd=self.cluster.directory)
+        found = {m["file"]: m["damage"] for m in json.loads(result.stdout)["mismatches"]}
+        self.assertEqual(found, {name: "unreadable", "base/77777": "extra file"})
 
     def test_prepared_transactions(self):
         old, new = sorted(p.name for p in self.path("pg_twophase").iterdir())

@@ -69,6 +69,8 @@ SAME(tuple::kXmaxKeyShareLock, HEAP_XMAX_KEYSHR_LOCK);
 SAME(tuple::kComboCid, HEAP_COMBOCID);
 SAME(tuple::kXmaxExclusiveLock, HEAP_XMAX_EXCL_LOCK);
 SAME(tuple::kXmaxLockOnly, HEAP_XMAX_LOCK_ONLY);
+SAME(tuple::kXminCommitted, HEAP_XMIN_COMMITTED);
+SAME(tuple::kXminInvalid, HEAP_XMIN_INVALID);
 SAME(tuple::kXminFrozen, HEAP_XMIN_FROZEN);
 SAME(tuple::kXmaxCommitted, HEAP_XMAX_COMMITTED);
 SAME(tuple::kXmaxInvalid, HEAP_XMAX_INVALID);

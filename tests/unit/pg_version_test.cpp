@@ -53,8 +53,9 @@ TEST(PathsTest, NamesOfRelationFiles) {
   EXPECT_EQ(name->fork, kVisibilityMapFork);
   EXPECT_EQ(name->segment, 2u);
   EXPECT_EQ(pg::ParseRelationFileName("7")->fork, kMainFork);
-  for (const char* text : {"", "0", "07", "t3_16384", "16384_main", "16384_x", "16384.0", "16384.",
-                           "16384_", "_vm", "16384.1.2", "pg_filenode.map", "99999999999"})
+  for (const char* text :
+       {"", "0", "07", "t3_16384", "16384_main", "16384_x", "16384.0", "16384.", "16384_", "_vm",
+        "16384.1.2", "16384.32768", "pg_filenode.map", "99999999999"})
     EXPECT_FALSE(pg::ParseRelationFileName(text)) << text;
 }
 

@@ -96,6 +96,7 @@ class FileCheckTest : public ::testing::Test {
           {.touched = touched, .settled = Lsn(), .log = &log, .may_have_crashed = may_have_crashed},
           &result);
     EXPECT_TRUE(status) << status.error().message;
+    ListInOrder(&result);
     notes_ = Names(result.notes);
     return Names(result.mismatches);
   }
@@ -341,6 +342,7 @@ TEST_F(FileCheckTest, PreparedTransactions) {
   const auto compare = [&](Lsn settled = {}) {
     VerifyResult result;
     EXPECT_TRUE(check.Compare(data_, settled, &result));
+    ListInOrder(&result);
     return Names(result.mismatches);
   };
   EXPECT_EQ(compare(),
@@ -379,6 +381,7 @@ TEST(Findings, RunsOfBlocksAndALimit) {
       (block / 64 % 2 ? odd : even).Different(1, true, missing(block));
     odd.AddTo(&result);
     even.AddTo(&result);
+    ListInOrder(&result);
   }
   ASSERT_EQ(result.mismatches.size(), 1u);
   EXPECT_EQ(result.mismatches[0].blocks, 512u);
@@ -389,7 +392,11 @@ TEST(Findings, RunsOfBlocksAndALimit) {
   Findings few(2);
   for (uint32_t block = 600; block < 605; block++)
     few.Different(1, true, missing(block, Damage::kContent));
+  for (int i = 0; i < 3; i++) few.Note(missing(700));
   few.AddTo(&result);
+  ListInOrder(&result);
+  EXPECT_EQ(result.notes.size(), 2u);
+  EXPECT_EQ(result.notes_not_listed, 1u);
   EXPECT_EQ(result.mismatches.size(), 3u);
   EXPECT_EQ(result.not_listed, 3u);
   EXPECT_EQ(result.different, 517u);

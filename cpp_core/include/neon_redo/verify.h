@@ -93,6 +93,7 @@ struct VerifyResult {
   std::vector<Mismatch> mismatches;          // by LSN; at most kMostMismatches
   uint64_t not_listed = 0;                   // pages and files that mismatches leaves out
   std::vector<Mismatch> notes;               // what is unusual on disk, but no difference
+  uint64_t notes_not_listed = 0;             // beyond kMostMismatches of them
   std::map<std::string, uint64_t> skipped;   // what was not compared, by reason
   std::array<RmgrCounts, 256> by_rmgr{};     // by the resource manager of the last record applied
   Lsn start, end;                            // of the WAL read

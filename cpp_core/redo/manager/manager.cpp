@@ -111,7 +111,8 @@ class RedoManager::Impl {
   // Counts requests, so that Shutdown can wait for them. False after Shutdown has begun.
   bool Enter(size_t count);
   void Leave(size_t count);
-  void RunJobs(std::span<PageJob* const> jobs);
+  // Attempts under way point into its frame, so no exception may leave it.
+  void RunJobs(std::span<PageJob* const> jobs) noexcept;
   Result<PageImage> Conclude(PageJob* job);
   PageJob MakeJob(const PageRequest& request, Clock::time_point now) {
     if (metrics_) metrics_->RequestStarted();
@@ -206,7 +207,7 @@ std::vector<Result<PageImage>> RedoManager::Impl::RunBatch(std::span<const PageR
   return results;
 }
 
-void RedoManager::Impl::RunJobs(std::span<PageJob* const> jobs) {
+void RedoManager::Impl::RunJobs(std::span<PageJob* const> jobs) noexcept {
   Waiter waiter;
   std::vector<AttemptPtr> under_way(jobs.size());  // those without one are finished
   size_t outstanding = 0;

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/redo/manager/pool.h"
 #include "cpp_core/redo/manager/pool_worker.h"
@@ -30,7 +31,7 @@ using std::chrono::milliseconds;
 void PoolWorker::Run() {
   const std::shared_ptr<PoolWorker> self = shared_from_this();
   AskForShortTimeSlices();
-  if (const Status status = Launch(); status) {
+  if (const Status status = Guarded([this] { return Launch(); }); status) {
     pool_->Launched(self, Clock::now() - born_);
     Serve();
   } else {

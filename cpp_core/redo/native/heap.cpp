@@ -176,9 +176,7 @@ bool Lock(Change* change) {
   Item tuple;
   if (!FindTuple(change, offset, &tuple)) return false;
   SetXmaxBits(tuple.data, main[6], false);
-  const uint16_t mask = Get16(tuple.data + kInfomask);
-  // HEAP_XMAX_IS_LOCKED_ONLY
-  if ((mask & kXmaxLockOnly) || (mask & (kXmaxIsMulti | kLockMask)) == kXmaxExclusiveLock) {
+  if (IsLockedOnly(Get16(tuple.data + kInfomask))) {
     Put16(tuple.data + kInfomask2, Get16(tuple.data + kInfomask2) & ~uint32_t{kHotUpdated});
     PutItemPointer(tuple.data + kCtid, change->block.tag.block, offset);
   }
