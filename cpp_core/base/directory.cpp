@@ -39,12 +39,17 @@ Result<FileDescriptor> Directory::OpenFile(const std::string& name, int flags) c
   struct stat st;
   if (file.get() >= 0 && fstat(file.get(), &st) != 0)
     return FileError("examine file", PathOf(name));
-  if (file.get() < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1)
+  if (file.get() < 0 || !S_ISREG(st.st_mode))
     return MakeError(
         ErrorCode::kInvalidArgument,
         fmt::format(
-            "\"{}\" is not a regular file of its own (a link?); remove it, then start again",
+            "\"{}\" is not a regular file of its own (a link?); move it away, then start again",
             PathOf(name)));
+  if (st.st_nlink > 1 && (flags & O_ACCMODE) != O_RDONLY)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("\"{}\" has other hard links, whose content would change too; put "
+                                 "a copy in its place, then start again",
+                                 PathOf(name)));
   return file;
 }
 

@@ -12,8 +12,9 @@
 namespace neon_redo {
 
 // All names are looked up in the directory that was opened, whatever its path leads to later. No
-// symbolic link is followed at a name, and only regular files of one link are opened: so nobody who
-// can write into the directory can turn a write to a file outside it. Thread-safe.
+// symbolic link is followed at a name, and only regular files are opened, to be written only if they
+// have no other link: so nobody who can write into the directory can turn a write to a file outside
+// it. Thread-safe.
 class Directory {
  public:
   // kNotFound: there is no such directory.
@@ -24,7 +25,7 @@ class Directory {
   std::string PathOf(const std::string& name) const { return path_ + "/" + name; }
 
   // A file that is there. `flags`: O_RDONLY or O_RDWR. kNotFound: it is not. kInvalidArgument: it
-  // is not a regular file of one link.
+  // is not a regular file, or is to be written and has other links.
   Result<FileDescriptor> OpenFile(const std::string& name, int flags) const;
   // A new empty file of mode 0600, to be read and written. What has the name is removed: a file or
   // a link that an earlier run, or somebody else, left.

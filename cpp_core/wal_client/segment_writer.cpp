@@ -99,26 +99,39 @@ Result<bool> IsComplete(const Directory& directory, const std::vector<Found>& fi
   return false;
 }
 
-// From the long page header at the start (XLogLongPageHeaderData). 0: it has none yet.
-uint64_t SystemIdentifierOf(const Directory& directory, const Found& segment_file,
-                            uint32_t segment_size) {
-  std::string head(kLongPageHeaderSize, '\0');
-  if (segment_file.packing != Packing::kNone) {
-    auto start =
-        DecompressHead(directory, segment_file.file, segment_file.packing, kLongPageHeaderSize);
-    if (!start) return 0;
-    head = std::move(*start);
-  } else {
-    const auto fd = directory.OpenFile(segment_file.file, O_RDONLY);
-    if (!fd ||
-        pread(fd->get(), head.data(), head.size(), 0) != static_cast<ssize_t>(kLongPageHeaderSize))
-      return 0;
+// The start of a segment: shorter than asked for, or empty, when the file is cut short.
+Result<std::string> ReadHead(const Directory& directory, const Found& s) {
+  if (s.packing != Packing::kNone) {
+    auto head = DecompressHead(directory, s.file, s.packing, kLongPageHeaderSize);
+    if (!head && head.error().code == ErrorCode::kCorrupt) return std::string();
+    return head;
   }
-  // Segments of a version that only the server knows are received as well.
+  ASSIGN_OR_RETURN(const FileDescriptor fd, directory.OpenFile(s.file, O_RDONLY));
+  std::string head(kLongPageHeaderSize, '\0');
+  const ssize_t n = pread(fd.get(), head.data(), head.size(), 0);
+  if (n < 0) return FileError("read file", directory.PathOf(s.file));
+  head.resize(static_cast<size_t>(n));
+  return head;
+}
+
+// From the long page header at the start (XLogLongPageHeaderData). 0: the file is cut short there,
+// or has no WAL yet.
+Result<uint64_t> SystemIdentifierOf(const Directory& directory, const Found& s,
+                                    uint32_t segment_size) {
+  const auto head = ReadHead(directory, s);
+  // Somebody may clean the archive up meanwhile.
+  if (!head && head.error().code == ErrorCode::kNotFound) return 0;
+  if (!head) return tl::unexpected(head.error());
   WalSegmentHead h;
-  if (!h.Load(Bytes(reinterpret_cast<const uint8_t*>(head.data()), head.size()))) return 0;
-  const bool is_wal = (h.page.info & kPageLongHeader) && h.segment.segment_size == segment_size;
-  return is_wal ? h.segment.system_identifier : 0;
+  if (!h.Load(Bytes(reinterpret_cast<const uint8_t*>(head->data()), head->size()))) return 0;
+  if (head->find_first_not_of('\0') == std::string::npos) return 0;
+  // Segments of a version that only the server knows are received as well.
+  if ((h.page.info & kPageLongHeader) && h.segment.segment_size == segment_size)
+    return h.segment.system_identifier;
+  return MakeError(ErrorCode::kCorrupt,
+                   fmt::format("file \"{}\" does not begin as a WAL segment of {} bytes; move it "
+                               "away, then start again",
+                               directory.PathOf(s.file), segment_size));
 }
 
 }  // namespace
@@ -164,8 +177,9 @@ Result<std::optional<ResumePoint>> SegmentWriter::FindResumePoint() const {
   for (const Found& s : segments) {
     const uint64_t number = NumberOf(s.name, segment_size_);
     RETURN_IF_ERROR(CheckSize(directory_, s, segment_size_));
-    if (out.system_identifier == 0)
-      out.system_identifier = SystemIdentifierOf(directory_, s, segment_size_);
+    if (out.system_identifier == 0) {
+      ASSIGN_OR_RETURN(out.system_identifier, SystemIdentifierOf(directory_, s, segment_size_));
+    }
     if (s.name.partial) {
       first_partial = std::min(first_partial, number);
     } else {

@@ -69,6 +69,10 @@ TEST_F(DirectoryTest, LinksAreNotFollowed) {
     EXPECT_TRUE(directory->OpenFile(name, O_RDWR));
   }
   EXPECT_EQ(Content(precious_), "precious");
+  std::filesystem::create_hard_link(precious_, path_ + "/snapshot");
+  EXPECT_TRUE(directory->OpenFile("snapshot", O_RDONLY));
+  EXPECT_NE(directory->OpenFile("snapshot", O_RDWR).error().message.find("put a copy in its place"),
+            std::string::npos);
   EXPECT_EQ(directory->OpenFile("none", O_RDONLY).error().code, ErrorCode::kNotFound);
 }
 
