@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/segment.h"
@@ -24,13 +25,19 @@ namespace neon_redo {
 
 namespace {
 
-Result<std::vector<uint8_t>> ReadAll(const Directory& directory, const std::string& name,
-                                     size_t limit) {
-  ASSIGN_OR_RETURN(const FileDescriptor fd, directory.OpenFile(name, O_RDONLY));
-  const std::string path = directory.PathOf(name);
+Result<size_t> SizeOf(const FileDescriptor& fd, const std::string& path) {
   struct stat st;
   if (fstat(fd.get(), &st) != 0) return FileError("examine file", path);
-  std::vector<uint8_t> out(std::min(static_cast<size_t>(st.st_size), limit));
+  return static_cast<size_t>(st.st_size);
+}
+
+// The first bytes of a file, at most `limit`.
+Result<std::vector<uint8_t>> ReadUpTo(const Directory& directory, const std::string& name,
+                                      size_t limit) {
+  ASSIGN_OR_RETURN(const FileDescriptor fd, directory.OpenFile(name, O_RDONLY));
+  const std::string path = directory.PathOf(name);
+  ASSIGN_OR_RETURN(const size_t size, SizeOf(fd, path));
+  std::vector<uint8_t> out(std::min(size, limit));
   for (size_t done = 0; done < out.size();) {
     const ssize_t n =
         pread(fd.get(), out.data() + done, out.size() - done, static_cast<off_t>(done));
@@ -143,8 +150,22 @@ const char* CompressionSuffix(Compression compression) {
   return compression == Compression::kZstd ? ".zst" : "";
 }
 
-Status CompressFile(const Directory& directory, const std::string& name, Compression compression) {
-  ASSIGN_OR_RETURN(const auto content, ReadAll(directory, name, SIZE_MAX));
+tl::unexpected<Error> WrongSegmentSize(const std::string& path, uint64_t size,
+                                       uint32_t segment_size) {
+  return MakeError(ErrorCode::kCorrupt,
+                   fmt::format("file \"{}\" has {} bytes, a segment has {}; move it away, then "
+                               "start again",
+                               path, size, segment_size));
+}
+
+Status CompressFile(const Directory& directory, const std::string& name, uint32_t segment_size,
+                    Compression compression) {
+  ASSIGN_OR_RETURN(const auto content, ReadUpTo(directory, name, size_t{segment_size} + 1));
+  if (content.size() != segment_size) {
+    ASSIGN_OR_RETURN(const FileDescriptor fd, directory.OpenFile(name, O_RDONLY));
+    ASSIGN_OR_RETURN(const size_t size, SizeOf(fd, directory.PathOf(name)));
+    return WrongSegmentSize(directory.PathOf(name), size, segment_size);
+  }
   ASSIGN_OR_RETURN(const auto compressed,
                    CompressBytes(directory.PathOf(name), content, compression));
   RETURN_IF_ERROR(directory.WriteFile(name + CompressionSuffix(compression), compressed));
@@ -154,7 +175,7 @@ Status CompressFile(const Directory& directory, const std::string& name, Compres
 Result<std::string> DecompressHead(const Directory& directory, const std::string& name,
                                    Packing packing, size_t length) {
   // One block of each format, compressed, is well below this.
-  ASSIGN_OR_RETURN(const auto content, ReadAll(directory, name, size_t{8} << 20));
+  ASSIGN_OR_RETURN(const auto content, ReadUpTo(directory, name, size_t{8} << 20));
   std::string out(length, '\0');
   if (UnpackInto(content, packing, &out).bytes != length)
     return MakeError(ErrorCode::kCorrupt, fmt::format("file \"{}\" is not a compressed WAL segment",
@@ -163,15 +184,18 @@ Result<std::string> DecompressHead(const Directory& directory, const std::string
 }
 
 Result<bool> IsWhole(const Directory& directory, const std::string& name, Packing packing,
-                     size_t size) {
-  ASSIGN_OR_RETURN(const auto content, ReadAll(directory, name, SIZE_MAX));
-  std::string out(size + 1, '\0');
+                     uint32_t segment_size) {
+  // Random bytes grow by less than this in each of the formats.
+  const size_t longest = size_t{segment_size} + segment_size / 64 + (size_t{1} << 16);
+  ASSIGN_OR_RETURN(const auto content, ReadUpTo(directory, name, longest + 1));
+  if (content.size() > longest) return false;
+  std::string out(size_t{segment_size} + 1, '\0');
   const Unpacked unpacked = UnpackInto(content, packing, &out);
-  return unpacked.ended && unpacked.bytes == size;
+  return unpacked.ended && unpacked.bytes == segment_size;
 }
 
 bool HoldsWal(const Directory& directory, const std::string& name) {
-  const auto head = ReadAll(directory, name, kLongPageHeaderSize);
+  const auto head = ReadUpTo(directory, name, kLongPageHeaderSize);
   if (!head) return false;
   WalSegmentHead wal;
   return CompressionOf(*head) != nullptr || (wal.Load(*head) && wal.IsOfAnySegment());
@@ -219,7 +243,8 @@ void SegmentCompressor::Loop() {
     queue_.pop_front();
     busy_ = true;
     lock.unlock();
-    const Status done = CompressFile(directory_, name, compression_);
+    const Status done =
+        Guarded([&] { return CompressFile(directory_, name, segment_size_, compression_); });
     lock.lock();
     busy_ = false;
     if (!done) failure_ = done.error();

@@ -3,6 +3,7 @@
 #define NEON_REDO_WAL_CLIENT_SEGMENT_COMPRESSOR_H_
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -26,16 +27,22 @@ enum class Packing { kNone, kGzip, kLz4, kZstd, kUnknown };
 // ".gz", ".lz4", ".zst"; kUnknown for others.
 Packing PackingOfSuffix(std::string_view suffix);
 
+// kCorrupt: such a file is no segment.
+tl::unexpected<Error> WrongSegmentSize(const std::string& path, uint64_t size,
+                                       uint32_t segment_size);
+
 // Turns NAME into NAME.lz4 or NAME.zst: written aside, flushed, renamed, and only then NAME is
-// removed; a crash in between leaves NAME, and Add takes it again.
-Status CompressFile(const Directory& directory, const std::string& name, Compression compression);
+// removed; a crash in between leaves NAME, and Add takes it again. kCorrupt: it does not have the
+// size of a segment; it is then left as it is.
+Status CompressFile(const Directory& directory, const std::string& name, uint32_t segment_size,
+                    Compression compression);
 
 // The first `length` bytes of what a file packed so holds. kCorrupt: it is not such a file.
 Result<std::string> DecompressHead(const Directory& directory, const std::string& name,
                                    Packing packing, size_t length);
-// Whether it holds exactly `size` bytes, and its checksums are right. kIo: it cannot be read.
+// Whether it holds exactly a segment, and its checksums are right. kIo: it cannot be read.
 Result<bool> IsWhole(const Directory& directory, const std::string& name, Packing packing,
-                     size_t size);
+                     uint32_t segment_size);
 // Whether the file begins as a WAL segment does, or as what a known program compressed.
 bool HoldsWal(const Directory& directory, const std::string& name);
 
@@ -43,8 +50,8 @@ bool HoldsWal(const Directory& directory, const std::string& name);
 class SegmentCompressor {
  public:
   // The directory outlives it.
-  SegmentCompressor(const Directory& directory, Compression compression)
-      : directory_(directory), compression_(compression) {}
+  SegmentCompressor(const Directory& directory, uint32_t segment_size, Compression compression)
+      : directory_(directory), segment_size_(segment_size), compression_(compression) {}
   ~SegmentCompressor();  // leaves what is queued; the file in work is completed
 
   // Queues a complete segment. Does nothing without compression. Returns the failure of an earlier
@@ -57,6 +64,7 @@ class SegmentCompressor {
   void Loop();
 
   const Directory& directory_;
+  const uint32_t segment_size_;
   const Compression compression_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -64,17 +64,15 @@ uint64_t NumberOf(const SegmentName& name, uint32_t segment_size) {
   return name.log * ((uint64_t{1} << 32) / segment_size) + name.segment;
 }
 
-// Of a plain segment. It may just have been compressed and removed.
+// Of a plain segment. Somebody may have removed it since.
 Status CheckSize(const Directory& directory, const Found& s, uint32_t segment_size) {
   struct stat st;
   if (s.name.partial || s.packing != Packing::kNone ||
       fstatat(directory.fd(), s.file.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 ||
       static_cast<uint64_t>(st.st_size) == segment_size)
     return {};
-  return MakeError(ErrorCode::kCorrupt,
-                   fmt::format("file \"{}\" has {} bytes, a segment has {}; move it away, then "
-                               "start again",
-                               directory.PathOf(s.file), st.st_size, segment_size));
+  return WrongSegmentSize(directory.PathOf(s.file), static_cast<uint64_t>(st.st_size),
+                          segment_size);
 }
 
 // Whether one of the files of a segment has all of it. Only the last segment is asked for that, so
@@ -139,7 +137,7 @@ Result<uint64_t> SystemIdentifierOf(const Directory& directory, const Found& s,
 SegmentWriter::SegmentWriter(Directory directory, uint32_t segment_size, Compression compression)
     : directory_(std::move(directory)),
       segment_size_(segment_size),
-      compressor_(directory_, compression) {}
+      compressor_(directory_, segment_size, compression) {}
 
 Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Open(const std::string& path,
                                                            uint32_t segment_size,
@@ -153,15 +151,8 @@ Result<std::unique_ptr<SegmentWriter>> SegmentWriter::Open(const std::string& pa
   }
   if (faccessat(directory.fd(), ".", W_OK | X_OK, 0) != 0)
     return FileError("write to directory", path);
-  std::unique_ptr<SegmentWriter> out(
+  return std::unique_ptr<SegmentWriter>(
       new SegmentWriter(std::move(directory), segment_size, compression));
-  // Complete segments that an earlier run left uncompressed.
-  ASSIGN_OR_RETURN(const std::vector<Found> segments, ListSegments(out->directory_));
-  for (const Found& s : segments) {
-    if (s.name.partial || s.packing != Packing::kNone) continue;
-    RETURN_IF_ERROR(out->compressor_.Add(s.file));
-  }
-  return out;
 }
 
 Result<std::optional<ResumePoint>> SegmentWriter::FindResumePoint() const {
@@ -208,6 +199,16 @@ Status SegmentWriter::Begin(uint32_t timeline, Lsn start) {
                      fmt::format("{} is not the start of a WAL segment", start.ToString()));
   timeline_ = timeline;
   written_ = flushed_ = start;
+  return CompressLeftovers();
+}
+
+// Complete segments that an earlier run left uncompressed, once FindResumePoint has judged them.
+Status SegmentWriter::CompressLeftovers() {
+  ASSIGN_OR_RETURN(const std::vector<Found> segments, ListSegments(directory_));
+  for (const Found& s : segments) {
+    if (s.name.partial || s.packing != Packing::kNone) continue;
+    RETURN_IF_ERROR(compressor_.Add(s.file));
+  }
   return {};
 }
 
@@ -216,10 +217,7 @@ Status SegmentWriter::Allocate() {
   struct stat st;
   if (fstat(fd_.get(), &st) != 0) return FileError("stat file", path);
   if (st.st_size > segment_size_)
-    return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("file \"{}\" has {} bytes, a segment has {}; move it away, then "
-                                 "start again",
-                                 path, st.st_size, segment_size_));
+    return WrongSegmentSize(path, static_cast<uint64_t>(st.st_size), segment_size_);
   if (st.st_size == segment_size_) return {};
   int failed;
   do {

@@ -75,6 +75,7 @@ class SegmentWriter {
   std::string PartialName() const;
   std::string PartialPath() const { return directory_.PathOf(PartialName()); }
   Status OpenSegment();
+  Status CompressLeftovers();
   Status Allocate();
   Status FinishSegment();
   Status Sync();

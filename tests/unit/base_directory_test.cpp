@@ -108,7 +108,8 @@ TEST_F(DirectoryTest, NamesThatCannotBeReadAreAnError) {
   };
   expect_error([&] { return directory->Names(); });
   expect_error([&] { return WalDirectory::Open(path_); });
-  expect_error([&] { return SegmentWriter::Open(path_, 1 << 20, Compression::kNone); });
+  const auto writer = SegmentWriter::Open(path_, 1 << 20, Compression::kNone);
+  expect_error([&] { return (*writer)->FindResumePoint(); });
   expect_error([&] { return ListSlruSegments(path_, SlruKind::kClog); });
 }
 

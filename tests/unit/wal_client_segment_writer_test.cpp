@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 
+#include "cpp_core/wal_client/segment_compressor.h"
 #include "tests/unit/failing_calls.h"
 #include "tests/unit/wal_writer.h"
 
@@ -18,8 +20,8 @@ const std::string kFirst = "000000010000000000000003";
 
 class SegmentWriterTest : public testing::Test {
  protected:
-  std::unique_ptr<SegmentWriter> Open() {
-    auto writer = SegmentWriter::Open(root_.path(), kSegment, Compression::kNone);
+  std::unique_ptr<SegmentWriter> Open(Compression compression = Compression::kNone) {
+    auto writer = SegmentWriter::Open(root_.path(), kSegment, compression);
     EXPECT_TRUE(writer) << writer.error().message;
     return std::move(*writer);
   }
@@ -121,6 +123,72 @@ TEST_F(SegmentWriterTest, ASegmentWithoutWalYetTellsNoSystemIdentifier) {
     ASSERT_TRUE(there) << there.error().message;
     EXPECT_EQ((*there)->system_identifier, 0u);
     EXPECT_EQ((*there)->start, Lsn(3 * kSegment));
+  }
+}
+
+TEST_F(SegmentWriterTest, NoSegmentOfTheWrongSizeIsCompressed) {
+  Save(4);
+  const std::string cut = root_.path() + "/000000010000000000000004";
+  std::filesystem::resize_file(cut, kSegment / 2);
+  const auto writer = Open(Compression::kLz4);
+  const auto there = writer->FindResumePoint();
+  ASSERT_FALSE(there);
+  EXPECT_EQ(there.error().code, ErrorCode::kCorrupt);
+  EXPECT_NE(there.error().message.find("has 524288 bytes, a segment has 1048576"),
+            std::string::npos);
+  EXPECT_TRUE(writer->Close());
+  EXPECT_EQ(writer->directory().Names()->size(), 4u);
+}
+
+// FindResumePoint looks at the last timeline alone.
+TEST_F(SegmentWriterTest, NoSegmentOfTheWrongSizeIsCompressedOnAnOldTimeline) {
+  for (const uint64_t size : {uint64_t{kSegment} / 2, uint64_t{1} << 42}) {
+    Save(2);
+    WalWriter wal(kSegment, 5, 2);
+    wal.Append(10, 0, kSegment - 1000);
+    wal.Save(root_.path());
+    const std::string bad = root_.path() + "/" + kFirst;
+    std::filesystem::resize_file(bad, size);
+    const auto writer = Open(Compression::kZstd);
+    const auto there = writer->FindResumePoint();
+    ASSERT_TRUE(there) << there.error().message;
+    ASSERT_TRUE(writer->Begin((*there)->timeline, (*there)->start));
+    const Status closed = writer->Close();
+    ASSERT_FALSE(closed);
+    EXPECT_EQ(closed.error().code, ErrorCode::kCorrupt);
+    EXPECT_NE(closed.error().message.find(kFirst), std::string::npos) << closed.error().message;
+    EXPECT_EQ(std::filesystem::file_size(bad), size);
+    EXPECT_FALSE(std::filesystem::exists(bad + ".zst"));
+  }
+}
+
+TEST_F(SegmentWriterTest, LeftoversAreCompressed) {
+  Save(2);
+  const auto writer = Open(Compression::kZstd);
+  ASSERT_TRUE(writer->FindResumePoint());
+  ASSERT_TRUE(writer->Begin(1, Lsn(5 * kSegment)));
+  ASSERT_TRUE(writer->Close());
+  EXPECT_FALSE(std::filesystem::exists(root_.path() + "/" + kFirst));
+  const auto again = writer->FindResumePoint();
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ((*again)->start, Lsn(5 * kSegment));
+  EXPECT_EQ((*again)->system_identifier, 7000000000000000001u);
+}
+
+// The largest file that random bytes compress to is read; a larger one is not.
+TEST_F(SegmentWriterTest, CompressedSegmentsAreBounded) {
+  std::string noise(kSegment, '\0');
+  uint32_t state = 1;
+  for (char& c : noise) c = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
+  for (const auto& [compression, packing] : {std::pair{Compression::kLz4, Packing::kLz4},
+                                             std::pair{Compression::kZstd, Packing::kZstd}}) {
+    std::ofstream(root_.path() + "/" + kFirst) << noise;
+    const auto directory = Directory::Open(root_.path());
+    ASSERT_TRUE(CompressFile(*directory, kFirst, kSegment, compression));
+    const std::string name = kFirst + CompressionSuffix(compression);
+    EXPECT_TRUE(*IsWhole(*directory, name, packing, kSegment));
+    std::filesystem::resize_file(root_.path() + "/" + name, uint64_t{1} << 42);
+    EXPECT_FALSE(*IsWhole(*directory, name, packing, kSegment));
   }
 }
 
