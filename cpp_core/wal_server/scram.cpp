@@ -18,7 +18,9 @@
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/wal_server/slots.h"
 #include "neon_redo/bytes.h"
+#include "neon_redo/describe.h"
 
 namespace neon_redo {
 
@@ -120,12 +122,22 @@ Result<ScramVerifier> ParseScramVerifier(std::string_view text) {
   return out;
 }
 
-SlotRights SlotRights::Of(std::string_view names) {
+SlotRights SlotRights::None() {
   SlotRights out;
   out.all_ = false;
+  return out;
+}
+
+Result<SlotRights> SlotRights::Of(std::string_view names) {
+  SlotRights out = None();
+  std::string sqlstate;
   while (!names.empty()) {
     const size_t comma = std::min(names.find(','), names.size());
-    if (comma > 0) out.names_.emplace_back(names.substr(0, comma));
+    const std::string name(names.substr(0, comma));
+    const std::string stem = name.ends_with('*') ? name.substr(0, name.size() - 1) : name;
+    const std::string problem = stem.empty() ? "" : SlotNameProblem(stem, &sqlstate);
+    if (!problem.empty()) return MakeError(ErrorCode::kCorrupt, problem);
+    if (!name.empty()) out.names_.push_back(name);
     names.remove_prefix(std::min(comma + 1, names.size()));
   }
   return out;
@@ -185,7 +197,7 @@ Status ScramUsers::SetUpSecret(const std::string& content, const std::string& se
 }
 
 Status ScramUsers::Take(const std::string& content, const std::string& path) {
-  std::map<std::string, User> users;
+  std::map<std::string, ScramUser> users;
   std::vector<Shape> shapes;
   size_t number = 0;
   for (std::string_view rest = content; !rest.empty();) {
@@ -197,7 +209,7 @@ Status ScramUsers::Take(const std::string& content, const std::string& path) {
     const size_t colon = line.find(":" + std::string(kPrefix));
     std::string_view text =
         colon == std::string_view::npos ? std::string_view() : line.substr(colon + 1);
-    User user;
+    ScramUser user;
     if (const size_t space = text.find(' '); space != std::string_view::npos) {
       const std::string_view option = text.substr(space + 1);
       if (!option.starts_with(kSlotsOption))
@@ -205,7 +217,12 @@ Status ScramUsers::Take(const std::string& content, const std::string& path) {
                          fmt::format("line {} of users file \"{}\" has something other than "
                                      "\"slots=NAMES\" after the verifier",
                                      number, path));
-      user.slots = SlotRights::Of(option.substr(kSlotsOption.size()));
+      auto slots = SlotRights::Of(option.substr(kSlotsOption.size()));
+      if (!slots)
+        return MakeError(ErrorCode::kCorrupt,
+                         fmt::format("line {} of users file \"{}\": {}", number, path,
+                                     Printable(slots.error().message)));
+      user.slots = std::move(*slots);
       text = text.substr(0, space);
     }
     const auto verifier = ParseScramVerifier(text);
@@ -244,16 +261,11 @@ ScramVerifier ScramUsers::Mock(const std::string& name) const {
   return mock;
 }
 
-// The mock is made for every name: it would tell by the time that it takes.
-ScramVerifier ScramUsers::Find(const std::string& name) const {
-  ScramVerifier mock = Mock(name);
+// The mock is made for every name. Otherwise the time taken would show which names exist.
+ScramUser ScramUsers::Find(const std::string& name) const {
+  ScramUser mock{Mock(name), SlotRights::None()};
   const auto it = users_.find(name);
-  return it != users_.end() ? it->second.verifier : mock;
-}
-
-SlotRights ScramUsers::SlotsOf(const std::string& name) const {
-  const auto it = users_.find(name);
-  return it != users_.end() ? it->second.slots : SlotRights();
+  return it != users_.end() ? it->second : mock;
 }
 
 Result<std::string> MakeScramNonce() {

@@ -33,14 +33,22 @@ class SlotRights {
  public:
   // All of them.
   SlotRights() = default;
+  static SlotRights None();
   // NAMES, separated by commas; a name that ends in "*" stands for all that begin so. Empty: none.
-  static SlotRights Of(std::string_view names);
+  // kCorrupt: no slot can have such a name.
+  static Result<SlotRights> Of(std::string_view names);
 
   bool Allow(std::string_view slot) const;
 
  private:
   bool all_ = true;
   std::vector<std::string> names_;
+};
+
+// What the server knows of a role.
+struct ScramUser {
+  ScramVerifier verifier;
+  SlotRights slots;
 };
 
 // Who may connect: a file with a line NAME:VERIFIER for each, as this prints them:
@@ -57,21 +65,15 @@ class ScramUsers {
   // salts.
   Status Reload(const std::string& path);
 
-  // For a name that is not there, a verifier that no password fits, but always the same salt, of
-  // the length and with the iterations of one that is there. It takes the same time. So nobody
-  // learns which names there are (mock_scram_secret in libpq/auth-scram.c).
-  ScramVerifier Find(const std::string& name) const;
-  // All slots for a name that is not there.
-  SlotRights SlotsOf(const std::string& name) const;
+  // For a name that is not there, no slots and a verifier that no password fits, but always the
+  // same salt, of the length and with the iterations of one that is there. It takes the same time.
+  // So nobody learns which names there are (mock_scram_secret in libpq/auth-scram.c).
+  ScramUser Find(const std::string& name) const;
   bool empty() const { return users_.empty(); }
   // Why secret_file could not be used; empty: it is used, or none was given.
   const std::string& secret_trouble() const { return secret_trouble_; }
 
  private:
-  struct User {
-    ScramVerifier verifier;
-    SlotRights slots;
-  };
   // The cost and the shape of a verifier, one for each user.
   struct Shape {
     uint32_t iterations;
@@ -83,7 +85,7 @@ class ScramUsers {
   Status SetUpSecret(const std::string& content, const std::string& secret_file);
   ScramVerifier Mock(const std::string& name) const;
 
-  std::map<std::string, User> users_;
+  std::map<std::string, ScramUser> users_;
   std::vector<Shape> shapes_;  // of users_, sorted
   ScramKey secret_{};
   std::string secret_trouble_;

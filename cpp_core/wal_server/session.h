@@ -232,7 +232,7 @@ class Session {
   bool encrypted_ = false;
   std::string channel_binding_;
   std::unique_ptr<ScramExchange> scram_;  // begun
-  SlotRights slot_rights_;
+  SlotRights slot_rights_;                // of a client by TCP: from BeginScram on
   bool skip_to_sync_ = false;
   bool closing_ = false;
   bool broken_ = false;

@@ -136,7 +136,10 @@ void Session::BeginScram(std::string_view body) {
     return FailScram({ErrorCode::kCorrupt, "The message has another length than it says."});
   const auto nonce = host_.make_nonce();
   if (!nonce) return FailScram(nonce.error());
-  scram_ = std::make_unique<ScramExchange>(host_.users->Find(statistics_.user), *nonce,
+  // The rights are those of the moment of the verifier, whatever Reload does before the proof.
+  ScramUser user = host_.users->Find(statistics_.user);
+  slot_rights_ = std::move(user.slots);
+  scram_ = std::make_unique<ScramExchange>(std::move(user.verifier), *nonce,
                                            ChannelBinding{channel_binding_, plus});
   const auto answer = scram_->First(body.substr(4));
   if (!answer) return FailScram(answer.error());
@@ -253,7 +256,6 @@ void Session::Welcome() {
   phase_ = Phase::kCommands;
   statistics_.authenticated = true;
   last_message_ = now_;
-  if (!peer_.local) slot_rights_ = host_.users->SlotsOf(statistics_.user);
 }
 
 }  // namespace neon_redo

@@ -100,21 +100,22 @@ TEST(ScramTest, UsersFile) {
   chmod(path.c_str(), 0600);
   auto users = ScramUsers::Open(path);
   ASSERT_TRUE(users) << users.error().message;
-  EXPECT_EQ(users->Find("od:d name").stored_key, ParseScramVerifier(kVerifier)->stored_key);
+  EXPECT_EQ(users->Find("od:d name").verifier.stored_key,
+            ParseScramVerifier(kVerifier)->stored_key);
   // One who is not there looks like one who is: always the same salt, never another's.
-  EXPECT_EQ(users->Find("x").salt, users->Find("x").salt);
-  EXPECT_NE(users->Find("x").salt, users->Find("y").salt);
-  EXPECT_EQ(users->Find("x").salt.size(), 16u);
+  EXPECT_EQ(users->Find("x").verifier.salt, users->Find("x").verifier.salt);
+  EXPECT_NE(users->Find("x").verifier.salt, users->Find("y").verifier.salt);
+  EXPECT_EQ(users->Find("x").verifier.salt.size(), 16u);
   // Nor does one who is not there change when the file is read again.
-  const std::string salt = users->Find("x").salt;
+  const std::string salt = users->Find("x").verifier.salt;
   std::ofstream(path) << "other:" << kVerifier << "\n";
   EXPECT_TRUE(users->Reload(path));
-  EXPECT_EQ(users->Find("x").salt, salt);
-  EXPECT_EQ(users->Find("other").salt, ParseScramVerifier(kVerifier)->salt);
-  EXPECT_NE(users->Find("od:d name").salt, ParseScramVerifier(kVerifier)->salt);
+  EXPECT_EQ(users->Find("x").verifier.salt, salt);
+  EXPECT_EQ(users->Find("other").verifier.salt, ParseScramVerifier(kVerifier)->salt);
+  EXPECT_NE(users->Find("od:d name").verifier.salt, ParseScramVerifier(kVerifier)->salt);
   std::ofstream(path) << "none\n";
   EXPECT_FALSE(users->Reload(path));
-  EXPECT_EQ(users->Find("other").salt, ParseScramVerifier(kVerifier)->salt);
+  EXPECT_EQ(users->Find("other").verifier.salt, ParseScramVerifier(kVerifier)->salt);
   chmod(path.c_str(), 0640);
   EXPECT_FALSE(ScramUsers::Open(path));
   for (const std::string bad :
@@ -137,21 +138,21 @@ TEST(ScramTest, UnknownRolesLookLikeKnownOnes) {
   const auto first = ScramUsers::Open(path, secret);
   ASSERT_TRUE(first) << first.error().message;
   EXPECT_EQ(first->secret_trouble(), "");
-  EXPECT_EQ(first->Find("x").iterations, 10000u);
+  EXPECT_EQ(first->Find("x").verifier.iterations, 10000u);
   struct stat st;
   ASSERT_EQ(stat(secret.c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777, 0600u);
   std::ofstream(path, std::ios::app) << "three:" << costly << "\n";
   const auto second = ScramUsers::Open(path, secret);
   ASSERT_TRUE(second);
-  EXPECT_EQ(second->Find("x").salt, first->Find("x").salt);
+  EXPECT_EQ(second->Find("x").verifier.salt, first->Find("x").verifier.salt);
   // Without a place for the secret it comes from the file.
   const auto third = ScramUsers::Open(path);
   const auto fourth = ScramUsers::Open(path, directory.path() + "/nowhere/secret");
   ASSERT_TRUE(third && fourth);
   EXPECT_NE(fourth->secret_trouble(), "");
-  EXPECT_EQ(third->Find("x").salt, fourth->Find("x").salt);
-  EXPECT_NE(third->Find("x").salt, first->Find("x").salt);
+  EXPECT_EQ(third->Find("x").verifier.salt, fourth->Find("x").verifier.salt);
+  EXPECT_NE(third->Find("x").verifier.salt, first->Find("x").verifier.salt);
   // Nobody else may have written it.
   chmod(secret.c_str(), 0644);
   EXPECT_FALSE(ScramUsers::Open(path, secret));
@@ -165,14 +166,20 @@ TEST(ScramTest, SlotsOfARole) {
   chmod(path.c_str(), 0600);
   auto users = ScramUsers::Open(path);
   ASSERT_TRUE(users) << users.error().message;
-  EXPECT_TRUE(users->SlotsOf("any").Allow("x"));
-  const SlotRights some = users->SlotsOf("some");
+  EXPECT_TRUE(users->Find("any").slots.Allow("x"));
+  const SlotRights some = users->Find("some").slots;
   EXPECT_TRUE(some.Allow("a") && some.Allow("b_") && some.Allow("b_1"));
   EXPECT_FALSE(some.Allow("ab") || some.Allow("b") || some.Allow(""));
-  EXPECT_FALSE(users->SlotsOf("none").Allow("a"));
-  std::ofstream(path) << "name:" << kVerifier << " slot=a\n";
-  EXPECT_FALSE(users->Reload(path));
-  EXPECT_FALSE(users->SlotsOf("none").Allow("a"));
+  EXPECT_FALSE(users->Find("none").slots.Allow("a"));
+  // One who is not there has none.
+  EXPECT_FALSE(users->Find("nobody").slots.Allow("a"));
+  // No slot can have these names.
+  for (const char* bad :
+       {"slot=a", "slots=a, b", "slots=A", "slots=a\r", "slots=a*b", "slots=**"}) {
+    std::ofstream(path) << "name:" << kVerifier << " " << bad << "\n";
+    EXPECT_FALSE(users->Reload(path)) << bad;
+  }
+  EXPECT_FALSE(users->Find("none").slots.Allow("a"));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <random>
 
+#include "tests/fuzz/scram_client.h"
 #include "tests/unit/session_client.h"
 #include "tests/unit/wal_writer.h"
 
@@ -358,6 +359,41 @@ TEST_F(SessionTest, SilentClientsAreGivenUp) {
   client.session.Tick(now + std::chrono::seconds(31));
   EXPECT_TRUE(client.session.closing());
   EXPECT_EQ(ErrorField(client.TakeMessages()[0].body, 'C'), "57P05");
+}
+
+// A role that leaves the users file while it logs in keeps the rights that it had.
+TEST_F(SessionTest, ARoleThatIsRemovedGetsNoMoreRights) {
+  Open();
+  const std::string path = directory_.path() + "/users";
+  std::ofstream(path) << "u:" << kScramVerifier << " slots=own\n";
+  std::filesystem::permissions(path, std::filesystem::perms(0600));
+  auto users = ScramUsers::Open(path);
+  ASSERT_TRUE(users) << users.error().message;
+  host_.users = &*users;
+  host_.tls = true;
+  Peer peer;
+  peer.local = false;
+  SessionClient client(host_, peer);
+  client.Send(StartupPacket(""s, 80877103));
+  EXPECT_EQ(client.TakeRaw(), "S");
+  client.session.TlsEstablished("hash");
+  client.LogIn();
+  const ScramClient scram("hash");
+  EXPECT_EQ(Types(client.TakeMessages()), "R");
+  client.Send(scram.First());
+  const auto first = client.TakeMessages();
+  ASSERT_EQ(Types(first), "R");
+  std::ofstream(path) << "other:" << kScramVerifier << "\n";
+  ASSERT_TRUE(users->Reload(path));
+  client.Send(scram.Final(first[0].body.substr(4)));
+  ASSERT_TRUE(client.session.statistics().authenticated);
+  client.TakeMessages();
+  client.Send(Query("CREATE_REPLICATION_SLOT s PHYSICAL"));
+  const auto refused = client.TakeMessages();
+  ASSERT_EQ(Types(refused), "EZ");
+  EXPECT_EQ(ErrorField(refused[0].body, 'C'), "42501");
+  client.Send(Query("CREATE_REPLICATION_SLOT own PHYSICAL"));
+  EXPECT_EQ(Types(client.TakeMessages()), "TDCZ");
 }
 
 TEST_F(SessionTest, OneWriteOfTheSlotsATurn) {
