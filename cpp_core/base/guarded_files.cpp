@@ -35,32 +35,38 @@ Result<std::string> ReadAll(const FileDescriptor& fd, const std::string& path, s
   }
 }
 
-namespace {
-
-Result<FileDescriptor> OpenRegular(const std::string& path, struct stat* st) {
-  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+Result<FileDescriptor> OpenRegularFile(const std::string& path, Links links) {
+  const int no_follow = links == Links::kRefuse ? O_NOFOLLOW : 0;
+  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | no_follow));
+  if (fd.get() < 0 && errno == ELOOP && links == Links::kRefuse)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("\"{}\" is a symbolic link, which is not followed", path));
   if (fd.get() < 0) {
     const ErrorCode code = errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
     return MakeError(code, FileError("open file", path).value().message);
   }
-  if (fstat(fd.get(), st) != 0) return FileError("examine file", path);
-  if (!S_ISREG(st->st_mode))
+  struct stat st;
+  if (fstat(fd.get(), &st) != 0) return FileError("examine file", path);
+  if (!S_ISREG(st.st_mode))
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("\"{}\" is not a regular file", path));
   return fd;
 }
 
-}  // namespace
-
-Result<std::string> ReadRegularFile(const std::string& path, size_t limit) {
-  struct stat st;
-  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenRegular(path, &st));
+Result<std::string> ReadRegularFile(const std::string& path, size_t limit, Links links) {
+  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenRegularFile(path, links));
   return ReadAll(fd, path, limit);
 }
 
 Result<std::string> ReadSecretFile(const std::string& path, const char* what, size_t limit) {
+  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenRegularFile(path, Links::kFollow));
+  return ReadSecret(fd, path, what, limit);
+}
+
+Result<std::string> ReadSecret(const FileDescriptor& fd, const std::string& path, const char* what,
+                               size_t limit) {
   struct stat st;
-  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenRegular(path, &st));
+  if (fstat(fd.get(), &st) != 0) return FileError("examine file", path);
   if (st.st_uid != geteuid() && st.st_uid != 0)
     return MakeError(
         ErrorCode::kInvalidArgument,

@@ -16,16 +16,27 @@ namespace neon_redo {
 // `limit` bytes.
 Result<std::string> ReadAll(const FileDescriptor& fd, const std::string& path, size_t limit);
 
-// A whole regular file of at most `limit` bytes. A FIFO or a device is refused and not waited for.
-// kNotFound: there is no such file. kInvalidArgument: it is not regular, or too large. kIo: the
-// operating system refused.
-Result<std::string> ReadRegularFile(const std::string& path, size_t limit);
+// What becomes of a symbolic link at a file's own name. Links on the way to it are followed.
+enum class Links { kFollow, kRefuse };
+
+// Opens a regular file for reading. A FIFO or a device is refused and not waited for. kNotFound:
+// there is no such file. kInvalidArgument: it is not regular, or a refused link. kIo: the operating
+// system refused.
+Result<FileDescriptor> OpenRegularFile(const std::string& path, Links links);
+
+// A whole regular file of at most `limit` bytes. Errors are those of OpenRegularFile.
+// kInvalidArgument: it is too large.
+Result<std::string> ReadRegularFile(const std::string& path, size_t limit,
+                                    Links links = Links::kFollow);
 
 // The same for a file that holds a secret. Owner and mode are those of the descriptor that is read:
 // the file is this user's and nobody else may read it, or root's and at most its group may read it
 // (check_ssl_key_file_permissions in libpq/be-secure-common.c). `what` begins the message of a
 // refusal, as in "users file". kInvalidArgument also for another's file.
 Result<std::string> ReadSecretFile(const std::string& path, const char* what, size_t limit);
+// The same for a file that is open already; `path` names it in errors.
+Result<std::string> ReadSecret(const FileDescriptor& fd, const std::string& path, const char* what,
+                               size_t limit);
 
 // Writes a file that holds what a database holds: of mode 0600, and no link, neither symbolic nor
 // hard, to another. A file that is there must be this user's own; it is overwritten, and gets the

@@ -7,14 +7,12 @@
 #include <cstdio>
 #include <sstream>
 
-#include "cpp_core/base/guarded_files.h"
-
 namespace neon_redo {
 
 std::string FormatHistoryName(uint32_t timeline) { return fmt::format("{:08X}.history", timeline); }
 
-Result<std::string> ReadHistoryFile(const std::string& path) {
-  return ReadRegularFile(path, size_t{1} << 20);
+Result<std::string> ReadHistoryFile(const std::string& path, Links links) {
+  return ReadRegularFile(path, size_t{1} << 20, links);
 }
 
 Result<std::vector<TimelineFork>> ParseTimelineHistory(const std::string& content,

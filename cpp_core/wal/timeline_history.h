@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/base/guarded_files.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 
@@ -21,8 +22,8 @@ struct TimelineFork {
 std::string FormatHistoryName(uint32_t timeline);
 
 // The content of a history file. kNotFound: there is none. kInvalidArgument: it is not a regular
-// file, or of more than 1 MB; a line has some 40 bytes.
-Result<std::string> ReadHistoryFile(const std::string& path);
+// file, a refused link, or of more than 1 MB; a line has some 40 bytes.
+Result<std::string> ReadHistoryFile(const std::string& path, Links links = Links::kFollow);
 
 // The ancestors of `timeline`, the oldest first. kCorrupt: a bad line; the message quotes it and
 // names `path`.

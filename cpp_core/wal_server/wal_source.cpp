@@ -7,16 +7,19 @@
 // every client waiting): a hole, a recycled page or another system's file must not reach a standby.
 // Zeroes to the end of a segment are right only behind an XLOG_SWITCH record; then the records of
 // that one segment are read.
+//
+// What is handed to clients is opened without following a symbolic link at its name: whoever may
+// write into the archive cannot have other files sent to clients.
 #include "cpp_core/wal_server/wal_source.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/tail.h"
@@ -47,7 +50,10 @@ Status WalSource::Load() {
   if (timeline_ == 0)
     return MakeError(ErrorCode::kNotFound, fmt::format("no WAL in \"{}\"", directory_->path()));
   ancestors_.clear();
-  if (const auto content = ReadHistory(timeline_)) {
+  const auto content = ReadHistory(timeline_);
+  if (!content && content.error().code != ErrorCode::kNotFound)
+    return tl::unexpected(content.error());
+  if (content) {
     ASSIGN_OR_RETURN(auto forks,
                      ParseTimelineHistory(*content, timeline_, FormatHistoryName(timeline_)));
     ancestors_ = std::move(forks);
@@ -160,7 +166,8 @@ uint32_t WalSource::TimelineOf(Lsn lsn) const {
 }
 
 Result<std::string> WalSource::ReadHistory(uint32_t timeline) const {
-  return ReadHistoryFile(fmt::format("{}/{}", directory_->path(), FormatHistoryName(timeline)));
+  return ReadHistoryFile(fmt::format("{}/{}", directory_->path(), FormatHistoryName(timeline)),
+                         Links::kRefuse);
 }
 
 Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, uint64_t number) {
@@ -174,11 +181,7 @@ Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, u
   if (auto open_already = open_[path].lock()) return open_already;
   auto file = std::make_shared<SegmentFile>();
   file->segment = std::move(*segment);
-  file->fd.Reset(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat st;
-  if (file->fd.get() < 0 || fstat(file->fd.get(), &st) != 0) return FileError("open file", path);
-  if (!S_ISREG(st.st_mode))
-    return MakeError(ErrorCode::kCorrupt, fmt::format("\"{}\" is not a regular file", path));
+  ASSIGN_OR_RETURN(file->fd, OpenRegularFile(path, Links::kRefuse));
   posix_fadvise(file->fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   // The segments that end() was found in have been read, and may grow.
   if (timeline == timeline_ && directory_->SegmentStart(number + 1) > record_end_)

@@ -68,10 +68,10 @@ class WalSource {
   std::optional<Switch> FindTimeline(uint32_t timeline) const;
   // The timeline that has the byte (tliOfPointInHistory).
   uint32_t TimelineOf(Lsn lsn) const;
-  // kNotFound: no such file.
+  // kNotFound: no such file. kInvalidArgument: a symbolic link, or not a regular file.
   Result<std::string> ReadHistory(uint32_t timeline) const;
 
-  // kNotFound: it is not there (any more). kIo: not readable.
+  // kNotFound: it is not there (any more). kIo: not readable. kInvalidArgument: a symbolic link.
   Result<std::shared_ptr<SegmentFile>> OpenSegment(uint32_t timeline, uint64_t number);
   // The offset of the first page that is not where it belongs, among those with a byte in [begin,
   // end); nothing: all are. Looks only at these pages, and at each of them once; for the zeroes

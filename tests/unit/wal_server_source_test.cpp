@@ -98,5 +98,31 @@ TEST_F(SourceTest, AHistoryFileMustBeARegularOne) {
   EXPECT_EQ(source_->ReadHistory(7).error().code, ErrorCode::kInvalidArgument);
 }
 
+// Somebody who may write into the archive has other files sent to clients.
+TEST_F(SourceTest, LinksAreNotServed) {
+  while (wal_->position() < uint64_t{4} * kSegment + 20'000) wal_->Append(10, 0, 200'000);
+  Open();
+  TempDirectory elsewhere;
+  const std::string secret = elsewhere.path() + "/secret";
+  std::ofstream(secret) << "secret\n";
+  std::filesystem::create_symlink(secret, directory_.path() + "/00000007.history");
+  const auto history = source_->ReadHistory(7);
+  ASSERT_FALSE(history);
+  EXPECT_EQ(history.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_NE(history.error().message.find("is a symbolic link"), std::string::npos);
+  const std::string segment = directory_.path() + "/" + wal_->SegmentFile(0);
+  std::filesystem::rename(segment, elsewhere.path() + "/segment");
+  std::filesystem::create_symlink(elsewhere.path() + "/segment", segment);
+  const auto file = source_->OpenSegment(1, 3);
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().code, ErrorCode::kInvalidArgument);
+  // The directory may be on another disk.
+  const std::string link = elsewhere.path() + "/link";
+  std::filesystem::create_directory_symlink(directory_.path(), link);
+  const auto source = WalSource::Open(link);
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_TRUE((*source)->OpenSegment(1, 4));
+}
+
 }  // namespace
 }  // namespace neon_redo
