@@ -4,6 +4,7 @@
 // libpq sends in here (the name is that of the startup packet).
 #include "cpp_core/wal_server/scram.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -15,7 +16,6 @@
 #include <cstring>
 #include <optional>
 
-#include "cpp_core/base/files.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/wal_server/slots.h"
@@ -150,11 +150,11 @@ bool SlotRights::Allow(std::string_view slot) const {
          });
 }
 
-Result<ScramUsers> ScramUsers::Open(const std::string& path, const std::string& secret_file) {
+Result<ScramUsers> ScramUsers::Open(const std::string& path, const Directory* secrets) {
   ScramUsers out;
   ASSIGN_OR_RETURN(std::string content, ReadSecretFile(path, "users file", kMaxUsersFile));
   RETURN_IF_ERROR(out.Take(content, path));
-  RETURN_IF_ERROR(out.SetUpSecret(content, secret_file));
+  RETURN_IF_ERROR(out.SetUpSecret(content, secrets));
   WipeSecret(&content);
   return out;
 }
@@ -166,18 +166,18 @@ Status ScramUsers::Reload(const std::string& path) {
   return {};
 }
 
-Status ScramUsers::SetUpSecret(const std::string& content, const std::string& secret_file) {
+Status ScramUsers::SetUpSecret(const std::string& content, const Directory* directory) {
   // The verifiers' keys are secret, so this cannot be guessed either.
   secret_ = Hmac({}, "neon_redo salts for unknown roles\n" + content);
-  if (secret_file.empty()) return {};
-  auto stored = ReadSecretFile(secret_file, "secret file", kMaxSecretFile);
-  if (!stored && stored.error().code == ErrorCode::kNotFound) {
+  if (!directory) return {};
+  const auto file = directory->OpenFile(kSecretFile, O_RDONLY);
+  if (!file && file.error().code == ErrorCode::kNotFound) {
     ScramKey fresh;
     if (RAND_bytes(fresh.data(), static_cast<int>(fresh.size())) != 1)
       return MakeError(ErrorCode::kIo, "could not generate random numbers");
     const std::string line = Base64(fresh.data(), fresh.size()) + "\n";
-    const Status written = WriteFileDurably(
-        secret_file, Bytes(reinterpret_cast<const uint8_t*>(line.data()), line.size()));
+    const Status written = directory->WriteFile(
+        kSecretFile, Bytes(reinterpret_cast<const uint8_t*>(line.data()), line.size()));
     if (!written) {
       secret_trouble_ = written.error().message;
       return {};
@@ -185,14 +185,17 @@ Status ScramUsers::SetUpSecret(const std::string& content, const std::string& se
     secret_ = fresh;
     return {};
   }
-  if (!stored) return tl::unexpected(stored.error());
-  while (stored->ends_with('\n')) stored->pop_back();
-  if (!ReadKey(*stored, &secret_))
+  if (!file) return tl::unexpected(file.error());
+  const std::string path = directory->PathOf(kSecretFile);
+  ASSIGN_OR_RETURN(std::string stored, ReadSecret(*file, path, "secret file", kMaxSecretFile));
+  while (stored.ends_with('\n')) stored.pop_back();
+  const bool good = ReadKey(stored, &secret_);
+  WipeSecret(&stored);
+  if (!good)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("secret file \"{}\" does not hold 32 bytes in base64; remove it "
                                  "to have it made again",
-                                 secret_file));
-  WipeSecret(&*stored);
+                                 path));
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cpp_core/base/directory.h"
 #include "neon_redo/error.h"
 
 namespace neon_redo {
@@ -56,11 +57,13 @@ struct ScramUser {
 // After the verifier and a space, "slots=NAMES" limits the role to these slots (SlotRights).
 class ScramUsers {
  public:
-  // `secret_file` keeps the secret of the salts for unknown names, so that they outlive this
-  // process; it is made when it is not there. Empty, or it cannot be made: the secret comes from
-  // the users file's content, and the salts change with it from one process to the next.
-  // kInvalidArgument: ReadSecretFile refuses a file. kCorrupt: a bad line.
-  static Result<ScramUsers> Open(const std::string& path, const std::string& secret_file = {});
+  // File kSecretFile in directory `secrets` keeps the secret of the salts for unknown names, so that
+  // they outlive this process; it is made when it is not there, and is no link. Null, or it cannot
+  // be made: the secret comes from the users file's content, and the salts change with it from one
+  // process to the next. kInvalidArgument: ReadSecretFile or Directory refuses a file. kCorrupt: a
+  // bad line.
+  static Result<ScramUsers> Open(const std::string& path, const Directory* secrets = nullptr);
+  static constexpr const char* kSecretFile = "serve-wal.secret";
   // Reads the file again; on an error all stays as it was. Names that are not there keep their
   // salts.
   Status Reload(const std::string& path);
@@ -70,7 +73,7 @@ class ScramUsers {
   // So nobody learns which names there are (mock_scram_secret in libpq/auth-scram.c).
   ScramUser Find(const std::string& name) const;
   bool empty() const { return users_.empty(); }
-  // Why secret_file could not be used; empty: it is used, or none was given.
+  // Why the secret's file could not be made; empty: it is used, or no directory was given.
   const std::string& secret_trouble() const { return secret_trouble_; }
 
  private:
@@ -82,7 +85,7 @@ class ScramUsers {
   };
 
   Status Take(const std::string& content, const std::string& path);
-  Status SetUpSecret(const std::string& content, const std::string& secret_file);
+  Status SetUpSecret(const std::string& content, const Directory* directory);
   ScramVerifier Mock(const std::string& name) const;
 
   std::map<std::string, ScramUser> users_;

@@ -98,13 +98,12 @@ Status WalServer::Impl::Listen() {
   ASSIGN_OR_RETURN(auto local, ListenLocal(socket_path_));
   listener_ = std::move(local);
   if (!options_.listen.empty()) {
-    ASSIGN_OR_RETURN(auto users, ScramUsers::Open(options_.users_file,
-                                                  slots_.directory().PathOf("serve-wal.secret")));
+    ASSIGN_OR_RETURN(auto users, ScramUsers::Open(options_.users_file, &slots_.directory()));
     users_ = std::move(users);
     if (!users_.secret_trouble().empty())
       options_.log(users_.secret_trouble() +
-                   "; with another users file, another server can be told from this one by the "
-                   "salts of unknown roles");
+                   "; the salts of unknown roles change with the users file, so a client can learn "
+                   "which roles exist");
     ASSIGN_OR_RETURN(auto tls, TlsContext::Open(options_.tls_certificate, options_.tls_key));
     tls_ = std::move(tls);
     ASSIGN_OR_RETURN(auto tcp, ListenTcp(options_.listen));

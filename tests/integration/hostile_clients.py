@@ -6,7 +6,7 @@
 Runs as the server's user; needs nothing but Python. Each kind does one thing for that time, and
 takes every refusal as a reason to do it again. `probe` prints a JSON object: how often it asked the
 server by its Unix socket for its status, on a connection of its own each time, and the longest time
-that one answer took from connecting to its end, in seconds.
+that one answer took from connecting to its end, in seconds. `salt` asks once and does no harm.
 
 Over TCP they are the role "hostile" with the password "geheim".
 """
@@ -44,6 +44,7 @@ class Client:
         else:
             self.socket = socket.create_connection(("127.0.0.1", int(tcp_port)), timeout)
         self.local = local
+        self.salt = None  # of the role's verifier, once the server has sent it
 
     def __enter__(self):
         return self
@@ -60,10 +61,11 @@ class Client:
         context.verify_mode = ssl.CERT_NONE
         self.socket = context.wrap_socket(self.socket)
 
-    def log_in(self, password="geheim"):
+    def log_in(self, password="geheim", user="hostile"):
         if not self.local:
             self.start_tls()
-        body = struct.pack("!i", 3 << 16) + b"user\0hostile\0replication\0true\0application_name\0hostile\0\0"
+        parameters = f"user\0{user}\0replication\0true\0application_name\0hostile\0\0"
+        body = struct.pack("!i", 3 << 16) + parameters.encode()
         self.socket.sendall(struct.pack("!i", len(body) + 4) + body)
         if not self.local:
             self.prove(password)
@@ -77,8 +79,10 @@ class Client:
         message = b"n,," + first.encode()
         self.send(b"p", b"SCRAM-SHA-256\0" + struct.pack("!i", len(message)) + message)
         server_first = self.read_until(b"R")[4:].decode()
-        nonce, salt, iterations = (part[2:] for part in server_first.split(","))
-        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
+        nonce, self.salt, iterations = (part[2:] for part in server_first.split(","))
+        salted = hashlib.pbkdf2_hmac(
+            "sha256", password.encode(), base64.b64decode(self.salt), int(iterations)
+        )
         key = hmac.digest(salted, b"Client Key", "sha256")
         final = f"c=biws,r={nonce}"
         signature = hmac.digest(
@@ -128,6 +132,14 @@ def probe():
         times.append(time.monotonic() - began)
         time.sleep(0.02)
     print(json.dumps({"asked": len(times), "worst": max(times)}))
+
+
+def salt():
+    """Prints the salt that the server sends for a role that it does not know."""
+    with Client() as client:
+        with contextlib.suppress(EOFError):
+            client.log_in("x", user="nobody")
+        print(client.salt)
 
 
 def silent():

@@ -49,6 +49,7 @@ KINDS = (
 )  # fmt: skip
 # The password of the role "hostile" of hostile_clients.py.
 PASSWORD = "geheim"
+SECRET = "serve-wal.secret"  # beside the slots
 
 
 def free_port():
@@ -77,12 +78,14 @@ class HostileCase(ClientsCase):
         lines = [self.verifier, f"hostile:SCRAM{verifier}{slots}", f"friend:SCRAM{verifier}"]
         pathlib.Path(users).write_text("\n".join(lines) + "\n", "utf-8")
         os.chmod(users, 0o600)
+        self.users = users
+        self.slots_file = os.path.join(server_directory(directory), "slots")
         make_certificate(directory)
         self.metrics_port = free_port()
         server = self.server(
             wal or self.wal, "--listen", "127.0.0.1:0", "--users", users, "--tls-cert", certificate,
             "--tls-key", key, "--metrics", str(self.metrics_port),
-            "--slots", os.path.join(server_directory(directory), "slots"), *arguments,
+            "--slots", self.slots_file, *arguments,
         )  # fmt: skip
         self.port = re.search(r"TLS on .*, port (\d+)", server.log())[1]
         for name in ("hostile_clients.py", "hostile_tls"):
@@ -286,25 +289,17 @@ class Hostile(HostileCase):
 
         def salt():
             """The server's first message of SCRAM to a role that it does not know."""
-            script = os.path.join(server.directory, "salt.py")
-            source = (HERE / "hostile_clients.py").read_text("utf-8").split('if __name__ ==')[0]
-            source = source.replace('"!i", 3 << 16) + b"user\\0hostile', '"!i", 3 << 16) + b"user\\0nobody')
-            source += (
-                "client = Client()\n"
-                "answers = []\n"
-                "read = client.read_until\n"
-                "client.read_until = lambda wanted: answers.append(read(wanted)) or answers[-1]\n"
-                "try:\n    client.log_in('x')\nexcept EOFError:\n    pass\n"
-                "print(answers[1][4:].decode().split(',', 1)[1])\n"
-            )
-            pathlib.Path(script).write_text(source, "utf-8")
-            command = ["python3", script, "x", "1", server.directory, self.port, "0"]
-            return server.run(command).stdout
+            script = os.path.join(server.directory, "hostile_clients.py")
+            return server.run(["python3", script, "salt", "1", server.directory, self.port, "0"]).stdout
 
         first = salt()
-        self.assertIn("s=", first)
+        self.assertTrue(first)
         self.assertEqual(salt(), first)
         self.assertEqual(server.stop(), 0)
+        self.assertTrue(os.path.isfile(os.path.join(os.path.dirname(self.slots_file), SECRET)))
+        # Without a secret of its own the server would make another salt of these users.
+        with open(self.users, "a", encoding="utf-8") as users:
+            users.write(f"another:SCRAM{self.verifier.split(':SCRAM')[1]}\n")
         server.start()
         self.port = re.findall(r"TLS on .*, port (\d+)", server.log())[-1]
         self.assertEqual(salt(), first)
@@ -433,6 +428,21 @@ class Links(HostileCase):
         result = run_neon_redo("serve-wal", "--wal", wal, "--socket", wal, check=False)
         self.assertEqual(result.returncode, 2)
         self.assertIn("is not a regular file of its own", result.stderr)
+
+    def test_secret(self):
+        server = self.tls_server()
+        self.assertEqual(server.stop(), 0)
+        secret = pathlib.Path(self.slots_file).with_name(SECRET)
+        target = self.planted(secret.parent, "link")
+        for content in ("precious", secret.read_text("ascii")):
+            target.write_text(content, "ascii")
+            os.chmod(target, 0o600)
+            chown(target)
+            secret.unlink()
+            secret.symlink_to(target)
+            with self.assertRaisesRegex(AssertionError, f"{SECRET}.* is not a regular file of its own"):
+                server.start()
+            self.assertEqual(target.read_text("ascii"), content)
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
     def test_root_is_warned(self):

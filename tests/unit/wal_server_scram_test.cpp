@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "tests/unit/wal_writer.h"
@@ -130,12 +131,16 @@ TEST(ScramTest, UsersFile) {
 TEST(ScramTest, UnknownRolesLookLikeKnownOnes) {
   TempDirectory directory;
   const std::string path = directory.path() + "/users";
-  const std::string secret = directory.path() + "/secret";
+  const std::string state = directory.path() + "/state";
+  std::filesystem::create_directory(state);
+  const auto secrets = Directory::Open(state);
+  ASSERT_TRUE(secrets);
+  const std::string secret = secrets->PathOf(ScramUsers::kSecretFile);
   std::string costly = kVerifier;
   costly.replace(costly.find("4096"), 4, "10000");
   std::ofstream(path) << "one:" << costly << "\ntwo:" << costly << "\n";
   chmod(path.c_str(), 0600);
-  const auto first = ScramUsers::Open(path, secret);
+  const auto first = ScramUsers::Open(path, &*secrets);
   ASSERT_TRUE(first) << first.error().message;
   EXPECT_EQ(first->secret_trouble(), "");
   EXPECT_EQ(first->Find("x").verifier.iterations, 10000u);
@@ -143,19 +148,32 @@ TEST(ScramTest, UnknownRolesLookLikeKnownOnes) {
   ASSERT_EQ(stat(secret.c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777, 0600u);
   std::ofstream(path, std::ios::app) << "three:" << costly << "\n";
-  const auto second = ScramUsers::Open(path, secret);
+  const auto second = ScramUsers::Open(path, &*secrets);
   ASSERT_TRUE(second);
   EXPECT_EQ(second->Find("x").verifier.salt, first->Find("x").verifier.salt);
   // Without a place for the secret it comes from the file.
   const auto third = ScramUsers::Open(path);
-  const auto fourth = ScramUsers::Open(path, directory.path() + "/nowhere/secret");
+  const std::string gone = directory.path() + "/gone";
+  std::filesystem::create_directory(gone);
+  const auto nowhere = Directory::Open(gone);
+  std::filesystem::remove(gone);
+  ASSERT_TRUE(nowhere);
+  const auto fourth = ScramUsers::Open(path, &*nowhere);
   ASSERT_TRUE(third && fourth);
   EXPECT_NE(fourth->secret_trouble(), "");
   EXPECT_EQ(third->Find("x").verifier.salt, fourth->Find("x").verifier.salt);
   EXPECT_NE(third->Find("x").verifier.salt, first->Find("x").verifier.salt);
-  // Nobody else may have written it.
+  // Nobody else may have read it.
   chmod(secret.c_str(), 0644);
-  EXPECT_FALSE(ScramUsers::Open(path, secret));
+  EXPECT_FALSE(ScramUsers::Open(path, &*secrets));
+  // Nor is a link to it followed.
+  chmod(secret.c_str(), 0600);
+  EXPECT_TRUE(ScramUsers::Open(path, &*secrets));
+  std::filesystem::rename(secret, directory.path() + "/elsewhere");
+  std::filesystem::create_symlink(directory.path() + "/elsewhere", secret);
+  const auto linked = ScramUsers::Open(path, &*secrets);
+  ASSERT_FALSE(linked);
+  EXPECT_EQ(linked.error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST(ScramTest, SlotsOfARole) {
