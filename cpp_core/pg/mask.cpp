@@ -177,8 +177,6 @@ void MaskSpgistMeta(uint8_t* page) {
 
 }  // namespace
 
-bool HasMask(uint8_t rmid) { return (rmid >= kRmHeap2 && rmid <= kRmBrin) || rmid == kRmGeneric; }
-
 void MaskChecksum(uint8_t* page) { pg::SetChecksum(page, 0); }
 
 void MaskLsnAndChecksum(uint8_t* page) {

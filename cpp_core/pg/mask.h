@@ -9,10 +9,14 @@
 
 #include <cstdint>
 
+#include "cpp_core/pg/rmgr.h"
+
 namespace neon_redo {
 
 // The resource manager has a mask (rm_mask in access/rmgrlist.h).
-bool HasMask(uint8_t rmid);
+constexpr bool HasMask(uint8_t rmid) {
+  return (rmid >= kRmHeap2 && rmid <= kRmBrin) || rmid == kRmGeneric;
+}
 
 // What RmgrTable[rmid].rm_mask does to the page; for a resource manager without one, the LSN and
 // the checksum alone. False when the header is not one of a page of this resource manager (the

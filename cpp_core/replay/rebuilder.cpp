@@ -239,6 +239,20 @@ Status Rebuilder::TakeMapChange(const WalRecord& record, const Change& change, u
   return {};
 }
 
+// What is known of the block after a record that changes it.
+inline void Rebuilder::NoteRecord(const WalRecord& record, const RecordView& view,
+                                  const BlockRef& ref, BlockState* block) {
+  const uint8_t rmid = view.rmid();
+  block->last_start = record.start;
+  block->last_lsn = record.end;
+  block->last_rmid = rmid;
+  if (HasMask(rmid)) block->mask_rmid = rmid;
+  if (rmid == kRmXlog || rmid == kRmHeap2) [[unlikely]]
+    NoteLsn(record, view, ref, block);
+  else
+    block->Tolerate({});
+}
+
 Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int id, uint64_t hash,
                             RedoWorker* worker) {
   const BlockRef& ref = *view.block(id);
@@ -265,20 +279,14 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
     batch_.Add(block.request, record.end, record.bytes);
     return batch_.full() ? Flush(worker) : Status();
   }
-  return Apply(record, view, id, entry, worker);
+  return Apply(record, view, id, entry, &counts, worker);
 }
 
-// What is known of the block after a record that changes it.
-void Rebuilder::NoteRecord(const WalRecord& record, const RecordView& view, const BlockRef& ref,
-                           BlockState* block) {
-  const RecordHeader& header = view.header();
-  block->last_start = record.start;
-  block->last_lsn = record.end;
-  block->last_rmid = header.rmid;
-  if (HasMask(header.rmid)) block->mask_rmid = header.rmid;
+// What LSNs the page may have after a record that changes the block.
+void Rebuilder::NoteLsn(const WalRecord& record, const RecordView& view, const BlockRef& ref,
+                        BlockState* block) {
   const bool visible = IsHeapPageOfVisible(view, ref);
-  if (!visible && !IsHint(header)) [[likely]]
-    return block->Tolerate({});
+  if (!visible && !IsHint(view.header())) return block->Tolerate({});
   if (visible && ref.initialises()) return block->Tolerate({});
   if (visible && options_.hints_logged && MakesPageDirty(view))
     return block->Tolerate({LsnRule::kMoved, record.end});
@@ -329,7 +337,7 @@ bool Rebuilder::FindPage(Blocks::Entry* entry, bool initialises) {
 }
 
 Status Rebuilder::Apply(const WalRecord& record, const RecordView& view, int id,
-                        Blocks::Entry* entry, RedoWorker* worker) {
+                        Blocks::Entry* entry, ChangeCounts* counts, RedoWorker* worker) {
   BlockState& block = entry->value;
   const BlockRef& ref = *view.block(id);
   const bool initialises = ref.initialises();
@@ -343,7 +351,7 @@ Status Rebuilder::Apply(const WalRecord& record, const RecordView& view, int id,
   const bool keep = ref.tag.fork == kVisibilityMapFork || options_.reads_once;
   const auto [outcome, base] =
       ApplyRecord(options_.engine, view, id, record.end, page, have_page, keep ? saved_ : nullptr,
-                  &counts_.At(view.rmid(), view.header().info));
+                  counts);
   switch (outcome) {
     case ApplyOutcome::kApplied:
       return {};

@@ -150,10 +150,12 @@ class Rebuilder {
                        RedoWorker* worker);
   void NoteRecord(const WalRecord& record, const RecordView& view, const BlockRef& ref,
                   BlockState* block);
+  void NoteLsn(const WalRecord& record, const RecordView& view, const BlockRef& ref,
+               BlockState* block);
   Status TakeBlock(const WalRecord& record, const RecordView& view, int id, uint64_t hash,
                    RedoWorker* worker);
   Status Apply(const WalRecord& record, const RecordView& view, int id, Blocks::Entry* entry,
-               RedoWorker* worker);
+               ChangeCounts* counts, RedoWorker* worker);
   Status Ask(const WalRecord& record, Blocks::Entry* entry, const uint8_t* base,
              RedoWorker* worker);
   Status Supersede(const RecordView& view, int id, BlockState* block);
