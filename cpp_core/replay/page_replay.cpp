@@ -92,10 +92,8 @@ Result<std::unique_ptr<PageReplay>> PageReplay::Make(const ReplayOptions& option
 PageReplay::~PageReplay() = default;
 
 Status PageReplay::Take(const WalRecord& record, const RecordView& view, const ChangeList& others) {
-  return Guarded([&] {
-    FindTargets(view, others, static_cast<uint32_t>(partitions_.size()), true, &targets_);
-    return distributor_->Send(record, view, targets_);
-  });
+  FindTargets(view, others, static_cast<uint32_t>(partitions_.size()), true, &targets_);
+  return distributor_->Send(record, view, targets_);
 }
 
 Status PageReplay::Finish(const Progress& progress) {

@@ -90,7 +90,8 @@ class PageReplay {
 
   // Takes a record, parsed by the caller, in the order of WAL. others: its changes by
   // Ingest::TakeBeyondBlocks or TakeRelationChanges. Everything is the caller's again afterwards.
-  // Errors, perhaps an earlier record's: of Rebuilder::Take and of consumers; kOutOfMemory.
+  // Errors, perhaps an earlier record's: of Rebuilder::Take and of consumers. May throw
+  // std::bad_alloc, which the caller guards for all records at once (base/guard.h).
   Status Take(const WalRecord& record, const RecordView& view, const ChangeList& others);
 
   // After the last record: hands all blocks to the consumers. progress may be empty.
