@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cpp_core/base/open_files.h"
 
 namespace neon_redo::cli {
 
@@ -140,6 +141,8 @@ int main(int argc, char** argv) {
   // What is written holds pages, records and rows: nobody else may read it.
   umask(umask(0) | 077);
   neon_redo::cli::EndOnUncaughtExceptions();
+  // Files of relations are kept open; shells allow 1024 files, and the system more.
+  neon_redo::RaiseOpenFileLimit(8192);
   try {
     const int status = neon_redo::cli::Main({argv + std::min(argc, 1), argv + argc});
     if (const auto flushed = neon_redo::cli::FlushOutput(); !flushed && status != 2) {

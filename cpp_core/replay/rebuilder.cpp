@@ -349,9 +349,8 @@ Status Rebuilder::Apply(const WalRecord& record, const RecordView& view, int id,
   else if (initialises)
     page = pages_.Allocate(&block.page);
   const bool keep = ref.tag.fork == kVisibilityMapFork || options_.reads_once;
-  const auto [outcome, base] =
-      ApplyRecord(options_.engine, view, id, record.end, page, have_page, keep ? saved_ : nullptr,
-                  counts);
+  const auto [outcome, base] = ApplyRecord(options_.engine, view, id, record.end, page, have_page,
+                                           keep ? saved_ : nullptr, counts);
   switch (outcome) {
     case ApplyOutcome::kApplied:
       return {};

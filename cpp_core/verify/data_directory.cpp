@@ -5,11 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/open_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/control_file.h"
@@ -242,6 +244,20 @@ Status CheckNothingStrange(const RelationFileList& list, const std::string& dire
                    fmt::format("\"{}/{}\" is {}", directory, path, what));
 }
 
+namespace {
+
+// A verification has three such objects for each of up to 64 partitions, and other files.
+size_t MostOpenFiles() {
+  constexpr size_t kObjects = 3 * 64, kOtherFiles = 128, kMost = 32;
+  const size_t limit = OpenFileLimit();
+  return limit < kOtherFiles ? 0 : std::min((limit - kOtherFiles) / kObjects, kMost);
+}
+
+}  // namespace
+
+RelationFiles::RelationFiles(std::string directory, const pg::Version* version)
+    : directory_(std::move(directory)), version_(version), most_open_(MostOpenFiles()) {}
+
 // What is wrong with the file itself; else the machine is short of something.
 Result<RelationFiles::Found> RelationFiles::Unreadable(Error error) {
   if (IsShortage(error.code)) return tl::unexpected(std::move(error));
@@ -256,17 +272,22 @@ Result<bool> RelationFiles::ReadOrFail(const BlockTag& tag, uint8_t* page) {
 }
 
 Result<int> RelationFiles::Open(const BlockTag& tag) {
-  constexpr size_t kOpenFiles = 32;
   BlockTag segment = tag;
   segment.block = tag.block / pg::kBlocksPerFile;
   if (auto found = open_.find(segment); found != open_.end()) return found->second.get();
   auto fd = pg::OpenClusterFile(directory_, pg::BlockFilePath(*version_, tag));
   if (!fd && fd.error().code != ErrorCode::kNotFound) return tl::unexpected(fd.error());
-  if (open_.size() == kOpenFiles) open_.clear();
+  if (open_.size() >= most_open_) open_.clear();
   return (open_[segment] = fd ? std::move(*fd) : FileDescriptor()).get();
 }
 
 Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* page) {
+  auto found = ReadOpen(tag, page);
+  if (most_open_ == 0) open_.clear();
+  return found;
+}
+
+Result<RelationFiles::Found> RelationFiles::ReadOpen(const BlockTag& tag, uint8_t* page) {
   auto fd = Open(tag);
   if (!fd) return Unreadable(std::move(fd.error()));
   // A segment that is missing while the relation is there is the end of the relation.

@@ -89,12 +89,12 @@ Status CheckBackupBeforeWal(const std::string& backup, const BackupLabel& label,
 Status CheckNothingStrange(const RelationFileList& list, const std::string& directory,
                            const pg::Version& version);
 
-// Pages of relation files below one data directory. Keeps some files open. Not thread-safe.
+// Pages of relation files below one data directory. Keeps some files open, as many as the process's
+// limit allows for some hundred such objects. Not thread-safe.
 class RelationFiles {
  public:
   // version: of the cluster. Null only where no page is read.
-  RelationFiles(std::string directory, const pg::Version* version)
-      : directory_(std::move(directory)), version_(version) {}
+  RelationFiles(std::string directory, const pg::Version* version);
 
   enum class Found { kPage, kNoFile, kPastEnd, kUnreadable };
   // Writes kBlockSize bytes to page when the block is there. A last block that is there in part is
@@ -107,10 +107,12 @@ class RelationFiles {
 
  private:
   Result<int> Open(const BlockTag& tag);
+  Result<Found> ReadOpen(const BlockTag& tag, uint8_t* page);
   Result<Found> Unreadable(Error error);
 
   const std::string directory_;
   const pg::Version* const version_;
+  const size_t most_open_;
   // By relation, fork and number of the 1 GB segment (as block); none: there is no such file.
   std::map<BlockTag, FileDescriptor> open_;
   std::string reason_;

@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/base/open_files.h"
 #include "cpp_core/wal_server/listen.h"
 #include "cpp_core/wal_server/server.h"
 
@@ -51,20 +51,15 @@ std::string AddressGroup(const std::string& address) {
 void WalServer::Impl::LimitClientsByDescriptors() {
   const size_t others = kStrangers + kLocalStrangers + kOtherDescriptors;
   const size_t wanted = 2 * (options_.max_connections + kReservedForLocal) + others;
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  if (limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) getrlimit(RLIMIT_NOFILE, &limit);
-  }
-  if (limit.rlim_cur >= wanted) return;
-  const size_t left = limit.rlim_cur > others ? (limit.rlim_cur - others) / 2 : 0;
+  const size_t limit = RaiseOpenFileLimit(wanted);
+  if (limit >= wanted) return;
+  const size_t left = limit > others ? (limit - others) / 2 : 0;
   host_.max_connections =
       std::max<size_t>(left > kReservedForLocal ? left - kReservedForLocal : 0, 1);
   options_.log(
       fmt::format("{} open files are allowed, so {} clients are served at a time instead "
                   "of {}; raise the limit (ulimit -n)",
-                  limit.rlim_cur, host_.max_connections, options_.max_connections));
+                  limit, host_.max_connections, options_.max_connections));
 }
 
 void WalServer::Impl::SetAccepting(bool accepting) {

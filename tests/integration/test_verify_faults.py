@@ -5,6 +5,7 @@ looks like damage, and directories that cannot be read.
 import json
 import os
 import pathlib
+import resource
 import shutil
 import struct
 import threading
@@ -334,6 +335,26 @@ class Orphans(Case):
         (note,) = self.notes
         self.assertEqual((note["file"], note["damage"]), (f"base/5/{name}", "long file"))
         self.assertIn("a crash has ended the transaction", note["problem"])
+
+
+class FewOpenFiles(Case):
+    def test_files_are_read_one_after_another(self):
+        self.cluster = self.enterContext(Cluster(settings=SMALL))
+        self.backup = self.cluster.basebackup()
+        tables = range(300)
+        self.cluster.psql(
+            "".join(f"CREATE TABLE t{i} (a int); INSERT INTO t{i} VALUES (1);" for i in tables)
+        )
+        self.cluster.psql("CREATE INDEX ON t0 USING hash (a); INSERT INTO t0 SELECT generate_series(1, 1000)")
+        self.cluster.stop()
+        for engine in ("native", "auto"):
+            for limit in (96, 256):
+                with self.subTest(engine=engine, limit=limit):
+                    result = verify(
+                        self.cluster, *self.arguments(), "--engine", engine,
+                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)),  # noqa: B023
+                    )  # fmt: skip
+                    self.assertEqual(result.returncode, 0, result.stdout[-2000:] + result.stderr)
 
 
 class OtherHistories(Case):
