@@ -43,9 +43,9 @@ struct Arguments {
 std::string CheckOptions(const Arguments& arguments) {
   if (arguments.follow.follow)
     return arguments.images || !arguments.base_backup.empty() || !arguments.against.empty() ||
-                   !arguments.verify.wal.empty()
-               ? "--follow takes its WAL from a server: leave out --wal, --images, --base-backup "
-                 "and --against"
+                   !arguments.verify.wal.empty() || arguments.verify.timeline
+               ? "--follow takes its WAL from a server: leave out --wal, --timeline, --images, "
+                 "--base-backup and --against"
                : "";
   if (arguments.verify.wal.empty())
     return "give --wal DIR, or --follow --dbname CONNINFO for a running server";
@@ -69,7 +69,7 @@ uint64_t DefaultMemory() {
 // Prints the records that touch the page.
 Outcome Explain(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const PageKey page, ParsePageName(arguments.explain));
-  WalReaderOptions wal{arguments.verify.wal, {}, {}, {}};
+  WalReaderOptions wal{arguments.verify.wal, {}, {}, arguments.verify.timeline};
   bool track_commit_timestamp = false;
   if (!arguments.base_backup.empty()) {
     ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(arguments.base_backup));
@@ -129,6 +129,7 @@ void AddInputs(Options* options, Arguments* arguments) {
                 "data directory to compare with: of the cluster, which must be shut down, or a "
                 "later base backup. It is only read. (default: $PGDATA; without either, WAL is "
                 "replayed to its end and nothing is compared)");
+  AddTimeline(options, &arguments->verify.timeline);
   options->Path("--explain=PAGE", &arguments->explain,
                 "only print every record that touches this page, such as base/5/16384/7 or "
                 "pg_xact/0000/3, from the start of --base-backup if that is given");

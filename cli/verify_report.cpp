@@ -242,6 +242,8 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"resource_managers", nlohmann::ordered_json::object()},
       {"start_lsn", r.start.ToString()},
       {"end_lsn", r.end.ToString()},
+      {"timeline", r.timeline},
+      {"other_timelines", nlohmann::ordered_json::array()},
       {"engine", EngineName(report.engine)},
       {"changes", ChangesJson(all)},
       {"operations", OperationsJson(r.engines)},
@@ -250,6 +252,8 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"elapsed_seconds", r.elapsed_seconds},
   };
   for (const auto& [reason, count] : r.skipped) out["skipped"][reason] = count;
+  for (const auto& [timeline, start] : r.other_timelines)
+    out["other_timelines"].push_back({{"timeline", timeline}, {"start_lsn", start.ToString()}});
   for (int rmid = 0; rmid < 256; rmid++) {
     const RmgrCounts& c = r.by_rmgr[rmid];
     if (c.rebuilt + c.different == 0) continue;
@@ -263,8 +267,12 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
 }
 
 void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
-  fmt::print("WAL from {} to {}: {} records, {} bytes\n\n", r.start.ToString(), r.end.ToString(),
-             Grouped(r.records), Grouped(r.wal_bytes));
+  fmt::print("WAL from {} to {}{}: {} records, {} bytes\n\n", r.start.ToString(), r.end.ToString(),
+             r.timeline > 0 ? fmt::format(", timeline {}", r.timeline) : "", Grouped(r.records),
+             Grouped(r.wal_bytes));
+  for (const auto& [timeline, start] : r.other_timelines)
+    fmt::print("Not read: WAL of timeline {} from {} on. --timeline={} follows that timeline.\n\n",
+               timeline, start.ToString(), timeline);
   PrintTable(r);
   PrintEngines(report, r);
   PrintMismatches(r);

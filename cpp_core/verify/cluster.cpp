@@ -90,7 +90,7 @@ class ClusterVerifier {
   bool compares() const { return !data_directory_.empty(); }
   Status CheckDirectories();
   Status CheckData();
-  Status CheckTimeline() const;
+  Status CheckTimeline();
   HintLogging Hints() const;
   Status TakeParameters(const Change& change, const WalRecord& record);
   Status CompareOthers();
@@ -169,12 +169,22 @@ Status ClusterVerifier::CheckDirectories() {
 }
 
 // The cluster descends from the backup, or the WAL to replay is of another history.
-Status ClusterVerifier::CheckTimeline() const {
+Status ClusterVerifier::CheckTimeline() {
   ASSIGN_OR_RETURN(const auto lineage, ReadLineage(options_.wal, Timeline(), label_.start,
                                                    compares() ? data_directory_ + "/pg_wal" : ""));
-  return CheckDescent(
-      label_, base_directory_, lineage,
-      compares() ? "the cluster in " + data_directory_ : "the WAL in " + options_.wal);
+  result_.timeline = lineage.timeline;
+  if (!Timeline()) {
+    ASSIGN_OR_RETURN(const auto others, ReadOtherTimelines(options_.wal, lineage));
+    for (const OtherTimeline& other : others)
+      result_.other_timelines.emplace_back(other.timeline, other.start);
+  }
+  Status status =
+      CheckDescent(label_, base_directory_, lineage,
+                   compares() ? "the cluster in " + data_directory_ : "the WAL in " + options_.wal);
+  if (!status && !Timeline())
+    status.error().message +=
+        fmt::format(", or --timeline={} to follow the backup's", label_.timeline);
+  return status;
 }
 
 // As far as WAL read so far shows.
@@ -210,6 +220,11 @@ Status ClusterVerifier::CheckData() {
                           "first)",
                           data_directory_, control_.state));
   }
+  if (options_.timeline.value_or(control_.timeline) != control_.timeline)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("the cluster in {} is on timeline {}, not {}: leave out --timeline",
+                    data_directory_, control_.timeline, *options_.timeline));
   if (of_backup != control_.system_identifier)
     return MakeError(
         ErrorCode::kInvalidArgument,
@@ -271,9 +286,9 @@ Status ClusterVerifier::CheckReader(const WalReader& reader) const {
                          control_.system_identifier);
 }
 
-// Where there is nothing to compare with, the timeline is the highest in the WAL's directory.
+// None: the highest that has the backup's start.
 std::optional<uint32_t> ClusterVerifier::Timeline() const {
-  return compares() ? std::optional(control_.timeline) : std::nullopt;
+  return compares() ? std::optional(control_.timeline) : options_.timeline;
 }
 
 Status ClusterVerifier::CheckEnd(const WalReader& reader, Lsn last) const {

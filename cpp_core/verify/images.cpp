@@ -226,7 +226,8 @@ Result<VerifyResult> ImageVerifier::Run() {
   const auto started = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(
       auto reader,
-      WalReader::Open({.directory = options_.wal, .from = {}, .to = {}, .timeline = {}}));
+      WalReader::Open(
+          {.directory = options_.wal, .from = {}, .to = {}, .timeline = options_.timeline}));
   const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
   MemoryBudget memory(MemoryForPages(ReplayOptionsOf(options_)));
   std::vector<std::unique_ptr<ImagePartition>> partitions;
@@ -244,7 +245,7 @@ Result<VerifyResult> ImageVerifier::Run() {
   for (const RmgrCounts& counts : result_.by_rmgr) result_.images_compared += counts.rebuilt;
   result_.end = reader->end_of_wal();
   result_.wal_bytes = reader->bytes_read();
-  RETURN_IF_ERROR(DescribeLastRecords(options_.wal, {}, &result_.mismatches));
+  RETURN_IF_ERROR(DescribeLastRecords(options_.wal, options_.timeline, &result_.mismatches));
   result_.elapsed_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return std::move(result_);

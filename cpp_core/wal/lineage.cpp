@@ -44,4 +44,25 @@ Result<WalLineage> ReadLineage(const std::string& directory, std::optional<uint3
   return out;
 }
 
+Result<std::vector<OtherTimeline>> ReadOtherTimelines(const std::string& directory,
+                                                      const WalLineage& lineage) {
+  ASSIGN_OR_RETURN(const auto wal, WalDirectory::Open(directory));
+  std::vector<OtherTimeline> out;
+  for (const uint32_t timeline : wal.timelines()) {
+    if (timeline == lineage.timeline || (!lineage.is_known && timeline < lineage.timeline))
+      continue;
+    const auto fork = std::find_if(lineage.forks.begin(), lineage.forks.end(),
+                                   [&](const TimelineFork& f) { return f.timeline == timeline; });
+    ASSIGN_OR_RETURN(const auto line, wal.Line(timeline, std::nullopt));
+    const auto left_out = std::find_if(line.begin(), line.end(), [&](const Segment& segment) {
+      const bool is_used = segment.timeline == timeline && segment.head == SegmentHead::kWal;
+      // The segment of the fork is in both.
+      return is_used &&
+             (fork == lineage.forks.end() || wal.SegmentStart(segment.number) > fork->end);
+    });
+    if (left_out != line.end()) out.push_back({timeline, wal.SegmentStart(left_out->number)});
+  }
+  return out;
+}
+
 }  // namespace neon_redo

@@ -32,6 +32,17 @@ struct WalLineage {
 Result<WalLineage> ReadLineage(const std::string& directory, std::optional<uint32_t> timeline,
                                std::optional<Lsn> from, const std::string& other_directory = "");
 
+// WAL that a line does not have although the directory does.
+struct OtherTimeline {
+  uint32_t timeline;
+  Lsn start;  // of the first segment of it that the line leaves out
+};
+
+// The timelines of the directory that are not, or not to their end, part of the line. Segments that
+// only wait for their use do not count. Errors as WalReader::Open.
+Result<std::vector<OtherTimeline>> ReadOtherTimelines(const std::string& directory,
+                                                      const WalLineage& lineage);
+
 }  // namespace neon_redo
 
 #endif  // NEON_REDO_WAL_LINEAGE_H_

@@ -396,6 +396,49 @@ class OtherHistories(Case):
             self.refused("was taken on timeline 2", *self.arguments())
 
 
+    def test_accidental_promotion(self):
+        """An archive has WAL of timeline 2, but timeline 1 went on."""
+        settings = SMALL | {"archive_mode": "off"}
+        self.cluster = self.enterContext(Cluster(settings=settings, wal_segment_mb=1))
+        psql = self.cluster.psql
+        psql("CREATE TABLE t AS SELECT generate_series(1, 100) a")
+        self.backup = self.cluster.basebackup()
+        archive = os.path.join(self.cluster.directory, "archive")
+        os.mkdir(archive)
+        with Cluster("standby", standby_of=self.cluster, settings=settings) as standby:
+            standby.promote()
+            for _ in range(9):
+                standby.psql("INSERT INTO t VALUES (-1); SELECT pg_switch_wal()")
+            standby.stop()
+            for name in ("00000002.history", *(n for n in os.listdir(standby.wal) if n.startswith("00000002"))):
+                shutil.copy(os.path.join(standby.wal, name), archive)
+        for _ in range(3):
+            psql("INSERT INTO t SELECT generate_series(1, 5000); SELECT pg_switch_wal()")
+        later = self.cluster.basebackup("later")
+        self.cluster.stop()
+        for name in os.listdir(self.cluster.wal):
+            if name.startswith("00000001") and len(name) == 24:
+                shutil.copy(os.path.join(self.cluster.wal, name), archive)
+        arguments = ["--base-backup", self.backup, "--wal", archive]
+        result = verify(self.cluster, *arguments)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn(", timeline 2: ", result.stdout)
+        self.assertRegex(result.stdout, "Not read: WAL of timeline 1 from 0/[0-9A-F]+ on. --timeline=1 follows")
+        report = {}
+        for timeline in (1, 2):
+            result = verify(self.cluster, *arguments, f"--timeline={timeline}", "--format", "json")
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+            report[timeline] = json.loads(result.stdout)
+            self.assertEqual(report[timeline]["timeline"], timeline)
+            self.assertEqual(report[timeline]["other_timelines"], [])
+        self.assertGreater(report[1]["records"], report[2]["records"])
+        # A backup that timeline 2 does not have.
+        self.refused("--timeline=1", "--base-backup", later, "--wal", archive)
+        result = verify(self.cluster, "--base-backup", later, "--wal", archive, "--timeline=1")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.refused("on timeline 1, not 2", *self.arguments(), "--timeline=2")
+
+
 class RestartWithoutHints(Case):
     def test_vacuum_after_hint_logging_was_turned_off(self):
         """A record that says nothing of the LSN does not forbid what an earlier one allowed."""

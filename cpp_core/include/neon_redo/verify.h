@@ -17,6 +17,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "neon_redo/block.h"
@@ -97,6 +98,11 @@ struct VerifyResult {
   std::map<std::string, uint64_t> skipped;   // what was not compared, by reason
   std::array<RmgrCounts, 256> by_rmgr{};     // by the resource manager of the last record applied
   Lsn start, end;                            // of the WAL read
+  uint32_t timeline = 0;                     // that WAL was read of, with its ancestors
+  // Timelines that the directory has WAL of and that were not read, or not to their end, with the
+  // start of the first segment that was not. Only where options.timeline and a data directory do not
+  // say which timeline is meant.
+  std::vector<std::pair<uint32_t, Lsn>> other_timelines{};
   double elapsed_seconds = 0;
 };
 
@@ -110,6 +116,8 @@ using ProgressFunction = std::function<void(const VerifyProgress&)>;
 
 struct VerifyOptions {
   std::string wal;  // directory of segments
+  // To read WAL of. Else: the data directory's, or the highest one that has the first record.
+  std::optional<uint32_t> timeline{};
   Engine engine = Engine::kAuto;
   WorkerOptions worker;       // how to run a worker; none is run before one is needed
   int jobs = 1;               // threads, each with a worker of its own; at least 1
