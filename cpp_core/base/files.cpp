@@ -40,13 +40,6 @@ Status SyncFile(int fd, const std::string& path) {
   return {};
 }
 
-Status SyncDirectory(const std::string& path) {
-  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0) return FileError("open directory", path);
-  if (fsync(fd.get()) != 0) return FileError("flush directory", path);
-  return {};
-}
-
 Status WriteFileDurably(const std::string& path, Bytes content) {
   const size_t slash = path.rfind('/');
   const std::string parent = slash == std::string::npos ? "."

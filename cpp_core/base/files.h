@@ -26,11 +26,10 @@ constexpr bool IsShortage(ErrorCode code) {
 Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path);
 // Flushes the file's data to disk.
 Status SyncFile(int fd, const std::string& path);
-// Flushes a directory's entries to disk.
-Status SyncDirectory(const std::string& path);
 
-// Writes PATH.tmp, flushes it, renames it to PATH and flushes the directory. After an error PATH is
-// what it was, and PATH.tmp is removed.
+// Writes PATH.tmp, flushes it, renames it to PATH and flushes the directory. After an error PATH.tmp
+// is removed, and PATH is what it was; but if the directory could not be flushed, PATH is the new
+// file, which a crash may undo.
 Status WriteFileDurably(const std::string& path, Bytes content);
 
 }  // namespace neon_redo

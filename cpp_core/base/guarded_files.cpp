@@ -42,8 +42,10 @@ Result<FileDescriptor> OpenRegularFile(const std::string& path, Links links) {
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("\"{}\" is a symbolic link, which is not followed", path));
   if (fd.get() < 0) {
-    const ErrorCode code = errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
-    return MakeError(code, FileError("open file", path).value().message);
+    const bool missing = errno == ENOENT;
+    auto error = FileError("open file", path);
+    if (missing) error.value().code = ErrorCode::kNotFound;
+    return error;
   }
   struct stat st;
   if (fstat(fd.get(), &st) != 0) return FileError("examine file", path);

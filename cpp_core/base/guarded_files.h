@@ -20,8 +20,8 @@ Result<std::string> ReadAll(const FileDescriptor& fd, const std::string& path, s
 enum class Links { kFollow, kRefuse };
 
 // Opens a regular file for reading. A FIFO or a device is refused and not waited for. kNotFound:
-// there is no such file. kInvalidArgument: it is not regular, or a refused link. kIo: the operating
-// system refused.
+// there is no such file. kInvalidArgument: it is not regular, or a refused link. kIo,
+// kTooManyOpenFiles, kOutOfMemory: the operating system refused.
 Result<FileDescriptor> OpenRegularFile(const std::string& path, Links links);
 
 // A whole regular file of at most `limit` bytes. Errors are those of OpenRegularFile.

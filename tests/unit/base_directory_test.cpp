@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,6 +159,13 @@ TEST_F(DirectoryTest, FilesAreBounded) {
   EXPECT_FALSE(ReadRegularFile(precious_, 7));
   EXPECT_FALSE(ReadRegularFile("/dev/zero", 1 << 20));
   EXPECT_EQ(ReadRegularFile(root_.path() + "/none", 1).error().code, ErrorCode::kNotFound);
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit none{0, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto refused = ReadRegularFile(precious_, 8);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(refused.error().code, ErrorCode::kTooManyOpenFiles);
 }
 
 }  // namespace
