@@ -1,8 +1,6 @@
 #include "cpp_core/wal/lineage.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/wal/segment.h"
@@ -35,10 +33,10 @@ Result<WalLineage> ReadLineage(const std::string& directory, std::optional<uint3
   for (const std::string& place : {wal.path(), other_directory}) {
     if (out.is_known || place.empty()) continue;
     const std::string path = place + "/" + FormatHistoryName(out.timeline);
-    std::ifstream file(path);
-    if (!file) continue;
-    const std::string content{std::istreambuf_iterator<char>(file), {}};
-    ASSIGN_OR_RETURN(out.forks, ParseTimelineHistory(content, out.timeline, path));
+    const auto content = ReadHistoryFile(path);
+    if (!content && content.error().code == ErrorCode::kNotFound) continue;
+    if (!content) return tl::unexpected(content.error());
+    ASSIGN_OR_RETURN(out.forks, ParseTimelineHistory(*content, out.timeline, path));
     out.is_known = true;
   }
   return out;

@@ -28,7 +28,7 @@ struct WalLineage {
 
 // Of the WAL that WalReader::Open finds with the same arguments; with a timeline it need not reach back
 // to `from`. A history file that is not in the directory may be in other_directory. Errors as
-// WalReader::Open.
+// WalReader::Open; a history file that is there and cannot be read is one too.
 Result<WalLineage> ReadLineage(const std::string& directory, std::optional<uint32_t> timeline,
                                std::optional<Lsn> from, const std::string& other_directory = "");
 
