@@ -34,8 +34,7 @@ void PrintFailure(const Failure& failure, bool json) {
   if (json && !failure.in_output) {
     nlohmann::ordered_json object = {{"error", failure.message}};
     if (!failure.hint.empty()) object["hint"] = failure.hint;
-    fmt::print("{}\n", PrintableJson(
-                           object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+    fmt::print("{}\n", JsonText(object));
   }
   std::fflush(stdout);
   Say("error: " + failure.message);

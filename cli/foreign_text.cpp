@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "neon_redo/describe.h"
 
@@ -19,8 +20,10 @@ std::string PrintableLines(std::string_view text) {
   return out;
 }
 
-// The library has replaced what is not UTF-8, so that the byte 0xc2 always begins a character.
-std::string PrintableJson(std::string json) {
+// The library replaces what is not UTF-8, so that the byte 0xc2 always begins a character.
+std::string JsonText(const nlohmann::ordered_json& value, int indent) {
+  std::string json =
+      value.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   const auto is_control = [&json](size_t i) {
     const auto c = static_cast<unsigned char>(json[i]);
     const auto next = static_cast<unsigned char>(i + 1 < json.size() ? json[i + 1] : 0);

@@ -3,6 +3,7 @@
 #ifndef NEON_REDO_CLI_FOREIGN_TEXT_H_
 #define NEON_REDO_CLI_FOREIGN_TEXT_H_
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -11,9 +12,10 @@ namespace neon_redo::cli {
 // Printable (neon_redo/describe.h) for each line.
 std::string PrintableLines(std::string_view text);
 
-// JSON as the JSON library writes it, which leaves DEL and the C1 control characters in strings as
-// they are: here they are \u007f to \u009f.
-std::string PrintableJson(std::string json);
+// The value as text on one line, or indented by so many spaces. Control characters in strings are
+// escaped, DEL and C1 too, which the JSON library leaves as they are. Bytes that are not UTF-8
+// become U+FFFD: a path may have them.
+std::string JsonText(const nlohmann::ordered_json& json, int indent = -1);
 
 }  // namespace neon_redo::cli
 

@@ -37,8 +37,7 @@ void ListChanges(const ChangeList& changes, Lsn lsn, bool json) {
     nlohmann::ordered_json line = {{"lsn", lsn.ToString()}, {"kind", ChangeKindName(change.kind)}};
     if (ChangesPage(change.kind)) line["key"] = change.key.ToString();
     line["description"] = DescribeChange(change);
-    fmt::print("{}\n",
-               PrintableJson(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+    fmt::print("{}\n", JsonText(line));
   }
 }
 
@@ -112,7 +111,7 @@ void PrintJson(const IngestCounts& counts, const ClusterState& state, const WalR
                                   {"oldest_multixact", state.oldest_multixact},
                                   {"track_commit_timestamp", state.track_commit_timestamp}}}};
   if (error) out["error"] = error->message;
-  fmt::print("{}\n", out.dump());
+  fmt::print("{}\n", JsonText(out));
 }
 
 Outcome Run(const Arguments& arguments) {

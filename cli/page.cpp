@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
+#include "cli/foreign_text.h"
 #include "cli/progress_bar.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
@@ -104,7 +105,7 @@ void PrintJson(const PageKey& key, Lsn lsn, const PageAt& at) {
                      {"lower", page.lower()},       {"upper", page.upper()},
                      {"special", page.special()},   {"line_pointers", page.line_pointer_count()}};
   }
-  fmt::print("{}\n", out.dump());
+  fmt::print("{}\n", JsonText(out));
 }
 
 Result<std::unique_ptr<Store>> OpenStore(const Arguments& arguments) {

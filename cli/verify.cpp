@@ -80,10 +80,7 @@ Outcome Explain(const Arguments& arguments) {
   }
   const auto print = [&](const std::string& record, const std::string& change) {
     if (arguments.json)
-      fmt::print("{}\n",
-                 PrintableJson(
-                     nlohmann::ordered_json({{"record", record}, {"change", change}})
-                         .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)));
+      fmt::print("{}\n", JsonText({{"record", record}, {"change", change}}));
     else
       fmt::print("{}\n    {}\n", record, change);
   };

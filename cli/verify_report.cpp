@@ -189,10 +189,6 @@ void PrintNotes(const VerifyResult& r) {
   if (more > 0) fmt::print("  and {} more\n", Grouped(more));
 }
 
-std::string Dump(const nlohmann::ordered_json& json) {
-  return PrintableJson(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-}
-
 // The text with its empty array of that name replaced by the items, one after another.
 void PrintWithItems(const std::string& text, const char* name, const std::vector<Mismatch>& items,
                     const std::function<void(const std::string&)>& rest) {
@@ -202,7 +198,7 @@ void PrintWithItems(const std::string& text, const char* name, const std::vector
   fmt::print("{}\"{}\": [", text.substr(0, at), name);
   const char* separator = "\n";
   for (const Mismatch& m : items) {
-    std::string item = Dump(MismatchJson(m));
+    std::string item = JsonText(MismatchJson(m), 2);
     for (size_t line = 0; (line = item.find('\n', line)) != std::string::npos; line += 5)
       item.insert(line + 1, 4, ' ');
     fmt::print("{}    {}", separator, item);
@@ -261,7 +257,7 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
         {"rebuilt", c.rebuilt}, {"equal", c.equal}, {"different", c.different}};
   }
   // One by one: there may be many of them.
-  PrintWithItems(Dump(out), "mismatches", r.mismatches, [&](const std::string& rest) {
+  PrintWithItems(JsonText(out, 2), "mismatches", r.mismatches, [&](const std::string& rest) {
     PrintWithItems(rest, "notes", r.notes, [](const std::string& end) { fmt::print("{}\n", end); });
   });
 }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "cli/foreign_text.h"
 #include "cpp_core/pg/rmgr.h"
 #include "neon_redo/describe.h"
 
@@ -89,7 +90,7 @@ void PrintStatsJson(const WalStats& stats, bool by_operation, const WalReader& r
     if (c.records > 0) out["types"][name] = counts_json(c);
   });
   if (error) out["error"] = error->message;
-  fmt::print("{}\n", out.dump());
+  fmt::print("{}\n", JsonText(out));
 }
 
 }  // namespace neon_redo::cli

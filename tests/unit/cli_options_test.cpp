@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,9 +23,11 @@ TEST(ForeignText, CommandsNoTerminal) {
   EXPECT_EQ(cli::PrintableLines("a\x1b[31m\nb\xc2\x9bm\n"), "a\\x1b[31m\nb\\xc2\\x9bm\n");
   EXPECT_EQ(cli::PrintableLines(""), "");
   EXPECT_EQ(cli::PrintableLines("plain: \xc3\xa9"), "plain: \xc3\xa9");
-  EXPECT_EQ(cli::PrintableJson("{\"a\":\"\xc3\xa9\xc2\x9b\x7f\xc2\xa0\"}"),
-            "{\"a\":\"\xc3\xa9\\u009b\\u007f\xc2\xa0\"}");
-  EXPECT_EQ(cli::PrintableJson("{}"), "{}");
+  EXPECT_EQ(cli::JsonText({{"a", "\xc3\xa9\xc2\x9b\x7f\xc2\xa0\n"}}),
+            "{\"a\":\"\xc3\xa9\\u009b\\u007f\xc2\xa0\\n\"}");
+  EXPECT_EQ(cli::JsonText({{"path", "a\xff\x9b"}}, 1),
+            "{\n \"path\": \"a\xef\xbf\xbd\xef\xbf\xbd\"\n}");
+  EXPECT_EQ(cli::JsonText(nlohmann::ordered_json::object()), "{}");
 }
 
 TEST(Number, Integers) {
