@@ -255,9 +255,11 @@ StreamOptions MakeStreamOptions(const Arguments& arguments) {
   return out;
 }
 
-std::string HintFor(const Error& error, const ServerError& said) {
-  if (error.code == ErrorCode::kUnsupported)
-    return "What came before it is confirmed. --max-message-size=SIZE raises the limit.";
+std::string HintFor(const Error& error, const ServerError& said, bool confirmed) {
+  if (error.code == ErrorCode::kUnsupported &&
+      error.message.starts_with("the server sent a message of"))
+    return fmt::format("{}--max-message-size=SIZE raises the limit.",
+                       confirmed ? "What came before it is confirmed. " : "");
   const bool undefined = said.sqlstate == "42704";
   if (undefined && said.message.find("publication") != std::string::npos)
     return "A change from before the publication was created cannot be decoded. Drop the slot, "
@@ -289,8 +291,12 @@ Outcome Run(const Arguments& arguments) {
   const Status confirmed = loop.Confirm(true);
   const ServerError said = stream.receiver().server_error();
   static_cast<void>(stream.End());
-  if (!done && done.error().code != ErrorCode::kCancelled)
-    return Fail(done.error().message, HintFor(done.error(), said));
+  if (!done && done.error().code != ErrorCode::kCancelled) {
+    std::string message = done.error().message;
+    if (!confirmed && confirmed.error().message != message)
+      message += "; " + confirmed.error().message;
+    return Fail(std::move(message), HintFor(done.error(), said, confirmed.has_value()));
+  }
   RETURN_IF_ERROR(confirmed);
   return kExitFine;
 }

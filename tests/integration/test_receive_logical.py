@@ -221,6 +221,12 @@ class ReceiveLogical(unittest.TestCase):
             self.assertRegex(errors, "error: the server sent a message of 2097...")
             self.assertIn("hint: What came before it is confirmed. --max-message-size=SIZE", errors)
             self.assertEqual(rows(), ["1"])
+        module = ROOT / "build" / "tests" / "integration" / "failed_flush.so"
+        arguments = ["--publication", "p", "--max-message-size", "1MB", "--status-interval", "1000"]
+        process = self.start(*arguments, environment={"LD_PRELOAD": str(module)})
+        _, errors = process.communicate(timeout=WAIT)
+        self.assertRegex(errors, "of 2097.*; could not flush standard output: Input/output error")
+        self.assertIn("hint: --max-message-size=SIZE raises the limit.", errors)
         self.until_now("--publication", "p")
         self.assertEqual(rows(), ["1", "2", "3"])
 
