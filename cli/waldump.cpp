@@ -2,13 +2,10 @@
 // options of pg_waldump.
 #include <fmt/format.h>
 #include <poll.h>
-#include <unistd.h>
+#include <strings.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -18,6 +15,8 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/stop_signal.h"
+#include "cli/waldump_images.h"
+#include "cli/waldump_segments.h"
 #include "cli/waldump_stats.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/rmgr.h"
@@ -25,6 +24,7 @@
 #include "cpp_core/wal/filter.h"
 #include "cpp_core/wal/segment.h"
 #include "cpp_core/wal/stats.h"
+#include "cpp_core/wal/watch.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/wal_reader.h"
 
@@ -78,64 +78,6 @@ tl::unexpected<Error> Invalid(std::string message) {
   return MakeError(ErrorCode::kInvalidArgument, std::move(message));
 }
 
-// Full-page images as files, named as pg_waldump --save-fullpage names them.
-class ImageWriter {
- public:
-  static Result<ImageWriter> Open(const Arguments& arguments) {
-    const std::string& path = arguments.save_fullpage;
-    std::error_code error;
-    std::filesystem::create_directory(path, error);
-    const bool empty = !error && std::filesystem::is_empty(path, error);
-    if (error)
-      return MakeError(ErrorCode::kIo,
-                       fmt::format("could not create directory \"{}\": {}", path, error.message()));
-    if (!empty) return Invalid(fmt::format("directory \"{}\" exists but is not empty", path));
-    ASSIGN_OR_RETURN(const auto directory, WalDirectory::Open(arguments.directory));
-    ASSIGN_OR_RETURN(auto line, directory.Line(arguments.timeline, arguments.range.from));
-    return ImageWriter(path, directory.segment_size(), std::move(line));
-  }
-
-  Status Write(const RecordView& record, Lsn start) {
-    for (int id = 0; id <= record.max_block_id(); id++) {
-      const BlockRef* b = record.block(id);
-      if (b == nullptr || !b->has_image) continue;
-      uint8_t page[kBlockSize];
-      RETURN_IF_ERROR(RestoreImage(*b, page));
-      const RelFileNode& rel = b->tag.rel;
-      const std::string path = fmt::format(
-          "{}/{:08X}-{:08X}-{:08X}.{}.{}.{}.{}_{}", path_, TimelineAt(start), start.value >> 32,
-          start.value & 0xffffffff, rel.spc, rel.db, rel.rel, b->tag.block, ForkName(b->tag.fork));
-      RETURN_IF_ERROR(WriteFile(path, page));
-    }
-    return {};
-  }
-
- private:
-  ImageWriter(std::string path, uint32_t segment_size, std::vector<Segment> line)
-      : path_(std::move(path)), segment_size_(segment_size), line_(std::move(line)) {}
-
-  uint32_t TimelineAt(Lsn start) const {
-    uint32_t timeline = line_.empty() ? 0 : line_.back().timeline;
-    for (const Segment& segment : line_)
-      if (segment.number == start.value / segment_size_) timeline = segment.timeline;
-    return timeline;
-  }
-
-  static Status WriteFile(const std::string& path, const uint8_t* page) {
-    std::FILE* const file = std::fopen(path.c_str(), "wbe");
-    const bool written = file != nullptr && std::fwrite(page, kBlockSize, 1, file) == 1;
-    const int error = errno;
-    const bool closed = file == nullptr || std::fclose(file) == 0;
-    if (written && closed) return {};
-    return MakeError(ErrorCode::kIo, fmt::format("could not write file \"{}\": {}", path,
-                                                 std::strerror(written ? errno : error)));
-  }
-
-  std::string path_;
-  uint32_t segment_size_;
-  std::vector<Segment> line_;
-};
-
 // One run of the command, from the first record to the last.
 class Dump {
  public:
@@ -152,9 +94,11 @@ class Dump {
   bool reached_limit() const { return reached_limit_; }
 
  private:
+  // To the end of WAL. Only errors of records are returned; reader_ has its own.
   Status ReadAll();
   Status Follow();
-  Status Continue(Lsn at);
+  Result<bool> Reopen(Lsn at);
+  std::optional<Error> ReaderFailure(const Result<bool>& opened) const;
   bool IsStillToCome(Lsn at) const;
   Status Take(const WalRecord& record);
   void Begin(const WalRecord& first);
@@ -197,7 +141,7 @@ Status Dump::Take(const WalRecord& record) {
   if (view_->Parse(record.bytes)) [[unlikely]]
     return ParseRecord(record, &*view_);
   if (!arguments_.filter.MatchesBlocks(*view_)) return {};
-  if (images_) RETURN_IF_ERROR(images_->Write(*view_, record.start));
+  if (images_) RETURN_IF_ERROR(images_->Write(*view_, record.start, reader_->timeline()));
   if (arguments_.stats) {
     stats_->Add(*view_, record.end);
   } else if (!arguments_.quiet) {
@@ -220,16 +164,18 @@ Status Dump::ReadAll() {
     if (!begun_) Begin(record);
     RETURN_IF_ERROR(Take(record));
   }
-  if (reader_->error()) return tl::unexpected(*reader_->error());
   return {};
 }
 
 Status Dump::Run() {
-  if (!arguments_.save_fullpage.empty()) {
-    ASSIGN_OR_RETURN(images_, ImageWriter::Open(arguments_));
-  }
   RETURN_IF_ERROR(Open(arguments_.range.from));
-  return arguments_.follow ? Follow() : ReadAll();
+  if (!arguments_.save_fullpage.empty()) {
+    ASSIGN_OR_RETURN(images_, ImageWriter::Open(arguments_.save_fullpage));
+  }
+  if (arguments_.follow) return Follow();
+  RETURN_IF_ERROR(ReadAll());
+  if (reader_->error()) return tl::unexpected(*reader_->error());
+  return {};
 }
 
 // The segment of this LSN is not there yet: nothing after it is there either.
@@ -240,31 +186,46 @@ bool Dump::IsStillToCome(Lsn at) const {
   return line && (line->empty() || line->back().number < at.value / directory->segment_size());
 }
 
-// Reads on from the end of what was read. A new reader sees segments that came since.
-Status Dump::Continue(Lsn at) {
+// A new reader sees segments that came since. False: the segment of this LSN is still to come.
+Result<bool> Dump::Reopen(Lsn at) {
   // The start may be ahead of the end of WAL.
   const Lsn from = std::max(at, arguments_.range.from.value_or(Lsn()));
   const Status opened = Open(from.valid() ? std::optional<Lsn>(from) : std::nullopt);
-  if (!opened) return IsStillToCome(at) ? Status() : opened;
-  return ReadAll();
+  if (opened) return true;
+  if (opened.error().code == ErrorCode::kNotFound && IsStillToCome(at)) return false;
+  return tl::unexpected(opened.error());
+}
+
+// What the last attempt to read on failed with. An error of a record itself does not come here: it
+// would not pass.
+std::optional<Error> Dump::ReaderFailure(const Result<bool>& opened) const {
+  if (!opened) return opened.error();
+  // kNotFound: the page is there, and has no WAL yet.
+  if (!*opened || (reader_->error() && reader_->error()->code == ErrorCode::kNotFound))
+    return std::nullopt;
+  return reader_->error();
 }
 
 Status Dump::Follow() {
   const CancelSignal& stop = StopOnSignals();
-  Status status = ReadAll();
+  WalWatch watch(arguments_.directory);
+  watch.Begin(WalWatch::Clock::now());
   std::optional<Lsn> failed_at;
-  for (;;) {
+  for (Result<bool> opened = true;;) {
+    if (opened && *opened) RETURN_IF_ERROR(ReadAll());
     const Lsn at = reader_->end_of_wal();
-    // kNotFound: the page is there, and has no WAL yet.
-    if (!status && status.error().code != ErrorCode::kNotFound) {
-      // The server may have been writing there: the second attempt decides.
-      if (failed_at == at) return status;
-      failed_at = at;
-    }
-    if (reached_limit_ || output_failed_ || reader_->reached_to() || !output_.Flush()) return {};
-    pollfd fd{stop.fd(), POLLIN, 0};
-    if (poll(&fd, 1, 1000) > 0) return {};
-    status = Continue(at);
+    const auto failure = ReaderFailure(opened);
+    // The server may have been writing there: the second attempt decides.
+    if (failure && failed_at == at) return tl::unexpected(*failure);
+    failed_at = failure ? std::optional(at) : std::nullopt;
+    do {
+      if (reached_limit_ || output_failed_ || reader_->reached_to() || !output_.Flush()) return {};
+      pollfd fd{stop.fd(), POLLIN, 0};
+      if (poll(&fd, 1, 1000) > 0) return {};
+    } while (!failure && !watch.MayHaveGrown(reader_->timeline(), at, reader_->segment_size(),
+                                             WalWatch::Clock::now()));
+    watch.Begin(WalWatch::Clock::now());
+    opened = Reopen(at);
   }
 }
 
@@ -277,64 +238,6 @@ bool Dump::Finish(const std::optional<Error>& error) {
     PrintStatsTable(*stats_, arguments_.by_operation);
   }
   return true;
-}
-
-// Where pg_waldump looks for WAL: in the directory or in its pg_wal, or in the usual places. name:
-// a segment that must be there, or empty.
-Result<std::string> FindDirectory(const std::string& directory, const std::string& name) {
-  std::vector<std::string> candidates = {directory, directory + "/pg_wal"};
-  if (directory.empty()) {
-    candidates = {".", "./pg_wal"};
-    if (const char* pgdata = std::getenv("PGDATA"))
-      candidates.push_back(std::string(pgdata) + "/pg_wal");
-  }
-  for (const std::string& candidate : candidates) {
-    if (name.empty() ? WalDirectory::Open(candidate).has_value()
-                     : access((candidate + "/" + name).c_str(), F_OK) == 0)
-      return candidate;
-  }
-  if (name.empty()) return MakeError(ErrorCode::kNotFound, "could not find any WAL file");
-  return MakeError(ErrorCode::kNotFound, fmt::format("could not find file \"{}\"", name));
-}
-
-// What STARTSEG and ENDSEG mean: directory, timeline and range.
-Status ReadSegments(Arguments* arguments) {
-  std::vector<SegmentName> names;
-  for (const std::string& argument : arguments->segments) {
-    const std::filesystem::path path(argument);
-    const std::string name = path.filename();
-    const auto parsed = ParseSegmentName(name);
-    if (!parsed) return Invalid(fmt::format("\"{}\" is not the name of a WAL segment", argument));
-    if (names.empty()) {
-      const std::string directory =
-          arguments->directory.empty() ? path.parent_path().string() : arguments->directory;
-      ASSIGN_OR_RETURN(arguments->directory, FindDirectory(directory, name));
-    } else if (access((arguments->directory + "/" + name).c_str(), F_OK) != 0) {
-      return MakeError(ErrorCode::kNotFound, fmt::format("could not find file \"{}\"", argument));
-    }
-    names.push_back(*parsed);
-  }
-  ASSIGN_OR_RETURN(const auto directory, WalDirectory::Open(arguments->directory));
-  const uint64_t size = directory.segment_size();
-  const auto start_of = [size](const SegmentName& name) {
-    return Lsn(uint64_t{name.log} << 32) + name.segment * size;
-  };
-  const Lsn first = start_of(names.front());
-  const Lsn last = start_of(names.back());
-  if (last < first)
-    return Invalid(fmt::format("ENDSEG {} is before STARTSEG {}", arguments->segments[1],
-                               arguments->segments[0]));
-  LsnRange& range = arguments->range;
-  if (range.from && (*range.from < first || *range.from >= first + size))
-    return Invalid(fmt::format("start WAL location {} is not inside file \"{}\"",
-                               range.from->ToString(), arguments->segments.front()));
-  if (range.to && (*range.to < last || *range.to > last + size))
-    return Invalid(fmt::format("end WAL location {} is not inside file \"{}\"",
-                               range.to->ToString(), arguments->segments.back()));
-  if (!range.from) range.from = first;
-  if (!range.to) range.to = last + size;
-  arguments->timeline = names.back().timeline;
-  return {};
 }
 
 // Narrows the range to the transactions that ended in the times of --after and --before.
@@ -357,14 +260,18 @@ Outcome Run(Arguments arguments, const Options& options) {
   }
   if (arguments.filter.block && !arguments.filter.relation)
     return tl::unexpected(options.Misuse("option --block requires option --relation"));
+  // The times are looked for in the WAL that is there at the start.
+  if (arguments.follow && arguments.times.before)
+    return tl::unexpected(options.Misuse("options --before and --follow exclude each other"));
   if (arguments.start) arguments.range.from = arguments.start;
   const std::optional<Lsn> to = arguments.range.to;
   if (!arguments.segments.empty()) {
-    RETURN_IF_ERROR(ReadSegments(&arguments));
+    RETURN_IF_ERROR(ReadSegmentNames(arguments.segments, &arguments.directory, &arguments.range,
+                                     &arguments.timeline));
   } else if (arguments.directory.empty()) {
     if (!arguments.range.from)
       return tl::unexpected(options.Misuse("no WAL directory and no start specified"));
-    ASSIGN_OR_RETURN(arguments.directory, FindDirectory("", ""));
+    ASSIGN_OR_RETURN(arguments.directory, FindWalDirectory("", ""));
   }
   RETURN_IF_ERROR(ReadTimes(&arguments));
   Dump dump(arguments);

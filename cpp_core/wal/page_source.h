@@ -70,6 +70,8 @@ class WalPageSource {
 
   // The file that has, or would have, this LSN.
   std::string FileOf(Lsn lsn) const;
+  // Of the segment that is open, by its file's name; 0: none is.
+  uint32_t open_timeline() const { return open_ ? open_->timeline : 0; }
   const std::vector<Segment>& segments() const { return segments_; }
   const WalIdentity& identity() const { return identity_; }
   uint32_t segment_size() const { return identity_.segment_size; }

@@ -62,6 +62,8 @@ std::unique_ptr<WalReader> OpenWalTail(std::vector<Segment> segments, const WalI
 
 WalReader::~WalReader() = default;
 
+uint32_t WalReader::timeline() const { return pages_->open_timeline(); }
+
 WalReader::WalReader(const WalReaderOptions& options, std::vector<Segment> segments,
                      const WalIdentity& identity)
     : pages_(new WalPageSource(std::move(segments), identity)),

@@ -295,9 +295,12 @@ uint64_t WalDirectory::NumberOf(const SegmentName& name) const {
 }
 
 bool WalDirectory::IsThere(const SegmentName& name) const {
-  return std::any_of(segments_.begin(), segments_.end(), [&](const Segment& s) {
-    return s.timeline == name.timeline && s.number == NumberOf(name);
-  });
+  const auto key = [](const Segment& s) { return std::pair(s.timeline, s.number); };
+  const std::pair wanted(name.timeline, NumberOf(name));
+  const auto at =
+      std::lower_bound(segments_.begin(), segments_.end(), wanted,
+                       [&](const Segment& s, const auto& sought) { return key(s) < sought; });
+  return at != segments_.end() && key(*at) == wanted;
 }
 
 static tl::unexpected<Error> CompressedError(const std::string& file) {

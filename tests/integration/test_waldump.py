@@ -2,11 +2,13 @@
 
 import json
 import os
+import pathlib
 import re
 import select
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -185,6 +187,29 @@ class AsPgWaldump(unittest.TestCase):
             self.assertEqual(result.returncode, 2)
             self.assertIn(words, result.stderr)
 
+    def test_why_no_directory_was_found(self):
+        directory = os.path.join(self.directory, "empty")
+        os.mkdir(directory)
+        options = {"check": False, "cwd": directory, "env": {"PGDATA": "loop"}}
+        look = lambda: run_neon_redo("waldump", "--from=0/1", **options).stderr
+        segment = os.path.join(directory, "0" * 7 + "1" + "0" * 15 + "3")
+        os.symlink("loop", os.path.join(directory, "loop"))
+        self.assertIn("Too many levels of symbolic links", look())
+        os.unlink(os.path.join(directory, "loop"))
+        self.assertIn('could not find any WAL file: no WAL segments in directory "."; could not', look())
+        pathlib.Path(segment + ".gz").write_bytes(b"x")
+        self.assertIn("its segments are compressed", look())
+        pathlib.Path(segment).write_bytes(b"x")
+        self.assertIn("is a PostgreSQL 15 WAL segment", look())
+        result = run_neon_redo("waldump", "--path", segment, os.path.basename(segment), check=False)
+        self.assertIn("could not find file", result.stderr)
+
+    def test_no_directory_of_images_without_wal(self):
+        images = os.path.join(self.directory, "none")
+        options = ["--wal", self.directory + "/empty of WAL", "--save-fullpage", images]
+        self.assertEqual(run_neon_redo("waldump", *options, check=False).returncode, 2)
+        self.assertFalse(os.path.exists(images))
+
     def test_options_that_make_no_sense(self):
         for arguments, words in (
             (["--relation=1/2"], "tablespace OID/database OID/relation filenode"),
@@ -194,6 +219,7 @@ class AsPgWaldump(unittest.TestCase):
             (["--xid=-1"], "it must be between 0 and 4294967295"),
             (["--rmgr=Heap", "--rmgr=Heap3"], "this resource manager does not exist"),
             (["--after=yesterday"], "it must be a time"),
+            (["--before=2024-01-01 00:00", "--follow"], "options --before and --follow exclude each other"),
         ):
             result = run_neon_redo("waldump", "--wal", self.wal, *arguments, check=False)
             self.assertEqual(result.returncode, 2)
@@ -293,7 +319,128 @@ class Following(unittest.TestCase):
             self.assertEqual(sorted(set(starts), key=position), starts)
 
 
+class FollowingFiles(unittest.TestCase):
+    """waldump --follow in a directory that no server writes to."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.source = make_directory()
+        cls.addClassCleanup(shutil.rmtree, cls.source)
+        settings = {"wal_keep_size": "1GB", "autovacuum": "off"}
+        with Cluster(settings=settings, wal_segment_mb=1) as cluster:
+            for _ in range(3):
+                cluster.psql("CHECKPOINT; CREATE TABLE t AS SELECT generate_series(1, 50000); DROP TABLE t")
+                cluster.psql("SELECT pg_switch_wal()")
+            cls.end = position(cluster.wal_lsn()) // (1 << 20)
+            cluster.stop("immediate")
+            cls.segments = [f"{1:08X}{0:08X}{n:08X}" for n in range(cls.end - 12, cls.end)]
+            for name in cls.segments:
+                shutil.copy(os.path.join(cluster.wal, name), cls.source)
+
+    def setUp(self):
+        self.directory = make_directory()
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+    def add(self, *names):
+        for name in names:
+            shutil.copy(os.path.join(self.source, name), os.path.join(self.directory, "new"))
+            os.rename(os.path.join(self.directory, "new"), os.path.join(self.directory, name))
+
+    def follow(self, *arguments):
+        """A follower, once it has read what is there; its output goes to a file."""
+        self.output = self.enterContext(tempfile.NamedTemporaryFile("w+"))
+        command = [neon_redo_program(), "waldump", "--wal", self.directory, "--follow", *arguments]
+        process = subprocess.Popen(command, stdout=self.output, stderr=subprocess.PIPE, text=True)
+
+        def end():
+            process.kill()
+            process.communicate(timeout=60)
+
+        self.addCleanup(end)
+        self.wait(lambda: os.path.getsize(self.output.name) > 0)
+        return process
+
+    def wait(self, condition):
+        deadline = time.monotonic() + 60
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+
+    def ends_with(self, process, words):
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 2)
+        self.assertIn(words, errors)
+
+    def test_segments_that_come_are_read(self):
+        self.add(*self.segments[:3])
+        process = self.follow()
+        self.add(*self.segments[3:])
+        whole = run_neon_redo("waldump", "--wal", self.source).stdout
+        self.wait(lambda: os.path.getsize(self.output.name) >= len(whole))
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(60), 0)
+        with open(self.output.name, encoding="utf-8") as output:
+            self.assertEqual(output.read(), whole)
+
+    def test_nothing_is_read_while_nothing_comes(self):
+        self.add(*self.segments)
+        process = self.follow()
+        read = lambda: re.search(r"rchar: (\d+)", pathlib.Path(f"/proc/{process.pid}/io").read_text())[1]
+        time.sleep(5)  # what is new counts as still growing
+        before = read()
+        time.sleep(3)
+        self.assertEqual(read(), before)
+
+    def test_wal_that_is_removed_is_an_error(self):
+        self.add(*self.segments[:3])
+        process = self.follow()
+        shutil.rmtree(self.directory)
+        self.ends_with(process, "could not open directory")
+
+    def test_wal_that_is_recycled_is_an_error(self):
+        self.add(*self.segments[:3])
+        process = self.follow()
+        self.add(*self.segments[6:])
+        for name in self.segments[:3]:
+            os.unlink(os.path.join(self.directory, name))
+        self.ends_with(process, f"no segment in \"{self.directory}\" has LSN")
+
+    def test_an_error_of_a_record_is_not_lost(self):
+        self.add(*self.segments[:2])
+        images = os.path.join(self.directory, "images")
+        process = self.follow("--save-fullpage", images)
+        self.wait(lambda: os.path.exists(images))
+        shutil.rmtree(images)
+        self.add(*self.segments[2:])
+        self.ends_with(process, "could not write file")
+
+
 class AcrossTimelines(unittest.TestCase):
+    def test_images_of_a_promoted_server(self):
+        with Cluster("primary") as primary, Cluster("standby", standby_of=primary) as standby:
+            primary.psql("CREATE TABLE t AS SELECT generate_series(1, 1000) a; CHECKPOINT")
+            images = os.path.join(standby.directory, "images")
+            command = [neon_redo_program(), "waldump", "--wal", standby.wal, "--follow", "--quiet"]
+            with subprocess.Popen([*command, "--save-fullpage", images]) as follower:
+                try:
+                    primary.psql("INSERT INTO t VALUES (1)")
+                    standby.promote()
+                    standby.psql("CHECKPOINT; UPDATE t SET a = 0")
+                    timelines = lambda: {name[:8] for name in os.listdir(images)}
+                    deadline = time.monotonic() + 60
+                    while "00000002" not in timelines():
+                        self.assertLess(time.monotonic(), deadline, timelines())
+                        time.sleep(0.1)
+                finally:
+                    follower.send_signal(signal.SIGINT)
+                    follower.wait(60)
+            names = os.listdir(images)
+            fork = max(name for name in names if name.startswith("00000001"))
+            new = min(name for name in names if name.startswith("00000002"))
+            self.assertGreater(new.split("-")[1:3], fork.split("-")[1:3])
+            name = os.path.join(images, new)
+            self.assertEqual(os.stat(name).st_mode & 0o777, 0o600)
+
     def test_promotion_is_followed(self):
         with Cluster("primary") as primary, Cluster("standby", standby_of=primary) as standby:
             primary.psql("CREATE TABLE before AS SELECT generate_series(1, 1000) a")

@@ -116,6 +116,8 @@ class WalReader {
   // record (where the first was looked for, if there was none), and why in one line.
   Lsn end_of_wal() const { return position_; }
   const std::string& end_reason() const { return end_reason_; }
+  // Of the segment file that was read last, by its name; 0 when none is open.
+  uint32_t timeline() const;
   // What the reader found where WAL ended.
   const WalFault& fault() const { return fault_; }
   // Next returned nothing because of `to`, not because WAL ended.

@@ -1,0 +1,98 @@
+#include "cli/waldump_segments.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+
+#include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/wal/segment.h"
+
+namespace neon_redo::cli {
+
+namespace {
+
+tl::unexpected<Error> Invalid(std::string message) {
+  return MakeError(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+// kNotFound: there is no such file.
+Status CheckFile(const std::string& path) {
+  struct stat st;
+  if (stat(path.c_str(), &st) == 0) return {};
+  const bool missing = errno == ENOENT || errno == ENOTDIR;
+  auto error = FileError("examine file", path);
+  if (missing) error.value().code = ErrorCode::kNotFound;
+  return error;
+}
+
+Status CheckPlace(const std::string& directory, const std::string& name) {
+  if (!name.empty()) return CheckFile(directory + "/" + name);
+  const auto opened = WalDirectory::Open(directory);
+  return opened ? Status() : tl::unexpected(opened.error());
+}
+
+}  // namespace
+
+Result<std::string> FindWalDirectory(const std::string& directory, const std::string& name) {
+  std::vector<std::string> candidates = {directory, directory + "/pg_wal"};
+  if (directory.empty()) {
+    candidates = {".", "./pg_wal"};
+    if (const char* pgdata = std::getenv("PGDATA"))
+      candidates.push_back(std::string(pgdata) + "/pg_wal");
+  }
+  std::string why;
+  for (const std::string& candidate : candidates) {
+    const Status found = CheckPlace(candidate, name);
+    if (found) return candidate;
+    if (found.error().code != ErrorCode::kNotFound) return tl::unexpected(found.error());
+    why += (why.empty() ? "" : "; ") + found.error().message;
+  }
+  if (name.empty())
+    return MakeError(ErrorCode::kNotFound, fmt::format("could not find any WAL file: {}", why));
+  return MakeError(ErrorCode::kNotFound, fmt::format("could not find file \"{}\"", name));
+}
+
+Status ReadSegmentNames(const std::vector<std::string>& segments, std::string* directory,
+                        LsnRange* range, std::optional<uint32_t>* timeline) {
+  std::vector<SegmentName> names;
+  for (const std::string& argument : segments) {
+    const std::filesystem::path path(argument);
+    const std::string name = path.filename();
+    const auto parsed = ParseSegmentName(name);
+    if (!parsed) return Invalid(fmt::format("\"{}\" is not the name of a WAL segment", argument));
+    if (names.empty()) {
+      ASSIGN_OR_RETURN(
+          *directory,
+          FindWalDirectory(directory->empty() ? path.parent_path().string() : *directory, name));
+    } else if (const Status there = CheckFile(*directory + "/" + name); !there) {
+      if (there.error().code != ErrorCode::kNotFound) return there;
+      return MakeError(ErrorCode::kNotFound, fmt::format("could not find file \"{}\"", argument));
+    }
+    names.push_back(*parsed);
+  }
+  ASSIGN_OR_RETURN(const auto wal, WalDirectory::Open(*directory));
+  const uint64_t size = wal.segment_size();
+  const auto start_of = [size](const SegmentName& name) {
+    return Lsn(uint64_t{name.log} << 32) + name.segment * size;
+  };
+  const Lsn first = start_of(names.front());
+  const Lsn last = start_of(names.back());
+  if (last < first)
+    return Invalid(fmt::format("ENDSEG {} is before STARTSEG {}", segments[1], segments[0]));
+  if (range->from && (*range->from < first || *range->from >= first + size))
+    return Invalid(fmt::format("start WAL location {} is not inside file \"{}\"",
+                               range->from->ToString(), segments.front()));
+  if (range->to && (*range->to < last || *range->to > last + size))
+    return Invalid(fmt::format("end WAL location {} is not inside file \"{}\"",
+                               range->to->ToString(), segments.back()));
+  if (!range->from) range->from = first;
+  if (!range->to) range->to = last + size;
+  *timeline = names.back().timeline;
+  return {};
+}
+
+}  // namespace neon_redo::cli

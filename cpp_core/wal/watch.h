@@ -1,0 +1,53 @@
+// When it is worth reading a directory of WAL again.
+#ifndef NEON_REDO_WAL_WATCH_H_
+#define NEON_REDO_WAL_WATCH_H_
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "neon_redo/lsn.h"
+
+namespace neon_redo {
+
+// Compares what the file system says about the directory, about the segment that reading ended in,
+// and about the one after it. So nothing is opened while no WAL comes, however many segments there
+// are. Not thread-safe.
+class WalWatch {
+ public:
+  using Clock = std::chrono::system_clock;  // that of files' times
+
+  // The directory as WalReader::Open takes it.
+  explicit WalWatch(const std::string& directory)
+      : directories_{directory, directory + "/pg_wal"} {}
+
+  // Reading begins.
+  void Begin(Clock::time_point now) { began_ = now; }
+  // Whether WAL may have come since Begin, after reading ended at this LSN of this timeline (0: it is
+  // not known). True
+  // also when a change may have had the same time as Begin, and once in kLongest: the clock of a
+  // file server may be another.
+  bool MayHaveGrown(uint32_t timeline, Lsn end, uint32_t segment_size, Clock::time_point now);
+
+  static constexpr std::chrono::seconds kLongest{30};
+
+ private:
+  struct State {
+    ino_t inode = 0;
+    off_t size = 0;
+    Clock::time_point changed;  // content or name, whatever the file's own time is set to
+    bool operator==(const State&) const = default;
+  };
+  static State StateOf(const std::string& path);
+
+  const std::vector<std::string> directories_;
+  Clock::time_point began_;
+  std::vector<State> known_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_WAL_WATCH_H_

@@ -1,0 +1,74 @@
+// What a directory of WAL says of its timelines, and when it is worth reading again.
+#include "cpp_core/wal/lineage.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include "cpp_core/wal/watch.h"
+#include "tests/unit/wal_writer.h"
+
+namespace neon_redo {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(WalLineage, AHistoryFileThatCannotBeReadIsAnError) {
+  TempDirectory dir;
+  WalWriter wal(1 << 20, 3, 2);
+  wal.Append(10, 0, 1000);
+  wal.Save(dir.path());
+  const std::string path = dir.path() + "/00000002.history";
+  const auto unknown = ReadLineage(dir.path(), std::nullopt, std::nullopt);
+  ASSERT_TRUE(unknown) << unknown.error().message;
+  EXPECT_FALSE(unknown->is_known);
+  std::ofstream(path) << "1\t0/300000\treason\n";
+  EXPECT_TRUE(ReadLineage(dir.path(), std::nullopt, std::nullopt)->is_known);
+  for (const bool fifo : {false, true}) {
+    fs::remove(path);
+    if (fifo) {
+      ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    } else {
+      std::ofstream(path) << "1\t0/300000\t" << std::string(2 << 20, 'x');
+    }
+    const auto read = ReadLineage(dir.path(), 2, std::nullopt);
+    ASSERT_FALSE(read) << fifo;
+    EXPECT_NE(read.error().message.find(path), std::string::npos) << read.error().message;
+  }
+}
+
+TEST(WalWatch, WalThatMayHaveComeIsSeen) {
+  TempDirectory dir;
+  constexpr uint32_t kSize = 1 << 20;
+  WalWriter wal(kSize, 3);
+  wal.Append(10, 0, 1000);
+  wal.Save(dir.path());
+  const Lsn end(3 * kSize + 1500);
+  const auto now = WalWatch::Clock::now() + std::chrono::seconds(10);
+  // As if all of it were older than the start of reading.
+  WalWatch watch(dir.path());
+  watch.Begin(now);
+  const auto grown = [&] { return watch.MayHaveGrown(1, end, kSize, now); };
+  for (int i = 0; i < 3; i++) EXPECT_FALSE(grown());
+  EXPECT_TRUE(watch.MayHaveGrown(0, end, kSize, now));
+  EXPECT_FALSE(grown());
+  std::fstream(dir.path() + "/" + wal.SegmentFile(0)).seekp(1500).put('x').flush();
+  EXPECT_TRUE(grown());
+  EXPECT_FALSE(grown());
+  std::ofstream(dir.path() + "/" + wal.SegmentFile(1) + ".partial") << "x";
+  EXPECT_TRUE(grown());
+  EXPECT_FALSE(grown());
+  std::ofstream(dir.path() + "/00000002.history") << "x";
+  EXPECT_TRUE(grown());
+  EXPECT_FALSE(grown());
+  EXPECT_TRUE(watch.MayHaveGrown(1, end, kSize, now + WalWatch::kLongest));
+  // What was written while WAL was read may have the same time as what was read.
+  watch.Begin(WalWatch::Clock::now());
+  for (int i = 0; i < 3; i++) EXPECT_TRUE(grown());
+}
+
+}  // namespace
+}  // namespace neon_redo
