@@ -148,6 +148,13 @@ class Sandbox(unittest.TestCase):
         broken = run_neon_redo("doctor", "--module", "/nonexistent/neon.so", check=False)
         self.assertEqual(broken.returncode, 2)
         self.assertIn("No worker starts:", broken.stdout)
+        # No layer is the reason.
+        self.assertRegex(broken.stdout, r"(?m)^filter +no +unknown ")
+        self.assertEqual(broken.stdout.count("could not start a redo worker"), 1)
+        # The module is found where it was installed or built.
+        found = json.loads(run_neon_redo("doctor", "--format", "json").stdout)
+        self.assertTrue(found["module"].endswith("/neon.so"))
+        self.assertTrue(found["worker_starts"])
 
     def test_panic_says_its_message(self):
         """A valid record for which PostgreSQL's redo raises a PANIC."""
