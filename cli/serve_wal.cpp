@@ -53,6 +53,18 @@ std::string Text(const nlohmann::json& object, const char* name) {
   return Printable(it->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
 }
 
+// The server lists the connection that asks, too.
+void LeaveOutThisConnection(nlohmann::json* status) {
+  const auto senders = status->find("wal_senders");
+  if (senders == status->end() || !senders->is_array()) return;
+  auto others = nlohmann::json::array();
+  for (nlohmann::json& sender : *senders) {
+    if (Text(sender, "state") != "startup" || Text(sender, "application_name") != kStatusClient)
+      others.push_back(std::move(sender));
+  }
+  *senders = std::move(others);
+}
+
 void PrintTable(const nlohmann::json& status) {
   fmt::print("system {}, timeline {}, valid WAL up to {}\n", Text(status, "system_identifier"),
              Text(status, "timeline"), Text(status, "end_lsn"));
@@ -63,8 +75,6 @@ void PrintTable(const nlohmann::json& status) {
   const auto senders = status.find("wal_senders");
   for (const nlohmann::json& sender :
        senders != status.end() ? *senders : nlohmann::json::array()) {
-    if (Text(sender, "state") == "startup" && Text(sender, "application_name") == kStatusClient)
-      continue;  // it is us
     auto& row = rows.emplace_back();
     for (const char* column : kColumns) row.push_back(Text(sender, column));
   }
@@ -97,8 +107,9 @@ Outcome ShowStatus(const Arguments& arguments) {
   WalReceiver receiver(receiver_options, cancel);
   RETURN_IF_ERROR(receiver.Connect());
   ASSIGN_OR_RETURN(const std::string text, receiver.Show("neon_redo.status"));
-  const auto status = nlohmann::json::parse(text, nullptr, false);
+  auto status = nlohmann::json::parse(text, nullptr, false);
   if (!status.is_object()) return Fail("the server's answer is not as expected");
+  LeaveOutThisConnection(&status);
   if (arguments.json)
     fmt::print("{}\n", status.dump(2, ' ', true, nlohmann::json::error_handler_t::replace));
   else

@@ -76,6 +76,14 @@ class Smoke(unittest.TestCase):
         )  # fmt: skip
         self.assertRegex(text, r"\nAll [0-9,]+ pages are equal\.\n")
 
+    def test_verify_without_a_cluster(self):
+        """What is compared with nothing is not called equal."""
+        options = ["--base-backup", self.backup, "--wal", self.cluster.wal, "--module", self.module]
+        text = self.redo("verify", *options)
+        self.assertRegex(text, r"\nWAL replays to .*Nothing was compared")
+        self.assertRegex(text, r"(?m)^Resource manager +Rebuilt  Not rebuilt$")
+        self.assertRegex(text, r"(?m)^Total +[0-9,]+ +0$")
+
     def test_waldump(self):
         self.assertIn("Heap", self.redo("waldump", "--wal", self.cluster.wal))
 
@@ -116,6 +124,10 @@ class Smoke(unittest.TestCase):
         with WalServer(self.cluster.wal) as server:
             fields = server.query("IDENTIFY_SYSTEM").split("|")
             self.assertEqual(fields[1], "1")
+            # The connection that asks is not in the list.
+            show = [server.program, "serve-wal", "--status", "--json", "--socket", server.directory]
+            status = json.loads(server.run(show).stdout)
+            self.assertEqual(status["wal_senders"], [])
             self.assertEqual(server.stop(), 0)
 
     def test_worker(self):
