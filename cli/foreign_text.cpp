@@ -20,6 +20,21 @@ std::string PrintableLines(std::string_view text) {
   return out;
 }
 
+std::string ShellWord(const std::string& text) {
+  constexpr const char* kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
 // The library replaces what is not UTF-8, so that the byte 0xc2 always begins a character.
 std::string JsonText(const nlohmann::ordered_json& value, int indent) {
   std::string json =

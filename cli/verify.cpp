@@ -89,13 +89,30 @@ Outcome Explain(const Arguments& arguments) {
   return kExitFine;
 }
 
+// The default of --against, which turns a check of the backup into a comparison.
+void TakePgdata(Arguments* arguments) {
+  const char* pgdata = std::getenv("PGDATA");
+  if (pgdata == nullptr || *pgdata == '\0' || arguments->images || arguments->follow.follow ||
+      !arguments->against.empty())
+    return;
+  arguments->against = pgdata;
+  Say(fmt::format("comparing with \"{}\", the value of PGDATA; unset PGDATA to replay WAL only",
+                  pgdata));
+}
+
+// The options that name the input, for a command that the report suggests.
+std::string InputOptions(const Arguments& arguments) {
+  if (arguments.verify.wal.empty()) return "--wal=DIR";
+  std::string out = "--wal=" + ShellWord(arguments.verify.wal);
+  if (!arguments.base_backup.empty()) out += " --base-backup=" + ShellWord(arguments.base_backup);
+  if (arguments.verify.timeline) out += fmt::format(" --timeline={}", *arguments.verify.timeline);
+  return out;
+}
+
 Outcome Run(Arguments arguments) {
-  if (const char* pgdata = std::getenv("PGDATA"); pgdata != nullptr && !arguments.images &&
-                                                  !arguments.follow.follow &&
-                                                  arguments.against.empty())
-    arguments.against = pgdata;
   if (const std::string bad = CheckOptions(arguments); !bad.empty()) return Fail(bad);
   if (!arguments.explain.empty()) return Explain(arguments);
+  TakePgdata(&arguments);
   VerifyOptions& verify = arguments.verify;
   if (const char* directory = std::getenv("TMPDIR"); directory != nullptr && *directory != '\0')
     verify.spill_directory = directory;
@@ -110,7 +127,7 @@ Outcome Run(Arguments arguments) {
   bar.Clear();
   if (!result) return tl::unexpected(Failure(result.error()));
   const VerifyReport report{verify.engine, verify.jobs, arguments.images || arguments.follow.follow,
-                            !arguments.against.empty()};
+                            !arguments.against.empty(), InputOptions(arguments)};
   if (arguments.json)
     PrintVerifyJson(report, *result);
   else

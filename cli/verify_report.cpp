@@ -84,13 +84,19 @@ double NativeShare(const VerifyResult& r) {
   return all.total() == 0 ? 0 : static_cast<double>(all.native) / static_cast<double>(all.total());
 }
 
-void PrintTable(const VerifyResult& r) {
-  constexpr const char* kRow = "{:<18} {:>12} {:>12} {:>12}\n";
-  fmt::print(fmt::runtime(kRow), "Resource manager", "Rebuilt", "Equal", "Different");
+// Pages that are compared with nothing are neither equal nor different.
+void PrintTable(const VerifyReport& report, const VerifyResult& r) {
+  const auto line = [&](const std::string& name, const std::string& rebuilt,
+                        const std::string& equal, const std::string& different) {
+    fmt::print("{:<18} {:>12}", name, rebuilt);
+    if (report.compares_something()) fmt::print(" {:>12}", equal);
+    fmt::print(" {:>12}\n", different);
+  };
+  line("Resource manager", "Rebuilt", "Equal",
+       report.compares_something() ? "Different" : "Not rebuilt");
   RmgrCounts total;
   const auto row = [&](const std::string& name, const RmgrCounts& c) {
-    fmt::print(fmt::runtime(kRow), name, Grouped(c.rebuilt), Grouped(c.equal),
-               Grouped(c.different));
+    line(name, Grouped(c.rebuilt), Grouped(c.equal), Grouped(c.different));
   };
   for (int rmid = 0; rmid < 256; rmid++) {
     const RmgrCounts& c = r.by_rmgr[rmid];
@@ -100,7 +106,7 @@ void PrintTable(const VerifyResult& r) {
     total.equal += c.equal;
     total.different += c.different;
   }
-  fmt::print("{:-<57}\n", "");
+  fmt::print("{:-<{}}\n", "", report.compares_something() ? 57 : 44);
   row("Total", total);
 }
 
@@ -154,7 +160,7 @@ std::string PageName(const Mismatch& m) {
   return fmt::format("{}/{}", file, m.tag.block);
 }
 
-void PrintMismatches(const VerifyResult& r) {
+void PrintMismatches(const VerifyReport& report, const VerifyResult& r) {
   if (r.mismatches.empty()) return;
   const char* separator = "\nDifferent, by kind: ";
   for (const auto& [kind, count] : r.damage) {
@@ -169,9 +175,13 @@ void PrintMismatches(const VerifyResult& r) {
                m.offset ? fmt::format("; first different byte: {}", *m.offset) : "");
     if (!m.last_record.empty()) fmt::print("    last record: {}\n", PrintableLines(m.last_record));
   }
-  if (const Mismatch* first = FirstOnPage(r))
-    fmt::print("  All records of a page: neon-redo verify --explain {} --wal DIR\n",
-               PageName(*first));
+  if (const Mismatch* first = FirstOnPage(r)) {
+    const std::string page = PageName(*first);
+    fmt::print("  All records of a page: neon-redo verify --explain {} {}\n", page, report.input);
+    if (!report.images)
+      fmt::print("  The page as WAL has it: neon-redo page {} {} --lsn=end --output=FILE\n", page,
+                 report.input);
+  }
   if (shown < r.mismatches.size())
     fmt::print("  and {} more; --format json lists {}\n", Grouped(r.mismatches.size() - shown),
                r.not_listed == 0 ? "them all" : "them");
@@ -269,9 +279,9 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
   for (const auto& [timeline, start] : r.other_timelines)
     fmt::print("Not read: WAL of timeline {} from {} on. --timeline={} follows that timeline.\n\n",
                timeline, start.ToString(), timeline);
-  PrintTable(r);
+  PrintTable(report, r);
   PrintEngines(report, r);
-  PrintMismatches(r);
+  PrintMismatches(report, r);
   PrintNotes(r);
   if (!r.compared.empty()) {
     fmt::print("\nCompared:\n");
@@ -283,7 +293,7 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
       fmt::print("  {:>12} {}\n", Grouped(count), PrintableLines(reason));
   }
   const bool images = report.images;
-  const bool replayed = !images && !report.compares;
+  const bool replayed = !report.compares_something();
   const uint64_t compared = images     ? r.images_compared
                             : replayed ? r.pages_replayed
                                        : r.pages_compared;
@@ -300,6 +310,9 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
         "WAL replays to {}: {} pages rebuilt, {} could not be. Nothing was compared: give "
         "--against for that.\n",
         r.end.ToString(), Grouped(compared), Grouped(r.different));
+  else if (r.different == 0 && compared == 0)
+    fmt::print("Nothing was compared: WAL {}.\n",
+               images ? "has no images to compare with" : "changes no pages");
   else if (r.different == 0)
     fmt::print("{}All {} {} are equal.{}\n", color ? "\033[32m" : "", Grouped(compared), what,
                color ? "\033[0m" : "");

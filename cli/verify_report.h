@@ -16,6 +16,9 @@ struct VerifyReport {
   int jobs;
   bool images;    // compared with images in WAL
   bool compares;  // else: with a cluster's files, or with nothing
+  bool compares_something() const { return images || compares; }
+
+  std::string input;  // the options that named it, for a shell
 };
 
 // To stdout.

@@ -205,6 +205,17 @@ class ErrorsAsJson(CommandTestCase):
         self.assertEqual((result.returncode, result.stdout), (2, ""))
 
 
+class Environment(CommandTestCase):
+    def test_pgdata_is_told(self):
+        arguments = ["verify", f"--wal={NOWHERE}", f"--base-backup={NOWHERE}"]
+        environment = {**os.environ, "PGDATA": "/some/where"}
+        result = neon_redo(*arguments, env=environment)
+        said = 'neon-redo: comparing with "/some/where", the value of PGDATA; unset PGDATA to replay WAL only'
+        self.assertEqual(result.stderr.splitlines()[0], said)
+        for others in (["--against=/else"], ["--explain=base/5/1/0"]):
+            self.assertNotIn("PGDATA", neon_redo(*arguments, *others, env=environment).stderr)
+
+
 class ShortOfSomething(CommandTestCase):
     def test_a_full_disk(self):
         with open("/dev/full", "wb") as full:

@@ -5,6 +5,8 @@ and unusable input is reported in one line.
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import struct
 import sys
@@ -198,7 +200,11 @@ class Workload(ClusterCase):
         name = self.file("map_test").name
         self.assertRegex(result.stdout, rf"relation \d+/\d+/{name} fork main block 3 \(base/\d+/{name}\), LSN ")
         self.assertIn("Different, by kind: 1 content", result.stdout)
-        self.assertRegex(result.stdout, rf"neon-redo verify --explain base/\d+/{name}/3 --wal")
+        self.assertRegex(result.stdout, rf"neon-redo verify --explain base/\d+/{name}/3 --wal=\S+ --base")
+        command = re.search(r"The page as WAL has it: neon-redo (page .*) --output=FILE\n", result.stdout)[1]
+        module = os.path.join(self.cluster.directory, "neon.so")
+        page = run_neon_redo(*shlex.split(command), "--module", module).stdout
+        self.assertIn("block 3 of", page)
         self.assertRegex(result.stdout, r"1 of [0-9,]+ pages are different\.\n$")
 
     def test_stale_page(self):

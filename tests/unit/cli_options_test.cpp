@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/foreign_text.h"
+#include "cli/progress_bar.h"
 #include "cpp_core/base/number.h"
 
 namespace neon_redo {
@@ -28,6 +29,23 @@ TEST(ForeignText, CommandsNoTerminal) {
   EXPECT_EQ(cli::JsonText({{"path", "a\xff\x9b"}}, 1),
             "{\n \"path\": \"a\xef\xbf\xbd\xef\xbf\xbd\"\n}");
   EXPECT_EQ(cli::JsonText(nlohmann::ordered_json::object()), "{}");
+  EXPECT_EQ(cli::ShellWord("/srv/wal-1"), "/srv/wal-1");
+  EXPECT_EQ(cli::ShellWord("my wal's"), "'my wal'\\''s'");
+  EXPECT_EQ(cli::ShellWord(""), "''");
+}
+
+TEST(Progress, RateAndTimeLeft) {
+  const std::string half = std::string(20, '#') + std::string(20, '.');
+  EXPECT_EQ(cli::ProgressText("reading WAL", 0, 50'000'000, 100'000'000, 2.5),
+            "reading WAL      [" + half + "]  50%, 20.0 MB/s, 0:03 left");
+  EXPECT_EQ(cli::ProgressText("comparing pages", 1000, 5000, 10000, 1),
+            "comparing pages  [" + half + "]  50%, 4000 pages/s, 0:01 left");
+  EXPECT_EQ(cli::ProgressText("other", 0, 50, 100, 7200),
+            "other            [" + half + "]  50%, 2:00:00 left");
+  EXPECT_EQ(cli::ProgressText("other", 0, 50, 100, 0.9), "other            [" + half + "]  50%");
+  EXPECT_EQ(cli::ProgressText("other", 50, 50, 100, 9), "other            [" + half + "]  50%");
+  EXPECT_EQ(cli::ProgressText("other", 0, 50, 0, 9),
+            "other            [" + std::string(40, '.') + "]   0%");
 }
 
 TEST(Number, Integers) {
