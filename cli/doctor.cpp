@@ -124,7 +124,10 @@ CommandFunction DeclareDoctor(Options* options) {
       Print(report, worker.module);
     }
     if (!report.worker && worker.module.empty())
-      Say("hint: install the extension, or give --module=FILE, the path of neon.so");
+      Say("hint: Install the extension, or give --module=FILE, the path of neon.so.");
+    else if (const std::string hint = report.worker ? "" : HintOf(report.worker.error().message);
+             !hint.empty())
+      Say("hint: " + hint);
     return report.worker ? kExitFine : kExitTrouble;
   };
 }

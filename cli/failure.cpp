@@ -15,8 +15,18 @@
 #include <system_error>
 
 #include "cli/foreign_text.h"
+#include "cpp_core/redo/worker/home.h"
 
 namespace neon_redo::cli {
+
+Failure::Failure(Error error) : message(std::move(error.message)), hint(HintOf(message)) {}
+
+std::string HintOf(const std::string& message) {
+  if (message.find("of the worker's home: No space left on device") != std::string::npos)
+    return fmt::format("Directory \"{}\" is full. Set TMPDIR to use another one.",
+                       HomeParentDirectory());
+  return "";
+}
 
 Status FlushOutput() {
   const std::string what = "could not write to standard output";

@@ -21,7 +21,7 @@ struct Failure {
   std::string hint;
   bool in_output = false;  // the JSON that the command printed already has the error
 
-  Failure(Error error) : message(std::move(error.message)) {}  // for RETURN_IF_ERROR
+  Failure(Error error);  // for RETURN_IF_ERROR
   explicit Failure(std::string m, std::string h = "") : message(std::move(m)), hint(std::move(h)) {}
 };
 
@@ -42,6 +42,9 @@ void Say(const std::string& message);
 // "neon-redo: error: …" and, if there is one, "neon-redo: hint: …" on standard error. json: also an
 // object with "error" and "hint" on standard output.
 void PrintFailure(const Failure& failure, bool json);
+
+// What helps against an error of the library, in whole sentences; empty: nothing known.
+std::string HintOf(const std::string& message);
 
 // From here on, an exception that nothing catches (in a thread, say) ends the program with status 2
 // and a message, instead of a core dump.

@@ -156,6 +156,22 @@ class Sandbox(unittest.TestCase):
         self.assertTrue(found["module"].endswith("/neon.so"))
         self.assertTrue(found["worker_starts"])
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to mount")
+    def test_a_full_directory_of_homes(self):
+        directory = make_directory()
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        run(["mount", "-t", "tmpfs", "-o", "nr_inodes=3", "none", directory])
+        self.addCleanup(run, ["umount", directory])
+        os.chmod(directory, 0o777)
+        environment = {**os.environ, "TMPDIR": directory}
+        result = run_neon_redo("doctor", "--module", self.module, check=False, env=environment)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("of the worker's home: No space left on device", result.stdout)
+        self.assertEqual(
+            result.stderr,
+            f'neon-redo: hint: Directory "{directory}" is full. Set TMPDIR to use another one.\n',
+        )
+
     def test_panic_says_its_message(self):
         """A valid record for which PostgreSQL's redo raises a PANIC."""
         with Cluster(settings={"autovacuum": "off"}) as cluster:
