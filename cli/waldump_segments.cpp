@@ -68,7 +68,7 @@ Status ReadSegmentNames(const std::vector<std::string>& segments, std::string* d
       ASSIGN_OR_RETURN(
           *directory,
           FindWalDirectory(directory->empty() ? path.parent_path().string() : *directory, name));
-    } else if (const Status there = CheckFile(*directory + "/" + name); !there) {
+    } else if (Status there = CheckFile(*directory + "/" + name); !there) {
       if (there.error().code != ErrorCode::kNotFound) return there;
       return MakeError(ErrorCode::kNotFound, fmt::format("could not find file \"{}\"", argument));
     }

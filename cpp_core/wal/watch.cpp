@@ -1,5 +1,7 @@
 #include "cpp_core/wal/watch.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "cpp_core/wal/segment.h"
@@ -29,10 +31,11 @@ bool WalWatch::MayHaveGrown(uint32_t timeline, Lsn end, uint32_t segment_size,
   for (const std::string& directory : directories_) {
     states.push_back(StateOf(directory));
     for (const uint64_t ahead : {0, 1}) {
-      const std::string name =
-          FormatSegmentName(timeline, end.value / segment_size + ahead, segment_size);
-      states.push_back(StateOf(directory + "/" + name));
-      states.push_back(StateOf(directory + "/" + name + ".partial"));
+      const std::string path =
+          fmt::format("{}/{}", directory,
+                      FormatSegmentName(timeline, end.value / segment_size + ahead, segment_size));
+      states.push_back(StateOf(path));
+      states.push_back(StateOf(path + ".partial"));
     }
   }
   const bool is_other = !known_.empty() && states != known_;
