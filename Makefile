@@ -9,6 +9,7 @@
 #   make test-hostile, make fuzz   the long forms of what make test has short
 #   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
 #   make test-damage   neon-redo verify: 1,000 random injections, 20 random workloads
+#   make test-follow-long   neon-redo verify --follow: half an hour of mixed loads
 #   make test-memory   verify and the store of changes in 512 MB, with 20 GB of WAL (35 GB of disk)
 #   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
 #   make test-regression   PostgreSQL's regression suite through verify (fetches its source)
@@ -141,6 +142,10 @@ test-damage: deps
 	+$(MAKE) all
 	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_damage.
 
+test-follow-long: deps
+	+$(MAKE) all
+	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_mixed_loads
+
 test-memory: deps
 	+$(MAKE) all
 	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_memory.
@@ -175,4 +180,4 @@ fuzz-schemas: deps
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: all program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-memory test-manager-long test-regression fuzz fuzz-schemas bench format
+.PHONY: all program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression fuzz fuzz-schemas bench format

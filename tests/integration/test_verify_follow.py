@@ -1,7 +1,12 @@
-"""neon-redo verify --follow verifies the WAL of running servers as it arrives."""
+"""neon-redo verify --follow verifies the WAL of running servers as it arrives.
 
+With NEON_REDO_LONG=1 (make test-follow-long) the mixed loads run for half an hour instead of ten seconds.
+"""
+
+import concurrent.futures
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -13,6 +18,9 @@ import urllib.request
 
 from cluster import Cluster, copy_module, make_directory, neon_redo_program
 from test_receive import WAIT, load, lsn, wait_for, wait_for_stream
+
+MIXED_SECONDS = 1800 if os.environ.get("NEON_REDO_LONG") else 10
+ROW = "i, md5(i::text), ARRAY[i % 9, i % 7], point(i, i)"
 
 
 class VerifyFollow(unittest.TestCase):
@@ -132,6 +140,58 @@ class VerifyFollow(unittest.TestCase):
         result = self.result(process)
         self.assertEqual(result["mismatches"], [])
         self.assertGreater(result["images_compared"], 10)
+
+    def test_mixed_loads(self):
+        """Writers, VACUUM and checkpoints at once, with an index of each kind."""
+        settings = {"wal_level": "replica", "autovacuum_naptime": "1s", "max_wal_size": "2GB"}
+        cluster = self.enterContext(Cluster(settings=settings))
+        process = self.start(cluster)
+        cluster.psql(
+            f"""CREATE EXTENSION bloom;
+            CREATE TABLE m (id int, h text, g int[], p point);
+            INSERT INTO m SELECT {ROW} FROM generate_series(1, 2000) i;
+            CREATE INDEX ON m USING hash (h);
+            CREATE INDEX ON m USING bloom (id);
+            CREATE INDEX ON m USING gin (g);
+            CREATE INDEX ON m USING gist (p);
+            CREATE INDEX ON m USING spgist (p);
+            CREATE INDEX ON m USING brin (id);
+            CREATE INDEX ON m (id);"""
+        )
+        end = time.monotonic() + MIXED_SECONDS
+
+        def write(seed):
+            chance = random.Random(seed)
+            while time.monotonic() < end:
+                start, part = chance.randrange(1_000_000), chance.randint(3, 30)
+                some = f"id % {part} = {chance.randrange(part)}"
+                cluster.psql(
+                    chance.choice(
+                        [
+                            f"INSERT INTO m SELECT {ROW} FROM generate_series({start}, {start} + 500) i",
+                            f"DELETE FROM m WHERE {some}",
+                            f"UPDATE m SET h = md5(h) WHERE {some} AND id < {start}",
+                            f"SELECT count(*) FROM m WHERE {some}",
+                            f"BEGIN; DELETE FROM m WHERE {some}; ROLLBACK",
+                            f"DELETE FROM m WHERE id > {chance.randint(3000, 30000)}",
+                        ]
+                    )
+                )
+
+        def maintain():
+            while time.monotonic() < end:
+                cluster.psql("VACUUM m")
+                cluster.psql("CHECKPOINT")
+                time.sleep(min(5, MIXED_SECONDS / 5))
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for work in [pool.submit(write, 1), pool.submit(write, 2), pool.submit(maintain)]:
+                work.result()
+        self.caught_up(cluster)
+        process.send_signal(signal.SIGINT)
+        result = self.result(process)
+        self.assertEqual(result["mismatches"], [])
+        self.assertGreater(result["images_compared"], 100)
 
     def test_a_page_changed_behind_the_servers_back_is_found(self):
         cluster = self.enterContext(
