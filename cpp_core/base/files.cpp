@@ -40,13 +40,16 @@ Status SyncFile(int fd, const std::string& path) {
   return {};
 }
 
-Status WriteFileDurably(const std::string& path, Bytes content) {
+SplitPath::SplitPath(const std::string& path) {
   const size_t slash = path.rfind('/');
-  const std::string parent = slash == std::string::npos ? "."
-                             : slash == 0               ? "/"
-                                                        : path.substr(0, slash);
-  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(parent));
-  return directory.WriteFile(slash == std::string::npos ? path : path.substr(slash + 1), content);
+  parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  name = slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+Status WriteFileDurably(const std::string& path, Bytes content) {
+  const SplitPath split(path);
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(split.parent));
+  return directory.WriteFile(split.name, content);
 }
 
 }  // namespace neon_redo

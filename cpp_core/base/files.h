@@ -27,6 +27,13 @@ Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path);
 // Flushes the file's data to disk.
 Status SyncFile(int fd, const std::string& path);
 
+// A path's directory ("." or "/" where none is named) and the name in it.
+struct SplitPath {
+  explicit SplitPath(const std::string& path);
+  std::string parent;
+  std::string name;
+};
+
 // Writes PATH.tmp, flushes it, renames it to PATH and flushes the directory. After an error PATH.tmp
 // is removed, and PATH is what it was; but if the directory could not be flushed, PATH is the new
 // file, which a crash may undo.

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/sockets.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/metrics/registry.h"
 #include "neon_redo/cancel.h"
@@ -150,14 +151,8 @@ Result<std::unique_ptr<MetricsExposer>> MetricsExposer::Open(
     return MakeError(ErrorCode::kIo,
                      fmt::format("could not serve metrics on {}: {}", parsed.text, why));
   };
-  impl->listener.Reset(
-      socket(parsed.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int on = 1;
-  setsockopt(impl->listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (bind(impl->listener.get(), reinterpret_cast<const sockaddr*>(&parsed.bytes), parsed.length) !=
-          0 ||
-      listen(impl->listener.get(), SOMAXCONN) != 0)
-    return failed(strerror(errno));
+  impl->listener = ListenOn(reinterpret_cast<const sockaddr*>(&parsed.bytes), parsed.length);
+  if (!impl->listener) return failed(strerror(errno));
   try {
     impl->thread = std::thread([server = impl.get()] { server->Serve(); });
   } catch (const std::system_error& e) {
@@ -171,12 +166,7 @@ MetricsExposer::~MetricsExposer() = default;
 
 const std::shared_ptr<MetricsRegistry>& MetricsExposer::registry() const { return impl_->registry; }
 
-int MetricsExposer::port() const {
-  sockaddr_in6 address{};  // its port is where sockaddr_in has it
-  socklen_t length = sizeof(address);
-  getsockname(impl_->listener.get(), reinterpret_cast<sockaddr*>(&address), &length);
-  return ntohs(address.sin6_port);
-}
+int MetricsExposer::port() const { return PortOf(impl_->listener); }
 
 // Connections stand in the order of their deadlines.
 void MetricsExposer::Impl::Serve() {

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <memory>
 
+#include "cpp_core/base/sockets.h"
 #include "cpp_core/base/try.h"
 
 namespace neon_redo {
@@ -32,6 +33,7 @@ tl::unexpected<Error> ListenError(const std::string& where) {
 // A socket file that nobody listens on is left of a server that was killed.
 Status ClearStaleSocket(const std::string& path, const sockaddr_un& address) {
   const FileDescriptor probe(socket(AF_UNIX, SOCK_STREAM | kSocketFlags, 0));
+  if (!probe) return ListenError(path);
   const int connected =
       connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   if (connected == 0 || errno == EAGAIN)
@@ -54,11 +56,10 @@ Result<FileDescriptor> ListenLocal(const std::string& path) {
                      fmt::format("\"{}\" is too long for a Unix socket's path", path));
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   RETURN_IF_ERROR(ClearStaleSocket(path, address));
-  FileDescriptor fd(socket(AF_UNIX, SOCK_STREAM | kSocketFlags, 0));
   const mode_t mask = umask(0077);  // the socket's mode is 0700 from its first moment
-  const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  FileDescriptor fd = ListenOn(reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   umask(mask);
-  if (bound != 0 || listen(fd.get(), SOMAXCONN) != 0) return ListenError(path);
+  if (!fd) return ListenError(path);
   return fd;
 }
 
@@ -81,19 +82,9 @@ Result<FileDescriptor> ListenTcp(const std::string& address) {
         ErrorCode::kInvalidArgument,
         fmt::format("\"{}\" is not an address to listen on: {}", address, gai_strerror(error)));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
-  FileDescriptor fd(socket(found->ai_family, SOCK_STREAM | kSocketFlags, 0));
-  const int on = 1;
-  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 || listen(fd.get(), SOMAXCONN) != 0)
-    return ListenError(address);
+  FileDescriptor fd = ListenOn(found->ai_addr, found->ai_addrlen);
+  if (!fd) return ListenError(address);
   return fd;
-}
-
-int PortOf(int listener) {
-  sockaddr_in6 address{};  // its port is where sockaddr_in has it
-  socklen_t length = sizeof(address);
-  getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
-  return ntohs(address.sin6_port);
 }
 
 FileDescriptor AcceptPeer(int listener, bool local, Peer* peer) {

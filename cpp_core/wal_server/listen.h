@@ -15,7 +15,6 @@ Result<FileDescriptor> ListenLocal(const std::string& path);
 
 // HOST:PORT, [IPV6]:PORT; port 0 is any free one. kInvalidArgument: not an address.
 Result<FileDescriptor> ListenTcp(const std::string& address);
-int PortOf(int listener);
 
 // The next connection, and who is at its other end. An invalid descriptor: there is none now.
 FileDescriptor AcceptPeer(int listener, bool local, Peer* peer);

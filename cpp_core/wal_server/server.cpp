@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -21,6 +20,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "cpp_core/base/sockets.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/wal_server/listen.h"
 #include "cpp_core/wal_server/metrics.h"
@@ -131,15 +131,14 @@ void WalServer::Impl::SetUpHost() {
   host_.too_many_for_user = [this](const std::string& user) {
     if (options_.max_connections_per_role == 0) return false;
     const auto has = std::count_if(connections_.begin(), connections_.end(), [&](const auto& c) {
-      const Session::Statistics& s = c.second->session->statistics();
-      return s.authenticated && s.user == user;
+      return c.second->logged_in() && c.second->session->statistics().user == user;
     });
     return static_cast<size_t>(has) >= options_.max_connections_per_role;
   };
 }
 
 int WalServer::Impl::tcp_port() const {
-  return tcp_listener_.get() >= 0 ? PortOf(tcp_listener_.get()) : 0;
+  return tcp_listener_.get() >= 0 ? PortOf(tcp_listener_) : 0;
 }
 
 Status WalServer::Impl::Watch(int epoll, int fd, uint64_t key, uint32_t events) {
@@ -170,6 +169,7 @@ Status WalServer::Impl::Run(const CancelSignal& stop, const CancelSignal& reload
        {std::pair(stop.fd(), uint64_t{kStopKey}), std::pair(reload.fd(), uint64_t{kReloadKey})}) {
     RETURN_IF_ERROR(Watch(epoll_.get(), fd, key, EPOLLIN));
   }
+  reload_ = &reload;
   now_ = Clock::now();
   next_tick_ = now_;
   std::vector<epoll_event> events(256);
@@ -179,7 +179,7 @@ Status WalServer::Impl::Run(const CancelSignal& stop, const CancelSignal& reload
     if (n < 0 && errno != EINTR) return SystemError("wait for events");
     now_ = Clock::now();
     slots_written_ = false;
-    for (int i = 0; i < n; i++) HandleEvent(events[static_cast<size_t>(i)], reload);
+    for (int i = 0; i < n; i++) HandleEvent(events[static_cast<size_t>(i)]);
     TakeNextTurns();
     if ((wal_event_ || relist_event_) && now_ - last_look_ >= kLookInterval)
       LookForWal(relist_event_);
@@ -189,7 +189,7 @@ Status WalServer::Impl::Run(const CancelSignal& stop, const CancelSignal& reload
   return slots_.Save();
 }
 
-void WalServer::Impl::HandleEvent(const epoll_event& event, const CancelSignal& reload) {
+void WalServer::Impl::HandleEvent(const epoll_event& event) {
   switch (event.data.u64) {
     case kListenerKey:
       return AcceptSome(listener_.get(), true);
@@ -207,7 +207,7 @@ void WalServer::Impl::HandleEvent(const epoll_event& event, const CancelSignal& 
       if (!stopping_) BeginStop();
       return;
     case kReloadKey:
-      reload.Clear();
+      reload_->Clear();
       return Reload();
     default:
       break;
@@ -220,12 +220,11 @@ void WalServer::Impl::HandleEvent(const epoll_event& event, const CancelSignal& 
 // One event at a time: epoll puts what it has given out at the end of its list, so that each
 // connection gets its turn however short the time is.
 void WalServer::Impl::TakeTurns(Lane lane, milliseconds time) {
-  static const CancelSignal kNone;
   const auto end = Clock::now() + time;
   epoll_event event;
   do {
     if (epoll_wait(EpollOf(lane), &event, 1, 0) != 1) return;
-    HandleEvent(event, kNone);
+    HandleEvent(event);
   } while (Clock::now() < end);
 }
 
@@ -315,7 +314,7 @@ void WalServer::Impl::Tick() {
 std::vector<const Session*> WalServer::Impl::Sessions() const {
   std::vector<const Session*> out;
   for (const auto& [id, connection] : connections_) {
-    if (connection->session->statistics().authenticated) out.push_back(connection->session.get());
+    if (connection->logged_in()) out.push_back(connection->session.get());
   }
   return out;
 }

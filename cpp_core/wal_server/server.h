@@ -75,6 +75,9 @@ class WalServer::Impl {
     int login_step = 0;
     Clock::time_point last_step{};  // when it came that far
     std::optional<Clock::time_point> closing_since;
+
+    bool logged_in() const { return !broken && session->statistics().authenticated; }
+    bool is_stranger() const { return !broken && !session->statistics().authenticated; }
   };
 
   explicit Impl(WalServerOptions options);
@@ -85,7 +88,7 @@ class WalServer::Impl {
   int EpollOf(Lane lane) const;
   void LimitClientsByDescriptors();
 
-  void HandleEvent(const epoll_event& event, const CancelSignal& reload);
+  void HandleEvent(const epoll_event& event);
   void TakeTurns(Lane lane, std::chrono::milliseconds time);
   void TakeNextTurns();
   void CloseEnded();
@@ -99,7 +102,6 @@ class WalServer::Impl {
   void NoteProgress(Connection* connection);
   bool TooMany(const Peer& peer) const;
   void SetAccepting(bool accepting);
-  int MillisecondsToAccept() const;
 
   // server_connection.cpp
   void Handle(Connection* connection, uint32_t events);
@@ -152,6 +154,7 @@ class WalServer::Impl {
   double log_allowance_ = 0;  // lines that clients may still cause to be logged
   Clock::time_point log_allowance_at_{};
   uint64_t log_lines_left_out_ = 0;
+  const CancelSignal* reload_ = nullptr;  // while it runs
   bool stopping_ = false;
   bool wal_event_ = false;
   bool relist_event_ = false;

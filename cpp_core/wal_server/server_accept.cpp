@@ -4,8 +4,8 @@
 // are kStrangers places for clients by TCP that have not logged in, kStrangersPerAddress of them
 // for one address, and kLocalStrangers by the Unix socket. A client that comes when they are taken
 // gets the place of the one that has been silent for longest, by the last step on its way to login:
-// an honest client takes the next step within milliseconds. Whoever has logged in is never given up
-// for another.
+// an honest client takes the next step within milliseconds. A client that has logged in is never
+// given up for another.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <sys/epoll.h>
@@ -97,10 +97,7 @@ bool WalServer::Impl::AcceptFailed() {
   if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) return false;
   if (!std::exchange(no_descriptors_, true))
     options_.log(fmt::format("could not accept a connection: {}", strerror(errno)));
-  if (GiveUpSilent([](const Connection&) { return true; }, nullptr)) {
-    CloseEnded();
-    return true;
-  }
+  if (GiveUpSilent([](const Connection&) { return true; }, nullptr)) return true;
   // The connection stays in the listener, which would report it for ever.
   SetAccepting(false);
   accept_again_ = now_ + kAcceptPause;
@@ -131,7 +128,7 @@ bool WalServer::Impl::MakePlace(const Peer& peer) {
   size_t like = 0;
   size_t near = 0;
   for (const auto& [id, connection] : connections_) {
-    if (connection->broken || connection->session->statistics().authenticated) continue;
+    if (!connection->is_stranger()) continue;
     like += like_it(*connection) ? 1 : 0;
     near += near_it(*connection) ? 1 : 0;
   }
@@ -142,18 +139,20 @@ bool WalServer::Impl::MakePlace(const Peer& peer) {
   return true;
 }
 
-// Ends the one that took its last step to login before all others. False: there is none.
+// Ends the one that took its last step to login before all others. It is closed at once: a pass of
+// the loop takes in more connections than there are descriptors for. False: there is none.
 bool WalServer::Impl::GiveUpSilent(const std::function<bool(const Connection&)>& among,
                                    const char* why) {
   Connection* silent = nullptr;
   for (const auto& [id, connection] : connections_) {
-    if (connection->broken || connection->session->statistics().authenticated) continue;
+    if (!connection->is_stranger()) continue;
     if (!among(*connection)) continue;
     if (!silent || connection->last_step < silent->last_step) silent = connection.get();
   }
   if (!silent) return false;
-  if (why) LogOf(silent->session->id(), fmt::format("given up before login: {}", why));
-  silent->broken = true;
+  const uint32_t id = silent->session->id();
+  if (why) LogOf(id, fmt::format("given up before login: {}", why));
+  connections_.erase(id);
   return true;
 }
 
@@ -177,7 +176,7 @@ bool WalServer::Impl::TooMany(const Peer& peer) const {
   size_t local = 0;
   size_t all = 0;
   for (const auto& [id, connection] : connections_) {
-    if (connection->broken || !connection->session->statistics().authenticated) continue;
+    if (!connection->logged_in()) continue;
     local += connection->session->peer().local ? 1 : 0;
     all++;
   }

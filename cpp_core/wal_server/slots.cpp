@@ -26,13 +26,10 @@ std::string SlotNameProblem(const std::string& name, std::string* sqlstate) {
 
 Result<SlotStore> SlotStore::Open(const std::string& path) {
   SlotStore out;
-  const size_t slash = path.rfind('/');
-  const std::string parent = slash == std::string::npos ? "."
-                             : slash == 0               ? "/"
-                                                        : path.substr(0, slash);
-  ASSIGN_OR_RETURN(auto directory, Directory::Open(parent));
+  SplitPath split(path);
+  ASSIGN_OR_RETURN(auto directory, Directory::Open(split.parent));
   out.directory_ = std::make_shared<const Directory>(std::move(directory));
-  out.name_ = slash == std::string::npos ? path : path.substr(slash + 1);
+  out.name_ = std::move(split.name);
   const auto file = out.directory_->OpenFile(out.name_, O_RDONLY);
   if (!file && file.error().code == ErrorCode::kNotFound) return out;
   if (!file) return tl::unexpected(file.error());

@@ -8,6 +8,7 @@ import pathlib
 import pwd
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -193,6 +194,23 @@ class Hostile(HostileCase):
                 self.assertEqual(client.recv(1), b"")
             timeout = "could not log the client in: timeout"
             wait_for("its line in the log", lambda: timeout in server.log())
+
+    def test_a_flood_of_connections_uses_up_no_descriptors(self):
+        """However many come at once: those that are given up are closed before others are taken in."""
+        server = self.tls_server()
+        address = ("127.0.0.1", int(self.port))
+        used = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+        limit = f"--nofile={used + 48}:"  # an address has 32 places
+        run(as_server_user(["prlimit", limit, "--pid", str(server.process.pid)]))
+        with contextlib.ExitStack() as stack:
+            server.process.send_signal(signal.SIGSTOP)
+            held = [stack.enter_context(socket.create_connection(address)) for _ in range(300)]
+            server.process.send_signal(signal.SIGCONT)
+            held[-1].settimeout(WAIT)
+            held[-1].sendall(struct.pack("!ii", 8, 80877103))
+            self.assertEqual(held[-1].recv(1), b"S")
+        self.assertIn("given up before login", server.log())
+        self.assertEqual(server.log().count("could not accept a connection"), 0)
 
     def test_clients_by_tcp_leave_places_for_the_socket(self):
         server = self.tls_server("--max-connections", "2")
