@@ -134,11 +134,11 @@ SandboxFailure SetLimits(rlim_t address_space) {
                 {RLIMIT_FSIZE, WritesToFile() ? RLIM_INFINITY : 0, "limit the size of files"},
                 {RLIMIT_CPU, kProcessorSeconds, "limit processor time"}};
   for (const auto& limit : limits) {
-    // A lower limit that was there stays.
+    // A lower limit that was there stays, the soft one too.
     struct rlimit before;
     if (getrlimit(limit.which, &before) != 0) return {limit.step, errno};
-    const rlim_t value = std::min(limit.value, before.rlim_max);
-    const struct rlimit both = {value, value};
+    const struct rlimit both = {std::min(limit.value, before.rlim_cur),
+                                std::min(limit.value, before.rlim_max)};
     if (setrlimit(limit.which, &both) != 0) return {limit.step, errno};
   }
   return {};

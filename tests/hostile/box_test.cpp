@@ -100,6 +100,19 @@ TEST(BoxTest, DescriptorsCapabilitiesLimits) {
   close(extra);
 }
 
+TEST(BoxTest, LowerLimitsStay) {
+  struct rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_CPU, &before), 0);
+  const struct rlimit lower = {1000, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_CPU, &lower), 0);
+  const int seen = Inside(NoLayers(), [] {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_CPU, &limit) == 0 && limit.rlim_cur == 1000 ? 0 : 1;
+  });
+  ASSERT_EQ(setrlimit(RLIMIT_CPU, &before), 0);
+  EXPECT_EQ(seen, 0);
+}
+
 TEST(BoxTest, AFileForOutputMayGrow) {
   char path[] = "/tmp/neon_redo_box.XXXXXX";
   const int file = mkstemp(path);
