@@ -152,7 +152,9 @@ def tidy_one(unit):
         )
     except subprocess.TimeoutExpired:
         return unit, f"no end after {TIMEOUT} s"
-    return unit, None if result.returncode == 0 else result.stdout
+    # Standard error has counts of warnings, and what a crash says.
+    failed = result.stdout + (result.stderr if not result.stdout.strip() or result.returncode < 0 else "")
+    return unit, None if result.returncode == 0 else failed
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import sanitized
@@ -82,19 +83,34 @@ def unit_tests(build, environment, name="unit/unit_tests"):
             status = subprocess.run(
                 command, env={**os.environ, **environment}, check=False, timeout=UNIT_TIMEOUT
             ).returncode
-            counts = json.loads(report.read_text("utf-8"))
         except subprocess.TimeoutExpired:
             print(f"{program} was stopped after {UNIT_TIMEOUT} s")
             return 0, 1
-        except (OSError, ValueError):
-            print(f"{program} ended with status {status} and without a report")
+        except OSError as error:
+            print(f"could not run {program}: {error.strerror}")
             return 0, 1
-    for suite in counts["testsuites"]:
-        for test in suite["testsuite"]:
-            label = f"{build}: {suite['name']}.{test['name']}"
-            note_time(label, float(test["time"].rstrip("s")))
-    failed = counts["failures"] + counts.get("errors", 0)
-    return counts["tests"] - failed, failed if status == 0 else max(failed, 1)
+        tests = read_report(report)
+    if tests is None:
+        print(f"{program} ended with status {status} and without a report")
+        return 0, 1
+    for test in tests:
+        note_time(f"{build}: {test['classname']}.{test['name']}", float(test["time"].rstrip("s")))
+    return count_tests(tests, status)
+
+
+def read_report(path):
+    """The tests in a GoogleTest program's report that were run; None: there is no report."""
+    try:
+        suites = json.loads(path.read_text("utf-8"))["testsuites"]
+    except (OSError, ValueError):
+        return None
+    return [test for suite in suites for test in suite["testsuite"] if test["status"] == "RUN"]
+
+
+def count_tests(tests, status):
+    """How many passed and failed. An exit status other than 0 counts as one failure at least."""
+    failed = sum("failures" in test for test in tests)
+    return len(tests) - failed, failed if status == 0 else max(failed, 1)
 
 
 def sanitized_unit_tests():
@@ -105,15 +121,22 @@ def sanitized_unit_tests():
     return unit_tests(sanitized.BUILD, sanitized.OPTIONS)
 
 
-def script(name, *arguments):
-    """Runs a script of the tree and reads its last line: "NAME: N passed, N failed"."""
+def script(name, *arguments, timeout=None):
+    """Runs a script of the tree and reads its last line: "NAME: N passed, N failed".
+
+    timeout: seconds after which it is told to end (SIGTERM), and counts as one failure.
+    """
     # The script ends with this process, whatever ends it, so that it can clean up.
     command = ["setpriv", "--pdeathsig", "TERM", sys.executable, str(ROOT / name), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        timer = threading.Timer(timeout or 0, process.terminate)
+        if timeout:
+            timer.start()
         last = ""
         for line in process.stdout:
             print(line, end="", flush=True)
             last = line
+        timer.cancel()
     counts = re.search(r": (\d+) passed, (\d+) failed$", last.rstrip("\n"))
     if counts is None:
         print(f"{name} ended with status {process.returncode} and without a summary")

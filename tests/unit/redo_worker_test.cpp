@@ -430,7 +430,7 @@ TEST(WorkerHomeTest, RemovalFollowsNoLink) {
 // The parent directory may be the worker's user's, who puts a home of its own in the place of
 // root's (swap_home below).
 TEST(WorkerHomeTest, IsItsMakersOwn) {
-  if (geteuid() != 0) return;
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
   char parent[] = "/tmp/neon_redo_test.XXXXXX";
   ASSERT_NE(mkdtemp(parent), nullptr);
   setenv("TMPDIR", parent, 1);
@@ -448,7 +448,7 @@ TEST(WorkerHomeTest, IsItsMakersOwn) {
 TEST(ChildProcessTest, HasNoSupplementaryGroups) {
   const auto user = WorkerUser("");
   ASSERT_TRUE(user);
-  if (!*user) return;
+  if (!*user) GTEST_SKIP() << "needs root";
   auto child = ChildProcess::Start({"/usr/bin/id", {"id", "-G"}, std::nullopt, *user});
   ASSERT_TRUE(child) << child.error().message;
   std::string groups;
@@ -484,7 +484,7 @@ TEST(ChildProcessTest, KillsNobodyElse) {
   child->Finish(milliseconds(10000));
   const pid_t other = ForkWithNumber(child->pid());
   child->Kill();
-  if (other == 0) return;  // needs root, and some luck
+  if (other == 0) GTEST_SKIP() << "needs root, and some luck";
   EXPECT_EQ(waitpid(other, nullptr, WNOHANG), 0);
   usleep(10'000);
   EXPECT_EQ(waitpid(other, nullptr, WNOHANG), 0);
