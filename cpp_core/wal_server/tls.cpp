@@ -59,7 +59,7 @@ UniqueBio MemoryBio(const std::string& content) {
 
 // OpenSSL's own callback would ask on the terminal.
 int RefusePassphrase(char*, int, int, void* asked) {
-  *static_cast<bool*>(asked) = true;
+  if (asked) *static_cast<bool*>(asked) = true;
   return -1;
 }
 
@@ -67,12 +67,11 @@ int RefusePassphrase(char*, int, int, void* asked) {
 Status LoadCertificate(SSL_CTX* context, const std::string& path) {
   ASSIGN_OR_RETURN(const std::string content, ReadRegularFile(path, kMaxPemFile));
   const UniqueBio bio = MemoryBio(content);
-  bool asked = false;
-  const UniqueX509 own(PEM_read_bio_X509_AUX(bio.get(), nullptr, RefusePassphrase, &asked));
+  const UniqueX509 own(PEM_read_bio_X509_AUX(bio.get(), nullptr, RefusePassphrase, nullptr));
   if (!own || SSL_CTX_use_certificate(context, own.get()) != 1)
     return TlsError("load certificate file", path);
   for (;;) {
-    UniqueX509 next(PEM_read_bio_X509(bio.get(), nullptr, RefusePassphrase, &asked));
+    UniqueX509 next(PEM_read_bio_X509(bio.get(), nullptr, RefusePassphrase, nullptr));
     if (!next) break;
     if (SSL_CTX_add0_chain_cert(context, next.get()) != 1)
       return TlsError("load certificate file", path);

@@ -8,7 +8,7 @@
 // Zeroes to the end of a segment are right only behind an XLOG_SWITCH record; then the records of
 // that one segment are read.
 //
-// What is handed to clients is opened without following a symbolic link at its name: whoever may
+// What is handed to clients is opened without following a symbolic link at its name: a user who may
 // write into the archive cannot have other files sent to clients.
 #include "cpp_core/wal_server/wal_source.h"
 

@@ -6,7 +6,7 @@
 // client. Whatever comes, a turn takes no more from the socket than its reads may, the server comes
 // to wait or to an end after few turns, more key updates than are allowed and a request for
 // renegotiation end the connection, an end of the client's is noticed, and nobody logs in who has
-// not the password. Seeds: tests/fuzz/session_seeds.py DIR tls.
+// not the password. Seeds: tests/fuzz/session_seeds.py SESSION-DIR TLS-DIR.
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>

@@ -281,11 +281,8 @@ def drop_wait():
         with contextlib.suppress(*REFUSALS), Client() as holder, Client() as waiter:
             holder.log_in()
             waiter.log_in()
-            position = holder.answer("IDENTIFY_SYSTEM")
-            holder.read_until(b"Z")
             holder.answer(f"CREATE_REPLICATION_SLOT {name} TEMPORARY PHYSICAL")
             holder.read_until(b"Z")
-            del position
             waiter.query(f"DROP_REPLICATION_SLOT {name} WAIT")
             harm()
             time.sleep(0.1)
