@@ -108,7 +108,6 @@ class WalServer::Impl {
   void StartTls(Connection* connection);
   void Receive(Connection* connection);
   void TurnSoon(Connection* connection);
-  static bool ReadsInput(const Connection& connection);
   void Pump(Connection* connection);
   void Modify(Connection* connection, uint32_t events);
   void SetEvents(Connection* connection, bool want_output);

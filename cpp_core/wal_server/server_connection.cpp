@@ -1,6 +1,6 @@
 // A connection's turn ends when its socket is full, when it has nothing to send, or after kTurn
 // bytes, so that a fast client does not hold the others back; a slow one only holds its own socket.
-// It ends too after kReceiveTurn bytes from the client, TlsStream's reads and Session's work.
+// It ends too by what ReceiveInput takes, TlsStream's reads and Session's work.
 // WAL goes from the page cache to the socket by sendfile, behind the few bytes of its message's
 // header.
 //
@@ -19,13 +19,13 @@
 #include <utility>
 
 #include "cpp_core/wal_server/server.h"
+#include "cpp_core/wal_server/turn.h"
 
 namespace neon_redo {
 
 namespace {
 
 constexpr uint64_t kTurn = 1 << 20;
-constexpr size_t kReceiveTurn = 64 << 10;
 // A receiver takes some 150 kB in that time, of the 416 kB or more that fit a socket (kSendBuffer).
 constexpr timespec kRefillInterval{0, 100'000};
 
@@ -56,14 +56,14 @@ void WalServer::Impl::Handle(Connection* connection, uint32_t events) {
     const bool ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     // To what it said last and its end, Receive comes in one turn or several; but a client that is
     // not listened to now would only make its end be reported again and again.
-    if (ended && !ReadsInput(*connection)) connection->broken = true;
+    if (ended && !ReadsInput(*connection->session)) connection->broken = true;
     Receive(connection);
     Pump(connection);
   }
   if (connection->broken) return;
   NoteProgress(connection);
   // What TLS has decrypted, epoll will not report.
-  if (connection->tls && connection->tls->pending() && ReadsInput(*connection))
+  if (connection->tls && connection->tls->pending() && ReadsInput(*connection->session))
     TurnSoon(connection);
 }
 
@@ -73,19 +73,11 @@ void WalServer::Impl::TurnSoon(Connection* connection) {
   next_turn_.push_back(connection->session->id());
 }
 
-bool WalServer::Impl::ReadsInput(const Connection& connection) {
-  const Session& session = *connection.session;
-  return session.wants_input() && session.output().buffered() < Session::kMaxOutput;
-}
-
 // Begins or continues the handshake; the socket is watched for what that needs.
 void WalServer::Impl::StartTls(Connection* connection) {
   if (!connection->tls) connection->tls = std::make_unique<TlsStream>(tls_, connection->fd.get());
   TlsStream& tls = *connection->tls;
-  const ssize_t n = tls.Handshake();
-  if (n > 0) {
-    connection->session->TlsEstablished(tls.channel_binding());
-  } else if (n == 0 || errno != EAGAIN) {
+  if (!ContinueHandshake(connection->session.get(), &tls)) {
     host_.log(connection->session->id(), "could not accept TLS connection");
     connection->broken = true;
     return;
@@ -94,25 +86,12 @@ void WalServer::Impl::StartTls(Connection* connection) {
 }
 
 void WalServer::Impl::Receive(Connection* connection) {
-  char buffer[16 * 1024];
-  Session& session = *connection->session;
-  TlsStream* tls = connection->tls.get();
-  size_t received = 0;
-  while (!connection->broken && ReadsInput(*connection) && !session.turn_over() &&
-         received < kReceiveTurn) {
-    const ssize_t n = tls ? tls->Receive(buffer, sizeof(buffer))
-                          : recv(connection->fd.get(), buffer, sizeof(buffer), 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return;
-    if (n < 0 && errno == EPROTO && tls) host_.log(session.id(), tls->problem());
-    if (n <= 0) {
-      connection->broken = true;
-      return;
-    }
-    received += static_cast<size_t>(n);
-    session.Feed({buffer, static_cast<size_t>(n)}, now_);
-    if (!tls && static_cast<size_t>(n) < sizeof(buffer)) return;
-  }
+  const TlsStream* tls = connection->tls.get();
+  if (connection->broken ||
+      ReceiveInput(connection->session.get(), connection->tls.get(), connection->fd.get(), now_))
+    return;
+  if (tls && tls->problem()) host_.log(connection->session->id(), tls->problem());
+  connection->broken = true;
 }
 
 // Sends what comes next. False: it cannot, and unless it would block the connection is broken.
@@ -194,7 +173,7 @@ void WalServer::Impl::Refill() {
 void WalServer::Impl::SetEvents(Connection* connection, bool want_output) {
   uint32_t events = 0;
   if (want_output) events |= EPOLLOUT;
-  if (ReadsInput(*connection)) events |= EPOLLIN;
+  if (ReadsInput(*connection->session)) events |= EPOLLIN;
   Modify(connection, events);
 }
 

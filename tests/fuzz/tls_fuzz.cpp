@@ -2,11 +2,11 @@
 //
 // Input: a byte that says how far the client gets first (no handshake, TLS 1.3, TLS 1.2, logged in
 // with TLS 1.3), then steps, each a byte for what to do (Step), a byte of length and that many
-// bytes. After each step the server has turns, as in server_connection.cpp, until it waits for the
-// client. Whatever comes, a turn takes no more from the socket than its reads may, the server comes
-// to wait or to an end after few turns, more key updates than are allowed and a request for
-// renegotiation end the connection, an end of the client's is noticed, and nobody logs in who has
-// not the password. Seeds: tests/fuzz/session_seeds.py SESSION-DIR TLS-DIR.
+// bytes. After each step the server has turns, of the functions that server_connection.cpp calls
+// too, until it waits for the client. Whatever comes, a turn takes no more from the socket than its
+// reads may, the server comes to wait or to an end after few turns, more key updates than are
+// allowed and a request for renegotiation end the connection, an end of the client's is noticed,
+// and nobody logs in who has not the password. Seeds: tests/fuzz/session_seeds.py SESSION-DIR TLS-DIR.
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -21,6 +21,7 @@
 #include <string>
 #include <string_view>
 
+#include "cpp_core/wal_server/turn.h"
 #include "tests/fuzz/scram_client.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/unit/tls_credentials.h"
@@ -32,8 +33,7 @@ using namespace neon_redo;
 
 enum Step { kData, kKeyUpdate, kRaw, kRecord, kRenegotiate, kHalfClose, kRead, kByByte, kSteps };
 
-constexpr size_t kReceiveTurn = 64 << 10;  // as server_connection.cpp
-constexpr int kMostTurns = 2000;           // some bytes each, of what fits a socket
+constexpr int kMostTurns = 2000;  // some bytes each, of what fits a socket
 constexpr size_t kMostRecord = (16 << 10) + 512;
 
 void Require(bool fact) {
@@ -205,12 +205,9 @@ class Connection {
     ioctl(server_socket_.get(), FIONREAD, &bytes);
     return static_cast<size_t>(bytes);
   }
-  bool ReadsInput() const {
-    return session_.wants_input() && session_.output().buffered() < Session::kMaxOutput;
-  }
   // What epoll reports of a socket that is watched as the server watches it.
   short Events() const {
-    const bool reads = !server_->established() || ReadsInput();
+    const bool reads = !server_->established() || ReadsInput(session_);
     pollfd fd{server_socket_.get(), static_cast<short>(reads ? POLLIN | POLLRDHUP : POLLRDHUP), 0};
     return poll(&fd, 1, 0) > 0 ? fd.revents : short{0};
   }
@@ -219,11 +216,12 @@ class Connection {
   void Serve() {
     for (int turns = 0; !ended_; turns++) {
       const short events = Events();
-      if (!events && !(server_->pending() && ReadsInput()) && !session_.wants_turn()) return;
+      if (!events && !(server_->pending() && ReadsInput(session_)) && !session_.wants_turn())
+        return;
       Require(turns < kMostTurns);
       const size_t before = Waiting();
       const bool hung_up = events & (POLLRDHUP | POLLHUP | POLLERR);
-      if (hung_up && server_->established() && !ReadsInput()) ended_ = true;
+      if (hung_up && server_->established() && !ReadsInput(session_)) ended_ = true;
       Turn();
       const size_t after = Waiting();
       Require(before <= after || before - after <= TlsStream::kReadsPerTurn * kMostRecord);
@@ -234,32 +232,14 @@ class Connection {
     session_.BeginTurn();
     server_->BeginTurn();
     if (!server_->established()) {
-      const ssize_t n = server_->Handshake();
-      if (n > 0) session_.TlsEstablished(server_->channel_binding());
-      if (n <= 0 && (n == 0 || errno != EAGAIN)) ended_ = true;
+      ended_ = !ContinueHandshake(&session_, &*server_);
       return;
     }
-    Receive();
+    if (!ReceiveInput(&session_, &*server_, server_socket_.get(), now_)) ended_ = true;
     while (!ended_ && (!session_.output().empty() || session_.Continue(now_))) {
       if (!Send()) break;
     }
     if (session_.closing() && session_.output().empty()) ended_ = true;
-  }
-
-  void Receive() {
-    char buffer[16 * 1024];
-    for (size_t received = 0; received < kReceiveTurn;) {
-      if (!ReadsInput() || session_.turn_over()) return;
-      const ssize_t n = server_->Receive(buffer, sizeof(buffer));
-      if (n < 0 && errno == EAGAIN) return;
-      if (n < 0 && errno == EPROTO) Require(server_->problem() != nullptr);
-      if (n <= 0) {
-        ended_ = true;
-        return;
-      }
-      received += static_cast<size_t>(n);
-      session_.Feed({buffer, static_cast<size_t>(n)}, now_);
-    }
   }
 
   // WAL is not sent on: its bytes are another target's concern.
