@@ -146,7 +146,7 @@ Lsn Session::SendLimit() const {
 // which begins with the same bytes (WalSndSegmentOpen).
 bool Session::OpenSegmentFor(Lsn lsn) {
   const uint64_t number = lsn.value / host_.source->segment_size();
-  if (segment_ && segment_number_ == number) return true;
+  if (segment_ && segment_number_ == number && !segment_->replaced) return true;
   uint32_t timeline = timeline_;
   if (historic_ && number == valid_until_.value / host_.source->segment_size())
     timeline = next_timeline_;

@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -115,8 +116,27 @@ bool WalSource::Refresh() {
     segments.push_back(**segment);
   }
   if (!segments.empty()) ReadTail(std::move(segments), record_end_);
-  if (end_ != before) NoteEnd();
-  return end_ != before;
+  if (end_ == before) return false;
+  NoteReplacedFiles(before);
+  NoteEnd();
+  return true;
+}
+
+// WAL behind `before` was read by the names of the files. What is open may be an older file: its name
+// was given to another one (rsync), or the whole segment stands beside it, and it is the .partial.
+void WalSource::NoteReplacedFiles(Lsn before) {
+  std::erase_if(open_, [this, before](const auto& entry) {
+    const auto file = entry.second.lock();
+    if (!file) return true;
+    if (directory_->SegmentStart(file->segment.number + 1) <= before) return false;
+    const auto now = directory_->Look(file->segment.timeline, file->segment.number);
+    if (!now || !*now) return false;  // removed; what was open stays good
+    struct stat named;
+    struct stat open;
+    if (stat((*now)->path.c_str(), &named) != 0 || fstat(file->fd.get(), &open) != 0) return false;
+    file->replaced = named.st_dev != open.st_dev || named.st_ino != open.st_ino;
+    return file->replaced;
+  });
 }
 
 void WalSource::NoteEnd() {

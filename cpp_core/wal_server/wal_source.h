@@ -27,6 +27,8 @@ struct SegmentFile {
   bool all_good = false;                // they need not be looked at
   std::vector<bool> good_pages;         // looked at, and where they belong; by page number
   std::optional<uint64_t> zeroes_from;  // the segment was switched: pages from here on are zeroes
+  // Another file has its name, and has WAL that this one lacks: open the segment again.
+  bool replaced = false;
 };
 
 // Not thread-safe.
@@ -85,6 +87,7 @@ class WalSource {
   Status Load();
   Status FindEnd();
   void NoteEnd();
+  void NoteReplacedFiles(Lsn before);
   bool ReadTail(std::vector<Segment> segments, std::optional<Lsn> from);
   bool PageIsGood(SegmentFile* file, uint64_t offset) const;
   bool IsAfterSwitch(SegmentFile* file, uint64_t offset) const;

@@ -142,6 +142,36 @@ TEST_F(SessionTest, FollowsWalThatGrows) {
   EXPECT_EQ(got, wal_.wal());
 }
 
+// The growing segment becomes another file: by a rename over it, and by the whole segment beside
+// the .partial file.
+TEST_F(SessionTest, FollowsASegmentThatIsReplaced) {
+  const std::string file = directory_.path() + "/" + wal_.SegmentFile(3);
+  const std::string last = wal_.wal().substr(3 << 20);
+  auto write = [&](const std::string& path, size_t have) {
+    std::string content = last.substr(0, have);
+    content.resize(1 << 20, '\0');
+    std::ofstream(path + ".new", std::ios::binary) << content;
+    std::filesystem::rename(path + ".new", path);
+  };
+  for (const std::string suffix : {"", ".partial"}) {
+    std::filesystem::remove(file);
+    write(file + suffix, 100'000);
+    Open();
+    SessionClient client(host_);
+    client.LogIn();
+    client.TakeMessages();
+    client.Send(Query("START_REPLICATION " + begin_.ToString()));
+    std::string got = Wal(client.TakeMessages(), begin_);
+    for (const size_t have : {size_t{200'000}, last.size()}) {
+      write(file, have);
+      if (have == last.size()) std::filesystem::remove(file + ".partial");
+      EXPECT_TRUE(source_->Refresh());
+      got += Wal(client.TakeMessages(), begin_ + got.size());
+    }
+    EXPECT_TRUE(got == wal_.wal()) << suffix;
+  }
+}
+
 TEST_F(SessionTest, SendsNothingBehindDamage) {
   // A page of the second segment is that of another place.
   std::fstream file(directory_.path() + "/" + wal_.SegmentFile(1),
