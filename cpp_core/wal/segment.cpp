@@ -26,6 +26,8 @@ namespace neon_redo {
 namespace {
 
 constexpr size_t kNameLength = 24;
+constexpr const char* kCompressedSuffixes[] = {".gz",  ".lz4", ".zst",  ".bz2", ".xz", ".lzma",
+                                               ".lzo", ".br",  ".zstd", ".Z",   ".sz"};
 
 bool ParseHex8(std::string_view digits, uint32_t* out) {
   uint32_t value = 0;
@@ -91,8 +93,7 @@ std::optional<CompressedName> ParseCompressedName(std::string_view name) {
   CompressedName out{*segment, name.substr(kNameLength)};
   out.segment.partial = out.suffix.ends_with(".partial");
   if (out.segment.partial) out.suffix.remove_suffix(8);
-  for (const char* suffix :
-       {".gz", ".lz4", ".zst", ".bz2", ".xz", ".lzma", ".lzo", ".br", ".zstd", ".Z", ".sz"}) {
+  for (const char* suffix : kCompressedSuffixes) {
     if (out.suffix == suffix) return out;
   }
   return std::nullopt;
@@ -337,8 +338,14 @@ Status WalDirectory::RefuseCompressed(const std::vector<Segment>& line,
 Result<std::optional<Segment>> WalDirectory::Look(uint32_t timeline, uint64_t number) const {
   Segment segment{};
   segment.path = fmt::format("{}/{}", path_, FormatSegmentName(timeline, number, segment_size()));
+  const std::string whole = segment.path;
   if (access(segment.path.c_str(), F_OK) != 0) segment.path += ".partial";
-  if (access(segment.path.c_str(), F_OK) != 0) return std::nullopt;
+  if (access(segment.path.c_str(), F_OK) != 0) {
+    for (const char* suffix : kCompressedSuffixes) {
+      if (access((whole + suffix).c_str(), F_OK) == 0) return CompressedError(whole + suffix);
+    }
+    return std::nullopt;
+  }
   segment.timeline = timeline;
   segment.number = number;
   uint8_t head[kLongPageHeaderSize];

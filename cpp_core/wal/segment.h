@@ -104,6 +104,7 @@ class WalDirectory {
 
   // One segment as it is now, whether or not it was there when the directory was listed; the whole
   // file where NAME and NAME.partial are there. Nothing: no such file. kIo: not readable.
+  // kUnsupported: it is only there compressed; the message names the file.
   Result<std::optional<Segment>> Look(uint32_t timeline, uint64_t number) const;
 
   Lsn SegmentStart(uint64_t number) const { return Lsn(number * segment_size()); }

@@ -51,9 +51,10 @@ void Session::Refuse(std::string sqlstate, std::string message, std::string deta
 }
 
 void Session::RefuseWith(const Error& error) {
-  const char* sqlstate = error.code == ErrorCode::kNotFound  ? "58P01"   // undefined_file
-                         : error.code == ErrorCode::kCorrupt ? "XX001"   // data_corrupted
-                                                             : "58030";  // io_error
+  const char* sqlstate = error.code == ErrorCode::kNotFound      ? "58P01"  // undefined_file
+                         : error.code == ErrorCode::kCorrupt     ? "XX001"  // data_corrupted
+                         : error.code == ErrorCode::kUnsupported ? "0A000"
+                                                                 : "58030";  // io_error
   Refuse(sqlstate, error.message);
 }
 

@@ -59,9 +59,12 @@ Status WalSource::Load() {
                      ParseTimelineHistory(*content, timeline_, FormatHistoryName(timeline_)));
     ancestors_ = std::move(forks);
   }
-  const Status found = FindEnd();
-  if (found) NoteEnd();
-  return found;
+  RETURN_IF_ERROR(FindEnd());
+  // WAL that goes on in compressed segments would seem to end.
+  ASSIGN_OR_RETURN(const auto line, directory_->Line(timeline_, std::nullopt));
+  RETURN_IF_ERROR(directory_->RefuseCompressed(line, std::nullopt, end_, std::nullopt));
+  NoteEnd();
+  return {};
 }
 
 Status WalSource::FindEnd() {

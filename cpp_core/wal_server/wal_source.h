@@ -38,7 +38,7 @@ struct SegmentFile {
 // though a record may go on behind it. Of an earlier segment, FirstBadPage looks at the headers.
 class WalSource {
  public:
-  // kNotFound, kIo, kCorrupt as WalDirectory.
+  // kNotFound, kIo, kCorrupt as WalDirectory. kUnsupported: WAL goes on in compressed segments.
   static Result<std::unique_ptr<WalSource>> Open(const std::string& directory);
 
   // Looks for WAL that came behind end(). Returns whether there is more.
@@ -74,6 +74,7 @@ class WalSource {
   Result<std::string> ReadHistory(uint32_t timeline) const;
 
   // kNotFound: it is not there (any more). kIo: not readable. kInvalidArgument: a symbolic link.
+  // kUnsupported: it is only there compressed.
   Result<std::shared_ptr<SegmentFile>> OpenSegment(uint32_t timeline, uint64_t number);
   // The offset of the first page that is not where it belongs, among those with a byte in [begin,
   // end); nothing: all are. Looks only at these pages, and at each of them once; for the zeroes

@@ -98,6 +98,31 @@ TEST_F(SourceTest, AHistoryFileMustBeARegularOne) {
   EXPECT_EQ(source_->ReadHistory(7).error().code, ErrorCode::kInvalidArgument);
 }
 
+TEST_F(SourceTest, CompressedSegmentsAreNamed) {
+  while (wal_->position() < uint64_t{5} * kSegment + 20'000) wal_->Append(10, 0, 200'000);
+  wal_->Save(directory_.path());
+  const auto path = [&](size_t segment) {
+    return directory_.path() + "/" + wal_->SegmentFile(segment);
+  };
+  std::filesystem::rename(path(0), path(0) + ".gz");
+  Open();
+  std::filesystem::remove(path(0));
+  // An old one is no concern of a client that begins behind it.
+  EXPECT_TRUE(source_->OpenSegment(1, 4));
+  const auto old = source_->OpenSegment(1, 3);
+  ASSERT_FALSE(old);
+  EXPECT_EQ(old.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(old.error().message.find(wal_->SegmentFile(0) + ".gz\" is compressed"),
+            std::string::npos)
+      << old.error().message;
+  // WAL that goes on in one does not seem to end.
+  std::filesystem::rename(path(2), path(2) + ".zst");
+  const auto source = WalSource::Open(directory_.path());
+  ASSERT_FALSE(source);
+  EXPECT_EQ(source.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(source.error().message.find(wal_->SegmentFile(2) + ".zst"), std::string::npos);
+}
+
 // Somebody who may write into the archive has other files sent to clients.
 TEST_F(SourceTest, LinksAreNotServed) {
   while (wal_->position() < uint64_t{4} * kSegment + 20'000) wal_->Append(10, 0, 200'000);
