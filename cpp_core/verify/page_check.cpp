@@ -176,10 +176,20 @@ bool PageCheck::LostAClear() const {
   return missing == 0;
 }
 
+// Whether both pages have the same bytes in the part of the first one's free space that lies from
+// `from` to `to`.
+static bool IsFreeSpaceSame(const uint8_t* page, const uint8_t* other, size_t from, size_t to) {
+  const PageView view(page);
+  const size_t begin = std::max<size_t>(from, view.lower());
+  const size_t end = std::min<size_t>(to, view.upper());
+  return begin >= end || std::memcmp(page + begin, other + begin, end - begin) == 0;
+}
+
 // Drives write whole sectors. A sector of the page on disk is compared with the same sector of the
 // base and of the rebuilt page, each time in a copy of that page. So the page's own line pointers
 // say where hints are, also when those on disk are of another time. The LSN stands in the first
-// sector, and is masked.
+// sector, and is masked. So is the free space of the base, where the disk must have the same bytes
+// all the same: else a sector that the base has no tuples in would always be as in the base.
 bool PageCheck::IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* rebuilt,
                        bool lsn_is_right) {
   constexpr size_t kSector = 512;
@@ -198,7 +208,8 @@ bool PageCheck::IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* rebuilt
       return std::memcmp(mixed + at, masked_page + at, kSector) == 0;
     };
     const bool is_new = (at > 0 || lsn_is_right) && is_of(rebuilt, masked_);
-    const bool is_old = (at > 0 || lsn_is_old) && is_of(base, masked_base);
+    const bool is_old = (at > 0 || lsn_is_old) && is_of(base, masked_base) &&
+                        IsFreeSpaceSame(base, disk_, at, at + kSector);
     if (!is_new && !is_old) return false;
     old_sectors += !is_new;
     new_sectors += !is_old;
