@@ -178,6 +178,7 @@ fuzz-schemas: deps
 	python3 tests/integration/schemas.py --seconds $(SECONDS)
 
 format:
-	clang-format -i $$(git ls-files '*.cpp' '*.h')
+	@scripts/deps.sh clang-format
+	clang-format -i $$(git ls-files -co --exclude-standard '*.cpp' '*.h')
 
 .PHONY: all program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression fuzz fuzz-schemas bench format

@@ -20,10 +20,11 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DATABASE = ROOT / "build" / "lint"
-TIMEOUT = 900  # seconds for one file
+TIMEOUT = 1800  # seconds for one file, on a busy machine
 # What only GCC knows. Its warnings are for GCC too; clang-tidy has checks of its own.
 GCC_ONLY = re.compile(r"-W.*|-fexcess-precision=.*|-flto.*|-ffat-lto-objects")
 
@@ -36,7 +37,7 @@ def main():
     parser.add_argument("-j", "--jobs", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
 
-    passed, failed = check_format(git("ls-files", "*.cpp", "*.h"))
+    passed, failed = check_format(git("ls-files", "-co", "--exclude-standard", "*.cpp", "*.h"))
     units = write_database()
     if arguments.all:
         chosen = units
@@ -44,7 +45,9 @@ def main():
         last = commit_before() if arguments.last_commit else None
         base = arguments.base or last or default_base()
         chosen = units_of(changed(base), units)
-        print(f"clang-tidy: {len(chosen)} of {len(units)} files have changed since {base[:12]}")
+        print(
+            f"clang-tidy: {len(chosen)} of {len(units)} files have changed since {base[:12]}", flush=True
+        )
     tidied = tidy(chosen, arguments.jobs)
     print(f"clang-tidy: {tidied[0]} files passed, {tidied[1]} failed, of {len(units)}")
     print(f"lint: {passed + tidied[0]} passed, {failed + tidied[1]} failed")
@@ -58,15 +61,15 @@ def git(*arguments):
 
 def check_format(files):
     """Returns how many files are formatted and how many are not."""
-    failed = 0
-    for file in files:
-        command = ["clang-format", "--dry-run", "-Werror", file]
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            failed += 1
-            print(result.stderr.splitlines()[0] if result.stderr else f"{file}: failed")
-    print(f"clang-format: {len(files) - failed} files passed, {failed} failed")
-    return len(files) - failed, failed
+    command = ["clang-format", "--dry-run", "-Werror", *files]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    bad = {line.split(":")[0]: line for line in reversed(result.stderr.splitlines()) if ": error:" in line}
+    if result.returncode != 0 and not bad:
+        bad = {"clang-format": result.stderr}
+    for line in bad.values():
+        print(line)
+    print(f"clang-format: {len(files) - len(bad)} files passed, {len(bad)} failed", flush=True)
+    return len(files) - len(bad), len(bad)
 
 
 def write_database():
@@ -98,14 +101,15 @@ def module_commands():
 
 
 def default_base():
-    """Where this branch left the main branch; on the main branch itself, the commit before."""
+    """Where this branch left the main branch. On the main branch itself, the last commit if the tree
+    has changes, else the one before."""
     head = git("rev-parse", "HEAD")[0]
     for branch in ("origin/main", "main"):
         command = ["git", "-C", str(ROOT), "merge-base", "HEAD", branch]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode == 0 and result.stdout.strip() != head:
             return result.stdout.strip()
-    return commit_before()
+    return head if git("status", "--porcelain") else commit_before()
 
 
 def commit_before():
@@ -134,9 +138,11 @@ def tidy(units, jobs):
     """Runs clang-tidy on the files; returns how many passed and how many failed."""
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for unit, output in pool.map(tidy_one, units):
+        for future in concurrent.futures.as_completed([pool.submit(tidy_one, unit) for unit in units]):
+            unit, output, seconds = future.result()
             if output is None:
                 passed += 1
+                print(f"{unit}: clang-tidy, {seconds:.0f} s", flush=True)
             else:
                 failed += 1
                 print(f"{unit}: clang-tidy\n{output}", flush=True)
@@ -144,17 +150,18 @@ def tidy(units, jobs):
 
 
 def tidy_one(unit):
-    """(unit, None) when there is nothing to report, else (unit, text)."""
+    """(unit, None, seconds) when there is nothing to report, else (unit, text, seconds)."""
+    began = time.monotonic()
     command = ["clang-tidy", "--quiet", "-p", str(DATABASE), unit]
     try:
         result = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=TIMEOUT
         )
     except subprocess.TimeoutExpired:
-        return unit, f"no end after {TIMEOUT} s"
+        return unit, f"no end after {TIMEOUT} s", TIMEOUT
     # Standard error has counts of warnings, and what a crash says.
     failed = result.stdout + (result.stderr if not result.stdout.strip() or result.returncode < 0 else "")
-    return unit, None if result.returncode == 0 else failed
+    return unit, None if result.returncode == 0 else failed, time.monotonic() - began
 
 
 if __name__ == "__main__":

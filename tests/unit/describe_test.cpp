@@ -120,8 +120,7 @@ TEST(Describe, SaysWhenDataIsCutShort) {
             std::string::npos);
 }
 
-// Any bytes: no read outside the record (the sanitizer build sees it), no endless text.
-// Whoever may create a tablespace or a restore point may put any byte into WAL, and a terminal
+// A user who may create a tablespace or a restore point may put any byte into WAL, and a terminal
 // obeys some.
 TEST(Describe, NamesArePrintable) {
   const Record tablespace(kRmTblspc, 0, std::string("\1\0\0\0/a\nb\x1b[2J\x7f\xc3\xa4\0", 16));
@@ -140,6 +139,23 @@ TEST(Describe, C1ControlsAreNotPrintable) {
   EXPECT_EQ(Printable("\xe2\x9b"), "\xe2\\x9b");
 }
 
+// An operation has a name and is known to pg/version.h, or neither. A flag in the highest bit makes
+// no operation of its own.
+TEST(Describe, NamesTheOperationsOfTheVersion) {
+  for (uint8_t rmid = 0; rmid <= kMaxBuiltinRmgr; rmid++) {
+    if (rmid == kRmGeneric) continue;  // its records have no operations
+    for (int info = 0; info < 0x100; info += 0x10) {
+      const auto operation = static_cast<uint8_t>(info);
+      const bool is_known = kPg15.HasOperation(rmid, operation);
+      const bool is_named = OperationName(rmid, operation) != nullptr;
+      const bool has_flag = operation >= 0x80 && kPg15.HasOperation(rmid, operation & 0x70);
+      EXPECT_TRUE(is_named == is_known || (has_flag && is_known))
+          << RmgrDisplayName(rmid) << " " << info;
+    }
+  }
+}
+
+// Any bytes: no read outside the record (the sanitizer build sees it), no endless text.
 TEST(Describe, AnyBytesForAnyOperation) {
   std::mt19937 random(3);
   for (int rmid = 0; rmid < 256; rmid++) {
