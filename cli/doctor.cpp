@@ -108,7 +108,8 @@ CommandFunction DeclareDoctor(Options* options) {
   AddFormat(options, &arguments->json, "text (default) or json");
   options->Notes(
       "Without --module, the command takes neon.so as it is installed, else beside the\n"
-      "program or in the tree that built it. The command starts workers with each layer of the sandbox in turn. It shows which\n"
+      "program or in the tree that built it.\n\n"
+      "The command starts workers with each layer of the sandbox in turn. It shows which\n"
       "layers the system supports and which are on. The exit status is 0 if a worker\n"
       "with the requested layers starts, and 2 if it does not.\n\n"
       "Examples:\n"

@@ -277,8 +277,8 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
              r.timeline > 0 ? fmt::format(", timeline {}", r.timeline) : "", Grouped(r.records),
              Grouped(r.wal_bytes));
   for (const auto& [timeline, start] : r.other_timelines)
-    fmt::print("Not read: WAL of timeline {} from {} on. --timeline={} follows that timeline.\n\n",
-               timeline, start.ToString(), timeline);
+    fmt::print("Not read: WAL of timeline {}{}. --timeline={} follows that timeline.\n\n", timeline,
+               start.valid() ? fmt::format(" from {} on", start.ToString()) : "", timeline);
   PrintTable(report, r);
   PrintEngines(report, r);
   PrintMismatches(report, r);

@@ -51,14 +51,19 @@ Result<std::vector<OtherTimeline>> ReadOtherTimelines(const std::string& directo
       continue;
     const auto fork = std::find_if(lineage.forks.begin(), lineage.forks.end(),
                                    [&](const TimelineFork& f) { return f.timeline == timeline; });
-    ASSIGN_OR_RETURN(const auto line, wal.Line(timeline, std::nullopt));
-    const auto left_out = std::find_if(line.begin(), line.end(), [&](const Segment& segment) {
+    const auto line = wal.Line(timeline, std::nullopt);
+    // Its history file is bad, which is no fault of the line that is read.
+    if (!line) {
+      out.push_back({timeline, Lsn()});
+      continue;
+    }
+    const auto left_out = std::find_if(line->begin(), line->end(), [&](const Segment& segment) {
       const bool is_used = segment.timeline == timeline && segment.head == SegmentHead::kWal;
       // The segment of the fork is in both.
       return is_used &&
              (fork == lineage.forks.end() || wal.SegmentStart(segment.number) > fork->end);
     });
-    if (left_out != line.end()) out.push_back({timeline, wal.SegmentStart(left_out->number)});
+    if (left_out != line->end()) out.push_back({timeline, wal.SegmentStart(left_out->number)});
   }
   return out;
 }

@@ -35,7 +35,7 @@ Result<WalLineage> ReadLineage(const std::string& directory, std::optional<uint3
 // WAL that a line does not have although the directory does.
 struct OtherTimeline {
   uint32_t timeline;
-  Lsn start;  // of the first segment of it that the line leaves out
+  Lsn start;  // of the first segment of it that the line leaves out; 0: it is not known
 };
 
 // The timelines of the directory that are not, or not to their end, part of the line. Segments that

@@ -27,9 +27,8 @@ class WalWatch {
   // Reading begins.
   void Begin(Clock::time_point now) { began_ = now; }
   // Whether WAL may have come since Begin, after reading ended at this LSN of this timeline (0: it is
-  // not known). True
-  // also when a change may have had the same time as Begin, and once in kLongest: the clock of a
-  // file server may be another.
+  // not known). True also when a change may have had the same time as Begin, and once in kLongest:
+  // a file server may have another clock.
   bool MayHaveGrown(uint32_t timeline, Lsn end, uint32_t segment_size, Clock::time_point now);
 
   static constexpr std::chrono::seconds kLongest{30};

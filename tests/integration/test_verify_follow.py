@@ -21,6 +21,16 @@ from test_receive import WAIT, load, lsn, wait_for, wait_for_stream
 
 MIXED_SECONDS = 1800 if os.environ.get("NEON_REDO_LONG") else 10
 ROW = "i, md5(i::text), ARRAY[i % 9, i % 7], point(i, i)"
+EVERY_INDEX = f"""CREATE EXTENSION bloom;
+    CREATE TABLE m (id int, h text, g int[], p point);
+    INSERT INTO m SELECT {ROW} FROM generate_series(1, 2000) i;
+    CREATE INDEX ON m USING hash (h);
+    CREATE INDEX ON m USING bloom (id);
+    CREATE INDEX ON m USING gin (g);
+    CREATE INDEX ON m USING gist (p);
+    CREATE INDEX ON m USING spgist (p);
+    CREATE INDEX ON m USING brin (id);
+    CREATE INDEX ON m (id);"""
 
 
 class VerifyFollow(unittest.TestCase):
@@ -108,20 +118,7 @@ class VerifyFollow(unittest.TestCase):
         settings = {"wal_level": "replica", "autovacuum": "off"}
         cluster = self.enterContext(Cluster(settings=settings))
         process = self.start(cluster)
-        cluster.psql(
-            """CREATE EXTENSION bloom;
-            CREATE TABLE m (id int, h text, g int[], p point);
-            INSERT INTO m SELECT i, md5(i::text), ARRAY[i % 9, i % 7], point(i, i)
-                FROM generate_series(1, 2000) i;
-            CREATE INDEX ON m USING hash (h);
-            CREATE INDEX ON m USING bloom (id);
-            CREATE INDEX ON m USING gin (g);
-            CREATE INDEX ON m USING gist (p);
-            CREATE INDEX ON m USING spgist (p);
-            CREATE INDEX ON m USING brin (id);
-            CREATE INDEX ON m (id);
-            CREATE SEQUENCE s;"""
-        )
+        cluster.psql(EVERY_INDEX + "CREATE SEQUENCE s;")
         # Each statement is the first to change its pages after a checkpoint, twice.
         for statement in (
             "INSERT INTO m SELECT i, md5(i::text), ARRAY[i % 9], point(i, i)"
@@ -146,18 +143,7 @@ class VerifyFollow(unittest.TestCase):
         settings = {"wal_level": "replica", "autovacuum_naptime": "1s", "max_wal_size": "2GB"}
         cluster = self.enterContext(Cluster(settings=settings))
         process = self.start(cluster)
-        cluster.psql(
-            f"""CREATE EXTENSION bloom;
-            CREATE TABLE m (id int, h text, g int[], p point);
-            INSERT INTO m SELECT {ROW} FROM generate_series(1, 2000) i;
-            CREATE INDEX ON m USING hash (h);
-            CREATE INDEX ON m USING bloom (id);
-            CREATE INDEX ON m USING gin (g);
-            CREATE INDEX ON m USING gist (p);
-            CREATE INDEX ON m USING spgist (p);
-            CREATE INDEX ON m USING brin (id);
-            CREATE INDEX ON m (id);"""
-        )
+        cluster.psql(EVERY_INDEX)
         end = time.monotonic() + MIXED_SECONDS
 
         def write(seed):
