@@ -76,6 +76,7 @@ Distributor::Distributor(const ReplayOptions& options, const pg::Version& versio
       lanes_.resize(i);  // there are no more threads, or no memory: those that run do the work
     }
   }
+  queues_ = !threads_.empty() || partitions_[0]->prefers_batches();
 }
 
 Distributor::~Distributor() {
@@ -87,8 +88,8 @@ Distributor::~Distributor() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-Status Distributor::Send(const WalRecord& record, const RecordView& view, const Targets& targets) {
-  if (!threads_.empty() || partitions_[0]->prefers_batches()) return Queue(record, view, targets);
+Status Distributor::TakeNow(const WalRecord& record, const RecordView& view,
+                            const Targets& targets) {
   for (uint64_t left = targets.partitions; left != 0; left &= left - 1) {
     Partition* partition = partitions_[static_cast<size_t>(__builtin_ctzll(left))];
     RETURN_IF_ERROR(partition->Take(record, view, lanes_[0].get()));

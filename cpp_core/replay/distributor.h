@@ -88,7 +88,9 @@ class Distributor {
 
   // Hands a record, parsed by the caller, to the partitions of its targets, now or later. Errors:
   // of the partitions, perhaps for an earlier record.
-  Status Send(const WalRecord& record, const RecordView& view, const Targets& targets);
+  Status Send(const WalRecord& record, const RecordView& view, const Targets& targets) {
+    return queues_ ? Queue(record, view, targets) : TakeNow(record, view, targets);
+  }
 
   // Waits until all records were taken, and has every partition finish.
   Status Finish();
@@ -100,6 +102,7 @@ class Distributor {
     bool taken = false;  // by a thread, or waiting in ready_
   };
   Status Queue(const WalRecord& record, const RecordView& view, const Targets& targets);
+  Status TakeNow(const WalRecord& record, const RecordView& view, const Targets& targets);
   Result<bool> TakeAhead(const WalRecord& record, const RecordView& view,
                          const Targets::Change& target);
   Status MakeRoom(uint32_t partition, const WalRecord& record);
@@ -123,6 +126,7 @@ class Distributor {
   size_t finished_ = 0;  // threads that have left FinishAll
   Status status_;
   std::vector<std::thread> threads_;
+  bool queues_;  // records go into batches
 };
 
 }  // namespace neon_redo

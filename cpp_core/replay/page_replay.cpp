@@ -91,11 +91,6 @@ Result<std::unique_ptr<PageReplay>> PageReplay::Make(const ReplayOptions& option
 
 PageReplay::~PageReplay() = default;
 
-Status PageReplay::Take(const WalRecord& record, const RecordView& view, const ChangeList& others) {
-  FindTargets(view, others, static_cast<uint32_t>(partitions_.size()), true, &targets_);
-  return distributor_->Send(record, view, targets_);
-}
-
 Status PageReplay::Finish(const Progress& progress) {
   progress_ = progress;
   return Guarded([this] { return distributor_->Finish(); });

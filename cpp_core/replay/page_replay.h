@@ -92,7 +92,10 @@ class PageReplay {
   // Ingest::TakeBeyondBlocks or TakeRelationChanges. Everything is the caller's again afterwards.
   // Errors, perhaps an earlier record's: of Rebuilder::Take and of consumers. May throw
   // std::bad_alloc, which the caller guards for all records at once (base/guard.h).
-  Status Take(const WalRecord& record, const RecordView& view, const ChangeList& others);
+  Status Take(const WalRecord& record, const RecordView& view, const ChangeList& others) {
+    FindTargets(view, others, static_cast<uint32_t>(partitions_.size()), true, &targets_);
+    return distributor_->Send(record, view, targets_);
+  }
 
   // After the last record: hands all blocks to the consumers. progress may be empty.
   Status Finish(const Progress& progress = {});

@@ -85,20 +85,27 @@ Result<TimeRangeLsns> FindTimeRange(WalReader* reader, const TimeRange& times) {
   TimeRangeLsns out;
   RecordView view(reader->version());
   WalRecord record;
-  Lsn last_end;  // of a transaction that ended before `before`
+  std::optional<Lsn> last_end;  // of a transaction
+  bool has_begun = !times.after;
   while (reader->Next(&record)) {
     if (LoadNative<RecordHeader>(record.bytes.data()).rmid != kRmXact) continue;
     RETURN_IF_ERROR(ParseRecord(record, &view));
     const auto time = TransactionEnd(view);
     if (!time) continue;
+    if (!has_begun && *time >= *times.after) {
+      has_begun = true;
+      out.from = last_end;
+    }
     if (times.before && *time >= *times.before) {
-      out.to = last_end.valid() ? last_end : record.start;
+      out.to = last_end.value_or(record.start);
+      if (!has_begun) out.from = out.to;
       return out;
     }
-    if (times.after && *time < *times.after) out.from = record.end;
+    if (has_begun && !times.before) return out;
     last_end = record.end;
   }
   if (reader->error()) return tl::unexpected(*reader->error());
+  if (!has_begun) out.from = last_end;
   return out;
 }
 

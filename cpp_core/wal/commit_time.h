@@ -25,19 +25,24 @@ Result<WalTime> ParseWalTime(std::string_view text);
 // that are too short.
 std::optional<WalTime> TransactionEnd(const RecordView& record);
 
+// The WAL is cut where recovery to such a time (recovery_target_time, not inclusive) would stop: in
+// front of the first transaction that ended at that time or later. Concurrent transactions do not
+// write their records quite in the order of their times, so a transaction after a cut may have ended
+// a moment before it.
 struct TimeRange {
-  std::optional<WalTime> after;   // without transactions that ended before this time
-  std::optional<WalTime> before;  // nor ones that ended at this time or later
+  std::optional<WalTime> after;   // what recovery to this time would not replay
+  std::optional<WalTime> before;  // what recovery to this time would replay
 };
 
+// Each end is that of the last record of a transaction before the cut. Nothing: there is no cut, or
+// for `from`, no transaction before it.
 struct TimeRangeLsns {
-  std::optional<Lsn> from;  // the end of the last record of a transaction that ended too early
-  std::optional<Lsn> to;    // the end of the last one that ended before `before`
+  std::optional<Lsn> from;
+  std::optional<Lsn> to;
 };
 
-// Reads the WAL to its end, or to the first transaction that ended too late. Concurrent
-// transactions write their times in almost the order of their records, but not quite: the range is
-// that of the records. Errors: the reader's.
+// Reads the WAL up to the cuts. If nothing ended at `after` or later, `from` is the end of the last
+// transaction. Errors: the reader's.
 Result<TimeRangeLsns> FindTimeRange(WalReader* reader, const TimeRange& times);
 
 }  // namespace neon_redo

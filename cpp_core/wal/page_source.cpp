@@ -119,8 +119,14 @@ bool WalPageSource::OpenSegment(uint64_t number) {
     return Fail(WalFaultKind::kBad, start,
                 fmt::format("not a segment of this WAL: {}", segment->problem));
   Forget();
-  // The file may have been replaced since it was listed: a FIFO would be waited for.
-  fd_ = open(segment->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  // The file may have been replaced since it was listed (a FIFO would be waited for), or it is whole
+  // by now.
+  std::string path = segment->path;
+  fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd_ < 0 && errno == ENOENT && path.ends_with(kPartialSuffix)) {
+    path.resize(path.size() - kPartialSuffix.size());
+    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  }
   struct stat st;
   if (fd_ < 0 || fstat(fd_, &st) != 0)
     return Fail(WalFaultKind::kIo, start, fmt::format("could not open: {}", strerror(errno)));

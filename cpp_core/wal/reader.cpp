@@ -216,12 +216,7 @@ bool WalReader::Next(WalRecord* out) {
         continue;
       return true;
     }
-    if (reached_to_) {
-      ended_ = true;
-      end_reason_ = fmt::format("LSN {} was reached", to_.ToString());
-    } else if (!Stop()) {
-      return false;
-    }
+    if (!Stop()) return false;
   }
   return false;
 }
@@ -378,7 +373,7 @@ std::optional<Error> WalReader::JudgeFault() {
   // record that starts in the segment before may end in it.
   for (const Lsn lsn : {fault_.lsn, proof_page_}) {
     const std::string truncation = pages_->Truncation(lsn);
-    if (!truncation.empty() && !pages_->FileOf(lsn).ends_with(".partial"))
+    if (!truncation.empty() && !pages_->FileOf(lsn).ends_with(kPartialSuffix))
       return damage(fmt::format("; {}", truncation));
   }
   if (from_ > NextStart(position_, segment_size()))
@@ -388,8 +383,13 @@ std::optional<Error> WalReader::JudgeFault() {
   return std::nullopt;
 }
 
-// Called with a fault. True: continue, either by reading again or because WAL has ended.
+// Called with a fault or at to_. True: continue, either by reading again or because WAL has ended.
 bool WalReader::Stop() {
+  if (reached_to_) {
+    ended_ = true;
+    end_reason_ = fmt::format("LSN {} was reached", to_.ToString());
+    return true;
+  }
   std::optional<Error> error = judges_ ? JudgeFault() : std::nullopt;
   page_ = nullptr;
   if (error && retried_at_ != position_) {
@@ -410,11 +410,16 @@ bool WalReader::Stop() {
   return true;
 }
 
+// Out of line: what has text on its stack pays for the stack protector.
+[[gnu::noinline]] static Status InvalidRecord(const WalRecord& record, RecordFault fault) {
+  return MakeError(ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}, byte {} of {}: {}",
+                                                    record.start.ToString(), fault.offset,
+                                                    record.bytes.size(), fault.what));
+}
+
 Status ParseRecord(const WalRecord& record, RecordView* view) {
   if (RecordFault fault = view->Parse(record.bytes)) [[unlikely]]
-    return MakeError(ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}, byte {} of {}: {}",
-                                                      record.start.ToString(), fault.offset,
-                                                      record.bytes.size(), fault.what));
+    return InvalidRecord(record, fault);
   return {};
 }
 

@@ -185,7 +185,11 @@ RecordFault RecordView::Parse(Bytes record) {
   toplevel_xid_ = 0;
   if (ParsePlain(record)) [[likely]]
     return {};
+  return ParseAny(record);
+}
 
+// Out of line: the cursor on its stack costs the stack protector's instructions.
+[[gnu::noinline]] RecordFault RecordView::ParseAny(Bytes record) {
   Cursor c{ByteReader(record)};
   if (!c.in.Read(&header_)) return {"the record is shorter than its fixed header", 0};
   if (header_.total_length != record.size())

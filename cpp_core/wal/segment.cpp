@@ -26,6 +26,7 @@ namespace neon_redo {
 namespace {
 
 constexpr size_t kNameLength = 24;
+constexpr int kTries = 10;  // while files are renamed
 constexpr const char* kCompressedSuffixes[] = {".gz",  ".lz4", ".zst",  ".bz2", ".xz", ".lzma",
                                                ".lzo", ".br",  ".zstd", ".Z",   ".sz"};
 
@@ -48,13 +49,16 @@ bool ParseHex8(std::string_view digits, uint32_t* out) {
 
 uint64_t SegmentsPerLog(uint32_t segment_size) { return (uint64_t{1} << 32) / segment_size; }
 
-// Reads up to kLongPageHeaderSize bytes of the file and its size.
+// Reads up to kLongPageHeaderSize bytes of the file and its size. kNotFound: no file has the name.
 Status ReadHead(const std::string& path, uint8_t* out, size_t* length, uint64_t* file_size) {
   // Without O_NONBLOCK a FIFO of that name would be waited for.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0)
-    return MakeError(ErrorCode::kIo,
-                     fmt::format("could not open file \"{}\": {}", path, strerror(errno)));
+  if (fd < 0) {
+    const bool missing = errno == ENOENT;
+    auto error = FileError("open file", path);
+    if (missing) error.value().code = ErrorCode::kNotFound;
+    return error;
+  }
   struct stat st;
   const bool known = fstat(fd, &st) == 0;
   const bool regular = known && S_ISREG(st.st_mode);
@@ -78,8 +82,8 @@ Status ReadHead(const std::string& path, uint8_t* out, size_t* length, uint64_t*
 
 std::optional<SegmentName> ParseSegmentName(std::string_view name) {
   SegmentName out;
-  out.partial = name.ends_with(".partial");
-  if (out.partial) name.remove_suffix(8);
+  out.partial = name.ends_with(kPartialSuffix);
+  if (out.partial) name.remove_suffix(kPartialSuffix.size());
   if (name.size() != kNameLength || !ParseHex8(name.substr(0, 8), &out.timeline) ||
       !ParseHex8(name.substr(8, 8), &out.log) || !ParseHex8(name.substr(16), &out.segment))
     return std::nullopt;
@@ -91,8 +95,8 @@ std::optional<CompressedName> ParseCompressedName(std::string_view name) {
   const auto segment = ParseSegmentName(name.substr(0, kNameLength));
   if (!segment) return std::nullopt;
   CompressedName out{*segment, name.substr(kNameLength)};
-  out.segment.partial = out.suffix.ends_with(".partial");
-  if (out.segment.partial) out.suffix.remove_suffix(8);
+  out.segment.partial = out.suffix.ends_with(kPartialSuffix);
+  if (out.segment.partial) out.suffix.remove_suffix(kPartialSuffix.size());
   for (const char* suffix : kCompressedSuffixes) {
     if (out.suffix == suffix) return out;
   }
@@ -122,26 +126,37 @@ std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segme
   return fmt::format("{:08X}{:08X}{:08X}", timeline, number / per_log, number % per_log);
 }
 
+// A server or a receiver renames, recycles and removes segments at any moment: what was listed may
+// have another name by the time its head is read.
 Result<WalDirectory> WalDirectory::Open(const std::string& path) {
-  WalDirectory directory;
-  RETURN_IF_ERROR(directory.List(path));
-  if (directory.segments_.empty()) {
+  for (int left = kTries; left > 0; left--) {
+    WalDirectory directory;
+    RETURN_IF_ERROR(directory.ListSegments(path));
+    const Status read = directory.ReadHeads();
+    if (read) return directory;
+    if (read.error().code != ErrorCode::kNotFound) return tl::unexpected(read.error());
+  }
+  return MakeError(ErrorCode::kIo, fmt::format("the segments in directory \"{}\" are renamed or "
+                                               "removed before they can be read",
+                                               path));
+}
+
+Status WalDirectory::ListSegments(const std::string& path) {
+  RETURN_IF_ERROR(List(path));
+  if (segments_.empty()) {
     const std::string inner = path + "/pg_wal";
     struct stat st;
     if (stat(inner.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
-      RETURN_IF_ERROR(directory.List(inner));
+      RETURN_IF_ERROR(List(inner));
     }
   }
-  if (directory.segments_.empty())
-    return MakeError(
-        ErrorCode::kNotFound,
-        fmt::format("no WAL segments in directory \"{}\"{}", path,
-                    directory.compressed_.empty()
-                        ? ""
-                        : ": its segments are compressed, such as \"" +
-                              directory.compressed_.front().file + "\"; decompress them first"));
-  RETURN_IF_ERROR(directory.ReadHeads());
-  return directory;
+  if (!segments_.empty()) return {};
+  return MakeError(
+      ErrorCode::kNotFound,
+      fmt::format("no WAL segments in directory \"{}\"{}", path,
+                  compressed_.empty() ? ""
+                                      : ": its segments are compressed, such as \"" +
+                                            compressed_.front().file + "\"; decompress them first"));
 }
 
 Status WalDirectory::List(const std::string& path) {
@@ -336,23 +351,26 @@ Status WalDirectory::RefuseCompressed(const std::vector<Segment>& line,
 }
 
 Result<std::optional<Segment>> WalDirectory::Look(uint32_t timeline, uint64_t number) const {
-  Segment segment{};
-  segment.path = fmt::format("{}/{}", path_, FormatSegmentName(timeline, number, segment_size()));
-  const std::string whole = segment.path;
-  if (access(segment.path.c_str(), F_OK) != 0) segment.path += ".partial";
-  if (access(segment.path.c_str(), F_OK) != 0) {
-    for (const char* suffix : kCompressedSuffixes) {
-      if (access((whole + suffix).c_str(), F_OK) == 0) return CompressedError(whole + suffix);
-    }
-    return std::nullopt;
+  const std::string whole =
+      fmt::format("{}/{}", path_, FormatSegmentName(timeline, number, segment_size()));
+  // NAME once more, if it was NAME.partial until the first look had passed.
+  for (const std::string_view suffix : {std::string_view(), kPartialSuffix, std::string_view()}) {
+    Segment segment{};
+    segment.path = fmt::format("{}{}", whole, suffix);
+    segment.timeline = timeline;
+    segment.number = number;
+    uint8_t head[kLongPageHeaderSize];
+    size_t length;
+    const Status read = ReadHead(segment.path, head, &length, &segment.file_size);
+    if (!read && read.error().code == ErrorCode::kNotFound) continue;
+    RETURN_IF_ERROR(read);
+    Judge(&segment, head, length);
+    return segment;
   }
-  segment.timeline = timeline;
-  segment.number = number;
-  uint8_t head[kLongPageHeaderSize];
-  size_t length;
-  RETURN_IF_ERROR(ReadHead(segment.path, head, &length, &segment.file_size));
-  Judge(&segment, head, length);
-  return segment;
+  for (const char* suffix : kCompressedSuffixes) {
+    if (access((whole + suffix).c_str(), F_OK) == 0) return CompressedError(whole + suffix);
+  }
+  return std::nullopt;
 }
 
 Result<std::vector<WalDirectory::Branch>> WalDirectory::Descent(uint32_t timeline) const {

@@ -16,6 +16,9 @@
 
 namespace neon_redo {
 
+// After the name of a segment that is not whole: of a receiver, or the last of a timeline.
+inline constexpr std::string_view kPartialSuffix = ".partial";
+
 // What a segment's file name says: 24 upper-case hexadecimal digits, ".partial" perhaps after them.
 // The segment's number in the WAL follows only with the segment size (XLogFromFileName).
 struct SegmentName {
@@ -75,7 +78,8 @@ class WalDirectory {
   // Lists path, or path/pg_wal when path itself has no segments, and reads the first page header of
   // each segment. Files whose names are not segment names are left alone, history files excepted.
   // Segment size, system identifier and version are those that most headers agree on; a header that
-  // differs makes its segment kForeign, and Open does not fail.
+  // differs makes its segment kForeign, and Open does not fail. A directory in which a segment is
+  // renamed or removed meanwhile is listed again, some ten times.
   // kNotFound: no such directory, or no segments. kIo: not readable. kCorrupt: not one header is
   // good; the message names the first file.
   static Result<WalDirectory> Open(const std::string& path);
@@ -115,6 +119,7 @@ class WalDirectory {
     uint64_t first_segment;
   };
 
+  Status ListSegments(const std::string& path);
   Status List(const std::string& path);
   Status ReadHeads();
   void Judge(Segment* segment, const uint8_t* head, size_t length) const;

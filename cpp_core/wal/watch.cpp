@@ -35,7 +35,7 @@ bool WalWatch::MayHaveGrown(uint32_t timeline, Lsn end, uint32_t segment_size,
           fmt::format("{}/{}", directory,
                       FormatSegmentName(timeline, end.value / segment_size + ahead, segment_size));
       states.push_back(StateOf(path));
-      states.push_back(StateOf(path + ".partial"));
+      states.push_back(StateOf(fmt::format("{}{}", path, kPartialSuffix)));
     }
   }
   const bool is_other = !known_.empty() && states != known_;

@@ -190,7 +190,7 @@ Result<std::optional<ResumePoint>> SegmentWriter::FindResumePoint() const {
 }
 
 std::string SegmentWriter::PartialName() const {
-  return FormatSegmentName(timeline_, number_, segment_size_) + ".partial";
+  return fmt::format("{}{}", FormatSegmentName(timeline_, number_, segment_size_), kPartialSuffix);
 }
 
 Status SegmentWriter::Begin(uint32_t timeline, Lsn start) {

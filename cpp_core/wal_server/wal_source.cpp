@@ -104,7 +104,7 @@ bool WalSource::ReadTail(std::vector<Segment> segments, std::optional<Lsn> from)
     return directory_->SegmentStart(s.number + 1) == boundary;
   });
   if (any && before != all.end() && before->file_size == segment_size() &&
-      !before->path.ends_with(".partial"))
+      !before->path.ends_with(kPartialSuffix))
     end_ = std::max(end_, boundary);
   return any;
 }
@@ -194,6 +194,14 @@ Result<std::string> WalSource::ReadHistory(uint32_t timeline) const {
 }
 
 Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, uint64_t number) {
+  auto file = OpenSegmentOnce(timeline, number);
+  // The file was renamed after the look at it.
+  if (!file && file.error().code == ErrorCode::kNotFound) file = OpenSegmentOnce(timeline, number);
+  return file;
+}
+
+Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegmentOnce(uint32_t timeline,
+                                                                uint64_t number) {
   ASSIGN_OR_RETURN(auto segment, directory_->Look(timeline, number));
   if (!segment) {
     const std::string name = FormatSegmentName(timeline, number, segment_size());

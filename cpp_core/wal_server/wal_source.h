@@ -85,6 +85,7 @@ class WalSource {
   const std::string& end_reason() const { return end_reason_; }
 
  private:
+  Result<std::shared_ptr<SegmentFile>> OpenSegmentOnce(uint32_t timeline, uint64_t number);
   Status Load();
   Status FindEnd();
   void NoteEnd();

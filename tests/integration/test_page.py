@@ -120,6 +120,13 @@ class PageAtEnd(unittest.TestCase):
         finally:
             self.cluster.stop()
 
+    def test_others_cannot_read_the_store(self):
+        mask = os.umask(0)
+        self.addCleanup(os.umask, mask)
+        store = os.path.join(self.cluster.directory, "private store")
+        self.page("pg_xact/0000/0", "--store", store)
+        self.assertEqual(os.stat(store).st_mode & 0o777, 0o700)
+
     def test_what_cannot_be_had_is_told(self):
         for name, words in (
             ("base/5/1", "neither in the base backup nor made by the WAL"),

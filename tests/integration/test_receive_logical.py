@@ -1,7 +1,10 @@
 """neon-redo receive-logical with real servers: pgoutput as JSON lines, test_decoding as text."""
 
+import contextlib
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import tempfile
@@ -117,6 +120,30 @@ class ReceiveLogical(unittest.TestCase):
         ).splitlines()
         self.until_now("--plugin", "test_decoding")
         self.assertEqual(self.lines()[: len(expected)], expected)
+
+    def test_a_plugin_sends_no_commands_to_a_terminal(self):
+        """To a file the plug-in's text goes as it is; to a terminal without control characters."""
+        self.create_slot("test_decoding")
+        self.cluster.psql(r"INSERT INTO t VALUES (1, E'red \x1b[31m, bell \x07, C1 \u009b, \u00e4')")
+        end = self.cluster.psql("SELECT pg_current_wal_flush_lsn()")
+        self.cluster.psql("CREATE TABLE moves_the_end_of_wal (a int)")
+        parent, child = pty.openpty()
+        self.addCleanup(os.close, parent)
+        command = [
+            *(neon_redo_program(), "receive-logical", "--slot", "s", "--plugin", "test_decoding"),
+            *("--dbname", "dbname=postgres", "--until", end),
+        ]
+        with subprocess.Popen(
+            command, env=self.cluster.environment(), stdout=child, stderr=subprocess.PIPE
+        ) as process:
+            os.close(child)
+            shown = b""
+            with contextlib.suppress(OSError):  # EIO: the program has ended
+                while select.select([parent], [], [], WAIT)[0]:
+                    shown += os.read(parent, 4096)
+            self.assertEqual(process.wait(WAIT), 0, process.stderr.read())
+        self.assertIn("ä".encode(), shown)
+        self.assertNotRegex(shown.decode().replace("\r\n", ""), r"[\x00-\x1f\x7f-\x9f]")
 
     def test_each_line_once_over_lost_connections(self):
         """Walsenders die under load; every row of the table is printed exactly once."""

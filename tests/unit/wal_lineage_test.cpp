@@ -40,6 +40,25 @@ TEST(WalLineage, AHistoryFileThatCannotBeReadIsAnError) {
   }
 }
 
+// What is wrong with a timeline that is not read is no reason not to read another.
+TEST(WalLineage, ABadHistoryOfAnotherTimelineIsNoError) {
+  TempDirectory dir;
+  for (const uint32_t timeline : {1, 2}) {
+    WalWriter wal(1 << 20, 3, timeline);
+    wal.Append(10, 0, 1000);
+    wal.Save(dir.path());
+  }
+  std::ofstream(dir.path() + "/00000002.history") << "this is no history";
+  const auto lineage = ReadLineage(dir.path(), 1, std::nullopt);
+  ASSERT_TRUE(lineage) << lineage.error().message;
+  const auto others = ReadOtherTimelines(dir.path(), *lineage);
+  ASSERT_TRUE(others) << others.error().message;
+  ASSERT_EQ(others->size(), 1u);
+  EXPECT_EQ((*others)[0].timeline, 2u);
+  EXPECT_FALSE((*others)[0].start.valid());
+  EXPECT_FALSE(ReadLineage(dir.path(), 2, std::nullopt));
+}
+
 TEST(WalWatch, WalThatMayHaveComeIsSeen) {
   TempDirectory dir;
   constexpr uint32_t kSize = 1 << 20;

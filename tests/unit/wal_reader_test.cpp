@@ -91,6 +91,24 @@ TEST(WalReader, AssemblesARecordOverManySegments) {
   ExpectAll(ReadAll(dir.path()), wal);
 }
 
+// A receiver renames its segment once it is whole.
+TEST(WalReader, ReadsAPartialSegmentThatIsWholeByThen) {
+  TempDirectory dir;
+  WalWriter wal;
+  for (int i = 0; i < 250; i++) wal.Append(10, 0, 10000);
+  wal.Save(dir.path());
+  const std::string last = dir.path() + "/" + wal.SegmentFile(2);
+  std::filesystem::rename(last, last + ".partial");
+  auto reader = WalReader::Open({dir.path(), {}, {}, {}});
+  ASSERT_TRUE(reader);
+  std::filesystem::rename(last + ".partial", last);
+  WalRecord record;
+  size_t read = 0;
+  while ((*reader)->Next(&record)) read++;
+  EXPECT_FALSE((*reader)->error()) << (*reader)->error()->message;
+  EXPECT_EQ(read, wal.written().size());
+}
+
 TEST(WalReader, StopsAtZeroesARecycledSegmentAndAnAllocatedOne) {
   TempDirectory dir;
   WalWriter wal = Mixed(1 << 20, 300000, 1);

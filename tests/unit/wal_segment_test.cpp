@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tests/unit/wal_writer.h"
 
@@ -76,6 +78,37 @@ TEST(WalDirectory, AWholeSegmentGoesBeforeItsPartial) {
   EXPECT_EQ(WalDirectory::Open(dir.path())->Line({}, {})->front().path, path);
   fs::remove(path);
   EXPECT_EQ(WalDirectory::Open(dir.path())->Line({}, {})->front().path, path + ".partial");
+}
+
+// A receiver renames its segment once it is whole, at any moment.
+TEST(WalDirectory, FindsASegmentThatIsRenamedMeanwhile) {
+  TempDirectory dir;
+  WalWriter wal;
+  for (int i = 0; i < 150; i++) wal.Append(10, 0, 10000);
+  wal.Save(dir.path());
+  const std::string whole = dir.path() + "/" + wal.SegmentFile(1), partial = whole + ".partial";
+  const auto known = WalDirectory::Open(dir.path());
+  ASSERT_TRUE(known);
+  const uint64_t number = known->Line({}, {})->back().number;
+  for (int i = 0; i < 1000; i++) {
+    fs::rename(whole, partial);
+    std::atomic<bool> started = false;
+    std::thread receiver([&] {
+      started = true;
+      for (volatile int spin = i % 100 * 30; spin > 0;) spin = spin - 1;
+      fs::rename(partial, whole);
+    });
+    while (!started) {
+    }
+    if (i % 2 == 0) {
+      const auto now = WalDirectory::Open(dir.path());
+      EXPECT_TRUE(now) << now.error().message;
+    } else {
+      const auto now = known->Look(1, number);
+      EXPECT_TRUE(now && *now) << (now ? "not there" : now.error().message);
+    }
+    receiver.join();
+  }
 }
 
 TEST(WalDirectory, SaysWhyThereIsNothingToRead) {

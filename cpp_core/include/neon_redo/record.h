@@ -129,6 +129,7 @@ class RecordView {
   RecordFault ParseBlockHeader(Cursor* c, uint8_t id);
   RecordFault ParseOther(Cursor* c, uint8_t id);
   bool ParsePlain(Bytes record);
+  RecordFault ParseAny(Bytes record);
 
   const pg::Version* version_;
   RecordHeader header_;

@@ -89,16 +89,28 @@ Routine FindRoutine(const RecordView& view, int id) {
   }
 }
 
-// What redo does to a block with an image to apply.
-enum class Restored { kOnly, kAndChanged, kByWorker };
+// What is to be done to a block, after its image is restored if it has one to apply.
+struct Plan {
+  bool supported;
+  Routine routine;  // null: nothing but the image
+};
 
-Restored Restores(const RecordView& view, int id) {
+Plan PlanFor(Routine routine) { return {routine != nullptr, routine}; }
+
+Plan PlanForRestored(const RecordView& view, int id) {
   if (view.rmid() == kRmHash && (view.info() == layout::hash::kSplitAllocatePage ||
                                  view.info() == layout::hash::kSplitComplete))
-    return Restored::kByWorker;  // seldom
+    return {false, nullptr};  // seldom
   if (view.rmid() == kRmGist && native::GistChangesRestoredPage(view, id))
-    return FindRoutine(view, id) != nullptr ? Restored::kAndChanged : Restored::kByWorker;
-  return Restored::kOnly;
+    return PlanFor(FindRoutine(view, id));
+  return {true, nullptr};
+}
+
+Plan MakePlan(const RecordView& view, int id) {
+  const BlockRef* block = view.block(id);
+  if (block == nullptr || !ChangesPagesOnly(view.rmid(), view.info())) return {false, nullptr};
+  if (!block->apply_image) return PlanFor(FindRoutine(view, id));
+  return block->will_init ? Plan{false, nullptr} : PlanForRestored(view, id);
 }
 
 // Only a visibility map page may be all zeroes before its first change.
@@ -143,15 +155,13 @@ bool NativeSupports(const RecordView& view, const BlockTag& tag) {
 }
 
 bool NativeSupports(const RecordView& view, int block_id) {
-  const BlockRef* block = view.block(block_id);
-  if (block == nullptr || !ChangesPagesOnly(view.rmid(), view.info())) return false;
-  if (!block->apply_image) return FindRoutine(view, block_id) != nullptr;
-  return !block->will_init && Restores(view, block_id) != Restored::kByWorker;
+  return MakePlan(view, block_id).supported;
 }
 
 NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint8_t* page,
                          bool have_page) {
-  if (!NativeSupports(view, block_id)) return NativeResult::kUnsupported;
+  const Plan plan = MakePlan(view, block_id);
+  if (!plan.supported) return NativeResult::kUnsupported;
   const BlockRef& block = *view.block(block_id);
   if (view.max_block_id() > 0) {
     const NativeResult others = CheckOtherPages(view, block_id, end_lsn);
@@ -159,9 +169,9 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
   }
   if (block.apply_image) {
     if (!RestoreImage(block, page)) return NativeResult::kMalformed;
-    if (Restores(view, block_id) == Restored::kAndChanged) {
+    if (plan.routine != nullptr) {
       Change change{view, block, block_id, page, end_lsn.value};
-      if (!FindRoutine(view, block_id)(&change)) return NativeResult::kMalformed;
+      if (!plan.routine(&change)) return NativeResult::kMalformed;
     }
     if (!native::IsNew(page)) SetPageLsn(page, end_lsn);
     return NativeResult::kApplied;
@@ -171,7 +181,7 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
     if (end_lsn.value <= native::PageLsn(page)) return Skips(view);
   }
   Change change{view, block, block_id, page, end_lsn.value};
-  if (!FindRoutine(view, block_id)(&change)) return NativeResult::kMalformed;
+  if (!plan.routine(&change)) return NativeResult::kMalformed;
   if (!change.keep_lsn) SetPageLsn(page, end_lsn);
   return NativeResult::kApplied;
 }
@@ -179,12 +189,13 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
 bool ApplyWithoutImage(const RecordView& record, int block_id, Lsn end_lsn, uint8_t* page) {
   RecordView view = record;
   view.LeaveOutImage(block_id);
-  if (!NativeSupports(view, block_id)) return false;
+  const Plan plan = MakePlan(view, block_id);
+  if (!plan.supported) return false;
   const BlockRef& block = *view.block(block_id);
   if (block.will_init || !PageSuits(block, page) || end_lsn.value <= native::PageLsn(page))
     return false;
   Change change{view, block, block_id, page, end_lsn.value};
-  return FindRoutine(view, block_id)(&change) && (block.has_data || !change.reads_data);
+  return plan.routine(&change) && (block.has_data || !change.reads_data);
 }
 
 NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> records, uint8_t* page,
