@@ -364,9 +364,10 @@ void DeclareFilters(Options* options, const std::shared_ptr<Arguments>& argument
       return {};
     };
   };
-  options->Value("--after=TIME", time(&arguments->times.after),
-                 "start before the first transaction that ended at TIME or later, such as \"2024-05-31 "
-                 "12:30:00+02\" (without a zone: local time)");
+  options->Value(
+      "--after=TIME", time(&arguments->times.after),
+      "start before the first transaction that ended at TIME or later, such as \"2024-05-31 "
+      "12:30:00+02\" (without a zone: local time)");
   options->Value("--before=TIME", time(&arguments->times.before),
                  "stop before the first transaction that ended at TIME or later");
 }

@@ -151,12 +151,12 @@ Status WalDirectory::ListSegments(const std::string& path) {
     }
   }
   if (!segments_.empty()) return {};
-  return MakeError(
-      ErrorCode::kNotFound,
-      fmt::format("no WAL segments in directory \"{}\"{}", path,
-                  compressed_.empty() ? ""
-                                      : ": its segments are compressed, such as \"" +
-                                            compressed_.front().file + "\"; decompress them first"));
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("no WAL segments in directory \"{}\"{}", path,
+                               compressed_.empty()
+                                   ? ""
+                                   : ": its segments are compressed, such as \"" +
+                                         compressed_.front().file + "\"; decompress them first"));
 }
 
 Status WalDirectory::List(const std::string& path) {
