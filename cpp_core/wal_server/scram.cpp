@@ -237,6 +237,7 @@ Status ScramUsers::Take(const std::string& content, const std::string& path) {
     user.verifier = *verifier;
     users[std::string(line.substr(0, colon))] = std::move(user);
   }
+  shapes.reserve(users.size());
   for (const auto& [name, user] : users)
     shapes.push_back({user.verifier.iterations, user.verifier.salt.size()});
   std::sort(shapes.begin(), shapes.end());

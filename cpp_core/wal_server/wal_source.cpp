@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
@@ -246,8 +245,8 @@ bool WalSource::PageIsGood(SegmentFile* file, uint64_t offset) const {
   WalPageHeader h;
   if (segment.head != SegmentHead::kWal || !ReadPageHeader(*file, offset, &h)) return false;
   if (h.magic == 0) {
-    static constexpr WalPageHeader kZeroes{};
-    return std::memcmp(&h, &kZeroes, sizeof(h)) == 0 && IsAfterSwitch(file, offset);
+    const bool is_empty = h.info == 0 && h.timeline == 0 && h.address == 0 && h.remaining == 0;
+    return is_empty && IsAfterSwitch(file, offset);
   }
   const WalPagePlace place{directory_->SegmentStart(segment.number) + offset, segment_size(),
                            version().wal_magic, 0, segment.timeline};

@@ -89,28 +89,24 @@ Routine FindRoutine(const RecordView& view, int id) {
   }
 }
 
-// What is to be done to a block, after its image is restored if it has one to apply.
-struct Plan {
-  bool supported;
-  Routine routine;  // null: nothing but the image
-};
+bool ImageIsAll(Change*) { return true; }
 
-Plan PlanFor(Routine routine) { return {routine != nullptr, routine}; }
-
-Plan PlanForRestored(const RecordView& view, int id) {
+// What changes the block further, once its image is restored. Null: a worker must do it.
+Routine FindRoutineAfterImage(const RecordView& view, int id) {
   if (view.rmid() == kRmHash && (view.info() == layout::hash::kSplitAllocatePage ||
                                  view.info() == layout::hash::kSplitComplete))
-    return {false, nullptr};  // seldom
+    return nullptr;  // seldom
   if (view.rmid() == kRmGist && native::GistChangesRestoredPage(view, id))
-    return PlanFor(FindRoutine(view, id));
-  return {true, nullptr};
+    return FindRoutine(view, id);
+  return ImageIsAll;
 }
 
-Plan MakePlan(const RecordView& view, int id) {
+// What redoes the block, after its image is restored if it has one to apply. Null: a worker must.
+Routine FindSupported(const RecordView& view, int id) {
   const BlockRef* block = view.block(id);
-  if (block == nullptr || !ChangesPagesOnly(view.rmid(), view.info())) return {false, nullptr};
-  if (!block->apply_image) return PlanFor(FindRoutine(view, id));
-  return block->will_init ? Plan{false, nullptr} : PlanForRestored(view, id);
+  if (block == nullptr || !ChangesPagesOnly(view.rmid(), view.info())) return nullptr;
+  if (!block->apply_image) return FindRoutine(view, id);
+  return block->will_init ? nullptr : FindRoutineAfterImage(view, id);
 }
 
 // Only a visibility map page may be all zeroes before its first change.
@@ -155,13 +151,13 @@ bool NativeSupports(const RecordView& view, const BlockTag& tag) {
 }
 
 bool NativeSupports(const RecordView& view, int block_id) {
-  return MakePlan(view, block_id).supported;
+  return FindSupported(view, block_id) != nullptr;
 }
 
 NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint8_t* page,
                          bool have_page) {
-  const Plan plan = MakePlan(view, block_id);
-  if (!plan.supported) return NativeResult::kUnsupported;
+  const Routine routine = FindSupported(view, block_id);
+  if (routine == nullptr) return NativeResult::kUnsupported;
   const BlockRef& block = *view.block(block_id);
   if (view.max_block_id() > 0) {
     const NativeResult others = CheckOtherPages(view, block_id, end_lsn);
@@ -169,10 +165,8 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
   }
   if (block.apply_image) {
     if (!RestoreImage(block, page)) return NativeResult::kMalformed;
-    if (plan.routine != nullptr) {
-      Change change{view, block, block_id, page, end_lsn.value};
-      if (!plan.routine(&change)) return NativeResult::kMalformed;
-    }
+    Change change{view, block, block_id, page, end_lsn.value};
+    if (!routine(&change)) return NativeResult::kMalformed;
     if (!native::IsNew(page)) SetPageLsn(page, end_lsn);
     return NativeResult::kApplied;
   }
@@ -181,7 +175,7 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
     if (end_lsn.value <= native::PageLsn(page)) return Skips(view);
   }
   Change change{view, block, block_id, page, end_lsn.value};
-  if (!plan.routine(&change)) return NativeResult::kMalformed;
+  if (!routine(&change)) return NativeResult::kMalformed;
   if (!change.keep_lsn) SetPageLsn(page, end_lsn);
   return NativeResult::kApplied;
 }
@@ -189,13 +183,13 @@ NativeResult ApplyNative(const RecordView& view, int block_id, Lsn end_lsn, uint
 bool ApplyWithoutImage(const RecordView& record, int block_id, Lsn end_lsn, uint8_t* page) {
   RecordView view = record;
   view.LeaveOutImage(block_id);
-  const Plan plan = MakePlan(view, block_id);
-  if (!plan.supported) return false;
+  const Routine routine = FindSupported(view, block_id);
+  if (routine == nullptr) return false;
   const BlockRef& block = *view.block(block_id);
   if (block.will_init || !PageSuits(block, page) || end_lsn.value <= native::PageLsn(page))
     return false;
   Change change{view, block, block_id, page, end_lsn.value};
-  return plan.routine(&change) && (block.has_data || !change.reads_data);
+  return routine(&change) && (block.has_data || !change.reads_data);
 }
 
 NativeRun ApplyNativeRun(const BlockTag& tag, std::span<const RedoRecord> records, uint8_t* page,
