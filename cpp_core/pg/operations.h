@@ -27,6 +27,7 @@ inline constexpr uint8_t kEndOfRecovery = 0x90;
 inline constexpr uint8_t kFpiForHint = 0xa0;
 inline constexpr uint8_t kFpi = 0xb0;
 inline constexpr uint8_t kOverwriteContrecord = 0xd0;
+inline constexpr uint8_t kCheckpointRedo = 0xe0;  // since 17
 }  // namespace xlog
 // Transaction: access/xact.h. The highest bit is a flag: kHasInfo.
 namespace xact {

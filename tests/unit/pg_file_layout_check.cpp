@@ -36,7 +36,11 @@ static_assert(AreEqual(kServer.tablespace_directory, TABLESPACE_VERSION_DIRECTOR
 SAME(pg::FindVersionByWalMagic(XLOG_PAGE_MAGIC), &kServer);
 SAME(pg::FindVersionByControlFile(PG_CONTROL_VERSION, CATALOG_VERSION_NO), &kServer);
 SAME(kServer.dropped_stats_item_size, sizeof(xl_xact_stats_item));
+#if PG_VERSION_NUM >= 160000
+SAME(kServer.visibility_flags, VISIBILITYMAP_XLOG_VALID_BITS);
+#else
 SAME(kServer.visibility_flags, VISIBILITYMAP_VALID_BITS);
+#endif
 SAME(kServer.gist_delete_offsets, SizeOfGistxlogDelete);
 SAME(kServer.hash_vacuum_count_size, sizeof(xl_hash_vacuum_one_page::ntuples));
 // MAX_MAPPINGS (utils/cache/relmapper.c) is private; the record says how long a map is, and

@@ -34,6 +34,12 @@ TEST(VersionTest, OperationsAreThoseOfTheVersion) {
   EXPECT_FALSE(kPg15.HasOperation(kRmXact, 0x70));
   EXPECT_FALSE(kPg15.HasOperation(kMaxBuiltinRmgr + 1, 0x00));
   EXPECT_FALSE(kPg15.HasOperation(200, 0x00));
+  for (const int major : {17, 18}) {
+    const pg::Version& version = *pg::FindVersionByMajor(major);
+    EXPECT_TRUE(version.HasOperation(kRmXlog, layout::xlog::kCheckpointRedo)) << major;
+    EXPECT_FALSE(version.HasOperation(kRmXlog, 0xf0)) << major;
+    EXPECT_TRUE(version.HasOperation(kRmHeap2, layout::heap2::kVisible)) << major;
+  }
 }
 
 TEST(PathsTest, AreThoseOfTheServer) {

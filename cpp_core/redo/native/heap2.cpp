@@ -95,16 +95,17 @@ bool VisibleHeapPage(Change* change) {
 bool VisibleMapPage(Change* change) {
   const Bytes main = change->main();
   if (main.size() < 5) return false;
-  const uint8_t flags = main[4];
+  // What is not a bit of the map says that the relation is a catalog.
+  const uint8_t bits = main[4] & kAllVisibilityBits;
   const uint32_t heap_block = change->record.block(1)->tag.block;
-  if (flags == 0 || (flags & ~change->record.version().visibility_flags) ||
+  if (bits == 0 || (main[4] & ~change->record.version().visibility_flags) ||
       change->block.tag.block != MapPageOf(heap_block))
     return false;
   if (IsNew(change->page)) InitPage(change->page, 0);
-  if (VisibilityBits(change->page, heap_block) == flags)
+  if (VisibilityBits(change->page, heap_block) == bits)
     change->keep_lsn = true;
   else
-    SetVisibilityBits(change->page, heap_block, flags);
+    SetVisibilityBits(change->page, heap_block, bits);
   return true;
 }
 
