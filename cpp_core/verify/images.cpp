@@ -22,6 +22,7 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/apply.h"
+#include "cpp_core/redo/native/clear_map.h"
 #include "cpp_core/replay/block_table.h"
 #include "cpp_core/replay/distributor.h"
 #include "cpp_core/replay/page_pool.h"
@@ -141,9 +142,10 @@ Status ImagePartition::TakeBlock(const WalRecord& record, const RecordView& view
   const OneChange change{ref.tag, record.start, record.end, view.rmid()};
   const bool have_image = latest.present();
   uint8_t* page = have_image ? pages_.Get(&latest) : pages_.Allocate(&latest);
-  // The maps are extended with zeroes and without a record.
+  // The maps are extended with zeroes and without a record, but not to clear bits in them.
   static const std::array<uint8_t, kBlockSize> kZeroPage{};
-  const bool is_map = ref.tag.fork == kVisibilityMapFork || ref.tag.fork == kFreeSpaceMapFork;
+  const bool is_map = (ref.tag.fork == kVisibilityMapFork || ref.tag.fork == kFreeSpaceMapFork) &&
+                      !ClearsMap(view, id);
   const uint8_t* base = ref.initialises() ? nullptr
                         : have_image      ? page
                         : is_map          ? kZeroPage.data()
