@@ -19,6 +19,7 @@
 #include "cpp_core/store/recording.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
+#include "cpp_core/wal/segment.h"
 
 namespace neon_redo::cli {
 
@@ -144,6 +145,10 @@ Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn)
       return MakeError(ErrorCode::kNotFound,
                        fmt::format("the WAL in {} ends at {}, before {}", arguments.wal,
                                    end->ToString(), lsn.ToString()));
+  }
+  if (worker.version == nullptr) {
+    ASSIGN_OR_RETURN(const auto directory, WalDirectory::Open(arguments.wal));
+    worker.version = &directory.version();
   }
   PageReader reader(store.get(), base, worker);
   auto page = reader.Read(key, lsn);

@@ -81,6 +81,7 @@ struct Version {
   uint32_t dropped_stats_item_size;  // sizeof(xl_xact_stats_item)
   uint32_t slru_page_number_size;    // in records that zero or truncate pages of pg_xact and others
   uint32_t end_of_recovery_size;     // sizeof(xl_end_of_recovery)
+  bool two_phase_names_have_epoch;   // the names of the files in pg_twophase
   uint32_t largest_record;           // bytes
   HeapCleanup heap_cleanup;
   uint8_t visibility_flags;          // that a Heap2 VISIBLE record may have
@@ -214,6 +215,7 @@ inline constexpr Version kVersion15 = {
     .dropped_stats_item_size = 12,
     .slru_page_number_size = 4,
     .end_of_recovery_size = 16,
+    .two_phase_names_have_epoch = false,
     .largest_record = 0x3fffffff,  // MaxAllocSize
     .heap_cleanup = HeapCleanup::kPruneVacuumFreeze,
     .visibility_flags = 0x03,
@@ -236,6 +238,7 @@ constexpr Version MakeVersion17() {
   v.relation_map_size = 524;
   v.slru_page_number_size = 8;
   v.end_of_recovery_size = 24;
+  v.two_phase_names_have_epoch = true;
   v.largest_record = 1020u << 20;  // XLogRecordMaxSize
   v.heap_cleanup = HeapCleanup::kPruneFreeze;
   v.visibility_flags = 0x07;  // and VISIBILITYMAP_XLOG_CATALOG_REL

@@ -26,14 +26,14 @@ class Follower {
       : options_(options),
         stream_(options.stream, cancel),
         memory_(MemoryForPages(ReplayOptionsOf(options.verify))),
-        check_(options.verify, &memory_, options.on_mismatch),
-        worker_(options.verify.worker) {}
+        check_(options.verify, &memory_, options.on_mismatch) {}
 
   Result<VerifyResult> Run();
 
  private:
   Status Begin();
   Result<bool> Step();
+  void BeginVersion(const pg::Version& version);
   Status Take(const XLogData& wal);
   void Confirm(bool now);
   void ShowProgress();
@@ -42,10 +42,11 @@ class Follower {
   WalStream stream_;
   MemoryBudget memory_;
   LiveCheck check_;
-  RedoWorker worker_;
   std::optional<WalStreamDecoder> decoder_;
   MessageBatch batch_;
+  // Of the version that the stream's first page names.
   std::optional<RecordView> view_;
+  std::optional<RedoWorker> worker_;
   ReplicationTime sent_{};
   VerifyResult result_;
   Clock::time_point next_progress_{};
@@ -72,6 +73,13 @@ Status Follower::Begin() {
   return stream_.StartPhysical(options_.slot, start, timeline);
 }
 
+void Follower::BeginVersion(const pg::Version& version) {
+  view_.emplace(version);
+  WorkerOptions worker = options_.verify.worker;
+  worker.version = &version;
+  worker_.emplace(worker);
+}
+
 Status Follower::Take(const XLogData& wal) {
   RETURN_IF_ERROR(decoder_->Feed(wal.start, wal.data));
   result_.wal_bytes += wal.data.size();
@@ -80,9 +88,9 @@ Status Follower::Take(const XLogData& wal) {
     ASSIGN_OR_RETURN(const auto record, decoder_->Next());
     if (!record) return {};
     if (result_.records++ == 0) result_.start = record->start;
-    if (!view_) view_.emplace(*decoder_->version());
+    if (!view_) BeginVersion(*decoder_->version());
     RETURN_IF_ERROR(ParseRecord(*record, &*view_));
-    RETURN_IF_ERROR(check_.Take(*record, *view_, &worker_));
+    RETURN_IF_ERROR(check_.Take(*record, *view_, &*worker_));
     ShowProgress();
   }
 }
@@ -137,7 +145,7 @@ Result<VerifyResult> Follower::Run() {
   if (!outcome && outcome.error().code != ErrorCode::kCancelled)
     return tl::unexpected(outcome.error());
   if (decoder_) {
-    RETURN_IF_ERROR(check_.Finish(&worker_));
+    if (worker_) RETURN_IF_ERROR(check_.Finish(&*worker_));
     Confirm(false);
     result_.end = decoder_->position();
   }
