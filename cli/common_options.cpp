@@ -6,6 +6,7 @@
 
 #include "cli/failure.h"
 #include "cpp_core/pg/cluster_file.h"
+#include "neon_redo/version.h"
 
 namespace neon_redo::cli {
 
@@ -25,8 +26,16 @@ void SayTablespaces(const std::string& directory, std::optional<uint32_t> only) 
 }
 
 Option& AddWalDirectory(Options* options, std::string* directory) {
-  return options->Path("--wal=DIR", directory,
-                       "directory of WAL segments, or a data directory with a pg_wal in it");
+  Option& wal = options->Path("--wal=DIR", directory,
+                              "directory of WAL segments, or a data directory with a pg_wal in it");
+  options->Value(
+      "--untested-version",
+      [](const std::string&) {
+        AllowUntestedVersions();
+        return Status();
+      },
+      "read files of a PostgreSQL version that this program was not tested with (16)");
+  return wal;
 }
 
 void AddLsnRange(Options* options, LsnRange* range) {

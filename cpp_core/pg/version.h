@@ -50,6 +50,7 @@ struct CheckPointLayout {
 // What Heap2's operations 0x10, 0x20 and 0x30 are.
 enum class HeapCleanup : uint8_t {
   kPruneVacuumFreeze,  // PRUNE, VACUUM and FREEZE_PAGE with a plan for each tuple
+  kPruneVacuumPlans,   // the same with a plan for many tuples, and a flag for catalogs in PRUNE
   kPruneFreeze,        // one record with three names, flags of one byte (xl_heap_prune)
 };
 
@@ -71,6 +72,9 @@ struct OperationTable {
 
 struct Version {
   int major;
+  // False: the row is made from facts that were read; no server of the version was there to try it
+  // with. Such a version is refused (pg/tested_version.h).
+  bool is_tested;
   uint16_t wal_magic;                // XLOG_PAGE_MAGIC
   uint32_t control_version;          // PG_CONTROL_VERSION
   uint32_t catalog_version;          // CATALOG_VERSION_NO
@@ -189,6 +193,7 @@ inline constexpr OperationTable kOperations15 = {{
 
 inline constexpr Version kVersion15 = {
     .major = 15,
+    .is_tested = true,
     .wal_magic = 0xD110,
     .control_version = 1300,
     .catalog_version = 202209061,
@@ -227,24 +232,37 @@ inline constexpr Version kVersion15 = {
 };
 
 // A later version is the one before it and what changed.
-constexpr Version MakeVersion17() {
+constexpr Version MakeVersion16() {
   Version v = kVersion15;
+  v.major = 16;
+  v.is_tested = false;
+  v.wal_magic = 0xD113;
+  v.catalog_version = 202307071;
+  v.tablespace_directory = "PG_16_202307071";
+  v.relation_map_size = 524;
+  v.largest_record = 1020u << 20;  // XLogRecordMaxSize
+  v.heap_cleanup = HeapCleanup::kPruneVacuumPlans;
+  v.visibility_flags = 0x07;  // and VISIBILITYMAP_XLOG_CATALOG_REL
+  v.gist_delete_offsets = 8;
+  v.hash_vacuum_count_size = 2;
+  v.spgist_redirect_offsets = 10;
+  v.text = WaldumpText::k16;
+  return v;
+}
+
+constexpr Version MakeVersion17() {
+  Version v = MakeVersion16();
   v.major = 17;
+  v.is_tested = true;
   v.wal_magic = 0xD116;
   v.control_version = 1700;
   v.catalog_version = 202406281;
   v.tablespace_directory = "PG_17_202406281";
   v.checkpoint.wal_level = 20;
-  v.relation_map_size = 524;
   v.slru_page_number_size = 8;
   v.end_of_recovery_size = 24;
   v.two_phase_names_have_epoch = true;
-  v.largest_record = 1020u << 20;  // XLogRecordMaxSize
   v.heap_cleanup = HeapCleanup::kPruneFreeze;
-  v.visibility_flags = 0x07;  // and VISIBILITYMAP_XLOG_CATALOG_REL
-  v.gist_delete_offsets = 8;
-  v.hash_vacuum_count_size = 2;
-  v.spgist_redirect_offsets = 10;
   v.text = WaldumpText::k17;
   v.operations = v.operations.With(kRmXlog, layout::xlog::kCheckpointRedo);
   return v;
@@ -265,8 +283,8 @@ constexpr Version MakeVersion18() {
 
 }  // namespace detail
 
-inline constexpr Version kVersions[] = {detail::kVersion15, detail::MakeVersion17(),
-                                        detail::MakeVersion18()};
+inline constexpr Version kVersions[] = {detail::kVersion15, detail::MakeVersion16(),
+                                        detail::MakeVersion17(), detail::MakeVersion18()};
 
 // The version that writes this XLOG_PAGE_MAGIC. Null: no supported one.
 constexpr const Version* FindVersionByWalMagic(uint16_t magic) {
@@ -300,9 +318,9 @@ std::string VersionFileText(const Version& version);
 // Null: the text is not that of a supported version's file.
 const Version* FindVersionByVersionFile(std::string_view text);
 
-// For messages: "15" or, with more rows, "15, 17, 18".
+// For messages, without versions that are not tested: "15, 17, 18".
 std::string SupportedMajors();
-// "D110 (PostgreSQL 15)" or, with more rows, the same of each, with commas.
+// "D110 (PostgreSQL 15), D116 (PostgreSQL 17), D118 (PostgreSQL 18)"
 std::string SupportedWalMagics();
 
 }  // namespace neon_redo::pg

@@ -57,7 +57,7 @@ uint16_t PrunedLine(const RecordView& record, int id) {
 uint16_t LineOfHeap2(const RecordView& record, int id) {
   const uint8_t operation = record.info() & layout::kOperationMask;
   const bool cleans = operation >= heap2::kPrune && operation <= heap2::kFreezePage;
-  if (cleans && record.version().heap_cleanup != pg::HeapCleanup::kPruneVacuumFreeze)
+  if (cleans && record.version().heap_cleanup == pg::HeapCleanup::kPruneFreeze)
     return PrunedOrFrozenLine(record, id);
   switch (operation) {
     case heap2::kPrune:

@@ -7,6 +7,7 @@
 
 #include "cpp_core/pg/rmgr.h"
 #include "neon_redo/ingest.h"
+#include "neon_redo/version.h"
 #include "tests/unit/native_record.h"
 #include "tests/unit/version_15.h"
 #include "tests/unit/wal_writer.h"
@@ -148,6 +149,21 @@ TEST(IngestVersions, BitsOfTheMapAreClearedOnce) {
             (Texts{heap, old_heap, cleared("new heap block 9, old heap block 4", 3)}));
   EXPECT_EQ(TakeAs(kPg17, update(2)), (Texts{heap, old_heap, map}));
   EXPECT_EQ(TakeAs(kPg18, update(3)), (Texts{heap, old_heap, map}));
+}
+
+TEST(IngestVersions, WalOfAnUntestedVersionIsRefused) {
+  TempDirectory directory;
+  WalWriter wal(1 << 20, 3, 1, *pg::FindVersionByMajor(16));
+  wal.Append(kRmHeap, 0, 10);
+  wal.Save(directory.path());
+  const auto reader = WalReader::Open({directory.path(), std::nullopt, std::nullopt, std::nullopt});
+  ASSERT_FALSE(reader);
+  EXPECT_EQ(reader.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(reader.error().message.find("is of PostgreSQL 16, which this program was not tested"),
+            std::string::npos)
+      << reader.error().message;
+  EXPECT_EQ(FindServerVersion(16), nullptr);
+  EXPECT_EQ(FindServerVersion(17), &kPg17);
 }
 
 TEST(IngestVersions, ReadersTakeTheVersionFromThePages) {

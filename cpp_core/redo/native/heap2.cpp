@@ -99,6 +99,8 @@ Routine FindCleanupRoutine(const RecordView& record, uint8_t operation) {
   switch (record.version().heap_cleanup) {
     case pg::HeapCleanup::kPruneVacuumFreeze:
       return FindPruneVacuumFreezeRoutine(operation);
+    case pg::HeapCleanup::kPruneVacuumPlans:
+      return nullptr;
     case pg::HeapCleanup::kPruneFreeze:
       return FindPruneFreezeRoutine(operation);
   }
