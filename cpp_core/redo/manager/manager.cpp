@@ -94,7 +94,8 @@ class RedoManager::Impl {
       : options_(Completed(std::move(options))),
         metrics_(MakeMetrics(options_)),
         counts_(metrics_.get()),
-        capture_(options_.capture_dir, options_.capture_max_files, options_.capture_max_bytes),
+        capture_(options_.capture_dir, options_.capture_max_files, options_.capture_max_bytes,
+                 ServerVersion(options_.worker.version)),
         pool_(options_, metrics_.get()) {}
 
   Result<PageImage> Run(const PageRequest& request);
