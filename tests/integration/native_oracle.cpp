@@ -1,8 +1,8 @@
 // The native engine against two judges, over a WAL directory, best one written with
 // wal_consistency_checking = 'all':
 //
-//   native_oracle --wal DIR [--module neon.so] [--mutate N] [--seed N] [--worker-every N]
-//                 [--corpus DIR]
+//   native_oracle --wal DIR [--module neon.so [--bindir DIR]] [--mutate N] [--seed N]
+//                 [--worker-every N] [--corpus DIR]
 //
 // 1. The image in each record (as neon-redo verify --images): the page native redo leaves, masked,
 //    must be that image.
@@ -33,6 +33,8 @@
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/version.h"
+#include "cpp_core/redo/native/clear_map.h"
 #include "cpp_core/replay/block_table.h"
 #include "cpp_core/verify/compare.h"
 #include "neon_redo/describe.h"
@@ -40,7 +42,6 @@
 #include "neon_redo/native.h"
 #include "neon_redo/wal_reader.h"
 #include "neon_redo/worker.h"
-#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -66,7 +67,7 @@ struct Case {
 };
 
 struct Options {
-  std::string wal, module, corpus;
+  std::string wal, module, bindir, corpus;
   uint64_t mutate = 0, seed = 1, worker_every = 1;
 };
 
@@ -76,16 +77,12 @@ struct Tally {
 
 class Oracle {
  public:
-  explicit Oracle(const Options& options) : options_(options), random_(options.seed) {
-    if (options.module.empty()) return;
-    WorkerOptions worker;
-    worker.module = options.module;
-    worker_ = std::make_unique<RedoWorker>(worker);
-  }
+  explicit Oracle(const Options& options) : options_(options), random_(options.seed) {}
 
   int Run() {
     auto reader = WalReader::Open({options_.wal, {}, {}, {}});
     if (!reader) return Fail(reader.error().message);
+    BeginVersion((*reader)->version());
     for (;;) {
       auto wal = (*reader)->Next();
       if (!wal) return Fail(wal.error().message);
@@ -103,6 +100,17 @@ class Oracle {
     PagePtr base;
     std::vector<Step> steps;
   };
+
+  void BeginVersion(const pg::Version& version) {
+    view_.set_version(version);
+    chain_view_.set_version(version);
+    if (options_.module.empty()) return;
+    WorkerOptions worker;
+    worker.module = options_.module;
+    worker.bindir = options_.bindir;
+    worker.version = &version;
+    worker_ = std::make_unique<RedoWorker>(worker);
+  }
 
   int Fail(const std::string& message) {
     fmt::print(stderr, "native_oracle: {}\n", message);
@@ -155,7 +163,8 @@ class Oracle {
     if (!RestoreImage(ref, image->bytes)) return;
     if (!PageView(image->bytes).is_new()) SetPageLsn(image->bytes, step.end);
     latest = image;
-    const bool is_map = ref.tag.fork == kVisibilityMapFork || ref.tag.fork == kFreeSpaceMapFork;
+    const bool is_map = (ref.tag.fork == kVisibilityMapFork || ref.tag.fork == kFreeSpaceMapFork) &&
+                        !ClearsMap(view_, id);
     if (!base && is_map) base = std::make_shared<AlignedPage>();
     if (ref.initialises()) base = nullptr;
     if (!base && !ref.initialises()) return;
@@ -178,7 +187,8 @@ class Oracle {
                                          RmgrName(view_.rmid()), key[1], id, seeds_[key]);
     std::FILE* file = std::fopen(name.c_str(), "wb");
     if (file == nullptr) return;
-    std::fputc(base ? 1 : 0, file);
+    const auto version = static_cast<int>(&view_.version() - pg::kVersions);
+    std::fputc((base ? 1 : 0) + 4 * version, file);
     std::fputc(static_cast<int>(record.size() & 0xff), file);
     std::fputc(static_cast<int>(record.size() >> 8), file);
     std::fwrite(record.data(), 1, record.size(), file);
@@ -323,9 +333,9 @@ class Oracle {
   }
 
   // The worker also restores the images of the record's other blocks; native does not look at them.
-  static bool InOtherImage(const Case& one, const std::string& message) {
+  bool InOtherImage(const Case& one, const std::string& message) const {
     if (message.find("could not decompress image") == std::string::npos) return false;
-    RecordView view(kPg15);
+    RecordView view(view_.version());
     if (view.Parse(*one.steps.back().bytes)) return false;
     for (int id = 0; id <= view.max_block_id(); id++) {
       const BlockRef* ref = view.block(id);
@@ -336,7 +346,7 @@ class Oracle {
 
   void Complain(const Case& one, const std::string& what) {
     if (complaints_++ >= 40) return;
-    RecordView view(kPg15);
+    RecordView view(view_.version());
     (void)view.Parse(*one.steps.back().bytes);
     fmt::print(stderr, "{} {}: {} block {}/{}/{} fork {} block {}: {}\n", one.kind,
                one.steps.back().end.ToString(), DescribeRecord(view, one.steps.back().end),
@@ -369,7 +379,7 @@ class Oracle {
   const Options options_;
   std::mt19937_64 random_;
   std::unique_ptr<RedoWorker> worker_;
-  RecordView view_{kPg15}, chain_view_{kPg15};
+  RecordView view_{pg::kVersions[0]}, chain_view_{pg::kVersions[0]};  // until WAL names its version
   ChangeList others_;
   BlockTable<PagePtr> latest_;
   std::map<BlockTag, Chain> chains_;
@@ -389,6 +399,7 @@ int main(int argc, char** argv) {
     const std::string name = argv[i];
     if (name == "--wal") options.wal = argv[i + 1];
     if (name == "--module") options.module = argv[i + 1];
+    if (name == "--bindir") options.bindir = argv[i + 1];
     if (name == "--mutate") options.mutate = std::stoull(argv[i + 1]);
     if (name == "--corpus") options.corpus = argv[i + 1];
     if (name == "--seed") options.seed = std::stoull(argv[i + 1]);
