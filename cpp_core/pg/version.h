@@ -88,10 +88,11 @@ struct Version {
   bool two_phase_names_have_epoch;   // the names of the files in pg_twophase
   uint32_t largest_record;           // bytes
   HeapCleanup heap_cleanup;
-  uint8_t visibility_flags;          // that a Heap2 VISIBLE record may have
-  uint32_t gist_delete_offsets;      // in the main data of a Gist DELETE record
-  uint32_t hash_vacuum_count_size;   // of ntuples in xl_hash_vacuum_one_page
-  uint32_t spgist_redirect_offsets;  // in the main data of a SPGist VACUUM_REDIRECT record
+  uint8_t visibility_flags;           // that a Heap2 VISIBLE record may have
+  bool btree_vacuum_clears_cycle_id;  // redo of a Btree VACUUM record
+  uint32_t gist_delete_offsets;       // in the main data of a Gist DELETE record
+  uint32_t hash_vacuum_count_size;    // of ntuples in xl_hash_vacuum_one_page
+  uint32_t spgist_redirect_offsets;   // in the main data of a SPGist VACUUM_REDIRECT record
   WaldumpText text;
   OperationTable operations;
 
@@ -224,6 +225,7 @@ inline constexpr Version kVersion15 = {
     .largest_record = 0x3fffffff,  // MaxAllocSize
     .heap_cleanup = HeapCleanup::kPruneVacuumFreeze,
     .visibility_flags = 0x03,
+    .btree_vacuum_clears_cycle_id = false,
     .gist_delete_offsets = 6,
     .hash_vacuum_count_size = 4,
     .spgist_redirect_offsets = 8,
@@ -277,6 +279,7 @@ constexpr Version MakeVersion18() {
   v.tablespace_directory = "PG_18_202506291";
   v.control_file.crc = 292;  // after default_char_signedness
   v.dropped_stats_item_size = 16;
+  v.btree_vacuum_clears_cycle_id = true;
   v.text = WaldumpText::k18;
   return v;
 }

@@ -310,6 +310,18 @@ TEST(NativeIndex, SurvivesRandomRecordsAndPages) {
   }
 }
 
+TEST(NativeBtree, VacuumClearsTheCycleIdFrom18On) {
+  const auto vacuum =
+      RecordBuilder(kRmBtree, 0xc0).Block(0, kBlock, Fields().U16(1)).Main(Fields().U16(1).U16(0));
+  for (const pg::Version* version : {&kPg15, &kPg17, &kPg18}) {
+    TestPage page = LeafPage({Tuple(1, 10), Tuple(2, 20)});
+    page.bytes[kOpaque + 14] = 7;
+    ASSERT_EQ(Apply(vacuum.Bytes(), 0, 200, &page, true, *version), NativeResult::kApplied);
+    EXPECT_EQ(ShowAll(page), "20:2");
+    EXPECT_EQ(page.bytes[kOpaque + 14], version == &kPg18 ? 0 : 7);
+  }
+}
+
 // A page of two index tuples, with 16 bytes of special area.
 TestPage IndexPage(uint16_t flags_at_12) {
   TestPage page;
