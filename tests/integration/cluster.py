@@ -19,6 +19,7 @@ import functools
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -65,6 +66,12 @@ def pg_config(what):
     return subprocess.run(
         [program, f"--{what}"], check=True, capture_output=True, text=True
     ).stdout.strip()
+
+
+@functools.cache
+def major():
+    """The major version of that PostgreSQL: 15."""
+    return int(re.match(r"PostgreSQL (\d+)", pg_config("version")).group(1))
 
 
 def server_program(name):
