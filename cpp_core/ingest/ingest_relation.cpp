@@ -1,8 +1,8 @@
 // Storage records, and the part of the visibility map that heap records change without naming its
 // page: each heap_xlog_… function of access/heap/heapam.c clears the bits of the block it changes
-// when the record's flags say so. Setting bits is a record that names the map's page. Minor
-// releases of 17 and 18 from 2026 on name it to clear bits, too, and then redo does no more than
-// that says.
+// when the record's flags say so. Setting bits is a record that names the map's page. Newer
+// minor releases of 17 and 18 (17.12 and 18.6 do) name it to clear bits, too, and then redo does no
+// more than that says.
 #include "cpp_core/ingest/taker.h"
 #include "cpp_core/pg/visibility_map.h"
 
