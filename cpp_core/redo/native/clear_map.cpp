@@ -1,7 +1,8 @@
-// A page of the visibility map as a block of a heap record that clears bits in it. Newer
-// minor releases of 17 and 18 (17.12 and 18.6 do) write such references (heap_xlog_* in
-// access/heap/heapam_xlog.c); without one, redo clears the bits too, and cpp_core/ingest tells. A reference alone does not say that bits
-// are cleared: later versions name the same block where they set them.
+// A page of the visibility map as a block of a heap record that clears bits in it. Newer minor
+// releases of 17 and 18 (17.12 and 18.6 do) write such references (heap_xlog_* in
+// access/heap/heapam_xlog.c); without one, redo clears the bits too, and cpp_core/ingest tells. A
+// reference alone does not say that bits are cleared: later versions name the same block where they
+// set them.
 //
 // The page gets the record's LSN only if a bit was set (visibilitymap_clear).
 #include "cpp_core/redo/native/clear_map.h"
