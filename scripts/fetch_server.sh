@@ -174,8 +174,8 @@ unpack() {
   for package in "$work"/packages/*.deb; do
     dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink --no-same-owner -C "$new"
   done
-  rm -rf "$new"/usr/share/doc "$new"/usr/share/man "$new"/usr/share/lintian "$new/usr/lib/postgresql/$major/lib/llvmjit.so" \
-    "$new/usr/lib/postgresql/$major/lib/bitcode" "$new"/etc "$new"/var
+  rm -rf "$new"/usr/share/doc "$new"/usr/share/man "$new"/usr/share/lintian "$new"/usr/lib/postgresql/*/lib/llvmjit.so \
+    "${new:?}"/etc "${new:?}"/var
 }
 
 # Every object gets the run path, since it is not inherited. It is DT_RUNPATH and not DT_RPATH, because
@@ -185,7 +185,7 @@ libraries=$target/usr/lib/x86_64-linux-gnu
 loader=$libraries/ld-linux-x86-64.so.2
 patch_objects() {
   server=$new/usr/lib/postgresql/$major
-  find "$server/bin" -type f | objects | xargs patchelf --set-interpreter "$loader" --set-rpath "$libraries"
+  find "$server" -type f -perm /111 ! -name '*.so*' | objects | xargs patchelf --set-interpreter "$loader" --set-rpath "$libraries"
   parts='ld-linux|libc|libm|libmvec|libdl|libpthread|librt|libresolv|libutil|libanl|libnsl|libnss_[a-z]*|libthread_db'
   parts="$parts|libBrokenLocale|libc_malloc_debug|libmemusage|libpcprofile"
   find "$server/lib" "$new/usr/lib/x86_64-linux-gnu" -maxdepth 1 -type f -name '*.so*' | grep -vE "/($parts)(-[a-z0-9-]*)?\.so" |
