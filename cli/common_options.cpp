@@ -95,10 +95,28 @@ void AddEngine(Options* options, Engine* engine, const char* help) {
       {{"auto", Engine::kAuto}, {"native", Engine::kNative}, {"worker", Engine::kWorker}}, help);
 }
 
+namespace {
+
+// A path that may be given once for each major version of the server.
+void AddPathOfVersion(Options* options, const char* spec, std::string* paths, const char* help) {
+  options->Value(
+      spec,
+      [paths](const std::string& text) -> Status {
+        if (text.empty()) return MakeError(ErrorCode::kInvalidArgument, "a path must not be empty");
+        *paths += (paths->empty() ? "" : ":") + text;
+        return {};
+      },
+      help);
+}
+
+}  // namespace
+
 void AddModule(Options* options, std::string* bindir, std::string* module, std::string* user) {
-  options->Path("--bindir=DIR", bindir,
-                "directory of the server's programs (default: " NEON_REDO_DEFAULT_BINDIR ")");
-  options->Path("--module=FILE", module, "path of neon.so (default: the installed one)");
+  AddPathOfVersion(options, "--bindir=DIR", bindir,
+                   "directory of the server's programs, once for each major version (default: "
+                   "where packages and \"make install\" put them)");
+  AddPathOfVersion(options, "--module=FILE", module,
+                   "path of neon.so, once for each major version (default: the installed one)");
   options->Text("--user=NAME", user,
                 "operating system user of workers that root starts (default: postgres)");
 }

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cpp_core/redo/worker/become_worker.h"
+#include "cpp_core/redo/worker/server_files.h"
 
 namespace neon_redo::cli {
 
@@ -36,7 +37,8 @@ CommandFunction DeclareWorker(Options* options) {
                 "let forbidden system calls pass and write them to the audit log, for debugging "
                 "only");
   options->Notes(
-      "The process becomes a sandboxed PostgreSQL server. It answers the frames that\n"
+      "The process becomes a sandboxed PostgreSQL server, of the major version of the\n"
+      "first --module or --bindir. It answers the frames that\n"
       "docs/protocol.md describes until its input ends. Root changes to another user\n"
       "first. The command ignores arguments that it does not know, such as Neon's\n"
       "--wal-redo and --tenant-shard-id X, so that any client of the protocol can\n"
@@ -46,6 +48,7 @@ CommandFunction DeclareWorker(Options* options) {
   return [arguments]() -> Outcome {
     if (arguments->memory_limit > 0)
       arguments->server.memory_limit_mb = static_cast<int>(arguments->memory_limit / kMegabyte);
+    arguments->server.version = VersionOfFiles(arguments->server.bindir, arguments->server.module);
     return tl::unexpected(Failure(BecomeWorker(arguments->server, arguments->user)));
   };
 }

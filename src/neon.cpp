@@ -12,6 +12,17 @@ void _PG_init(void);
 }
 #pragma GCC visibility pop
 
+extern "C" {
+#include "catalog/catversion.h"
+#include "catalog/pg_control.h"
+}
+
+// The server that this module was built for. A program that launches workers finds the text in the
+// file (cpp_core/redo/worker/server_files.h).
+__attribute__((used)) static const char kModuleText[] =
+    "neon_redo module for PostgreSQL " PG_MAJORVERSION " (control version " CppAsString2(
+        PG_CONTROL_VERSION) ", catalog version " CppAsString2(CATALOG_VERSION_NO) ")";
+
 static bool neon_wal_redo = false;
 static bool neon_redo_landlock = true;
 static bool neon_redo_namespaces = false;

@@ -52,9 +52,7 @@ inline constexpr bool kPagesAreReadAsynchronously = PG_VERSION_NUM >= 180000;
 #if PG_VERSION_NUM >= 160000
 using ServerRelation = ::RelFileLocator;  // which relation's files: tablespace, database, number
 inline ServerRelation& RelationOf(DecodedBkpBlock* block) { return block->rlocator; }
-inline const ServerRelation& RelationOf(SMgrRelation files) {
-  return files->smgr_rlocator.locator;
-}
+inline const ServerRelation& RelationOf(SMgrRelation files) { return files->smgr_rlocator.locator; }
 inline bool IsSame(const ServerRelation& a, const ServerRelation& b) {
   return RelFileLocatorEquals(a, b);
 }

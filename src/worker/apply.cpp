@@ -129,7 +129,7 @@ void Decode(uint8_t* record) {
 // Redo would send them those messages, but there are no other sessions and no queue of messages.
 template <typename InplaceUpdate>
 void ForgetInvalidations(DecodedXLogRecord* decoded) {
-  if constexpr (requires(InplaceUpdate* update) { update->nmsgs; }) {
+  if constexpr (requires(InplaceUpdate * update) { update->nmsgs; }) {
     if (decoded->header.xl_rmid != RM_HEAP_ID ||
         (decoded->header.xl_info & XLOG_HEAP_OPMASK) != XLOG_HEAP_INPLACE)
       return;

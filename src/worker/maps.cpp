@@ -62,9 +62,9 @@ Needs NeedsOfHeap(const DecodedXLogRecord& record, uint8_t operation, bool targe
                                  MayGetFull(record.blocks[0].data_len, 1))};
     }
     case layout::heap::kDelete:
-      return {(FlagsAt(record, offsetof(xl_heap_delete, flags)) &
-               XLH_DELETE_ALL_VISIBLE_CLEARED) != 0,
-              false};
+      return {
+          (FlagsAt(record, offsetof(xl_heap_delete, flags)) & XLH_DELETE_ALL_VISIBLE_CLEARED) != 0,
+          false};
     case layout::heap::kUpdate:
     case layout::heap::kHotUpdate:
       return {(FlagsAt(record, offsetof(xl_heap_update, flags)) &

@@ -94,9 +94,8 @@ void NotePoolEmpty() {
 }
 
 void PutTargetInPool(bool have_page) {
-  target_in_pool =
-      ReadBufferWithoutRelcache(target_relation, target_tag.forkNum, target_tag.blockNum,
-                                RBM_ZERO_AND_LOCK, nullptr, true);
+  target_in_pool = ReadBufferWithoutRelcache(target_relation, target_tag.forkNum,
+                                             target_tag.blockNum, RBM_ZERO_AND_LOCK, nullptr, true);
   if (have_page)
     memcpy(BufferGetPage(target_in_pool), TargetPage(), BLCKSZ);
   else
@@ -166,7 +165,8 @@ void PlaceZeroes(const ServerRelation& rel, ::ForkNumber fork, ::BlockNumber blo
   BufferTag tag;
   SetTag(&tag, rel, fork, block);
   if (BufTableLookup(&tag, BufTableHashCode(&tag)) >= 0) return;
-  UnlockReleaseBuffer(ReadBufferWithoutRelcache(rel, fork, block, RBM_ZERO_AND_LOCK, nullptr, true));
+  UnlockReleaseBuffer(
+      ReadBufferWithoutRelcache(rel, fork, block, RBM_ZERO_AND_LOCK, nullptr, true));
   pgBufferUsage.shared_blks_dirtied++;  // for PoolUses, and so that they are not too many
 }
 

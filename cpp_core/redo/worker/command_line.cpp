@@ -9,6 +9,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cpp_core/base/try.h"
+#include "cpp_core/redo/worker/server_files.h"
+
 namespace neon_redo {
 
 namespace {
@@ -74,23 +77,16 @@ const pg::Version& BuildVersion() {
   return *kVersion;
 }
 
-std::string DefaultBindir(const pg::Version& version) {
-  if (version.major == NEON_REDO_DEFAULT_MAJOR) return NEON_REDO_DEFAULT_BINDIR;
-  return fmt::format("/usr/lib/postgresql/{}/bin", version.major);
+Status ResolveServer(WorkerServer* server) {
+  server->version = &ServerVersion(server->version);
+  ASSIGN_OR_RETURN(server->bindir, FindBindir(server->bindir, *server->version));
+  ASSIGN_OR_RETURN(server->module, FindModule(server->module, *server->version, server->bindir));
+  return {};
 }
 
-Result<std::string> WorkerProgram(const WorkerServer& server) {
-  const pg::Version& version = ServerVersion(server.version);
-  const std::string bindir = server.bindir.empty() ? DefaultBindir(version) : server.bindir;
+std::string WorkerProgram(const WorkerServer& server) {
   std::error_code error;
-  const std::string program = std::filesystem::absolute(bindir + "/postgres", error);
-  if (error || access(program.c_str(), X_OK) != 0) {
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("there is no server program \"{}/postgres\": name the directory "
-                                 "of a PostgreSQL {} server's programs with --bindir",
-                                 bindir, version.major));
-  }
-  return program;
+  return std::filesystem::absolute(server.bindir + "/postgres", error);
 }
 
 std::vector<std::string> WorkerArguments(const WorkerServer& server, const std::string& program,
