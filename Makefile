@@ -15,6 +15,7 @@
 #   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
 #   make test-regression   PostgreSQL's regression suite through verify (fetches its source)
 #   make fuzz-schemas      the native engine on random schemas, for SECONDS
+#   make servers    fetches servers of the other major versions for make test; SERVERS=DIR: to there
 #   make bench      the benchmarks
 #   make install    extension into the server of PG_CONFIG, the rest below PREFIX (/usr/local)
 #   make installcheck   pg_regress against a running server that has the extension installed
@@ -32,6 +33,15 @@ IN_TREE := $(filter ./,$(SOURCE))
 MAJOR := $(shell $(PG_CONFIG) --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
 OBJECTS := $(if $(IN_TREE),build/neon/$(MAJOR)/)objects/
 
+# Servers of the other major versions, for the tests, from Debian's other suites; root's are where the
+# user postgres can read them.
+SERVERS ?= $(if $(filter 0,$(shell id -u)),/var/cache,$(or $(XDG_CACHE_HOME),$(HOME)/.cache))/neon_redo/servers
+OTHER_MAJORS = $(filter-out $(MAJOR),15 17 18)
+# with-servers is a make of its own, after `servers`: PG_CONFIGS are theirs, unless it names others.
+ifneq ($(filter with-servers,$(MAKECMDGOALS)),)
+PG_CONFIGS ?= $(wildcard $(foreach major,$(OTHER_MAJORS),$(SERVERS)/$(major)/usr/lib/postgresql/$(major)/bin/pg_config))
+endif
+
 EXTENSION = neon_redo
 VERSION_TEXT := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)neon_redo.control)
 DATA = $(patsubst $(SOURCE)%,%,$(wildcard $(SOURCE)sql/neon_redo--*.sql))
@@ -41,7 +51,7 @@ MODULE_big = neon
 OBJS = $(patsubst $(SOURCE)%.cpp,$(OBJECTS)%.o,$(wildcard $(addprefix $(SOURCE)src/,*.cpp worker/*.cpp monitoring/*.cpp))) \
   $(addprefix $(OBJECTS)cpp_core/,base/crc32c.o wal/record.o)
 SYSTEM_CALLS = $(if $(IN_TREE),,$(OBJECTS))src/worker/system_calls.inc
-PG_CPPFLAGS = -MMD -MP -I$(OBJECTS) -I$(SOURCE)cpp_core/include -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
+PG_CPPFLAGS = -MMD -MP -I$(OBJECTS) -I$(SOURCE)cpp_core/include -DNEON_REDO_VERSION='"$(VERSION_TEXT)"' -DNEON_REDO_SERVER_BINDIR='"$(bindir)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
@@ -83,6 +93,7 @@ $(BUILT_FOR): FORCE
 	@echo '$(bindir)' | cmp -s - $@ || echo '$(bindir)' >$@
 FORCE:
 neon$(DLSUFFIX): $(BUILT_FOR)
+modules: | neon$(DLSUFFIX)  # one of them may use the same objects
 
 all: $(STUBS)/for_postgres
 install: install-stubs
@@ -169,15 +180,22 @@ check: deps
 	python3 tests/check.py
 endif
 
-test: deps
-	+$(MAKE) all
-	python3 tests/run.py
+# A version that cannot be had (status 3) is left out, and the tests say so.
+servers: deps
+	@scripts/deps.sh patchelf debian-archive-keyring
+	@for major in $(OTHER_MAJORS); do \
+	  scripts/fetch_server.sh $$major '$(SERVERS)'/$$major || [ $$? = 3 ] || exit 1; \
+	done
+with-servers: all
+	PG_CONFIGS='$(PG_CONFIGS)' $(COMMAND)
+
+test: servers
+	+$(MAKE) with-servers COMMAND='python3 tests/run.py'
 
 LINT_PACKAGES = clang-format clang-tidy
-test-ci:
+test-ci: servers
 	@scripts/deps.sh $(LINT_PACKAGES)
-	+$(MAKE) all
-	python3 tests/run.py --lint
+	+$(MAKE) with-servers COMMAND='python3 tests/run.py --lint'
 
 # LINT: all, or the revision that changes are counted from. Make itself has a variable of this name.
 ifeq ($(origin LINT),default)
@@ -240,4 +258,4 @@ format:
 	@scripts/deps.sh clang-format
 	clang-format -i $$(git ls-files -co --exclude-standard '*.cpp' '*.h')
 
-.PHONY: all modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression fuzz fuzz-schemas bench format
+.PHONY: all servers with-servers modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression fuzz fuzz-schemas bench format

@@ -52,7 +52,7 @@ Result<std::string> FindOwnModule(const pg::Version& version, const std::string&
 }
 
 Status FindFiles(const WorkerOptions& options, Served* served) {
-  ASSIGN_OR_RETURN(served->bindir, FindBindir(options.bindir, *served->version));
+  ASSIGN_OR_RETURN(served->bindir, FindBindir(options.bindir, options.module, *served->version));
   ASSIGN_OR_RETURN(served->module, FindOwnModule(*served->version, options.module, served->bindir));
   return {};
 }

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from cluster import ROOT, Cluster, exit_on_signals, private_server
+from cluster import Cluster, exit_on_signals, module_make, private_server
 
 
 TIMEOUT = 600  # seconds for the tests on one server
@@ -40,7 +40,7 @@ def installcheck(bindir, directory, settings):
         environment = cluster.environment()
         environment.pop("MAKEFLAGS", None)
         result = subprocess.run(
-            ["make", "-C", str(ROOT), "installcheck", f"EXTRA_REGRESS_OPTS=--outputdir={directory}"],
+            [*map(str, module_make()), "installcheck", f"EXTRA_REGRESS_OPTS=--outputdir={directory}"],
             env={**environment, "LC_ALL": "C"},
             stdout=subprocess.PIPE,
             text=True,

@@ -79,7 +79,7 @@ const pg::Version& BuildVersion() {
 
 Status ResolveServer(WorkerServer* server) {
   server->version = &ServerVersion(server->version);
-  ASSIGN_OR_RETURN(server->bindir, FindBindir(server->bindir, *server->version));
+  ASSIGN_OR_RETURN(server->bindir, FindBindir(server->bindir, server->module, *server->version));
   ASSIGN_OR_RETURN(server->module, FindModule(server->module, *server->version, server->bindir));
   return {};
 }

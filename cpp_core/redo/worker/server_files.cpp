@@ -25,6 +25,7 @@ namespace {
 // PG_BACKEND_VERSIONSTR (miscadmin.h), which postgres prints for --version.
 constexpr std::string_view kServerText = "postgres (PostgreSQL) ";
 constexpr std::string_view kModuleText = "neon_redo module for PostgreSQL ";
+constexpr std::string_view kBindirText = ", bindir ";
 
 // A file that is mapped for reading.
 class MappedFile {
@@ -47,34 +48,34 @@ class MappedFile {
   void* data_;
 };
 
-int NumberAfter(std::string_view bytes, std::string_view text) {
+// What follows the text, up to the end of the string or of the line.
+std::string TextAfter(std::string_view bytes, std::string_view text) {
   const void* found = memmem(bytes.data(), bytes.size(), text.data(), text.size());
-  if (found == nullptr) return 0;
+  if (found == nullptr) return "";
   const char* begin = static_cast<const char*>(found) + text.size();
-  int number = 0;
-  std::from_chars(begin, bytes.data() + bytes.size(), number);
-  return number;
+  const std::string_view rest(begin, static_cast<size_t>(bytes.end() - begin));
+  return std::string(rest.substr(0, rest.find_first_of(std::string_view("\0\n", 2))));
 }
 
-// The number after the text in the file's constants: segments that are neither written nor
-// executed, a fifth of the server's program.
-int NumberInConstants(std::string_view file, std::string_view text) {
+// The same in the file's constants: segments that are neither written nor executed, a fifth of the
+// server's program.
+std::string TextInConstants(std::string_view file, std::string_view text) {
   Elf64_Ehdr header;
-  if (file.size() < sizeof(header)) return 0;
+  if (file.size() < sizeof(header)) return "";
   std::memcpy(&header, file.data(), sizeof(header));
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return 0;
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return "";
   for (size_t i = 0; i < header.e_phnum; ++i) {
     const size_t at = header.e_phoff + i * sizeof(Elf64_Phdr);
     Elf64_Phdr segment;
-    if (at > file.size() || file.size() - at < sizeof(segment)) return 0;
+    if (at > file.size() || file.size() - at < sizeof(segment)) return "";
     std::memcpy(&segment, file.data() + at, sizeof(segment));
     if (segment.p_type != PT_LOAD || segment.p_flags != PF_R) continue;
     if (segment.p_offset > file.size() || file.size() - segment.p_offset < segment.p_filesz)
-      return 0;
-    if (const int number = NumberAfter(file.substr(segment.p_offset, segment.p_filesz), text))
-      return number;
+      return "";
+    std::string found = TextAfter(file.substr(segment.p_offset, segment.p_filesz), text);
+    if (!found.empty()) return found;
   }
-  return 0;
+  return "";
 }
 
 // What was found in a file, as long as the file is the same.
@@ -82,24 +83,30 @@ struct Known {
   ino_t inode;
   off_t size;
   timespec changed;
-  int number;
+  std::string text;
 };
 
-int NumberInFile(const std::string& path, std::string_view text) {
+std::string TextInFile(const std::string& path, std::string_view text) {
   static std::mutex mutex;
   static std::map<std::string, Known, std::less<>> known_files;
   const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status;
-  if (!fd || fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return 0;
+  if (!fd || fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return "";
   const std::lock_guard lock(mutex);
   Known& known = known_files[path];
   if (known.inode != status.st_ino || known.size != status.st_size ||
       known.changed.tv_sec != status.st_mtim.tv_sec ||
       known.changed.tv_nsec != status.st_mtim.tv_nsec) {
     const MappedFile file(fd.get(), static_cast<size_t>(status.st_size));
-    known = {status.st_ino, status.st_size, status.st_mtim, NumberInConstants(file.bytes(), text)};
+    known = {status.st_ino, status.st_size, status.st_mtim, TextInConstants(file.bytes(), text)};
   }
-  return known.number;
+  return known.text;
+}
+
+int LeadingNumber(const std::string& text) {
+  int number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
 }
 
 std::vector<std::string> Split(const std::string& list) {
@@ -143,13 +150,24 @@ std::string Majors(const std::vector<std::string>& given, int (*major_of)(const 
 
 int MajorOfBindir(const std::string& bindir) { return MajorOfServer(ProgramIn(bindir)); }
 
+// The bindir of the server that the module was built for; empty: the module does not say.
+std::string BindirOfModule(const std::string& module) {
+  const std::string text = TextInFile(module, kModuleText);
+  const size_t begin = text.find(kBindirText);
+  return begin == std::string::npos ? "" : text.substr(begin + kBindirText.size());
+}
+
 bool IsProgram(const std::string& bindir) { return access(ProgramIn(bindir).c_str(), X_OK) == 0; }
 
 }  // namespace
 
-int MajorOfServer(const std::string& program) { return NumberInFile(program, kServerText); }
+int MajorOfServer(const std::string& program) {
+  return LeadingNumber(TextInFile(program, kServerText));
+}
 
-int MajorOfModule(const std::string& module) { return NumberInFile(module, kModuleText); }
+int MajorOfModule(const std::string& module) {
+  return LeadingNumber(TextInFile(module, kModuleText));
+}
 
 std::vector<std::string> UsualBindirs(const pg::Version& version) {
   std::vector<std::string> places;
@@ -161,10 +179,14 @@ std::vector<std::string> UsualBindirs(const pg::Version& version) {
   return places;
 }
 
-Result<std::string> FindBindir(const std::string& bindirs, const pg::Version& version) {
+Result<std::string> FindBindir(const std::string& bindirs, const std::string& modules,
+                               const pg::Version& version) {
   const std::vector<std::string> given = Split(bindirs);
   if (given.empty()) {
-    const std::vector<std::string> places = UsualBindirs(version);
+    std::vector<std::string> places = UsualBindirs(version);
+    for (const std::string& module : Split(modules))
+      if (MajorOfModule(module) == version.major)
+        places.insert(places.begin(), BindirOfModule(module));
     for (const std::string& place : places)
       if (IsProgram(place) && MajorOfBindir(place) == version.major) return place;
     return MakeError(

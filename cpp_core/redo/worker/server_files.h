@@ -24,9 +24,11 @@ int MajorOfModule(const std::string& module);
 std::vector<std::string> UsualBindirs(const pg::Version& version);
 
 // The directory of the server's programs: of the directories in `bindirs`, separated by ':', that
-// with a server of this version; without any, the first usual one that has such a server.
+// with a server of this version. Without any, the one that a module of this version in `modules` was
+// built for, or a usual one, whichever has such a server.
 // kNotFound: there is none. kInvalidArgument: two of `bindirs` are of this version.
-Result<std::string> FindBindir(const std::string& bindirs, const pg::Version& version);
+Result<std::string> FindBindir(const std::string& bindirs, const std::string& modules,
+                               const pg::Version& version);
 
 // The path of neon.so for this version, from the files in `modules`, separated by ':'. Without any,
 // the module that is installed in the server of that bindir; empty: there is none that we know of,
