@@ -51,7 +51,7 @@ MODULE_big = neon
 OBJS = $(patsubst $(SOURCE)%.cpp,$(OBJECTS)%.o,$(wildcard $(addprefix $(SOURCE)src/,*.cpp worker/*.cpp monitoring/*.cpp))) \
   $(addprefix $(OBJECTS)cpp_core/,base/crc32c.o wal/record.o)
 SYSTEM_CALLS = $(if $(IN_TREE),,$(OBJECTS))src/worker/system_calls.inc
-PG_CPPFLAGS = -MMD -MP -I$(OBJECTS) -I$(SOURCE)cpp_core/include -DNEON_REDO_VERSION='"$(VERSION_TEXT)"' -DNEON_REDO_SERVER_BINDIR='"$(bindir)"'
+PG_CPPFLAGS = -MMD -MP -I$(OBJECTS) -I$(SOURCE)cpp_core/include -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
@@ -81,6 +81,7 @@ override CXXFLAGS := $(filter-out $(LATER_FLAGS),$(CXXFLAGS))
 $(OBJECTS)%.o: %.cpp $(SOURCE)Makefile $(SOURCE)neon_redo.control
 	@$(MKDIR_P) $(@D)
 	$(CXX) $(CXXFLAGS) $(CPPFLAGS) -c -o $@ $<
+$(OBJECTS)src/neon.o: override CPPFLAGS += -DNEON_REDO_SERVER_BINDIR='"$(bindir)"'
 $(OBJECTS)src/worker/violation.o: $(SYSTEM_CALLS)
 $(SYSTEM_CALLS): $(SOURCE)src/worker/make_system_calls.sh
 	@$(MKDIR_P) $(@D)

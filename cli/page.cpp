@@ -15,6 +15,7 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/recording.h"
 #include "cpp_core/store/slru_page.h"
@@ -128,6 +129,7 @@ Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn)
     RETURN_IF_ERROR(CheckBackupBeforeWal(arguments.base_backup, label, control, recording.wal));
     base = PagesOf(arguments.base_backup, *control.version, control.checksums);
     worker.version = control.version;
+    RETURN_IF_ERROR(CheckWorkerFiles(worker, *control.version, Engine::kAuto));
   }
   if (arguments.store.empty()) recording.recorder.only = key;
   recording.name = arguments.store;

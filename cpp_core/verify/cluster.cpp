@@ -25,6 +25,7 @@
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/parameter_change.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
@@ -245,6 +246,7 @@ Status ClusterVerifier::CheckData() {
 
 // Returns the blocks that need another pass.
 Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<BlockTag>* only) {
+  RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, *control_.version, engine));
   ReplayOptions replay_options = ReplayOptionsOf(options_);
   replay_options.engine = engine;
   replay_options.hints_logged = Hints() == HintLogging::kAlways;

@@ -10,6 +10,7 @@
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/verify/live_check.h"
 #include "cpp_core/verify/options.h"
 #include "cpp_core/wal/stream_decoder.h"
@@ -33,7 +34,7 @@ class Follower {
  private:
   Status Begin();
   Result<bool> Step();
-  void BeginVersion(const pg::Version& version);
+  Status BeginVersion(const pg::Version& version);
   Status Take(const XLogData& wal);
   void Confirm(bool now);
   void ShowProgress();
@@ -73,11 +74,13 @@ Status Follower::Begin() {
   return stream_.StartPhysical(options_.slot, start, timeline);
 }
 
-void Follower::BeginVersion(const pg::Version& version) {
+Status Follower::BeginVersion(const pg::Version& version) {
+  RETURN_IF_ERROR(CheckWorkerFiles(options_.verify.worker, version, options_.verify.engine));
   view_.emplace(version);
   WorkerOptions worker = options_.verify.worker;
   worker.version = &version;
   worker_.emplace(worker);
+  return {};
 }
 
 Status Follower::Take(const XLogData& wal) {
@@ -88,7 +91,7 @@ Status Follower::Take(const XLogData& wal) {
     ASSIGN_OR_RETURN(const auto record, decoder_->Next());
     if (!record) return {};
     if (result_.records++ == 0) result_.start = record->start;
-    if (!view_) BeginVersion(*decoder_->version());
+    if (!view_) RETURN_IF_ERROR(BeginVersion(*decoder_->version()));
     RETURN_IF_ERROR(ParseRecord(*record, &*view_));
     RETURN_IF_ERROR(check_.Take(*record, *view_, &*worker_));
     ShowProgress();

@@ -23,6 +23,7 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/apply.h"
 #include "cpp_core/redo/native/clear_map.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/replay/block_table.h"
 #include "cpp_core/replay/distributor.h"
 #include "cpp_core/replay/page_pool.h"
@@ -230,6 +231,7 @@ Result<VerifyResult> ImageVerifier::Run() {
       auto reader,
       WalReader::Open(
           {.directory = options_.wal, .from = {}, .to = {}, .timeline = options_.timeline}));
+  RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, reader->version(), options_.engine));
   const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
   MemoryBudget memory(MemoryForPages(ReplayOptionsOf(options_)));
   std::vector<std::unique_ptr<ImagePartition>> partitions;

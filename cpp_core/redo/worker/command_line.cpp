@@ -84,6 +84,15 @@ Status ResolveServer(WorkerServer* server) {
   return {};
 }
 
+Status CheckWorkerFiles(const WorkerOptions& options, const pg::Version& version, Engine engine) {
+  if (engine == Engine::kNative || !options.command.empty() || !options.program.empty()) return {};
+  WorkerServer server;
+  server.bindir = options.bindir;
+  server.module = options.module;
+  server.version = &version;
+  return ResolveServer(&server);
+}
+
 std::string WorkerProgram(const WorkerServer& server) {
   std::error_code error;
   return std::filesystem::absolute(server.bindir + "/postgres", error);

@@ -46,6 +46,10 @@ inline const pg::Version& ServerVersion(const pg::Version* version) {
 // when there are none.
 Status ResolveServer(WorkerServer* server);
 
+// Whether ResolveServer would find what a worker with these options needs for data of this version:
+// to be asked before much is done with an engine that may launch one.
+Status CheckWorkerFiles(const WorkerOptions& options, const pg::Version& version, Engine engine);
+
 // The functions below take a server after ResolveServer.
 
 // The absolute path of postgres.
