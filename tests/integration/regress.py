@@ -56,9 +56,10 @@ def installcheck(bindir, directory, settings):
 
 
 def count(output):
-    """Passed and failed tests, from pg_regress's list: "test NAME ... ok"."""
+    """Passed and failed tests, from pg_regress's list: "test NAME ... ok", and since 16 "ok N - NAME"."""
     verdicts = re.findall(r"^test \S+\s+\.\.\. (ok|FAILED)", output, re.MULTILINE)
-    return verdicts.count("ok"), verdicts.count("FAILED")
+    verdicts += re.findall(r"^(ok|not ok) \d+\s+[-+]", output, re.MULTILINE)
+    return verdicts.count("ok"), len(verdicts) - verdicts.count("ok")
 
 
 if __name__ == "__main__":
