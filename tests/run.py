@@ -34,7 +34,7 @@ from cluster import MAJORS, major, servers  # noqa: E402  (needs the path above)
 # The modules of the integration tests that run for each version; the others do for one.
 OF_EACH_VERSION = (
     "test_extension test_masks test_oracle test_receive test_sandbox test_serve_wal test_verify test_waldump"
-    " test_worker"
+    " test_walsender_monitoring test_walsender_statistics test_worker"
 ).split()
 
 SLOWEST = 10  # how many of the tests are listed
