@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
@@ -184,9 +185,11 @@ Result<std::string> FindBindir(const std::string& bindirs, const std::string& mo
   const std::vector<std::string> given = Split(bindirs);
   if (given.empty()) {
     std::vector<std::string> places = UsualBindirs(version);
-    for (const std::string& module : Split(modules))
-      if (MajorOfModule(module) == version.major)
-        places.insert(places.begin(), BindirOfModule(module));
+    for (const std::string& module : Split(modules)) {
+      const std::string bindir = BindirOfModule(module);
+      if (MajorOfModule(module) == version.major && !bindir.empty())
+        places.insert(places.begin(), bindir);
+    }
     for (const std::string& place : places)
       if (IsProgram(place) && MajorOfBindir(place) == version.major) return place;
     return MakeError(
