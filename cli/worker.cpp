@@ -7,7 +7,6 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cpp_core/redo/worker/become_worker.h"
-#include "cpp_core/redo/worker/server_files.h"
 
 namespace neon_redo::cli {
 
@@ -48,7 +47,6 @@ CommandFunction DeclareWorker(Options* options) {
   return [arguments]() -> Outcome {
     if (arguments->memory_limit > 0)
       arguments->server.memory_limit_mb = static_cast<int>(arguments->memory_limit / kMegabyte);
-    arguments->server.version = VersionOfFiles(arguments->server.bindir, arguments->server.module);
     return tl::unexpected(Failure(BecomeWorker(arguments->server, arguments->user)));
   };
 }

@@ -45,7 +45,7 @@ struct SandboxLayers {
 
 struct WorkerOptions {
   std::string bindir;  // directories of servers' programs, separated by ':'; empty: usual places
-  const pg::Version* version = nullptr;  // of the server to use; null: the version built for
+  const pg::Version* version = nullptr;  // of the server to use; null: the module's, else the build's
   std::string command;  // a shell command that speaks the protocol, to run instead of a server;
                         // begin it with "exec" to have no shell in between
   std::vector<std::string> program;  // the same without a shell: absolute path, arguments

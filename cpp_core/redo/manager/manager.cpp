@@ -29,6 +29,8 @@ size_t UsableProcessors() {
 
 ManagerOptions Completed(ManagerOptions options) {
   if (options.max_workers == 0) options.max_workers = UsableProcessors();
+  WorkerOptions& worker = options.worker;
+  if (worker.version == nullptr) worker.version = &VersionOf(worker.bindir, worker.module);
   return options;
 }
 

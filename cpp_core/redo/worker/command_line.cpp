@@ -77,8 +77,13 @@ const pg::Version& BuildVersion() {
   return *kVersion;
 }
 
+const pg::Version& VersionOf(const std::string& bindirs, const std::string& modules) {
+  const pg::Version* version = VersionOfFiles(bindirs, modules);
+  return version == nullptr ? BuildVersion() : *version;
+}
+
 Status ResolveServer(WorkerServer* server) {
-  server->version = &ServerVersion(server->version);
+  if (server->version == nullptr) server->version = &VersionOf(server->bindir, server->module);
   ASSIGN_OR_RETURN(server->bindir, FindBindir(server->bindir, server->module, *server->version));
   ASSIGN_OR_RETURN(server->module, FindModule(server->module, *server->version, server->bindir));
   return {};

@@ -18,7 +18,7 @@ namespace neon_redo {
 // Which server to run as a worker, and how.
 struct WorkerServer {
   std::string bindir;                    // as WorkerOptions::bindir
-  const pg::Version* version = nullptr;  // of that server; null: BuildVersion
+  const pg::Version* version = nullptr;  // of that server; null: VersionOf
   std::string module;                    // as WorkerOptions::module
   bool sandbox = true;                   // neon.redo_sandbox: on or off
   bool sandbox_log = false;              // neon.redo_sandbox: log, to find what the policy lacks
@@ -40,6 +40,10 @@ const pg::Version& BuildVersion();
 inline const pg::Version& ServerVersion(const pg::Version* version) {
   return version == nullptr ? BuildVersion() : *version;
 }
+
+// The version of the server to use when none is named: the one that the module or the server says
+// (VersionOfFiles), else BuildVersion.
+const pg::Version& VersionOf(const std::string& bindirs, const std::string& modules);
 
 // Replaces bindir, module and version by the ones that are used: one directory and one file (empty:
 // the server finds the module), both of the version (server_files.h). kNotFound, with what to do,
