@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
@@ -112,7 +114,7 @@ nlohmann::ordered_json ToJson(const std::vector<Served>& all) {
   return servers;
 }
 
-nlohmann::ordered_json ToJson(const SandboxReport& report, const std::vector<Served>& all,
+nlohmann::ordered_json ToJson(const SandboxReport& report, const std::vector<Served>& versions,
                               const Served& chosen) {
   using Json = nlohmann::ordered_json;
   const bool unknown = LayersAreUnknown(report);
@@ -127,7 +129,7 @@ nlohmann::ordered_json ToJson(const SandboxReport& report, const std::vector<Ser
   Json facts = Json::object();
   for (const auto& [name, value] : report.facts) facts[name] = value;
   Json all = {{"kernel", report.kernel},
-              {"servers", ToJson(all)},
+              {"servers", ToJson(versions)},
               {"major", chosen.version->major},
               {"module", chosen.module.empty() ? Json() : Json(chosen.module)},
               {"worker_starts", report.worker.has_value()},
