@@ -36,7 +36,7 @@ ANALYZE t;
 """
 
 
-class Versions(unittest.TestCase):
+class Servers(unittest.TestCase):
     """One cluster of each version, stopped, and a module for each."""
 
     @classmethod
