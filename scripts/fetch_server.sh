@@ -87,10 +87,10 @@ use_suite() {
   rm -rf "$work/apt"
   mkdir -p "$work/apt/lists/partial" "$work/apt/archives/partial" "$work/apt/empty"
   : >"$work/apt/status"
-  for suite in $(echo "$1" | tr : ' '); do
+  for name in $(echo "$1" | tr : ' '); do
     for kind in deb deb-src; do
       [ $kind = deb ] || [ $source = yes ] || continue
-      echo "$kind [arch=amd64 signed-by=$keyring] $mirror $suite main"
+      echo "$kind [arch=amd64 signed-by=$keyring] $mirror $name main"
     done
   done >"$work/apt/sources.list"
   {
@@ -207,7 +207,7 @@ check_server() {
 }
 
 find_package
-fetched="PostgreSQL $major: $version of Debian $suite"
+fetched="PostgreSQL $major: $version of Debian ${suite%%:*}"
 if [ -s "$stamp" ] && [ "$(cat "$stamp")" = "$fetched" ]; then  # --update, and there is nothing newer
   echo "$fetched"
   exit 0
