@@ -1,6 +1,7 @@
 # neon_redo: the extension by PGXS, the library and the program by meson, and what drives them.
 #
 #   make            neon.so and build/, the library, the program and the programs of the tests
+#   make PG_CONFIGS="…"   besides, build/neon/MAJOR/neon.so for the server of each pg_config
 #   make demo       the main job on a throw-away cluster        (installs missing Debian packages)
 #   make check      unit tests, and each command once: less than a minute, once it is built
 #   make lint       clang-format, and clang-tidy on what has changed; LINT=all: on all
@@ -14,6 +15,7 @@
 #   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
 #   make test-regression   PostgreSQL's regression suite through verify (fetches its source)
 #   make fuzz-schemas      the native engine on random schemas, for SECONDS
+#   make servers    fetches servers of the other major versions for make test; SERVERS=DIR: to there
 #   make bench      the benchmarks
 #   make install    extension into the server of PG_CONFIG, the rest below PREFIX (/usr/local)
 #   make installcheck   pg_regress against a running server that has the extension installed
@@ -23,21 +25,43 @@ PG_CONFIG ?= pg_config
 PREFIX ?= /usr/local
 export PG_CONFIG
 
+# The module is built for one server, that of PG_CONFIG, into the current directory: neon.so and
+# neon_redo_stubs. Objects are kept apart by major version. `make -C DIRECTORY -f …/Makefile` builds it
+# into another directory, and nothing else (PGXS calls that VPATH); PG_CONFIGS does so for each server.
+SOURCE := $(dir $(firstword $(MAKEFILE_LIST)))
+IN_TREE := $(filter ./,$(SOURCE))
+MAJOR := $(shell $(PG_CONFIG) --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
+OBJECTS := $(if $(IN_TREE),build/neon/$(MAJOR)/)objects/
+
+# Servers of the other major versions, for the tests, from Debian's other suites; root's are where the
+# user postgres can read them.
+SERVERS ?= $(if $(filter 0,$(shell id -u)),/var/cache,$(or $(XDG_CACHE_HOME),$(HOME)/.cache))/neon_redo/servers
+OTHER_MAJORS = $(filter-out $(MAJOR),15 17 18)
+# with-servers is a make of its own, after `servers`: PG_CONFIGS are theirs, unless it names others.
+ifneq ($(filter with-servers,$(MAKECMDGOALS)),)
+PG_CONFIGS ?= $(wildcard $(foreach major,$(OTHER_MAJORS),$(SERVERS)/$(major)/usr/lib/postgresql/$(major)/bin/pg_config))
+endif
+
 EXTENSION = neon_redo
-VERSION_TEXT := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" neon_redo.control)
-DATA = $(wildcard sql/neon_redo--*.sql)
+VERSION_TEXT := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)neon_redo.control)
+DATA = $(patsubst $(SOURCE)%,%,$(wildcard $(SOURCE)sql/neon_redo--*.sql))
 REGRESS = info_test upgrade_test walsender_shape_test walsender_null_test walsender_permission_test
 
 MODULE_big = neon
-OBJS = $(patsubst %.cpp,%.o,$(wildcard src/*.cpp src/worker/*.cpp src/monitoring/*.cpp)) cpp_core/base/crc32c.o cpp_core/wal/record.o
-PG_CPPFLAGS = -MMD -MP -I$(srcdir)/cpp_core/include -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
+OBJS = $(patsubst $(SOURCE)%.cpp,$(OBJECTS)%.o,$(wildcard $(addprefix $(SOURCE)src/,*.cpp worker/*.cpp monitoring/*.cpp))) \
+  $(addprefix $(OBJECTS)cpp_core/,base/crc32c.o wal/record.o)
+SYSTEM_CALLS = $(if $(IN_TREE),,$(OBJECTS))src/worker/system_calls.inc
+PG_CPPFLAGS = -MMD -MP -I$(OBJECTS) -I$(SOURCE)cpp_core/include -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
-EXTRA_CLEAN = $(OBJS:.o=.d) src/worker/system_calls.inc $(STUBS) build build-asan build-fuzz build-tsan
+EXTRA_CLEAN = $(OBJECTS) $(BUILT_FOR) $(STUBS) $(SYSTEM_CALLS) $(if $(IN_TREE),build build-asan build-fuzz build-tsan)
 
 # Stand-ins for the server's libraries that a redo worker never uses. They lie beside neon.so.
 STUBS = neon_redo_stubs
+
+# The bindir that neon.so and the stubs in this directory were built for.
+BUILT_FOR = $(if $(IN_TREE),build/neon/)built_for
 
 # Without PostgreSQL's build files only the targets that do not need them work; deps installs them.
 # PGXS has a target `check` of its own, so a make for that one does without PGXS.
@@ -49,18 +73,40 @@ override with_llvm = no
 include $(PGXS)
 # Our warnings are not for the server's headers.
 override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
-$(OBJS): Makefile neon_redo.control
-src/worker/violation.o: src/worker/system_calls.inc
-src/worker/system_calls.inc: src/worker/make_system_calls.sh
+# The server may have been built by a later compiler than the one here, which knows more flags.
+LATER_FLAGS = -fexcess-precision=standard -Wmissing-variable-declarations
+override CFLAGS := $(filter-out $(LATER_FLAGS),$(CFLAGS))
+override CXXFLAGS := $(filter-out $(LATER_FLAGS),$(CXXFLAGS))
+
+$(OBJECTS)%.o: %.cpp $(SOURCE)Makefile $(SOURCE)neon_redo.control
+	@$(MKDIR_P) $(@D)
+	$(CXX) $(CXXFLAGS) $(CPPFLAGS) -c -o $@ $<
+$(OBJECTS)src/neon.o: override CPPFLAGS += -DNEON_REDO_SERVER_BINDIR='"$(bindir)"'
+$(OBJECTS)src/worker/violation.o: $(SYSTEM_CALLS)
+$(SYSTEM_CALLS): $(SOURCE)src/worker/make_system_calls.sh
+	@$(MKDIR_P) $(@D)
 	CC='$(CC)' $< $@
 -include $(OBJS:.o=.d)
 
-all: program $(STUBS)/for_postgres
-install: install-program install-stubs
-uninstall: uninstall-program uninstall-stubs
+# Written when it changes, so that what was built for another server is built again.
+$(BUILT_FOR): FORCE
+	@$(MKDIR_P) $(@D)
+	@echo '$(bindir)' | cmp -s - $@ || echo '$(bindir)' >$@
+FORCE:
+neon$(DLSUFFIX): $(BUILT_FOR)
+modules: | neon$(DLSUFFIX)  # one of them may use the same objects
 
-$(STUBS)/for_postgres: $(bindir)/postgres src/worker/stubs/make_stubs.sh
-	CC='$(CC)' src/worker/stubs/make_stubs.sh $< $(STUBS)
+all: $(STUBS)/for_postgres
+install: install-stubs
+uninstall: uninstall-stubs
+ifneq ($(IN_TREE),)
+all: program
+install: install-program
+uninstall: uninstall-program
+endif
+
+$(STUBS)/for_postgres: $(bindir)/postgres $(SOURCE)src/worker/stubs/make_stubs.sh $(BUILT_FOR)
+	CC='$(CC)' $(SOURCE)src/worker/stubs/make_stubs.sh $< $(STUBS)
 
 install-stubs: $(STUBS)/for_postgres
 	rm -rf '$(DESTDIR)$(pkglibdir)/$(STUBS)'
@@ -73,6 +119,31 @@ else
 all install installcheck clean:
 	@echo "PostgreSQL's build files are missing ($(PG_CONFIG) --pgxs). Run: make deps" >&2; exit 1
 endif
+
+# PG_CONFIGS: one pg_config for each server. What this make is asked to do with the module is done for
+# each of them as well: all, install or uninstall.
+MODULE_MAKE = $(MAKE) -C build/neon/$$major -f '$(CURDIR)/Makefile' PG_CONFIGS= PG_CONFIG="$$config"
+define for_each_server
+	+@set -e; for config in $(PG_CONFIGS); do \
+	  config=$$(command -v $$config); \
+	  major=$$($$config --version | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p'); \
+	  mkdir -p build/neon/$$major; \
+	  $(MODULE_MAKE) $(1); \
+	done
+endef
+ifneq ($(strip $(PG_CONFIGS)),)
+ifneq ($(IN_TREE),)
+all: modules
+install: install-modules
+uninstall: uninstall-modules
+endif
+endif
+modules:
+	$(call for_each_server,all)
+install-modules:
+	$(call for_each_server,install)
+uninstall-modules:
+	$(call for_each_server,uninstall)
 
 program: build/build.ninja
 	ninja -C build
@@ -110,15 +181,22 @@ check: deps
 	python3 tests/check.py
 endif
 
-test: deps
-	+$(MAKE) all
-	python3 tests/run.py
+# A version that cannot be had (status 3) is left out, and the tests say so.
+servers: deps
+	@scripts/deps.sh patchelf debian-archive-keyring
+	@for major in $(OTHER_MAJORS); do \
+	  scripts/fetch_server.sh $$major '$(SERVERS)'/$$major || [ $$? = 3 ] || exit 1; \
+	done
+with-servers: all
+	PG_CONFIGS='$(PG_CONFIGS)' $(COMMAND)
+
+test: servers
+	+$(MAKE) with-servers COMMAND='python3 tests/run.py'
 
 LINT_PACKAGES = clang-format clang-tidy
-test-ci:
+test-ci: servers
 	@scripts/deps.sh $(LINT_PACKAGES)
-	+$(MAKE) all
-	python3 tests/run.py --lint
+	+$(MAKE) with-servers COMMAND='python3 tests/run.py --lint'
 
 # LINT: all, or the revision that changes are counted from. Make itself has a variable of this name.
 ifeq ($(origin LINT),default)
@@ -126,7 +204,7 @@ LINT =
 endif
 lint:
 	@scripts/deps.sh $(LINT_PACKAGES)
-	+$(MAKE) build/build.ninja src/worker/system_calls.inc
+	+$(MAKE) build/build.ninja $(SYSTEM_CALLS)
 	ninja -C build src/worker/system_calls.inc
 	python3 scripts/lint.py $(if $(filter all,$(LINT)),--all,$(if $(LINT),--base '$(LINT)'))
 
@@ -181,4 +259,4 @@ format:
 	@scripts/deps.sh clang-format
 	clang-format -i $$(git ls-files -co --exclude-standard '*.cpp' '*.h')
 
-.PHONY: all program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression fuzz fuzz-schemas bench format
+.PHONY: all servers with-servers modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression fuzz fuzz-schemas bench format

@@ -187,6 +187,7 @@ Outcome Run(Arguments* arguments) {
   bench.seconds = arguments->length.count();
   bench.bare_program = BareProgram();
   ASSIGN_OR_RETURN(const BenchRequests requests, FindBenchRequests(arguments->wal));
+  bench.worker.version = requests.version;
   ProgressBar bar(!arguments->no_progress);
   const Result<BenchReport> report =
       RunBench(bench, requests, [&bar](const std::string& step, uint64_t done, uint64_t all) {

@@ -6,6 +6,7 @@
 
 #include "cli/failure.h"
 #include "cpp_core/pg/cluster_file.h"
+#include "neon_redo/version.h"
 
 namespace neon_redo::cli {
 
@@ -25,8 +26,16 @@ void SayTablespaces(const std::string& directory, std::optional<uint32_t> only) 
 }
 
 Option& AddWalDirectory(Options* options, std::string* directory) {
-  return options->Path("--wal=DIR", directory,
-                       "directory of WAL segments, or a data directory with a pg_wal in it");
+  Option& wal = options->Path("--wal=DIR", directory,
+                              "directory of WAL segments, or a data directory with a pg_wal in it");
+  options->Value(
+      "--untested-version",
+      [](const std::string&) {
+        AllowUntestedVersions();
+        return Status();
+      },
+      "read files of a PostgreSQL version that this program was not tested with (16)");
+  return wal;
 }
 
 void AddLsnRange(Options* options, LsnRange* range) {
@@ -86,10 +95,28 @@ void AddEngine(Options* options, Engine* engine, const char* help) {
       {{"auto", Engine::kAuto}, {"native", Engine::kNative}, {"worker", Engine::kWorker}}, help);
 }
 
+namespace {
+
+// A path that may be given once for each major version of the server.
+void AddPathOfVersion(Options* options, const char* spec, std::string* paths, const char* help) {
+  options->Value(
+      spec,
+      [paths](const std::string& text) -> Status {
+        if (text.empty()) return MakeError(ErrorCode::kInvalidArgument, "a path must not be empty");
+        *paths += (paths->empty() ? "" : ":") + text;
+        return {};
+      },
+      help);
+}
+
+}  // namespace
+
 void AddModule(Options* options, std::string* bindir, std::string* module, std::string* user) {
-  options->Path("--bindir=DIR", bindir,
-                "directory of the server's programs (default: " NEON_REDO_DEFAULT_BINDIR ")");
-  options->Path("--module=FILE", module, "path of neon.so (default: the installed one)");
+  AddPathOfVersion(options, "--bindir=DIR", bindir,
+                   "directory of the server's programs, once for each major version (default: "
+                   "where packages and \"make install\" put them)");
+  AddPathOfVersion(options, "--module=FILE", module,
+                   "path of neon.so, once for each major version (default: the installed one)");
   options->Text("--user=NAME", user,
                 "operating system user of workers that root starts (default: postgres)");
 }

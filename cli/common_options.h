@@ -31,7 +31,7 @@ std::optional<Error> RangeError(const LsnRange& range, const WalReader& reader,
 // this tablespace.
 void SayTablespaces(const std::string& directory, std::optional<uint32_t> only = std::nullopt);
 
-// --wal
+// --wal and --untested-version
 Option& AddWalDirectory(Options* options, std::string* directory);
 // --from and --to
 void AddLsnRange(Options* options, LsnRange* range);

@@ -7,12 +7,16 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/redo/worker/examine_sandbox.h"
+#include "cpp_core/redo/worker/server_files.h"
 
 namespace neon_redo::cli {
 
@@ -23,20 +27,68 @@ struct Arguments {
   bool json = false;
 };
 
-// neon.so as the server has it installed; else the one beside the program, or in the tree that the
-// program was built in. Empty: there is none of them.
-std::string FindModule(const WorkerOptions& worker) {
+// A major version, and whether this system can run workers for it.
+struct Served {
+  const pg::Version* version;
+  std::string bindir;  // empty: there is no server
+  std::string module;  // empty: there is none that the program knows of
+  Status worker;       // a worker started and answered; else why not
+};
+
+// neon.so for this version as the server has it installed; else the one beside the program, or in the
+// tree that the program was built in. Empty: there is none of them.
+Result<std::string> FindOwnModule(const pg::Version& version, const std::string& modules,
+                                  const std::string& bindir) {
   namespace fs = std::filesystem;
+  Result<std::string> installed = FindModule(modules, version, bindir);
+  if (!installed || !installed->empty()) return installed;
   std::error_code error;
-  const fs::path bindir =
-      worker.bindir.empty() ? DefaultBindir(ServerVersion(worker.version)) : worker.bindir;
   const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path();
-  // The last one: build/cli/neon-redo.
-  for (const fs::path& place : {bindir / "../lib", program, program / "..", program / "../.."}) {
+  // The last two: the program is build/cli/neon-redo.
+  for (const fs::path& place : {program, program / "..", program / "../..",
+                                program / fmt::format("../neon/{}", version.major)}) {
     const fs::path module = (place / "neon.so").lexically_normal();
-    if (fs::is_regular_file(module, error)) return module;
+    if (MajorOfModule(module) == version.major) return module.string();
   }
-  return "";
+  return std::string();
+}
+
+Status FindFiles(const WorkerOptions& options, Served* served) {
+  ASSIGN_OR_RETURN(served->bindir, FindBindir(options.bindir, options.module, *served->version));
+  ASSIGN_OR_RETURN(served->module, FindOwnModule(*served->version, options.module, served->bindir));
+  return {};
+}
+
+WorkerOptions OptionsFor(const Served& served, WorkerOptions options) {
+  options.version = served.version;
+  if (!served.bindir.empty()) options.bindir = served.bindir;
+  if (!served.module.empty()) options.module = served.module;
+  return options;
+}
+
+std::vector<Served> TryVersions(const WorkerOptions& options) {
+  std::vector<Served> all;
+  for (const pg::Version& version : pg::kVersions) {
+    if (!version.is_tested) continue;
+    Served& served = all.emplace_back(Served{&version, "", "", {}});
+    served.worker = FindFiles(options, &served);
+    if (served.worker) served.worker = RedoWorker(OptionsFor(served, options)).Start();
+  }
+  return all;
+}
+
+// The version whose sandbox is examined: that of the files that were named, else the one that the
+// program was built for, if it is served, else the first that is.
+const Served& Choose(const std::vector<Served>& all, const WorkerOptions& options) {
+  const pg::Version* named = VersionOfFiles(options.bindir, options.module);
+  const pg::Version* wanted = named != nullptr ? named : &BuildVersion();
+  const Served* chosen = &all[0];
+  for (const Served& served : all)
+    if (served.version == wanted) chosen = &served;
+  if (named != nullptr || chosen->worker) return *chosen;
+  const auto first = std::find_if(all.begin(), all.end(),
+                                  [](const Served& served) { return served.worker.has_value(); });
+  return first != all.end() ? *first : *chosen;
 }
 
 // No worker starts for a reason that no layer has to do with.
@@ -48,7 +100,22 @@ bool LayersAreUnknown(const SandboxReport& report) {
          });
 }
 
-nlohmann::ordered_json ToJson(const SandboxReport& report, const std::string& module) {
+nlohmann::ordered_json ToJson(const std::vector<Served>& all) {
+  using Json = nlohmann::ordered_json;
+  Json servers = Json::array();
+  for (const Served& served : all) {
+    Json one = {{"major", served.version->major},
+                {"bindir", served.bindir.empty() ? Json() : Json(served.bindir)},
+                {"module", served.module.empty() ? Json() : Json(served.module)},
+                {"worker_starts", served.worker.has_value()}};
+    if (!served.worker) one["reason"] = served.worker.error().message;
+    servers.push_back(one);
+  }
+  return servers;
+}
+
+nlohmann::ordered_json ToJson(const SandboxReport& report, const std::vector<Served>& versions,
+                              const Served& chosen) {
   using Json = nlohmann::ordered_json;
   const bool unknown = LayersAreUnknown(report);
   Json layers = Json::array();
@@ -62,7 +129,9 @@ nlohmann::ordered_json ToJson(const SandboxReport& report, const std::string& mo
   Json facts = Json::object();
   for (const auto& [name, value] : report.facts) facts[name] = value;
   Json all = {{"kernel", report.kernel},
-              {"module", module.empty() ? Json() : Json(module)},
+              {"servers", ToJson(versions)},
+              {"major", chosen.version->major},
+              {"module", chosen.module.empty() ? Json() : Json(chosen.module)},
               {"worker_starts", report.worker.has_value()},
               {"layers", layers},
               {"worker_process", facts}};
@@ -70,14 +139,28 @@ nlohmann::ordered_json ToJson(const SandboxReport& report, const std::string& mo
   return all;
 }
 
-void Print(const SandboxReport& report, const std::string& module) {
+void Print(const SandboxReport& report, const std::vector<Served>& all, const Served& chosen) {
   const bool colour = isatty(STDOUT_FILENO) != 0;
   auto mark = [colour](bool good, const char* text) {
     if (!colour) return fmt::format("{:<10}", text);
     return fmt::format("\x1b[{}m{:<10}\x1b[0m", good ? 32 : 33, text);
   };
   const bool unknown = LayersAreUnknown(report);
-  fmt::print("{}\nmodule: {}\n\n", report.kernel, module.empty() ? "not found" : module);
+  fmt::print("{}\n\n{:<12}{:<10}{}\n", report.kernel, "PostgreSQL", "served", "by");
+  for (const Served& served : all) {
+    fmt::print("{:<12}{}", served.version->major,
+               mark(served.worker.has_value(), served.worker ? "yes" : "no"));
+    if (served.bindir.empty()) {
+      fmt::print("{}\n", served.worker.error().message);
+      continue;
+    }
+    fmt::print("{}, module: {}\n", served.bindir,
+               served.module.empty() ? "not found" : served.module);
+    // Of the version that the rest is about, the reason stands at the end.
+    if (!served.worker && &served != &chosen)
+      fmt::print("{:<22}{}\n", "", served.worker.error().message);
+  }
+  fmt::print("\nA worker of PostgreSQL {}:\n\n", chosen.version->major);
   fmt::print("{:<12}{:<10}{:<10}{}\n", "layer", "on", "supported", "takes away");
   for (const LayerReport& layer : report.layers) {
     fmt::print("{:<12}{}{}{}{}\n", layer.name, mark(layer.on, layer.on ? "yes" : "no"),
@@ -109,20 +192,23 @@ CommandFunction DeclareDoctor(Options* options) {
   options->Notes(
       "Without --module, the command takes neon.so as it is installed, else beside the\n"
       "program or in the tree that built it.\n\n"
-      "The command starts workers with each layer of the sandbox in turn. It shows which\n"
+      "The command starts a worker of each PostgreSQL version that has a server and a\n"
+      "module, and says why not of the others. It then starts workers of one version,\n"
+      "that of --module or --bindir, with each layer of the sandbox in turn. It shows which\n"
       "layers the system supports and which are on. The exit status is 0 if a worker\n"
       "with the requested layers starts, and 2 if it does not.\n\n"
       "Examples:\n"
       "  neon-redo doctor\n"
       "  neon-redo doctor --namespaces --format=json\n");
   return [arguments]() -> Outcome {
-    WorkerOptions& worker = arguments->worker;
-    if (worker.module.empty()) worker.module = FindModule(worker);
+    const std::vector<Served> all = TryVersions(arguments->worker);
+    const Served& chosen = Choose(all, arguments->worker);
+    const WorkerOptions worker = OptionsFor(chosen, arguments->worker);
     const SandboxReport report = ExamineSandbox(worker);
     if (arguments->json) {
-      fmt::print("{}\n", JsonText(ToJson(report, worker.module), 2));
+      fmt::print("{}\n", JsonText(ToJson(report, all, chosen), 2));
     } else {
-      Print(report, worker.module);
+      Print(report, all, chosen);
     }
     if (!report.worker && worker.module.empty())
       Say("hint: Install the extension, or give --module=FILE, the path of neon.so.");

@@ -15,10 +15,12 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/recording.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
+#include "cpp_core/wal/segment.h"
 
 namespace neon_redo::cli {
 
@@ -127,6 +129,7 @@ Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn)
     RETURN_IF_ERROR(CheckBackupBeforeWal(arguments.base_backup, label, control, recording.wal));
     base = PagesOf(arguments.base_backup, *control.version, control.checksums);
     worker.version = control.version;
+    RETURN_IF_ERROR(CheckWorkerFiles(worker, *control.version, Engine::kAuto));
   }
   if (arguments.store.empty()) recording.recorder.only = key;
   recording.name = arguments.store;
@@ -144,6 +147,10 @@ Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn)
       return MakeError(ErrorCode::kNotFound,
                        fmt::format("the WAL in {} ends at {}, before {}", arguments.wal,
                                    end->ToString(), lsn.ToString()));
+  }
+  if (worker.version == nullptr) {
+    ASSIGN_OR_RETURN(const auto directory, WalDirectory::Open(arguments.wal));
+    worker.version = &directory.version();
   }
   PageReader reader(store.get(), base, worker);
   auto page = reader.Read(key, lsn);

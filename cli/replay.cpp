@@ -149,7 +149,9 @@ Outcome Run(const Arguments& arguments) {
   const PageRequest& request = captured->request;
   PrintRequest(*captured);
   std::fflush(stdout);
-  RedoWorker worker(arguments.worker);
+  WorkerOptions worker_options = arguments.worker;
+  worker_options.version = captured->version;
+  RedoWorker worker(worker_options);
   const std::vector<ReplayedRun> runs = Replay(request, &worker);
   worker.Stop();
   if (arguments.gdb) return RunGdb(arguments, request.key, runs);

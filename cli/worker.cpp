@@ -36,7 +36,8 @@ CommandFunction DeclareWorker(Options* options) {
                 "let forbidden system calls pass and write them to the audit log, for debugging "
                 "only");
   options->Notes(
-      "The process becomes a sandboxed PostgreSQL server. It answers the frames that\n"
+      "The process becomes a sandboxed PostgreSQL server, of the major version of the\n"
+      "first --module or --bindir. It answers the frames that\n"
       "docs/protocol.md describes until its input ends. Root changes to another user\n"
       "first. The command ignores arguments that it does not know, such as Neon's\n"
       "--wal-redo and --tenant-shard-id X, so that any client of the protocol can\n"

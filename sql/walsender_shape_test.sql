@@ -37,8 +37,10 @@ SELECT needs_preloading('SELECT * FROM neon_walsender_history()', :'preloaded') 
        needs_preloading($$SELECT neon_wait_for_replay('0/0', '0')$$, :'preloaded') AS wait;
 DROP FUNCTION needs_preloading;
 -- In a parallel query the leader runs restricted functions; workers may run safe ones.
-SET force_parallel_mode = on;
+SELECT set_config(name, 'on', false) FROM pg_settings
+    WHERE name IN ('force_parallel_mode', 'debug_parallel_query');  -- up to 15, and since 16
 SELECT count(*) FROM neon_stat_replication;
 SELECT neon_oldest_sent_lsn(), neon_oldest_flush_lsn();
-RESET force_parallel_mode;
+SELECT set_config(name, 'off', false) FROM pg_settings
+    WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 DROP EXTENSION neon_redo;

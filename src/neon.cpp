@@ -5,6 +5,18 @@
 #include "src/server.h"
 #include "src/worker/worker.h"
 
+extern "C" {
+#include "catalog/catversion.h"
+#include "catalog/pg_control.h"
+}
+
+// The server that this module was built for. A program that launches workers finds the text in the
+// file (cpp_core/redo/worker/server_files.h).
+__attribute__((used)) static const char kModuleText[] =
+    "neon_redo module for PostgreSQL " PG_MAJORVERSION
+    ", control version " CppAsString2(PG_CONTROL_VERSION) ", catalog version " CppAsString2(
+        CATALOG_VERSION_NO) ", bindir " NEON_REDO_SERVER_BINDIR;
+
 #pragma GCC visibility push(default)
 extern "C" {
 PG_MODULE_MAGIC;

@@ -4,10 +4,14 @@ the fuzz corpora, integration; with --lint also scripts/lint.py. A failure ends 
 stand the slowest tests, and how many passed and how long each runner took; the last line is the sum
 of all runners: "N passed, N failed".
 
+What depends on the server (OF_EACH_VERSION) runs for every major version in cluster.MAJORS whose server
+is here (cluster.servers()); of the others the table says "not run".
+
 Each runner appends the times of its tests to a file (run_times.py).
 """
 
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -22,7 +26,16 @@ import sanitized
 from run_times import note_time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
+from cluster import MAJORS, major, servers  # noqa: E402  (needs the path above)
+
+
+# The modules of the integration tests that run for each version; the others do for one.
+OF_EACH_VERSION = (
+    "test_extension test_masks test_oracle test_receive test_sandbox test_serve_wal test_verify test_waldump"
+    " test_walsender_monitoring test_walsender_statistics test_worker"
+).split()
 
 SLOWEST = 10  # how many of the tests are listed
 UNIT_TIMEOUT = 1800  # seconds for a GoogleTest program, also under sanitizers
@@ -40,6 +53,7 @@ def main():
         "fuzz corpora": lambda: script("tests/fuzz/run.py"),
         "integration": lambda: script("tests/integration/run.py"),
     }
+    runners.update(runners_of_other_versions())
     if arguments.lint:
         runners["lint"] = lambda: script("scripts/lint.py", "--last-commit")
     results = {}
@@ -49,12 +63,12 @@ def main():
         for name, runner in runners.items():
             print(f"\n== {name}", flush=True)
             began = time.monotonic()
-            passed, failed = runner()
-            results[name] = passed, failed, time.monotonic() - began
+            counts = runner()
+            results[name] = counts and (*counts, time.monotonic() - began)
         print_slowest(times)
     print_table(results)
-    passed = sum(p for p, _, _ in results.values())
-    failed = sum(f for _, f, _ in results.values())
+    passed = sum(result[0] for result in results.values() if result)
+    failed = sum(result[1] for result in results.values() if result)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
@@ -67,9 +81,32 @@ def print_slowest(times):
         print(f"{seconds:8.1f} s  {name}")
 
 
+def runners_of_other_versions():
+    """Runners for the versions that PG_CONFIG's server is not of. They return None if there is no server."""
+    runners = {}
+    for version in MAJORS:
+        if version == major():
+            continue
+        environment = {"PG_CONFIG": servers().get(version)}
+        patterns = [word for module in OF_EACH_VERSION for word in ("-k", f"{module}.")]
+        for name, command in (
+            (f"pg_regress, {version}", ["tests/integration/regress.py"]),
+            (f"integration, {version}", ["tests/integration/run.py", *patterns]),
+        ):
+            if version in servers():
+                runners[name] = functools.partial(script, *command, environment=environment)
+            else:
+                runners[name] = functools.partial(print, f"not run: there is no PostgreSQL {version} server")
+    return runners
+
+
 def print_table(results):
     print(f"\n{'Runner':16} {'Passed':>7} {'Failed':>7} {'Seconds':>8}")
-    for name, (passed, failed, seconds) in results.items():
+    for name, result in results.items():
+        if result is None:
+            print(f"{name:16} {'not run':>15}")
+            continue
+        passed, failed, seconds = result
         print(f"{name:16} {passed:7} {failed:7} {seconds:8.0f}")
 
 
@@ -121,14 +158,15 @@ def sanitized_unit_tests():
     return unit_tests(sanitized.BUILD, sanitized.OPTIONS)
 
 
-def script(name, *arguments, timeout=None):
+def script(name, *arguments, timeout=None, environment=None):
     """Runs a script of the tree and reads its last line: "NAME: N passed, N failed".
 
     timeout: seconds after which it is told to end (SIGTERM), and counts as one failure.
     """
     # The script ends with this process, whatever ends it, so that it can clean up.
     command = ["setpriv", "--pdeathsig", "TERM", sys.executable, str(ROOT / name), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, **(environment or {})}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         timer = threading.Timer(timeout or 0, process.terminate)
         if timeout:
             timer.start()

@@ -115,6 +115,7 @@ Result<BenchRequests> FindBenchRequests(const std::string& wal_directory) {
     finder.Add(*record);
   }
   BenchRequests found = finder.Take();
+  found.version = &reader->version();
   if (found.short_ones.empty() || found.medium_ones.empty()) {
     return MakeError(
         ErrorCode::kNotFound,

@@ -22,6 +22,7 @@ struct BenchRequest {
 struct BenchRequests {
   std::vector<BenchRequest> short_ones;   // a full-page image and one record more, about 1.1 kB
   std::vector<BenchRequest> medium_ones;  // heap inserts onto a page that the first of them makes
+  const pg::Version* version = nullptr;   // of the WAL; not null once found
 };
 
 // At most so many of each kind are taken; the benchmark goes round them.

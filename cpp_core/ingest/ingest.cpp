@@ -146,9 +146,19 @@ Status Ingest::TakeAll(WalReader* reader, const ChangeSink& sink) {
   return {};
 }
 
+bool RelationTaker::ReadSlruPage(uint32_t* page, size_t rest) {
+  const Bytes data = record_.main_data();
+  const bool is_long = record_.version().slru_page_number_size == sizeof(uint64_t);
+  if (data.size() < record_.version().slru_page_number_size + rest) return TooShort();
+  const uint64_t number =
+      is_long ? LoadNative<uint64_t>(data.data()) : LoadNative<uint32_t>(data.data());
+  *page = static_cast<uint32_t>(number);
+  return *page == number || Wrong("it names a page that cannot be");
+}
+
 bool Ingest::Taker::PushZeroPage(SlruKind kind) {
   uint32_t page;
-  if (!Read(&page)) return false;
+  if (!ReadSlruPage(&page)) return false;
   Push(ChangeKind::kZeroSlruPage, PageKey::OfSlruBlock(SlruBlockOfPage(kind, page)));
   return true;
 }

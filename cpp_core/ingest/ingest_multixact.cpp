@@ -11,7 +11,7 @@ bool Ingest::Taker::TakeMultiXact() {
   switch (record_.info()) {
     case multixact::kZeroOffsetsPage: {
       uint32_t page;
-      if (!Read(&page)) return false;
+      if (!ReadSlruPage(&page)) return false;
       // An older server's record for a page that the multixact before has begun already.
       const bool is_made = ingest_.early_offsets_page_ == page;
       ingest_.early_offsets_page_ = -1;

@@ -1,6 +1,8 @@
 // Storage records, and the part of the visibility map that heap records change without naming its
 // page: each heap_xlog_… function of access/heap/heapam.c clears the bits of the block it changes
-// when the record's flags say so. Setting bits is a record that names the map's page.
+// when the record's flags say so. Setting bits is a record that names the map's page. Newer
+// minor releases of 17 and 18 (17.12 and 18.6 do) name it to clear bits, too, and then redo does no
+// more than that says.
 #include "cpp_core/ingest/taker.h"
 #include "cpp_core/pg/visibility_map.h"
 
@@ -97,11 +99,18 @@ bool RelationTaker::ClearVisibility(size_t flags_at, uint8_t flag, uint8_t bits)
   if (!(data[flags_at] & flag)) return true;
   const BlockRef* ref = record_.block(0);
   if (ref == nullptr) return Wrong("it names no block");
+  if (NamesMap(1)) return true;
   PushClear(ref->tag, ref->tag.block, kNoBlock, bits);
   return true;
 }
 
-// Block 0 is the new tuple's, block 1 the old one's when that is another block.
+bool RelationTaker::NamesMap(int id) const {
+  const BlockRef* ref = record_.block(id);
+  return ref != nullptr && ref->tag.fork == kVisibilityMapFork;
+}
+
+// Block 0 is the new tuple's, block 1 the old one's when that is another block. Where the record
+// names the map's pages, block 2 has the new tuple's bits and block 3 the old one's.
 bool RelationTaker::TakeHeapUpdate() {
   namespace heap = layout::heap;
   const Bytes data = record_.main_data();
@@ -110,6 +119,7 @@ bool RelationTaker::TakeHeapUpdate() {
   if (!(flags & (heap::kOldAllVisibleCleared | heap::kNewAllVisibleCleared))) return true;
   const BlockRef* ref = record_.block(0);
   if (ref == nullptr) return Wrong("it names no block");
+  if (NamesMap(2) || NamesMap(3)) return true;
   const uint32_t old_block = record_.block(1) ? record_.block(1)->tag.block : ref->tag.block;
   const bool clear_old = flags & heap::kOldAllVisibleCleared;
   const bool clear_new = flags & heap::kNewAllVisibleCleared;

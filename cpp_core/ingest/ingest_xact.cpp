@@ -144,9 +144,9 @@ bool Ingest::Taker::TakeClog() {
   namespace clog = layout::clog;
   if (record_.info() == clog::kZeroPage) return PushZeroPage(SlruKind::kClog);
   if (record_.info() != clog::kTruncate) return true;
-  clog::Truncate truncate;
-  if (!Read(&truncate)) return false;
-  PushTruncateSlru(SlruKind::kClog, truncate.page);
+  uint32_t page;
+  if (!ReadSlruPage(&page, sizeof(clog::TruncateRest))) return false;
+  PushTruncateSlru(SlruKind::kClog, page);
   return true;
 }
 
@@ -154,9 +154,9 @@ bool Ingest::Taker::TakeCommitTs() {
   namespace commit_ts = layout::commit_ts;
   if (record_.info() == commit_ts::kZeroPage) return PushZeroPage(SlruKind::kCommitTs);
   if (record_.info() != commit_ts::kTruncate) return true;
-  commit_ts::Truncate truncate;
-  if (!Read(&truncate)) return false;
-  PushTruncateSlru(SlruKind::kCommitTs, truncate.page);
+  uint32_t page;
+  if (!ReadSlruPage(&page, sizeof(commit_ts::TruncateRest))) return false;
+  PushTruncateSlru(SlruKind::kCommitTs, page);
   return true;
 }
 

@@ -30,6 +30,7 @@ class RelationTaker {
   bool TakeHeap2();
   bool ClearVisibility(size_t flags_at, uint8_t flag, uint8_t bits);
   bool TakeHeapUpdate();
+  bool NamesMap(int id) const;  // whether this block of the record is of a visibility map
   void PushClear(const BlockTag& heap, uint32_t new_block, uint32_t old_block, uint8_t bits);
 
   // ingest_cluster.cpp
@@ -55,6 +56,9 @@ class RelationTaker {
     std::memcpy(static_cast<void*>(out), data.data(), data.size() < sizeof(T) ? min : sizeof(T));
     return true;
   }
+  // The number of a page of an SLRU at the front of the main data. rest: how many bytes the record
+  // has after it at least.
+  bool ReadSlruPage(uint32_t* page, size_t rest = 0);
   bool TooShort() { return Wrong("its data is too short"); }
   bool Wrong(const char* what) {
     what_ = what;

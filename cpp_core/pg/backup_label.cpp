@@ -17,6 +17,8 @@ std::optional<BackupLabel> ParseBackupLabel(const std::string& text) {
       if (auto parsed = Lsn::Parse(lsn)) label.start = *parsed;
     } else if (line == "BACKUP FROM: standby") {
       label.from_standby = true;
+    } else if (line.starts_with("INCREMENTAL FROM LSN: ")) {
+      label.is_incremental = true;
     } else if (line.starts_with(kTimeline)) {
       label.timeline =
           static_cast<uint32_t>(std::strtoul(line.c_str() + kTimeline.size(), nullptr, 10));

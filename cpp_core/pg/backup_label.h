@@ -13,7 +13,8 @@ namespace neon_redo {
 struct BackupLabel {
   Lsn start;  // START WAL LOCATION: replay begins here
   uint32_t timeline;
-  bool from_standby;  // then WAL has no record of the backup's end
+  bool from_standby;    // then WAL has no record of the backup's end
+  bool is_incremental;  // it has not all of the cluster (17 and later)
 };
 
 // Nothing: the text lacks START WAL LOCATION or START TIMELINE.

@@ -9,6 +9,7 @@
 
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/tested_version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "neon_redo/block.h"
 
@@ -53,7 +54,8 @@ bool IsControlVersion(uint32_t control_version) {
 std::string SupportedControlVersions() {
   std::string out;
   for (const Version& version : kVersions)
-    out += fmt::format("{}{}", out.empty() ? "" : ", ", version.control_version);
+    if (version.is_tested && out.find(std::to_string(version.control_version)) == out.npos)
+      out += fmt::format("{}{}", out.empty() ? "" : ", ", version.control_version);
   return out;
 }
 
@@ -99,6 +101,7 @@ Result<ControlFile> ParseControlFile(Bytes bytes, const std::string& what) {
                                  what));
   };
   if (version == nullptr) return other_build();
+  if (Status tested = CheckTested(*version, what); !tested) return tl::unexpected(tested.error());
   const ControlFileLayout& at = version->control_file;
   if (bytes.size() < at.size) return too_short();
   if (Crc32c(bytes.first(at.crc)) != Get<uint32_t>(bytes, at.crc))

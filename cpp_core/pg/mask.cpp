@@ -215,6 +215,12 @@ void MaskUnlogged(uint8_t rmid, uint8_t* page, uint32_t block) {
   if (rmid == kRmSpgist && block == 0) MaskSpgistMeta(page);
 }
 
+void MaskUnread(uint8_t rmid, uint8_t* page) {
+  if (rmid != kRmGist) return;
+  if (uint8_t* opaque = Special(page, pg::gist::kSpecialSize))
+    ClearBits16(opaque + pg::gist::kFlags, pg::gist::kTuplesDeleted);
+}
+
 uint8_t GuessResourceManager(const uint8_t* page) {
   const PageView view(page);
   if (view.is_new() || !view.has_valid_space()) return kRmXlog;

@@ -39,6 +39,11 @@ void MaskChecksum(uint8_t* page);
 // its images are taken when the record is made. See mask.cpp. Call before MaskPage.
 void MaskUnlogged(uint8_t rmid, uint8_t* page, uint32_t block);
 
+// What no server reads, though some minor releases write it, and not the same at redo as before: the
+// flag F_TUPLES_DELETED of GiST pages (access/gist.h). The server's masks leave it. Call after
+// MaskPage, for pages on disk and for images.
+void MaskUnread(uint8_t rmid, uint8_t* page);
+
 // The resource manager whose mask fits a page of which only full-page images are known, by the
 // page's special area. Generic when nothing fits: an image leaves the free space out, so that must
 // be masked in any case. XLOG, which has no mask, for a page without a valid header.

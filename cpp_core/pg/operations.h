@@ -27,6 +27,7 @@ inline constexpr uint8_t kEndOfRecovery = 0x90;
 inline constexpr uint8_t kFpiForHint = 0xa0;
 inline constexpr uint8_t kFpi = 0xb0;
 inline constexpr uint8_t kOverwriteContrecord = 0xd0;
+inline constexpr uint8_t kCheckpointRedo = 0xe0;  // since 17
 }  // namespace xlog
 // Transaction: access/xact.h. The highest bit is a flag: kHasInfo.
 namespace xact {
@@ -80,9 +81,12 @@ inline constexpr uint8_t kInvalidations = 0x20;
 // Heap2: access/heapam_xlog.h. The highest bit is a flag: heap::kInitPage.
 namespace heap2 {
 inline constexpr uint8_t kRewrite = 0x00;
-inline constexpr uint8_t kPrune = 0x10;
+inline constexpr uint8_t kPrune = 0x10;  // these three up to 16
 inline constexpr uint8_t kVacuum = 0x20;
 inline constexpr uint8_t kFreezePage = 0x30;
+inline constexpr uint8_t kPruneOnAccess = 0x10;  // these three since 17
+inline constexpr uint8_t kPruneVacuumScan = 0x20;
+inline constexpr uint8_t kPruneVacuumCleanup = 0x30;
 inline constexpr uint8_t kVisible = 0x40;
 inline constexpr uint8_t kMultiInsert = 0x50;
 inline constexpr uint8_t kLockUpdated = 0x60;

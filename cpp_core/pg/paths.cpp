@@ -30,6 +30,22 @@ std::string BlockFilePath(const Version& version, const BlockTag& tag) {
   return path;
 }
 
+std::string TwoPhasePath(const Version& version, uint32_t xid, uint64_t next_full_xid) {
+  if (!version.two_phase_names_have_epoch) return fmt::format("{}/{:08X}", kTwoPhaseDirectory, xid);
+  const auto epoch = static_cast<uint32_t>(next_full_xid >> 32);
+  const bool is_before = xid > static_cast<uint32_t>(next_full_xid) && epoch > 0;
+  return fmt::format("{}/{:08X}{:08X}", kTwoPhaseDirectory, epoch - is_before, xid);
+}
+
+std::optional<uint32_t> ParseTwoPhaseName(const Version& version, std::string_view name) {
+  const size_t digits = version.two_phase_names_have_epoch ? 16 : 8;
+  if (name.size() != digits || name.find_first_not_of("0123456789ABCDEF") != name.npos)
+    return std::nullopt;
+  uint64_t full_xid = 0;
+  std::from_chars(name.data(), name.data() + name.size(), full_xid, 16);
+  return static_cast<uint32_t>(full_xid);
+}
+
 std::optional<uint32_t> ParseOid(std::string_view text) {
   uint32_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

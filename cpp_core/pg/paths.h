@@ -31,6 +31,15 @@ std::string RelationPath(const Version& version, const RelFileNode& rel, uint8_t
 // The file that has the block, "base/5/16384_vm.1".
 std::string BlockFilePath(const Version& version, const BlockTag& tag);
 
+// The file with the state of a prepared transaction, "pg_twophase/0000030A"; from 17 on
+// "pg_twophase/000000000000030A" (TwoPhaseFilePath and AdjustToFullTransactionId in
+// access/transam/twophase.c). next_full_xid: any that was current while it was prepared, or later by
+// less than 2^31.
+inline constexpr const char* kTwoPhaseDirectory = "pg_twophase";
+std::string TwoPhasePath(const Version& version, uint32_t xid, uint64_t next_full_xid);
+// The transaction of a file with this name in the directory. Nothing: no such file's name.
+std::optional<uint32_t> ParseTwoPhaseName(const Version& version, std::string_view name);
+
 // What the name of a relation's file says: "16384", "16384_vm", "16384.1", "16384_vm.1".
 struct RelationFileName {
   uint32_t rel;

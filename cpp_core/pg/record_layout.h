@@ -25,7 +25,7 @@ struct ParameterChange {  // xl_parameter_change
   uint8_t wal_log_hints;           // bool; from outside it may hold anything
   uint8_t track_commit_timestamp;  // bool; from outside it may hold anything
 };
-struct EndOfRecovery {  // xl_end_of_recovery
+struct EndOfRecovery {  // xl_end_of_recovery; later versions have wal_level after it
   int64_t time;
   uint32_t timeline;
   uint32_t previous_timeline;
@@ -94,17 +94,16 @@ struct Truncate {  // xl_smgr_truncate
 };
 }  // namespace smgr
 
-// CLOG, CommitTs: access/clog.h, access/commit_ts.h. Zeroing a page: its number, four bytes.
+// CLOG, CommitTs: access/clog.h, access/commit_ts.h. Zeroing a page: its number, of
+// Version::slru_page_number_size bytes. Truncating: the same, then the struct here.
 namespace clog {
-struct Truncate {  // xl_clog_truncate
-  uint32_t page;
+struct TruncateRest {  // of xl_clog_truncate
   uint32_t oldest_xid;
   uint32_t oldest_xid_database;
 };
 }  // namespace clog
 namespace commit_ts {
-struct Truncate {  // xl_commit_ts_truncate
-  uint32_t page;
+struct TruncateRest {  // of xl_commit_ts_truncate
   uint32_t oldest_xid;
 };
 }  // namespace commit_ts
@@ -137,7 +136,7 @@ struct Drop {  // xl_tblspc_drop_rec
 };
 }  // namespace tblspc
 
-// MultiXact: access/multixact.h. Zeroing a page: its number, four bytes.
+// MultiXact: access/multixact.h. Zeroing a page: its number, as of CLOG.
 namespace multixact {
 struct Member {  // MultiXactMember
   uint32_t xid;
@@ -195,7 +194,30 @@ inline constexpr uint8_t kTruncateCascade = 1 << 0;
 inline constexpr uint8_t kTruncateRestartSequences = 1 << 1;
 }  // namespace heap
 namespace heap2 {
-inline constexpr size_t kPruneRedirected = 4;
+inline constexpr size_t kPruneRedirected = 4;  // of xl_heap_prune up to 16
+
+// The one record of 17 and 18 for pruning, freezing and vacuum (xl_heap_prune). Main data: reason,
+// flags, and with kPruneHasHorizon a transaction. The block's data have the parts that the flags
+// name, in the order of the flags; the offsets of the freeze plans' tuples come last.
+inline constexpr size_t kPruneFlags = 1;
+inline constexpr size_t kPruneSize = 2;
+inline constexpr uint8_t kPruneCleanupLock = 1 << 2;  // XLHP_*
+inline constexpr uint8_t kPruneHasHorizon = 1 << 3;
+inline constexpr uint8_t kPruneHasFreezePlans = 1 << 4;
+inline constexpr uint8_t kPruneHasRedirections = 1 << 5;
+inline constexpr uint8_t kPruneHasDeadItems = 1 << 6;
+inline constexpr uint8_t kPruneHasUnusedItems = 1 << 7;
+// xlhp_freeze_plans: their number, two bytes, padding, then that many xlhp_freeze_plan: xmax and
+// what is here. Other parts are a number of two bytes and as many entries.
+inline constexpr size_t kFreezePlansAt = 4;
+inline constexpr size_t kFreezePlanSize = 12;
+inline constexpr size_t kFreezePlanInfomask2 = 4;
+inline constexpr size_t kFreezePlanInfomask = 6;
+inline constexpr size_t kFreezePlanFlags = 8;
+inline constexpr size_t kFreezePlanTuples = 10;
+inline constexpr uint8_t kFreezeXvac = 0x02;  // XLH_FREEZE_XVAC, XLH_INVALID_XVAC
+inline constexpr uint8_t kInvalidXvac = 0x04;
+
 inline constexpr size_t kMultiInsertFlags = 0;
 inline constexpr size_t kLockUpdatedFlags = 7;
 }  // namespace heap2

@@ -52,7 +52,8 @@ namespace gist {
 inline constexpr uint32_t kSpecialSize = 16;
 inline constexpr size_t kNsn = 0, kRightLink = 8, kFlags = 12, kPageIdField = 14;
 // F_*
-inline constexpr uint16_t kLeaf = 0x01, kDeleted = 0x02, kFollowRight = 0x08, kHasGarbage = 0x10;
+inline constexpr uint16_t kLeaf = 0x01, kDeleted = 0x02, kTuplesDeleted = 0x04, kFollowRight = 0x08,
+                          kHasGarbage = 0x10;
 inline constexpr uint16_t kPageId = 0xff81;  // GIST_PAGE_ID
 }  // namespace gist
 

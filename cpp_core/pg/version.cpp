@@ -3,12 +3,27 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <atomic>
 #include <charconv>
 #include <vector>
 
+#include "cpp_core/pg/tested_version.h"
 #include "neon_redo/version.h"
 
 namespace neon_redo::pg {
+
+namespace {
+std::atomic<bool> untested_are_allowed = false;
+}
+
+Status CheckTested(const Version& version, const std::string& what) {
+  if (version.is_tested || untested_are_allowed) return {};
+  return MakeError(
+      ErrorCode::kUnsupported,
+      fmt::format("{} is of PostgreSQL {}, which this program was not tested with; give "
+                  "--untested-version to read it all the same",
+                  what, version.major));
+}
 
 std::string VersionFileText(const Version& version) { return fmt::format("{}\n", version.major); }
 
@@ -22,14 +37,16 @@ const Version* FindVersionByVersionFile(std::string_view text) {
 
 std::string SupportedMajors() {
   std::vector<int> majors;
-  for (const Version& version : kVersions) majors.push_back(version.major);
+  for (const Version& version : kVersions)
+    if (version.is_tested) majors.push_back(version.major);
   return fmt::format("{}", fmt::join(majors, ", "));
 }
 
 std::string SupportedWalMagics() {
   std::vector<std::string> texts;
   for (const Version& version : kVersions)
-    texts.push_back(fmt::format("{:04X} (PostgreSQL {})", version.wal_magic, version.major));
+    if (version.is_tested)
+      texts.push_back(fmt::format("{:04X} (PostgreSQL {})", version.wal_magic, version.major));
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
@@ -37,7 +54,12 @@ std::string SupportedWalMagics() {
 
 namespace neon_redo {
 
-const pg::Version* FindServerVersion(int major) { return pg::FindVersionByMajor(major); }
+const pg::Version* FindServerVersion(int major) {
+  const pg::Version* version = pg::FindVersionByMajor(major);
+  return version != nullptr && pg::CheckTested(*version, "") ? version : nullptr;
+}
+
+void AllowUntestedVersions() { pg::untested_are_allowed = true; }
 
 int MajorVersion(const pg::Version& version) { return version.major; }
 

@@ -32,6 +32,7 @@
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/redo/apply.h"
+#include "cpp_core/redo/native/clear_map.h"
 #include "cpp_core/replay/look_ahead.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/native.h"
@@ -327,10 +328,12 @@ bool Rebuilder::FindBase(Blocks::Entry* entry) {
 }
 
 // Whether there is a page to change.
-bool Rebuilder::FindPage(Blocks::Entry* entry, bool initialises) {
+bool Rebuilder::FindPage(const RecordView& view, int id, Blocks::Entry* entry) {
   BlockState& block = entry->value;
   if (block.page.present() || FindBase(entry)) return true;
-  if (block.failure != 0 || initialises || entry->tag.fork != kVisibilityMapFork) return false;
+  if (block.failure != 0 || view.block(id)->initialises() ||
+      entry->tag.fork != kVisibilityMapFork || ClearsMap(view, id))
+    return false;
   // The map is extended with zeroes and without a record.
   std::memset(pages_.Allocate(&block.page), 0, kBlockSize);
   return true;
@@ -341,7 +344,7 @@ Status Rebuilder::Apply(const WalRecord& record, const RecordView& view, int id,
   BlockState& block = entry->value;
   const BlockRef& ref = *view.block(id);
   const bool initialises = ref.initialises();
-  const bool have_page = FindPage(entry, initialises);
+  const bool have_page = FindPage(view, id, entry);
   if (block.failure != 0) return {};
   uint8_t* page = nullptr;
   if (have_page)

@@ -161,7 +161,7 @@ class Rebuilder {
   Status Supersede(const RecordView& view, int id, BlockState* block);
   void Restart(BlockState* block);
   bool FindBase(Blocks::Entry* entry);
-  bool FindPage(Blocks::Entry* entry, bool initialises);
+  bool FindPage(const RecordView& view, int id, Blocks::Entry* entry);
   void Fail(BlockState* block, PageFailure why);
   void NotSupported(const RecordView& view, BlockState* block);
   void Cancel(BlockState* block);

@@ -4,6 +4,7 @@
 
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/replay/distributor.h"
 
 namespace neon_redo {
@@ -34,7 +35,17 @@ std::optional<size_t> LineAt(const RecordView& record, int id) {
 }
 
 // The last line pointer that loses its tuple by a record that prunes: tuples that stand below that
-// tuple move.
+// tuple move. For the record of 17 and 18.
+uint16_t PrunedOrFrozenLine(const RecordView& record, int id) {
+  const Bytes main = record.main_data(), data = record.block(id)->data;
+  if (main.size() < heap2::kPruneSize || data.size() < 4) return BlockChange::kHeaderOnly;
+  const uint8_t flags = main[heap2::kPruneFlags];
+  if (flags & heap2::kPruneHasFreezePlans) return BlockChange::kWholePage;
+  if (!(flags & heap2::kPruneCleanupLock)) return BlockChange::kAndBelow;
+  return LoadNative<uint16_t>(data.data() + data.size() - 2) | BlockChange::kAndBelow;
+}
+
+// The same for PRUNE of 15.
 uint16_t PrunedLine(const RecordView& record, int id) {
   const Bytes main = record.main_data(), data = record.block(id)->data;
   if (main.size() < heap2::kPruneRedirected + 2 || data.size() < 4) return BlockChange::kHeaderOnly;
@@ -43,14 +54,28 @@ uint16_t PrunedLine(const RecordView& record, int id) {
   return LoadNative<uint16_t>(data.data() + at) | BlockChange::kAndBelow;
 }
 
+uint16_t LineOfHeap2(const RecordView& record, int id) {
+  const uint8_t operation = record.info() & layout::kOperationMask;
+  const bool cleans = operation >= heap2::kPrune && operation <= heap2::kFreezePage;
+  if (cleans && record.version().heap_cleanup == pg::HeapCleanup::kPruneFreeze)
+    return PrunedOrFrozenLine(record, id);
+  switch (operation) {
+    case heap2::kPrune:
+      return PrunedLine(record, id);
+    case heap2::kVacuum:
+      return BlockChange::kAndBelow;
+    case heap2::kVisible:
+      return BlockChange::kHeaderOnly;
+    default:
+      return BlockChange::kWholePage;
+  }
+}
+
 // What to fetch is a hint only: a wrong one costs time.
 uint16_t LineOf(const RecordView& record, int id) {
   const BlockRef& ref = *record.block(id);
   if (ref.initialises() || ref.tag.fork == kVisibilityMapFork) return BlockChange::kHeaderOnly;
-  const uint8_t operation = record.info() & layout::kOperationMask;
-  if (record.rmid() == kRmHeap2 && operation == heap2::kPrune) return PrunedLine(record, id);
-  if (record.rmid() == kRmHeap2 && operation == heap2::kVacuum) return BlockChange::kAndBelow;
-  if (record.rmid() == kRmHeap2 && operation == heap2::kVisible) return BlockChange::kHeaderOnly;
+  if (record.rmid() == kRmHeap2) return LineOfHeap2(record, id);
   const bool inserts = record.rmid() == kRmBtree && record.info() == btree::kInsertLeaf;
   if (record.rmid() != kRmHeap && !inserts) return BlockChange::kWholePage;
   const std::optional<size_t> at = LineAt(record, id);

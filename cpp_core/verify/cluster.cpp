@@ -25,6 +25,7 @@
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/parameter_change.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
@@ -97,7 +98,6 @@ class ClusterVerifier {
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
   void CountForgotten(const ReplayCounts& counts);
   Status ReadAll(PageReplay* replay, bool first_pass);
-  Status CheckReader(const WalReader& reader) const;
   Status CheckEnd(const WalReader& reader, Lsn last) const;
   Status Take(const WalRecord& record, bool first_pass, PageReplay* replay);
   Status TakeOthers(const WalRecord& record);
@@ -151,7 +151,7 @@ Status ClusterVerifier::CompareOthers() {
                                   .may_be_prepared = two_phase_.HasPrepared(),
                                   .may_have_crashed = restarted_},
                                  &result_));
-  return two_phase_.Compare(data_directory_, second_.start, &result_);
+  return two_phase_.Compare(data_directory_, control_.next_full_xid, second_.start, &result_);
 }
 
 Status ClusterVerifier::CheckDirectories() {
@@ -165,13 +165,15 @@ Status ClusterVerifier::CheckDirectories() {
   if (compares()) RETURN_IF_ERROR(CheckData());
   RETURN_IF_ERROR(CheckTimeline());
   RETURN_IF_ERROR(files_.ListBase(*control_.version));
-  return two_phase_.ReadBase(base_directory_);
+  return two_phase_.ReadBase(base_directory_, *control_.version);
 }
 
 // The cluster descends from the backup, or the WAL to replay is of another history.
 Status ClusterVerifier::CheckTimeline() {
   ASSIGN_OR_RETURN(const auto lineage, ReadLineage(options_.wal, Timeline(), label_.start,
                                                    compares() ? data_directory_ + "/pg_wal" : ""));
+  RETURN_IF_ERROR(CheckOneCluster(options_.wal, *lineage.version, lineage.system_identifier,
+                                  compares() ? data_directory_ : base_directory_, control_));
   result_.timeline = lineage.timeline;
   if (!Timeline()) {
     ASSIGN_OR_RETURN(const auto others, ReadOtherTimelines(options_.wal, lineage));
@@ -198,8 +200,16 @@ HintLogging ClusterVerifier::Hints() const {
 
 Status ClusterVerifier::CheckData() {
   const uint64_t of_backup = control_.system_identifier;
+  const pg::Version* const version_of_backup = control_.version;
   ASSIGN_OR_RETURN(auto control, ReadControlData(data_directory_));
   control_ = control;
+  if (control_.version != version_of_backup)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("the backup in {} is of PostgreSQL {}, but the cluster in {} is of PostgreSQL "
+                    "{}",
+                    base_directory_, version_of_backup->major, data_directory_,
+                    control_.version->major));
   if (auto label = ReadBackupLabel(data_directory_)) {
     second_ = *label;
     if (second_.from_standby || second_.start < label_.start)
@@ -236,6 +246,7 @@ Status ClusterVerifier::CheckData() {
 
 // Returns the blocks that need another pass.
 Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<BlockTag>* only) {
+  RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, *control_.version, engine));
   ReplayOptions replay_options = ReplayOptionsOf(options_);
   replay_options.engine = engine;
   replay_options.hints_logged = Hints() == HintLogging::kAlways;
@@ -280,12 +291,6 @@ void ClusterVerifier::CountForgotten(const ReplayCounts& counts) {
     if (counts.forgotten[i] > 0) result_.skipped[SkipName({kReasons[i]})] += counts.forgotten[i];
 }
 
-Status ClusterVerifier::CheckReader(const WalReader& reader) const {
-  return CheckOneCluster(options_.wal, reader.system_identifier(),
-                         compares() ? data_directory_ : base_directory_,
-                         control_.system_identifier);
-}
-
 // None: the highest that has the backup's start.
 std::optional<uint32_t> ClusterVerifier::Timeline() const {
   return compares() ? std::optional(control_.timeline) : options_.timeline;
@@ -328,7 +333,6 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
       WalReader::Open(
           {.directory = options_.wal, .from = label_.start, .to = {}, .timeline = Timeline()}));
   WalReader& reader = *opened;
-  RETURN_IF_ERROR(CheckReader(reader));
   const uint64_t total = compares() && !second_.start.valid() ? control_.checkpoint - label_.start
                                                               : reader.bytes_total();
   Lsn last;

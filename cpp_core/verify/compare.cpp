@@ -35,8 +35,10 @@ std::optional<uint32_t> CompareWithImage(uint8_t rmid, const BlockTag& tag, uint
   uint8_t masked[kBlockSize];
   std::memcpy(masked, image, kBlockSize);
   // An impossible header stops the mask midway, in the same place for equal pages.
-  MaskPage(rmid, rebuilt, tag.block);
-  MaskPage(rmid, masked, tag.block);
+  for (uint8_t* page : {rebuilt, masked}) {
+    MaskPage(rmid, page, tag.block);
+    MaskUnread(rmid, page);
+  }
   return FirstDifference(rebuilt, masked);
 }
 
@@ -76,6 +78,7 @@ void MaskForDisk(uint8_t rmid, const BlockTag& tag, uint8_t* page) {
   if (tag.fork == kVisibilityMapFork) return MaskLsnAndChecksum(page);
   MaskUnlogged(rmid, page, tag.block);
   MaskPage(rmid, page, tag.block);
+  MaskUnread(rmid, page);
 }
 
 }  // namespace neon_redo

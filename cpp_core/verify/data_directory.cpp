@@ -77,6 +77,7 @@ Result<ControlData> ReadControlData(const std::string& directory) {
   data.wal_log_hints = control.wal_log_hints;
   data.oldest_xid = control.checkpoint_copy.oldest_xid;
   data.next_xid = static_cast<uint32_t>(control.checkpoint_copy.next_xid);
+  data.next_full_xid = control.checkpoint_copy.next_xid;
   return data;
 }
 
@@ -96,6 +97,11 @@ Result<BackupLabel> ReadBackupLabel(const std::string& directory) {
   if (!label)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("{} does not say START WAL LOCATION and START TIMELINE", path));
+  if (label->is_incremental)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("the backup in {} is an incremental one: combine it with those "
+                                 "before it by pg_combinebackup first",
+                                 directory));
   return *label;
 }
 
@@ -109,8 +115,13 @@ Status CheckDescent(const BackupLabel& label, const std::string& backup, const W
                   backup, label.timeline, label.start.ToString(), lineage.timeline, of));
 }
 
-Status CheckOneCluster(const std::string& wal, uint64_t of_wal, const std::string& directory,
-                       uint64_t of_directory) {
+Status CheckOneCluster(const std::string& wal, const pg::Version& version, uint64_t of_wal,
+                       const std::string& directory, const ControlData& control) {
+  const uint64_t of_directory = control.system_identifier;
+  if (&version != control.version)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("the WAL in {} is of PostgreSQL {}, but {} is of PostgreSQL {}",
+                                 wal, version.major, directory, control.version->major));
   if (of_wal == of_directory) return {};
   return MakeError(ErrorCode::kInvalidArgument,
                    fmt::format("the WAL in {} is of another cluster than {}: system identifiers "
@@ -122,7 +133,7 @@ Status CheckBackupBeforeWal(const std::string& backup, const BackupLabel& label,
                             const ControlData& control, const WalReaderOptions& wal) {
   ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal.directory, wal.timeline, label.start));
   RETURN_IF_ERROR(
-      CheckOneCluster(wal.directory, lineage.system_identifier, backup, control.system_identifier));
+      CheckOneCluster(wal.directory, *lineage.version, lineage.system_identifier, backup, control));
   return CheckDescent(label, backup, lineage, "the WAL in " + wal.directory);
 }
 

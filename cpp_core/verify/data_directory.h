@@ -34,12 +34,14 @@ struct ControlData {
   bool wal_log_hints;
   bool track_commit_timestamp;
   uint32_t oldest_xid, next_xid;  // as of the last checkpoint; what pg_xact has
+  uint64_t next_full_xid;         // next_xid with its epoch
 };
 
 // kNotFound: not a data directory. kCorrupt: bad CRC. kUnsupported: another major version.
 Result<ControlData> ReadControlData(const std::string& directory);
 
 // kNotFound: not a base backup, or no longer one. kCorrupt: the lines are not there.
+// kInvalidArgument: it is an incremental backup.
 Result<BackupLabel> ReadBackupLabel(const std::string& directory);
 
 // The backup was taken on a timeline that `of` ("the cluster in DIR") descends from, where lineage is
@@ -75,10 +77,10 @@ struct RelationFileList {
 Result<RelationFileList> ListRelationFiles(const std::string& directory, const pg::Version& version,
                                            bool may_lack_tablespaces);
 
-// The WAL in one directory and the other directory are of one cluster, by their system identifiers.
-// kInvalidArgument: they are not.
-Status CheckOneCluster(const std::string& wal, uint64_t of_wal, const std::string& directory,
-                       uint64_t of_directory);
+// The WAL in one directory, of this version and system identifier, and the other directory, with this
+// control file, are of one cluster. kInvalidArgument: they are not.
+Status CheckOneCluster(const std::string& wal, const pg::Version& version, uint64_t of_wal,
+                       const std::string& directory, const ControlData& control);
 
 // The WAL is of the backup's cluster, and of a timeline that descends from the backup's. `from` of
 // wal is of no matter. kInvalidArgument: it is not.

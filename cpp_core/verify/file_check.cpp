@@ -25,7 +25,7 @@ std::string MapPath(const pg::Version& version, uint32_t spc, uint32_t db) {
   return pg::DatabasePath(version, spc, db) + "/" + pg::kRelationMapFile;
 }
 
-// Empty when it is missing. A map has 512 bytes.
+// Empty when it is missing. A map has 512 or 524 bytes.
 Result<std::string> ReadMap(const std::string& directory, const pg::Version& version, uint32_t spc,
                             uint32_t db) {
   auto map = pg::ReadClusterFile(directory, MapPath(version, spc, db), size_t{1} << 16);

@@ -10,6 +10,7 @@
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/verify/live_check.h"
 #include "cpp_core/verify/options.h"
 #include "cpp_core/wal/stream_decoder.h"
@@ -26,14 +27,14 @@ class Follower {
       : options_(options),
         stream_(options.stream, cancel),
         memory_(MemoryForPages(ReplayOptionsOf(options.verify))),
-        check_(options.verify, &memory_, options.on_mismatch),
-        worker_(options.verify.worker) {}
+        check_(options.verify, &memory_, options.on_mismatch) {}
 
   Result<VerifyResult> Run();
 
  private:
   Status Begin();
   Result<bool> Step();
+  Status BeginVersion(const pg::Version& version);
   Status Take(const XLogData& wal);
   void Confirm(bool now);
   void ShowProgress();
@@ -42,10 +43,11 @@ class Follower {
   WalStream stream_;
   MemoryBudget memory_;
   LiveCheck check_;
-  RedoWorker worker_;
   std::optional<WalStreamDecoder> decoder_;
   MessageBatch batch_;
+  // Of the version that the stream's first page names.
   std::optional<RecordView> view_;
+  std::optional<RedoWorker> worker_;
   ReplicationTime sent_{};
   VerifyResult result_;
   Clock::time_point next_progress_{};
@@ -72,6 +74,15 @@ Status Follower::Begin() {
   return stream_.StartPhysical(options_.slot, start, timeline);
 }
 
+Status Follower::BeginVersion(const pg::Version& version) {
+  RETURN_IF_ERROR(CheckWorkerFiles(options_.verify.worker, version, options_.verify.engine));
+  view_.emplace(version);
+  WorkerOptions worker = options_.verify.worker;
+  worker.version = &version;
+  worker_.emplace(worker);
+  return {};
+}
+
 Status Follower::Take(const XLogData& wal) {
   RETURN_IF_ERROR(decoder_->Feed(wal.start, wal.data));
   result_.wal_bytes += wal.data.size();
@@ -80,9 +91,9 @@ Status Follower::Take(const XLogData& wal) {
     ASSIGN_OR_RETURN(const auto record, decoder_->Next());
     if (!record) return {};
     if (result_.records++ == 0) result_.start = record->start;
-    if (!view_) view_.emplace(*decoder_->version());
+    if (!view_) RETURN_IF_ERROR(BeginVersion(*decoder_->version()));
     RETURN_IF_ERROR(ParseRecord(*record, &*view_));
-    RETURN_IF_ERROR(check_.Take(*record, *view_, &worker_));
+    RETURN_IF_ERROR(check_.Take(*record, *view_, &*worker_));
     ShowProgress();
   }
 }
@@ -137,7 +148,7 @@ Result<VerifyResult> Follower::Run() {
   if (!outcome && outcome.error().code != ErrorCode::kCancelled)
     return tl::unexpected(outcome.error());
   if (decoder_) {
-    RETURN_IF_ERROR(check_.Finish(&worker_));
+    if (worker_) RETURN_IF_ERROR(check_.Finish(&*worker_));
     Confirm(false);
     result_.end = decoder_->position();
   }

@@ -22,6 +22,8 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/apply.h"
+#include "cpp_core/redo/native/clear_map.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/replay/block_table.h"
 #include "cpp_core/replay/distributor.h"
 #include "cpp_core/replay/page_pool.h"
@@ -141,9 +143,10 @@ Status ImagePartition::TakeBlock(const WalRecord& record, const RecordView& view
   const OneChange change{ref.tag, record.start, record.end, view.rmid()};
   const bool have_image = latest.present();
   uint8_t* page = have_image ? pages_.Get(&latest) : pages_.Allocate(&latest);
-  // The maps are extended with zeroes and without a record.
+  // The maps are extended with zeroes and without a record, but not to clear bits in them.
   static const std::array<uint8_t, kBlockSize> kZeroPage{};
-  const bool is_map = ref.tag.fork == kVisibilityMapFork || ref.tag.fork == kFreeSpaceMapFork;
+  const bool is_map = (ref.tag.fork == kVisibilityMapFork || ref.tag.fork == kFreeSpaceMapFork) &&
+                      !ClearsMap(view, id);
   const uint8_t* base = ref.initialises() ? nullptr
                         : have_image      ? page
                         : is_map          ? kZeroPage.data()
@@ -228,6 +231,7 @@ Result<VerifyResult> ImageVerifier::Run() {
       auto reader,
       WalReader::Open(
           {.directory = options_.wal, .from = {}, .to = {}, .timeline = options_.timeline}));
+  RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, reader->version(), options_.engine));
   const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
   MemoryBudget memory(MemoryForPages(ReplayOptionsOf(options_)));
   std::vector<std::unique_ptr<ImagePartition>> partitions;

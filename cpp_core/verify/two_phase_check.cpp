@@ -6,46 +6,42 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <set>
-#include <vector>
 
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/paths.h"
 #include "cpp_core/verify/data_directory.h"
 
 namespace neon_redo {
 
 namespace {
 
-constexpr const char* kDirectory = "pg_twophase";
+// The files of transactions, by transaction.
+using Files = std::map<uint32_t, std::string>;
 
-std::string FileOf(uint32_t xid) { return fmt::format("{}/{:08X}", kDirectory, xid); }
-
-// The transactions that have a file, by its name of eight hexadecimal digits.
-Result<std::vector<uint32_t>> List(const std::string& data_directory) {
-  const std::string path = data_directory + "/" + kDirectory;
-  std::vector<uint32_t> out;
+Result<Files> List(const std::string& data_directory, const pg::Version& version) {
+  const std::string path = data_directory + "/" + pg::kTwoPhaseDirectory;
+  Files out;
   const auto directory = Directory::Open(path);
   if (!directory && directory.error().code == ErrorCode::kNotFound) return out;
   if (!directory) return tl::unexpected(directory.error());
   ASSIGN_OR_RETURN(const auto names, directory->Names());
   for (const std::string& name : names) {
-    uint32_t xid = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), xid, 16);
-    if (error == std::errc() && FileOf(xid).ends_with(name) && name.size() == 8) out.push_back(xid);
+    if (const auto xid = pg::ParseTwoPhaseName(version, name))
+      out[*xid] = fmt::format("{}/{}", pg::kTwoPhaseDirectory, name);
   }
   return out;
 }
 
 }  // namespace
 
-Status TwoPhaseCheck::ReadBase(const std::string& base_backup) {
-  ASSIGN_OR_RETURN(const auto xids, List(base_backup));
-  for (const uint32_t xid : xids) {
-    ASSIGN_OR_RETURN(auto content, ReadFileIfThere(base_backup, FileOf(xid)));
+Status TwoPhaseCheck::ReadBase(const std::string& base_backup, const pg::Version& version) {
+  version_ = &version;
+  ASSIGN_OR_RETURN(const auto files, List(base_backup, version));
+  for (const auto& [xid, file] : files) {
+    ASSIGN_OR_RETURN(auto content, ReadFileIfThere(base_backup, file));
     states_[xid].content = std::move(content);
   }
   return {};
@@ -67,15 +63,19 @@ bool TwoPhaseCheck::HasPrepared() const {
                      [](const auto& found) { return found.second.content.has_value(); });
 }
 
-Status TwoPhaseCheck::Compare(const std::string& data_directory, Lsn settled,
-                              VerifyResult* result) const {
+Status TwoPhaseCheck::Compare(const std::string& data_directory, uint64_t next_full_xid,
+                              Lsn settled, VerifyResult* result) const {
   Findings findings;
-  ASSIGN_OR_RETURN(auto on_disk, List(data_directory));
-  std::set<uint32_t> left(on_disk.begin(), on_disk.end());
+  ASSIGN_OR_RETURN(const auto on_disk, List(data_directory, *version_));
+  Files left = on_disk;
+  const auto file_of = [&](uint32_t xid) {
+    const auto found = on_disk.find(xid);
+    return found != on_disk.end() ? found->second : pg::TwoPhasePath(*version_, xid, next_full_xid);
+  };
   const auto report = [&](uint32_t xid, const State& state, Damage damage, std::string problem) {
     Mismatch mismatch;
     mismatch.tag.block = kNoBlockNumber;
-    mismatch.file = FileOf(xid);
+    mismatch.file = file_of(xid);
     mismatch.lsn = state.end;
     mismatch.last_start = state.start;
     mismatch.damage = damage;
@@ -93,8 +93,8 @@ Status TwoPhaseCheck::Compare(const std::string& data_directory, Lsn settled,
                "WAL ends the prepared transaction, but its state file is still there");
       continue;
     }
-    result->compared[kDirectory]++;
-    const auto content = ReadFileIfThere(data_directory, FileOf(xid));
+    result->compared[pg::kTwoPhaseDirectory]++;
+    const auto content = ReadFileIfThere(data_directory, file_of(xid));
     if (!content && IsShortage(content.error().code)) return tl::unexpected(content.error());
     if (!content) {
       report(xid, state, Damage::kUnreadable, content.error().message);
@@ -115,7 +115,7 @@ Status TwoPhaseCheck::Compare(const std::string& data_directory, Lsn settled,
     }
   }
   if (!settled.valid())
-    for (const uint32_t xid : left)
+    for (const auto& [xid, file] : left)
       report(xid, {}, Damage::kExtraFile,
              "neither the base backup nor WAL has this prepared transaction");
   findings.AddTo(result);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "cpp_core/pg/version.h"
 #include "cpp_core/verify/findings.h"
 #include "neon_redo/ingest.h"
 
@@ -16,8 +17,8 @@ namespace neon_redo {
 // Not thread-safe. Memory: the state of each prepared transaction.
 class TwoPhaseCheck {
  public:
-  // Takes the state files of the base backup. Call before Take.
-  Status ReadBase(const std::string& base_backup);
+  // Takes the state files of the base backup. Call before Take. version: of its server.
+  Status ReadBase(const std::string& base_backup, const pg::Version& version);
 
   // Takes a change of the record. Changes to anything else are ignored.
   void Take(const Change& change, const WalRecord& record);
@@ -25,14 +26,16 @@ class TwoPhaseCheck {
   // Transactions are prepared after the last record.
   bool HasPrepared() const;
 
-  // settled: see PageCheck.
-  Status Compare(const std::string& data_directory, Lsn settled, VerifyResult* result) const;
+  // next_full_xid: of the data directory. settled: see PageCheck.
+  Status Compare(const std::string& data_directory, uint64_t next_full_xid, Lsn settled,
+                 VerifyResult* result) const;
 
  private:
   struct State {
     std::optional<std::string> content;  // of the file; none: WAL ends the transaction
     Lsn start, end;                      // of the last record about it; 0: the base backup's
   };
+  const pg::Version* version_ = nullptr;  // not null from ReadBase on
   std::map<uint32_t, State> states_;
 };
 

@@ -26,6 +26,7 @@ Result<WalLineage> ReadLineage(const std::string& directory, std::optional<uint3
   ASSIGN_OR_RETURN(const auto wal, WalDirectory::Open(directory));
   ASSIGN_OR_RETURN(const auto line, wal.Line(timeline, timeline ? std::nullopt : from));
   WalLineage out;
+  out.version = &wal.version();
   out.system_identifier = wal.system_identifier();
   for (const Segment& segment : line) out.timeline = std::max(out.timeline, segment.timeline);
   if (timeline) out.timeline = *timeline;

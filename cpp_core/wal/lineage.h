@@ -10,10 +10,12 @@
 #include "cpp_core/wal/timeline_history.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
+#include "neon_redo/version.h"
 
 namespace neon_redo {
 
 struct WalLineage {
+  const pg::Version* version = nullptr;  // of the WAL; not null once read
   uint64_t system_identifier = 0;
   uint32_t timeline = 0;
   std::vector<TimelineFork> forks{};  // the ancestors, the oldest first

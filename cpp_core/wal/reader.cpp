@@ -17,6 +17,7 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_record.h"
 #include "cpp_core/wal/page_source.h"
 #include "cpp_core/wal/tail.h"
@@ -242,7 +243,7 @@ WalReader::Assembled WalReader::Assemble(uint32_t length, WalRecord* out, Lsn* r
     page_ = nullptr;
     return Assembled::kFault;
   };
-  if (length > kMaxRecordLength)
+  if (length > version().largest_record)
     return fault(WalFaultKind::kStale, start, fmt::format("invalid record length {}", length));
   bool header_checked = got >= kRecordHeaderSize;
   if (header_checked && !HeaderIsGood(page_ + (start - first_page), start))

@@ -17,6 +17,7 @@
 
 #include "cpp_core/base/directory.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/tested_version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/wal/timeline_history.h"
 #include "neon_redo/bytes.h"
@@ -216,6 +217,7 @@ Status WalDirectory::ReadHeads() {
   const auto winner = std::max_element(votes.begin(), votes.end(),
                                        [](auto& a, auto& b) { return a.second < b.second; });
   std::tie(identity_.system_identifier, identity_.segment_size, identity_.version) = winner->first;
+  RETURN_IF_ERROR(pg::CheckTested(*identity_.version, fmt::format("the WAL in \"{}\"", path_)));
 
   for (size_t i = 0; i < segments_.size(); i++) {
     const SegmentName& name = names_[i];

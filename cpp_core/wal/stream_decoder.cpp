@@ -9,6 +9,7 @@
 
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/tested_version.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/pg/wal_record.h"
@@ -72,7 +73,12 @@ bool WalStreamDecoder::CheckHeader(const uint8_t* bytes, Lsn lsn) {
   const uint16_t magic = version_ == nullptr ? uint16_t{0} : version_->wal_magic;
   if (CheckWalPageHeader(h, {lsn, segment_size_, magic, timeline_}) != WalPageFault::kNone)
     return Fail(lsn, fmt::format("wrong page header ({})", DescribeWalPageHeader(h)));
-  if (version_ == nullptr) version_ = pg::FindVersionByWalMagic(h.magic);
+  if (version_ == nullptr) {
+    const pg::Version* version = pg::FindVersionByWalMagic(h.magic);
+    if (Status tested = pg::CheckTested(*version, "the WAL of the stream"); !tested)
+      return Fail(lsn, tested.error().message);
+    version_ = version;
+  }
   timeline_ = h.timeline;
   return true;
 }

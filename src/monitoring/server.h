@@ -36,4 +36,16 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
+namespace neon_redo {
+
+#if PG_VERSION_NUM >= 160000
+inline bool IsInvalidated(const ReplicationSlot& slot) {
+  return slot.data.invalidated != RS_INVAL_NONE;
+}
+#else
+inline bool IsInvalidated(const ReplicationSlot&) { return false; }  // it then has no restart_lsn
+#endif
+
+}  // namespace neon_redo
+
 #endif  // NEON_REDO_SRC_MONITORING_SERVER_H_

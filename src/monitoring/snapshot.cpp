@@ -59,7 +59,7 @@ int ReadWalsenders(Walsender* out) {
 // in 100 microseconds, and out of date when called again.
 static PgBackendStatus* BackendStatusArray(int* count) {
   static PgBackendStatus* array = nullptr;
-  *count = MaxBackends + NUM_AUXPROCTYPES;
+  *count = MaxBackends + kAuxiliaryProcesses;
   bool found = true;
   if (array == nullptr)
     array = static_cast<PgBackendStatus*>(
@@ -118,6 +118,7 @@ int ReadSlots(Slot* out) {
     out[count].database = slot->data.database;
     out[count].active_pid = slot->active_pid;
     out[count].restart_lsn = slot->data.restart_lsn;
+    out[count].is_invalidated = IsInvalidated(*slot);
     SpinLockRelease(&slot->mutex);
     count++;
   }
@@ -127,7 +128,7 @@ int ReadSlots(Slot* out) {
 
 // As pg_get_replication_slots: WAL about to be removed is not lost while a process uses the slot.
 const char* SlotWalStatus(const Slot& slot) {
-  switch (GetWALAvailability(slot.restart_lsn)) {
+  switch (slot.is_invalidated ? WALAVAIL_REMOVED : GetWALAvailability(slot.restart_lsn)) {
     case WALAVAIL_RESERVED:
       return "reserved";
     case WALAVAIL_EXTENDED:

@@ -25,6 +25,7 @@ struct Slot {
   Oid database;  // InvalidOid: a physical slot
   pid_t active_pid;
   XLogRecPtr restart_lsn;
+  bool is_invalidated;  // although it has a restart_lsn
 };
 
 // A walsender process as pg_stat_activity shows it.

@@ -93,7 +93,7 @@ char* MoveDown(char** out, Bytes piece) {
 void DecodeBlock(DecodedBkpBlock* out, const BlockRef* in, char** space) {
   out->in_use = in != nullptr;
   if (in == nullptr) return;
-  out->rnode = {in->tag.rel.spc, in->tag.rel.db, in->tag.rel.rel};
+  RelationOf(out) = {in->tag.rel.spc, in->tag.rel.db, in->tag.rel.rel};
   out->forknum = ShownFork(in->tag.fork);
   out->blkno = in->tag.block;
   out->flags = in->flags;
@@ -123,6 +123,20 @@ void Decode(uint8_t* record) {
   for (int id = 0; id < blocks; id++) DecodeBlock(&decoded->blocks[id], view.block(id), &space);
   decoded->main_data_len = static_cast<uint32>(view.main_data().size());
   decoded->main_data = decoded->main_data_len > 0 ? MoveDown(&space, view.main_data()) : nullptr;
+}
+
+// From 18 on an in-place update names the catalog caches' entries that other sessions must forget.
+// Redo would send them those messages, but there are no other sessions and no queue of messages.
+template <typename InplaceUpdate>
+void ForgetInvalidations(DecodedXLogRecord* decoded) {
+  if constexpr (requires(InplaceUpdate * update) { update->nmsgs; }) {
+    if (decoded->header.xl_rmid != RM_HEAP_ID ||
+        (decoded->header.xl_info & XLOG_HEAP_OPMASK) != XLOG_HEAP_INPLACE)
+      return;
+    if (decoded->main_data_len < offsetof(InplaceUpdate, msgs))
+      REFUSE("the record's data is too short");
+    reinterpret_cast<InplaceUpdate*>(decoded->main_data)->nmsgs = 0;
+  }
 }
 
 // Restores the block's image as redo does (XLogReadBufferForRedoExtended).
@@ -195,6 +209,7 @@ void ApplyRecord(uint64_t end_lsn, uint8_t* record, uint32_t length) {
   ReplayInsertRun();
   error_context_stack = &context;
   Decode(record);
+  ForgetInvalidations<xl_heap_inplace>(Decoded());
   if (block.apply_image && !block.will_init)
     RestoreTarget(id);
   else

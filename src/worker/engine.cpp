@@ -29,7 +29,7 @@ void InitSharedMemory() {
   CreateLWLocks();
   InitShmemIndex();
   NBuffers = kSharedBuffers;
-  InitBufferPool();
+  CreateBufferPool();
 }
 
 }  // namespace
@@ -42,11 +42,11 @@ void StartEngine() {
 
   // ConditionVariableBroadcast, at the end of a page read, uses the process's own PGPROC.
   static PGPROC self;
-  MyProc = &self;
+  SetOwnProcess(&self);
 
   InitFileAccess();
   smgrinit();
-  InitBufferPoolAccess();
+  OpenBufferPool();
   CurrentResourceOwner = ResourceOwnerCreate(nullptr, "WAL redo");
   InRecovery = true;
   RmgrStartup();

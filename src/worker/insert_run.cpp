@@ -66,7 +66,7 @@ void SetTransactions() {
 
 bool AddToInsertRun(const RecordView& view, const BlockRef& block, uint64_t end_lsn) {
   if (!IsPlainInsert(view, block)) return false;
-  const char* page = reinterpret_cast<const char*>(TargetPage());
+  const Page page = reinterpret_cast<Page>(TargetPage());
   if (tuples == 0) {
     if (PageIsNew(page) || end_lsn <= PageGetLSN(page)) return false;
     block_data_length = 0;

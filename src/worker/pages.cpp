@@ -2,6 +2,9 @@
 
 #include <cstring>
 
+#include "src/worker/maps.h"
+#include "src/worker/replay.h"
+
 namespace neon_redo {
 
 namespace {
@@ -14,6 +17,7 @@ int32 local_pins[kLocalBuffers];
 alignas(8) char future_page[BLCKSZ];
 
 BufferTag target_tag;
+ServerRelation target_relation;
 Buffer target_in_pool = InvalidBuffer;
 // PoolUses() and the count of dirtied pages when the pool was last empty.
 int64 pool_uses;
@@ -23,11 +27,14 @@ int64 pool_dirtied;
 constexpr int64 kDirtyPages = 24;
 static_assert(kDirtyPages + XLR_MAX_BLOCK_ID + 1 < kSharedBuffers);
 
-// Storage manager entries that FakeRelation prepared to need no file, most recent first.
-constexpr int kFakes = 4;
+// Storage manager entries that FakeRelation prepared to need no file, most recent first. A record
+// that the server writes refers to one relation.
+constexpr int kFakes = 8;
+constexpr int kFakesOfRecord = 4;
 SMgrRelation fakes[kFakes];
+int fake_count;
 
-// The layout of struct _MdfdVec, which is private to storage/smgr/md.c (same in 15 to 18).
+// The layout of struct _MdfdVec, which is private to storage/smgr/md.c (the same in 15 to 18).
 struct Segment {
   File file;
   BlockNumber number;
@@ -44,31 +51,34 @@ void OpenNothing() {
   for (int i = 0; i < kSegments; i++) segments[i] = {file, static_cast<BlockNumber>(i)};
 }
 
-void Forget(SMgrRelation relation) {
+void ForgetRelations() {
   // All relations share the segments, so md.c must not close them.
-  for (int fork = 0; fork <= MAX_FORKNUM; fork++) relation->md_num_open_segs[fork] = 0;
-  smgrclose(relation);
+  for (int i = 0; i < fake_count; i++)
+    for (int fork = 0; fork <= MAX_FORKNUM; fork++) fakes[i]->md_num_open_segs[fork] = 0;
+  RemoveStorageEntries(fakes, fake_count);
+  fake_count = 0;
 }
 
 // Makes the storage manager believe that every fork of the relation has the maximal size and open
 // segments, so that it never asks the file system.
-void FakeRelation(const ::RelFileNode& rel) {
-  if (fakes[0] != nullptr && RelFileNodeEquals(fakes[0]->smgr_rnode.node, rel)) return;
-  for (int i = 1; i < kFakes; i++) {
-    if (fakes[i] == nullptr || !RelFileNodeEquals(fakes[i]->smgr_rnode.node, rel)) continue;
-    SMgrRelation found = fakes[i];
-    memmove(fakes + 1, fakes, static_cast<size_t>(i) * sizeof(fakes[0]));
-    fakes[0] = found;
-    return;
+void FakeRelation(const ServerRelation& rel) {
+  if (fake_count > 0 && IsSame(RelationOf(fakes[0]), rel)) return;
+  int place = 1;
+  while (place < fake_count && !IsSame(RelationOf(fakes[place]), rel)) place++;
+  SMgrRelation relation;
+  if (place < fake_count) {
+    relation = fakes[place];
+  } else {
+    if (fake_count == kFakes) REFUSE("the record refers to more relations than any record does");
+    relation = smgropen(rel, kNoBackend);
+    for (int fork = 0; fork <= MAX_FORKNUM; fork++) {
+      relation->smgr_cached_nblocks[fork] = MaxBlockNumber;
+      relation->md_num_open_segs[fork] = kSegments;
+      relation->md_seg_fds[fork] = reinterpret_cast<struct _MdfdVec*>(segments);
+    }
+    place = fake_count++;
   }
-  if (fakes[kFakes - 1] != nullptr) Forget(fakes[kFakes - 1]);
-  memmove(fakes + 1, fakes, (kFakes - 1) * sizeof(fakes[0]));
-  SMgrRelation relation = smgropen(rel, InvalidBackendId);
-  for (int fork = 0; fork <= MAX_FORKNUM; fork++) {
-    relation->smgr_cached_nblocks[fork] = MaxBlockNumber;
-    relation->md_num_open_segs[fork] = kSegments;
-    relation->md_seg_fds[fork] = reinterpret_cast<struct _MdfdVec*>(segments);
-  }
+  memmove(fakes + 1, fakes, static_cast<size_t>(place) * sizeof(fakes[0]));
   fakes[0] = relation;
 }
 
@@ -84,7 +94,7 @@ void NotePoolEmpty() {
 }
 
 void PutTargetInPool(bool have_page) {
-  target_in_pool = ReadBufferWithoutRelcache(target_tag.rnode, target_tag.forkNum,
+  target_in_pool = ReadBufferWithoutRelcache(target_relation, target_tag.forkNum,
                                              target_tag.blockNum, RBM_ZERO_AND_LOCK, nullptr, true);
   if (have_page)
     memcpy(BufferGetPage(target_in_pool), TargetPage(), BLCKSZ);
@@ -113,13 +123,13 @@ void InitPages() {
 }
 
 void SetTargetTag(const BlockTag& tag) {
-  const ::RelFileNode rel = {tag.rel.spc, tag.rel.db, tag.rel.rel};
-  INIT_BUFFERTAG(target_tag, rel, ShownFork(tag.fork), tag.block);
+  target_relation = {tag.rel.spc, tag.rel.db, tag.rel.rel};
+  SetTag(&target_tag, target_relation, ShownFork(tag.fork), tag.block);
   local_descriptors[0].tag = target_tag;
 }
 
 void SetTargetReference(DecodedBkpBlock* block) {
-  block->rnode = target_tag.rnode;
+  RelationOf(block) = target_relation;
   block->forknum = target_tag.forkNum;
   block->blkno = target_tag.blockNum;
 }
@@ -129,23 +139,35 @@ void SetTargetPage(uint8_t* page) { local_pages[0] = page; }
 uint8_t* TargetPage() { return static_cast<uint8_t*>(local_pages[0]); }
 
 void PlacePages(DecodedXLogRecord* record, int target_id, bool in_pool, bool have_page) {
-  const ::RelFileNode* last = nullptr;
+  if (fake_count > kFakes - kFakesOfRecord) ForgetRelations();
+  const ServerRelation* last = nullptr;
   for (int id = 0; id <= record->max_block_id; id++) {
     DecodedBkpBlock* block = &record->blocks[id];
     if (!block->in_use) continue;
-    if (last == nullptr || !RelFileNodeEquals(block->rnode, *last)) FakeRelation(block->rnode);
-    last = &block->rnode;
+    const ServerRelation& rel = RelationOf(block);
+    if (last == nullptr || !IsSame(rel, *last)) FakeRelation(rel);
+    last = &rel;
     if (id == target_id) {
       block->prefetch_buffer = in_pool ? InvalidBuffer : -1;
     } else {
       local_pins[1 + id] = 0;
-      INIT_BUFFERTAG(local_descriptors[1 + id].tag, block->rnode, block->forknum, block->blkno);
+      SetTag(&local_descriptors[1 + id].tag, rel, block->forknum, block->blkno);
       block->prefetch_buffer = -2 - id;
     }
   }
   local_pins[0] = 0;
   target_in_pool = InvalidBuffer;
   if (in_pool) PutTargetInPool(have_page);
+  if (kPagesAreReadAsynchronously) PlaceMaps(record, target_id, in_pool);
+}
+
+void PlaceZeroes(const ServerRelation& rel, ::ForkNumber fork, ::BlockNumber block) {
+  BufferTag tag;
+  SetTag(&tag, rel, fork, block);
+  if (BufTableLookup(&tag, BufTableHashCode(&tag)) >= 0) return;
+  UnlockReleaseBuffer(
+      ReadBufferWithoutRelcache(rel, fork, block, RBM_ZERO_AND_LOCK, nullptr, true));
+  pgBufferUsage.shared_blks_dirtied++;  // for PoolUses, and so that they are not too many
 }
 
 void TakeTargetBack() {
@@ -165,7 +187,7 @@ void DropPool() {
     if (!(state & BM_TAG_VALID)) continue;
     if (BUF_STATE_GET_REFCOUNT(state) != 0) ereport(FATAL, (errmsg("redo left a page pinned")));
     BufTableDelete(&buffer->tag, BufTableHashCode(&buffer->tag));
-    CLEAR_BUFFERTAG(buffer->tag);
+    ClearTag(&buffer->tag);
     pg_atomic_write_u32(&buffer->state, 0);
     StrategyFreeBuffer(buffer);
   }

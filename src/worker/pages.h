@@ -43,6 +43,9 @@ void SetTargetReference(DecodedBkpBlock* block);
 // has content; otherwise the pool shows a page of zeroes.
 void PlacePages(DecodedXLogRecord* record, int target_id, bool in_pool, bool have_page);
 
+// Puts a page of zeroes into the shared pool, unless the page is there.
+void PlaceZeroes(const ServerRelation& rel, ::ForkNumber fork, ::BlockNumber block);
+
 // Call it after the routine. It copies the target from the pool back to TargetPage(), and empties
 // the pool when the next record could otherwise make it evict, and so write, a dirty page.
 void TakeTargetBack();

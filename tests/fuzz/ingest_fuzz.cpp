@@ -1,14 +1,15 @@
 // Ingest: records into changes, and the changes into the page server's records, applied to pages.
 // Input: records, each with its length before it (2 bytes, little-endian), taken in turn, as what
-// WAL said before matters. Their length fields are made right, so that mutations get through.
+// WAL said before matters. The input's size picks the version. Their length fields are made right, so that mutations get through.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <vector>
 
+#include "cpp_core/pg/version.h"
 #include "neon_redo/ingest.h"
 #include "neon_redo/page_server_record.h"
-#include "tests/unit/version_15.h"
 
 using namespace neon_redo;
 
@@ -35,7 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.track_commit_timestamp = size % 2 != 0;
   Ingest ingest(options);
   ChangeList changes;
-  static RecordView view(kPg15);
+  static RecordView view(pg::kVersions[0]);
+  view.set_version(pg::kVersions[size / 2 % std::size(pg::kVersions)]);
   while (size >= 2) {
     const size_t length = std::min<size_t>(data[0] | data[1] << 8, size - 2);
     std::vector<uint8_t> record(data + 2, data + 2 + length);

@@ -178,7 +178,8 @@ void FromCapture(const WalRecord& record, const BlockTag& tag, Seeds* seeds) {
   request.lsn = record.end;
   request.base_image = page;
   request.records = records;
-  seeds->Write("capture", FormatCapture(request, {ErrorCode::kWorker, "the worker\nended"}));
+  seeds->Write("capture",
+               FormatCapture(request, {ErrorCode::kWorker, "the worker\nended"}, &kPg15));
 }
 
 void FromText(Seeds* seeds) {

@@ -1,19 +1,20 @@
 // libFuzzer target: one record on one page, through every block reference of the record.
 //
 // Input: a byte whose value modulo 4 picks the base (none, then pages with 0, 8 or 16 bytes of
-// special area), two bytes of length, that many bytes of a WAL record, and whatever is left over
+// special area) and whose other bits pick a version, two bytes of length, that many bytes of a WAL record, and whatever is left over
 // the start of the page. The record's length field is made right, so that mutations get through.
 // Seeds: native_oracle --corpus DIR.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <vector>
 
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/redo/native/page_edit.h"
 #include "neon_redo/native.h"
-#include "tests/unit/version_15.h"
 
 namespace {
 
@@ -37,6 +38,7 @@ void ApplyToBlock(const neon_redo::RecordView& view, int id, const AlignedPage& 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 3 + neon_redo::kRecordHeaderSize) return 0;
   const unsigned kind = data[0] % 4;
+  const auto& version = neon_redo::pg::kVersions[data[0] / 4 % std::size(neon_redo::pg::kVersions)];
   const size_t length = data[1] | size_t{data[2]} << 8;
   data += 3;
   size -= 3;
@@ -51,7 +53,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const size_t left = size - length;
     std::memcpy(base.bytes, data + length, left < sizeof(base.bytes) ? left : sizeof(base.bytes));
   }
-  static neon_redo::RecordView view(neon_redo::kPg15);
+  static neon_redo::RecordView view(version);
+  view.set_version(version);
   if (view.Parse(record)) return 0;
   for (int id = 0; id <= view.max_block_id(); id++) ApplyToBlock(view, id, base, kind != 0);
   return 0;

@@ -12,6 +12,9 @@ Python process by an exception, Ctrl-C or (after exit_on_signals()) SIGTERM or S
 be killed outright, the kernel tells the server to shut down; only the directory then stays.
 
 PostgreSQL refuses to run as root, so a root caller runs it as the user postgres.
+
+The server is that of the environment's PG_CONFIG. A test that needs several major versions at once
+takes them from servers().
 """
 
 import atexit
@@ -19,6 +22,7 @@ import functools
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +32,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+MAJORS = (15, 17, 18)  # the versions that the tests are for
 START_TIMEOUT = 120  # seconds; generous, since CI machines stall
 STOP_TIMEOUT = 300  # a clean stop writes a checkpoint
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
@@ -59,17 +64,37 @@ def exit_on_signals():
 
 
 @functools.cache
-def pg_config(what):
-    """pg_config("bindir") and the like, of the PostgreSQL named by the environment's PG_CONFIG."""
-    program = os.environ.get("PG_CONFIG", "pg_config")
-    return subprocess.run(
-        [program, f"--{what}"], check=True, capture_output=True, text=True
-    ).stdout.strip()
+def pg_config(what, version=None):
+    """pg_config("bindir") and the like, of the PostgreSQL named by the environment's PG_CONFIG, or of
+    the one of another major version in servers()."""
+    program = servers()[version] if version else os.environ.get("PG_CONFIG", "pg_config")
+    return run([program, f"--{what}"]).stdout.strip()
 
 
-def server_program(name):
+def _major(version):
+    return int(re.match(r"PostgreSQL (\d+)", version).group(1))
+
+
+@functools.cache
+def major():
+    """The major version of that PostgreSQL: 15."""
+    return _major(pg_config("version"))
+
+
+@functools.cache
+def servers():
+    """The servers that are here: the program pg_config of each, by major version. They are those of
+    PG_CONFIG, of PG_CONFIGS (names with spaces between them), and of Debian's packages."""
+    debian = [f"/usr/lib/postgresql/{version}/bin/pg_config" for version in MAJORS]
+    found = {major(): os.environ.get("PG_CONFIG", "pg_config")}
+    for program in [*os.environ.get("PG_CONFIGS", "").split(), *filter(os.path.exists, debian)]:
+        found.setdefault(_major(run([program, "--version"]).stdout), program)
+    return {version: found[version] for version in sorted(found) if version in MAJORS}
+
+
+def server_program(name, version=None):
     """Absolute path of one of PostgreSQL's programs."""
-    return os.path.join(pg_config("bindir"), name)
+    return os.path.join(pg_config("bindir", version), name)
 
 
 def server_user():
@@ -124,10 +149,24 @@ def neon_redo_program():
     return os.environ.get("NEON_REDO", str(ROOT / "build" / "neon-redo"))
 
 
-def make_install(directory):
+def module_directory(version=None):
+    """Where neon.so for that server was built: the tree, or build/neon/MAJOR (make PG_CONFIGS=…)."""
+    built_for = ROOT / "build" / "neon" / "built_for"
+    if built_for.exists() and built_for.read_text("utf-8").strip() == pg_config("bindir", version):
+        return ROOT
+    return ROOT / "build" / "neon" / str(version or major())
+
+
+def module_make(version=None):
+    """The command that makes what PGXS makes for that server."""
+    program = servers()[version or major()]
+    return ["make", "-C", module_directory(version), "-f", ROOT / "Makefile", f"PG_CONFIG={program}", "PG_CONFIGS="]
+
+
+def make_install(directory, version=None):
     """make install below a directory; a root caller's files stay readable for the server."""
     environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
-    run(["make", "-C", ROOT, "install", f"DESTDIR={directory}"], env=environment, umask=0o022)
+    run([*module_make(version), "install", f"DESTDIR={directory}"], env=environment, umask=0o022)
 
 
 def private_server(directory):
@@ -162,13 +201,15 @@ def run_neon_redo(*arguments, check=True, **options):
     return run([neon_redo_program(), *arguments], check=check, **options)
 
 
-def copy_module(directory):
+def copy_module(directory, version=None):
     """Copies neon.so, and the stub libraries beside it, to where the server's user can read them
     (the tree may be below /root). Returns the module's path."""
+    source = module_directory(version)
+    os.makedirs(directory, exist_ok=True)
     target = os.path.join(directory, "neon.so")
-    shutil.copy(ROOT / "neon.so", target)
+    shutil.copy(source / "neon.so", target)
     stubs = os.path.join(directory, "neon_redo_stubs")
-    shutil.copytree(ROOT / "neon_redo_stubs", stubs, symlinks=True)
+    shutil.copytree(source / "neon_redo_stubs", stubs, symlinks=True)
     run(["chmod", "-R", "a+rX", target, stubs])
     return target
 
@@ -187,8 +228,8 @@ class Cluster:
     settings: postgresql.conf entries, name to value.  initdb: further options of initdb.
     from_backup: a directory made by basebackup(), taken over as the data directory instead of
     running initdb.  standby_of: a running Cluster; this one is then its streaming standby.
-    bindir: of private_server(), else of pg_config.  start: whether entering the block starts the
-    server.
+    bindir: of private_server(), else of pg_config.  version: the major version, of servers().  start:
+    whether entering the block starts the server.
     """
 
     def __init__(
@@ -202,6 +243,7 @@ class Cluster:
         from_backup=None,
         standby_of=None,
         bindir=None,
+        version=None,
         start=True,
     ):
         self.name = name
@@ -211,7 +253,8 @@ class Cluster:
         self.initdb = list(initdb)
         self.from_backup = from_backup
         self.standby_of = standby_of
-        self.bindir = bindir or pg_config("bindir")
+        self.version = version or major()
+        self.bindir = bindir or pg_config("bindir", version)
         self.start_on_entry = start
         self.process = None
         self.directory = None
@@ -286,6 +329,8 @@ class Cluster:
         options += ["--locale=C.UTF-8"] + self.initdb
         if self.checksums:
             options.append("--data-checksums")
+        elif self.version >= 18:
+            options.append("--no-data-checksums")
         if self.wal_segment_mb:
             options.append(f"--wal-segsize={self.wal_segment_mb}")
         self.run_as_server([self.program("initdb"), "-D", self.data, *options])

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from cluster import ROOT, Cluster, exit_on_signals, private_server
+from cluster import Cluster, exit_on_signals, module_make, private_server
 
 
 TIMEOUT = 600  # seconds for the tests on one server
@@ -40,7 +40,7 @@ def installcheck(bindir, directory, settings):
         environment = cluster.environment()
         environment.pop("MAKEFLAGS", None)
         result = subprocess.run(
-            ["make", "-C", str(ROOT), "installcheck", f"EXTRA_REGRESS_OPTS=--outputdir={directory}"],
+            [*map(str, module_make()), "installcheck", f"EXTRA_REGRESS_OPTS=--outputdir={directory}"],
             env={**environment, "LC_ALL": "C"},
             stdout=subprocess.PIPE,
             text=True,
@@ -56,9 +56,10 @@ def installcheck(bindir, directory, settings):
 
 
 def count(output):
-    """Passed and failed tests, from pg_regress's list: "test NAME ... ok"."""
+    """Passed and failed tests, from pg_regress's list: "test NAME ... ok", and since 16 "ok N - NAME"."""
     verdicts = re.findall(r"^test \S+\s+\.\.\. (ok|FAILED)", output, re.MULTILINE)
-    return verdicts.count("ok"), verdicts.count("FAILED")
+    verdicts += re.findall(r"^(ok|not ok) \d+\s+[-+]", output, re.MULTILINE)
+    return verdicts.count("ok"), len(verdicts) - verdicts.count("ok")
 
 
 if __name__ == "__main__":

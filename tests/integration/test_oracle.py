@@ -9,11 +9,11 @@ import re
 import unittest
 
 import workload
-from cluster import Cluster, copy_module, run_neon_redo, server_program
+from cluster import Cluster, copy_module, major, run_neon_redo, server_program
 
 BLOCK_IMAGES = 500_000
 
-# Every operation of PostgreSQL 15 that changes a block, by its name in pg_waldump (rmgrdesc/*.c).
+# Every operation that changes a block, by its name in pg_waldump (rmgrdesc/*.c); of 15.
 # Left out: Gist/ASSIGN_LSN (needs wal_level = minimal) and Heap/HOT_UPDATE+INIT (cannot occur: the
 # old version is on the page). "+INIT" counts for its operation.
 OPERATIONS = {
@@ -34,6 +34,11 @@ OPERATIONS = {
     "BRIN": "CREATE_INDEX INSERT UPDATE SAMEPAGE_UPDATE REVMAP_EXTEND DESUMMARIZE",
     "Generic": "Generic",
 }
+if major() >= 17:
+    OPERATIONS["Heap2"] = (
+        "PRUNE_ON_ACCESS PRUNE_VACUUM_SCAN PRUNE_VACUUM_CLEANUP VISIBLE MULTI_INSERT MULTI_INSERT+INIT"
+        " LOCK_UPDATED"
+    )
 
 
 class Oracle(unittest.TestCase):

@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from cluster import Cluster, CommandFailed, as_server_user, make_directory, private_server
+from cluster import Cluster, CommandFailed, as_server_user, major, make_directory, private_server
 from walsender_clients import ThrottledProxy, receiver, walreceiver_pid
 
 PRELOADED = {"shared_preload_libraries": "neon", "autovacuum": "off", "checkpoint_timeout": "1h"}
@@ -203,7 +203,7 @@ class Standby(WalsenderTest):
             primary,
             (
                 "SELECT slot_name, i.slot_type, i.restart_lsn = r.restart_lsn,"
-                f" inactive_since BETWEEN '{gone}'::timestamptz - '1 min'::interval AND now(),"
+                f" i.inactive_since BETWEEN '{gone}'::timestamptz - '1 min'::interval AND now(),"
                 f" retained_bytes = {FLUSHED} - r.restart_lsn, growth_bytes_per_second > 0,"
                 " i.safe_wal_size = r.safe_wal_size, disk_free_bytes > 0,"
                 " abs(extract(epoch FROM time_left) * growth_bytes_per_second"
@@ -483,8 +483,9 @@ class Server(WalsenderTest):
         primary = self.start()
         self.client(receiver(primary, "seen"), primary)
         self.until_caught_up(primary)
+        setting = "debug_parallel_query" if major() >= 16 else "force_parallel_mode"
         rows = primary.psql(
-            "SET force_parallel_mode = on; CREATE TABLE t AS SELECT generate_series(1, 10) AS i;"
+            f"SET {setting} = on; CREATE TABLE t AS SELECT generate_series(1, 10) AS i;"
             " SELECT application_name, count(*), bool_and(neon_oldest_sent_lsn() IS NOT NULL)"
             " FROM neon_stat_replication, t GROUP BY 1"
         )

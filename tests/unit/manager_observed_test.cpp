@@ -9,6 +9,7 @@
 #include "cpp_core/metrics/registry.h"
 #include "cpp_core/redo/manager/capture.h"
 #include "tests/unit/manager_fixture.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -114,6 +115,7 @@ TEST_F(CaptureTest, KeepsWhatFailedUpToTheLimits) {
   EXPECT_NE((*captured)->error.find("PANIC:  I cannot do that"), std::string::npos);
   const PageRequest& request = (*captured)->request;
   EXPECT_EQ(request.kind, AttemptKind::kGarbageCollection);
+  EXPECT_NE((*captured)->version, nullptr);
   EXPECT_EQ(request.key, bad.request().key);
   const auto tag = request.key.ToBlock();
   EXPECT_EQ(Ask::PageOf(*tag, request.base_image, request.records), bad.Page());
@@ -145,11 +147,14 @@ TEST_F(CaptureTest, FormatAndParse) {
   request.lsn = Lsn(72);
   request.base_image = base;
   request.records = records;
-  const std::string text = FormatCapture(request, Error{ErrorCode::kWorker, "it\nended"});
+  const Error error{ErrorCode::kWorker, "it\nended"};
+  EXPECT_EQ((*ParseCapture(FormatCapture(request, error, nullptr)))->version, nullptr);
+  const std::string text = FormatCapture(request, error, &kPg17);
   const auto parsed = ParseCapture(text);
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ((*parsed)->error, "it ended");
-  EXPECT_EQ(FormatCapture((*parsed)->request, Error{ErrorCode::kWorker, "it ended"}), text);
+  EXPECT_EQ((*parsed)->version, &kPg17);
+  EXPECT_EQ(FormatCapture((*parsed)->request, error, &kPg17), text);
   for (size_t size = 0; size < text.size(); size += size < 600 ? 1 : 97) {
     EXPECT_FALSE(ParseCapture(text.substr(0, size))) << size;
   }

@@ -310,5 +310,73 @@ TEST(NativeIndex, SurvivesRandomRecordsAndPages) {
   }
 }
 
+TEST(NativeBtree, VacuumClearsTheCycleIdFrom18On) {
+  const auto vacuum =
+      RecordBuilder(kRmBtree, 0xc0).Block(0, kBlock, Fields().U16(1)).Main(Fields().U16(1).U16(0));
+  for (const pg::Version* version : {&kPg15, &kPg17, &kPg18}) {
+    TestPage page = LeafPage({Tuple(1, 10), Tuple(2, 20)});
+    page.bytes[kOpaque + 14] = 7;
+    ASSERT_EQ(Apply(vacuum.Bytes(), 0, 200, &page, true, *version), NativeResult::kApplied);
+    EXPECT_EQ(ShowAll(page), "20:2");
+    EXPECT_EQ(page.bytes[kOpaque + 14], version == &kPg18 ? 0 : 7);
+  }
+}
+
+// A page of two index tuples, with 16 bytes of special area.
+TestPage IndexPage(uint16_t flags_at_12) {
+  TestPage page;
+  const uint16_t header[] = {0, 0, 32, 8144, 8176, 0x2004};  // checksum … pd_pagesize_version
+  std::memcpy(page.bytes + 8, header, sizeof(header));
+  for (uint32_t i = 0; i < 2; i++) {
+    const uint32_t at = 8160 - 16 * i;
+    const uint32_t line = at | 1u << 15 | 16u << 17;
+    std::memcpy(page.bytes + 24 + 4 * i, &line, sizeof(line));
+    const Fields tuple = Tuple(static_cast<uint16_t>(i + 1), 10 * (i + 1));
+    std::memcpy(page.bytes + at, tuple.bytes().data(), 16);
+  }
+  std::memcpy(page.bytes + kOpaque + 12, &flags_at_12, sizeof(flags_at_12));
+  return page;
+}
+
+NativeResult ApplyAs(const pg::Version& version, const RecordBuilder& builder, TestPage* page) {
+  return Apply(builder.Bytes(), 0, 200, page, true, version);
+}
+
+// The numbers of items begin where the version has them, and nowhere else.
+TEST(NativeGist, DeleteOfEachVersion) {
+  const auto of_15 =
+      RecordBuilder(kRmGist, 0x10).Block(0, kBlock).Main(Fields().U32(690).U16(1).U16(1));
+  const auto of_17 =
+      RecordBuilder(kRmGist, 0x10).Block(0, kBlock).Main(Fields().U32(690).U16(1).U16(0).U16(1));
+  TestPage page = IndexPage(0x11);  // F_LEAF, F_HAS_GARBAGE
+  ASSERT_EQ(ApplyAs(kPg15, of_15, &page), NativeResult::kApplied);
+  EXPECT_EQ(ShowAll(page), "20:2");
+  EXPECT_EQ(page.bytes[kOpaque + 12], 0x01);
+  for (const pg::Version* version : {&kPg17, &kPg18}) {
+    page = IndexPage(0x11);
+    ASSERT_EQ(ApplyAs(*version, of_17, &page), NativeResult::kApplied);
+    EXPECT_EQ(ShowAll(page), "20:2");
+    EXPECT_EQ(page.bytes[kOpaque + 12], 0x01);
+  }
+  page = IndexPage(0x11);
+  EXPECT_EQ(ApplyAs(kPg15, of_17, &page), NativeResult::kMalformed);  // no item 0
+}
+
+TEST(NativeHash, VacuumOnePageOfEachVersion) {
+  // ntuples of two bytes, and isCatalogRel, which the count of four bytes would take in.
+  const auto record = RecordBuilder(kRmHash, 0xc0)
+                          .Block(0, kBlock)
+                          .Block(1, 0)
+                          .Main(Fields().U32(690).U16(1).U8(1).U8(0).U16(2));
+  for (const pg::Version* version : {&kPg17, &kPg18}) {
+    TestPage page = IndexPage(0x82);  // LH_BUCKET_PAGE, LH_PAGE_HAS_DEAD_TUPLES
+    ASSERT_EQ(ApplyAs(*version, record, &page), NativeResult::kApplied);
+    EXPECT_EQ(ShowAll(page), "10:1");
+    EXPECT_EQ(page.bytes[kOpaque + 12], 0x02);
+  }
+  TestPage page = IndexPage(0x82);
+  EXPECT_EQ(ApplyAs(kPg15, record, &page), NativeResult::kMalformed);
+}
+
 }  // namespace
 }  // namespace neon_redo::testing

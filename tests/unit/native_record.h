@@ -92,10 +92,11 @@ struct alignas(8) TestPage {
 // Applies one record whose target is block_id; the buffers are of exactly the size they must have,
 // so that a sanitizer sees any step outside them.
 inline NativeResult Apply(const std::vector<uint8_t>& record, int block_id, uint64_t lsn,
-                          TestPage* page, bool have_page = true) {
+                          TestPage* page, bool have_page = true,
+                          const pg::Version& version = kPg15) {
   const auto bytes = std::make_unique<uint8_t[]>(record.size());
   std::memcpy(bytes.get(), record.data(), record.size());
-  RecordView view{kPg15};
+  RecordView view{version};
   if (view.Parse({bytes.get(), record.size()})) return NativeResult::kUnsupported;
   const auto copy = std::make_unique<TestPage>(*page);
   const NativeResult result = ApplyNative(view, block_id, Lsn(lsn), copy->bytes, have_page);

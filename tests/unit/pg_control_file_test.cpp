@@ -118,6 +118,20 @@ TEST(ControlFileTest, WhatDoesNotFitIsRefused) {
   EXPECT_EQ(code(Seal(&control)), ErrorCode::kUnsupported);
 }
 
+TEST(ControlFileTest, TheEmptyOneOfEachVersionIsReadAsThatVersions) {
+  for (const pg::Version& version : pg::kVersions) {
+    const auto read = Parse(pg::EmptyControlFile(version));
+    if (!version.is_tested) {
+      ASSERT_FALSE(read);
+      EXPECT_EQ(read.error().code, ErrorCode::kUnsupported);
+      continue;
+    }
+    ASSERT_TRUE(read) << version.major << ": " << read.error().message;
+    EXPECT_EQ(read->version, &version);
+    EXPECT_EQ(read->status, pg::ClusterStatus::kShutDown);
+  }
+}
+
 TEST(ControlFileTest, AStateThatIsNone) {
   EXPECT_STREQ(pg::ClusterStatusText(static_cast<pg::ClusterStatus>(99)), "unrecognized");
 }

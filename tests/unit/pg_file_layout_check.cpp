@@ -5,6 +5,7 @@ extern "C" {
 //
 #include "access/gistxlog.h"
 #include "access/hash_xlog.h"
+#include "access/spgxlog.h"
 #include "access/visibilitymapdefs.h"
 #include "access/xact.h"
 #include "access/xlog_internal.h"
@@ -36,9 +37,17 @@ static_assert(AreEqual(kServer.tablespace_directory, TABLESPACE_VERSION_DIRECTOR
 SAME(pg::FindVersionByWalMagic(XLOG_PAGE_MAGIC), &kServer);
 SAME(pg::FindVersionByControlFile(PG_CONTROL_VERSION, CATALOG_VERSION_NO), &kServer);
 SAME(kServer.dropped_stats_item_size, sizeof(xl_xact_stats_item));
+#if PG_VERSION_NUM >= 160000
+SAME(kServer.visibility_flags, VISIBILITYMAP_XLOG_VALID_BITS);
+#else
 SAME(kServer.visibility_flags, VISIBILITYMAP_VALID_BITS);
+#endif
 SAME(kServer.gist_delete_offsets, SizeOfGistxlogDelete);
 SAME(kServer.hash_vacuum_count_size, sizeof(xl_hash_vacuum_one_page::ntuples));
+SAME(kServer.spgist_redirect_offsets, SizeOfSpgxlogVacuumRedirect);
+#if PG_VERSION_NUM >= 160000
+SAME(kServer.largest_record, XLogRecordMaxSize);
+#endif
 // MAX_MAPPINGS (utils/cache/relmapper.c) is private; the record says how long a map is, and
 // ingest compares.
 
@@ -73,6 +82,11 @@ SAME(0, offsetof(CheckPoint, redo));
 SAME(8, offsetof(CheckPoint, ThisTimeLineID));
 SAME(12, offsetof(CheckPoint, PrevTimeLineID));
 SAME(kCheckPoint.full_page_writes, offsetof(CheckPoint, fullPageWrites));
+#if PG_VERSION_NUM >= 170000
+SAME(kCheckPoint.wal_level, offsetof(CheckPoint, wal_level));
+#else
+SAME(kCheckPoint.wal_level, 0);
+#endif
 SAME(kCheckPoint.next_xid, offsetof(CheckPoint, nextXid));
 SAME(kCheckPoint.next_oid, offsetof(CheckPoint, nextOid));
 SAME(kCheckPoint.next_multixact, offsetof(CheckPoint, nextMulti));

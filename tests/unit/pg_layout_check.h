@@ -26,6 +26,19 @@ inline constexpr const pg::Version& kServer = *pg::FindVersionByMajor(PG_VERSION
 
 }  // namespace neon_redo
 
+// What PostgreSQL 16 renamed.
+#if PG_VERSION_NUM >= 160000
+#define SERVER_REL_TYPE RelFileLocator
+#define SERVER_REL_FIELD rlocator
+#define SERVER_HAS_RELATIONS XACT_XINFO_HAS_RELFILELOCATORS
+#define SERVER_MIN_SIZE_OF_RELATIONS MinSizeOfXactRelfileLocators
+#else
+#define SERVER_REL_TYPE RelFileNode
+#define SERVER_REL_FIELD rnode
+#define SERVER_HAS_RELATIONS XACT_XINFO_HAS_RELFILENODES
+#define SERVER_MIN_SIZE_OF_RELATIONS MinSizeOfXactRelfilenodes
+#endif
+
 #define SAME(ours, theirs) static_assert((ours) == (theirs))
 #define SAME_FIELD(ours, our_field, theirs, their_field)          \
   SAME(offsetof(ours, our_field), offsetof(theirs, their_field)); \

@@ -145,6 +145,7 @@ SAME(pg::gist::kFlags, offsetof(GISTPageOpaqueData, flags));
 SAME(pg::gist::kPageIdField, offsetof(GISTPageOpaqueData, gist_page_id));
 SAME(pg::gist::kLeaf, F_LEAF);
 SAME(pg::gist::kDeleted, F_DELETED);
+SAME(pg::gist::kTuplesDeleted, F_TUPLES_DELETED);
 SAME(pg::gist::kFollowRight, F_FOLLOW_RIGHT);
 SAME(pg::gist::kHasGarbage, F_HAS_GARBAGE);
 SAME(pg::gist::kPageId, GIST_PAGE_ID);

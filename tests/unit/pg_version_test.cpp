@@ -34,6 +34,12 @@ TEST(VersionTest, OperationsAreThoseOfTheVersion) {
   EXPECT_FALSE(kPg15.HasOperation(kRmXact, 0x70));
   EXPECT_FALSE(kPg15.HasOperation(kMaxBuiltinRmgr + 1, 0x00));
   EXPECT_FALSE(kPg15.HasOperation(200, 0x00));
+  for (const int major : {17, 18}) {
+    const pg::Version& version = *pg::FindVersionByMajor(major);
+    EXPECT_TRUE(version.HasOperation(kRmXlog, layout::xlog::kCheckpointRedo)) << major;
+    EXPECT_FALSE(version.HasOperation(kRmXlog, 0xf0)) << major;
+    EXPECT_TRUE(version.HasOperation(kRmHeap2, layout::heap2::kVisible)) << major;
+  }
 }
 
 TEST(PathsTest, AreThoseOfTheServer) {
@@ -42,8 +48,24 @@ TEST(PathsTest, AreThoseOfTheServer) {
   EXPECT_EQ(pg::RelationPath(kPg15, {1664, 0, 1262}, kMainFork), "global/1262");
   EXPECT_EQ(pg::RelationPath(kPg15, {16400, 5, 7}, kFreeSpaceMapFork),
             "pg_tblspc/16400/PG_15_202209061/5/7_fsm");
+  EXPECT_EQ(pg::RelationPath(kPg18, {16400, 5, 7}, kMainFork),
+            "pg_tblspc/16400/PG_18_202506291/5/7");
   EXPECT_EQ(pg::BlockFilePath(kPg15, {{1663, 5, 7}, kMainFork, 131071}), "base/5/7");
   EXPECT_EQ(pg::BlockFilePath(kPg15, {{1663, 5, 7}, kInitFork, 3 * 131072}), "base/5/7_init.3");
+}
+
+TEST(PathsTest, StatesOfPreparedTransactions) {
+  constexpr uint64_t kNext = uint64_t{5} << 32 | 0x1000;
+  EXPECT_EQ(pg::TwoPhasePath(kPg15, 0x30a, kNext), "pg_twophase/0000030A");
+  EXPECT_EQ(pg::TwoPhasePath(kPg17, 0x30a, kNext), "pg_twophase/000000050000030A");
+  EXPECT_EQ(pg::TwoPhasePath(kPg17, 0xffff0000, kNext), "pg_twophase/00000004FFFF0000");
+  EXPECT_EQ(pg::TwoPhasePath(kPg18, 0xffff0000, 7), "pg_twophase/00000000FFFF0000");
+  EXPECT_EQ(pg::ParseTwoPhaseName(kPg15, "0000030A"), 0x30au);
+  EXPECT_EQ(pg::ParseTwoPhaseName(kPg18, "000000050000030A"), 0x30au);
+  EXPECT_EQ(pg::ParseTwoPhaseName(kPg17, "0000030A"), std::nullopt);
+  EXPECT_EQ(pg::ParseTwoPhaseName(kPg15, "000000050000030A"), std::nullopt);
+  EXPECT_EQ(pg::ParseTwoPhaseName(kPg15, "0000030a"), std::nullopt);
+  EXPECT_EQ(pg::ParseTwoPhaseName(kPg15, "0000030G"), std::nullopt);
 }
 
 TEST(PathsTest, NamesOfRelationFiles) {

@@ -324,7 +324,7 @@ TEST_F(FileCheckTest, PreparedTransactions) {
   TwoPhaseCheck check;
   write(base_, "00000300", "of the backup");
   write(base_, "00000301", "ended later");
-  ASSERT_TRUE(check.ReadBase(base_));
+  ASSERT_TRUE(check.ReadBase(base_, kPg15));
   const std::string state = "the state";
   Change change{};
   const auto take = [&](ChangeKind kind, uint32_t xid) {
@@ -341,7 +341,7 @@ TEST_F(FileCheckTest, PreparedTransactions) {
   EXPECT_FALSE(TwoPhaseCheck().HasPrepared());
   const auto compare = [&](Lsn settled = {}) {
     VerifyResult result;
-    EXPECT_TRUE(check.Compare(data_, settled, &result));
+    EXPECT_TRUE(check.Compare(data_, 0x500, settled, &result));
     ListInOrder(&result);
     return Names(result.mismatches);
   };
@@ -362,6 +362,28 @@ TEST_F(FileCheckTest, PreparedTransactions) {
   write(data_, "00000300", "");
   EXPECT_EQ(compare().size(), 4u);
   EXPECT_EQ(compare(Lsn(150)), Strings{"pg_twophase/00000300: short file"});
+}
+
+TEST_F(FileCheckTest, PreparedTransactionsWithAnEpoch) {
+  const auto write = [](const std::string& directory, const char* name, const std::string& text) {
+    fs::create_directories(directory + "/pg_twophase");
+    std::ofstream(directory + "/pg_twophase/" + name, std::ios::binary) << text;
+  };
+  TwoPhaseCheck check;
+  write(base_, "0000000200000300", "of the backup");
+  write(base_, "00000301", "a file of 15");
+  ASSERT_TRUE(check.ReadBase(base_, kPg17));
+  const auto compare = [&] {
+    VerifyResult result;
+    EXPECT_TRUE(check.Compare(data_, uint64_t{2} << 32 | 0x500, {}, &result));
+    ListInOrder(&result);
+    return Names(result.mismatches);
+  };
+  EXPECT_EQ(compare(), Strings{"pg_twophase/0000000200000300: missing file"});
+  write(data_, "0000000200000300", "of the backup");
+  EXPECT_EQ(compare(), Strings());
+  write(data_, "0000000200000301", "");
+  EXPECT_EQ(compare(), Strings{"pg_twophase/0000000200000301: extra file"});
 }
 
 // However much is lost, it is a few findings.

@@ -114,6 +114,21 @@ TEST(CompareWithDisk, APageOfASortedBuildIsOldOnlyUntilItIsChanged) {
   EXPECT_TRUE(compare(false));
 }
 
+// F_TUPLES_DELETED, which no server reads.
+TEST(Compare, AGistFlagOfTheMinorReleaseDoesNotCount) {
+  Page rebuilt = HeapPage(300);
+  rebuilt[16] = rebuilt[14] = 0xf0, rebuilt[17] = rebuilt[15] = 0x1f;  // pd_special, pd_upper
+  Page other = rebuilt;
+  other[8188] = 0x04;
+  const BlockTag tag{kRel, kMainFork, 0};
+  EXPECT_FALSE(CompareWithDisk(kRmGist, tag, {}, rebuilt.data(), other.data()));
+  Page masked = rebuilt;
+  EXPECT_FALSE(CompareWithImage(kRmGist, tag, masked.data(), other.data()));
+  other[8188] = 0x06;  // F_DELETED
+  EXPECT_EQ(CompareWithDisk(kRmGist, tag, {}, rebuilt.data(), other.data()), 8188u);
+  EXPECT_EQ(CompareWithImage(kRmGist, tag, rebuilt.data(), other.data()), 8188u);
+}
+
 TEST(ToleratedLsn, AddsUpWhatRecordsAllow) {
   ToleratedLsn tolerated;
   tolerated.MayMoveTo(Lsn(400));

@@ -436,11 +436,14 @@ TEST(WalReader, ForeignSegmentsAreNamed) {
   };
   std::string version = head(other);
   version[0] = 0x16;
+  std::string unknown = version;
+  unknown[0] = '\x01';
   const std::pair<std::string, std::string> cases[] = {
       {head(other), "system 42"},
       {head(big), "segments of 2097152 bytes"},
       {head(newer), "address 0/FA000000"},
-      {version, "page magic D116"},
+      {version, "page magic D116, the other segments are of PostgreSQL 15"},
+      {unknown, "page magic D101, expected D110 (PostgreSQL 15), D116 (PostgreSQL 17)"},
       {std::string(1 << 20, 'x'), "page magic 7878"},
       {std::string(3 << 20, '\0'), "3145728 bytes"},
   };

@@ -36,8 +36,11 @@ class TempDirectory {
 class WalWriter {
  public:
   explicit WalWriter(uint32_t segment_size = 1 << 20, uint64_t first_segment = 3,
-                     uint32_t timeline = 1)
-      : segment_size_(segment_size), base_(first_segment * segment_size), timeline_(timeline) {}
+                     uint32_t timeline = 1, const pg::Version& version = kPg15)
+      : version_(version),
+        segment_size_(segment_size),
+        base_(first_segment * segment_size),
+        timeline_(timeline) {}
 
   // Adds a record whose data is `length` bytes; returns what a reader must return for it.
   struct Written {
@@ -148,7 +151,7 @@ class WalWriter {
   void PutPageHeader(uint16_t flags, uint32_t remaining) {
     const bool first = position() % segment_size_ == 0;
     WalPageHeader h{};
-    h.magic = kPg15.wal_magic;
+    h.magic = version_.wal_magic;
     h.info = static_cast<uint16_t>(flags | (first ? kPageLongHeader : 0));
     h.timeline = timeline_;
     h.address = position();
@@ -159,6 +162,7 @@ class WalWriter {
     wal_.append(reinterpret_cast<const char*>(&l), sizeof(l));
   }
 
+  const pg::Version& version_;
   const uint32_t segment_size_;
   const uint64_t base_;
   const uint32_t timeline_;

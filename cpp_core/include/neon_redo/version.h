@@ -33,6 +33,10 @@ struct Version;
 // The version of this number, 15. Null: it is not supported. Thread-safe.
 const pg::Version* FindServerVersion(int major);
 
+// From here on data of versions are read, too, that the library was not tested with and therefore
+// refuses else: 16. Holds for the whole process. Thread-safe.
+void AllowUntestedVersions();
+
 // The number of the version. Thread-safe.
 int MajorVersion(const pg::Version& version);
 

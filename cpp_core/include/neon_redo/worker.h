@@ -44,12 +44,12 @@ struct SandboxLayers {
 };
 
 struct WorkerOptions {
-  std::string bindir;  // directory of the server's programs; empty: that of the build's pg_config
-  const pg::Version* version = nullptr;  // of that server; null: the version built for
+  std::string bindir;  // directories of servers' programs, separated by ':'; empty: usual places
+  const pg::Version* version = nullptr;  // which server; null: the module's, else the build's
   std::string command;  // a shell command that speaks the protocol, to run instead of a server;
                         // begin it with "exec" to have no shell in between
   std::vector<std::string> program;  // the same without a shell: absolute path, arguments
-  std::string module;                // path of neon.so; empty: the installed one
+  std::string module;                // paths of neon.so, separated by ':'; empty: the installed one
   std::string user;                  // to run as when this process is root; empty: "postgres"
   bool sandbox = true;
   std::optional<bool> landlock;        // a layer of the sandbox; empty: where the kernel has it

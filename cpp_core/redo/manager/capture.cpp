@@ -15,6 +15,7 @@
 
 #include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/version.h"
 
 namespace neon_redo {
 
@@ -184,6 +185,10 @@ class Parser {
       base_size_ = words.Number<size_t>();
       return words.done();
     }
+    if (name == "version") {
+      out_.version = pg::FindVersionByMajor(words.Number<int>());
+      return words.done() && out_.version != nullptr;
+    }
     return name == "record" && Record(&words);
   }
 
@@ -247,13 +252,15 @@ void AppendBytes(Bytes bytes, std::string* text) {
 
 }  // namespace
 
-std::string FormatCapture(const PageRequest& request, const Error& error) {
+std::string FormatCapture(const PageRequest& request, const Error& error,
+                          const pg::Version* version) {
   std::string message = error.message;
   std::replace(message.begin(), message.end(), '\n', ' ');
   std::string text =
       fmt::format("{}\nerror: {}\nkey: {}\nlsn: {}\nkind: {}\nbase: {}\n", kFirstLine, message,
                   request.key.ToString(), request.lsn.ToString(),
                   kKinds[static_cast<size_t>(request.kind)], request.base_image.size());
+  if (version != nullptr) text += fmt::format("version: {}\n", version->major);
   for (const PageRecord& record : request.records) {
     text += fmt::format("record: {} ", record.lsn.ToString());
     if (const auto* postgres = std::get_if<PostgresRecord>(&record.record)) {
@@ -294,8 +301,12 @@ Result<std::unique_ptr<CapturedRequest>> ReadCapture(const std::string& path) {
                    fmt::format("\"{}\": {}", path, captured.error().message));
 }
 
-FailureCapture::FailureCapture(std::string directory, size_t max_files, uint64_t max_bytes)
-    : directory_(std::move(directory)), max_files_(max_files), max_bytes_(max_bytes) {}
+FailureCapture::FailureCapture(std::string directory, size_t max_files, uint64_t max_bytes,
+                               const pg::Version& version)
+    : directory_(std::move(directory)),
+      max_files_(max_files),
+      max_bytes_(max_bytes),
+      version_(version) {}
 
 std::string FailureCapture::Keep(const PageRequest& request, const Error& error) {
   if (directory_.empty() || error.code == ErrorCode::kShutdown) return "";
@@ -309,7 +320,7 @@ std::string FailureCapture::Keep(const PageRequest& request, const Error& error)
     bytes += entry.file_size(failed);
   }
   if (failed || files >= max_files_ || bytes >= max_bytes_) return "";
-  const std::string text = FormatCapture(request, error);
+  const std::string text = FormatCapture(request, error, &version_);
   if (bytes + text.size() > max_bytes_) return "";
   const std::string path = fmt::format("{}/{}-{}-{}-{}{}", directory_, request.key.ToString(),
                                        request.lsn.value, getpid(), serial_++, kSuffix);

@@ -18,6 +18,7 @@ namespace neon_redo {
 // A request read back, with the bytes that its views point to. Not copyable.
 struct CapturedRequest {
   std::string error;
+  const pg::Version* version = nullptr;  // of the records; null: the capture does not say
   std::string bytes;
   std::vector<PageRecord> records;
   PageRequest request;
@@ -26,7 +27,9 @@ struct CapturedRequest {
   CapturedRequest(const CapturedRequest&) = delete;
 };
 
-std::string FormatCapture(const PageRequest& request, const Error& error);
+// version: of the records; null: the capture does not say.
+std::string FormatCapture(const PageRequest& request, const Error& error,
+                          const pg::Version* version);
 
 // kCorrupt, with the line's number, for what FormatCapture does not write.
 Result<std::unique_ptr<CapturedRequest>> ParseCapture(std::string text);
@@ -38,7 +41,8 @@ Result<std::unique_ptr<CapturedRequest>> ReadCapture(const std::string& path);
 // Thread-safe.
 class FailureCapture {
  public:
-  FailureCapture(std::string directory, size_t max_files, uint64_t max_bytes);
+  FailureCapture(std::string directory, size_t max_files, uint64_t max_bytes,
+                 const pg::Version& version);
 
   // Returns the path of the new file, or empty when nothing was kept: no directory, no room, or the
   // request was not at fault (kShutdown).
@@ -48,6 +52,7 @@ class FailureCapture {
   const std::string directory_;
   const size_t max_files_;
   const uint64_t max_bytes_;
+  const pg::Version& version_;
   std::mutex mutex_;
   uint64_t serial_ = 0;
 };

@@ -29,6 +29,8 @@ size_t UsableProcessors() {
 
 ManagerOptions Completed(ManagerOptions options) {
   if (options.max_workers == 0) options.max_workers = UsableProcessors();
+  WorkerOptions& worker = options.worker;
+  if (worker.version == nullptr) worker.version = &VersionOf(worker.bindir, worker.module);
   return options;
 }
 
@@ -94,7 +96,8 @@ class RedoManager::Impl {
       : options_(Completed(std::move(options))),
         metrics_(MakeMetrics(options_)),
         counts_(metrics_.get()),
-        capture_(options_.capture_dir, options_.capture_max_files, options_.capture_max_bytes),
+        capture_(options_.capture_dir, options_.capture_max_files, options_.capture_max_bytes,
+                 ServerVersion(options_.worker.version)),
         pool_(options_, metrics_.get()) {}
 
   Result<PageImage> Run(const PageRequest& request);

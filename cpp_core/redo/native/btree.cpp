@@ -3,6 +3,7 @@
 #include "cpp_core/redo/native/btree.h"
 
 #include "cpp_core/pg/operations.h"
+#include "cpp_core/pg/version.h"
 
 namespace neon_redo::native {
 
@@ -129,6 +130,13 @@ bool DeleteItems(Change* change, uint32_t deleted, uint32_t updated) {
 bool Vacuum(Change* change) {
   const Bytes main = change->main();
   return main.size() >= 4 && DeleteItems(change, Get16(main.data()), Get16(main.data() + 2));
+}
+
+// From 18 on.
+bool VacuumAndClearCycleId(Change* change) {
+  if (!Vacuum(change)) return false;
+  Put16(Opaque(change->page) + pg::btree::kCycleId, 0);
+  return true;
 }
 
 // xl_btree_delete: latestRemovedXid, ndeleted, nupdated.
@@ -322,7 +330,9 @@ Routine FindBtreeRoutine(const RecordView& record, int id) {
     case op::kDelete:
       return OnlyBlock(record, id, Delete);
     case op::kVacuum:
-      return OnlyBlock(record, id, Vacuum);
+      return OnlyBlock(
+          record, id,
+          record.version().btree_vacuum_clears_cycle_id ? VacuumAndClearCycleId : Vacuum);
     case op::kUnlinkPage:
     case op::kUnlinkPageMeta:
       return FindUnlinkRoutine(record, id);

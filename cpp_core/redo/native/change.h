@@ -51,6 +51,8 @@ inline bool BlockAgreesIfThere(const RecordView& record, int id, bool init) {
 // Each resource manager: the routine for this block of this record. Null: none, or the record's
 // blocks are not those that the operation has; the worker decides.
 Routine FindHeapRoutine(const RecordView& record, int id);
+// Of Heap and Heap2, for a block of the visibility map that loses bits.
+Routine FindClearMapRoutine(const RecordView& record, int id);
 Routine FindHeap2Routine(const RecordView& record, int id);
 Routine FindBtreeRoutine(const RecordView& record, int id);
 Routine FindSequenceRoutine(const RecordView& record, int id);

@@ -1,6 +1,6 @@
 // Resource manager Heap: heap_redo and heap_xlog_* in access/heap/heapam.c; the records are in
-// access/heapam_xlog.h. The visibility map's page, which some of these records clear bits in, is no
-// block of theirs.
+// access/heapam_xlog.h. For the visibility map's page, in which some of these records clear bits,
+// see clear_map.cpp.
 #include "cpp_core/redo/native/heap.h"
 
 #include "cpp_core/pg/xid.h"
@@ -204,6 +204,7 @@ Routine FindUpdateRoutine(const RecordView& record, int id) {
     return id == 0 && !init && BlockAgrees(record, 0, false) ? UpdateOnePage : nullptr;
   if ((record.info() & ~op::kInitPage) == op::kHotUpdate) return nullptr;  // never across pages
   if (!BlockAgrees(record, 0, init) || !BlockAgrees(record, 1, false)) return nullptr;
+  if (old->tag.fork == kVisibilityMapFork) return nullptr;
   if (record.block(0)->tag.block == old->tag.block) return nullptr;
   return id == 0 ? UpdateNewPage : id == 1 ? UpdateOldPage : nullptr;
 }
@@ -211,6 +212,7 @@ Routine FindUpdateRoutine(const RecordView& record, int id) {
 }  // namespace
 
 Routine FindHeapRoutine(const RecordView& record, int id) {
+  if (record.block(id)->tag.fork == kVisibilityMapFork) return FindClearMapRoutine(record, id);
   const uint8_t operation = record.info() & ~op::kInitPage;
   if (operation == op::kUpdate || operation == op::kHotUpdate) return FindUpdateRoutine(record, id);
   const bool init = operation == op::kInsert && (record.info() & op::kInitPage);

@@ -56,7 +56,8 @@ bool Nothing(Change* change) {
 // Maps have no routines of their own, but the visibility map's.
 bool HasRoutines(const RecordView& view, const BlockRef& block) {
   return block.tag.fork == kMainFork || block.tag.fork == kInitFork ||
-         (block.tag.fork == kVisibilityMapFork && view.rmid() == kRmHeap2);
+         (block.tag.fork == kVisibilityMapFork &&
+          (view.rmid() == kRmHeap || view.rmid() == kRmHeap2));
 }
 
 Routine FindRoutine(const RecordView& view, int id) {

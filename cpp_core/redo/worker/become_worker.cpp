@@ -76,25 +76,25 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 
 }  // namespace
 
-Error BecomeWorker(const WorkerServer& server, const std::string& user) {
-  const Result<std::string> program = WorkerProgram(server);
-  if (!program) return program.error();
+Error BecomeWorker(WorkerServer server, const std::string& user) {
+  if (Status status = ResolveServer(&server); !status) return status.error();
+  const std::string program = WorkerProgram(server);
   const Result<std::optional<UserIdentity>> identity = WorkerUser(user);
   if (!identity) return identity.error();
   const std::optional<UserIdentity>& become = *identity;
   Result<WorkerHome> made = WorkerHome::Create(
       become ? HomeOwner{become->uid, become->gid} : HomeOwner{geteuid(), getegid()},
-      ServerVersion(server.version));
+      *server.version);
   if (!made) return made.error();
   std::optional<WorkerHome> home(std::move(*made));
   // Descriptors of the caller: the worker must not hold them open.
   close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
   if (std::optional<Error> error = StartCleaner(&home)) return *error;
   if (become && !BecomeUser(*become)) return SystemError("change the user");
-  const std::vector<std::string> arguments = WorkerArguments(server, *program, home->path());
-  const std::vector<std::string> environment = WorkerEnvironment(server, *program);
-  execve(program->c_str(), Pointers(arguments).data(), Pointers(environment).data());
-  return SystemError(fmt::format("execute \"{}\"", *program));
+  const std::vector<std::string> arguments = WorkerArguments(server, program, home->path());
+  const std::vector<std::string> environment = WorkerEnvironment(server, program);
+  execve(program.c_str(), Pointers(arguments).data(), Pointers(environment).data());
+  return SystemError(fmt::format("execute \"{}\"", program));
 }
 
 }  // namespace neon_redo

@@ -12,7 +12,7 @@ namespace neon_redo {
 
 // Replaces this process by a worker on the same standard streams, as the user (empty: "postgres")
 // when it is root. Returns only if that fails. The process must have one thread only.
-Error BecomeWorker(const WorkerServer& server, const std::string& user);
+Error BecomeWorker(WorkerServer server, const std::string& user);
 
 }  // namespace neon_redo
 

@@ -9,6 +9,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cpp_core/base/try.h"
+#include "cpp_core/redo/worker/server_files.h"
+
 namespace neon_redo {
 
 namespace {
@@ -74,23 +77,30 @@ const pg::Version& BuildVersion() {
   return *kVersion;
 }
 
-std::string DefaultBindir(const pg::Version& version) {
-  if (version.major == NEON_REDO_DEFAULT_MAJOR) return NEON_REDO_DEFAULT_BINDIR;
-  return fmt::format("/usr/lib/postgresql/{}/bin", version.major);
+const pg::Version& VersionOf(const std::string& bindirs, const std::string& modules) {
+  const pg::Version* version = VersionOfFiles(bindirs, modules);
+  return version == nullptr ? BuildVersion() : *version;
 }
 
-Result<std::string> WorkerProgram(const WorkerServer& server) {
-  const pg::Version& version = ServerVersion(server.version);
-  const std::string bindir = server.bindir.empty() ? DefaultBindir(version) : server.bindir;
+Status ResolveServer(WorkerServer* server) {
+  if (server->version == nullptr) server->version = &VersionOf(server->bindir, server->module);
+  ASSIGN_OR_RETURN(server->bindir, FindBindir(server->bindir, server->module, *server->version));
+  ASSIGN_OR_RETURN(server->module, FindModule(server->module, *server->version, server->bindir));
+  return {};
+}
+
+Status CheckWorkerFiles(const WorkerOptions& options, const pg::Version& version, Engine engine) {
+  if (engine == Engine::kNative || !options.command.empty() || !options.program.empty()) return {};
+  WorkerServer server;
+  server.bindir = options.bindir;
+  server.module = options.module;
+  server.version = &version;
+  return ResolveServer(&server);
+}
+
+std::string WorkerProgram(const WorkerServer& server) {
   std::error_code error;
-  const std::string program = std::filesystem::absolute(bindir + "/postgres", error);
-  if (error || access(program.c_str(), X_OK) != 0) {
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("there is no server program \"{}/postgres\": name the directory "
-                                 "of a PostgreSQL {} server's programs with --bindir",
-                                 bindir, version.major));
-  }
-  return program;
+  return std::filesystem::absolute(server.bindir + "/postgres", error);
 }
 
 std::vector<std::string> WorkerArguments(const WorkerServer& server, const std::string& program,

@@ -17,9 +17,9 @@ namespace neon_redo {
 
 // Which server to run as a worker, and how.
 struct WorkerServer {
-  std::string bindir;                    // where postgres is; empty: DefaultBindir
-  const pg::Version* version = nullptr;  // of that server; null: BuildVersion
-  std::string module;                    // path of neon.so; empty: the installed one
+  std::string bindir;                    // as WorkerOptions::bindir
+  const pg::Version* version = nullptr;  // of that server; null: VersionOf
+  std::string module;                    // as WorkerOptions::module
   bool sandbox = true;                   // neon.redo_sandbox: on or off
   bool sandbox_log = false;              // neon.redo_sandbox: log, to find what the policy lacks
   std::optional<bool> landlock;          // neon.redo_landlock; empty: where the kernel has it
@@ -41,12 +41,23 @@ inline const pg::Version& ServerVersion(const pg::Version* version) {
   return version == nullptr ? BuildVersion() : *version;
 }
 
-// Where the programs of a server of this version are when nothing else is said: in the bindir of
-// the pg_config built with, and of another version in Debian's place for it.
-std::string DefaultBindir(const pg::Version& version);
+// The version of the server to use when none is named: the one that the module or the server says
+// (VersionOfFiles), else BuildVersion.
+const pg::Version& VersionOf(const std::string& bindirs, const std::string& modules);
 
-// The absolute path of postgres. kNotFound, with what to do, when there is no such program.
-Result<std::string> WorkerProgram(const WorkerServer& server);
+// Replaces bindir, module and version by the ones that are used: one directory and one file (empty:
+// the server finds the module), both of the version (server_files.h). kNotFound, with what to do,
+// when there are none.
+Status ResolveServer(WorkerServer* server);
+
+// Whether ResolveServer would find what a worker with these options needs for data of this version:
+// to be asked before much is done with an engine that may launch one.
+Status CheckWorkerFiles(const WorkerOptions& options, const pg::Version& version, Engine engine);
+
+// The functions below take a server after ResolveServer.
+
+// The absolute path of postgres.
+std::string WorkerProgram(const WorkerServer& server);
 
 // argv; the first element is the program.
 std::vector<std::string> WorkerArguments(const WorkerServer& server, const std::string& program,

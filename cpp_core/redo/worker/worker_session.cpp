@@ -42,14 +42,15 @@ Result<Plan> PlanServer(const WorkerOptions& options) {
   server.namespaces = options.namespaces;
   server.memory_limit_mb = options.memory_limit_mb;
   Plan plan;
+  RETURN_IF_ERROR(ResolveServer(&server));
   plan.layers = LayersOf(server);
   if (options.sandbox && options.landlock.value_or(false) && !plan.layers.landlock)
     return MakeError(ErrorCode::kUnsupported, "this kernel has no Landlock (Linux 5.13 and later)");
-  ASSIGN_OR_RETURN(plan.program.path, WorkerProgram(server));
+  plan.program.path = WorkerProgram(server);
   ASSIGN_OR_RETURN(plan.program.user, WorkerUser(options.user));
   HomeOwner owner{geteuid(), getegid()};
   if (plan.program.user) owner = {plan.program.user->uid, plan.program.user->gid};
-  ASSIGN_OR_RETURN(WorkerHome home, WorkerHome::Create(owner, ServerVersion(server.version)));
+  ASSIGN_OR_RETURN(WorkerHome home, WorkerHome::Create(owner, *server.version));
   plan.home.emplace(std::move(home));
   plan.program.arguments = WorkerArguments(server, plan.program.path, plan.home->path());
   plan.program.environment = WorkerEnvironment(server, plan.program.path);

@@ -25,18 +25,23 @@ ldd "$postgres" | awk '$2 == "=>" { print $1, $3 } $1 ~ /^\// { n = split($1, p,
   readelf --dyn-syms -W "$path" | awk '$1 ~ /^[0-9]+:$/ && $7 != "UND" { sub(/@.*/, "", $8); print $8 }'
 done | sort -u >"$work/provided"
 
+# Variables of libraries that are copied into the program. They are defined symbols of it, and have no
+# version if the library gives its symbols none.
+readelf -rW "$postgres" | awk '$3 ~ /_COPY$/ { sub(/@.*/, "", $5); print $5 }' | sort -u >"$work/copied"
+
 # Name, version, type and size of every symbol that postgres takes from a replaced library: undefined
-# symbols, and variables copied into the program.
+# symbols, and copied variables.
 readelf --dyn-syms -W "$postgres" | awk '
   FILENAME == ARGV[1] { provided[$1] = 1; next }
+  FILENAME == ARGV[2] { copied[$1] = 1; next }
   $1 !~ /^[0-9]+:$/ || $8 == "" { next }
   {
     version = ""
     name = $8
     if ((at = index(name, "@")) > 0) { version = substr(name, at); gsub(/@/, "", version); name = substr(name, 1, at - 1) }
     if (name in provided || ($5 == "WEAK" && $7 == "UND")) next
-    if ($7 == "UND" || version != "") print name, (version == "" ? "-" : version), $4, $3
-  }' "$work/provided" - | sort -k2,2 -k1,1 >"$work/symbols"
+    if ($7 == "UND" || version != "" || name in copied) print name, (version == "" ? "-" : version), $4, $3
+  }' "$work/provided" "$work/copied" - | sort -k2,2 -k1,1 >"$work/symbols"
 
 awk '{ if ($3 == "OBJECT") printf "char %s[%d];\n", $1, ($4 > 0 ? $4 : 1)
        else printf "long %s(void) { return 0; }\n", $1 }' "$work/symbols" >"$work/stub.c"

@@ -1,0 +1,127 @@
+"""Servers of several major versions beside each other: each WAL gets the worker that it needs, and what
+does not fit is refused in one line before anything is started.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+from cluster import (
+    MAJORS,
+    ROOT,
+    Cluster,
+    copy_module,
+    make_directory,
+    pg_config,
+    run_neon_redo,
+    servers,
+)
+
+SETTINGS = {"wal_consistency_checking": "all", "autovacuum": "off", "full_page_writes": "off"}
+# Inserts until pages are full, updates, pruning, a vacuum that sets the visibility map, and changes that
+# clear it; a hash index, which splits buckets: a worker's business.
+WORKLOAD = """
+CREATE TABLE t (i int PRIMARY KEY, filler text) WITH (fillfactor = 60);
+CREATE INDEX ON t USING hash (i);
+INSERT INTO t SELECT g, repeat('x', 40) FROM generate_series(1, 20000) g;
+VACUUM (FREEZE) t;
+UPDATE t SET filler = 'changed' WHERE i % 3 = 0;
+DELETE FROM t WHERE i % 5 = 0;
+SELECT count(*) FROM t WHERE i % 7 = 0 FOR UPDATE;
+VACUUM t;
+INSERT INTO t SELECT g, repeat('y', 400) FROM generate_series(20001, 24000) g;
+ANALYZE t;
+"""
+
+
+class Servers(unittest.TestCase):
+    """One cluster of each version, stopped, and a module for each."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = make_directory()
+        cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
+        cls.clusters, cls.backups, cls.modules = {}, {}, {}
+        for version in servers():
+            cluster = cls.enterClassContext(Cluster(settings=SETTINGS, version=version))
+            cls.backups[version] = cluster.basebackup()
+            cluster.psql(WORKLOAD)
+            cluster.stop()
+            cls.clusters[version] = cluster
+            cls.modules[version] = copy_module(os.path.join(cls.directory, str(version)), version)
+        os.chmod(cls.directory, 0o755)
+
+    def given_modules(self, *versions):
+        return [f"--module={self.modules[version]}" for version in versions or self.modules]
+
+    def verify(self, version, *arguments, check=True):
+        wal = self.clusters[version].wal
+        return run_neon_redo("verify", "--wal", wal, "--format", "json", *arguments, check=check)
+
+    def refused(self, message, result):
+        self.assertEqual(result.returncode, 2, result.stdout)
+        self.assertIn(message, result.stdout + result.stderr)
+
+    def test_each_wal_gets_its_worker(self):
+        for version in self.clusters:
+            for engine in ("worker", "auto"):
+                with self.subTest(version=version, engine=engine):
+                    result = self.verify(version, "--images", "--engine", engine, *self.given_modules())
+                    report = json.loads(result.stdout)
+                    self.assertEqual(report["mismatches"], [])
+                    self.assertGreater(report["images_compared"], 20_000)
+
+    def test_each_cluster_equals_what_wal_makes_of_its_backup(self):
+        for version, cluster in self.clusters.items():
+            with self.subTest(version=version):
+                backup = ["--base-backup", self.backups[version], "--against", cluster.data]
+                report = json.loads(self.verify(version, *backup, "--engine", "worker", *self.given_modules()).stdout)
+                self.assertEqual(report["mismatches"], [])
+                self.assertGreater(report["pages_compared"], 500)
+
+    @unittest.skipIf(len(servers()) < 2, "needs servers of two versions")
+    def test_what_does_not_fit_is_refused(self):
+        versions = list(self.clusters)
+        for version, other in zip(versions, versions[1:] + versions[:1]):
+            with self.subTest(version=version, other=other):
+                is_other = f"is of PostgreSQL {other}, and a "
+                result = self.verify(version, "--images", *self.given_modules(other), check=False)
+                self.refused(f"neon.so for PostgreSQL {version} is needed", result)
+                bindir = f"--bindir={pg_config('bindir', other)}"
+                result = self.verify(version, "--images", *self.given_modules(), bindir, check=False)
+                self.refused(f"{is_other}server of PostgreSQL {version} is needed", result)
+                # The native engine asks for neither.
+                self.verify(version, "--images", "--engine=native", bindir, check=False)
+        twice = self.verify(
+            versions[0], "--images", *self.given_modules(versions[0], versions[0]), check=False
+        )
+        self.refused(f"--module names two for PostgreSQL {versions[0]}", twice)
+
+    def test_a_worker_is_of_the_version_of_its_module(self):
+        for version, module in self.modules.items():
+            with self.subTest(version=version):
+                command = [ROOT / "build" / "neon-redo", "worker", f"--module={module}"]
+                result = subprocess.run(command, input=b"H\0\0\0\4", capture_output=True, check=False, timeout=60)
+                self.assertEqual((result.returncode, result.stdout), (0, bytes(8192)), result.stderr)
+
+    def test_doctor_lists_the_versions(self):
+        report = json.loads(run_neon_redo("doctor", "--format=json", *self.given_modules()).stdout)
+        listed = {server["major"]: server for server in report["servers"]}
+        self.assertEqual(set(listed), set(MAJORS))
+        for version, server in listed.items():
+            self.assertEqual(server["worker_starts"], version in self.modules, server)
+            if version in self.modules:
+                self.assertEqual(server["module"], self.modules[version])
+                self.assertEqual(server["bindir"], pg_config("bindir", version))
+            else:
+                self.assertIn("reason", server)
+        one = next(iter(self.modules))
+        text = run_neon_redo("doctor", *self.given_modules(one)).stdout
+        self.assertRegex(text, rf"(?m)^{one} +yes +/")
+        self.assertIn(f"A worker of PostgreSQL {one}:", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
