@@ -29,16 +29,16 @@ struct Arguments {
   std::string write_page;
 };
 
-void PrintRecord(const PageRecord& record) {
+void PrintRecord(const PageRecord& record, const pg::Version& version) {
   if (const auto* native = std::get_if<PageServerRecord>(&record.record)) {
     fmt::print("  {:>17}  {}\n", record.lsn.ToString(), DescribePageServerRecord(*native));
     return;
   }
   const auto& postgres = std::get<PostgresRecord>(record.record);
-  RecordView view(BuildVersion());
+  RecordView view(version);
   std::string line = fmt::format("[not a record: {} bytes]", postgres.record.size());
   if (postgres.record.size() >= kRecordHeaderSize && !view.Parse(postgres.record)) {
-    const char* operation = OperationName(view.rmid(), view.header().info);
+    const char* operation = OperationName(version, view.rmid(), view.header().info);
     line = fmt::format("{} {} ", RmgrDisplayName(view.rmid()), operation ? operation : "UNKNOWN");
     DescribeOperation(view, &line);
     if (!RecordView::VerifyCrc(postgres.record)) line += " [wrong CRC]";
@@ -159,7 +159,8 @@ Outcome Run(const Arguments& arguments) {
   PrintPage("before  ", request.key, page);
   for (const ReplayedRun& run : runs) {
     fmt::print("{}\n", run.native ? "applied without a worker:" : "applied by a worker:");
-    for (const PageRecord& record : run.records) PrintRecord(record);
+    for (const PageRecord& record : run.records)
+      PrintRecord(record, ServerVersion(captured->version));
     if (!run.status) {
       fmt::print("{}\n", run.status.error().message);
       return kExitDifference;

@@ -59,15 +59,19 @@ nlohmann::ordered_json ChangesJson(const ChangeCounts& c) {
           {"chosen", c.chosen}};
 }
 
+const char* NameOf(const VerifyResult& r, uint8_t rmid, uint8_t info) {
+  return r.version ? OperationName(*r.version, rmid, info) : nullptr;
+}
+
 // What is not zero, by resource manager and operation.
-nlohmann::ordered_json OperationsJson(const EngineCounts& engines) {
+nlohmann::ordered_json OperationsJson(const VerifyResult& r) {
   auto out = nlohmann::ordered_json::array();
   for (int rmid = 0; rmid < 256; rmid++) {
     for (int operation = 0; operation < 16; operation++) {
-      const ChangeCounts& c = engines.of[rmid][operation];
+      const ChangeCounts& c = r.engines.of[rmid][operation];
       if (c.total() == 0) continue;
       const auto info = static_cast<uint8_t>(operation << 4);
-      const char* name = OperationName(static_cast<uint8_t>(rmid), info);
+      const char* name = NameOf(r, static_cast<uint8_t>(rmid), info);
       nlohmann::ordered_json entry = {
           {"resource_manager", RmgrDisplayName(static_cast<uint8_t>(rmid))},
           {"operation", name ? nlohmann::ordered_json(name) : nullptr},
@@ -122,7 +126,7 @@ void PrintEngines(const VerifyReport& report, const VerifyResult& r) {
     for (int operation = 0; operation < 16; operation++) {
       const ChangeCounts& c = r.engines.of[rmid][operation];
       const auto id = static_cast<uint8_t>(rmid);
-      const char* name = OperationName(id, static_cast<uint8_t>(operation << 4));
+      const char* name = NameOf(r, id, static_cast<uint8_t>(operation << 4));
       const auto line = [&](uint64_t count, const char* why) {
         if (count > 0)
           fmt::print("  {:>12} {}: {} {}, {}\n", Grouped(count), by_whom, RmgrDisplayName(id),
@@ -252,7 +256,7 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"other_timelines", nlohmann::ordered_json::array()},
       {"engine", EngineName(report.engine)},
       {"changes", ChangesJson(all)},
-      {"operations", OperationsJson(r.engines)},
+      {"operations", OperationsJson(r)},
       {"pages_spilled", r.pages_spilled},
       {"jobs", report.jobs},
       {"elapsed_seconds", r.elapsed_seconds},

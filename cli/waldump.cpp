@@ -20,6 +20,7 @@
 #include "cli/waldump_stats.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/wal/commit_time.h"
 #include "cpp_core/wal/filter.h"
 #include "cpp_core/wal/segment.h"
@@ -122,7 +123,7 @@ class Dump {
   uint64_t shown_ = 0;
 };
 
-// As pg_waldump, which says so unless it starts at a segment.
+// As pg_waldump, which says so unless it starts at a segment. Since 17, this is not among the records.
 void Dump::Begin(const WalRecord& first) {
   begun_ = true;
   stats_->set_first_lsn(first.start);
@@ -130,9 +131,11 @@ void Dump::Begin(const WalRecord& first) {
   if (!start || *start == first.start || start->value % reader_->segment_size() == 0) return;
   if (arguments_.json) return;
   const uint64_t skipped = first.start - *start;
-  *output_.line() +=
+  const std::string words =
       fmt::format("first record is after {}, at {}, skipping over {} byte{}", start->ToString(),
                   first.start.ToString(), skipped, skipped == 1 ? "" : "s");
+  if (reader_->version().text >= pg::WaldumpText::k17) return Say(words);
+  output_.line()->append(words);
   static_cast<void>(output_.EndLine());
 }
 
@@ -235,7 +238,7 @@ bool Dump::Finish(const std::optional<Error>& error) {
   if (arguments_.json) {
     PrintStatsJson(*stats_, arguments_.by_operation, *reader_, error);
   } else {
-    PrintStatsTable(*stats_, arguments_.by_operation);
+    PrintStatsTable(*stats_, arguments_.by_operation, reader_->version());
   }
   return true;
 }

@@ -13,8 +13,8 @@ namespace neon_redo::cli {
 
 namespace {
 
-std::string OperationText(uint8_t rmid, uint8_t info) {
-  const char* name = OperationName(rmid, info);
+std::string OperationText(const pg::Version& version, uint8_t rmid, uint8_t info) {
+  const char* name = OperationName(version, rmid, info);
   return name ? name : fmt::format("UNKNOWN ({:x})", info & kInfoRmgrMask);
 }
 
@@ -24,7 +24,7 @@ double Percent(uint64_t part, uint64_t whole) {
 
 // Calls row(name, counts) for each resource manager, or each operation that occurs.
 template <typename Row>
-void ForEachRow(const WalStats& stats, bool by_operation, Row row) {
+void ForEachRow(const WalStats& stats, bool by_operation, const pg::Version& version, Row row) {
   for (int id = 0; id < 256; id++) {
     const auto rmid = static_cast<uint8_t>(id);
     if (!RmgrIsValid(rmid)) continue;
@@ -37,14 +37,14 @@ void ForEachRow(const WalStats& stats, bool by_operation, Row row) {
     for (int operation = 0; operation < 16; operation++) {
       const WalCounts& counts = stats.Of(rmid, operation);
       if (counts.records == 0) continue;
-      row(name + "/" + OperationText(rmid, static_cast<uint8_t>(operation << 4)), counts);
+      row(name + "/" + OperationText(version, rmid, static_cast<uint8_t>(operation << 4)), counts);
     }
   }
 }
 
 }  // namespace
 
-void PrintStatsTable(const WalStats& stats, bool by_operation) {
+void PrintStatsTable(const WalStats& stats, bool by_operation, const pg::Version& version) {
   const WalCounts total = stats.Total();
   if (total.records == 0) return;
   const uint64_t total_bytes = total.record_bytes + total.image_bytes;
@@ -54,7 +54,7 @@ void PrintStatsTable(const WalStats& stats, bool by_operation) {
              "Record size", "(%)", "FPI size", "(%)", "Combined size", "(%)");
   fmt::print("{:<27} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8}\n", "----", "-", "---",
              "-----------", "---", "--------", "---", "-------------", "---");
-  ForEachRow(stats, by_operation, [&](const std::string& name, const WalCounts& c) {
+  ForEachRow(stats, by_operation, version, [&](const std::string& name, const WalCounts& c) {
     const uint64_t bytes = c.record_bytes + c.image_bytes;
     fmt::print("{:<27} {:>20} ({:6.2f}) {:>20} ({:6.2f}) {:>20} ({:6.2f}) {:>20} ({:6.2f})\n", name,
                c.records, Percent(c.records, total.records), c.record_bytes,
@@ -86,9 +86,10 @@ void PrintStatsJson(const WalStats& stats, bool by_operation, const WalReader& r
       {"total", counts_json(total)},
       {"types", nlohmann::ordered_json::object()},
   };
-  ForEachRow(stats, by_operation, [&](const std::string& name, const WalCounts& c) {
+  const auto add = [&](const std::string& name, const WalCounts& c) {
     if (c.records > 0) out["types"][name] = counts_json(c);
-  });
+  };
+  ForEachRow(stats, by_operation, reader.version(), add);
   if (error) out["error"] = error->message;
   fmt::print("{}\n", JsonText(out));
 }

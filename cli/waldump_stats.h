@@ -10,8 +10,8 @@
 
 namespace neon_redo::cli {
 
-// The table of pg_waldump --stats, to the letter.
-void PrintStatsTable(const WalStats& stats, bool by_operation);
+// The table of pg_waldump --stats, to the letter. version: of the WAL.
+void PrintStatsTable(const WalStats& stats, bool by_operation, const pg::Version& version);
 
 // One object. error: why not all of the WAL was read, if so.
 void PrintStatsJson(const WalStats& stats, bool by_operation, const WalReader& reader,

@@ -12,20 +12,54 @@ namespace neon_redo {
 
 namespace {
 
-const Operation* FindOperation(uint8_t rmid, uint8_t info) {
-  static const Operations kTables[] = {
-      XlogOperations(),    XactOperations(),       SmgrOperations(),      ClogOperations(),
-      DbaseOperations(),   TblspcOperations(),     MultiXactOperations(), RelMapOperations(),
-      StandbyOperations(), Heap2Operations(),      HeapOperations(),      BtreeOperations(),
-      HashOperations(),    GinOperations(),        GistOperations(),      SeqOperations(),
-      SpgistOperations(),  BrinOperations(),       CommitTsOperations(),  ReplOriginOperations(),
-      GenericOperations(), LogicalMsgOperations(),
-  };
-  static_assert(sizeof(kTables) / sizeof(kTables[0]) == kMaxBuiltinRmgr + 1);
+struct Tables {
+  Operations of[kMaxBuiltinRmgr + 1];
+};
+
+Tables TablesOf(pg::WaldumpText text) {
+  using enum pg::WaldumpText;
+  const Operations heap = text < k16 ? HeapOperations15() : HeapOperations16();
+  const Operations heap2 = text < k16   ? Heap2Operations15()
+                           : text < k17 ? Heap2Operations16()
+                                        : Heap2Operations17();
+  const Operations btree = text < k16 ? BtreeOperations15() : BtreeOperations16();
+  return {{
+      XlogOperations(),
+      XactOperations(),
+      SmgrOperations(),
+      ClogOperations(),
+      DbaseOperations(),
+      TblspcOperations(),
+      MultiXactOperations(),
+      RelMapOperations(),
+      StandbyOperations(),
+      heap2,
+      heap,
+      btree,
+      HashOperations(),
+      GinOperations(),
+      GistOperations(),
+      SeqOperations(),
+      SpgistOperations(),
+      BrinOperations(),
+      CommitTsOperations(),
+      ReplOriginOperations(),
+      GenericOperations(),
+      LogicalMsgOperations(),
+  }};
+}
+
+const Operation* FindOperation(const pg::Version& version, uint8_t rmid, uint8_t info) {
+  using enum pg::WaldumpText;
+  static const Tables kTables[] = {TablesOf(k15), TablesOf(k16), TablesOf(k17), TablesOf(k18)};
+  static_assert(std::size(kTables) == static_cast<size_t>(k18) + 1);
   if (rmid > kMaxBuiltinRmgr) return nullptr;
-  const Operations& table = kTables[rmid];
+  const Operations& table = kTables[static_cast<size_t>(version.text)].of[rmid];
+  // With a mask of 0 any value is the only operation.
+  const auto masked = static_cast<uint8_t>(info & table.mask);
+  if (!version.HasOperation(rmid, masked)) return nullptr;
   for (const Operation& o : table.list) {
-    if (o.info == (info & table.mask)) return &o;
+    if (o.info == masked) return &o;
   }
   return nullptr;
 }
@@ -68,8 +102,8 @@ void AppendBlockDetails(const RecordView& record, std::string* out) {
 
 }  // namespace
 
-const char* OperationName(uint8_t rmid, uint8_t info) {
-  const Operation* operation = FindOperation(rmid, info);
+const char* OperationName(const pg::Version& version, uint8_t rmid, uint8_t info) {
+  const Operation* operation = FindOperation(version, rmid, info);
   return operation ? operation->name : nullptr;
 }
 
@@ -83,7 +117,7 @@ void DescribeOperation(const RecordView& record, std::string* out) {
     fmt::format_to(std::back_inserter(*out), "rmid: {}", record.rmid());
     return;
   }
-  const Operation* operation = FindOperation(record.rmid(), record.header().info);
+  const Operation* operation = FindOperation(record.version(), record.rmid(), record.header().info);
   if (!operation || !operation->describe) return;
   Description description{record, FieldReader(record.main_data()), out};
   operation->describe(&description);
@@ -105,7 +139,7 @@ static void AppendWithoutBlocks(const RecordView& record, Lsn start, std::string
                  rmgr ? rmgr : RmgrDisplayName(h.rmid), h.total_length - images, h.total_length,
                  h.xid, start.value >> 32, start.value & 0xffffffff, h.prev_lsn >> 32,
                  h.prev_lsn & 0xffffffff);
-  if (const char* name = OperationName(h.rmid, h.info)) {
+  if (const char* name = OperationName(record.version(), h.rmid, h.info)) {
     line->append(name).push_back(' ');
   } else {
     fmt::format_to(std::back_inserter(*line), "UNKNOWN ({:x}) ", h.info & kInfoRmgrMask);

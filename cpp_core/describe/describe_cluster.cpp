@@ -13,13 +13,23 @@ namespace {
 
 // XLOG
 
+const char* WalLevelName(uint32_t level) {
+  static constexpr const char* kNames[] = {"minimal", "replica", "logical"};
+  return level < std::size(kNames) ? kNames[level] : "?";
+}
+
 void Checkpoint(Description* d, const char* kind) {
-  const auto read = pg::ReadCheckPoint(d->record.main_data(), d->record.version());
+  const Bytes data = d->record.main_data();
+  const pg::Version& version = d->record.version();
+  const auto read = pg::ReadCheckPoint(data, version);
   if (!read) return d->in.Spoil();
   const pg::CheckPoint& c = *read;
-  d->Add("redo {}; tli {}; prev tli {}; fpw {}; xid {}; oid {}; multi {}; offset {}; ",
-         c.redo.ToString(), c.timeline, c.previous_timeline, c.full_page_writes,
-         FullXid(c.next_xid), c.next_oid, c.next_multixact, c.next_multixact_offset);
+  d->Add("redo {}; tli {}; prev tli {}; fpw {}; ", c.redo.ToString(), c.timeline,
+         c.previous_timeline, c.full_page_writes);
+  if (const uint32_t at = version.checkpoint.wal_level)
+    d->Add("wal_level {}; ", WalLevelName(LoadNative<uint32_t>(data.data() + at)));
+  d->Add("xid {}; oid {}; multi {}; offset {}; ", FullXid(c.next_xid), c.next_oid, c.next_multixact,
+         c.next_multixact_offset);
   d->Add(
       "oldest xid {} in DB {}; oldest multi {} in DB {}; oldest/newest commit timestamp xid: "
       "{}/{}; oldest running xid {}; {}",
@@ -35,7 +45,6 @@ void NextOid(Description* d) { d->Add("{}", d->in.Get<uint32_t>()); }
 void BackupEnd(Description* d) { d->Add("{}", d->in.GetLsn().ToString()); }
 
 void ParameterChange(Description* d) {
-  static constexpr const char* kWalLevels[] = {"minimal", "replica", "logical"};
   FieldReader& in = d->in;
   const auto connections = in.Get<int32_t>();
   const auto worker_processes = in.Get<int32_t>();
@@ -48,9 +57,8 @@ void ParameterChange(Description* d) {
   d->Add(
       "max_connections={} max_worker_processes={} max_wal_senders={} max_prepared_xacts={} "
       "max_locks_per_xact={} wal_level={} wal_log_hints={} track_commit_timestamp={}",
-      connections, worker_processes, wal_senders, prepared_xacts, locks,
-      wal_level < std::size(kWalLevels) ? kWalLevels[wal_level] : "?", log_hints ? "on" : "off",
-      commit_timestamp ? "on" : "off");
+      connections, worker_processes, wal_senders, prepared_xacts, locks, WalLevelName(wal_level),
+      log_hints ? "on" : "off", commit_timestamp ? "on" : "off");
 }
 
 void RestorePoint(Description* d) {
@@ -66,12 +74,16 @@ void EndOfRecovery(Description* d) {
   const auto timeline = d->in.Get<uint32_t>();
   const auto previous = d->in.Get<uint32_t>();
   d->Add("tli {}; prev tli {}; time {}", timeline, previous, TimestampText(time));
+  if (d->record.version().end_of_recovery_size > sizeof(layout::xlog::EndOfRecovery))
+    d->Add("; wal_level {}", WalLevelName(d->in.Get<uint32_t>()));
 }
 
 void OverwriteContrecord(Description* d) {
   const Lsn lsn = d->in.GetLsn();
   d->Add("lsn {}; time {}", lsn.ToString(), TimestampText(d->in.Get<int64_t>()));
 }
+
+void CheckpointRedo(Description* d) { d->Add("wal_level {}", WalLevelName(d->in.Get<uint32_t>())); }
 
 constexpr Operation kXlog[] = {
     {layout::xlog::kCheckpointShutdown, "CHECKPOINT_SHUTDOWN", ShutdownCheckpoint},
@@ -87,6 +99,7 @@ constexpr Operation kXlog[] = {
     {layout::xlog::kFpiForHint, "FPI_FOR_HINT"},
     {layout::xlog::kFpi, "FPI"},
     {layout::xlog::kOverwriteContrecord, "OVERWRITE_CONTRECORD", OverwriteContrecord},
+    {layout::xlog::kCheckpointRedo, "CHECKPOINT_REDO", CheckpointRedo},
 };
 
 // Storage

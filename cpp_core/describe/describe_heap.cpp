@@ -1,4 +1,5 @@
-// Heap and Heap2 records. Layouts: access/heapam_xlog.h; wording: rmgrdesc/heapdesc.c.
+// Heap and Heap2 records in the words of PostgreSQL 15. Layouts: access/heapam_xlog.h; wording:
+// rmgrdesc/heapdesc.c.
 #include "cpp_core/describe/operation.h"
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/record_layout.h"
@@ -143,7 +144,7 @@ constexpr Operation kHeap2[] = {
 
 }  // namespace
 
-Operations HeapOperations() { return {kInfoRmgrMask, kHeap}; }
-Operations Heap2Operations() { return {kInfoRmgrMask, kHeap2}; }
+Operations HeapOperations15() { return {kInfoRmgrMask, kHeap}; }
+Operations Heap2Operations15() { return {kInfoRmgrMask, kHeap2}; }
 
 }  // namespace neon_redo

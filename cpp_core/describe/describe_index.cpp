@@ -1,6 +1,6 @@
-// Records of the index access methods, Generic and Sequence. Layouts: access/nbtxlog.h,
-// hash_xlog.h, ginxlog.h, gistxlog.h, spgxlog.h, brin_xlog.h, commands/sequence.h; wording: the
-// files of the same subject in rmgrdesc.
+// Records of the index access methods but Btree, of Generic and Sequence. Layouts:
+// access/hash_xlog.h, ginxlog.h, gistxlog.h, spgxlog.h, brin_xlog.h, commands/sequence.h; wording:
+// the files of the same subject in rmgrdesc.
 #include "cpp_core/describe/operation.h"
 #include "cpp_core/pg/record_layout.h"
 
@@ -9,93 +9,6 @@ namespace neon_redo {
 namespace {
 
 char TF(bool b) { return b ? 'T' : 'F'; }
-
-void OffsetOnly(Description* d) { d->Add("off {}", d->in.Get<uint16_t>()); }
-
-// Btree
-
-void BtreeSplit(Description* d) {
-  const auto level = d->in.Get<uint32_t>();
-  const auto first_right = d->in.Get<uint16_t>();
-  const auto new_item = d->in.Get<uint16_t>();
-  const auto posting = d->in.Get<uint16_t>();
-  d->Add("level {}, firstrightoff {}, newitemoff {}, postingoff {}", level, first_right, new_item,
-         posting);
-}
-
-void BtreeDedup(Description* d) { d->Add("nintervals {}", d->in.Get<uint16_t>()); }
-
-void BtreeVacuum(Description* d) {
-  const auto deleted = d->in.Get<uint16_t>();
-  d->Add("ndeleted {}; nupdated {}", deleted, d->in.Get<uint16_t>());
-}
-
-void BtreeDelete(Description* d) {
-  const auto xid = d->in.Get<uint32_t>();
-  const auto deleted = d->in.Get<uint16_t>();
-  const auto updated = d->in.Get<uint16_t>();
-  d->Add("latestRemovedXid {}; ndeleted {}; nupdated {}", xid, deleted, updated);
-}
-
-void BtreeMarkHalfDead(Description* d) {
-  d->in.Skip(4);  // poffset
-  const auto leaf = d->in.Get<uint32_t>();
-  const auto left = d->in.Get<uint32_t>();
-  const auto right = d->in.Get<uint32_t>();
-  const auto top_parent = d->in.Get<uint32_t>();
-  d->Add("topparent {}; leaf {}; left {}; right {}", top_parent, leaf, left, right);
-}
-
-void BtreeUnlink(Description* d) {
-  const auto left = d->in.Get<uint32_t>();
-  const auto right = d->in.Get<uint32_t>();
-  const auto level = d->in.Get<uint32_t>();
-  d->in.AlignTo(8);
-  const auto safe_xid = d->in.Get<uint64_t>();
-  const auto leaf_left = d->in.Get<uint32_t>();
-  const auto leaf_right = d->in.Get<uint32_t>();
-  const auto leaf_top_parent = d->in.Get<uint32_t>();
-  d->Add("left {}; right {}; level {}; safexid {}; ", left, right, level, FullXid(safe_xid));
-  d->Add("leafleft {}; leafright {}; leaftopparent {}", leaf_left, leaf_right, leaf_top_parent);
-}
-
-void BtreeNewRoot(Description* d) {
-  d->in.Skip(4);  // rootblk
-  d->Add("lev {}", d->in.Get<uint32_t>());
-}
-
-void BtreeReusePage(Description* d) {
-  const auto rel = d->in.Get<RelFileNode>();
-  d->in.Skip(4);  // block
-  d->Add("rel {}; latestRemovedXid {}", RelName(rel), FullXid(d->in.Get<uint64_t>()));
-}
-
-// xl_btree_metadata is the data of block 0.
-void BtreeMetaCleanup(Description* d) {
-  const BlockRef* block = d->record.block(0);
-  FieldReader in(block ? block->data : Bytes());
-  in.Skip(20);
-  d->Add("last_cleanup_num_delpages {}", in.Get<uint32_t>());
-  if (!in.all()) d->in.Spoil();
-}
-
-constexpr Operation kBtree[] = {
-    {layout::btree::kInsertLeaf, "INSERT_LEAF", OffsetOnly},
-    {layout::btree::kInsertUpper, "INSERT_UPPER", OffsetOnly},
-    {layout::btree::kInsertMeta, "INSERT_META", OffsetOnly},
-    {layout::btree::kSplitLeft, "SPLIT_L", BtreeSplit},
-    {layout::btree::kSplitRight, "SPLIT_R", BtreeSplit},
-    {layout::btree::kInsertPost, "INSERT_POST", OffsetOnly},
-    {layout::btree::kDedup, "DEDUP", BtreeDedup},
-    {layout::btree::kDelete, "DELETE", BtreeDelete},
-    {layout::btree::kUnlinkPage, "UNLINK_PAGE", BtreeUnlink},
-    {layout::btree::kUnlinkPageMeta, "UNLINK_PAGE_META", BtreeUnlink},
-    {layout::btree::kNewRoot, "NEWROOT", BtreeNewRoot},
-    {layout::btree::kMarkPageHalfDead, "MARK_PAGE_HALFDEAD", BtreeMarkHalfDead},
-    {layout::btree::kVacuum, "VACUUM", BtreeVacuum},
-    {layout::btree::kReusePage, "REUSE_PAGE", BtreeReusePage},
-    {layout::btree::kMetaCleanup, "META_CLEANUP", BtreeMetaCleanup},
-};
 
 // Hash
 
@@ -106,6 +19,8 @@ void HashInitMeta(Description* d) {
 }
 
 void HashInitBitmap(Description* d) { d->Add("bmsize {}", d->in.Get<uint16_t>()); }
+
+void HashInsert(Description* d) { d->Add("off {}", d->in.Get<uint16_t>()); }
 
 void HashAddOverflow(Description* d) {
   const auto size = d->in.Get<uint16_t>();
@@ -146,7 +61,15 @@ void HashDelete(Description* d) {
 
 void HashUpdateMeta(Description* d) { d->Add("ntuples {:g}", d->in.Get<double>()); }
 
+void HashVacuumPage16(Description* d) {
+  const auto xid = d->in.Get<uint32_t>();
+  const auto tuples = d->in.Get<uint16_t>();
+  d->Add("ntuples {}, snapshotConflictHorizon {}, isCatalogRel {}", tuples, xid,
+         TF(d->in.Get<uint8_t>()));
+}
+
 void HashVacuumPage(Description* d) {
+  if (d->Since(pg::WaldumpText::k16)) return HashVacuumPage16(d);
   const auto xid = d->in.Get<uint32_t>();
   d->Add("ntuples {}, latestRemovedXid {}", d->in.Get<int32_t>(), xid);
 }
@@ -154,7 +77,7 @@ void HashVacuumPage(Description* d) {
 constexpr Operation kHash[] = {
     {layout::hash::kInitMetaPage, "INIT_META_PAGE", HashInitMeta},
     {layout::hash::kInitBitmapPage, "INIT_BITMAP_PAGE", HashInitBitmap},
-    {layout::hash::kInsert, "INSERT", OffsetOnly},
+    {layout::hash::kInsert, "INSERT", HashInsert},
     {layout::hash::kAddOverflowPage, "ADD_OVFL_PAGE", HashAddOverflow},
     {layout::hash::kSplitAllocatePage, "SPLIT_ALLOCATE_PAGE", HashSplitAllocate},
     {layout::hash::kSplitPage, "SPLIT_PAGE"},
@@ -274,7 +197,15 @@ constexpr Operation kGin[] = {
 
 // Gist
 
+void GistDelete16(Description* d) {
+  const auto xid = d->in.Get<uint32_t>();
+  const auto items = d->in.Get<uint16_t>();
+  d->Add("delete: snapshotConflictHorizon {}, nitems: {}, isCatalogRel {}", xid, items,
+         TF(d->in.Get<uint8_t>()));
+}
+
 void GistDelete(Description* d) {
+  if (d->Since(pg::WaldumpText::k16)) return GistDelete16(d);
   const auto xid = d->in.Get<uint32_t>();
   d->Add("delete: latestRemovedXid {}, nitems: {}", xid, d->in.Get<uint16_t>());
 }
@@ -282,8 +213,13 @@ void GistDelete(Description* d) {
 void GistReusePage(Description* d) {
   const auto rel = d->in.Get<RelFileNode>();
   const auto block = d->in.Get<uint32_t>();
-  d->Add("rel {}; blk {}; latestRemovedXid {}", RelName(rel), block,
-         FullXid(d->in.Get<uint64_t>()));
+  const std::string xid = FullXid(d->in.Get<uint64_t>());
+  d->Add("rel {}; blk {}; ", RelName(rel), block);
+  if (d->Since(pg::WaldumpText::k16)) {
+    d->Add("snapshotConflictHorizon {}, isCatalogRel {}", xid, TF(d->in.Get<uint8_t>()));
+  } else {
+    d->Add("latestRemovedXid {}", xid);
+  }
 }
 
 void GistSplit(Description* d) {
@@ -389,8 +325,12 @@ void SpgistVacuumRedirect(Description* d) {
   const auto to_placeholder = d->in.Get<uint16_t>();
   const auto first_placeholder = d->in.Get<uint16_t>();
   const auto xid = d->in.Get<uint32_t>();
-  d->Add("ntoplaceholder: {}, firstplaceholder: {}, newestredirectxid: {}", to_placeholder,
-         first_placeholder, xid);
+  d->Add("ntoplaceholder: {}, firstplaceholder: {}, ", to_placeholder, first_placeholder);
+  if (d->Since(pg::WaldumpText::k16)) {
+    d->Add("snapshotConflictHorizon: {}, isCatalogRel: {}", xid, TF(d->in.Get<uint8_t>()));
+  } else {
+    d->Add("newestredirectxid: {}", xid);
+  }
 }
 
 constexpr Operation kSpgist[] = {
@@ -468,7 +408,6 @@ constexpr Operation kSequence[] = {{layout::seq::kLog, "LOG", SequenceLog}};
 
 }  // namespace
 
-Operations BtreeOperations() { return {kInfoRmgrMask, kBtree}; }
 Operations HashOperations() { return {kInfoRmgrMask, kHash}; }
 Operations GinOperations() { return {kInfoRmgrMask, kGin}; }
 Operations GistOperations() { return {kInfoRmgrMask, kGist}; }

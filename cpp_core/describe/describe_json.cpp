@@ -45,7 +45,7 @@ std::string DescribeRecordAsJson(const RecordView& record, Lsn start, Lsn end) {
       std::back_inserter(out),
       R"({{"lsn":"{}","end_lsn":"{}","prev_lsn":"{}","resource_manager":"{}","operation":")",
       start.ToString(), end.ToString(), Lsn(h.prev_lsn).ToString(), RmgrDisplayName(h.rmid));
-  if (const char* operation = OperationName(h.rmid, h.info)) {
+  if (const char* operation = OperationName(record.version(), h.rmid, h.info)) {
     out.append(operation);
   } else {
     fmt::format_to(std::back_inserter(out), "UNKNOWN ({:x})", h.info & kInfoRmgrMask);

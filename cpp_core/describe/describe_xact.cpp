@@ -53,45 +53,10 @@ void AddStats(Description* d, const char* label, const Array& stats) {
   for (int32_t i = 0; i < stats.count; i++) {
     const auto kind = in.Get<int32_t>();
     const auto database = in.Get<uint32_t>();
-    d->Add(" {}/{}/{}", kind, database, in.Get<uint32_t>());
-  }
-}
-
-void AddInvalidations(Description* d, const Array& messages, uint32_t database, uint32_t tablespace,
-                      bool init_file) {
-  if (messages.count == 0) return;
-  if (init_file) d->Add("; relcache init file inval dbid {} tsid {}", database, tablespace);
-  d->AddText("; inval msgs:");
-  for (int32_t i = 0; i < messages.count; i++) {
-    FieldReader in(messages.bytes.subspan(static_cast<size_t>(i) * xact::kInvalidationSize,
-                                          xact::kInvalidationSize));
-    const auto id = in.Get<int8_t>();
-    in.AlignTo(4);
-    const auto db = in.Get<uint32_t>();
-    const auto object = in.Get<uint32_t>();
-    switch (id) {
-      case -1:
-        d->Add(" catalog {}", object);
-        break;
-      case -2:
-        d->Add(" relcache {}", object);
-        break;
-      case -3:
-        d->AddText(" smgr");
-        break;
-      case -4:
-        d->Add(" relmap db {}", db);
-        break;
-      case -5:
-        d->Add(" snapshot {}", object);
-        break;
-      default:
-        if (id >= 0) {
-          d->Add(" catcache {}", id);
-        } else {
-          d->Add(" unrecognized id {}", id);
-        }
-    }
+    uint64_t object = in.Get<uint32_t>();
+    if (d->record.version().dropped_stats_item_size > 12)
+      object |= uint64_t{in.Get<uint32_t>()} << 32;
+    d->Add(" {}/{}/{}", kind, database, object);
   }
 }
 
@@ -149,7 +114,7 @@ void Commit(Description* d) {
   AddRelations(d, "rels", p.relations);
   AddSubxacts(d, p.subxacts);
   AddStats(d, "", p.stats);
-  AddInvalidations(d, p.invalidations, p.database, p.tablespace,
+  AddInvalidations(d, p.invalidations.bytes, p.database, p.tablespace,
                    p.info & xact::kUpdateRelcacheFile);
   if (p.info & xact::kApplyFeedback) d->AddText("; apply_feedback");
   if (p.info & xact::kForceSyncCommit) d->AddText("; sync");
@@ -204,7 +169,7 @@ void Prepare(Description* d) {
   AddStats(d, "commit ", commit_stats);
   AddStats(d, "abort ", abort_stats);
   AddSubxacts(d, subxacts);
-  AddInvalidations(d, invalidations, database, 0, init_file);
+  AddInvalidations(d, invalidations.bytes, database, 0, init_file);
   if (d->record.origin() != 0) AddOrigin(d, origin_lsn, origin_time);
 }
 
@@ -216,7 +181,7 @@ void Assignment(Description* d) {
 }
 
 void XactInvalidations(Description* d) {
-  AddInvalidations(d, GetCountedArray(&d->in, xact::kInvalidationSize), 0, 0, false);
+  AddInvalidations(d, GetCountedArray(&d->in, xact::kInvalidationSize).bytes, 0, 0, false);
 }
 
 constexpr Operation kXact[] = {
@@ -240,23 +205,30 @@ void StandbyLock(Description* d) {
   }
 }
 
+void AddXids(Description* d, const char* label, const Array& xids) {
+  if (xids.count == 0) return;
+  d->Add("; {} {}:", xids.count, label);
+  FieldReader in(xids.bytes);
+  for (int32_t i = 0; i < xids.count; i++) d->Add(" {}", in.Get<uint32_t>());
+}
+
 void RunningXacts(Description* d) {
   FieldReader& in = d->in;
   const auto count = in.Get<int32_t>();
-  in.Skip(4);  // subxcnt
+  const auto subxact_count = in.Get<int32_t>();
   const auto overflow = in.Get<uint8_t>();
   in.AlignTo(4);
   const auto next = in.Get<uint32_t>();
   const auto oldest = in.Get<uint32_t>();
   const auto latest_completed = in.Get<uint32_t>();
   d->Add("nextXid {} latestCompletedXid {} oldestRunningXid {}", next, latest_completed, oldest);
-  const Array xids = GetArray(&in, count, sizeof(uint32_t));
-  if (xids.count > 0) {
-    d->Add("; {} xacts:", count);
-    FieldReader list(xids.bytes);
-    for (int32_t i = 0; i < xids.count; i++) d->Add(" {}", list.Get<uint32_t>());
+  AddXids(d, "xacts", GetArray(&in, count, sizeof(uint32_t)));
+  if (!d->Since(pg::WaldumpText::k16)) {
+    if (overflow) d->AddText("; subxid ovf");
+    return;
   }
-  if (overflow) d->AddText("; subxid ovf");
+  if (overflow) d->AddText("; subxid overflowed");
+  AddXids(d, "subxacts", GetArray(&in, subxact_count, sizeof(uint32_t)));
 }
 
 void StandbyInvalidations(Description* d) {
@@ -264,7 +236,7 @@ void StandbyInvalidations(Description* d) {
   const auto tablespace = d->in.Get<uint32_t>();
   const auto init_file = d->in.Get<uint8_t>();
   d->in.AlignTo(4);
-  AddInvalidations(d, GetCountedArray(&d->in, xact::kInvalidationSize), database, tablespace,
+  AddInvalidations(d, GetCountedArray(&d->in, xact::kInvalidationSize).bytes, database, tablespace,
                    init_file);
 }
 
@@ -274,7 +246,13 @@ constexpr Operation kStandby[] = {
     {layout::standby::kInvalidations, "INVALIDATIONS", StandbyInvalidations},
 };
 
-void PageNumber(Description* d) { d->Add("{}", d->in.Get<int32_t>()); }
+// The number of a page of an SLRU.
+int64_t GetPageNumber(Description* d) {
+  return d->record.version().slru_page_number_size == 8 ? d->in.Get<int64_t>()
+                                                        : d->in.Get<int32_t>();
+}
+
+void PageNumber(Description* d) { d->Add("{}", GetPageNumber(d)); }
 
 void CreateMultiXact(Description* d) {
   static constexpr const char* kStatus[] = {"keysh",  "sh",       "fornokeyupd",
@@ -308,10 +286,10 @@ constexpr Operation kMultiXact[] = {
     {layout::multixact::kTruncateId, "TRUNCATE_ID", TruncateMultiXact},
 };
 
-void ClogZeroPage(Description* d) { d->Add("page {}", d->in.Get<int32_t>()); }
+void ClogZeroPage(Description* d) { d->Add("page {}", GetPageNumber(d)); }
 
 void ClogTruncate(Description* d) {
-  const auto page = d->in.Get<int32_t>();
+  const int64_t page = GetPageNumber(d);
   d->Add("page {}; oldestXact {}", page, d->in.Get<uint32_t>());
 }
 
@@ -321,7 +299,7 @@ constexpr Operation kClog[] = {
 };
 
 void CommitTsTruncate(Description* d) {
-  const auto page = d->in.Get<int32_t>();
+  const int64_t page = GetPageNumber(d);
   d->Add("pageno {}, oldestXid {}", page, d->in.Get<uint32_t>());
 }
 
@@ -331,6 +309,37 @@ constexpr Operation kCommitTs[] = {
 };
 
 }  // namespace
+
+void AddInvalidations(Description* d, Bytes messages, uint32_t database, uint32_t tablespace,
+                      bool init_file) {
+  if (messages.empty()) return;
+  if (init_file) d->Add("; relcache init file inval dbid {} tsid {}", database, tablespace);
+  d->AddText("; inval msgs:");
+  for (size_t at = 0; at < messages.size(); at += xact::kInvalidationSize) {
+    FieldReader in(messages.subspan(at, xact::kInvalidationSize));
+    const auto id = in.Get<int8_t>();
+    in.AlignTo(4);
+    const auto db = in.Get<uint32_t>();
+    const auto object = in.Get<uint32_t>();
+    if (id >= 0) {
+      d->Add(" catcache {}", id);
+    } else if (id == -1) {
+      d->Add(" catalog {}", object);
+    } else if (id == -2) {
+      d->Add(" relcache {}", object);
+    } else if (id == -3) {
+      d->AddText(" smgr");
+    } else if (id == -4) {
+      d->Add(" relmap db {}", db);
+    } else if (id == -5) {
+      d->Add(" snapshot {}", object);
+    } else if (id == -6 && d->Since(pg::WaldumpText::k18)) {
+      d->Add(" relsync {}", object);
+    } else {
+      d->Add(" unrecognized id {}", id);
+    }
+  }
+}
 
 Operations XactOperations() { return {layout::kOperationMask, kXact}; }
 Operations StandbyOperations() { return {kInfoRmgrMask, kStandby}; }

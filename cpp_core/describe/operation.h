@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "neon_redo/block.h"
 #include "neon_redo/bytes.h"
@@ -73,6 +74,23 @@ struct Description {
     fmt::format_to(std::back_inserter(*out), format, std::forward<Args>(args)...);
   }
   void AddText(std::string_view text) { out->append(text); }
+  // "[1, 2]", as array_desc in rmgrdesc_utils.c: add() reads an item of `from` and adds its text.
+  template <typename AddItem>
+  void AddList(const FieldReader& from, size_t count, AddItem add) {
+    AddText("[");
+    for (size_t i = 0; i < count && from.all(); i++) {
+      if (i > 0) AddText(", ");
+      add();
+    }
+    AddText("]");
+  }
+  // The same of 16-bit numbers.
+  void AddOffsets(FieldReader* from, size_t count) {
+    AddList(*from, count, [&] { Add("{}", from->Get<uint16_t>()); });
+  }
+
+  // Whether the record's version has the words of this version or a later one.
+  bool Since(pg::WaldumpText text) const { return record.version().text >= text; }
 };
 
 struct Operation {
@@ -86,7 +104,7 @@ struct Operations {
   std::span<const Operation> list;
 };
 
-// In describe_*.cpp.
+// In describe_*.cpp. A table may have operations that a version does not have: see FindOperation.
 Operations XlogOperations();
 Operations XactOperations();
 Operations SmgrOperations();
@@ -96,9 +114,13 @@ Operations TblspcOperations();
 Operations MultiXactOperations();
 Operations RelMapOperations();
 Operations StandbyOperations();
-Operations Heap2Operations();
-Operations HeapOperations();
-Operations BtreeOperations();
+Operations Heap2Operations15();
+Operations Heap2Operations16();
+Operations Heap2Operations17();
+Operations HeapOperations15();
+Operations HeapOperations16();
+Operations BtreeOperations15();
+Operations BtreeOperations16();
 Operations HashOperations();
 Operations GinOperations();
 Operations GistOperations();
@@ -109,6 +131,10 @@ Operations CommitTsOperations();
 Operations ReplOriginOperations();
 Operations GenericOperations();
 Operations LogicalMsgOperations();
+
+// An array of SharedInvalidationMessage, as standby_desc_invalidations.
+void AddInvalidations(Description* d, Bytes messages, uint32_t database, uint32_t tablespace,
+                      bool init_file);
 
 // "1663/5/16384"
 std::string RelName(const RelFileNode& rel);

@@ -201,7 +201,8 @@ inline constexpr size_t kPruneRedirected = 4;  // of xl_heap_prune up to 16
 // name, in the order of the flags; the offsets of the freeze plans' tuples come last.
 inline constexpr size_t kPruneFlags = 1;
 inline constexpr size_t kPruneSize = 2;
-inline constexpr uint8_t kPruneCleanupLock = 1 << 2;  // XLHP_*
+inline constexpr uint8_t kPruneIsCatalog = 1 << 1;  // XLHP_*
+inline constexpr uint8_t kPruneCleanupLock = 1 << 2;
 inline constexpr uint8_t kPruneHasHorizon = 1 << 3;
 inline constexpr uint8_t kPruneHasFreezePlans = 1 << 4;
 inline constexpr uint8_t kPruneHasRedirections = 1 << 5;

@@ -99,7 +99,7 @@ void ChangeMap(const Change& change, uint8_t* page) {
 }
 
 std::string OperationOf(const RecordView& view) {
-  const char* name = OperationName(view.rmid(), view.header().info);
+  const char* name = OperationName(view.version(), view.rmid(), view.header().info);
   return fmt::format("{} {}", RmgrDisplayName(view.rmid()), name ? name : "(unknown)");
 }
 

@@ -128,6 +128,7 @@ class ClusterVerifier {
 Result<VerifyResult> ClusterVerifier::Run() {
   const auto started = std::chrono::steady_clock::now();
   RETURN_IF_ERROR(CheckDirectories());
+  result_.version = control_.version;
   auto spoilt = Pass(options_.engine, nullptr);
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
   if (!spoilt) return tl::unexpected(spoilt.error());
@@ -135,7 +136,8 @@ Result<VerifyResult> ClusterVerifier::Run() {
   if (compares()) RETURN_IF_ERROR(CompareOthers());
   ListInOrder(&result_);
   FindMisplaced(&result_);
-  if (free_space_map_ > 0) result_.skipped[SkipName({SkipReason::kFreeSpaceMap})] = free_space_map_;
+  if (free_space_map_ > 0)
+    result_.skipped[SkipName({SkipReason::kFreeSpaceMap}, nullptr)] = free_space_map_;
   RETURN_IF_ERROR(DescribeLastRecords(options_.wal, Timeline(), &result_.mismatches));
   result_.elapsed_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -288,7 +290,8 @@ void ClusterVerifier::CountForgotten(const ReplayCounts& counts) {
                                      SkipReason::kDatabaseDropped};
   static_assert(std::size(kReasons) == kForgottenReasons);
   for (size_t i = 0; i < kForgottenReasons; i++)
-    if (counts.forgotten[i] > 0) result_.skipped[SkipName({kReasons[i]})] += counts.forgotten[i];
+    if (const uint64_t blocks = counts.forgotten[i])
+      result_.skipped[SkipName({kReasons[i]}, nullptr)] += blocks;
 }
 
 // None: the highest that has the backup's start.

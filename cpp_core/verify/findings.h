@@ -39,7 +39,8 @@ struct Skip {
   constexpr auto operator<=>(const Skip&) const = default;
 };
 // "relation dropped", "not supported by the native engine: Hash SPLIT_ALLOCATE_PAGE", …
-std::string SkipName(const Skip& skip);
+// version: of the WAL; null is good enough where no record is the reason.
+std::string SkipName(const Skip& skip, const pg::Version* version);
 
 // Not thread-safe: one for each partition, added up at the end. Memory: some hundred bytes for each
 // difference that is kept, however many there are.
@@ -74,7 +75,7 @@ class Findings {
   void SkipNotInBackup(SlruKind kind) {
     SkipOne({SkipReason::kNotInBackup, static_cast<uint16_t>(kind)}, 1);
   }
-  // Adds all of it to *result. Call ListInOrder once all is added.
+  // Adds all of it to *result, which has the version of the WAL. Call ListInOrder once all is added.
   void AddTo(VerifyResult* result) const;
 
  private:

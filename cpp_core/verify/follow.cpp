@@ -151,6 +151,7 @@ Result<VerifyResult> Follower::Run() {
     if (worker_) RETURN_IF_ERROR(check_.Finish(&*worker_));
     Confirm(false);
     result_.end = decoder_->position();
+    result_.version = decoder_->version();
   }
   static_cast<void>(stream_.End());
   check_.AddTo(&result_);

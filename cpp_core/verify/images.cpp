@@ -244,6 +244,7 @@ Result<VerifyResult> ImageVerifier::Run() {
   Status done = ReadAll(reader.get(), &distributor, count);
   if (done) done = distributor.Finish();
   if (!done) return tl::unexpected(done.error());
+  result_.version = &reader->version();
   for (const auto& partition : partitions) partition->AddTo(&result_);
   ListInOrder(&result_);
   for (const RmgrCounts& counts : result_.by_rmgr) result_.images_compared += counts.rebuilt;

@@ -20,7 +20,7 @@ const char* DamageName(Damage damage) {
   return kNames[static_cast<size_t>(damage)];
 }
 
-std::string SkipName(const Skip& skip) {
+std::string SkipName(const Skip& skip, const pg::Version* version) {
   switch (skip.reason) {
     case SkipReason::kRelationDropped:
       return "relation dropped";
@@ -32,7 +32,8 @@ std::string SkipName(const Skip& skip) {
       return "free space map";
     case SkipReason::kUnsupported: {
       const auto rmid = static_cast<uint8_t>(skip.detail >> 8);
-      const char* name = OperationName(rmid, static_cast<uint8_t>(skip.detail));
+      const auto info = static_cast<uint8_t>(skip.detail);
+      const char* name = version ? OperationName(*version, rmid, info) : nullptr;
       return fmt::format("not supported by the native engine: {} {}", RmgrDisplayName(rmid),
                          name ? name : "(unknown)");
     }
@@ -125,7 +126,8 @@ void Findings::AddTo(VerifyResult* result) const {
   result->different += different_;
   for (const auto& [kind, count] : damage_) result->damage[kind] += count;
   result->notes.insert(result->notes.end(), notes_.begin(), notes_.end());
-  for (const auto& [skip, count] : skipped_) result->skipped[SkipName(skip)] += count;
+  for (const auto& [skip, count] : skipped_)
+    result->skipped[SkipName(skip, result->version)] += count;
   for (size_t rmid = 0; rmid < by_rmgr_.size(); rmid++) {
     result->by_rmgr[rmid].rebuilt += by_rmgr_[rmid].rebuilt;
     result->by_rmgr[rmid].equal += by_rmgr_[rmid].equal;

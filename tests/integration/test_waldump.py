@@ -4,11 +4,9 @@ import json
 import os
 import pathlib
 import re
-import select
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import unittest
 
@@ -22,6 +20,33 @@ SEGMENT = 4 * 1024 * 1024
 RESOURCE_MANAGERS = """XLOG Transaction Storage CLOG Database Tablespace MultiXact RelMap Standby
     Heap2 Heap Btree Hash Gin Gist Sequence SPGist BRIN CommitTs ReplicationOrigin Generic
     LogicalMessage""".split()
+
+# What else the WAL of AsPgWaldump must have, beside what changes pages (test_oracle.OPERATIONS).
+OPERATIONS = {
+    "XLOG": "CHECKPOINT_SHUTDOWN CHECKPOINT_ONLINE NEXTOID SWITCH BACKUP_END PARAMETER_CHANGE RESTORE_POINT FPW_CHANGE",
+    "Transaction": "COMMIT PREPARE ABORT COMMIT_PREPARED ABORT_PREPARED ASSIGNMENT INVALIDATION",
+    "Storage": "CREATE TRUNCATE",
+    "CLOG": "ZEROPAGE",
+    "Database": "CREATE_FILE_COPY CREATE_WAL_LOG DROP",
+    "Tablespace": "CREATE DROP",
+    "MultiXact": "ZERO_MEM_PAGE CREATE_ID",
+    "RelMap": "UPDATE",
+    "Standby": "LOCK RUNNING_XACTS INVALIDATIONS",
+    "Heap2": "REWRITE NEW_CID",
+    "Heap": "TRUNCATE",
+    "CommitTs": "ZEROPAGE",
+    "ReplicationOrigin": "SET DROP",
+    "LogicalMessage": "MESSAGE",
+}
+
+SUBTRANSACTIONS = """
+BEGIN;
+DO $$ BEGIN FOR i IN 1 .. {} LOOP
+    BEGIN INSERT INTO rolled_back VALUES (i); EXCEPTION WHEN division_by_zero THEN END;
+END LOOP; END $$;
+CHECKPOINT;
+COMMIT;
+"""
 
 SAVEPOINTS = """
 BEGIN;
@@ -77,6 +102,11 @@ class AsPgWaldump(unittest.TestCase):
             workload.run(cluster, 1000)
             cluster.psql("CREATE TABLE rolled_back (a serial); CREATE TABLE dropped (a int)")
             cluster.psql(SAVEPOINTS)
+            # Running transactions with some subtransactions, and with more than a backend lists.
+            cluster.psql(SUBTRANSACTIONS.format(3) + SUBTRANSACTIONS.format(70))
+            cluster.psql("SELECT pg_backup_start('b', true); SELECT pg_backup_stop(false)")
+            # Subscribers' caches are told, since 18 by a message of their own.
+            cluster.psql("CREATE PUBLICATION p FOR TABLE rolled_back; ALTER PUBLICATION p RENAME TO q")
             cls.middle = cluster.wal_lsn()
             # Enough transactions to need a new page of pg_xact, and a crash with recovery.
             cluster.psql(
@@ -84,6 +114,7 @@ class AsPgWaldump(unittest.TestCase):
                 " PERFORM txid_current(); COMMIT; END LOOP; END $$"
             )
             cluster.psql("SET synchronous_commit = off; CALL spend(33000)")
+            cluster.psql("INSERT INTO rolled_back VALUES (1)")  # writes the WAL of all before it
             cluster.stop("immediate")
             cluster.start()
             cluster.psql("INSERT INTO rolled_back VALUES (2)")
@@ -98,8 +129,10 @@ class AsPgWaldump(unittest.TestCase):
         for number, (their, our) in enumerate(zip(theirs, ours)):
             self.assertEqual(our, their, f"line {number + 1}")
         self.assertEqual(len(ours), len(theirs))
-        seen = {line.split(maxsplit=2)[1] for line in ours}
-        self.assertEqual(set(RESOURCE_MANAGERS) - seen, set())
+        seen = set(re.findall(r"^rmgr: (\w+) .*? desc: (\S+)", "\n".join(ours), re.MULTILINE))
+        self.assertEqual(set(RESOURCE_MANAGERS) - {rmgr for rmgr, _ in seen}, set())
+        wanted = {(rmgr, name) for rmgr, names in OPERATIONS.items() for name in names.split()}
+        self.assertEqual(wanted - seen, set())
 
     def test_statistics(self):
         for option in ("--stats", "--stats=record"):
@@ -166,7 +199,11 @@ class AsPgWaldump(unittest.TestCase):
         self.assertEqual(self.both("-q"), "")
         # Not the start of a record.
         inside = lsn(position(start) + 1)
-        self.assertIn("first record is after", self.both("-n", "3", start=inside))
+        options = ["-s", inside, "-n", "3"]
+        result = run_neon_redo("waldump", "-p", self.wal, *options)
+        self.assertEqual(result.stdout, pg_waldump(self.wal, *options[1:]))
+        # Since 17, not among the records.
+        self.assertIn("first record is after", result.stdout + result.stderr)
 
     def test_segments_as_arguments(self):
         names = sorted(n for n in os.listdir(self.wal) if re.fullmatch("[0-9A-F]{24}", n))
@@ -200,7 +237,7 @@ class AsPgWaldump(unittest.TestCase):
         pathlib.Path(segment + ".gz").write_bytes(b"x")
         self.assertIn("its segments are compressed", look())
         pathlib.Path(segment).write_bytes(b"x")
-        self.assertIn("is a PostgreSQL 15 WAL segment", look())
+        self.assertIn("is a PostgreSQL 15, 17, 18 WAL segment", look())
         result = run_neon_redo("waldump", "--path", segment, os.path.basename(segment), check=False)
         self.assertIn("could not find file", result.stderr)
 
@@ -295,137 +332,6 @@ class AsPgWaldump(unittest.TestCase):
             self.assertEqual(ours, pg_waldump(cluster.wal, first, "-e", end))
 
 
-class Following(unittest.TestCase):
-    def test_records_are_shown_as_they_come(self):
-        with Cluster() as cluster:
-            start = cluster.wal_lsn()
-            command = [neon_redo_program(), "waldump", "--wal", cluster.wal, "--from", start, "--follow"]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
-                try:
-                    seen = ""
-                    for number in range(3):
-                        message = f"message {number}"
-                        cluster.psql(f"SELECT pg_logical_emit_message(false, 'p', '{message}')")
-                        cluster.psql("SELECT pg_switch_wal()")
-                        deadline = time.monotonic() + 60
-                        while seen.count("LogicalMessage") <= number:
-                            ready, _, _ = select.select([follower.stdout], [], [], 1)
-                            self.assertLess(time.monotonic(), deadline, seen)
-                            if ready:
-                                seen += os.read(follower.stdout.fileno(), 65536).decode()
-                finally:
-                    follower.send_signal(signal.SIGINT)
-                    follower.wait(60)
-            self.assertEqual(follower.returncode, 0)
-            starts = re.findall(r"lsn: ([0-9A-F/]+),", seen)
-            self.assertEqual(sorted(set(starts), key=position), starts)
-
-
-class FollowingFiles(unittest.TestCase):
-    """waldump --follow in a directory that no server writes to."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.source = make_directory()
-        cls.addClassCleanup(shutil.rmtree, cls.source)
-        settings = {"wal_keep_size": "1GB", "autovacuum": "off"}
-        with Cluster(settings=settings, wal_segment_mb=1) as cluster:
-            for _ in range(3):
-                cluster.psql("CHECKPOINT; CREATE TABLE t AS SELECT generate_series(1, 50000); DROP TABLE t")
-                cluster.psql("SELECT pg_switch_wal()")
-            cls.end = position(cluster.wal_lsn()) // (1 << 20)
-            cluster.stop("immediate")
-            cls.segments = [f"{1:08X}{0:08X}{n:08X}" for n in range(cls.end - 12, cls.end)]
-            for name in cls.segments:
-                shutil.copy(os.path.join(cluster.wal, name), cls.source)
-
-    def setUp(self):
-        self.directory = make_directory()
-        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
-
-    def add(self, *names):
-        for name in names:
-            shutil.copy(os.path.join(self.source, name), os.path.join(self.directory, "new"))
-            os.rename(os.path.join(self.directory, "new"), os.path.join(self.directory, name))
-
-    def follow(self, *arguments):
-        """A follower, once it has read what is there; its output goes to a file."""
-        self.output = self.enterContext(tempfile.NamedTemporaryFile("w+"))
-        command = [neon_redo_program(), "waldump", "--wal", self.directory, "--follow", *arguments]
-        process = subprocess.Popen(command, stdout=self.output, stderr=subprocess.PIPE, text=True)
-
-        def end():
-            process.kill()
-            process.communicate(timeout=60)
-
-        self.addCleanup(end)
-        self.wait(lambda: os.path.getsize(self.output.name) > 0)
-        return process
-
-    def wait(self, condition):
-        deadline = time.monotonic() + 60
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)
-
-    def ends_with(self, process, words):
-        _, errors = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 2)
-        self.assertIn(words, errors)
-
-    def test_segments_that_come_are_read(self):
-        self.add(*self.segments[:3])
-        process = self.follow()
-        self.add(*self.segments[3:])
-        whole = run_neon_redo("waldump", "--wal", self.source).stdout
-        self.wait(lambda: os.path.getsize(self.output.name) >= len(whole))
-        process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(60), 0)
-        with open(self.output.name, encoding="utf-8") as output:
-            self.assertEqual(output.read(), whole)
-
-    def test_nothing_is_read_while_nothing_comes(self):
-        self.add(*self.segments)
-        process = self.follow()
-        read = lambda: re.search(r"rchar: (\d+)", pathlib.Path(f"/proc/{process.pid}/io").read_text())[1]
-
-        def rests():
-            before = read()
-            time.sleep(3)
-            return read() == before
-
-        # What is new counts as still growing.
-        self.wait(rests)
-
-    def test_wal_that_is_removed_is_an_error(self):
-        self.add(*self.segments[:3])
-        process = self.follow()
-        self.addCleanup(shutil.rmtree, self.directory + ".old")
-        os.rename(self.directory, self.directory + ".old")
-        self.ends_with(process, "could not open directory")
-
-    def test_wal_that_is_recycled_is_an_error(self):
-        self.add(*self.segments[:3])
-        process = self.follow()
-        shutil.copytree(self.source, self.directory + ".new")
-        for name in self.segments[:6]:
-            os.unlink(os.path.join(self.directory + ".new", name))
-        # Quickly, or the follower may look in between twice.
-        self.addCleanup(shutil.rmtree, self.directory + ".old")
-        os.rename(self.directory, self.directory + ".old")
-        os.rename(self.directory + ".new", self.directory)
-        self.ends_with(process, f"no segment in \"{self.directory}\" has LSN")
-
-    def test_an_error_of_a_record_is_not_lost(self):
-        self.add(*self.segments[:2])
-        images = os.path.join(self.directory, "images")
-        process = self.follow("--save-fullpage", images)
-        self.wait(lambda: os.path.exists(images))
-        os.rename(images, images + ".away")
-        self.add(*self.segments[2:])
-        self.ends_with(process, "could not write file")
-
-
 class AcrossTimelines(unittest.TestCase):
     def test_images_of_a_promoted_server(self):
         with Cluster("primary") as primary, Cluster("standby", standby_of=primary) as standby:
@@ -468,6 +374,34 @@ class AcrossTimelines(unittest.TestCase):
             both = pg_waldump(standby.wal, first, "-t", "1") + pg_waldump(standby.wal, first, "-t", "2")
             for line in result.splitlines():
                 self.assertIn(line, both)
+
+
+class OldTransactions(unittest.TestCase):
+    def test_truncation_of_what_transactions_did(self):
+        """Segments of pg_xact, pg_multixact and pg_commit_ts that nobody needs any more are removed."""
+        settings = {"track_commit_timestamp": "on", "autovacuum": "off"}
+        with Cluster(settings=settings, wal_segment_mb=1) as cluster:
+            cluster.psql("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+            # A row lock and a foreign key's make a multixact, which vacuum then removes.
+            cluster.psql("BEGIN; SELECT FROM t FOR SHARE; SAVEPOINT s; SELECT FROM t FOR UPDATE; COMMIT")
+            cluster.stop()
+            # As if a million transactions and 65,536 multixacts had gone by. The server looks for the
+            # next one's page.
+            for name, pages in (("pg_xact/0001", 32), ("pg_multixact/offsets/0001", 32)):
+                path = os.path.join(cluster.data, name)
+                cluster.run_as_server(["dd", "if=/dev/zero", f"of={path}", "bs=8192", f"count={pages}"])
+            reset = ["-x", 2**20 + 100, "-m", f"{2**16 + 10},1", "-D", cluster.data]
+            cluster.run_as_server([cluster.program("pg_resetwal"), *reset])
+            cluster.start()
+            cluster.psql("UPDATE pg_database SET datallowconn = true")
+            freeze = [cluster.program("vacuumdb"), "--all", "--freeze", "--quiet"]
+            cluster.run_as_server(freeze)
+            cluster.stop()
+            result = run_neon_redo("waldump", "--wal", cluster.wal).stdout
+            for operation in ("CLOG .* TRUNCATE page", "MultiXact .* TRUNCATE_ID", "CommitTs .* TRUNCATE"):
+                self.assertRegex(result, f"rmgr: {operation}")
+            first = re.search(r"lsn: ([0-9A-F/]+),", result).group(1)
+            self.assertEqual(result, pg_waldump(cluster.wal, first))
 
 
 class TornRecord(unittest.TestCase):

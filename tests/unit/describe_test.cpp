@@ -5,71 +5,18 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 
 #include "cpp_core/pg/rmgr.h"
-#include "neon_redo/record.h"
-#include "tests/unit/version_15.h"
+#include "tests/unit/described_record.h"
 
 namespace neon_redo {
 namespace {
 
-// A record with main data and, if asked, data for block 0; in memory of exactly its size.
-class Record {
- public:
-  Record(uint8_t rmid, uint8_t info, const std::string& main, const std::string& block = {}) {
-    std::string bytes(kRecordHeaderSize, '\0');
-    if (!block.empty()) {
-      bytes += '\0';    // id
-      bytes += '\x20';  // main fork, has data
-      const auto n = static_cast<uint16_t>(block.size());
-      bytes.append(reinterpret_cast<const char*>(&n), 2);
-      for (uint32_t v : {1663u, 5u, 16384u, 9u}) bytes.append(reinterpret_cast<const char*>(&v), 4);
-    }
-    if (!main.empty()) {
-      bytes += '\xfe';
-      const auto n = static_cast<uint32_t>(main.size());
-      bytes.append(reinterpret_cast<const char*>(&n), 4);
-    }
-    bytes += block + main;
-    RecordHeader h{};
-    h.total_length = static_cast<uint32_t>(bytes.size());
-    h.xid = 731;
-    h.prev_lsn = 0x1500000a8;
-    h.rmid = rmid;
-    h.info = info;
-    std::memcpy(bytes.data(), &h, sizeof(h));
-    bytes_.reset(new uint8_t[bytes.size()]);
-    std::memcpy(bytes_.get(), bytes.data(), bytes.size());
-    fault_ = view_.Parse(Bytes(bytes_.get(), bytes.size()));
-  }
-  const RecordView& view() const {
-    EXPECT_FALSE(fault_) << fault_.what;
-    return view_;
-  }
-  std::string Operation() const {
-    std::string out;
-    DescribeOperation(view(), &out);
-    return out;
-  }
-
- private:
-  std::unique_ptr<uint8_t[]> bytes_;
-  RecordView view_{kPg15};
-  RecordFault fault_;
-};
-
-template <typename... T>
-std::string Fields(T... fields) {
-  std::string out;
-  (out.append(reinterpret_cast<const char*>(&fields), sizeof(fields)), ...);
-  return out;
-}
+using Record = DescribedRecord;
 
 TEST(Describe, ALineAsPgWaldumpPrintsIt) {
   const Record insert(kRmHeap, 0x80, Fields(uint16_t{1}, uint8_t{8}), "tuple");
@@ -82,7 +29,7 @@ TEST(Describe, ALineAsPgWaldumpPrintsIt) {
 TEST(Describe, CustomAndUnknown) {
   EXPECT_EQ(RmgrDisplayName(131), "custom131");
   EXPECT_EQ(RmgrDisplayName(0), "XLOG");
-  EXPECT_EQ(OperationName(kRmXlog, 0xc0), nullptr);
+  EXPECT_EQ(OperationName(kPg15, kRmXlog, 0xc0), nullptr);
   const std::string custom = DescribeRecord(Record(131, 0x30, "x").view(), Lsn(8));
   EXPECT_NE(custom.find("rmgr: custom131 "), std::string::npos);
   EXPECT_NE(custom.find("desc: UNKNOWN (30) rmid: 131"), std::string::npos);
@@ -142,21 +89,23 @@ TEST(Describe, C1ControlsAreNotPrintable) {
 // An operation has a name and is known to pg/version.h, or neither. A flag in the highest bit makes
 // no operation of its own.
 TEST(Describe, NamesTheOperationsOfTheVersion) {
-  for (uint8_t rmid = 0; rmid <= kMaxBuiltinRmgr; rmid++) {
-    if (rmid == kRmGeneric) continue;  // its records have no operations
-    for (int info = 0; info < 0x100; info += 0x10) {
-      const auto operation = static_cast<uint8_t>(info);
-      const bool is_known = kPg15.HasOperation(rmid, operation);
-      const bool is_named = OperationName(rmid, operation) != nullptr;
-      const bool has_flag = operation >= 0x80 && kPg15.HasOperation(rmid, operation & 0x70);
-      EXPECT_TRUE(is_named == is_known || (has_flag && is_known))
-          << RmgrDisplayName(rmid) << " " << info;
+  for (const pg::Version& version : pg::kVersions) {
+    for (uint8_t rmid = 0; rmid <= kMaxBuiltinRmgr; rmid++) {
+      if (rmid == kRmGeneric) continue;  // its records have no operations
+      for (int info = 0; info < 0x100; info += 0x10) {
+        const auto operation = static_cast<uint8_t>(info);
+        const bool is_known = version.HasOperation(rmid, operation);
+        const bool is_named = OperationName(version, rmid, operation) != nullptr;
+        const bool has_flag = operation >= 0x80 && version.HasOperation(rmid, operation & 0x70);
+        EXPECT_TRUE(is_named == is_known || (has_flag && is_known))
+            << version.major << " " << RmgrDisplayName(rmid) << " " << info;
+      }
     }
   }
 }
 
 // Any bytes: no read outside the record (the sanitizer build sees it), no endless text.
-TEST(Describe, AnyBytesForAnyOperation) {
+void DescribeAnyBytes(const pg::Version& version) {
   std::mt19937 random(3);
   for (int rmid = 0; rmid < 256; rmid++) {
     if (!RmgrIsValid(static_cast<uint8_t>(rmid)) || (rmid > 128 && rmid < 255)) continue;
@@ -170,7 +119,7 @@ TEST(Describe, AnyBytesForAnyOperation) {
             c = kind == 0 ? '\xff' : random() % (kind + 1) ? '\0' : static_cast<char>(random());
         }
         const Record record(static_cast<uint8_t>(rmid), static_cast<uint8_t>(operation << 4), main,
-                            block);
+                            block, version);
         EXPECT_LT(DescribeRecord(record.view(), Lsn(0x1000028)).size(), 100000u);
         if (length % 16 == 0) {
           const std::string json =
@@ -180,6 +129,10 @@ TEST(Describe, AnyBytesForAnyOperation) {
       }
     }
   }
+}
+
+TEST(Describe, AnyBytesForAnyOperation) {
+  for (const pg::Version& version : pg::kVersions) DescribeAnyBytes(version);
 }
 
 }  // namespace

@@ -266,6 +266,7 @@ SAME(heap2::kPruneVacuumCleanup, XLOG_HEAP2_PRUNE_VACUUM_CLEANUP);
 SAME(heap2::kPruneFlags, offsetof(xl_heap_prune, flags));
 SAME(sizeof(uint8_t), sizeof(xl_heap_prune::flags));
 SAME(heap2::kPruneSize, SizeOfHeapPrune);
+SAME(heap2::kPruneIsCatalog, XLHP_IS_CATALOG_REL);
 SAME(heap2::kPruneCleanupLock, XLHP_CLEANUP_LOCK);
 SAME(heap2::kPruneHasHorizon, XLHP_HAS_CONFLICT_HORIZON);
 SAME(heap2::kPruneHasFreezePlans, XLHP_HAS_FREEZE_PLANS);

@@ -12,6 +12,7 @@
 
 #include "neon_redo/lsn.h"
 #include "neon_redo/record.h"
+#include "neon_redo/version.h"
 
 namespace neon_redo {
 
@@ -40,8 +41,9 @@ std::string Printable(std::string_view text);
 // "Heap", "custom128": the resource manager's name.
 std::string RmgrDisplayName(uint8_t rmid);
 
-// "INSERT+INIT"; null when the resource manager has no such operation. info is xl_info.
-const char* OperationName(uint8_t rmid, uint8_t info);
+// "INSERT+INIT"; null when the resource manager has no such operation in this version, that of the
+// record (RecordView::version). info is xl_info.
+const char* OperationName(const pg::Version& version, uint8_t rmid, uint8_t info);
 
 // Appends what pg_waldump prints after the operation: "off 3 flags 0x00".
 void DescribeOperation(const RecordView& record, std::string* out);

@@ -25,6 +25,7 @@
 #include "neon_redo/lsn.h"
 #include "neon_redo/native.h"
 #include "neon_redo/page_key.h"
+#include "neon_redo/version.h"
 #include "neon_redo/worker.h"
 
 namespace neon_redo {
@@ -81,6 +82,7 @@ struct RmgrCounts {
 };
 
 struct VerifyResult {
+  const pg::Version* version = nullptr;  // of the WAL; null: none was read
   uint64_t wal_bytes = 0;
   uint64_t records = 0;
   EngineCounts engines;                      // of changes: who applied them

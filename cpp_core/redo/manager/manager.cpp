@@ -320,7 +320,7 @@ ManagerStatus RedoManager::Impl::Report() const {
   status.requests = active_;
   status.retries = retries_;
   status.failed_requests = failed_;
-  status.records = counts_.Kinds();
+  status.records = counts_.Kinds(ServerVersion(options_.worker.version));
   pool_.Report(&status);
   return status;
 }

@@ -35,7 +35,7 @@ void RecordCounts::AddAll(std::span<const PageRecord> records, RecordWay way) {
   }
 }
 
-std::vector<RecordKindCounts> RecordCounts::Kinds() const {
+std::vector<RecordKindCounts> RecordCounts::Kinds(const pg::Version& version) const {
   std::vector<RecordKindCounts> kinds;
   for (size_t rmgr = 0; rmgr < kRmgrs; ++rmgr) {
     for (size_t operation = 0; operation < kOperations; ++operation) {
@@ -48,7 +48,8 @@ std::vector<RecordKindCounts> RecordCounts::Kinds() const {
       if (sum == 0) continue;
       const bool builtin = rmgr <= kMaxBuiltinRmgr;
       const auto info = static_cast<uint8_t>(operation << 4);
-      const char* name = builtin ? OperationName(static_cast<uint8_t>(rmgr), info) : nullptr;
+      const char* name =
+          builtin ? OperationName(version, static_cast<uint8_t>(rmgr), info) : nullptr;
       kind.rmgr = builtin ? RmgrDisplayName(static_cast<uint8_t>(rmgr)) : "custom";
       kind.operation = name != nullptr ? name : fmt::format("UNKNOWN ({:x})", info);
       kinds.push_back(std::move(kind));

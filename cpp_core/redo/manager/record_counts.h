@@ -10,6 +10,7 @@
 #include "cpp_core/pg/rmgr.h"
 #include "neon_redo/bytes.h"
 #include "neon_redo/manager.h"
+#include "neon_redo/version.h"
 
 namespace neon_redo {
 
@@ -26,8 +27,8 @@ class RecordCounts {
   // All are PostgreSQL's.
   void AddAll(std::span<const PageRecord> records, RecordWay way);
 
-  // What is not zero.
-  std::vector<RecordKindCounts> Kinds() const;
+  // What is not zero. version: of the records.
+  std::vector<RecordKindCounts> Kinds(const pg::Version& version) const;
 
  private:
   // n of one kind.
