@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/verify/data_directory.h"
@@ -262,8 +263,11 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"elapsed_seconds", r.elapsed_seconds},
   };
   for (const auto& [reason, count] : r.skipped) out["skipped"][reason] = count;
-  for (const auto& [timeline, start] : r.other_timelines)
-    out["other_timelines"].push_back({{"timeline", timeline}, {"start_lsn", start.ToString()}});
+  for (const auto& [timeline, start] : r.other_timelines) {
+    nlohmann::ordered_json other = {{"timeline", timeline}, {"start_lsn", nullptr}};
+    if (start.valid()) other["start_lsn"] = start.ToString();
+    out["other_timelines"].push_back(std::move(other));
+  }
   for (int rmid = 0; rmid < 256; rmid++) {
     const RmgrCounts& c = r.by_rmgr[rmid];
     if (c.rebuilt + c.different == 0) continue;

@@ -77,8 +77,6 @@ def write_database():
     entries = {}
     for entry in json.loads((ROOT / "build" / "compile_commands.json").read_text("utf-8")):
         path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), ROOT)
-        # clang cannot read GCC's precompiled headers, and each file includes what it uses.
-        entry["command"] = entry["command"].replace(" -fpch-preprocess -include headers.h", "")
         entries[path] = entry
     for path, command in module_commands():
         entries.setdefault(path, {"directory": str(ROOT), "command": command, "file": path})

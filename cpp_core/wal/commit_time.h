@@ -34,8 +34,8 @@ struct TimeRange {
   std::optional<WalTime> before;  // what recovery to this time would replay
 };
 
-// Each end is that of the last record of a transaction before the cut. Nothing: there is no cut, or
-// for `from`, no transaction before it.
+// The end of the last transaction's record before each cut. Nothing: there is no cut, or for `from`,
+// no transaction before it; `to` is then where the record at the cut starts.
 struct TimeRangeLsns {
   std::optional<Lsn> from;
   std::optional<Lsn> to;

@@ -53,7 +53,7 @@ Result<std::vector<OtherTimeline>> ReadOtherTimelines(const std::string& directo
     const auto fork = std::find_if(lineage.forks.begin(), lineage.forks.end(),
                                    [&](const TimelineFork& f) { return f.timeline == timeline; });
     const auto line = wal.Line(timeline, std::nullopt);
-    // Its history file is bad, which is no fault of the line that is read.
+    // Its history file is bad or cannot be read, which is no fault of the line that is read.
     if (!line) {
       out.push_back({timeline, Lsn()});
       continue;

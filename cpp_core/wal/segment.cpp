@@ -130,16 +130,15 @@ std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segme
 // A server or a receiver renames, recycles and removes segments at any moment: what was listed may
 // have another name by the time its head is read.
 Result<WalDirectory> WalDirectory::Open(const std::string& path) {
-  for (int left = kTries; left > 0; left--) {
+  for (int left = kTries;; left--) {
     WalDirectory directory;
     RETURN_IF_ERROR(directory.ListSegments(path));
     const Status read = directory.ReadHeads();
     if (read) return directory;
     if (read.error().code != ErrorCode::kNotFound) return tl::unexpected(read.error());
+    // A name whose file is never there: a symbolic link to nothing.
+    if (left == 1) return MakeError(ErrorCode::kIo, read.error().message);
   }
-  return MakeError(ErrorCode::kIo, fmt::format("the segments in directory \"{}\" are renamed or "
-                                               "removed before they can be read",
-                                               path));
 }
 
 Status WalDirectory::ListSegments(const std::string& path) {

@@ -79,7 +79,7 @@ class WalDirectory {
   // each segment. Files whose names are not segment names are left alone, history files excepted.
   // Segment size, system identifier and version are those that most headers agree on; a header that
   // differs makes its segment kForeign, and Open does not fail. A directory in which a segment is
-  // renamed or removed meanwhile is listed again, some ten times.
+  // renamed or removed meanwhile is listed again, up to ten times.
   // kNotFound: no such directory, or no segments. kIo: not readable. kCorrupt: not one header is
   // good; the message names the first file.
   static Result<WalDirectory> Open(const std::string& path);

@@ -56,7 +56,7 @@ std::optional<std::string> FromBase64(std::string_view text) {
                       reinterpret_cast<const uint8_t*>(text.data()),
                       static_cast<int>(text.size())) < 0)
     return std::nullopt;
-  out.erase(out.size() - padding);
+  out.resize(out.size() - padding);
   return out;
 }
 

@@ -122,7 +122,7 @@ class ReceiveLogical(unittest.TestCase):
         self.assertEqual(self.lines()[: len(expected)], expected)
 
     def test_a_plugin_sends_no_commands_to_a_terminal(self):
-        """To a file the plug-in's text goes as it is; to a terminal without control characters."""
+        """A terminal gets the plug-in's text without control characters."""
         self.create_slot("test_decoding")
         self.cluster.psql(r"INSERT INTO t VALUES (1, E'red \x1b[31m, bell \x07, C1 \u009b, \u00e4')")
         end = self.cluster.psql("SELECT pg_current_wal_flush_lsn()")

@@ -108,8 +108,6 @@ class HostileCase(ClientsCase):
             script = os.path.join(server.directory, "hostile_clients.py")
             command = ["python3", script, kind, str(seconds), server.directory, self.port]
             command.append(str(self.metrics_port))
-        # An attacker computes on a machine of his own: he must not win the processor from the server.
-        command = command if kind == "probe" else ["nice", "-n", "10", *command]
         process = subprocess.Popen(
             as_server_user(command, die_with_parent=True),
             stdout=subprocess.PIPE,

@@ -184,9 +184,7 @@ TEST(StreamTailTest, KeepsTheEndOfAnything) {
   for (int i = 0; i < 1000; ++i) append(std::string(10000, 'x'));
   EXPECT_LE(tail.text().size(), 2 * StreamTail::kCapacity);
   EXPECT_GE(tail.text().size(), StreamTail::kCapacity);
-  std::string large(1 << 20, 'y');
-  large += "\nthe end\n";
-  append(large);
+  append(std::string(1 << 20, 'y') + "\nthe end\n");
   EXPECT_EQ(tail.OneLine(), "the end");
 }
 

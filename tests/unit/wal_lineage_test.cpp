@@ -40,7 +40,7 @@ TEST(WalLineage, AHistoryFileThatCannotBeReadIsAnError) {
   }
 }
 
-// What is wrong with a timeline that is not read is no reason not to read another.
+// A fault of one timeline does not keep another from being read.
 TEST(WalLineage, ABadHistoryOfAnotherTimelineIsNoError) {
   TempDirectory dir;
   for (const uint32_t timeline : {1, 2}) {

@@ -111,6 +111,20 @@ TEST(WalDirectory, FindsASegmentThatIsRenamedMeanwhile) {
   }
 }
 
+TEST(WalDirectory, NamesALinkToNothing) {
+  TempDirectory dir;
+  WalWriter wal;
+  for (int i = 0; i < 150; i++) wal.Append(10, 0, 10000);
+  wal.Save(dir.path());
+  const std::string path = dir.path() + "/" + wal.SegmentFile(1);
+  fs::remove(path);
+  fs::create_symlink(dir.path() + "/none", path);
+  const auto directory = WalDirectory::Open(dir.path());
+  ASSERT_FALSE(directory);
+  EXPECT_EQ(directory.error().code, ErrorCode::kIo);
+  EXPECT_NE(directory.error().message.find(path), std::string::npos) << directory.error().message;
+}
+
 TEST(WalDirectory, SaysWhyThereIsNothingToRead) {
   TempDirectory dir;
   auto missing = WalDirectory::Open(dir.path() + "/none");

@@ -102,8 +102,8 @@ struct VerifyResult {
   Lsn start, end;                            // of the WAL read
   uint32_t timeline = 0;                     // that WAL was read of, with its ancestors
   // Timelines that the directory has WAL of and that were not read, or not to their end, with the
-  // start of the first segment that was not (0: not known). Only where options.timeline and a data directory do not
-  // say which timeline is meant.
+  // start of the first segment that was not (0: not known). Only where options.timeline and a data
+  // directory do not say which timeline is meant.
   std::vector<std::pair<uint32_t, Lsn>> other_timelines{};
   double elapsed_seconds = 0;
 };
