@@ -19,6 +19,7 @@
 #include "cli/waldump_segments.h"
 #include "cli/waldump_stats.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/describe/lsn_text.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/wal/commit_time.h"
@@ -131,10 +132,11 @@ void Dump::Begin(const WalRecord& first) {
   if (!start || *start == first.start || start->value % reader_->segment_size() == 0) return;
   if (arguments_.json) return;
   const uint64_t skipped = first.start - *start;
-  const std::string words =
-      fmt::format("first record is after {}, at {}, skipping over {} byte{}", start->ToString(),
-                  first.start.ToString(), skipped, skipped == 1 ? "" : "s");
-  if (reader_->version().text >= pg::WaldumpText::k17) return Say(words);
+  const pg::Version& version = reader_->version();
+  const std::string words = fmt::format("first record is after {}, at {}, skipping over {} byte{}",
+                                        LsnText(version, *start), LsnText(version, first.start),
+                                        skipped, skipped == 1 ? "" : "s");
+  if (version.text >= pg::WaldumpText::k17) return Say(words);
   output_.line()->append(words);
   static_cast<void>(output_.EndLine());
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/foreign_text.h"
+#include "cpp_core/describe/lsn_text.h"
 #include "cpp_core/pg/rmgr.h"
 #include "neon_redo/describe.h"
 
@@ -48,8 +49,8 @@ void PrintStatsTable(const WalStats& stats, bool by_operation, const pg::Version
   const WalCounts total = stats.Total();
   if (total.records == 0) return;
   const uint64_t total_bytes = total.record_bytes + total.image_bytes;
-  fmt::print("WAL statistics between {} and {}:\n", stats.first_lsn().ToString(),
-             stats.end_lsn().ToString());
+  fmt::print("WAL statistics between {} and {}:\n", LsnText(version, stats.first_lsn()),
+             LsnText(version, stats.end_lsn()));
   fmt::print("{:<27} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8}\n", "Type", "N", "(%)",
              "Record size", "(%)", "FPI size", "(%)", "Combined size", "(%)");
   fmt::print("{:<27} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8} {:>20} {:>8}\n", "----", "-", "---",

@@ -51,8 +51,9 @@ Tables TablesOf(pg::WaldumpText text) {
 
 const Operation* FindOperation(const pg::Version& version, uint8_t rmid, uint8_t info) {
   using enum pg::WaldumpText;
-  static const Tables kTables[] = {TablesOf(k15), TablesOf(k16), TablesOf(k17), TablesOf(k18)};
-  static_assert(std::size(kTables) == static_cast<size_t>(k18) + 1);
+  static const Tables kTables[] = {TablesOf(k15), TablesOf(k16), TablesOf(k17), TablesOf(k18),
+                                   TablesOf(k19)};
+  static_assert(std::size(kTables) == static_cast<size_t>(k19) + 1);
   if (rmid > kMaxBuiltinRmgr) return nullptr;
   const Operations& table = kTables[static_cast<size_t>(version.text)].of[rmid];
   // With a mask of 0 any value is the only operation.
@@ -220,6 +221,11 @@ std::string FieldReader::GetString(size_t limit) {
   const std::string_view out(begin, static_cast<size_t>(static_cast<const char*>(zero) - begin));
   in_.Skip(out.size() + 1);
   return Printable(out);
+}
+
+std::string LsnText(const pg::Version& version, Lsn lsn) {
+  if (version.text < pg::WaldumpText::k19) return lsn.ToString();
+  return fmt::format("{:X}/{:08X}", lsn.value >> 32, lsn.value & 0xffffffff);
 }
 
 std::string RelName(const RelFileNode& rel) {

@@ -24,10 +24,14 @@ void Checkpoint(Description* d, const char* kind) {
   const auto read = pg::ReadCheckPoint(data, version);
   if (!read) return d->in.Spoil();
   const pg::CheckPoint& c = *read;
-  d->Add("redo {}; tli {}; prev tli {}; fpw {}; ", c.redo.ToString(), c.timeline,
-         c.previous_timeline, c.full_page_writes);
+  d->Add("redo {}; tli {}; prev tli {}; fpw {}; ", d->Text(c.redo), c.timeline, c.previous_timeline,
+         c.full_page_writes);
   if (const uint32_t at = version.checkpoint.wal_level)
     d->Add("wal_level {}; ", WalLevelName(LoadNative<uint32_t>(data.data() + at)));
+  if (d->Since(pg::WaldumpText::k19)) {
+    constexpr size_t kLogicalDecodingEnabled = 24;
+    d->Add("logical decoding {}; ", data[kLogicalDecodingEnabled] != 0);
+  }
   d->Add("xid {}; oid {}; multi {}; offset {}; ", FullXid(c.next_xid), c.next_oid, c.next_multixact,
          c.next_multixact_offset);
   d->Add(
@@ -42,7 +46,7 @@ void OnlineCheckpoint(Description* d) { Checkpoint(d, "online"); }
 
 void NextOid(Description* d) { d->Add("{}", d->in.Get<uint32_t>()); }
 
-void BackupEnd(Description* d) { d->Add("{}", d->in.GetLsn().ToString()); }
+void BackupEnd(Description* d) { d->AddText(d->Text(d->in.GetLsn())); }
 
 void ParameterChange(Description* d) {
   FieldReader& in = d->in;
@@ -67,7 +71,8 @@ void RestorePoint(Description* d) {
   d->AddText(d->in.GetString(kNameSize));
 }
 
-void FullPageWritesChange(Description* d) { d->Add("{}", d->in.Get<uint8_t>() != 0); }
+// Of full_page_writes, or since 19 of logical decoding.
+void Switched(Description* d) { d->Add("{}", d->in.Get<uint8_t>() != 0); }
 
 void EndOfRecovery(Description* d) {
   const auto time = d->in.Get<int64_t>();
@@ -80,7 +85,7 @@ void EndOfRecovery(Description* d) {
 
 void OverwriteContrecord(Description* d) {
   const Lsn lsn = d->in.GetLsn();
-  d->Add("lsn {}; time {}", lsn.ToString(), TimestampText(d->in.Get<int64_t>()));
+  d->Add("lsn {}; time {}", d->Text(lsn), TimestampText(d->in.Get<int64_t>()));
 }
 
 void CheckpointRedo(Description* d) { d->Add("wal_level {}", WalLevelName(d->in.Get<uint32_t>())); }
@@ -94,12 +99,14 @@ constexpr Operation kXlog[] = {
     {layout::xlog::kBackupEnd, "BACKUP_END", BackupEnd},
     {layout::xlog::kParameterChange, "PARAMETER_CHANGE", ParameterChange},
     {layout::xlog::kRestorePoint, "RESTORE_POINT", RestorePoint},
-    {layout::xlog::kFpwChange, "FPW_CHANGE", FullPageWritesChange},
+    {layout::xlog::kFpwChange, "FPW_CHANGE", Switched},
     {layout::xlog::kEndOfRecovery, "END_OF_RECOVERY", EndOfRecovery},
     {layout::xlog::kFpiForHint, "FPI_FOR_HINT"},
     {layout::xlog::kFpi, "FPI"},
+    {layout::xlog::kAssignLsn, "ASSIGN_LSN"},
     {layout::xlog::kOverwriteContrecord, "OVERWRITE_CONTRECORD", OverwriteContrecord},
     {layout::xlog::kCheckpointRedo, "CHECKPOINT_REDO", CheckpointRedo},
+    {layout::xlog::kLogicalDecodingChange, "LOGICAL_DECODING_STATUS_CHANGE", Switched},
 };
 
 // Storage
@@ -184,7 +191,7 @@ constexpr Operation kRelMap[] = {{layout::relmap::kUpdate, "UPDATE", RelMapUpdat
 void OriginSet(Description* d) {
   const Lsn lsn = d->in.GetLsn();
   const auto node = d->in.Get<uint16_t>();
-  d->Add("set {}; lsn {}; force: {}", node, lsn.ToString(), d->in.Get<uint8_t>());
+  d->Add("set {}; lsn {}; force: {}", node, d->Text(lsn), d->in.Get<uint8_t>());
 }
 
 void OriginDrop(Description* d) { d->Add("drop {}", d->in.Get<uint16_t>()); }

@@ -191,13 +191,22 @@ Items GetItems(FieldReader* in, bool is_there, size_t size) {
   return {in->all() ? count : size_t{0}, FieldReader(items)};
 }
 
+// Bits of the visibility map that a record sets on a page that it makes all-visible.
+void AddMapBits19(Description* d, bool all_frozen) {
+  d->Add(", vm_flags: 0x{:02X}", all_frozen ? 3 : 1);
+}
+
 // Also PRUNE_VACUUM_SCAN and PRUNE_VACUUM_CLEANUP.
 void PruneFreeze17(Description* d) {
   namespace op = layout::heap2;
-  d->in.Skip(1);  // reason
-  const auto flags = d->in.Get<uint8_t>();
+  constexpr uint16_t kAllVisible19 = 1 << 8;  // XLHP_VM_*
+  constexpr uint16_t kAllFrozen19 = 1 << 9;
+  const bool has_reason = !d->Since(pg::WaldumpText::k19);
+  if (has_reason) d->in.Skip(1);
+  const uint16_t flags = has_reason ? d->in.Get<uint8_t>() : d->in.Get<uint16_t>();
   if (flags & op::kPruneHasHorizon) d->Add("snapshotConflictHorizon: {}", d->in.Get<uint32_t>());
   d->Add(", isCatalogRel: {}", TF(flags & op::kPruneIsCatalog));
+  if (flags & kAllVisible19) AddMapBits19(d, flags & kAllFrozen19);
   const Bytes data = BlockData(*d);
   if (data.empty()) return;
   FieldReader in(data);
@@ -232,6 +241,8 @@ void MultiInsert16(Description* d) {
   d->in.AlignTo(2);
   const auto tuples = d->in.Get<uint16_t>();
   d->Add("ntuples: {}, flags: 0x{:02X}", tuples, flags);
+  if (d->Since(pg::WaldumpText::k19) && (flags & layout::heap::kInsertAllFrozenSet))
+    AddMapBits19(d, true);
   // A new page has them in order, and the record has none.
   if (BlockData(*d).empty() || (d->record.header().info & layout::heap::kInitPage)) return;
   d->AddText(", offsets: ");

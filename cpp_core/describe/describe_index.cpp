@@ -14,8 +14,10 @@ char TF(bool b) { return b ? 'T' : 'F'; }
 
 void HashInitMeta(Description* d) {
   const auto tuples = d->in.Get<double>();
-  d->in.Skip(4);  // procid
-  d->Add("num_tuples {:g}, fillfactor {}", tuples, d->in.Get<uint16_t>());
+  const auto function = d->in.Get<uint32_t>();
+  d->Add("num_tuples {:g}, ", tuples);
+  if (d->Since(pg::WaldumpText::k19)) d->Add("procid {}, ", function);
+  d->Add("fillfactor {}", d->in.Get<uint16_t>());
 }
 
 void HashInitBitmap(Description* d) { d->Add("bmsize {}", d->in.Get<uint16_t>()); }
@@ -29,11 +31,14 @@ void HashAddOverflow(Description* d) {
 
 void HashSplitAllocate(Description* d) {
   const auto bucket = d->in.Get<uint32_t>();
-  d->in.Skip(4);  // old_bucket_flag, new_bucket_flag
+  const auto old_flag = d->in.Get<uint16_t>();
+  const auto new_flag = d->in.Get<uint16_t>();
   const auto flags = d->in.Get<uint8_t>();
+  d->Add("new_bucket {}, ", bucket);
+  if (d->Since(pg::WaldumpText::k19))
+    d->Add("old_bucket_flag {}, new_bucket_flag {}, ", old_flag, new_flag);
   // XLH_SPLIT_META_UPDATE_MASKS, XLH_SPLIT_META_UPDATE_SPLITPOINT
-  d->Add("new_bucket {}, meta_page_masks_updated {}, issplitpoint_changed {}", bucket,
-         TF(flags & 0x01), TF(flags & 0x02));
+  d->Add("meta_page_masks_updated {}, issplitpoint_changed {}", TF(flags & 0x01), TF(flags & 0x02));
 }
 
 void HashSplitComplete(Description* d) {
@@ -52,6 +57,7 @@ void HashSqueeze(Description* d) {
   const auto tuples = d->in.Get<uint16_t>();
   d->Add("prevblkno {}, nextblkno {}, ntups {}, is_primary {}", previous, next, tuples,
          TF(d->in.Get<uint8_t>()));
+  if (d->Since(pg::WaldumpText::k19)) d->Add(", is_previous {}", TF(d->in.Get<uint8_t>()));
 }
 
 void HashDelete(Description* d) {
@@ -95,6 +101,7 @@ constexpr Operation kHash[] = {
 constexpr uint16_t kGinIsData = 0x01;
 constexpr uint16_t kGinIsLeaf = 0x02;
 constexpr uint16_t kGinSplitRoot = 0x04;
+constexpr size_t kGinMetaPageSize = 56;  // GinMetaPageData
 
 // ginxlogRecompressDataLeaf: a count of actions, then each action's segment number, type and what
 // the type calls for.
@@ -134,6 +141,7 @@ void AddGinRecompress(Description* d, FieldReader* in) {
 bool AddGinImage(Description* d) {
   const BlockRef* block = d->record.block(0);
   if (!block || !block->has_image) return false;
+  if (d->Since(pg::WaldumpText::k19)) return true;
   d->AddText(block->apply_image ? " (full page image)"
                                 : " (full page image, for WAL verification)");
   return true;
@@ -178,8 +186,33 @@ void GinVacuumDataLeaf(Description* d) {
   if (!in.all()) d->in.Spoil();
 }
 
+void AddGinBlock(Description* d, const char* label, uint32_t block) {
+  constexpr uint32_t kNone = UINT32_MAX;  // InvalidBlockNumber
+  if (block != kNone) d->Add(" {}: {}", label, block);
+}
+
+// Up to 18 there are no words for this and the next.
+void GinUpdateMeta(Description* d) {
+  if (!d->Since(pg::WaldumpText::k19)) return;
+  d->in.Skip(sizeof(RelFileNode));
+  d->in.AlignTo(8);
+  d->in.Skip(kGinMetaPageSize);
+  const auto previous_tail = d->in.Get<uint32_t>();
+  const auto new_right = d->in.Get<uint32_t>();
+  d->Add("ntuples: {}", d->in.Get<int32_t>());
+  AddGinBlock(d, "prevTail", previous_tail);
+  AddGinBlock(d, "newRightlink", new_right);
+}
+
+void GinInsertListPage(Description* d) {
+  if (!d->Since(pg::WaldumpText::k19)) return;
+  const auto right = d->in.Get<uint32_t>();
+  d->Add("ntuples: {}", d->in.Get<int32_t>());
+  AddGinBlock(d, "rightlink", right);
+}
+
 void GinDeleteListPage(Description* d) {
-  d->in.Skip(56);  // GinMetaPageData
+  d->in.Skip(kGinMetaPageSize);
   d->Add("ndeleted: {}", d->in.Get<int32_t>());
 }
 
@@ -189,8 +222,8 @@ constexpr Operation kGin[] = {
     {layout::gin::kSplit, "SPLIT", GinSplit},
     {layout::gin::kVacuumPage, "VACUUM_PAGE"},
     {layout::gin::kDeletePage, "DELETE_PAGE"},
-    {layout::gin::kUpdateMetaPage, "UPDATE_META_PAGE"},
-    {layout::gin::kInsertListPage, "INSERT_LISTPAGE"},
+    {layout::gin::kUpdateMetaPage, "UPDATE_META_PAGE", GinUpdateMeta},
+    {layout::gin::kInsertListPage, "INSERT_LISTPAGE", GinInsertListPage},
     {layout::gin::kDeleteListPage, "DELETE_LISTPAGE", GinDeleteListPage},
     {layout::gin::kVacuumDataLeafPage, "VACUUM_DATA_LEAF_PAGE", GinVacuumDataLeaf},
 };

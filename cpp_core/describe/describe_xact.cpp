@@ -103,8 +103,7 @@ XactParts GetXactParts(Description* d, bool commit) {
 }
 
 void AddOrigin(Description* d, Lsn lsn, int64_t time) {
-  d->Add("; origin: node {}, lsn {}, at {}", d->record.origin(), lsn.ToString(),
-         TimestampText(time));
+  d->Add("; origin: node {}, lsn {}, at {}", d->record.origin(), d->Text(lsn), TimestampText(time));
 }
 
 void Commit(Description* d) {
@@ -257,8 +256,10 @@ void PageNumber(Description* d) { d->Add("{}", GetPageNumber(d)); }
 void CreateMultiXact(Description* d) {
   static constexpr const char* kStatus[] = {"keysh",  "sh",       "fornokeyupd",
                                             "forupd", "nokeyupd", "upd"};
+  const bool is_long = d->Since(pg::WaldumpText::k19);  // MultiXactOffset
   const auto id = d->in.Get<uint32_t>();
-  const auto offset = d->in.Get<uint32_t>();
+  if (is_long) d->in.AlignTo(8);
+  const uint64_t offset = is_long ? d->in.Get<uint64_t>() : d->in.Get<uint32_t>();
   const auto count = d->in.Get<int32_t>();
   d->Add("{} offset {} nmembers {}: ", id, offset, count);
   const Array members = GetArray(&d->in, count, 8);
@@ -270,7 +271,14 @@ void CreateMultiXact(Description* d) {
   }
 }
 
+void TruncateMultiXact19(Description* d) {
+  d->in.Skip(4);  // oldestMultiDB
+  const auto oldest = d->in.Get<uint32_t>();
+  d->Add("oldestMulti {}, oldestOffset {}", oldest, d->in.Get<uint64_t>());
+}
+
 void TruncateMultiXact(Description* d) {
+  if (d->Since(pg::WaldumpText::k19)) return TruncateMultiXact19(d);
   d->in.Skip(4);  // oldestMultiDB
   const auto first_offset = d->in.Get<uint32_t>();
   const auto end_offset = d->in.Get<uint32_t>();

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "cpp_core/describe/lsn_text.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "neon_redo/block.h"
@@ -91,6 +92,7 @@ struct Description {
 
   // Whether the record's version has the words of this version or a later one.
   bool Since(pg::WaldumpText text) const { return record.version().text >= text; }
+  std::string Text(Lsn lsn) const { return LsnText(record.version(), lsn); }
 };
 
 struct Operation {

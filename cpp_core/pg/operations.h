@@ -26,8 +26,10 @@ inline constexpr uint8_t kFpwChange = 0x80;
 inline constexpr uint8_t kEndOfRecovery = 0x90;
 inline constexpr uint8_t kFpiForHint = 0xa0;
 inline constexpr uint8_t kFpi = 0xb0;
+inline constexpr uint8_t kAssignLsn = 0xc0;  // since 19
 inline constexpr uint8_t kOverwriteContrecord = 0xd0;
-inline constexpr uint8_t kCheckpointRedo = 0xe0;  // since 17
+inline constexpr uint8_t kCheckpointRedo = 0xe0;         // since 17
+inline constexpr uint8_t kLogicalDecodingChange = 0xf0;  // since 19
 }  // namespace xlog
 // Transaction: access/xact.h. The highest bit is a flag: kHasInfo.
 namespace xact {

@@ -56,7 +56,7 @@ enum class HeapCleanup : uint8_t {
 
 // The major version whose pg_waldump has the words for this version's records. Later values are of
 // later versions.
-enum class WaldumpText : uint8_t { k15, k16, k17, k18 };
+enum class WaldumpText : uint8_t { k15, k16, k17, k18, k19 };
 
 // What a major version has for each built-in resource manager: a bit for each value of the high
 // four bits of xl_info that is an operation.

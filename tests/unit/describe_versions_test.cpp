@@ -7,6 +7,7 @@
 #include <ctime>
 #include <string>
 
+#include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
 #include "tests/unit/described_record.h"
 
@@ -239,6 +240,58 @@ TEST(DescribeVersions, WhatTheFormatSays) {
       "redo 16/8; tli 2; prev tli 1; fpw true; wal_level logical; xid 0:900; oid 16400; multi "
       "1; offset 0; oldest xid 700 in DB 1; oldest multi 1 in DB 1; oldest/newest commit "
       "timestamp xid: 0/0; oldest running xid 0; shutdown");
+}
+
+// As of 19rc1: a row of what the words depend on.
+constexpr pg::Version MakeVersion19() {
+  pg::Version version = *pg::FindVersionByMajor(18);
+  version.major = 19;
+  version.text = pg::WaldumpText::k19;
+  version.operations = version.operations.With(kRmXlog, layout::xlog::kAssignLsn)
+                           .With(kRmXlog, layout::xlog::kLogicalDecodingChange);
+  return version;
+}
+constexpr pg::Version kPg19 = MakeVersion19();
+
+TEST(DescribeVersions, WhatIsNewIn19) {
+  const auto described = [](uint8_t rmid, uint8_t info, const std::string& main,
+                            const std::string& block = {}) {
+    return Described(kPg19, rmid, info, main, block);
+  };
+  EXPECT_EQ(described(kRmXlog, 0x50, Fields(uint64_t{0x1600000008})), "16/00000008");
+  EXPECT_EQ(described(kRmReplOrigin, 0x00, Fields(uint64_t{0x1600000008}, uint16_t{3}, uint8_t{1})),
+            "set 3; lsn 16/00000008; force: 1");
+  EXPECT_EQ(described(kRmXlog, 0xf0, "\1"), "true");
+  EXPECT_STREQ(OperationName(kPg19, kRmXlog, 0xf0), "LOGICAL_DECODING_STATUS_CHANGE");
+  EXPECT_STREQ(OperationName(kPg19, kRmXlog, 0xc0), "ASSIGN_LSN");
+  // Its flags are longer, and there is no reason.
+  EXPECT_EQ(described(kRmHeap2, 0x10, Fields(uint16_t{0x388}, 900u), Numbers({1, 3})),
+            "snapshotConflictHorizon: 900, isCatalogRel: F, vm_flags: 0x03, nplans: 0, "
+            "nredirected: 0, ndead: 0, nunused: 1, unused: [3]");
+  EXPECT_EQ(described(kRmHeap2, 0x10, Fields(uint16_t{0x100})),
+            ", isCatalogRel: F, vm_flags: 0x01");
+  EXPECT_EQ(described(kRmHeap2, 0x50, Fields(uint16_t{0x20}, uint16_t{1}, uint16_t{4}), "tuple"),
+            "ntuples: 1, flags: 0x20, vm_flags: 0x03, offsets: [4]");
+  EXPECT_EQ(described(kRmHash, 0x00, Fields(2.5, 400u, uint16_t{75})),
+            "num_tuples 2.5, procid 400, fillfactor 75");
+  EXPECT_EQ(described(kRmHash, 0x40, Fields(5u, uint16_t{6}, uint16_t{7}, uint8_t{1})),
+            "new_bucket 5, old_bucket_flag 6, new_bucket_flag 7, meta_page_masks_updated T, "
+            "issplitpoint_changed F");
+  EXPECT_EQ(described(kRmHash, 0x80, Fields(1u, 2u, uint16_t{3}, uint8_t{0}, uint8_t{1})),
+            "prevblkno 1, nextblkno 2, ntups 3, is_primary F, is_previous T");
+  const std::string meta = Fields(1663u, 5u, 16400u, 0u) + std::string(56, '\0');
+  EXPECT_EQ(described(kRmGin, 0x60, meta + Fields(4u, 0xffffffffu, 2)), "ntuples: 2 prevTail: 4");
+  EXPECT_EQ(described(kRmGin, 0x60, meta + Fields(0xffffffffu, 9u, 0)),
+            "ntuples: 0 newRightlink: 9");
+  EXPECT_EQ(described(kRmGin, 0x70, Fields(9u, 3)), "ntuples: 3 rightlink: 9");
+  EXPECT_EQ(described(kRmMultiXact, 0x20, Fields(8u, 0u, uint64_t{5} << 32, 2, 900u, 0u, 901u, 5u)),
+            "8 offset 21474836480 nmembers 2: 900 (keysh) 901 (upd) ");
+  EXPECT_EQ(described(kRmMultiXact, 0x30, Fields(5u, 7u, uint64_t{5} << 32)),
+            "oldestMulti 7, oldestOffset 21474836480");
+  // And what stays as it was.
+  EXPECT_EQ(Described(kPg18, kRmGin, 0x70, Fields(9u, 3)), "");
+  EXPECT_EQ(Described(kPg18, kRmMultiXact, 0x30, Fields(5u, 1u, 2u, 3u, 4u)),
+            "offsets [1, 2), members [3, 4)");
 }
 
 // A relation in another tablespace has the version in its path.
