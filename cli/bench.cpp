@@ -26,7 +26,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
+struct BenchArguments {
   std::string wal;
   bool json = false;
   bool pin = true;
@@ -177,7 +177,7 @@ void PrintJson(const BenchOptions& bench, const BenchRequests& requests,
   fmt::print("{}\n", out.dump(2));
 }
 
-Outcome Run(Arguments* arguments) {
+Outcome Run(BenchArguments* arguments) {
   BenchOptions& bench = arguments->bench;
   if (!arguments->pin) {
     bench.cpu = std::nullopt;
@@ -204,7 +204,7 @@ Outcome Run(Arguments* arguments) {
 }
 
 // --pin: the number of a processor, or "none".
-Status ReadPin(const std::string& text, Arguments* arguments) {
+Status ReadPin(const std::string& text, BenchArguments* arguments) {
   arguments->pin = text != "none";
   if (!arguments->pin) return {};
   const auto cpu = ParseInteger(text, 0, std::numeric_limits<int>::max());
@@ -218,7 +218,7 @@ Status ReadPin(const std::string& text, Arguments* arguments) {
 }  // namespace
 
 CommandFunction DeclareBench(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<BenchArguments>();
   options->Usage("[OPTION]... --wal=DIR");
   options
       ->Path("--wal=DIR", &arguments->wal,

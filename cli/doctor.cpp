@@ -22,7 +22,7 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Arguments {
+struct DoctorArguments {
   WorkerOptions worker;
   bool json = false;
 };
@@ -183,7 +183,7 @@ void Print(const SandboxReport& report, const std::vector<Served>& all, const Se
 }  // namespace
 
 CommandFunction DeclareDoctor(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<DoctorArguments>();
   options->Usage("[OPTION]...");
   AddModule(options, &arguments->worker.bindir, &arguments->worker.module, &arguments->worker.user);
   AddSandboxLayers(options, &arguments->worker.sandbox, &arguments->worker.landlock,

@@ -19,7 +19,7 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Arguments {
+struct IngestArguments {
   std::string directory;
   LsnRange range;
   std::optional<uint32_t> timeline;
@@ -114,7 +114,7 @@ void PrintJson(const IngestCounts& counts, const ClusterState& state, const WalR
   fmt::print("{}\n", JsonText(out));
 }
 
-Outcome Run(const Arguments& arguments) {
+Outcome Run(const IngestArguments& arguments) {
   ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments.directory, arguments.range.from,
                                                        arguments.range.to, arguments.timeline}));
   Ingest ingest({.track_commit_timestamp = arguments.commit_timestamps});
@@ -144,7 +144,7 @@ Outcome Run(const Arguments& arguments) {
 }  // namespace
 
 CommandFunction DeclareIngest(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<IngestArguments>();
   options->Usage("[OPTION]... --wal=DIR");
   AddWalDirectory(options, &arguments->directory).Required();
   AddLsnRange(options, &arguments->range);

@@ -28,7 +28,7 @@ namespace {
 
 constexpr Lsn kEnd(~uint64_t{0});  // --lsn end
 
-struct Arguments {
+struct PageArguments {
   std::vector<std::string> names;  // one: of the page
   std::string wal;
   std::string base_backup;
@@ -110,12 +110,12 @@ void PrintJson(const PageKey& key, Lsn lsn, const PageAt& at) {
   fmt::print("{}\n", JsonText(out));
 }
 
-Result<std::unique_ptr<Store>> OpenStore(const Arguments& arguments) {
+Result<std::unique_ptr<Store>> OpenStore(const PageArguments& arguments) {
   if (arguments.store.empty()) return MakeMemoryStore();
   return OpenRocksDbStore({arguments.store, arguments.memory});
 }
 
-Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn) {
+Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn lsn) {
   RecordingOptions recording;
   recording.wal = {arguments.wal, std::nullopt, lsn, arguments.timeline};
   BasePage base;
@@ -161,7 +161,7 @@ Result<PageAt> ReadPage(const Arguments& arguments, const PageKey& key, Lsn lsn)
   return page;
 }
 
-Outcome Run(const Arguments& arguments, const Options& options) {
+Outcome Run(const PageArguments& arguments, const Options& options) {
   if (arguments.names.empty()) return tl::unexpected(options.Misuse("no page specified"));
   ASSIGN_OR_RETURN(const PageKey key, ParsePageName(arguments.names[0]));
   ASSIGN_OR_RETURN(const PageAt page, ReadPage(arguments, key, arguments.lsn));
@@ -193,7 +193,7 @@ Status ReadPosition(const std::string& text, Lsn* lsn) {
 }  // namespace
 
 CommandFunction DeclarePage(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<PageArguments>();
   options->Usage("[OPTION]... --wal=DIR --lsn=LSN PAGE");
   options->Introduction(
       "PAGE is the path of a file and a block number, such as base/5/16384/7,\n"

@@ -24,7 +24,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-struct Arguments {
+struct ReceiveArguments {
   std::string dbname;
   std::string wal;
   std::string slot;
@@ -68,9 +68,9 @@ class Progress {
 };
 
 // Nothing without --metrics.
-class Metrics {
+class ReceiveMetrics {
  public:
-  Status Open(const Arguments& arguments) {
+  Status Open(const ReceiveArguments& arguments) {
     if (arguments.metrics.empty()) return {};
     ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(arguments.metrics));
     exposer_ = std::move(exposer);
@@ -92,7 +92,7 @@ class Metrics {
   std::optional<WriterMetrics> writer_;
 };
 
-ArchiveOptions MakeArchiveOptions(const Arguments& arguments) {
+ArchiveOptions MakeArchiveOptions(const ReceiveArguments& arguments) {
   ArchiveOptions out;
   out.stream.receiver.connect.conninfo = arguments.dbname;
   out.stream.receiver.status_interval = ToMilliseconds(arguments.status_interval);
@@ -107,7 +107,7 @@ ArchiveOptions MakeArchiveOptions(const Arguments& arguments) {
 }
 
 // Until it is stopped, done or stuck; what it says then is the caller's.
-Status Loop(WalArchive* archive, Progress* progress, Metrics* metrics) {
+Status ReceiveSegments(WalArchive* archive, Progress* progress, ReceiveMetrics* metrics) {
   for (;;) {
     const auto done = archive->Step(milliseconds(500));
     progress->Show(archive);
@@ -117,7 +117,7 @@ Status Loop(WalArchive* archive, Progress* progress, Metrics* metrics) {
   }
 }
 
-Outcome Run(const Arguments& arguments) {
+Outcome Run(const ReceiveArguments& arguments) {
   // Payloads are malloc'ed by libpq, up to 128 KiB each. glibc would fetch and return such memory
   // from and to the kernel every time, and clear its pages again.
   mallopt(M_MMAP_THRESHOLD, 64 << 20);
@@ -130,7 +130,7 @@ Outcome Run(const Arguments& arguments) {
     Say(event);
   };
   const CancelSignal& stop = StopOnSignals();
-  Metrics metrics;
+  ReceiveMetrics metrics;
   RETURN_IF_ERROR(metrics.Open(arguments));
   auto opened = WalArchive::Open(std::move(archive_options), stop);
   if (!opened) {
@@ -140,7 +140,7 @@ Outcome Run(const Arguments& arguments) {
   WalArchive* const archive = opened->get();
   Say(fmt::format("receiving into \"{}\" from {}, timeline {}", arguments.wal,
                   archive->start().ToString(), archive->stream().timeline()));
-  Status outcome = Loop(archive, &progress, &metrics);
+  Status outcome = ReceiveSegments(archive, &progress, &metrics);
   progress.Clear();
   const Status closed = archive->Close();
   if (outcome && !closed) outcome = closed;
@@ -153,7 +153,7 @@ Outcome Run(const Arguments& arguments) {
 }  // namespace
 
 CommandFunction DeclareReceive(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ReceiveArguments>();
   options->Usage("[OPTION]... --wal=DIR");
   AddConnection(options, &arguments->dbname);
   options->Path("--wal=DIR", &arguments->wal, "directory for the segments; it must exist")

@@ -31,7 +31,7 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-struct Arguments {
+struct ReceiveLogicalArguments {
   std::string dbname;
   std::string slot;
   bool create_slot = false;
@@ -101,7 +101,8 @@ class Output {
   const bool is_terminal_ = isatty(STDOUT_FILENO) == 1;
 };
 
-Result<PluginOptions> MakePluginOptions(const Arguments& arguments, int server_version) {
+Result<PluginOptions> MakePluginOptions(const ReceiveLogicalArguments& arguments,
+                                        int server_version) {
   PluginOptions out;
   if (arguments.plugin == "pgoutput") {
     const int newest = server_version >= 160000   ? 4
@@ -151,7 +152,7 @@ std::vector<std::string> SplitNames(std::string_view text) {
 
 // A slot that is created before its publication never gets past the changes in between: pgoutput
 // looks for the publication as it was at the time of the change.
-Status CheckPublications(const Arguments& arguments, WalStream* stream) {
+Status CheckPublications(const ReceiveLogicalArguments& arguments, WalStream* stream) {
   if (arguments.plugin != "pgoutput") return {};
   ASSIGN_OR_RETURN(const auto missing,
                    stream->receiver().FindMissingPublications(SplitNames(arguments.publications)));
@@ -160,7 +161,7 @@ Status CheckPublications(const Arguments& arguments, WalStream* stream) {
                    fmt::format("publication \"{}\" does not exist", missing.front()));
 }
 
-Status Start(const Arguments& arguments, WalStream* stream, Lsn start) {
+Status Start(const ReceiveLogicalArguments& arguments, WalStream* stream, Lsn start) {
   RETURN_IF_ERROR(stream->Connect());
   RETURN_IF_ERROR(CheckPublications(arguments, stream));
   if (arguments.create_slot) {
@@ -180,7 +181,8 @@ Status Start(const Arguments& arguments, WalStream* stream, Lsn start) {
 // One round: lines out, then what the server may forget. Returns whether it is done.
 class Loop {
  public:
-  Loop(const Arguments& arguments, WalStream* stream, Lsn until, StreamMetrics* metrics)
+  Loop(const ReceiveLogicalArguments& arguments, WalStream* stream, Lsn until,
+       StreamMetrics* metrics)
       : stream_(stream),
         metrics_(metrics),
         until_(until),
@@ -244,7 +246,7 @@ class Loop {
   Clock::time_point flushed_ = Clock::now();
 };
 
-StreamOptions MakeStreamOptions(const Arguments& arguments) {
+StreamOptions MakeStreamOptions(const ReceiveLogicalArguments& arguments) {
   StreamOptions out;
   out.receiver.connect.conninfo = arguments.dbname;
   out.receiver.connect.logical = true;
@@ -268,7 +270,7 @@ std::string HintFor(const Error& error, const ServerError& said, bool confirmed)
   return "";
 }
 
-Outcome Run(const Arguments& arguments) {
+Outcome Run(const ReceiveLogicalArguments& arguments) {
   if (arguments.plugin == "pgoutput" && arguments.publications.empty())
     return Fail("pgoutput needs --publication");
   std::unique_ptr<MetricsExposer> exposer;
@@ -304,7 +306,7 @@ Outcome Run(const Arguments& arguments) {
 }  // namespace
 
 CommandFunction DeclareReceiveLogical(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ReceiveLogicalArguments>();
   options->Usage("[OPTION]... --slot=SLOTNAME");
   AddConnection(options, &arguments->dbname);
   options->Text("--slot=SLOTNAME", &arguments->slot, "logical replication slot").Required();

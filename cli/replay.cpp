@@ -22,7 +22,7 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Arguments {
+struct ReplayArguments {
   std::vector<std::string> files;  // one
   WorkerOptions worker;
   bool gdb = false;
@@ -91,7 +91,7 @@ void PrintRequest(const CapturedRequest& captured) {
 }
 
 // The arguments for gdb's "set args".
-std::string WorkerArguments(const Arguments& arguments, const std::string& input) {
+std::string WorkerArguments(const ReplayArguments& arguments, const std::string& input) {
   std::string out = "worker --no-sandbox";
   if (!arguments.worker.bindir.empty()) out += " --bindir '" + arguments.worker.bindir + "'";
   if (!arguments.worker.module.empty()) out += " --module '" + arguments.worker.module + "'";
@@ -99,7 +99,7 @@ std::string WorkerArguments(const Arguments& arguments, const std::string& input
 }
 
 // Gives the terminal to gdb: the worker, with the request on its input, waits for "run".
-Outcome RunGdbOn(const Arguments& arguments, const std::string& input) {
+Outcome RunGdbOn(const ReplayArguments& arguments, const std::string& input) {
   char self[4096];
   const ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
   const std::string program(self, length > 0 ? static_cast<size_t>(length) : 0);
@@ -120,7 +120,7 @@ Outcome RunGdbOn(const Arguments& arguments, const std::string& input) {
   return WIFEXITED(ended) && WEXITSTATUS(ended) == 0 ? kExitFine : kExitTrouble;
 }
 
-Outcome RunGdb(const Arguments& arguments, const PageKey& key,
+Outcome RunGdb(const ReplayArguments& arguments, const PageKey& key,
                const std::vector<ReplayedRun>& runs) {
   const ReplayedRun* run = nullptr;
   for (const ReplayedRun& candidate : runs) {
@@ -144,7 +144,7 @@ Outcome WritePage(const std::string& path, const PageImage& page) {
   return kExitFine;
 }
 
-Outcome Run(const Arguments& arguments) {
+Outcome Run(const ReplayArguments& arguments) {
   ASSIGN_OR_RETURN(const auto captured, ReadCapture(arguments.files[0]));
   const PageRequest& request = captured->request;
   PrintRequest(*captured);
@@ -177,7 +177,7 @@ Outcome Run(const Arguments& arguments) {
 }  // namespace
 
 CommandFunction DeclareReplay(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ReplayArguments>();
   options->Usage("[OPTION]... FILE");
   options->Arguments(&arguments->files, 1);
   options->Flag("--gdb", &arguments->gdb,

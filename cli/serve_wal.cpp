@@ -23,7 +23,7 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Arguments {
+struct ServeWalArguments {
   std::string wal;
   std::string socket = "/tmp";
   int port = 5432;
@@ -97,7 +97,7 @@ const CancelSignal& ReloadOnSignal() {
 }
 
 // Asks the server that runs on the socket.
-Outcome ShowStatus(const Arguments& arguments) {
+Outcome ShowStatus(const ServeWalArguments& arguments) {
   const CancelSignal cancel;
   ReceiverOptions receiver_options;
   receiver_options.connect.conninfo =
@@ -117,7 +117,7 @@ Outcome ShowStatus(const Arguments& arguments) {
   return kExitFine;
 }
 
-Outcome Run(const Arguments& arguments) {
+Outcome Run(const ServeWalArguments& arguments) {
   if (arguments.status) return ShowStatus(arguments);
   WalServerOptions server_options;
   server_options.wal = arguments.wal;
@@ -151,7 +151,7 @@ Outcome Run(const Arguments& arguments) {
 }  // namespace
 
 CommandFunction DeclareServeWal(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ServeWalArguments>();
   options->Usage(
       "[OPTION]... --wal=DIR\n"
       "  neon-redo serve-wal --status [--json] [--socket=DIR] [--port=PORT]");

@@ -28,7 +28,7 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Arguments {
+struct VerifyArguments {
   VerifyOptions verify;
   FollowArguments follow;
   bool images = false;
@@ -40,7 +40,7 @@ struct Arguments {
 };
 
 // One line that says what to do; empty when the options fit together.
-std::string CheckOptions(const Arguments& arguments) {
+std::string CheckOptions(const VerifyArguments& arguments) {
   if (arguments.follow.follow)
     return arguments.images || !arguments.base_backup.empty() || !arguments.against.empty() ||
                    !arguments.verify.wal.empty() || arguments.verify.timeline
@@ -67,7 +67,7 @@ uint64_t DefaultMemory() {
 }
 
 // Prints the records that touch the page.
-Outcome Explain(const Arguments& arguments) {
+Outcome Explain(const VerifyArguments& arguments) {
   ASSIGN_OR_RETURN(const PageKey page, ParsePageName(arguments.explain));
   WalReaderOptions wal{arguments.verify.wal, {}, {}, arguments.verify.timeline};
   bool track_commit_timestamp = false;
@@ -90,7 +90,7 @@ Outcome Explain(const Arguments& arguments) {
 }
 
 // The default of --against, which turns a check of the backup into a comparison.
-void TakePgdata(Arguments* arguments) {
+void TakePgdata(VerifyArguments* arguments) {
   const char* pgdata = std::getenv("PGDATA");
   if (pgdata == nullptr || *pgdata == '\0' || arguments->images || arguments->follow.follow ||
       !arguments->against.empty())
@@ -101,7 +101,7 @@ void TakePgdata(Arguments* arguments) {
 }
 
 // The options that name the input, for a command that the report suggests.
-std::string InputOptions(const Arguments& arguments) {
+std::string InputOptions(const VerifyArguments& arguments) {
   if (arguments.verify.wal.empty()) return "--wal=DIR";
   std::string out = "--wal=" + ShellWord(arguments.verify.wal);
   if (!arguments.base_backup.empty()) out += " --base-backup=" + ShellWord(arguments.base_backup);
@@ -109,7 +109,7 @@ std::string InputOptions(const Arguments& arguments) {
   return out;
 }
 
-Outcome Run(Arguments arguments) {
+Outcome Run(VerifyArguments arguments) {
   if (const std::string bad = CheckOptions(arguments); !bad.empty()) return Fail(bad);
   if (!arguments.explain.empty()) return Explain(arguments);
   TakePgdata(&arguments);
@@ -135,7 +135,7 @@ Outcome Run(Arguments arguments) {
   return result->different == 0 ? kExitFine : kExitDifference;
 }
 
-void AddInputs(Options* options, Arguments* arguments) {
+void AddInputs(Options* options, VerifyArguments* arguments) {
   AddWalDirectory(options, &arguments->verify.wal);
   options->Path("--base-backup=DIR", &arguments->base_backup,
                 "base backup, as pg_basebackup made it, where the WAL starts");
@@ -152,7 +152,7 @@ void AddInputs(Options* options, Arguments* arguments) {
                 "written with wal_consistency_checking = 'all'");
 }
 
-void AddEngineOptions(Options* options, Arguments* arguments) {
+void AddEngineOptions(Options* options, VerifyArguments* arguments) {
   AddEngine(options, &arguments->verify.engine,
             "what applies records: auto (default): this process, or a sandboxed worker where it "
             "cannot; native: this process, which skips other records; worker");
@@ -167,7 +167,7 @@ void AddEngineOptions(Options* options, Arguments* arguments) {
 }  // namespace
 
 CommandFunction DeclareVerify(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<VerifyArguments>();
   arguments->verify.memory = DefaultMemory();
   arguments->verify.jobs =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));

@@ -28,9 +28,9 @@ std::string ProgressText(const FollowProgress& p) {
       p.compared, p.different, p.stream->connected() ? "" : ", not connected");
 }
 
-class Metrics {
+class FollowMetrics {
  public:
-  Metrics(std::unique_ptr<MetricsExposer> exposer, const std::string& slot)
+  FollowMetrics(std::unique_ptr<MetricsExposer> exposer, const std::string& slot)
       : exposer_(std::move(exposer)),
         stream_(*exposer_->registry(), slot),
         records_(Make("records_total", "WAL records verified")),
@@ -72,7 +72,7 @@ Result<VerifyResult> Follow(const FollowArguments& arguments, const VerifyOption
   if (!arguments.slot.empty()) follow.slot = arguments.slot;
   follow.start = arguments.start;
   follow.until = arguments.until;
-  std::optional<Metrics> metrics;
+  std::optional<FollowMetrics> metrics;
   if (!arguments.metrics.empty()) {
     ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(arguments.metrics));
     Say(fmt::format("metrics on port {}", exposer->port()));

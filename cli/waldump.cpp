@@ -34,7 +34,7 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Arguments {
+struct WaldumpArguments {
   std::string directory;
   std::vector<std::string> segments;  // STARTSEG and ENDSEG
   LsnRange range;
@@ -83,7 +83,7 @@ tl::unexpected<Error> Invalid(std::string message) {
 // One run of the command, from the first record to the last.
 class Dump {
  public:
-  explicit Dump(const Arguments& arguments) : arguments_(arguments) {}
+  explicit Dump(const WaldumpArguments& arguments) : arguments_(arguments) {}
 
   // Reads until WAL or the range ends; with --follow until a signal.
   Status Run();
@@ -112,7 +112,7 @@ class Dump {
     return {};
   }
 
-  const Arguments& arguments_;
+  const WaldumpArguments& arguments_;
   std::unique_ptr<WalReader> reader_;
   std::unique_ptr<WalStats> stats_ = std::make_unique<WalStats>();
   std::optional<ImageWriter> images_;
@@ -246,7 +246,7 @@ bool Dump::Finish(const std::optional<Error>& error) {
 }
 
 // Narrows the range to the transactions that ended in the times of --after and --before.
-Status ReadTimes(Arguments* arguments) {
+Status ReadTimes(WaldumpArguments* arguments) {
   if (!arguments->times.after && !arguments->times.before) return {};
   LsnRange& range = arguments->range;
   ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments->directory, range.from, range.to,
@@ -257,7 +257,7 @@ Status ReadTimes(Arguments* arguments) {
   return {};
 }
 
-Outcome Run(Arguments arguments, const Options& options) {
+Outcome Run(WaldumpArguments arguments, const Options& options) {
   if (arguments.list_rmgrs) {
     for (int rmid = 0; rmid <= kMaxBuiltinRmgr; rmid++)
       fmt::print("{}\n", RmgrName(static_cast<uint8_t>(rmid)));
@@ -295,14 +295,14 @@ Outcome Run(Arguments arguments, const Options& options) {
 }
 
 // --stats: nothing, or "record".
-Status ReadStats(const std::string& text, Arguments* arguments) {
+Status ReadStats(const std::string& text, WaldumpArguments* arguments) {
   arguments->stats = true;
   arguments->by_operation = text == "record";
   if (text.empty() || text == "record") return {};
   return Invalid("it must be record, or left out");
 }
 
-Status ReadRmgr(const std::string& text, Arguments* arguments) {
+Status ReadRmgr(const std::string& text, WaldumpArguments* arguments) {
   if (text == "list") {
     arguments->list_rmgrs = true;
     return {};
@@ -338,7 +338,7 @@ Status ReadRelation(const std::string& text, WalFilter* filter) {
   return {};
 }
 
-void DeclareFilters(Options* options, const std::shared_ptr<Arguments>& arguments) {
+void DeclareFilters(Options* options, const std::shared_ptr<WaldumpArguments>& arguments) {
   constexpr int64_t kMaxUint32 = std::numeric_limits<uint32_t>::max();
   WalFilter* const filter = &arguments->filter;
   options->Heading("Options that select records");
@@ -380,7 +380,7 @@ void DeclareFilters(Options* options, const std::shared_ptr<Arguments>& argument
 }  // namespace
 
 CommandFunction DeclareWaldump(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<WaldumpArguments>();
   options->Usage("[OPTION]... [--wal=DIR] [STARTSEG [ENDSEG]]");
   options->Arguments(&arguments->segments, 2);
   AddWalDirectory(options, &arguments->directory);

@@ -15,10 +15,6 @@ namespace neon_redo::cli {
 
 namespace {
 
-tl::unexpected<Error> Invalid(std::string message) {
-  return MakeError(ErrorCode::kInvalidArgument, std::move(message));
-}
-
 // kNotFound: there is no such file.
 Status CheckFile(const std::string& path) {
   struct stat st;
@@ -63,7 +59,9 @@ Status ReadSegmentNames(const std::vector<std::string>& segments, std::string* d
     const std::filesystem::path path(argument);
     const std::string name = path.filename();
     const auto parsed = ParseSegmentName(name);
-    if (!parsed) return Invalid(fmt::format("\"{}\" is not the name of a WAL segment", argument));
+    if (!parsed)
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("\"{}\" is not the name of a WAL segment", argument));
     if (names.empty()) {
       ASSIGN_OR_RETURN(
           *directory,
@@ -82,13 +80,16 @@ Status ReadSegmentNames(const std::vector<std::string>& segments, std::string* d
   const Lsn first = start_of(names.front());
   const Lsn last = start_of(names.back());
   if (last < first)
-    return Invalid(fmt::format("ENDSEG {} is before STARTSEG {}", segments[1], segments[0]));
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("ENDSEG {} is before STARTSEG {}", segments[1], segments[0]));
   if (range->from && (*range->from < first || *range->from >= first + size))
-    return Invalid(fmt::format("start WAL location {} is not inside file \"{}\"",
-                               range->from->ToString(), segments.front()));
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("start WAL location {} is not inside file \"{}\"",
+                                 range->from->ToString(), segments.front()));
   if (range->to && (*range->to < last || *range->to > last + size))
-    return Invalid(fmt::format("end WAL location {} is not inside file \"{}\"",
-                               range->to->ToString(), segments.back()));
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("end WAL location {} is not inside file \"{}\"",
+                                 range->to->ToString(), segments.back()));
   if (!range->from) range->from = first;
   if (!range->to) range->to = last + size;
   *timeline = names.back().timeline;

@@ -12,7 +12,7 @@ namespace neon_redo::cli {
 
 namespace {
 
-struct Arguments {
+struct WorkerArguments {
   WorkerServer server;
   std::string user;
   uint64_t memory_limit = 0;  // bytes; 0: the module's default
@@ -23,7 +23,7 @@ constexpr uint64_t kMegabyte = uint64_t{1} << 20;
 }  // namespace
 
 CommandFunction DeclareWorker(Options* options) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<WorkerArguments>();
   options->Usage("[OPTION]...");
   // Clients of the protocol start workers with arguments of their own, such as Neon's --wal-redo.
   options->IgnoreUnknown();

@@ -76,14 +76,25 @@ def write_database():
     """Puts the compiler's commands where clang-tidy reads them; returns the files that they compile."""
     entries = {}
     for entry in json.loads((ROOT / "build" / "compile_commands.json").read_text("utf-8")):
-        path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), ROOT)
-        entries[path] = entry
+        compiled = os.path.join(entry["directory"], entry["file"])
+        for source in sources_of(compiled):
+            command = entry["command"].replace(entry["file"], source)
+            path = os.path.relpath(source, ROOT)
+            entries[path] = {"directory": entry["directory"], "command": command, "file": source}
     for path, command in module_commands():
         entries.setdefault(path, {"directory": str(ROOT), "command": command, "file": path})
     DATABASE.mkdir(exist_ok=True)
     database = list(entries.values())
     (DATABASE / "compile_commands.json").write_text(json.dumps(database), "utf-8")
     return sorted(path for path in entries if (ROOT / path).exists())
+
+
+def sources_of(compiled):
+    """The file itself, or those that a file made by Meson (unity) compiles as one."""
+    if "-unity" not in os.path.basename(compiled):
+        return [os.path.normpath(compiled)]
+    included = re.findall(r'^#include\s*[<"](.+)[>"]', pathlib.Path(compiled).read_text("utf-8"), re.M)
+    return [os.path.normpath(file) for file in included]
 
 
 def module_commands():

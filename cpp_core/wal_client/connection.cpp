@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cpp_core/base/deadline.h"
 #include "cpp_core/base/try.h"
 #include "neon_redo/describe.h"
 
@@ -22,16 +23,6 @@ namespace neon_redo {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-Clock::time_point DeadlineAfter(std::chrono::milliseconds timeout) {
-  return timeout.count() > 0 ? Clock::now() + timeout : Clock::time_point::max();
-}
-
-int PollTimeout(Clock::time_point deadline) {
-  if (deadline == Clock::time_point::max()) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return static_cast<int>(std::clamp<int64_t>(left, 0, 1'000'000));
-}
 
 // libpq's messages end in a newline and may have several lines. The server's words are in them, and
 // whatever answers before TLS has its own.

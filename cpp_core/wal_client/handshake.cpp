@@ -14,6 +14,8 @@
 #include <system_error>
 #include <thread>
 
+#include "cpp_core/base/deadline.h"
+
 namespace neon_redo {
 
 namespace {
@@ -74,11 +76,6 @@ void Shake(Attempt* attempt) {
     if (!WaitForSocket(*attempt, step == PGRES_POLLING_READING ? POLLIN : POLLOUT)) return;
 }
 
-int PollTimeout(Clock::time_point deadline) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return static_cast<int>(std::clamp<int64_t>(left, 0, 1'000'000));
-}
-
 }  // namespace
 
 void PgConnDeleter::operator()(pg_conn* connection) const { PQfinish(connection); }
@@ -99,7 +96,7 @@ bool ConnectParameters::Has(const std::string& keyword) const {
 
 Result<PgConn> ConnectToServer(ConnectParameters parameters, std::chrono::milliseconds timeout,
                                const CancelSignal& cancel) {
-  const auto deadline = Clock::now() + timeout;
+  const auto deadline = DeadlineAfter(timeout);
   const auto attempt = std::make_shared<Attempt>();
   attempt->parameters = std::move(parameters);
   std::thread thread;
@@ -113,11 +110,10 @@ Result<PgConn> ConnectToServer(ConnectParameters parameters, std::chrono::millis
   }
   for (;;) {
     std::array<pollfd, 2> fds{{{attempt->done.fd(), POLLIN, 0}, {cancel.fd(), POLLIN, 0}}};
-    const bool limited = timeout.count() > 0;
-    const int n = poll(fds.data(), fds.size(), limited ? PollTimeout(deadline) : -1);
+    const int n = poll(fds.data(), fds.size(), PollTimeout(deadline));
     if (n > 0 && fds[0].revents) break;
     const bool cancelled = n > 0 && fds[1].revents;
-    if (!cancelled && (n < 0 || !limited || Clock::now() < deadline)) continue;
+    if (!cancelled && (n < 0 || Clock::now() < deadline)) continue;
     attempt->abandoned.Set();
     thread.detach();
     if (cancelled) return MakeError(ErrorCode::kCancelled, "cancelled");

@@ -158,7 +158,7 @@ class Application {
   SlruBlock slru_;
 };
 
-struct Description {
+struct RecordWords {
   static std::string Block(const std::optional<uint32_t>& block) {
     return block ? fmt::format("{}", *block) : "none";
   }
@@ -198,7 +198,7 @@ const char* PageServerRecordName(const PageServerRecord& record) {
 }
 
 std::string DescribePageServerRecord(const PageServerRecord& record) {
-  return std::string(PageServerRecordName(record)) + " " + std::visit(Description(), record);
+  return std::string(PageServerRecordName(record)) + " " + std::visit(RecordWords(), record);
 }
 
 Status ApplyPageServerRecord(const PageServerRecord& record, Lsn lsn, const PageKey& key,

@@ -15,8 +15,8 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
-#include <vector>
 
+#include "cpp_core/redo/worker/child_process.h"
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/redo/worker/home.h"
 
@@ -67,13 +67,6 @@ bool BecomeUser(const UserIdentity& user) {
          setresuid(user.uid, user.uid, user.uid) == 0;
 }
 
-std::vector<char*> Pointers(const std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  for (const std::string& string : strings) pointers.push_back(const_cast<char*>(string.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
 }  // namespace
 
 Error BecomeWorker(WorkerServer server, const std::string& user) {
@@ -93,7 +86,7 @@ Error BecomeWorker(WorkerServer server, const std::string& user) {
   if (become && !BecomeUser(*become)) return SystemError("change the user");
   const std::vector<std::string> arguments = WorkerArguments(server, program, home->path());
   const std::vector<std::string> environment = WorkerEnvironment(server, program);
-  execve(program.c_str(), Pointers(arguments).data(), Pointers(environment).data());
+  execve(program.c_str(), ExecStrings(arguments).data(), ExecStrings(environment).data());
   return SystemError(fmt::format("execute \"{}\"", program));
 }
 

@@ -132,14 +132,14 @@ bool DoNotBlock(const FileDescriptor& fd) {
   return fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK) == 0;
 }
 
-std::vector<char*> Pointers(const std::vector<std::string>& strings) {
+}  // namespace
+
+std::vector<char*> ExecStrings(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
   for (const std::string& string : strings) pointers.push_back(const_cast<char*>(string.c_str()));
   pointers.push_back(nullptr);
   return pointers;
 }
-
-}  // namespace
 
 std::string ChildExit::ToString() const {
   if (!known) return "ended";
@@ -160,9 +160,9 @@ Result<ChildProcess> ChildProcess::Start(const ChildProgram& program) {
   }
   // May fail: the user's share of pipe memory (fs.pipe-user-pages-soft) may be used up.
   fcntl(output.reader.get(), F_SETPIPE_SZ, kOutputPipeSize);
-  const std::vector<char*> arguments = Pointers(program.arguments);
+  const std::vector<char*> arguments = ExecStrings(program.arguments);
   const std::vector<char*> environment =
-      program.environment ? Pointers(*program.environment) : std::vector<char*>();
+      program.environment ? ExecStrings(*program.environment) : std::vector<char*>();
   LaunchPlan plan{program.path.c_str(),
                   arguments.data(),
                   program.environment ? environment.data() : environ,

@@ -22,6 +22,9 @@ struct ChildProgram {
   std::optional<UserIdentity> user;                     // empty: this process's own
 };
 
+// For execve: points to the characters of the strings, and ends with a null pointer.
+std::vector<char*> ExecStrings(const std::vector<std::string>& strings);
+
 // How a child ended.
 struct ChildExit {
   bool known = false;  // false when other code reaped it, or SIGCHLD is ignored

@@ -7,15 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "cpp_core/base/deadline.h"
+
 namespace neon_redo {
 
 namespace {
-
-// For poll: milliseconds until the deadline, rounded up, so that it has passed after a timeout.
-int MillisecondsUntil(PipeLoop::Clock::time_point deadline) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - PipeLoop::Clock::now());
-  return static_cast<int>(std::clamp<int64_t>(left.count(), 0, 1 << 30));
-}
 
 bool TryAgain() { return errno == EAGAIN || errno == EINTR; }
 
@@ -90,7 +86,7 @@ PipeLoop::Turn PipeLoop::WaitUntilReady(bool more_to_send, Clock::time_point dea
   *readable = false;
   pollfd ready[3] = {
       {output_, POLLIN, 0}, {error_, POLLIN, 0}, {more_to_send ? input_ : -1, POLLOUT, 0}};
-  const int count = poll(ready, 3, MillisecondsUntil(deadline));
+  const int count = poll(ready, 3, PollTimeout(deadline));
   if (count < 0) return errno == EINTR ? Turn::kProgress : Turn::kClosed;
   if (count == 0) return Turn::kTimeout;
   if (ready[1].revents != 0) ReadError();
@@ -148,7 +144,7 @@ void PipeLoop::ReadError() {
 void PipeLoop::DrainError(Clock::time_point deadline) {
   while (error_ >= 0) {
     pollfd ready{error_, POLLIN, 0};
-    const int count = poll(&ready, 1, MillisecondsUntil(deadline));
+    const int count = poll(&ready, 1, PollTimeout(deadline));
     if (count == 0 || (count < 0 && errno != EINTR)) return;
     if (count > 0) ReadError();
     if (Clock::now() >= deadline) return;
