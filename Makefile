@@ -71,6 +71,11 @@ endif
 ifneq ($(PGXS),)
 override with_llvm = no
 include $(PGXS)
+# Only sources are looked for beside this file: what was built there is another server's.
+VPATH =
+vpath %.cpp $(SOURCE)
+vpath %.control $(SOURCE)
+vpath %.sql $(SOURCE)
 # Our warnings are not for the server's headers.
 override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
 # The server may have been built by a later compiler than the one here, which knows more flags.

@@ -36,8 +36,6 @@ void AddInfobits(Description* d, const char* label, uint8_t bits) {
   AddFlags(d, label, bits, kInfobits);
 }
 
-char TF(bool b) { return b ? 'T' : 'F'; }
-
 // The data of block 0; none if the record has only an image of it.
 Bytes BlockData(const Description& d) {
   const BlockRef* block = d.record.block(0);

@@ -8,8 +8,6 @@ namespace neon_redo {
 
 namespace {
 
-char TF(bool b) { return b ? 'T' : 'F'; }
-
 // Hash
 
 void HashInitMeta(Description* d) {

@@ -64,6 +64,8 @@ class FieldReader {
   bool all_ = true;
 };
 
+inline char TF(bool b) { return b ? 'T' : 'F'; }
+
 // One description in the making.
 struct Description {
   const RecordView& record;
