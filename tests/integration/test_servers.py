@@ -19,7 +19,12 @@ from cluster import (
     servers,
 )
 
-SETTINGS = {"wal_consistency_checking": "all", "autovacuum": "off", "full_page_writes": "off"}
+SETTINGS = {
+    "wal_consistency_checking": "all",
+    "autovacuum": "off",
+    "full_page_writes": "off",
+    "wal_keep_size": "1GB",
+}
 # Inserts until pages are full, updates, pruning, a vacuum that sets the visibility map, and changes that
 # clear it; a hash index, which splits buckets: a worker's business.
 WORKLOAD = """
@@ -29,7 +34,7 @@ INSERT INTO t SELECT g, repeat('x', 40) FROM generate_series(1, 20000) g;
 VACUUM (FREEZE) t;
 UPDATE t SET filler = 'changed' WHERE i % 3 = 0;
 DELETE FROM t WHERE i % 5 = 0;
-SELECT count(*) FROM t WHERE i % 7 = 0 FOR UPDATE;
+SELECT count(*) FROM (SELECT FROM t WHERE i % 7 = 0 FOR UPDATE) locked;
 VACUUM t;
 INSERT INTO t SELECT g, repeat('y', 400) FROM generate_series(20001, 24000) g;
 ANALYZE t;
@@ -87,7 +92,8 @@ class Servers(unittest.TestCase):
         for version, other in zip(versions, versions[1:] + versions[:1]):
             with self.subTest(version=version, other=other):
                 is_other = f"is of PostgreSQL {other}, and a "
-                result = self.verify(version, "--images", *self.given_modules(other), check=False)
+                own_bindir = f"--bindir={pg_config('bindir', version)}"
+                result = self.verify(version, "--images", *self.given_modules(other), own_bindir, check=False)
                 self.refused(f"neon.so for PostgreSQL {version} is needed", result)
                 bindir = f"--bindir={pg_config('bindir', other)}"
                 result = self.verify(version, "--images", *self.given_modules(), bindir, check=False)

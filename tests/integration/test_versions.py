@@ -53,7 +53,7 @@ def relabel_control_file(directory, version):
 class Versions(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster()
+        cls.cluster = Cluster(settings={"wal_keep_size": "1GB"})
         cls.enterClassContext(cls.cluster)
         cls.backup = pathlib.Path(cls.cluster.basebackup())
         cls.cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 1000)")
