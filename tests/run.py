@@ -11,6 +11,7 @@ Each runner appends the times of its tests to a file (run_times.py).
 """
 
 import argparse
+import concurrent.futures
 import functools
 import json
 import os
@@ -53,18 +54,17 @@ def main():
         "fuzz corpora": lambda: script("tests/fuzz/run.py"),
         "integration": lambda: script("tests/integration/run.py"),
     }
-    runners.update(runners_of_other_versions())
     if arguments.lint:
         runners["lint"] = lambda: script("scripts/lint.py", "--last-commit")
+    runners = {name: functools.partial(timed, runner) for name, runner in runners.items()}
+    runners.update(runners_of_other_versions())
     results = {}
     with tempfile.TemporaryDirectory(prefix="neon_redo.") as directory:
         times = pathlib.Path(directory, "times")
         os.environ["NEON_REDO_TIMES"] = str(times)
         for name, runner in runners.items():
             print(f"\n== {name}", flush=True)
-            began = time.monotonic()
-            counts = runner()
-            results[name] = counts and (*counts, time.monotonic() - began)
+            results[name] = runner()
         print_slowest(times)
     print_table(results)
     passed = sum(result[0] for result in results.values() if result)
@@ -81,23 +81,48 @@ def print_slowest(times):
         print(f"{seconds:8.1f} s  {name}")
 
 
+def timed(runner):
+    """What the runner returns, and the seconds it took."""
+    began = time.monotonic()
+    counts = runner()
+    return (*counts, time.monotonic() - began)
+
+
 def runners_of_other_versions():
-    """Runners for the versions that PG_CONFIG's server is not of. They return None if there is no server."""
-    runners = {}
-    for version in MAJORS:
-        if version == major():
-            continue
-        environment = {"PG_CONFIG": servers().get(version)}
-        patterns = [word for module in OF_EACH_VERSION for word in ("-k", f"{module}.")]
-        for name, command in (
-            (f"pg_regress, {version}", ["tests/integration/regress.py"]),
-            (f"integration, {version}", ["tests/integration/run.py", *patterns]),
-        ):
-            if version in servers():
-                runners[name] = functools.partial(script, *command, environment=environment)
-            else:
-                runners[name] = functools.partial(print, f"not run: there is no PostgreSQL {version} server")
-    return runners
+    """Runners for the versions that PG_CONFIG's server is not of. They return None if there is no server.
+    The first one to be asked starts those of all versions, beside each other: their tests wait most of
+    the time."""
+    others = [version for version in MAJORS if version != major()]
+    patterns = [word for module in OF_EACH_VERSION for word in ("-k", f"{module}.")]
+    commands = {"pg_regress": ["tests/integration/regress.py"], "integration": ["tests/integration/run.py", *patterns]}
+
+    @functools.cache
+    def started():
+        pool = concurrent.futures.ThreadPoolExecutor(len(others))
+        return {version: pool.submit(run_all_of, version) for version in others if version in servers()}
+
+    def run_all_of(version):
+        environment = {"PG_CONFIG": servers()[version]}
+        results = {}
+        for name, command in commands.items():
+            output = []
+            runner = functools.partial(script, *command, environment=environment, show=output.append)
+            results[name] = (timed(runner), output)
+        return results
+
+    def result_of(name, version):
+        if version not in servers():
+            print(f"not run: there is no PostgreSQL {version} server")
+            return None
+        result, output = started()[version].result()[name]
+        print("".join(output), end="", flush=True)
+        return result
+
+    return {
+        f"{name}, {version}": functools.partial(result_of, name, version)
+        for version in others
+        for name in commands
+    }
 
 
 def print_table(results):
@@ -158,10 +183,11 @@ def sanitized_unit_tests():
     return unit_tests(sanitized.BUILD, sanitized.OPTIONS)
 
 
-def script(name, *arguments, timeout=None, environment=None):
+def script(name, *arguments, timeout=None, environment=None, show=functools.partial(print, end="", flush=True)):
     """Runs a script of the tree and reads its last line: "NAME: N passed, N failed".
 
     timeout: seconds after which it is told to end (SIGTERM), and counts as one failure.
+    show: is given each line of its output.
     """
     # The script ends with this process, whatever ends it, so that it can clean up.
     command = ["setpriv", "--pdeathsig", "TERM", sys.executable, str(ROOT / name), *arguments]
@@ -172,12 +198,12 @@ def script(name, *arguments, timeout=None, environment=None):
             timer.start()
         last = ""
         for line in process.stdout:
-            print(line, end="", flush=True)
+            show(line)
             last = line
         timer.cancel()
     counts = re.search(r": (\d+) passed, (\d+) failed$", last.rstrip("\n"))
     if counts is None:
-        print(f"{name} ended with status {process.returncode} and without a summary")
+        show(f"{name} ended with status {process.returncode} and without a summary\n")
         return 0, 1
     passed, failed = int(counts[1]), int(counts[2])
     return passed, failed if process.returncode == 0 else max(failed, 1)

@@ -5,13 +5,13 @@ are those of a cluster with every built-in index type, under every mask, and pag
 import os
 import pathlib
 import random
-import shutil
 import subprocess
 import unittest
 
-from cluster import ROOT, Cluster
+from cluster import ROOT, Cluster, pg_config, run
 
 BLOCK = 8192
+MODULE_SOURCE = ROOT / "tests" / "integration" / "mask_module" / "mask_module.cpp"
 BUILD = pathlib.Path(os.environ.get("NEON_BUILD", ROOT / "build")) / "tests/integration/mask_module"
 
 # Resource managers with a mask (access/rmgrlist.h), and the size of the special area each reads.
@@ -87,7 +87,9 @@ class Masks(unittest.TestCase):
         cls.cluster.__enter__()
         cls.addClassCleanup(cls.cluster.close)
         module = os.path.join(cls.cluster.directory, "mask_module.so")
-        shutil.copyfile(BUILD / "mask_module.so", module)
+        compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-O2", "-fPIC", "-shared"]
+        headers = ["-isystem", pg_config("includedir-server")]
+        run([*compiler, *headers, "-o", module, MODULE_SOURCE])
         os.chmod(module, 0o755)
         cls.cluster.psql(SCHEMA)
         cls.cluster.psql(

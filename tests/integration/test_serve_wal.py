@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from cluster import Cluster, as_server_user, make_directory, neon_redo_program
+from cluster import Cluster, as_server_user, make_directory, neon_redo_program, server_program
 from test_receive import load, lsn, wait_for
 from wal_server import WAIT, WalServer, chown
 
@@ -146,7 +146,7 @@ class Archive(ServeWalCase):
 
     def test_a_base_backup_is_refused_clearly(self):
         server = self.server(self.wal)
-        command = ["pg_basebackup", "-d", server.conninfo(), "-D", server.directory + "/backup"]
+        command = [server_program("pg_basebackup"), "-d", server.conninfo(), "-D", server.directory + "/backup"]
         with self.assertRaisesRegex(Exception, "this server has WAL only"):
             server.run(command)
 

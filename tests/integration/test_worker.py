@@ -16,6 +16,7 @@ from cluster import (
     Cluster,
     CommandFailed,
     copy_module,
+    major,
     make_directory,
     neon_redo_program,
     run,
@@ -366,9 +367,11 @@ class Worker(unittest.TestCase):
 
     def test_flipped_bytes(self):
         """No flipped byte in a record yields a page, and the next answer is right."""
+        # Each costs the launch of a worker. What refuses them is the same code in every version.
+        flips = 10000 if major() == 15 else 1000
         self.assertEqual(
-            self.torture("flips", 10000),
-            {"flips": 10000, "refused": 10000, "answered_right": 0, "answered_wrong": 0, "next_wrong": 0},
+            self.torture("flips", flips),
+            {"flips": flips, "refused": flips, "answered_right": 0, "answered_wrong": 0, "next_wrong": 0},
         )
 
     def test_killed_at_random_moments(self):

@@ -13,6 +13,9 @@ extern "C" {
 #include "access/xlog_internal.h"
 #include "fmgr.h"
 #include "utils/memutils.h"
+#if __has_include("varatt.h")  // since 16
+#include "varatt.h"
+#endif
 
 PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(server_mask);
