@@ -197,9 +197,10 @@ CommandFunction DeclareServeWal(Options* options) {
   options->set_json(&arguments->json);
   options->Notes(
       "Only processes of the same operating system user can connect by the Unix socket.\n"
-      "SIGINT and SIGTERM stop the server once all clients have all WAL; a second signal\n"
-      "stops it at once. SIGHUP makes it read the users file, the certificate and the key\n"
-      "again. The exit status is 0 when the server was stopped, and 2 otherwise.\n\n"
+      "SIGINT and SIGTERM stop the server once all clients have all WAL; a signal more\n"
+      "than a second later stops it at once. SIGHUP makes it read the users file, the\n"
+      "certificate and the key again. The exit status is 0 when the server was stopped,\n"
+      "and 2 otherwise.\n\n"
       "Examples:\n"
       "  neon-redo serve-wal --wal=/archive/wal --socket=/run/archive --follow\n"
       "  pg_receivewal -h /run/archive -D copy\n"

@@ -251,9 +251,12 @@ Status ReadTimes(WaldumpArguments* arguments) {
   LsnRange& range = arguments->range;
   ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments->directory, range.from, range.to,
                                                        arguments->timeline}));
-  ASSIGN_OR_RETURN(const auto lsns, FindTimeRange(reader.get(), arguments->times));
-  if (lsns.from) range.from = lsns.from;
-  if (lsns.to) range.to = lsns.to;
+  const auto lsns = FindTimeRange(reader.get(), arguments->times);
+  // With --follow, the first record may be still to come.
+  if (!lsns && arguments->follow && lsns.error().code == ErrorCode::kNotFound) return {};
+  if (!lsns) return tl::unexpected(lsns.error());
+  if (lsns->from) range.from = lsns->from;
+  if (lsns->to) range.to = lsns->to;
   return {};
 }
 

@@ -94,9 +94,10 @@ Status CheckLastRecord(const Progress& progress, const RecordingOptions& options
   if (!reader && reader.error().code == ErrorCode::kNotFound) return {};
   if (!reader) return tl::unexpected(reader.error());
   const auto next = (*reader)->Next();
-  if (!next && next.error().code == ErrorCode::kNotFound) return {};
-  if (!next) return tl::unexpected(next.error());
-  const auto& record = *next;
+  const bool is_before = (*reader)->end_of_wal() <= start;
+  if (!next && next.error().code == ErrorCode::kNotFound && is_before) return {};
+  if (!next && next.error().code != ErrorCode::kNotFound) return tl::unexpected(next.error());
+  const auto record = next ? *next : std::nullopt;
   const bool is_same = record && record->start == start &&
                        LoadNative<RecordHeader>(record->bytes.data()).crc == progress.last_crc;
   if (is_same) return {};

@@ -298,6 +298,7 @@ bool WalReader::AcceptUnusual(const RecordHeader& h, WalRecord* record) {
   const uint8_t operation = h.rmid == kRmXlog ? h.info & kInfoRmgrMask : 0;
   if (operation == layout::xlog::kSwitch) {
     const uint64_t mask = segment_size() - 1;
+    skipped_from_ = record->end;
     record->end = Lsn((record->end.value + mask) & ~mask);
   }
   if (!abandoned_.valid()) return true;
@@ -381,6 +382,13 @@ std::optional<Error> WalReader::JudgeFault() {
     return Error{ErrorCode::kNotFound,
                  fmt::format("LSN {} is after the end of WAL at {}: {} at {}", from_.ToString(),
                              position_.ToString(), fault_.what, Place(fault_.lsn))};
+  // The start is within the last record. A switch has none of the zeroes that follow it.
+  const Lsn last_end = skipped_from_ > previous_ ? skipped_from_ : position_;
+  if (from_ > previous_ && from_ < last_end)
+    return Error{
+        ErrorCode::kNotFound,
+        fmt::format("no record starts at or after LSN {}: WAL ends at {}: {} at {}",
+                    from_.ToString(), position_.ToString(), fault_.what, Place(fault_.lsn))};
   return std::nullopt;
 }
 

@@ -22,8 +22,10 @@
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
+#include "cpp_core/wal/page_source.h"
 #include "cpp_core/wal/tail.h"
 #include "neon_redo/bytes.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
@@ -58,11 +60,32 @@ Status WalSource::Load() {
                      ParseTimelineHistory(*content, timeline_, FormatHistoryName(timeline_)));
     ancestors_ = std::move(forks);
   }
+  RETURN_IF_ERROR(RefuseDamage());
   RETURN_IF_ERROR(FindEnd());
   // WAL that goes on in compressed segments would seem to end.
   ASSIGN_OR_RETURN(const auto line, directory_->Line(timeline_, std::nullopt));
   RETURN_IF_ERROR(directory_->RefuseCompressed(line, std::nullopt, end_, std::nullopt));
   NoteEnd();
+  return {};
+}
+
+// A segment whose start is damaged does not count as one with WAL: WAL would seem to end before it,
+// or the timeline not to have begun. If valid WAL follows in it, WalReader has the error. A segment
+// that waits for its WAL has no valid page.
+Status WalSource::RefuseDamage() const {
+  for (const uint32_t timeline : directory_->timelines()) {
+    if (timeline < timeline_) continue;
+    ASSIGN_OR_RETURN(const auto line, directory_->Line(timeline, std::nullopt));
+    const auto next = std::find_if(line.rbegin(), line.rend(), [](const Segment& s) {
+                        return s.head == SegmentHead::kWal;
+                      }).base();
+    if (next == line.end()) continue;
+    const Lsn start = directory_->SegmentStart(next->number);
+    if (!WalPageSource({next, line.end()}, directory_->identity()).FindLaterWal(start)) continue;
+    ASSIGN_OR_RETURN(const auto reader,
+                     WalReader::Open({directory_->path(), start, std::nullopt, timeline}));
+    if (const auto record = reader->Next(); !record) return tl::unexpected(record.error());
+  }
   return {};
 }
 

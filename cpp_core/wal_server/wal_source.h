@@ -38,7 +38,9 @@ struct SegmentFile {
 // though a record may go on behind it. Of an earlier segment, FirstBadPage looks at the headers.
 class WalSource {
  public:
-  // kNotFound, kIo, kCorrupt as WalDirectory. kUnsupported: WAL goes on in compressed segments.
+  // kNotFound, kIo, kCorrupt as WalDirectory. kCorrupt too: the start of the first segment after
+  // the last one with WAL is damaged, on the current timeline or a later one. kUnsupported: WAL
+  // goes on in compressed segments.
   static Result<std::unique_ptr<WalSource>> Open(const std::string& directory);
 
   // Looks for WAL that came behind end(). Returns whether there is more.
@@ -87,6 +89,7 @@ class WalSource {
  private:
   Result<std::shared_ptr<SegmentFile>> OpenSegmentOnce(uint32_t timeline, uint64_t number);
   Status Load();
+  Status RefuseDamage() const;
   Status FindEnd();
   void NoteEnd();
   void NoteReplacedFiles(Lsn before);

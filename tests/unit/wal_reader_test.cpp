@@ -195,6 +195,52 @@ TEST(WalReader, AStartAfterTheEndOfWalIsAnError) {
   EXPECT_EQ(reversed.error->code, ErrorCode::kInvalidArgument);
 }
 
+TEST(WalReader, AStartWithinTheLastRecordIsAnError) {
+  TempDirectory dir;
+  // One in a page, one that crosses pages, and one of which a page has nothing but the rest.
+  for (const size_t length : {size_t{100}, size_t{9000}, size_t{30'000}}) {
+    WalWriter wal;
+    for (int i = 0; i < 3; i++) wal.Append(10, 0, 100);
+    const auto last = wal.Append(10, 0, length);
+    wal.Save(dir.path());
+    const auto read = [&](Lsn from, std::optional<Lsn> to = {}) {
+      return ReadAll(WalReaderOptions{dir.path(), from, to, {}});
+    };
+    for (const Lsn from : {last.start + 1, last.start + 8, Lsn(last.end.value - 8)}) {
+      const auto got = read(from);
+      ASSERT_TRUE(got.error) << from.ToString();
+      EXPECT_EQ(got.error->code, ErrorCode::kNotFound);
+      EXPECT_NE(got.error->message.find("no record starts at or after LSN " + from.ToString() +
+                                        ": WAL ends at " + last.end.ToString()),
+                std::string::npos)
+          << got.error->message;
+      // The end, from where a command that follows reads on.
+      EXPECT_EQ(got.end, last.end);
+      // A range within one record has none, and says nothing about the end of WAL.
+      EXPECT_FALSE(read(from, Lsn(last.end.value - 8)).error);
+    }
+    EXPECT_EQ(read(last.start).records.size(), 1u);
+    EXPECT_EQ(read(Lsn(last.start.value - 8)).records.size(), 1u);
+    EXPECT_FALSE(read(last.end).error);
+  }
+}
+
+TEST(WalReader, AStartInTheZeroesAfterTheLastSwitchIsTheEndOfWal) {
+  TempDirectory dir;
+  WalWriter wal;
+  wal.Append(10, 0, 100);
+  const auto last = wal.Switch();
+  wal.Save(dir.path());
+  const auto read = [&](uint64_t from) {
+    return ReadAll(WalReaderOptions{dir.path(), Lsn(from), {}, {}});
+  };
+  for (const uint64_t from : {last.start.value + kRecordHeaderSize + 8, last.end.value - 8}) {
+    EXPECT_FALSE(read(from).error) << Lsn(from).ToString();
+    EXPECT_EQ(read(from).end, last.end);
+  }
+  EXPECT_TRUE(read(last.start.value + 8).error);
+}
+
 TEST(WalReader, FollowsAnOverwrittenContrecord) {
   TempDirectory dir;
   WalWriter wal;

@@ -149,5 +149,81 @@ TEST_F(SourceTest, LinksAreNotServed) {
   EXPECT_TRUE((*source)->OpenSegment(1, 4));
 }
 
+// Timeline 1 was left in its second segment, and timeline 2 has a copy of that segment's start.
+class NewTimelineTest : public testing::Test {
+ protected:
+  NewTimelineTest() {
+    while (wal_.position() < fork_.value) wal_.Append(10, 0, 1000);
+    wal_.Save(directory_.path());
+    std::ofstream(Path("00000002.history")) << "1\t" << fork_.ToString() << "\tno reason\n";
+  }
+  std::string Path(const std::string& name) const { return directory_.path() + "/" + name; }
+  void WriteNew(const std::string& content, const std::string& suffix = "") {
+    std::ofstream(Path(FormatSegmentName(2, 4, kSmall) + suffix), std::ios::binary) << content;
+  }
+  // The pages before `page` are lost.
+  static std::string Zeroed(std::string content, size_t page) {
+    return content.replace(0, page * kWalPageSize, page * kWalPageSize, '\0');
+  }
+
+  static constexpr uint32_t kSmall = 1 << 20;
+  const Lsn fork_{uint64_t{4} * kSmall + 500'000};
+  TempDirectory directory_;
+  WalWriter wal_{kSmall, 3};
+};
+
+TEST_F(NewTimelineTest, DamageAtItsStartIsNotItsAbsence) {
+  std::string segment = wal_.wal().substr(kSmall);
+  segment.resize(kSmall, '\0');
+  for (const std::string suffix : {"", ".partial"}) {
+    WriteNew(Zeroed(segment, 2), suffix);
+    const auto source = WalSource::Open(directory_.path());
+    ASSERT_FALSE(source);
+    EXPECT_EQ(source.error().code, ErrorCode::kCorrupt);
+    const auto reader = WalReader::Open({directory_.path(), {}, {}, {}});
+    ASSERT_TRUE(reader);
+    Result<std::optional<WalRecord>> record = (*reader)->Next();
+    while (record && *record) record = (*reader)->Next();
+    ASSERT_FALSE(record);
+    EXPECT_EQ(source.error().message, record.error().message);
+    EXPECT_NE(source.error().message.find("the page is empty; valid WAL follows at 0/404000"),
+              std::string::npos)
+        << source.error().message;
+    std::filesystem::remove(Path(FormatSegmentName(2, 4, kSmall) + suffix));
+  }
+}
+
+TEST_F(NewTimelineTest, IsServedOnceItHasWal) {
+  const auto serves = [&](uint32_t timeline) {
+    const auto source = WalSource::Open(directory_.path());
+    EXPECT_TRUE(source) << source.error().message;
+    return source && (*source)->timeline() == timeline;
+  };
+  std::string segment = wal_.wal().substr(kSmall);
+  segment.resize(kSmall, '\0');
+  EXPECT_TRUE(serves(1));
+  // As receivers make it, and as a server takes an old segment for it.
+  for (const std::string& empty : {std::string(), std::string(20, '\0'), std::string(kSmall, '\0'),
+                                   wal_.wal().substr(0, kSmall)}) {
+    WriteNew(empty, ".partial");
+    EXPECT_TRUE(serves(1)) << empty.size();
+  }
+  WriteNew(
+      Zeroed(segment, kSmall / kWalPageSize).replace(0, kWalPageSize, segment, 0, kWalPageSize),
+      ".partial");
+  EXPECT_TRUE(serves(2));
+}
+
+// The same of a segment after the last that has WAL.
+TEST_F(NewTimelineTest, DamageAtTheStartOfTheLastSegmentIsNotTheEndOfWal) {
+  std::string segment = wal_.wal().substr(kSmall);
+  segment.resize(kSmall, '\0');
+  std::ofstream(Path(wal_.SegmentFile(1)), std::ios::binary) << Zeroed(segment, 1);
+  const auto source = WalSource::Open(directory_.path());
+  ASSERT_FALSE(source);
+  EXPECT_NE(source.error().message.find("valid WAL follows at 0/402000"), std::string::npos)
+      << source.error().message;
+}
+
 }  // namespace
 }  // namespace neon_redo

@@ -92,7 +92,8 @@ class WalReader {
 
   // The next record, or nothing at the end of WAL or at `to`. Its bytes stay valid until the next
   // call. Errors repeat when called again. kCorrupt: damage; the message names file, offset and
-  // LSN. kNotFound: there is no WAL at `from`. kIo: a file could not be read.
+  // LSN. kNotFound: there is no WAL at `from`, or no more than the rest of the last record. kIo: a
+  // file could not be read.
   Result<std::optional<WalRecord>> Next() {
     WalRecord record;
     if (Next(&record)) [[likely]]
@@ -170,6 +171,7 @@ class WalReader {
   Lsn position_;      // where the next record is looked for
   Lsn previous_;      // start of the record before; 0 when none was read
   Lsn record_start_;  // of the record being read
+  Lsn skipped_from_;  // end of the last XLOG_SWITCH's bytes, after which its segment is skipped
   Lsn abandoned_;     // start of a record whose rest was overwritten; 0 normally
   std::unique_ptr<uint8_t, FreeDeleter> buffer_;  // for records that cross pages
   size_t buffer_size_ = 0;
