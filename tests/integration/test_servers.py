@@ -15,10 +15,12 @@ from cluster import (
     copy_module,
     make_directory,
     pg_config,
+    run,
     run_neon_redo,
     servers,
 )
 
+MIXED_HOUSE = ROOT / "build" / "tests" / "integration" / "mixed_house"
 SETTINGS = {
     "wal_consistency_checking": "all",
     "autovacuum": "off",
@@ -111,6 +113,19 @@ class Servers(unittest.TestCase):
                 command = [ROOT / "build" / "neon-redo", "worker", f"--module={module}"]
                 result = subprocess.run(command, input=b"H\0\0\0\4", capture_output=True, check=False, timeout=60)
                 self.assertEqual((result.returncode, result.stdout), (0, bytes(8192)), result.stderr)
+
+    def test_tenants_of_each_version_in_one_process(self):
+        arguments = []
+        for version, module in self.modules.items():
+            wal = os.path.join(self.directory, f"bench_wal_{version}")
+            environment = {**os.environ, "PG_CONFIG": servers()[version]}
+            run([ROOT / "tests" / "bench" / "make_wal.py", wal], env=environment)
+            arguments += [wal, module]
+        tenants = json.loads(run([MIXED_HOUSE, 20, *arguments]).stdout)
+        self.assertEqual([tenant["major"] for tenant in tenants], list(self.modules))
+        for tenant in tenants:
+            with self.subTest(version=tenant["major"]):
+                self.assertEqual((tenant["right"], tenant["wrong"], tenant["failed"]), (20 * 128, 0, 0), tenant)
 
     def test_doctor_lists_the_versions(self):
         report = json.loads(run_neon_redo("doctor", "--format=json", *self.given_modules()).stdout)
