@@ -160,7 +160,10 @@ def module_directory(version=None):
 def module_make(version=None):
     """The command that makes what PGXS makes for that server."""
     program = servers()[version or major()]
-    return ["make", "-C", module_directory(version), "-f", ROOT / "Makefile", f"PG_CONFIG={program}", "PG_CONFIGS="]
+    directory = module_directory(version)
+    # In the tree, a make with -f would build and install the module alone.
+    beside = [] if directory == ROOT else ["-f", ROOT / "Makefile"]
+    return ["make", "-C", directory, *beside, f"PG_CONFIG={program}", "PG_CONFIGS="]
 
 
 def make_install(directory, version=None):
