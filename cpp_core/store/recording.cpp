@@ -94,12 +94,12 @@ Status CheckLastRecord(const Progress& progress, const RecordingOptions& options
   if (!reader && reader.error().code == ErrorCode::kNotFound) return {};
   if (!reader) return tl::unexpected(reader.error());
   const auto next = (*reader)->Next();
-  const bool is_before = (*reader)->end_of_wal() <= start;
-  if (!next && next.error().code == ErrorCode::kNotFound && is_before) return {};
   if (!next && next.error().code != ErrorCode::kNotFound) return tl::unexpected(next.error());
-  const auto record = next ? *next : std::nullopt;
-  const bool is_same = record && record->start == start &&
-                       LoadNative<RecordHeader>(record->bytes.data()).crc == progress.last_crc;
+  const bool is_none = !next || !*next;
+  // The WAL ends before that record. If it ends later, the place is within another record.
+  if (is_none && (*reader)->end_of_wal() <= start) return {};
+  const bool is_same = !is_none && (*next)->start == start &&
+                       LoadNative<RecordHeader>((*next)->bytes.data()).crc == progress.last_crc;
   if (is_same) return {};
   return tl::unexpected(Refusal(
       options, fmt::format("the WAL in {} has another record than the store's last one at {}",

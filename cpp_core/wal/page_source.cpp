@@ -201,12 +201,13 @@ bool WalPageSource::CheckHeader(const uint8_t* page, Lsn lsn) {
   return true;
 }
 
-std::optional<Lsn> WalPageSource::FindLaterWal(Lsn lsn) {
+std::optional<Lsn> WalPageSource::FindLaterWal(Lsn lsn, uint64_t within) {
   const uint64_t number = lsn.value / segment_size();
   if (const Segment* segment = Find(number)) {
     const int fd = open(segment->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     for (uint64_t page = (lsn.value & ~kWalPageMask) + kWalPageSize;
-         fd >= 0 && page / segment_size() == number; page += kWalPageSize) {
+         fd >= 0 && page / segment_size() == number && page - lsn.value < within;
+         page += kWalPageSize) {
       WalPageHeader h;
       if (ReadFully(fd, reinterpret_cast<uint8_t*>(&h), sizeof(h), page & (segment_size() - 1)) !=
           sizeof(h))

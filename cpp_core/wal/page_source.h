@@ -52,8 +52,9 @@ class WalPageSource {
   const uint8_t* refused_page() const { return refused_; }
 
   // Where valid WAL of this line starts again after the page at lsn: a page header with the address
-  // of its place, in the rest of the segment or at the start of a later one.
-  std::optional<Lsn> FindLaterWal(Lsn lsn);
+  // of its place, in the rest of the segment or at the start of a later one. within: looks at no
+  // more than so many bytes of the segment (each page is a system call).
+  std::optional<Lsn> FindLaterWal(Lsn lsn, uint64_t within = UINT64_MAX);
   // The first segment that does not belong here among those after the one of lsn; null if none.
   const Segment* FindForeign(Lsn lsn) const;
   // There are files of later segments, whatever they hold.

@@ -276,11 +276,11 @@ void WalServer::Impl::LookForWal(bool relist) {
   wal_event_ = relist_event_ = false;
   last_look_ = now_;
   bool more = source_->Refresh();
+  if (relist) more = source_->Relist() || more;
   if (source_->trouble() != trouble_) {
     trouble_ = source_->trouble();
     if (!trouble_.empty()) options_.log("could not follow WAL: " + trouble_);
   }
-  if (relist) more = source_->Relist() || more;
   if (more) WakeCaughtUp();
 }
 

@@ -8,6 +8,9 @@
 // Zeroes to the end of a segment are right only behind an XLOG_SWITCH record; then the records of
 // that one segment are read.
 //
+// A segment whose first page is not WAL waits for its WAL, unless a later page in it is: then its
+// start is damaged, and the server refuses the directory.
+//
 // What is handed to clients is opened without following a symbolic link at its name: a user who may
 // write into the archive cannot have other files sent to clients.
 #include "cpp_core/wal_server/wal_source.h"
@@ -30,17 +33,19 @@
 namespace neon_redo {
 
 static constexpr size_t kMoments = 4096;
+// Of a segment that waits for its WAL, in bytes; each page is a system call.
+static constexpr uint64_t kQuickLook = 1 << 20;
 
-Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path) {
+Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path, uint64_t within) {
   std::unique_ptr<WalSource> out(new WalSource);
   ASSIGN_OR_RETURN(auto directory, WalDirectory::Open(path));
   out->directory_ = std::move(directory);
-  RETURN_IF_ERROR(out->Load());
+  RETURN_IF_ERROR(out->Load(within));
   return out;
 }
 
 // The current timeline is the highest that has WAL.
-Status WalSource::Load() {
+Status WalSource::Load(uint64_t within) {
   timeline_ = 0;
   for (const uint32_t timeline : directory_->timelines()) {
     ASSIGN_OR_RETURN(const auto line, directory_->Line(timeline, std::nullopt));
@@ -60,7 +65,7 @@ Status WalSource::Load() {
                      ParseTimelineHistory(*content, timeline_, FormatHistoryName(timeline_)));
     ancestors_ = std::move(forks);
   }
-  RETURN_IF_ERROR(RefuseDamage());
+  RETURN_IF_ERROR(RefuseDamage(within));
   RETURN_IF_ERROR(FindEnd());
   // WAL that goes on in compressed segments would seem to end.
   ASSIGN_OR_RETURN(const auto line, directory_->Line(timeline_, std::nullopt));
@@ -71,8 +76,8 @@ Status WalSource::Load() {
 
 // A segment whose start is damaged does not count as one with WAL: WAL would seem to end before it,
 // or the timeline not to have begun. If valid WAL follows in it, WalReader has the error. A segment
-// that waits for its WAL has no valid page.
-Status WalSource::RefuseDamage() const {
+// that waits for its WAL has no valid page. within: how many bytes of the segment are looked at.
+Status WalSource::RefuseDamage(uint64_t within) const {
   for (const uint32_t timeline : directory_->timelines()) {
     if (timeline < timeline_) continue;
     ASSIGN_OR_RETURN(const auto line, directory_->Line(timeline, std::nullopt));
@@ -81,7 +86,8 @@ Status WalSource::RefuseDamage() const {
                       }).base();
     if (next == line.end()) continue;
     const Lsn start = directory_->SegmentStart(next->number);
-    if (!WalPageSource({next, line.end()}, directory_->identity()).FindLaterWal(start)) continue;
+    if (!WalPageSource({next, line.end()}, directory_->identity()).FindLaterWal(start, within))
+      continue;
     ASSIGN_OR_RETURN(const auto reader,
                      WalReader::Open({directory_->path(), start, std::nullopt, timeline}));
     if (const auto record = reader->Next(); !record) return tl::unexpected(record.error());
@@ -181,7 +187,9 @@ bool WalSource::HasNewTimeline() const {
 }
 
 bool WalSource::Relist() {
-  auto fresh = Open(directory_->path());
+  auto fresh = Open(directory_->path(), kQuickLook);
+  const bool is_damaged = !fresh && fresh.error().code == ErrorCode::kCorrupt;
+  damage_ = is_damaged ? fresh.error().message : "";
   // What is there now may be half of something: what was known stays good.
   if (!fresh || (*fresh)->system_identifier() != system_identifier() ||
       (*fresh)->timeline_ < timeline_ || (*fresh)->segment_size() != segment_size())

@@ -41,15 +41,18 @@ class WalSource {
   // kNotFound, kIo, kCorrupt as WalDirectory. kCorrupt too: the start of the first segment after
   // the last one with WAL is damaged, on the current timeline or a later one. kUnsupported: WAL
   // goes on in compressed segments.
-  static Result<std::unique_ptr<WalSource>> Open(const std::string& directory);
+  static Result<std::unique_ptr<WalSource>> Open(const std::string& directory) {
+    return Open(directory, UINT64_MAX);
+  }
 
   // Looks for WAL that came behind end(). Returns whether there is more.
   bool Refresh();
-  // Why the last Refresh could not look; empty: it could.
-  const std::string& trouble() const { return trouble_; }
+  // Why the last Refresh could not look, or else what damage the last Relist found; empty: neither.
+  const std::string& trouble() const { return trouble_.empty() ? damage_ : trouble_; }
   // The history of a timeline after the current one is there.
   bool HasNewTimeline() const;
-  // Lists the directory again, for new timelines. Returns whether anything is new.
+  // Lists the directory again, for new timelines. Returns whether anything is new. Damage at the
+  // start of a segment is found if valid WAL follows within a megabyte: clients wait meanwhile.
   bool Relist();
 
   const std::string& directory() const { return directory_->path(); }
@@ -87,9 +90,10 @@ class WalSource {
   const std::string& end_reason() const { return end_reason_; }
 
  private:
+  static Result<std::unique_ptr<WalSource>> Open(const std::string& directory, uint64_t within);
   Result<std::shared_ptr<SegmentFile>> OpenSegmentOnce(uint32_t timeline, uint64_t number);
-  Status Load();
-  Status RefuseDamage() const;
+  Status Load(uint64_t within);
+  Status RefuseDamage(uint64_t within) const;
   Status FindEnd();
   void NoteEnd();
   void NoteReplacedFiles(Lsn before);
@@ -110,6 +114,7 @@ class WalSource {
   std::deque<Moment> moments_;
   std::string end_reason_;
   std::string trouble_;
+  std::string damage_;
   std::unordered_map<std::string, std::weak_ptr<SegmentFile>> open_;  // by path
 };
 

@@ -68,8 +68,9 @@ class FollowingFiles(unittest.TestCase):
             shutil.copy(os.path.join(self.source, name), os.path.join(self.directory, "new"))
             os.rename(os.path.join(self.directory, "new"), os.path.join(self.directory, name))
 
-    def follow(self, *arguments):
-        """A follower, once it has read what is there; its output goes to a file."""
+    def follow(self, *arguments, shows=True):
+        """A follower, once it has read what is there; its output goes to a file. shows: of that, it
+        shows something."""
         self.output = self.enterContext(tempfile.NamedTemporaryFile("w+"))
         command = [neon_redo_program(), "waldump", "--wal", self.directory, "--follow", *arguments]
         process = subprocess.Popen(command, stdout=self.output, stderr=subprocess.PIPE, text=True)
@@ -79,7 +80,8 @@ class FollowingFiles(unittest.TestCase):
             process.communicate(timeout=60)
 
         self.addCleanup(end)
-        self.wait(lambda: os.path.getsize(self.output.name) > 0)
+        if shows:
+            self.wait(lambda: os.path.getsize(self.output.name) > 0)
         return process
 
     def wait(self, condition):
@@ -103,6 +105,26 @@ class FollowingFiles(unittest.TestCase):
         self.assertEqual(process.wait(60), 0)
         with open(self.output.name, encoding="utf-8") as output:
             self.assertEqual(output.read(), whole)
+
+    def test_a_start_within_the_last_record_waits_for_the_next(self):
+        self.add(*self.segments[:3])
+        known = run_neon_redo("waldump", "--wal", self.directory).stdout.splitlines()
+        high, low = re.search(r"lsn: (\w+)/(\w+)", known[-1]).groups()
+        start = f"{high}/{int(low, 16) + 8:X}"
+        self.assertEqual(run_neon_redo("waldump", "--wal", self.directory, "--from", start, check=False).returncode, 2)
+        processes = []
+        for times in ([], ["--after=2024-01-01 00:00"]):
+            process = self.follow("--from", start, *times, shows=False)
+            processes.append((process, self.output))
+        time.sleep(1)  # they have looked, and not ended
+        self.add(*self.segments[3:])
+        lines = run_neon_redo("waldump", "--wal", self.source).stdout.splitlines(keepends=True)
+        rest = "".join(lines[len(known) :])
+        for process, output in processes:
+            self.wait(lambda output=output: os.path.getsize(output.name) >= len(rest))
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), 0)
+            self.assertEqual(pathlib.Path(output.name).read_text("utf-8"), rest)
 
     def test_nothing_is_read_while_nothing_comes(self):
         self.add(*self.segments)

@@ -13,6 +13,7 @@
 #include "cpp_core/pg/slru.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/recorder.h"
+#include "cpp_core/store/recording.h"
 #include "tests/unit/native_record.h"
 #include "tests/unit/version_15.h"
 #include "tests/unit/wal_writer.h"
@@ -273,6 +274,38 @@ TEST(Recorder, OnlyOnePage) {
       }
     }
   }
+}
+
+// A failover that lost WAL may leave no other trace in an archive of one timeline.
+TEST(RecordWal, RefusesWalWithAnotherRecordInPlaceOfItsLast) {
+  TempDirectory dir;
+  const auto store = MakeMemoryStore();
+  // A record for each number: a new page of pg_xact, or for 0 one of 1,000 bytes without a change.
+  const auto record = [&](const std::vector<uint32_t>& pages) {
+    WalWriter wal;
+    for (const uint32_t page : pages) {
+      if (page == 0)
+        wal.Append(kRmXlog, 0x20, 1000);  // XLOG_NOOP
+      else
+        wal.AppendData(kRmClog, 0x00, std::string(reinterpret_cast<const char*>(&page), 4));
+    }
+    wal.Save(dir.path());
+    RecordingOptions options;
+    options.wal.directory = dir.path();
+    const auto end = RecordWal(store.get(), options);
+    return end ? std::string() : end.error().message;
+  };
+  ASSERT_EQ(record({1, 2, 3}), "");
+  EXPECT_EQ(record({1, 2, 3}), "");
+  const std::string other = "has another record than the store's last one at ";
+  // One that begins at the same place, one within which that place is, and the same with one more.
+  for (const std::vector<uint32_t>& pages :
+       {std::vector<uint32_t>{1, 2, 4}, {1, 0}, {1, 0, 5}, {1, 0, 5, 6}})
+    EXPECT_NE(record(pages).find(other), std::string::npos) << record(pages);
+  // The WAL does not reach so far, or ends exactly there.
+  for (const std::vector<uint32_t>& pages : {std::vector<uint32_t>{1}, {1, 2}})
+    EXPECT_EQ(record(pages).find(other), std::string::npos) << record(pages);
+  EXPECT_EQ(record({1, 2, 3, 4}), "");
 }
 
 TEST(PageName, Forms) {

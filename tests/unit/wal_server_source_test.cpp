@@ -214,6 +214,27 @@ TEST_F(NewTimelineTest, IsServedOnceItHasWal) {
   EXPECT_TRUE(serves(2));
 }
 
+TEST_F(NewTimelineTest, DamageThatComesIsReported) {
+  std::string segment = wal_.wal().substr(kSmall);
+  segment.resize(kSmall, '\0');
+  const auto source = WalSource::Open(directory_.path());
+  ASSERT_TRUE(source);
+  WriteNew(Zeroed(segment, 2));
+  EXPECT_FALSE((*source)->Relist());
+  EXPECT_NE((*source)->trouble().find("the page is empty; valid WAL follows at 0/404000"),
+            std::string::npos)
+      << (*source)->trouble();
+  // It is not reported again at each look.
+  const std::string trouble = (*source)->trouble();
+  (*source)->Refresh();
+  EXPECT_EQ((*source)->trouble(), trouble);
+  EXPECT_EQ((*source)->timeline(), 1u);
+  WriteNew(segment);
+  EXPECT_TRUE((*source)->Relist());
+  EXPECT_EQ((*source)->trouble(), "");
+  EXPECT_EQ((*source)->timeline(), 2u);
+}
+
 // The same of a segment after the last that has WAL.
 TEST_F(NewTimelineTest, DamageAtTheStartOfTheLastSegmentIsNotTheEndOfWal) {
   std::string segment = wal_.wal().substr(kSmall);
