@@ -13,7 +13,7 @@
 #   make test-follow-long   neon-redo verify --follow: half an hour of mixed loads
 #   make test-memory   verify and the store of changes in 512 MB, with 20 GB of WAL (35 GB of disk)
 #   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
-#   make test-regression   PostgreSQL's regression suite through verify (fetches its source)
+#   make test-regression   PostgreSQL's regression suite through verify, of each server (fetches its source)
 #   make fuzz-schemas      the native engine on random schemas, for SECONDS
 #   make servers    fetches servers of the other major versions for make test; SERVERS=DIR: to there
 #   make bench      the benchmarks
@@ -251,10 +251,9 @@ fuzz:
 	+$(MAKE) all
 	python3 tests/fuzz/run.py --long --seconds $(SECONDS) $(TARGETS)
 
-# SOURCE=DIR: a PostgreSQL 15 source tree, instead of apt-get source.
-test-regression: deps
-	+$(MAKE) all
-	python3 tests/regression/run.py $(if $(SOURCE),--source '$(SOURCE)')
+# SUITE_SOURCE=DIR: the source tree of PG_CONFIG's PostgreSQL, instead of apt-get source, and only that one.
+test-regression: servers
+	+$(MAKE) with-servers COMMAND='python3 tests/regression/run.py $(if $(SUITE_SOURCE),--source "$(SUITE_SOURCE)")'
 
 fuzz-schemas: deps
 	+$(MAKE) all

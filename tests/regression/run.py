@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Judges redo by PostgreSQL's own regression suite: run.py [--source DIR] [--keep DIR].
+"""Judges redo by PostgreSQL's own regression suite: run.py [--source DIR] [--workload] [--keep DIR].
 
 A throw-away server with wal_consistency_checking = 'all' runs the suite of PostgreSQL's source
 (parallel_schedule), contrib/bloom's, and pg_dump of the regression database into a second one. What
 the SQL answers is not judged; that the server lives is. Then, over all the WAL:
 
-  ingest                                     every record is known
-  verify --images, --engine native and auto  every image is rebuilt, 90 % of the changes natively
-  verify --base-backup --against             every page of the stopped cluster is rebuilt
+  ingest                          every record is known
+  verify --images                 every image is rebuilt by each engine, 90 % of the changes natively
+  verify --base-backup --against  every page of the stopped cluster is rebuilt
 
-The source comes from --source DIR (a PostgreSQL source tree), or by apt-get source into a temporary
-directory, with a temporary list of sources. --keep moves cluster and backup to DIR for a closer look.
+The server is that of PG_CONFIG, and then each of PG_CONFIGS. The source comes from --source DIR (a
+PostgreSQL source tree, for one server), or by apt-get source into a temporary directory, with a
+temporary list of sources. Where there is none to be had, and with --workload, the mixed workload of the
+tests (tests/integration/workload) runs instead, ten times as long as in the tests.
+--keep moves cluster and backup to DIR for a closer look.
 The last line is "regression: N passed, N failed".
 """
 
@@ -20,6 +23,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -28,14 +32,19 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integratio
 from cluster import (  # noqa: E402  (needs the path above)
     VERIFY_SKIPS,
     Cluster,
+    CommandFailed,
     as_server_user,
     copy_module,
     exit_on_signals,
+    major,
     pg_config,
     run,
     run_neon_redo,
     server_user,
+    servers,
 )
+
+import workload  # noqa: E402
 
 SETTINGS = {
     "wal_consistency_checking": "all",
@@ -47,6 +56,9 @@ SETTINGS = {
     "wal_compression": "lz4",
 }
 NATIVE_SHARE = 0.90
+WORKLOAD_TIMES = 10
+MIRROR = os.environ.get("NEON_REDO_DEBIAN_MIRROR", "http://deb.debian.org/debian")
+SUITES = {15: "bookworm", 17: "trixie", 18: "sid"}  # of Debian, that have the source
 
 
 def say(text):
@@ -54,21 +66,25 @@ def say(text):
 
 
 def fetch_source(directory):
-    """apt-get source, with lists and caches of its own: the system's are only read."""
-    suite = re.search(r"^VERSION_CODENAME=(\w+)", pathlib.Path("/etc/os-release").read_text("utf-8"),
-                      re.MULTILINE)[1]
+    """apt-get source, with lists and caches of its own: the system's are only read. None if the
+    archive does not have it."""
     sources = pathlib.Path(directory, "sources.list")
     # Without the security updates: which minor release's suite it is does not matter.
-    sources.write_text(f"deb-src http://deb.debian.org/debian {suite} main\n", "utf-8")
+    sources.write_text(f"deb-src {MIRROR} {SUITES[major()]} main\n", "utf-8")
     os.makedirs(f"{directory}/lists/partial")
     os.makedirs(f"{directory}/cache/archives/partial")
     options = ["-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-",
                "-o", f"Dir::State::lists={directory}/lists", "-o", f"Dir::Cache={directory}/cache",
                "-o", "APT::Sandbox::User="]
-    run(["apt-get", *options, "-q", "update"])
-    run(["apt-get", *options, "-q", "source", "postgresql-15"], cwd=directory)
+    package = f"postgresql-{major()}"
+    try:
+        run(["apt-get", *options, "-q", "update"])
+        run(["apt-get", *options, "-q", "source", package], cwd=directory)
+    except CommandFailed as error:
+        say(f"the source of {package} cannot be had: {error.stderr.strip()}")
+        return None
     return next(path for path in pathlib.Path(directory).iterdir()
-                if path.is_dir() and path.name.startswith("postgresql-15-"))
+                if path.is_dir() and path.name.startswith(f"{package}-"))
 
 
 def prepare(source, directory):
@@ -91,15 +107,19 @@ def regress(cluster, program, suite, *arguments):
                f"--bindir={pg_config('bindir')}", f"--dlpath={suite}", *arguments]
     command = as_server_user(command)
     result = run(command, check=False, cwd=suite, env=cluster.environment())
-    verdicts = re.findall(r"\.\.\. (ok|FAILED|failed)", result.stdout)
+    # "test NAME ... ok", and since 16 "ok 1 - NAME", with a plus sign if it ran beside others.
+    verdicts = re.findall(r"\.\.\. (?:ok|FAILED|failed)|^(?:not )?ok \d", result.stdout, re.MULTILINE)
     if not verdicts:
         raise RuntimeError(result.stdout + result.stderr)
     different = re.findall(r"(\S+) +\.\.\. (?:FAILED|failed)", result.stdout)
+    different += re.findall(r"^not ok \d+ +[-+] (\S+)", result.stdout, re.MULTILINE)
     say(f"  {len(verdicts)} scripts; other answers than expected: {' '.join(different) or 'none'}")
 
 
-def write_wal(cluster, program):
-    """Runs everything whose WAL is checked."""
+def run_suite(cluster, source):
+    """Runs the suite and more whose WAL is checked. Returns the backup from before."""
+    program = prepare(source, cluster.directory)
+    backup = cluster.basebackup()
     directory = f"{cluster.directory}/src/test/regress"
     say("the regression suite")
     regress(cluster, program, directory, "--max-concurrent-tests=20", "--dbname=regression",
@@ -113,8 +133,17 @@ def write_wal(cluster, program):
     cluster.run_as_server([cluster.program("pg_dump"), "-f", dump, "regression"])
     cluster.run_as_server([cluster.program("psql"), "-X", "-q", "-d", "restored", "-f", dump])
     cluster.psql("VACUUM (FREEZE, ANALYZE)", dbname="restored")
-    if "terminated by signal" in cluster.log():
-        raise RuntimeError("a process of the server crashed: " + cluster.log()[-3000:])
+    return backup
+
+
+def run_workload(cluster):
+    """Runs the mixed workload. Returns the backup from before."""
+    say(f"the mixed workload, {WORKLOAD_TIMES} times")
+    workload.prepare(cluster, workload.ORACLE_ROWS)
+    backup = workload.basebackup(cluster)
+    rounds = [dict(settings) for settings in workload.ROUNDS * WORKLOAD_TIMES]
+    workload.run(cluster, workload.ORACLE_ROWS, rounds)
+    return backup
 
 
 class Judge:
@@ -132,7 +161,7 @@ class Judge:
 
     def all(self):
         self.known_records()
-        for engine in ("native", "auto"):
+        for engine in ("native", "auto", "worker"):
             self.images(engine)
         self.cluster_pages()
 
@@ -170,29 +199,60 @@ class Judge:
                    f"{report['native_share']:.1%} native; skipped: {report['skipped']}")
 
 
+def judge(source, keep):
+    """Runs everything on the server of PG_CONFIG. Returns how many checks passed and failed."""
+    settings = {**workload.SETTINGS, **SETTINGS} if source is None else SETTINGS
+    with Cluster(settings=settings) as cluster:
+        backup = run_workload(cluster) if source is None else run_suite(cluster, source)
+        if "terminated by signal" in cluster.log():
+            raise RuntimeError("a process of the server crashed: " + cluster.log()[-3000:])
+        cluster.stop()
+        checks = Judge(cluster, backup)
+        try:
+            checks.all()
+        finally:
+            if keep:
+                os.makedirs(keep)
+                shutil.move(cluster.data, keep)
+                shutil.move(backup, keep)
+    return checks.passed, checks.failed
+
+
+def run_others(arguments):
+    """Runs this program for each server of PG_CONFIGS. Returns how many checks passed and failed."""
+    passed = failed = 0
+    for version, program in servers().items():
+        if version == major():
+            continue
+        environment = {**os.environ, "PG_CONFIG": program, "PG_CONFIGS": ""}
+        command = [sys.executable, __file__, "--one", *arguments]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
+            last = ""
+            for last in child.stdout:
+                print(last, end="", flush=True)
+        counts = re.fullmatch(r"regression: (\d+) passed, (\d+) failed\n", last)
+        passed += int(counts[1]) if counts else 0
+        failed += int(counts[2]) if counts else 1
+    return passed, failed
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split(":", maxsplit=1)[0])
     parser.add_argument("--source", metavar="DIR", help="PostgreSQL's source tree")
+    parser.add_argument("--workload", action="store_true", help="the mixed workload instead of the suite")
+    parser.add_argument("--one", action="store_true", help="only the server of PG_CONFIG")
     parser.add_argument("--keep", metavar="DIR", help="move the cluster and its backup there")
     options = parser.parse_args()
     exit_on_signals()
+    say(f"== PostgreSQL {major()}")
     with tempfile.TemporaryDirectory(prefix="neon_redo.") as temporary:
-        source = options.source or fetch_source(temporary)
-        with Cluster(settings=SETTINGS) as cluster:
-            program = prepare(source, cluster.directory)
-            backup = cluster.basebackup()
-            write_wal(cluster, program)
-            cluster.stop()
-            judge = Judge(cluster, backup)
-            try:
-                judge.all()
-            finally:
-                if options.keep:
-                    os.makedirs(options.keep)
-                    shutil.move(cluster.data, options.keep)
-                    shutil.move(backup, options.keep)
-    print(f"regression: {judge.passed} passed, {judge.failed} failed")
-    return 1 if judge.failed else 0
+        source = None if options.workload else options.source or fetch_source(temporary)
+        passed, failed = judge(source, options.keep)
+    if not (options.one or options.source or options.keep):
+        others = run_others(["--workload"] if options.workload else [])
+        passed, failed = passed + others[0], failed + others[1]
+    print(f"regression: {passed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
