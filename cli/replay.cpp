@@ -159,8 +159,7 @@ Outcome Run(const ReplayArguments& arguments) {
   PrintPage("before  ", request.key, page);
   for (const ReplayedRun& run : runs) {
     fmt::print("{}\n", run.native ? "applied without a worker:" : "applied by a worker:");
-    for (const PageRecord& record : run.records)
-      PrintRecord(record, ServerVersion(captured->version));
+    for (const PageRecord& record : run.records) PrintRecord(record, *captured->version);
     if (!run.status) {
       fmt::print("{}\n", run.status.error().message);
       return kExitDifference;

@@ -32,9 +32,11 @@ std::string BlockFilePath(const Version& version, const BlockTag& tag) {
 
 std::string TwoPhasePath(const Version& version, uint32_t xid, uint64_t next_full_xid) {
   if (!version.two_phase_names_have_epoch) return fmt::format("{}/{:08X}", kTwoPhaseDirectory, xid);
-  const auto epoch = static_cast<uint32_t>(next_full_xid >> 32);
-  const bool is_before = xid > static_cast<uint32_t>(next_full_xid) && epoch > 0;
-  return fmt::format("{}/{:08X}{:08X}", kTwoPhaseDirectory, epoch - is_before, xid);
+  // Of all transactions with this number, the one nearest to next_full_xid.
+  const int64_t distance = static_cast<int32_t>(xid - static_cast<uint32_t>(next_full_xid));
+  const int64_t nearest = static_cast<int64_t>(next_full_xid) + distance;
+  const uint64_t full_xid = nearest < 0 ? xid : static_cast<uint64_t>(nearest);
+  return fmt::format("{}/{:016X}", kTwoPhaseDirectory, full_xid);
 }
 
 std::optional<uint32_t> ParseTwoPhaseName(const Version& version, std::string_view name) {

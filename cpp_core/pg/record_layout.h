@@ -228,6 +228,17 @@ namespace btree {
 inline constexpr size_t kInsertLine = 0;
 }  // namespace btree
 
+// Hash: access/hash_xlog.h
+namespace hash {
+struct SqueezePage {  // xl_hash_squeeze_page
+  uint32_t previous_block;
+  uint32_t next_block;
+  uint16_t tuples;
+  uint8_t is_primary;   // bool, of block 1; from outside it may hold anything
+  uint8_t is_previous;  // bool, of block 1; from outside it may hold anything
+};
+}  // namespace hash
+
 }  // namespace neon_redo::layout
 
 #endif  // NEON_REDO_PG_RECORD_LAYOUT_H_

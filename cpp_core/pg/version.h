@@ -91,7 +91,10 @@ struct Version {
   uint8_t visibility_flags;           // that a Heap2 VISIBLE record may have
   bool btree_vacuum_clears_cycle_id;  // redo of a Btree VACUUM record
   uint32_t gist_delete_offsets;       // in the main data of a Gist DELETE record
+  bool gist_delete_may_lack_offsets;  // redo of such a record
   uint32_t hash_vacuum_count_size;    // of ntuples in xl_hash_vacuum_one_page
+  bool hash_squeeze_always_stamps;    // redo of a Hash SQUEEZE_PAGE record that moves no tuples
+  bool all_visible_makes_dirty;       // the server, before it logs a Heap2 VISIBLE record
   uint32_t spgist_redirect_offsets;   // in the main data of a SPGist VACUUM_REDIRECT record
   WaldumpText text;
   OperationTable operations;
@@ -227,7 +230,10 @@ inline constexpr Version kVersion15 = {
     .visibility_flags = 0x03,
     .btree_vacuum_clears_cycle_id = false,
     .gist_delete_offsets = 6,
+    .gist_delete_may_lack_offsets = true,
     .hash_vacuum_count_size = 4,
+    .hash_squeeze_always_stamps = true,
+    .all_visible_makes_dirty = true,
     .spgist_redirect_offsets = 8,
     .text = WaldumpText::k15,
     .operations = kOperations15,
@@ -246,7 +252,9 @@ constexpr Version MakeVersion16() {
   v.heap_cleanup = HeapCleanup::kPruneVacuumPlans;
   v.visibility_flags = 0x07;  // and VISIBILITYMAP_XLOG_CATALOG_REL
   v.gist_delete_offsets = 8;
+  v.gist_delete_may_lack_offsets = false;
   v.hash_vacuum_count_size = 2;
+  v.all_visible_makes_dirty = false;
   v.spgist_redirect_offsets = 10;
   v.text = WaldumpText::k16;
   return v;
@@ -264,6 +272,7 @@ constexpr Version MakeVersion17() {
   v.slru_page_number_size = 8;
   v.end_of_recovery_size = 24;
   v.two_phase_names_have_epoch = true;
+  v.hash_squeeze_always_stamps = false;
   v.heap_cleanup = HeapCleanup::kPruneFreeze;
   v.text = WaldumpText::k17;
   v.operations = v.operations.With(kRmXlog, layout::xlog::kCheckpointRedo);

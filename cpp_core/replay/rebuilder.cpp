@@ -64,6 +64,18 @@ bool IsOnlyLocked(const RecordView& view, int id) {
           view.info() == hash::kSqueezePage);
 }
 
+// A hash record also names the page that tuples move to, in block 1, when none moves. The server then
+// leaves the page alone (_hash_freeovflpage in access/hash/hashovfl.c: it is not made dirty). Redo stamps
+// it if the record has its image, and up to 16 always.
+bool MovesNothing(const RecordView& view, int id) {
+  namespace hash = layout::hash;
+  if (view.rmid() != kRmHash || id != 1 || view.info() != hash::kSqueezePage ||
+      view.main_data().size() < sizeof(hash::SqueezePage))
+    return false;
+  const auto squeeze = LoadNative<hash::SqueezePage>(view.main_data().data());
+  return squeeze.tuples == 0 && squeeze.is_previous == 0;
+}
+
 // Of the page in the image, from before the record; at least 1. scratch: kBlockSize bytes.
 Lsn LsnInImage(const BlockRef& ref, uint8_t* scratch) {
   const bool is_packed = ref.image_info & (kImagePglz | kImageLz4 | kImageZstd);
@@ -80,7 +92,8 @@ Lsn LsnInImage(const BlockRef& ref, uint8_t* scratch) {
 // not be written with its new LSN. Later versions may set both bits without a dirty page.
 bool MakesPageDirty(const RecordView& visible) {
   const Bytes main = visible.main_data();
-  return visible.version().major == 15 && main.size() > 4 && (main[4] & kAllVisibleBit) != 0;
+  return visible.version().all_visible_makes_dirty && main.size() > 4 &&
+         (main[4] & kAllVisibleBit) != 0;
 }
 
 // CREATE DATABASE … STRATEGY wal_log logs every page of the template as if its free space held
@@ -267,8 +280,15 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
     Restart(&block);
     block.map_is_lost = LosesMap(ref);
   }
-  if (IsOnlyLocked(view, id)) {
+  const bool moves_nothing = MovesNothing(view, id);
+  const bool is_untouched =
+      moves_nothing && !ref.has_image && !view.version().hash_squeeze_always_stamps;
+  if (IsOnlyLocked(view, id) || is_untouched) {
     if (block.mask_rmid == 0) block.last_rmid = block.mask_rmid = header.rmid;
+  } else if (moves_nothing) {
+    const Lsn earliest = EarliestLsn(ref, block);
+    NoteRecord(record, view, ref, &block);
+    block.Tolerate({LsnRule::kEarlier, earliest});
   } else {
     NoteRecord(record, view, ref, &block);
   }
@@ -281,6 +301,13 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
     return batch_.full() ? Flush(worker) : Status();
   }
   return Apply(record, view, id, entry, &counts, worker);
+}
+
+// That the page may have on disk, if the record does not make it dirty.
+Lsn Rebuilder::EarliestLsn(const BlockRef& ref, const BlockState& block) {
+  const Lsn before = ref.has_image ? LsnInImage(ref, saved_) : std::max(block.last_lsn, Lsn(1));
+  const ToleratedLsn tolerated = block.tolerated();
+  return tolerated.rule == LsnRule::kEarlier ? std::min(before, tolerated.lsn) : before;
 }
 
 // What LSNs the page may have after a record that changes the block.

@@ -150,6 +150,7 @@ class Rebuilder {
                        RedoWorker* worker);
   void NoteRecord(const WalRecord& record, const RecordView& view, const BlockRef& ref,
                   BlockState* block);
+  Lsn EarliestLsn(const BlockRef& ref, const BlockState& block);
   void NoteLsn(const WalRecord& record, const RecordView& view, const BlockRef& ref,
                BlockState* block);
   Status TakeBlock(const WalRecord& record, const RecordView& view, int id, uint64_t hash,

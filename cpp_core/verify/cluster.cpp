@@ -167,7 +167,7 @@ Status ClusterVerifier::CheckDirectories() {
   if (compares()) RETURN_IF_ERROR(CheckData());
   RETURN_IF_ERROR(CheckTimeline());
   RETURN_IF_ERROR(files_.ListBase(*control_.version));
-  return two_phase_.ReadBase(base_directory_, *control_.version);
+  return two_phase_.ReadBase(base_directory_, *control_.version, base_control_.next_full_xid);
 }
 
 // The cluster descends from the backup, or the WAL to replay is of another history.
@@ -212,7 +212,9 @@ Status ClusterVerifier::CheckData() {
                     "{}",
                     base_directory_, version_of_backup->major, data_directory_,
                     control_.version->major));
-  if (auto label = ReadBackupLabel(data_directory_)) {
+  auto label = ReadBackupLabel(data_directory_);
+  if (!label && label.error().code != ErrorCode::kNotFound) return tl::unexpected(label.error());
+  if (label) {
     second_ = *label;
     if (second_.from_standby || second_.start < label_.start)
       return MakeError(

@@ -18,8 +18,8 @@ namespace neon_redo {
 
 namespace {
 
-// The files of transactions, by transaction.
-using Files = std::map<uint32_t, std::string>;
+// Paths of the files, and the transaction by each name.
+using Files = std::map<std::string, uint32_t>;
 
 Result<Files> List(const std::string& data_directory, const pg::Version& version) {
   const std::string path = data_directory + "/" + pg::kTwoPhaseDirectory;
@@ -30,17 +30,19 @@ Result<Files> List(const std::string& data_directory, const pg::Version& version
   ASSIGN_OR_RETURN(const auto names, directory->Names());
   for (const std::string& name : names) {
     if (const auto xid = pg::ParseTwoPhaseName(version, name))
-      out[*xid] = fmt::format("{}/{}", pg::kTwoPhaseDirectory, name);
+      out[fmt::format("{}/{}", pg::kTwoPhaseDirectory, name)] = *xid;
   }
   return out;
 }
 
 }  // namespace
 
-Status TwoPhaseCheck::ReadBase(const std::string& base_backup, const pg::Version& version) {
+Status TwoPhaseCheck::ReadBase(const std::string& base_backup, const pg::Version& version,
+                               uint64_t next_full_xid) {
   version_ = &version;
   ASSIGN_OR_RETURN(const auto files, List(base_backup, version));
-  for (const auto& [xid, file] : files) {
+  for (const auto& [file, xid] : files) {
+    if (file != pg::TwoPhasePath(version, xid, next_full_xid)) continue;  // no server reads it
     ASSIGN_OR_RETURN(auto content, ReadFileIfThere(base_backup, file));
     states_[xid].content = std::move(content);
   }
@@ -68,14 +70,11 @@ Status TwoPhaseCheck::Compare(const std::string& data_directory, uint64_t next_f
   Findings findings;
   ASSIGN_OR_RETURN(const auto on_disk, List(data_directory, *version_));
   Files left = on_disk;
-  const auto file_of = [&](uint32_t xid) {
-    const auto found = on_disk.find(xid);
-    return found != on_disk.end() ? found->second : pg::TwoPhasePath(*version_, xid, next_full_xid);
-  };
-  const auto report = [&](uint32_t xid, const State& state, Damage damage, std::string problem) {
+  const auto report = [&](const std::string& file, const State& state, Damage damage,
+                          std::string problem) {
     Mismatch mismatch;
     mismatch.tag.block = kNoBlockNumber;
-    mismatch.file = file_of(xid);
+    mismatch.file = file;
     mismatch.lsn = state.end;
     mismatch.last_start = state.start;
     mismatch.damage = damage;
@@ -85,38 +84,40 @@ Status TwoPhaseCheck::Compare(const std::string& data_directory, uint64_t next_f
   for (const auto& [xid, state] : states_) {
     // While a backup is taken transactions are prepared and end.
     const bool is_later = settled.valid() && state.end > settled;
-    const bool was_there = left.erase(xid) > 0;
+    const std::string file = pg::TwoPhasePath(*version_, xid, next_full_xid);
+    const bool was_there = left.erase(file) > 0;
     if (is_later) continue;
     if (!state.content) {
       if (was_there)
-        report(xid, state, Damage::kExtraFile,
+        report(file, state, Damage::kExtraFile,
                "WAL ends the prepared transaction, but its state file is still there");
       continue;
     }
     result->compared[pg::kTwoPhaseDirectory]++;
-    const auto content = ReadFileIfThere(data_directory, file_of(xid));
+    const auto content = ReadFileIfThere(data_directory, file);
     if (!content && IsShortage(content.error().code)) return tl::unexpected(content.error());
     if (!content) {
-      report(xid, state, Damage::kUnreadable, content.error().message);
+      report(file, state, Damage::kUnreadable, content.error().message);
     } else if (!*content) {
-      report(xid, state, Damage::kMissingFile,
+      report(file, state, Damage::kMissingFile,
              "the state file of a prepared transaction is missing on disk");
     } else if (**content == *state.content) {
       continue;
     } else if ((*content)->size() < state.content->size()) {
-      report(xid, state, Damage::kShortFile,
+      report(file, state, Damage::kShortFile,
              fmt::format("the state file of a prepared transaction has {} bytes, by WAL {}",
                          (*content)->size(), state.content->size()));
     } else if (std::all_of((*content)->begin(), (*content)->end(), [](char c) { return c == 0; })) {
-      report(xid, state, Damage::kZeroed, "the state file of a prepared transaction is all zeroes");
+      report(file, state, Damage::kZeroed,
+             "the state file of a prepared transaction is all zeroes");
     } else {
-      report(xid, state, Damage::kContent,
+      report(file, state, Damage::kContent,
              "the state file of a prepared transaction is not that of WAL");
     }
   }
   if (!settled.valid())
-    for (const auto& [xid, file] : left)
-      report(xid, {}, Damage::kExtraFile,
+    for (const auto& [file, xid] : left)
+      report(file, {}, Damage::kExtraFile,
              "neither the base backup nor WAL has this prepared transaction");
   findings.AddTo(result);
   return {};

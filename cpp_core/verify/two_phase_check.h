@@ -17,8 +17,10 @@ namespace neon_redo {
 // Not thread-safe. Memory: the state of each prepared transaction.
 class TwoPhaseCheck {
  public:
-  // Takes the state files of the base backup. Call before Take. version: of its server.
-  Status ReadBase(const std::string& base_backup, const pg::Version& version);
+  // Takes the state files of the base backup. Call before Take. version: of its server. next_full_xid:
+  // by its control file.
+  Status ReadBase(const std::string& base_backup, const pg::Version& version,
+                  uint64_t next_full_xid);
 
   // Takes a change of the record. Changes to anything else are ignored.
   void Take(const Change& change, const WalRecord& record);

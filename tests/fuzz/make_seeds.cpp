@@ -178,8 +178,7 @@ void FromCapture(const WalRecord& record, const BlockTag& tag, Seeds* seeds) {
   request.lsn = record.end;
   request.base_image = page;
   request.records = records;
-  seeds->Write("capture",
-               FormatCapture(request, {ErrorCode::kWorker, "the worker\nended"}, &kPg15));
+  seeds->Write("capture", FormatCapture(request, {ErrorCode::kWorker, "the worker\nended"}, kPg15));
 }
 
 void FromText(Seeds* seeds) {

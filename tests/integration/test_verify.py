@@ -436,6 +436,34 @@ class NoImages(ClusterCase):
             self.assertIn("rmgr: Heap", mismatch["last_record"])
 
 
+class EmptyOverflowPage(ClusterCase):
+    """VACUUM frees the last overflow page of a hash bucket. If that was empty, its record names the page
+    that tuples would move to, and the server leaves this page alone."""
+
+    @classmethod
+    def setUpClass(cls):
+        settings = {"autovacuum": "off", "wal_level": "replica", "wal_keep_size": "1GB"}
+        cls.cluster = cls.make(settings=settings)
+        psql = cls.cluster.psql
+        psql("CREATE TABLE h (k int, n int); CREATE INDEX h_k ON h USING hash (k)")
+        psql("INSERT INTO h SELECT 7, g FROM generate_series(1, 3000) g")
+        cls.backup = cls.cluster.basebackup()
+        cls.vacuum_away(2849)
+
+    @classmethod
+    def vacuum_away(cls, above):
+        psql = cls.cluster.psql
+        psql(f"DELETE FROM h WHERE n > {above}")
+        psql("VACUUM (INDEX_CLEANUP ON) h")
+
+    def test_undamaged(self):
+        self.cluster.stop()
+        dump = run_neon_redo("waldump", "--wal", self.cluster.wal, "--rmgr=Hash").stdout
+        self.assertRegex(dump, r"SQUEEZE_PAGE .*ntups 0, .*blk 8 FPW")
+        self.assertEqual(self.report(0)["mismatches"], [])
+        self.assertEqual(self.report(0, "--engine=worker")["mismatches"], [])
+
+
 class Timelines(ClusterCase):
     """A backup of the old primary, WAL of both timelines, against the promoted standby."""
 

@@ -360,6 +360,15 @@ TEST(NativeGist, DeleteOfEachVersion) {
   }
   page = IndexPage(0x11);
   EXPECT_EQ(ApplyAs(kPg15, of_17, &page), NativeResult::kMalformed);  // no item 0
+  // Without the numbers: beside an image in 15, never later.
+  const auto short_15 =
+      RecordBuilder(kRmGist, 0x10).Block(0, kBlock).Main(Fields().U32(690).U16(1));
+  const auto short_17 =
+      RecordBuilder(kRmGist, 0x10).Block(0, kBlock).Main(Fields().U32(690).U16(1).U16(0));
+  page = IndexPage(0x11);
+  EXPECT_EQ(ApplyAs(kPg15, short_15, &page), NativeResult::kApplied);
+  page = IndexPage(0x11);
+  EXPECT_EQ(ApplyAs(kPg17, short_17, &page), NativeResult::kMalformed);
 }
 
 TEST(NativeHash, VacuumOnePageOfEachVersion) {

@@ -368,6 +368,12 @@ SAME(hash::kDelete, XLOG_HASH_DELETE);
 SAME(hash::kSplitCleanup, XLOG_HASH_SPLIT_CLEANUP);
 SAME(hash::kUpdateMetaPage, XLOG_HASH_UPDATE_META_PAGE);
 SAME(hash::kVacuumOnePage, XLOG_HASH_VACUUM_ONE_PAGE);
+SAME(sizeof(hash::SqueezePage), SizeOfHashSqueezePage);
+SAME(offsetof(hash::SqueezePage, tuples), offsetof(xl_hash_squeeze_page, ntups));
+SAME(offsetof(hash::SqueezePage, is_primary),
+     offsetof(xl_hash_squeeze_page, is_prim_bucket_same_wrt));
+SAME(offsetof(hash::SqueezePage, is_previous),
+     offsetof(xl_hash_squeeze_page, is_prev_bucket_same_wrt));
 
 // gin
 SAME(gin::kCreatePostingTree, XLOG_GIN_CREATE_PTREE);

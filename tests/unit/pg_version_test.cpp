@@ -60,6 +60,9 @@ TEST(PathsTest, StatesOfPreparedTransactions) {
   EXPECT_EQ(pg::TwoPhasePath(kPg17, 0x30a, kNext), "pg_twophase/000000050000030A");
   EXPECT_EQ(pg::TwoPhasePath(kPg17, 0xffff0000, kNext), "pg_twophase/00000004FFFF0000");
   EXPECT_EQ(pg::TwoPhasePath(kPg18, 0xffff0000, 7), "pg_twophase/00000000FFFF0000");
+  EXPECT_EQ(pg::TwoPhasePath(kPg18, 9, 7), "pg_twophase/0000000000000009");
+  EXPECT_EQ(pg::TwoPhasePath(kPg18, 5, uint64_t{3} << 32 | 0xfffffff0),
+            "pg_twophase/0000000400000005");
   EXPECT_EQ(pg::ParseTwoPhaseName(kPg15, "0000030A"), 0x30au);
   EXPECT_EQ(pg::ParseTwoPhaseName(kPg18, "000000050000030A"), 0x30au);
   EXPECT_EQ(pg::ParseTwoPhaseName(kPg17, "0000030A"), std::nullopt);

@@ -324,7 +324,7 @@ TEST_F(FileCheckTest, PreparedTransactions) {
   TwoPhaseCheck check;
   write(base_, "00000300", "of the backup");
   write(base_, "00000301", "ended later");
-  ASSERT_TRUE(check.ReadBase(base_, kPg15));
+  ASSERT_TRUE(check.ReadBase(base_, kPg15, 0x400));
   const std::string state = "the state";
   Change change{};
   const auto take = [&](ChangeKind kind, uint32_t xid) {
@@ -372,7 +372,8 @@ TEST_F(FileCheckTest, PreparedTransactionsWithAnEpoch) {
   TwoPhaseCheck check;
   write(base_, "0000000200000300", "of the backup");
   write(base_, "00000301", "a file of 15");
-  ASSERT_TRUE(check.ReadBase(base_, kPg17));
+  write(base_, "0000000400000300", "of another epoch");
+  ASSERT_TRUE(check.ReadBase(base_, kPg17, uint64_t{2} << 32 | 0x2ff));
   const auto compare = [&] {
     VerifyResult result;
     EXPECT_TRUE(check.Compare(data_, uint64_t{2} << 32 | 0x500, {}, &result));
@@ -384,6 +385,10 @@ TEST_F(FileCheckTest, PreparedTransactionsWithAnEpoch) {
   EXPECT_EQ(compare(), Strings());
   write(data_, "0000000200000301", "");
   EXPECT_EQ(compare(), Strings{"pg_twophase/0000000200000301: extra file"});
+  fs::remove(data_ + "/pg_twophase/0000000200000301");
+  fs::rename(data_ + "/pg_twophase/0000000200000300", data_ + "/pg_twophase/0000000300000300");
+  EXPECT_EQ(compare(), (Strings{"pg_twophase/0000000200000300: missing file",
+                                "pg_twophase/0000000300000300: extra file"}));
 }
 
 // However much is lost, it is a few findings.

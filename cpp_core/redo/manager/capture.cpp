@@ -15,6 +15,7 @@
 
 #include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/tested_version.h"
 #include "cpp_core/pg/version.h"
 
 namespace neon_redo {
@@ -253,14 +254,14 @@ void AppendBytes(Bytes bytes, std::string* text) {
 }  // namespace
 
 std::string FormatCapture(const PageRequest& request, const Error& error,
-                          const pg::Version* version) {
+                          const pg::Version& version) {
   std::string message = error.message;
   std::replace(message.begin(), message.end(), '\n', ' ');
   std::string text =
       fmt::format("{}\nerror: {}\nkey: {}\nlsn: {}\nkind: {}\nbase: {}\n", kFirstLine, message,
                   request.key.ToString(), request.lsn.ToString(),
                   kKinds[static_cast<size_t>(request.kind)], request.base_image.size());
-  if (version != nullptr) text += fmt::format("version: {}\n", version->major);
+  text += fmt::format("version: {}\n", version.major);
   for (const PageRecord& record : request.records) {
     text += fmt::format("record: {} ", record.lsn.ToString());
     if (const auto* postgres = std::get_if<PostgresRecord>(&record.record)) {
@@ -283,7 +284,9 @@ std::string FormatCapture(const PageRequest& request, const Error& error,
 Result<std::unique_ptr<CapturedRequest>> ParseCapture(std::string text) {
   auto captured = std::make_unique<CapturedRequest>();
   captured->bytes = std::move(text);
+  captured->version = pg::FindVersionByMajor(15);
   RETURN_IF_ERROR(Parser(captured.get()).Parse());
+  RETURN_IF_ERROR(pg::CheckTested(*captured->version, "the capture"));
   return captured;
 }
 
@@ -320,7 +323,7 @@ std::string FailureCapture::Keep(const PageRequest& request, const Error& error)
     bytes += entry.file_size(failed);
   }
   if (failed || files >= max_files_ || bytes >= max_bytes_) return "";
-  const std::string text = FormatCapture(request, error, &version_);
+  const std::string text = FormatCapture(request, error, version_);
   if (bytes + text.size() > max_bytes_) return "";
   const std::string path = fmt::format("{}/{}-{}-{}-{}{}", directory_, request.key.ToString(),
                                        request.lsn.value, getpid(), serial_++, kSuffix);

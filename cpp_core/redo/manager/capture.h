@@ -18,7 +18,7 @@ namespace neon_redo {
 // A request read back, with the bytes that its views point to. Not copyable.
 struct CapturedRequest {
   std::string error;
-  const pg::Version* version = nullptr;  // of the records; null: the capture does not say
+  const pg::Version* version = nullptr;  // of the records; never null once it is read
   std::string bytes;
   std::vector<PageRecord> records;
   PageRequest request;
@@ -27,11 +27,13 @@ struct CapturedRequest {
   CapturedRequest(const CapturedRequest&) = delete;
 };
 
-// version: of the records; null: the capture does not say.
+// version: of the records.
 std::string FormatCapture(const PageRequest& request, const Error& error,
-                          const pg::Version* version);
+                          const pg::Version& version);
 
-// kCorrupt, with the line's number, for what FormatCapture does not write.
+// A text that does not name the version is from before other versions than 15 could be captured.
+// kCorrupt, with the line's number, for what FormatCapture does not write; kUnsupported for a version
+// that was not tested (pg/tested_version.h).
 Result<std::unique_ptr<CapturedRequest>> ParseCapture(std::string text);
 
 // The same from a file; kIo, kNotFound.

@@ -51,13 +51,14 @@ bool PageUpdate(Change* change) {
   return AppendIndexTuples(page, data, &added) && added == inserted;
 }
 
-// gistxlogDelete: latestRemovedXid, ntodelete, that many numbers.
+// gistxlogDelete: latestRemovedXid, ntodelete, that many numbers. In 15 the numbers may be left out, as
+// they are beside an image.
 bool Delete(Change* change) {
   const size_t fixed_size = change->record.version().gist_delete_offsets;
   const Bytes main = change->main();
   if (main.size() < fixed_size || !HeaderFits(change->page)) return false;
   const uint32_t deleted = Get16(main.data() + 4);
-  if (main.size() > fixed_size) {
+  if (main.size() > fixed_size || !change->record.version().gist_delete_may_lack_offsets) {
     if (main.size() < fixed_size + 2 * size_t{deleted} ||
         !DeleteIndexItems(change->page, main.data() + fixed_size, deleted))
       return false;
