@@ -28,10 +28,11 @@ export PG_CONFIG
 # The module is built for one server, that of PG_CONFIG, into the current directory: neon.so and
 # neon_redo_stubs. Objects are kept apart by major version. `make -C DIRECTORY -f …/Makefile` builds it
 # into another directory, and nothing else (PGXS calls that VPATH); PG_CONFIGS does so for each server.
-SOURCE := $(dir $(firstword $(MAKEFILE_LIST)))
-IN_TREE := $(filter ./,$(SOURCE))
+TREE := $(abspath $(dir $(firstword $(MAKEFILE_LIST))))/
+IN_TREE := $(filter $(CURDIR)/,$(TREE))
 MAJOR := $(shell $(PG_CONFIG) --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
-OBJECTS := $(if $(IN_TREE),build/neon/$(MAJOR)/)objects/
+# The names are absolute, so that they mean the same in each of these directories.
+OBJECTS := $(CURDIR)/$(if $(IN_TREE),build/neon/$(MAJOR)/)objects/
 
 # Servers of the other major versions, for the tests, from Debian's other suites; root's are where the
 # user postgres can read them.
@@ -39,19 +40,19 @@ SERVERS ?= $(if $(filter 0,$(shell id -u)),/var/cache,$(or $(XDG_CACHE_HOME),$(H
 OTHER_MAJORS = $(filter-out $(MAJOR),15 17 18)
 # with-servers is a make of its own, after `servers`: PG_CONFIGS are theirs, unless it names others.
 ifneq ($(filter with-servers,$(MAKECMDGOALS)),)
-PG_CONFIGS ?= $(wildcard $(foreach major,$(OTHER_MAJORS),$(SERVERS)/$(major)/usr/lib/postgresql/$(major)/bin/pg_config))
+PG_CONFIGS ?= $(foreach major,$(OTHER_MAJORS),$(if $(wildcard $(SERVERS)/$(major)/.fetched),$(SERVERS)/$(major)/usr/lib/postgresql/$(major)/bin/pg_config))
 endif
 
 EXTENSION = neon_redo
-VERSION_TEXT := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(SOURCE)neon_redo.control)
-DATA = $(patsubst $(SOURCE)%,%,$(wildcard $(SOURCE)sql/neon_redo--*.sql))
+VERSION_TEXT := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(TREE)neon_redo.control)
+DATA = $(patsubst $(TREE)%,%,$(wildcard $(TREE)sql/neon_redo--*.sql))
 REGRESS = info_test upgrade_test walsender_shape_test walsender_null_test walsender_permission_test
 
 MODULE_big = neon
-OBJS = $(patsubst $(SOURCE)%.cpp,$(OBJECTS)%.o,$(wildcard $(addprefix $(SOURCE)src/,*.cpp worker/*.cpp monitoring/*.cpp))) \
+OBJS = $(patsubst $(TREE)%.cpp,$(OBJECTS)%.o,$(wildcard $(addprefix $(TREE)src/,*.cpp worker/*.cpp monitoring/*.cpp))) \
   $(addprefix $(OBJECTS)cpp_core/,base/crc32c.o wal/record.o)
 SYSTEM_CALLS = $(if $(IN_TREE),,$(OBJECTS))src/worker/system_calls.inc
-PG_CPPFLAGS = -MMD -MP -I$(OBJECTS) -I$(SOURCE)cpp_core/include -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
+PG_CPPFLAGS = -MMD -MP -I$(OBJECTS) -I$(TREE) -I$(TREE)cpp_core/include -DNEON_REDO_VERSION='"$(VERSION_TEXT)"'
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -fvisibility=hidden -Wall -Wextra -Werror
 # The C driver links: the module must not need libstdc++ (tests/integration/test_extension.py).
 SHLIB_LINK = -lseccomp
@@ -60,7 +61,9 @@ EXTRA_CLEAN = $(OBJECTS) $(BUILT_FOR) $(STUBS) $(SYSTEM_CALLS) $(if $(IN_TREE),b
 # Stand-ins for the server's libraries that a redo worker never uses. They lie beside neon.so.
 STUBS = neon_redo_stubs
 
-# The bindir that neon.so and the stubs in this directory were built for.
+# The bindir and the version of the server that neon.so and the stubs in this directory were built for.
+# The objects, and in the tree the program, have the same file of their own. Each is written when it
+# changes, so that what was built for another server is built again.
 BUILT_FOR = $(if $(IN_TREE),build/neon/)built_for
 
 # Without PostgreSQL's build files only the targets that do not need them work; deps installs them.
@@ -73,9 +76,8 @@ override with_llvm = no
 include $(PGXS)
 # Only sources are looked for beside this file: what was built there is another server's.
 VPATH =
-vpath %.cpp $(SOURCE)
-vpath %.control $(SOURCE)
-vpath %.sql $(SOURCE)
+vpath %.control $(TREE)
+vpath %.sql $(TREE)
 # Our warnings are not for the server's headers.
 override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
 # The server may have been built by a later compiler than the one here, which knows more flags.
@@ -83,21 +85,16 @@ LATER_FLAGS = -fexcess-precision=standard -Wmissing-variable-declarations
 override CFLAGS := $(filter-out $(LATER_FLAGS),$(CFLAGS))
 override CXXFLAGS := $(filter-out $(LATER_FLAGS),$(CXXFLAGS))
 
-$(OBJECTS)%.o: %.cpp $(SOURCE)Makefile $(SOURCE)neon_redo.control
+$(OBJECTS)%.o: $(TREE)%.cpp $(TREE)Makefile $(TREE)neon_redo.control $(OBJECTS)built_for
 	@$(MKDIR_P) $(@D)
 	$(CXX) $(CXXFLAGS) $(CPPFLAGS) -c -o $@ $<
 $(OBJECTS)src/neon.o: override CPPFLAGS += -DNEON_REDO_SERVER_BINDIR='"$(bindir)"'
 $(OBJECTS)src/worker/violation.o: $(SYSTEM_CALLS)
-$(SYSTEM_CALLS): $(SOURCE)src/worker/make_system_calls.sh
+$(SYSTEM_CALLS): $(TREE)src/worker/make_system_calls.sh
 	@$(MKDIR_P) $(@D)
 	CC='$(CC)' $< $@
 -include $(OBJS:.o=.d)
 
-# Written when it changes, so that what was built for another server is built again.
-$(BUILT_FOR): FORCE
-	@$(MKDIR_P) $(@D)
-	@echo '$(bindir)' | cmp -s - $@ || echo '$(bindir)' >$@
-FORCE:
 neon$(DLSUFFIX): $(BUILT_FOR)
 modules: | neon$(DLSUFFIX)  # one of them may use the same objects
 
@@ -110,8 +107,8 @@ install: install-program
 uninstall: uninstall-program
 endif
 
-$(STUBS)/for_postgres: $(bindir)/postgres $(SOURCE)src/worker/stubs/make_stubs.sh $(BUILT_FOR)
-	CC='$(CC)' $(SOURCE)src/worker/stubs/make_stubs.sh $< $(STUBS)
+$(STUBS)/for_postgres: $(bindir)/postgres $(TREE)src/worker/stubs/make_stubs.sh $(BUILT_FOR)
+	CC='$(CC)' $(TREE)src/worker/stubs/make_stubs.sh $< $(STUBS)
 
 install-stubs: $(STUBS)/for_postgres
 	rm -rf '$(DESTDIR)$(pkglibdir)/$(STUBS)'
@@ -125,13 +122,27 @@ all install installcheck clean:
 	@echo "PostgreSQL's build files are missing ($(PG_CONFIG) --pgxs). Run: make deps" >&2; exit 1
 endif
 
+$(BUILT_FOR) $(OBJECTS)built_for build/built_for: FORCE
+	@mkdir -p $(@D)
+	@$(PG_CONFIG) --bindir --version | cmp -s - $@ || $(PG_CONFIG) --bindir --version >$@
+# Phony, since PostgreSQL's build files have a .SECONDARY for all, under which a missing file forces nothing.
+.PHONY: FORCE
+
 # PG_CONFIGS: one pg_config for each server. What this make is asked to do with the module is done for
-# each of them as well: all, install or uninstall.
-MODULE_MAKE = $(MAKE) -C build/neon/$$major -f '$(CURDIR)/Makefile' PG_CONFIGS= PG_CONFIG="$$config"
+# each of them as well: all, install or uninstall. They are all checked before.
+MODULE_MAKE = $(MAKE) -C build/neon/$$major -f '$(CURDIR)/Makefile' PG_CONFIGS= PG_CONFIG="$$program"
 define for_each_server
-	+@set -e; for config in $(PG_CONFIGS); do \
-	  config=$$(command -v $$config); \
-	  major=$$($$config --version | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p'); \
+	+@set -e; refuse() { echo "PG_CONFIGS: $$*" >&2; exit 1; }; servers=; \
+	for config in $(PG_CONFIGS); do \
+	  program=$$(command -v $$config) || refuse "there is no program $$config"; \
+	  case $$program in /*) ;; *) program=$$PWD/$$program ;; esac; \
+	  major=$$($$program --version 2>&1 | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p'); \
+	  [ -n "$$major" ] || refuse "$$config is not a pg_config"; \
+	  case $$servers in *" $$major="*) refuse "two are of PostgreSQL $$major" ;; esac; \
+	  servers="$$servers $$major=$$program"; \
+	done; \
+	for server in $$servers; do \
+	  major=$${server%%=*}; program=$${server#*=}; \
 	  mkdir -p build/neon/$$major; \
 	  $(MODULE_MAKE) $(1); \
 	done
@@ -145,7 +156,7 @@ endif
 endif
 modules:
 	$(call for_each_server,all)
-install-modules:
+install-modules: modules
 	$(call for_each_server,install)
 uninstall-modules:
 	$(call for_each_server,uninstall)
@@ -158,8 +169,8 @@ essentials: essential-programs neon.so $(STUBS)/for_postgres
 essential-programs: build/build.ninja
 	ninja -C build cli/neon-redo cli/neon-redo-bare
 
-build/build.ninja:
-	meson setup build --prefix=$(abspath $(PREFIX)) -Dpg_config=$(PG_CONFIG)
+build/build.ninja: build/built_for
+	meson setup build $(if $(wildcard $@),--reconfigure,--prefix=$(abspath $(PREFIX))) -Dpg_config=$(PG_CONFIG)
 
 install-program: program
 	DESTDIR=$(DESTDIR) meson install -C build --no-rebuild --strip

@@ -224,6 +224,7 @@ CommandFunction DeclareBench(Options* options) {
       ->Path("--wal=DIR", &arguments->wal,
              "directory with the WAL that tests/bench/make_wal.py makes")
       .Required();
+  AddUntestedVersion(options);
   AddEngine(options, &arguments->bench.engine,
             "what to measure: worker, native, or auto (default): both and their ratio");
   options->Value(

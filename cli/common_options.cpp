@@ -28,6 +28,11 @@ void SayTablespaces(const std::string& directory, std::optional<uint32_t> only) 
 Option& AddWalDirectory(Options* options, std::string* directory) {
   Option& wal = options->Path("--wal=DIR", directory,
                               "directory of WAL segments, or a data directory with a pg_wal in it");
+  AddUntestedVersion(options);
+  return wal;
+}
+
+void AddUntestedVersion(Options* options) {
   options->Value(
       "--untested-version",
       [](const std::string&) {
@@ -35,7 +40,6 @@ Option& AddWalDirectory(Options* options, std::string* directory) {
         return Status();
       },
       "read files of a PostgreSQL version that this program was not tested with (16)");
-  return wal;
 }
 
 void AddLsnRange(Options* options, LsnRange* range) {
@@ -103,6 +107,8 @@ void AddPathOfVersion(Options* options, const char* spec, std::string* paths, co
       spec,
       [paths](const std::string& text) -> Status {
         if (text.empty()) return MakeError(ErrorCode::kInvalidArgument, "a path must not be empty");
+        if (text.find(':') != std::string::npos)  // it separates the paths in WorkerOptions
+          return MakeError(ErrorCode::kInvalidArgument, "a path must not contain \":\"");
         *paths += (paths->empty() ? "" : ":") + text;
         return {};
       },

@@ -33,6 +33,8 @@ void SayTablespaces(const std::string& directory, std::optional<uint32_t> only =
 
 // --wal and --untested-version
 Option& AddWalDirectory(Options* options, std::string* directory);
+// --untested-version, of commands without AddWalDirectory
+void AddUntestedVersion(Options* options);
 // --from and --to
 void AddLsnRange(Options* options, LsnRange* range);
 // --until, of commands that follow a server

@@ -53,6 +53,23 @@ Result<std::string> FindOwnModule(const pg::Version& version, const std::string&
   return std::string();
 }
 
+// An error: one of the files that were named is of a version that no worker is started for.
+Status CheckNamed(const WorkerOptions& options) {
+  for (const auto& [paths, program] :
+       {std::pair(options.bindir, "/postgres"), std::pair(options.module, "")}) {
+    for (const std::string& path : SplitPaths(paths)) {
+      const int major = *program ? MajorOfServer(path + program) : MajorOfModule(path);
+      const pg::Version* version = pg::FindVersionByMajor(major);
+      if (major == 0 || (version != nullptr && version->is_tested)) continue;
+      return MakeError(ErrorCode::kUnsupported,
+                       fmt::format("\"{}\" is of PostgreSQL {}, which this program does not serve "
+                                   "(it serves {})",
+                                   path, major, pg::SupportedMajors()));
+    }
+  }
+  return {};
+}
+
 Status FindFiles(const WorkerOptions& options, Served* served) {
   ASSIGN_OR_RETURN(served->bindir, FindBindir(options.bindir, options.module, *served->version));
   ASSIGN_OR_RETURN(served->module, FindOwnModule(*served->version, options.module, served->bindir));
@@ -201,6 +218,7 @@ CommandFunction DeclareDoctor(Options* options) {
       "  neon-redo doctor\n"
       "  neon-redo doctor --namespaces --format=json\n");
   return [arguments]() -> Outcome {
+    RETURN_IF_ERROR(CheckNamed(arguments->worker));
     const std::vector<Served> all = TryVersions(arguments->worker);
     const Served& chosen = Choose(all, arguments->worker);
     const WorkerOptions worker = OptionsFor(chosen, arguments->worker);

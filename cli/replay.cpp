@@ -16,6 +16,7 @@
 #include "cpp_core/redo/manager/capture.h"
 #include "cpp_core/redo/manager/replay.h"
 #include "cpp_core/redo/worker/command_line.h"
+#include "cpp_core/redo/worker/server_files.h"
 #include "neon_redo/describe.h"
 
 namespace neon_redo::cli {
@@ -90,11 +91,18 @@ void PrintRequest(const CapturedRequest& captured) {
   fmt::print("failed   {}\n", captured.error);
 }
 
+// " OPTION 'PATH'" for each of the paths, which have ':' between them.
+std::string PathOptions(const char* option, const std::string& paths) {
+  std::string out;
+  for (const std::string& path : SplitPaths(paths)) out += fmt::format(" {} '{}'", option, path);
+  return out;
+}
+
 // The arguments for gdb's "set args".
 std::string WorkerArguments(const ReplayArguments& arguments, const std::string& input) {
   std::string out = "worker --no-sandbox";
-  if (!arguments.worker.bindir.empty()) out += " --bindir '" + arguments.worker.bindir + "'";
-  if (!arguments.worker.module.empty()) out += " --module '" + arguments.worker.module + "'";
+  out += PathOptions("--bindir", arguments.worker.bindir);
+  out += PathOptions("--module", arguments.worker.module);
   return fmt::format("set args {} < {} > /dev/null", out, input);
 }
 

@@ -9,7 +9,7 @@
 # lists and caches of its own, and checks their signatures. The server is unpacked with the C library
 # and all other libraries of its suite, and patchelf makes its programs use those. The programs
 # therefore start like any others, but DIRECTORY cannot be moved. A directory that is complete is left
-# as it is, which takes no time.
+# as it is, which takes no time. One that has other files than those of this script is refused.
 #
 # Exit status: 0 done; 1 a fault; 2 wrong usage; 3 the major version cannot be had here, and why.
 # NEON_REDO_DEBIAN_MIRROR is used instead of http://deb.debian.org/debian.
@@ -61,6 +61,10 @@ leave_if_complete() {
   fi
 }
 leave_if_complete
+unfinished=$target/.fetching
+if [ -e "$target" ] && [ ! -s "$stamp" ] && [ ! -e "$unfinished" ] && [ -n "$(ls -A "$target")" ]; then
+  fail "$target is not empty, and no server was fetched to it; name a new directory" 2
+fi
 architecture=$(dpkg --print-architecture)
 [ "$architecture" = amd64 ] || not_to_be_had "servers are fetched for amd64 only, and this is $architecture"
 for need in apt-get:apt dpkg-deb:dpkg patchelf:patchelf flock:util-linux; do
@@ -76,7 +80,7 @@ flock 9
 leave_if_complete  # another process may have just filled it
 
 work=$(mktemp -d)
-new=$target.new
+new=$(dirname "$target")/.fetching.$(basename "$target")
 trap 'rm -rf "$work" "$new"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -222,10 +226,12 @@ else
   patch_objects
 fi
 # The server's user must be able to read it all, whatever the umask.
+touch "$new/.fetching"
 chmod -R a+rX "$new"
 rm -rf "$target"
 mv "$new" "$target"
 if [ $source = no ]; then check_server; fi
 echo "$fetched" >"$stamp"
 chmod a+r "$stamp"
+rm "$unfinished"
 echo "$fetched"

@@ -92,6 +92,9 @@ def runners_of_other_versions():
     """Runners for the versions that PG_CONFIG's server is not of. They return None if there is no server.
     The first one to be asked starts those of all versions, beside each other: their tests wait most of
     the time."""
+    for module in OF_EACH_VERSION:  # a pattern that matches no test is no error
+        if not (ROOT / "tests" / "integration" / f"{module}.py").exists():
+            raise ValueError(f"there is no module {module} for OF_EACH_VERSION")
     others = [version for version in MAJORS if version != major()]
     patterns = [word for module in OF_EACH_VERSION for word in ("-k", f"{module}.")]
     commands = {"pg_regress": ["tests/integration/regress.py"], "integration": ["tests/integration/run.py", *patterns]}

@@ -83,11 +83,10 @@ def major():
 
 @functools.cache
 def servers():
-    """The servers that are here: the program pg_config of each, by major version. They are those of
-    PG_CONFIG, of PG_CONFIGS (names with spaces between them), and of Debian's packages."""
-    debian = [f"/usr/lib/postgresql/{version}/bin/pg_config" for version in MAJORS]
+    """The servers that modules were built for: the program pg_config of each, by major version. They are
+    those of PG_CONFIG and of PG_CONFIGS (names with spaces between them)."""
     found = {major(): os.environ.get("PG_CONFIG", "pg_config")}
-    for program in [*os.environ.get("PG_CONFIGS", "").split(), *filter(os.path.exists, debian)]:
+    for program in os.environ.get("PG_CONFIGS", "").split():
         found.setdefault(_major(run([program, "--version"]).stdout), program)
     return {version: found[version] for version in sorted(found) if version in MAJORS}
 
@@ -152,7 +151,7 @@ def neon_redo_program():
 def module_directory(version=None):
     """Where neon.so for that server was built: the tree, or build/neon/MAJOR (make PG_CONFIGS=…)."""
     built_for = ROOT / "build" / "neon" / "built_for"
-    if built_for.exists() and built_for.read_text("utf-8").strip() == pg_config("bindir", version):
+    if built_for.exists() and built_for.read_text("utf-8").splitlines()[:1] == [pg_config("bindir", version)]:
         return ROOT
     return ROOT / "build" / "neon" / str(version or major())
 

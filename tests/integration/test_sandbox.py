@@ -145,7 +145,13 @@ class Sandbox(unittest.TestCase):
         text = run_neon_redo("doctor", "--module", self.module).stdout
         self.assertRegex(text, r"(?m)^filter +yes +yes ")
         self.assertNotIn("\x1b", text)
-        broken = run_neon_redo("doctor", "--module", "/nonexistent/neon.so", check=False)
+        missing = run_neon_redo("doctor", "--module", "/nonexistent/neon.so", check=False)
+        self.assertEqual(missing.returncode, 2)
+        self.assertIn('No worker starts: there is no module "/nonexistent/neon.so"', missing.stdout)
+        no_module = os.path.join(os.path.dirname(self.module), "broken.so")
+        with open(no_module, "w", encoding="utf-8"):
+            pass
+        broken = run_neon_redo("doctor", "--module", no_module, check=False)
         self.assertEqual(broken.returncode, 2)
         self.assertIn("No worker starts:", broken.stdout)
         # No layer is the reason.

@@ -4,6 +4,8 @@ does not fit is refused in one line before anything is started.
 
 import json
 import os
+import pathlib
+import re
 import shutil
 import subprocess
 import unittest
@@ -17,6 +19,7 @@ from cluster import (
     pg_config,
     run,
     run_neon_redo,
+    server_program,
     servers,
 )
 
@@ -88,20 +91,43 @@ class Servers(unittest.TestCase):
                 self.assertEqual(report["mismatches"], [])
                 self.assertGreater(report["pages_compared"], 500)
 
-    @unittest.skipIf(len(servers()) < 2, "needs servers of two versions")
+    def relabelled(self, source, name, text, other):
+        """A copy of a program or module that says that it is of another version. So no server of
+        another version is needed."""
+        directory = os.path.join(self.directory, f"says_{other}")
+        os.makedirs(directory, exist_ok=True)
+        content = pathlib.Path(source).read_bytes()
+        content, count = re.subn(re.escape(text).encode() + rb"\d\d", f"{text}{other}".encode(), content)
+        self.assertGreater(count, 0)
+        target = pathlib.Path(directory, name)
+        target.write_bytes(content)
+        target.chmod(0o755)
+        return target
+
     def test_what_does_not_fit_is_refused(self):
         versions = list(self.clusters)
-        for version, other in zip(versions, versions[1:] + versions[:1]):
+        for version in versions:
+            other = next(one for one in MAJORS if one != version)
             with self.subTest(version=version, other=other):
                 is_other = f"is of PostgreSQL {other}, and a "
                 own_bindir = f"--bindir={pg_config('bindir', version)}"
-                result = self.verify(version, "--images", *self.given_modules(other), own_bindir, check=False)
-                self.refused(f"neon.so for PostgreSQL {version} is needed", result)
-                bindir = f"--bindir={pg_config('bindir', other)}"
+                text = "neon_redo module for PostgreSQL "
+                module = self.relabelled(self.modules[version], "neon.so", text, other)
+                result = self.verify(version, "--images", f"--module={module}", own_bindir, check=False)
+                self.refused(f"{is_other}neon.so for PostgreSQL {version} is needed", result)
+                text = "postgres (PostgreSQL) "
+                server = self.relabelled(server_program("postgres", version), "postgres", text, other)
+                bindir = f"--bindir={server.parent}"
                 result = self.verify(version, "--images", *self.given_modules(), bindir, check=False)
                 self.refused(f"{is_other}server of PostgreSQL {version} is needed", result)
                 # The native engine asks for neither.
                 self.verify(version, "--images", "--engine=native", bindir, check=False)
+        missing = os.path.join(self.directory, "none.so")
+        result = self.verify(versions[0], "--images", f"--module={missing}", check=False)
+        self.refused(f'there is no module \\"{missing}\\"', result)
+        both = ":".join([self.modules[versions[0]], missing])
+        result = self.verify(versions[0], "--images", f"--module={both}", check=False)
+        self.refused("must not contain", result)
         twice = self.verify(
             versions[0], "--images", *self.given_modules(versions[0], versions[0]), check=False
         )
@@ -139,6 +165,9 @@ class Servers(unittest.TestCase):
             else:
                 self.assertIn("reason", server)
         one = next(iter(self.modules))
+        of_16 = self.relabelled(self.modules[one], "neon.so", "neon_redo module for PostgreSQL ", 16)
+        self.refused("is of PostgreSQL 16, which this program does not serve",
+                     run_neon_redo("doctor", f"--module={of_16}", check=False))  # fmt: skip
         text = run_neon_redo("doctor", *self.given_modules(one)).stdout
         self.assertRegex(text, rf"(?m)^{one} +yes +/")
         self.assertIn(f"A worker of PostgreSQL {one}:", text)

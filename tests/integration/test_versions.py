@@ -76,6 +76,11 @@ class Versions(unittest.TestCase):
                 error = self.fails(*command, "--wal", wal)
                 self.assertIn("is of PostgreSQL 16, which this program was not tested with", error)
                 self.assertIn("--untested-version", error)
+        self.assertIn("--untested-version", self.fails("bench", "--wal", wal))
+        # The WAL is not that of make_wal.py, which is the next thing to be said.
+        error = self.fails("bench", "--wal", wal, "--untested-version")
+        self.assertNotIn("not tested", error)
+        self.assertNotIn("unknown option", error)
         result = run_neon_redo("waldump", "--wal", wal, "--untested-version", "--limit", "5")
         self.assertEqual(len(result.stdout.splitlines()), 5)
 

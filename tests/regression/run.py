@@ -11,8 +11,8 @@ the SQL answers is not judged; that the server lives is. Then, over all the WAL:
 
 The server is that of PG_CONFIG, and then each of PG_CONFIGS. The source comes from --source DIR (a
 PostgreSQL source tree, for one server), or by apt-get source into a temporary directory, with a
-temporary list of sources. Where there is none to be had, and with --workload, the mixed workload of the
-tests (tests/integration/workload) runs instead, ten times as long as in the tests.
+temporary list of sources. Where the archive has none (MAY_LACK_SOURCE), and with --workload, the mixed
+workload of the tests (tests/integration/workload) runs instead, ten times as long as in the tests.
 --keep moves cluster and backup to DIR for a closer look.
 The last line is "regression: N passed, N failed".
 """
@@ -59,6 +59,11 @@ NATIVE_SHARE = 0.90
 WORKLOAD_TIMES = 10
 MIRROR = os.environ.get("NEON_REDO_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 SUITES = {15: "bookworm", 17: "trixie", 18: "sid"}  # of Debian, that have the source
+MAY_LACK_SOURCE = {17}  # the list of its suite names a source that mirrors do not have
+
+
+class SourceFailed(Exception):
+    """The source should be there, and could not be had."""
 
 
 def say(text):
@@ -67,7 +72,8 @@ def say(text):
 
 def fetch_source(directory):
     """apt-get source, with lists and caches of its own: the system's are only read. None if the
-    archive does not have it."""
+    archive does not have it, which is only taken of a version in MAY_LACK_SOURCE. SourceFailed: any
+    other failure."""
     sources = pathlib.Path(directory, "sources.list")
     # Without the security updates: which minor release's suite it is does not matter.
     sources.write_text(f"deb-src {MIRROR} {SUITES[major()]} main\n", "utf-8")
@@ -78,9 +84,16 @@ def fetch_source(directory):
                "-o", "APT::Sandbox::User="]
     package = f"postgresql-{major()}"
     try:
-        run(["apt-get", *options, "-q", "update"])
+        # Without this option a mirror that cannot be read is a warning.
+        run(["apt-get", *options, "-q", "--error-on=any", "update"])
+    except CommandFailed as error:
+        raise SourceFailed(f"the list of sources cannot be had: {error}") from error
+    try:
         run(["apt-get", *options, "-q", "source", package], cwd=directory)
     except CommandFailed as error:
+        missing = re.search(r"404 +Not Found|Unable to find a source package", error.stderr)
+        if major() not in MAY_LACK_SOURCE or not missing:
+            raise SourceFailed(f"the source of {package} cannot be had: {error}") from error
         say(f"the source of {package} cannot be had: {error.stderr.strip()}")
         return None
     return next(path for path in pathlib.Path(directory).iterdir()
@@ -246,8 +259,13 @@ def main():
     exit_on_signals()
     say(f"== PostgreSQL {major()}")
     with tempfile.TemporaryDirectory(prefix="neon_redo.") as temporary:
-        source = None if options.workload else options.source or fetch_source(temporary)
-        passed, failed = judge(source, options.keep)
+        try:
+            source = None if options.workload else options.source or fetch_source(temporary)
+        except SourceFailed as error:
+            say(f"FAILED: {error}")
+            passed, failed = 0, 1
+        else:
+            passed, failed = judge(source, options.keep)
     if not (options.one or options.source or options.keep):
         others = run_others(["--workload"] if options.workload else [])
         passed, failed = passed + others[0], failed + others[1]

@@ -67,7 +67,9 @@ TEST_F(ServerFilesTest, TheVersionIsReadFromTheConstants) {
   EXPECT_EQ(MajorOfServer(Server("a", "15.20 (Debian 15.20-0)") + "/postgres"), 15);
   EXPECT_EQ(MajorOfServer(Server("b", "19rc1") + "/postgres"), 19);
   EXPECT_EQ(MajorOfModule(Module("neon.so", "17")), 17);
-  EXPECT_EQ(MajorOfServer(Write("code", "postgres (PostgreSQL) 15.1", PF_R | PF_X)), 0);
+  EXPECT_EQ(MajorOfServer(Write("data", "postgres (PostgreSQL) 15.1", PF_R | PF_W)), 0);
+  // Some linkers put constants and code into one segment.
+  EXPECT_EQ(MajorOfServer(Write("code", "postgres (PostgreSQL) 15.1", PF_R | PF_X)), 15);
   EXPECT_EQ(MajorOfServer(Write("silent", "no such text")), 0);
   EXPECT_EQ(MajorOfServer(directory_), 0);
   EXPECT_EQ(MajorOfServer(directory_ + "/nothing"), 0);
@@ -134,7 +136,19 @@ TEST_F(ServerFilesTest, AServerOrModuleOfAnotherVersionIsRefused) {
 TEST_F(ServerFilesTest, AFileThatDoesNotSayItsVersionIsTaken) {
   Write("fork/bin/postgres", "another text");
   EXPECT_EQ(*FindBindir(directory_ + "/fork/bin", "", kPg17), directory_ + "/fork/bin");
-  EXPECT_EQ(*FindModule("/nonexistent/neon.so", kPg17, ""), "/nonexistent/neon.so");
+  const std::string silent = Write("silent.so", "no such text");
+  EXPECT_EQ(*FindModule(silent, kPg17, ""), silent);
+}
+
+TEST_F(ServerFilesTest, AModuleThatIsNotThereIsRefused) {
+  const std::string m17 = Module("neon.so", "17");
+  for (const std::string& missing : {directory_ + "/none.so", directory_}) {
+    const auto module = FindModule(m17 + ":" + missing, kPg17, "");
+    ASSERT_FALSE(module);
+    EXPECT_EQ(module.error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(module.error().message, "there is no module \"" + missing +
+                                          "\": name a neon.so for PostgreSQL 17 with --module");
+  }
 }
 
 TEST_F(ServerFilesTest, TheInstalledModuleIsFoundBesideTheServer) {
@@ -142,6 +156,10 @@ TEST_F(ServerFilesTest, TheInstalledModuleIsFoundBesideTheServer) {
   EXPECT_EQ(*FindModule("", kPg17, s17), "");
   const std::string installed = Module("17/lib/neon.so", "17");
   EXPECT_EQ(*FindModule("", kPg17, s17), installed);
+  // Nobody named two, so the first is taken.
+  Module("17/lib/postgresql/neon.so", "17");
+  EXPECT_EQ(*FindModule("", kPg17, s17), installed);
+  fs::remove(fs::path(directory_) / "17/lib/postgresql/neon.so");
   Module("17/lib/neon.so", "15");
   EXPECT_FALSE(FindModule("", kPg17, s17));
 }

@@ -58,8 +58,8 @@ std::string TextAfter(std::string_view bytes, std::string_view text) {
   return std::string(rest.substr(0, rest.find_first_of(std::string_view("\0\n", 2))));
 }
 
-// The same in the file's constants: segments that are neither written nor executed, a fifth of the
-// server's program.
+// The same in the file's constants: segments that are not written. Some linkers put constants and
+// code into one segment.
 std::string TextInConstants(std::string_view file, std::string_view text) {
   Elf64_Ehdr header;
   if (file.size() < sizeof(header)) return "";
@@ -70,7 +70,7 @@ std::string TextInConstants(std::string_view file, std::string_view text) {
     Elf64_Phdr segment;
     if (at > file.size() || file.size() - at < sizeof(segment)) return "";
     std::memcpy(&segment, file.data() + at, sizeof(segment));
-    if (segment.p_type != PT_LOAD || segment.p_flags != PF_R) continue;
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
     if (segment.p_offset > file.size() || file.size() - segment.p_offset < segment.p_filesz)
       return "";
     std::string found = TextAfter(file.substr(segment.p_offset, segment.p_filesz), text);
@@ -110,19 +110,10 @@ int LeadingNumber(const std::string& text) {
   return number;
 }
 
-std::vector<std::string> Split(const std::string& list) {
-  std::vector<std::string> parts;
-  for (size_t begin = 0; begin < list.size();) {
-    const size_t end = std::min(list.find(':', begin), list.size());
-    if (end > begin) parts.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return parts;
-}
-
 std::string ProgramIn(const std::string& bindir) { return bindir + "/postgres"; }
 
 // The one of the files that is of this version; else the first that does not say. Empty: none.
+// option: what named the files, and two of the version are an error; null: they were found.
 Result<std::string> Choose(const std::vector<std::string>& given, const pg::Version& version,
                            const char* option, int (*major_of)(const std::string&)) {
   std::string chosen;
@@ -131,6 +122,7 @@ Result<std::string> Choose(const std::vector<std::string>& given, const pg::Vers
     const int major = major_of(one);
     if (major == 0 && silent.empty()) silent = one;
     if (major != version.major) continue;
+    if (!chosen.empty() && option == nullptr) continue;
     if (!chosen.empty())
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("{} names two for PostgreSQL {}: \"{}\" and \"{}\"", option,
@@ -162,6 +154,16 @@ bool IsProgram(const std::string& bindir) { return access(ProgramIn(bindir).c_st
 
 }  // namespace
 
+std::vector<std::string> SplitPaths(const std::string& list) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin < list.size();) {
+    const size_t end = std::min(list.find(':', begin), list.size());
+    if (end > begin) parts.push_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
 int MajorOfServer(const std::string& program) {
   return LeadingNumber(TextInFile(program, kServerText));
 }
@@ -182,10 +184,10 @@ std::vector<std::string> UsualBindirs(const pg::Version& version) {
 
 Result<std::string> FindBindir(const std::string& bindirs, const std::string& modules,
                                const pg::Version& version) {
-  const std::vector<std::string> given = Split(bindirs);
+  const std::vector<std::string> given = SplitPaths(bindirs);
   if (given.empty()) {
     std::vector<std::string> places = UsualBindirs(version);
-    for (const std::string& module : Split(modules)) {
+    for (const std::string& module : SplitPaths(modules)) {
       const std::string bindir = BindirOfModule(module);
       if (MajorOfModule(module) == version.major && !bindir.empty())
         places.insert(places.begin(), bindir);
@@ -215,18 +217,26 @@ Result<std::string> FindBindir(const std::string& bindirs, const std::string& mo
 
 Result<std::string> FindModule(const std::string& modules, const pg::Version& version,
                                const std::string& bindir) {
-  std::vector<std::string> given = Split(modules);
-  if (given.empty()) {
+  std::error_code error;
+  std::vector<std::string> given = SplitPaths(modules);
+  for (const std::string& one : given) {
+    if (std::filesystem::is_regular_file(one, error)) continue;
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("there is no module \"{}\": name a neon.so for PostgreSQL {} with "
+                                 "--module",
+                                 one, version.major));
+  }
+  const bool named = !given.empty();
+  if (!named) {
     // pkglibdir is beside bindir in every packaging, and has a name of its own under some prefixes.
     for (const char* place :
          {"/../lib/neon.so", "/../lib/postgresql/neon.so", "/../lib64/pgsql/neon.so"}) {
-      std::error_code error;
       if (std::filesystem::is_regular_file(bindir + place, error))
         given.push_back(std::filesystem::path(bindir + place).lexically_normal());
     }
     if (given.empty()) return std::string();
   }
-  Result<std::string> chosen = Choose(given, version, "--module", MajorOfModule);
+  Result<std::string> chosen = Choose(given, version, named ? "--module" : nullptr, MajorOfModule);
   if (!chosen || !chosen->empty()) return chosen;
   return MakeError(ErrorCode::kNotFound,
                    fmt::format("{}, and a neon.so for PostgreSQL {} is needed: build one with "
@@ -235,9 +245,9 @@ Result<std::string> FindModule(const std::string& modules, const pg::Version& ve
 }
 
 const pg::Version* VersionOfFiles(const std::string& bindirs, const std::string& modules) {
-  for (const std::string& module : Split(modules))
+  for (const std::string& module : SplitPaths(modules))
     if (const int major = MajorOfModule(module)) return FindServerVersion(major);
-  for (const std::string& bindir : Split(bindirs))
+  for (const std::string& bindir : SplitPaths(bindirs))
     if (const int major = MajorOfBindir(bindir)) return FindServerVersion(major);
   return nullptr;
 }

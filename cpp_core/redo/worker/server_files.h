@@ -11,6 +11,9 @@
 
 namespace neon_redo {
 
+// The paths of a list with ':' between them, without empty ones.
+std::vector<std::string> SplitPaths(const std::string& list);
+
 // The major version that the program "postgres" is of, from the text that its --version prints; 0:
 // there is no such file, or it does not say. Files are read once in a process. Thread-safe.
 int MajorOfServer(const std::string& program);
@@ -32,7 +35,8 @@ Result<std::string> FindBindir(const std::string& bindirs, const std::string& mo
 
 // The path of neon.so for this version, from the files in `modules`, separated by ':'. Without any,
 // the module that is installed in the server of that bindir; empty: there is none that we know of,
-// and the server may find one. Errors as of FindBindir.
+// and the server may find one. kNotFound: one of `modules` is no file, or none is of this version.
+// kInvalidArgument: two of `modules` are.
 Result<std::string> FindModule(const std::string& modules, const pg::Version& version,
                                const std::string& bindir);
 
