@@ -54,10 +54,32 @@ Result<RelationFiles::Found> FindPage(RelationFiles* files, const BlockTag& fork
 
 }  // namespace
 
-Status FileCheck::ListBase(const pg::Version& version) {
+Status FileCheck::ListBase(const pg::Version& version, bool may_lack_tablespaces) {
   version_ = &version;
-  ASSIGN_OR_RETURN(base_, ListRelationFiles(base_directory_, version, false));
+  ASSIGN_OR_RETURN(base_, ListRelationFiles(base_directory_, version, may_lack_tablespaces));
   return CheckNothingStrange(base_, base_directory_, version);
+}
+
+bool FileCheck::HasFork(const BlockTag& fork) const {
+  const auto state = forks_.find(fork);
+  return base_.forks.contains(fork) || !IsDatabaseOfBase(fork.rel.spc, fork.rel.db) ||
+         (state != forks_.end() && state->second.kind != ForkState::kAsBefore);
+}
+
+bool FileCheck::IsForkOfBase(const BlockTag& fork) const {
+  return IsDatabaseOfBase(fork.rel.spc, fork.rel.db) && !forks_.contains(fork);
+}
+
+uint32_t FileCheck::BaseEnd(const BlockTag& fork) const {
+  if (!IsDatabaseOfBase(fork.rel.spc, fork.rel.db)) return 0;
+  const auto state = forks_.find(fork);
+  return state == forks_.end() ? UINT32_MAX : state->second.base_end;
+}
+
+Result<std::string> FileCheck::FinalMap(uint32_t spc, uint32_t db) const {
+  if (const auto map = maps_.find({spc, db}); map != maps_.end())
+    return std::string(map->second.content.begin(), map->second.content.end());
+  return ReadMap(base_directory_, *version_, spc, db);
 }
 
 void FileCheck::Take(const Change& change, const WalRecord& record) {

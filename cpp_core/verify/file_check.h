@@ -29,8 +29,22 @@ class FileCheck {
       : base_directory_(base_backup), data_directory_(data_directory) {}
 
   // Lists the base backup's files. Call before Compare. Errors: they cannot be listed, or are not
-  // files.
-  Status ListBase(const pg::Version& version);
+  // files. A tablespace that is not there has no files if may_lack_tablespaces.
+  Status ListBase(const pg::Version& version, bool may_lack_tablespaces = false);
+
+  // Of the base backup, once listed.
+  const RelationFileList& base() const { return base_; }
+  // What is known after the WAL that was taken.
+  // There is a file of the fork in the base backup, or WAL makes or drops it or its database.
+  bool HasFork(const BlockTag& fork) const;
+  // WAL does nothing to the whole fork or its database.
+  bool IsForkOfBase(const BlockTag& fork) const;
+  // WAL neither makes nor drops the database in this tablespace.
+  bool IsDatabaseOfBase(uint32_t spc, uint32_t db) const { return !databases_.contains({spc, db}); }
+  // Blocks from here on are not those of the base backup.
+  uint32_t BaseEnd(const BlockTag& fork) const;
+  // The relation map; empty when there is none.
+  Result<std::string> FinalMap(uint32_t spc, uint32_t db) const;
 
   // Takes a change of the record. Changes to pages are ignored.
   void Take(const Change& change, const WalRecord& record);
