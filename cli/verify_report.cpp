@@ -267,6 +267,43 @@ void PrintWithItems(const std::string& text, const char* name, const std::vector
   rest(text.substr(at + empty.size()));
 }
 
+// What the last line says of the backup itself.
+std::string BackupVerdict(const VerifyReport& report, const BackupCounts& b) {
+  if (report.images) return "";
+  if (report.quick)
+    return " --quick: the backup was not read as a whole, and nothing was compared that WAL does not "
+           "change.";
+  if (b.losses == 0) return report.compares_something() ? "" : " The backup is whole.";
+  return fmt::format(" The backup has {} {}: do not rely on it, and take a new one.",
+                     Grouped(b.losses), b.losses == 1 ? "loss" : "losses");
+}
+
+// The last line. compared: pages, or images.
+void PrintVerdict(const VerifyReport& report, const VerifyResult& r, uint64_t compared) {
+  const char* what = report.images ? "block images" : "pages";
+  const uint64_t different = r.different - std::min(r.different, r.backup.losses);
+  const std::string of_backup = BackupVerdict(report, r.backup);
+  std::string text;
+  if (!report.compares_something())
+    text = fmt::format(
+        "WAL replays to {}: {} pages rebuilt, {} could not be.{} Nothing was compared: give "
+        "--against for that.",
+        r.end.ToString(), Grouped(compared), Grouped(different), of_backup);
+  else if (different == 0 && compared == 0)
+    text = fmt::format("Nothing was compared: WAL {}.{}",
+                       report.images ? "has no images to compare with" : "changes no pages",
+                       of_backup);
+  else if (different == 0)
+    text = fmt::format("All {} {} are equal.{}", Grouped(compared), what, of_backup);
+  else
+    text = fmt::format("{} of {} {} are different.{}", Grouped(different), Grouped(compared), what,
+                       of_backup);
+  const bool is_equal = r.different == 0 && report.compares_something() && compared > 0;
+  const char* paint = r.different > 0 ? "\033[31m" : is_equal ? "\033[32m" : "";
+  if (!isatty(STDOUT_FILENO)) paint = "";
+  fmt::print("{}{}{}\n", paint, text, *paint != '\0' ? "\033[0m" : "");
+}
+
 }  // namespace
 
 std::string Grouped(uint64_t n) {

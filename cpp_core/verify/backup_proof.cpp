@@ -245,6 +245,16 @@ Status BackupProof::Finish(const Wal& wal, VerifyResult* result) {
   return {};
 }
 
+bool BackupProof::HasLost(const RelFileNode& rel) const {
+  const pg::Version& version = *control_.version;
+  return missing_.contains(LinkPath(rel.spc)) ||
+         missing_.contains(pg::DatabasePath(version, rel.spc, rel.db)) ||
+         missing_.contains(pg::RelationPath(version, rel, kMainFork)) ||
+         missing_.contains(pg::RelationPath(version, rel, kInitFork)) ||
+         (rel.rel == 0 &&
+          missing_.contains(pg::DatabasePath(version, rel.spc, rel.db) + "/PG_VERSION"));
+}
+
 void BackupProof::ReportBadPages(const FileCheck& files) {
   // Main forks of unlogged relations are made anew from their init forks.
   std::erase_if(bad_, [&](const auto& page) {

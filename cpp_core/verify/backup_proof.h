@@ -51,8 +51,9 @@ class BackupProof {
   const BackupFileList& list() const { return list_; }
   // Pages that are damaged and that WAL does not make good.
   bool IsBad(const BlockTag& tag) const { return bad_.contains(tag) || read_bad_.contains(tag); }
-  // Files that are missing, by path.
-  const std::set<std::string>& missing() const { return missing_; }
+  // After Finish: the relation's first file, its database's directory or its tablespace is missing. File
+  // node 0: the directory of a database in a tablespace.
+  bool HasLost(const RelFileNode& rel) const;
 
  private:
   Status ReadManifest(const ControlData& control);

@@ -160,8 +160,8 @@ Result<VerifyResult> ClusterVerifier::Run() {
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
   if (!spoilt) return tl::unexpected(spoilt.error());
   RETURN_IF_ERROR(slrus_.Compare(data_directory_, second_.start, ingest_->state(), &result_));
-  if (compares()) RETURN_IF_ERROR(CompareOthers());
   if (!options_.quick) RETURN_IF_ERROR(FinishBackup());
+  if (compares()) RETURN_IF_ERROR(CompareOthers());
   if (!options_.quick && compares()) RETURN_IF_ERROR(CompareUnchanged());
   ListInOrder(&result_);
   FindMisplaced(&result_);
@@ -176,11 +176,14 @@ Result<VerifyResult> ClusterVerifier::Run() {
 // What is neither a relation's page nor an SLRU's.
 Status ClusterVerifier::CompareOthers() {
   CommitLog log(data_directory_, control_.oldest_xid, control_.next_xid);
+  std::function<bool(const RelFileNode&)> is_lost;
+  if (!options_.quick) is_lost = [this](const RelFileNode& rel) { return proof_.HasLost(rel); };
   RETURN_IF_ERROR(files_.Compare({.touched = touched_,
                                   .settled = second_.start,
                                   .log = &log,
                                   .may_be_prepared = two_phase_.HasPrepared(),
-                                  .may_have_crashed = restarted_},
+                                  .may_have_crashed = restarted_,
+                                  .is_lost = std::move(is_lost)},
                                  &result_));
   return two_phase_.Compare(data_directory_, control_.next_full_xid, second_.start, &result_);
 }

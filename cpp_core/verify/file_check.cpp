@@ -303,6 +303,10 @@ bool FileCheck::IsKnown(const RelFileNode& rel) const {
   return has(base_.forks) || has(forks_) || has(expectations_->touched);
 }
 
+bool FileCheck::IsLost(const RelFileNode& rel) const {
+  return expectations_->is_lost && expectations_->is_lost(rel);
+}
+
 bool FileCheck::IsKnownDatabase(uint32_t db) const {
   const auto has = [db](const auto& database) { return database.second == db; };
   return std::any_of(base_.databases.begin(), base_.databases.end(), has) ||
@@ -327,7 +331,8 @@ void FileCheck::CheckUnknown() {
     const auto db = databases_.find({fork.rel.spc, fork.rel.db});
     // WAL does not name the files of a copied database.
     const bool skips = db != databases_.end() && db->second.kind != ChangeKind::kCreateDatabase;
-    if (skips || fork.rel == reported || IsKnown(fork.rel) || !IsKnownDatabase(fork.rel.db))
+    if (skips || fork.rel == reported || IsKnown(fork.rel) || !IsKnownDatabase(fork.rel.db) ||
+        IsLost(fork.rel))
       continue;
     // A copy as a whole: CheckUnknownDatabases.
     if (MayBeBeforeItsRecord() && !IsKnownDirectory(fork.rel.spc, fork.rel.db)) continue;
@@ -344,7 +349,7 @@ void FileCheck::CheckUnknown() {
 void FileCheck::CheckUnknownDatabases() {
   for (const auto& database : disk_.databases) {
     const auto [spc, db] = database;
-    if (IsKnownDirectory(spc, db)) continue;
+    if (IsKnownDirectory(spc, db) || IsLost({spc, db, 0})) continue;
     const auto relation = forks_.lower_bound(BlockTag{{spc, db, 0}, 0, 0});
     const bool has_relation =
         relation != forks_.end() && relation->first.rel.spc == spc && relation->first.rel.db == db;

@@ -4,6 +4,7 @@
 #define NEON_REDO_VERIFY_FILE_CHECK_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -55,6 +56,9 @@ class FileCheck {
     CommitLog* log;                 // of the data directory; null: nothing is known
     bool may_be_prepared = false;   // there are prepared transactions
     bool may_have_crashed = false;  // the cluster was started again, perhaps after a crash
+    // The base backup has lost this relation, or, with file node 0, this database in a tablespace: what
+    // is there of it is not extra. Empty: it has lost nothing.
+    std::function<bool(const RelFileNode&)> is_lost{};
   };
   // Compares the files on disk with the base backup's and what was done to them since.
   Status Compare(const Expectations& expectations, VerifyResult* result);
@@ -85,6 +89,7 @@ class FileCheck {
   Status CheckLong(const BlockTag& fork, const Expected& expected, const ForkFiles& on_disk);
   void CheckUnknown();
   bool IsKnown(const RelFileNode& rel) const;
+  bool IsLost(const RelFileNode& rel) const;
   bool IsKnownDatabase(uint32_t db) const;
   bool IsOrphan(const BlockTag& fork);
   void CheckStrange();
