@@ -12,7 +12,7 @@ import subprocess
 import threading
 import unittest
 
-from cluster import Cluster, as_server_user, major, run_neon_redo, servers
+from cluster import Cluster, as_server_user, major, neon_redo_program, run_neon_redo, servers
 
 BLOCK = 8192
 SETTINGS = {
@@ -316,7 +316,7 @@ class Losses(Case):
         shutil.chown(backup / self.paths["t"], "root")
         os.chmod(backup / self.paths["t"], 0o600)
         program = os.path.join(self.cluster.directory, "neon-redo")
-        shutil.copy(os.environ.get("NEON_REDO", "build/neon-redo"), program)
+        shutil.copy(neon_redo_program(), program)
         result = self.cluster.run_as_server(
             [program, "verify", "--engine", "native", "--base-backup", backup, "--wal", self.cluster.wal],
             check=False,
