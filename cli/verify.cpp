@@ -51,6 +51,8 @@ std::string CheckOptions(const VerifyArguments& arguments) {
     return "give --wal DIR, or --follow --dbname CONNINFO for a running server";
   if (!arguments.explain.empty())
     return arguments.images ? "--explain lists the records of a page: leave out --images" : "";
+  if (arguments.verify.quick && (arguments.images || !arguments.explain.empty()))
+    return "--quick is for --base-backup: leave out --images and --explain";
   if (arguments.images && (!arguments.base_backup.empty() || !arguments.against.empty()))
     return "--images compares with the WAL's own images: leave out --base-backup and --against";
   if (!arguments.images && arguments.base_backup.empty())
@@ -126,8 +128,12 @@ Outcome Run(VerifyArguments arguments) {
                               : VerifyCluster(verify, arguments.base_backup, arguments.against);
   bar.Clear();
   if (!result) return tl::unexpected(Failure(result.error()));
-  const VerifyReport report{verify.engine, verify.jobs, arguments.images || arguments.follow.follow,
-                            !arguments.against.empty(), InputOptions(arguments)};
+  const VerifyReport report{verify.engine,
+                            verify.jobs,
+                            arguments.images || arguments.follow.follow,
+                            !arguments.against.empty(),
+                            InputOptions(arguments),
+                            verify.quick};
   if (arguments.json)
     PrintVerifyJson(report, *result);
   else
@@ -141,8 +147,10 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
                 "base backup, as pg_basebackup made it, where the WAL starts");
   options->Path("--against=PGDATA", &arguments->against,
                 "data directory to compare with: of the cluster, which must be shut down, or a "
-                "later base backup. It is only read. (default: $PGDATA; without either, WAL is "
-                "replayed to its end and nothing is compared)");
+                "later base backup. It is only read. (default: $PGDATA; without either, the backup "
+                "itself is checked, and WAL is replayed to its end)");
+  options->Flag("--quick", &arguments->verify.quick,
+                "do not read the base backup as a whole, and compare only what WAL changes");
   AddTimeline(options, &arguments->verify.timeline);
   options->Path("--explain=PAGE", &arguments->explain,
                 "only print every record that touches this page, such as base/5/16384/7 or "
@@ -183,14 +191,18 @@ CommandFunction DeclareVerify(Options* options) {
   AddFollowOptions(options, &arguments->follow);
   AddWorkerOptions(options, &arguments->verify.worker);
   options->Notes(
-      "The command rebuilds every page that WAL changes, from the base backup to the\n"
-      "shutdown of the cluster. It compares each page with the page on disk, except for\n"
+      "The command reads the whole base backup: files and checksums by backup_manifest,\n"
+      "headers and checksums of pages, tablespaces, and the files that pg_control and the\n"
+      "catalogues demand. It rebuilds every page that WAL changes, from the base backup to\n"
+      "the shutdown of the cluster. It compares each page with the page on disk, except for\n"
       "what PostgreSQL changes without WAL (hint bits, free space): pages of relations,\n"
       "pg_xact, pg_multixact and pg_commit_ts, relation maps, and which relation files\n"
-      "exist. With --images, it replays every record alone and compares the result with\n"
-      "the image in the record. It writes nothing.\n\n"
-      "The exit status is 0 when all pages are equal, 1 when a page is different or could\n"
-      "not be rebuilt, and 2 when the input could not be used.\n\n"
+      "exist. What WAL does not change must be as it is in the backup. With --images, it\n"
+      "replays every record alone and compares the result with the image in the record. It\n"
+      "writes nothing.\n\n"
+      "The exit status is 0 when all pages are equal and the backup is whole, 1 when a page\n"
+      "is different or could not be rebuilt or the backup has lost something, and 2 when the\n"
+      "input could not be used.\n\n"
       "Examples:\n"
       "  pg_ctl stop -D /var/lib/postgresql/15/main\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"

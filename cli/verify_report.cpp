@@ -49,6 +49,7 @@ nlohmann::ordered_json MismatchJson(const Mismatch& m) {
       {"damage", DamageName(m.damage) ? nlohmann::ordered_json(DamageName(m.damage)) : nullptr},
       {"disk_lsn", m.disk_lsn.valid() ? nlohmann::ordered_json(m.disk_lsn.ToString()) : nullptr},
       {"blocks", is_block ? Json(m.blocks) : nullptr},
+      {"in_backup", m.in_backup},
   };
 }
 
@@ -142,20 +143,22 @@ void PrintEngines(const VerifyReport& report, const VerifyResult& r) {
 }
 
 std::string Place(const Mismatch& m) {
+  const std::string where = m.in_backup ? "in the backup: " : "";
   const bool is_block = m.tag.block != kNoBlockNumber;
   const std::string block =
       !is_block      ? ""
       : m.blocks > 1 ? fmt::format(" blocks {} to {}", m.tag.block, m.tag.block + (m.blocks - 1))
                      : fmt::format(" block {}", m.tag.block);
-  if (!IsRelation(m)) return m.file + block;
-  return fmt::format("relation {} fork {}{}{}", RelationName(m.tag.rel), ForkName(m.tag.fork),
-                     block, m.file.empty() ? "" : fmt::format(" ({})", m.file));
+  if (!IsRelation(m)) return where + m.file + block;
+  return where + fmt::format("relation {} fork {}{}{}", RelationName(m.tag.rel),
+                             ForkName(m.tag.fork), block,
+                             m.file.empty() ? "" : fmt::format(" ({})", m.file));
 }
 
 // The first mismatch with a page and its file's name; null when there is none.
 const Mismatch* FirstOnPage(const VerifyResult& r) {
   for (const Mismatch& m : r.mismatches)
-    if (!m.file.empty() && m.tag.block != kNoBlockNumber) return &m;
+    if (!m.file.empty() && m.tag.block != kNoBlockNumber && !m.in_backup) return &m;
   return nullptr;
 }
 
@@ -176,7 +179,8 @@ void PrintMismatches(const VerifyReport& report, const VerifyResult& r) {
   const size_t shown = std::min(r.mismatches.size(), kShownMismatches);
   for (size_t i = 0; i < shown; i++) {
     const Mismatch& m = r.mismatches[i];
-    fmt::print("  {}, LSN {}: {}{}\n", Place(m), m.lsn.ToString(), PrintableLines(m.problem),
+    const std::string lsn = m.in_backup ? "" : fmt::format(", LSN {}", m.lsn.ToString());
+    fmt::print("  {}{}: {}{}\n", PrintableLines(Place(m)), lsn, PrintableLines(m.problem),
                m.offset ? fmt::format("; first different byte: {}", *m.offset) : "");
     if (!m.last_record.empty()) fmt::print("    last record: {}\n", PrintableLines(m.last_record));
   }
@@ -194,12 +198,52 @@ void PrintMismatches(const VerifyReport& report, const VerifyResult& r) {
     fmt::print("  {} more pages and files are different and not listed\n", Grouped(r.not_listed));
 }
 
+// Null where none was to be read.
+nlohmann::ordered_json BackupJson(const VerifyReport& report, const BackupCounts& b) {
+  if (report.images) return nullptr;
+  if (!b.was_read) return {{"read", false}};
+  return {{"read", true},
+          {"manifest", b.has_manifest},
+          {"page_checksums", b.has_checksums},
+          {"files", b.files},
+          {"files_read", b.files_read},
+          {"bytes_read", b.bytes_read},
+          {"files_with_right_checksum", b.files_by_checksum},
+          {"pages", b.pages},
+          {"pages_made_good", b.pages_made_good},
+          {"losses", b.losses},
+          {"unchanged_compared", b.unchanged_compared}};
+}
+
+// What was read of the backup, and by what it was judged.
+void PrintBackup(const BackupCounts& b) {
+  if (!b.was_read) return;
+  fmt::print("\nBackup: {} files, {} of them read ({} bytes, {} pages); {}\n", Grouped(b.files),
+             Grouped(b.files_read), Grouped(b.bytes_read), Grouped(b.pages),
+             b.losses == 0 ? "nothing is lost" : fmt::format("{} losses", Grouped(b.losses)));
+  if (b.has_manifest)
+    fmt::print("  {:>12} files have the checksum in backup_manifest\n",
+               Grouped(b.files_by_checksum));
+  else
+    fmt::print(
+        "  no backup_manifest: a file that was cut at the end of a block, or replaced by an "
+        "older one, may not be noticed\n");
+  if (!b.has_checksums)
+    fmt::print("  the cluster has no data checksums: only the headers of pages were checked\n");
+  if (b.pages_made_good > 0)
+    fmt::print("  {:>12} pages were copied while they were written; WAL rebuilds them\n",
+               Grouped(b.pages_made_good));
+  if (b.unchanged_compared > 0)
+    fmt::print("  {:>12} pages that WAL does not change were compared\n",
+               Grouped(b.unchanged_compared));
+}
+
 void PrintNotes(const VerifyResult& r) {
   if (r.notes.empty()) return;
   fmt::print("\nNotes, which are no differences:\n");
   const size_t shown = std::min(r.notes.size(), kShownMismatches);
   for (size_t i = 0; i < shown; i++)
-    fmt::print("  {}: {}\n", Place(r.notes[i]), r.notes[i].problem);
+    fmt::print("  {}: {}\n", PrintableLines(Place(r.notes[i])), PrintableLines(r.notes[i].problem));
   const uint64_t more = r.notes.size() - shown + r.notes_not_listed;
   if (more > 0) fmt::print("  and {} more\n", Grouped(more));
 }
@@ -221,6 +265,43 @@ void PrintWithItems(const std::string& text, const char* name, const std::vector
   }
   fmt::print("\n  ]");
   rest(text.substr(at + empty.size()));
+}
+
+// What the last line says of the backup itself.
+std::string BackupVerdict(const VerifyReport& report, const BackupCounts& b) {
+  if (report.images) return "";
+  if (report.quick)
+    return " --quick: the backup was not read as a whole, and nothing was compared that WAL does not "
+           "change.";
+  if (b.losses == 0) return report.compares_something() ? "" : " The backup is whole.";
+  return fmt::format(" The backup has {} {}: do not rely on it, and take a new one.",
+                     Grouped(b.losses), b.losses == 1 ? "loss" : "losses");
+}
+
+// The last line. compared: pages, or images.
+void PrintVerdict(const VerifyReport& report, const VerifyResult& r, uint64_t compared) {
+  const char* what = report.images ? "block images" : "pages";
+  const uint64_t different = r.different - std::min(r.different, r.backup.losses);
+  const std::string of_backup = BackupVerdict(report, r.backup);
+  std::string text;
+  if (!report.compares_something())
+    text = fmt::format(
+        "WAL replays to {}: {} pages rebuilt, {} could not be.{} Nothing was compared: give "
+        "--against for that.",
+        r.end.ToString(), Grouped(compared), Grouped(different), of_backup);
+  else if (different == 0 && compared == 0)
+    text = fmt::format("Nothing was compared: WAL {}.{}",
+                       report.images ? "has no images to compare with" : "changes no pages",
+                       of_backup);
+  else if (different == 0)
+    text = fmt::format("All {} {} are equal.{}", Grouped(compared), what, of_backup);
+  else
+    text = fmt::format("{} of {} {} are different.{}", Grouped(different), Grouped(compared), what,
+                       of_backup);
+  const bool is_equal = r.different == 0 && report.compares_something() && compared > 0;
+  const char* paint = r.different > 0 ? "\033[31m" : is_equal ? "\033[32m" : "";
+  if (!isatty(STDOUT_FILENO)) paint = "";
+  fmt::print("{}{}{}\n", paint, text, *paint != '\0' ? "\033[0m" : "");
 }
 
 }  // namespace
@@ -258,6 +339,7 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"engine", EngineName(report.engine)},
       {"changes", ChangesJson(all)},
       {"operations", OperationsJson(r)},
+      {"backup", BackupJson(report, r.backup)},
       {"pages_spilled", r.pages_spilled},
       {"jobs", report.jobs},
       {"elapsed_seconds", r.elapsed_seconds},
@@ -289,6 +371,7 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
                start.valid() ? fmt::format(" from {} on", start.ToString()) : "", timeline);
   PrintTable(report, r);
   PrintEngines(report, r);
+  PrintBackup(r.backup);
   PrintMismatches(report, r);
   PrintNotes(r);
   if (!r.compared.empty()) {
@@ -311,22 +394,7 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
              Rate(r.wal_bytes, r.elapsed_seconds) / 1e6,
              Grouped(static_cast<uint64_t>(Rate(compared, r.elapsed_seconds))),
              images ? "images" : "pages");
-  const char* what = images ? "block images" : "pages";
-  const bool color = isatty(STDOUT_FILENO);
-  if (replayed)
-    fmt::print(
-        "WAL replays to {}: {} pages rebuilt, {} could not be. Nothing was compared: give "
-        "--against for that.\n",
-        r.end.ToString(), Grouped(compared), Grouped(r.different));
-  else if (r.different == 0 && compared == 0)
-    fmt::print("Nothing was compared: WAL {}.\n",
-               images ? "has no images to compare with" : "changes no pages");
-  else if (r.different == 0)
-    fmt::print("{}All {} {} are equal.{}\n", color ? "\033[32m" : "", Grouped(compared), what,
-               color ? "\033[0m" : "");
-  else
-    fmt::print("{}{} of {} {} are different.{}\n", color ? "\033[31m" : "", Grouped(r.different),
-               Grouped(compared), what, color ? "\033[0m" : "");
+  PrintVerdict(report, r, compared + r.backup.unchanged_compared);
 }
 
 }  // namespace neon_redo::cli

@@ -82,6 +82,7 @@ struct Version {
   ControlFileLayout control_file;
   CheckPointLayout checkpoint;
   uint32_t relation_map_size;        // sizeof(RelMapFile)
+  uint32_t class_persistence;        // offset of relpersistence in pg_class's rows; relkind is next
   uint32_t dropped_stats_item_size;  // sizeof(xl_xact_stats_item)
   uint32_t slru_page_number_size;    // in records that zero or truncate pages of pg_xact and others
   uint32_t end_of_recovery_size;     // sizeof(xl_end_of_recovery)
@@ -221,6 +222,7 @@ inline constexpr Version kVersion15 = {
                    .oldest_commit_ts_xid = 72,
                    .oldest_active_xid = 80},
     .relation_map_size = 512,
+    .class_persistence = 114,
     .dropped_stats_item_size = 12,
     .slru_page_number_size = 4,
     .end_of_recovery_size = 16,
@@ -286,6 +288,7 @@ constexpr Version MakeVersion18() {
   v.control_version = 1800;
   v.catalog_version = 202506291;
   v.tablespace_directory = "PG_18_202506291";
+  v.class_persistence = 118;     // after relallfrozen
   v.control_file.crc = 292;  // after default_char_signedness
   v.dropped_stats_item_size = 16;
   v.btree_vacuum_clears_cycle_id = true;
@@ -297,6 +300,11 @@ constexpr Version MakeVersion18() {
 
 inline constexpr Version kVersions[] = {detail::kVersion15, detail::MakeVersion16(),
                                         detail::MakeVersion17(), detail::MakeVersion18()};
+
+// Where the CRC-32C of a relation map stands, after 62 or 64 mappings of eight bytes (RelMapFile).
+constexpr uint32_t RelationMapCrcAt(const Version& version) {
+  return 8 + (version.relation_map_size - 12) / 8 * 8;
+}
 
 // The version that writes this XLOG_PAGE_MAGIC. Null: no supported one.
 constexpr const Version* FindVersionByWalMagic(uint16_t magic) {

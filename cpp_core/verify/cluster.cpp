@@ -22,12 +22,14 @@
 #include <optional>
 #include <set>
 
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/store/slru_page.h"
+#include "cpp_core/verify/backup_proof.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
@@ -36,6 +38,7 @@
 #include "cpp_core/verify/page_check.h"
 #include "cpp_core/verify/slru_check.h"
 #include "cpp_core/verify/two_phase_check.h"
+#include "cpp_core/verify/unchanged_check.h"
 #include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
@@ -43,13 +46,22 @@ namespace {
 
 class ClusterConsumer : public PageConsumer {
  public:
-  explicit ClusterConsumer(const PageCheck::Options& options)
-      : check(options), base_(options.base_backup, options.version) {}
+  // relations: see ChangedCatalogs. reads_all: the base backup is read as a whole, and what cannot be
+  // read in it is reported with it.
+  ClusterConsumer(const PageCheck::Options& options, const CatalogRelations* const* relations,
+                  bool reads_all)
+      : check(options),
+        catalogs(relations),
+        base_(options.base_backup, options.version),
+        version_(*options.version),
+        reads_all_(reads_all),
+        notes_changed_(reads_all && !options.data_directory.empty()) {}
 
   Result<bool> ReadBase(const BlockTag& tag, uint8_t* page) override {
     const auto found = base_.ReadOrFail(tag, page);
     // Not what happened to one block: the base is needed.
-    if (!found && base_status_) base_status_ = tl::unexpected(found.error());
+    const bool ends = !found && (!reads_all_ || IsShortage(found.error().code));
+    if (ends && base_status_) base_status_ = tl::unexpected(found.error());
     return found;
   }
 
@@ -59,14 +71,22 @@ class ClusterConsumer : public PageConsumer {
       uint32_t& end = touched[{block->tag().rel, block->tag().fork, 0}];
       end = std::max(end, block->tag().block + 1);
     }
+    if (notes_changed_)
+      changed[{block->tag().rel, block->tag().fork, 0}].push_back(block->tag().block);
+    const bool has_page = block->state() == PageState::kCurrent;
+    catalogs.Take(block->tag(), has_page ? block->page() : nullptr, version_);
     return check.Check(block);
   }
 
   PageCheck check;
   ForkSizes touched;
+  ChangedCatalogs catalogs;
+  ChangedBlocks changed;
 
  private:
   RelationFiles base_;
+  const pg::Version& version_;
+  const bool reads_all_, notes_changed_;
   Status base_status_;
 };
 
@@ -79,7 +99,8 @@ class ClusterVerifier {
         data_directory_(data_directory),
         slru_memory_(MemoryForPages(ReplayOptionsOf(options)) / 16),
         slrus_(base_backup, &slru_memory_, options.spill_directory),
-        files_(base_backup, data_directory) {}
+        files_(base_backup, data_directory),
+        proof_(options, base_directory_) {}
 
   Result<VerifyResult> Run();
 
@@ -95,6 +116,9 @@ class ClusterVerifier {
   HintLogging Hints() const;
   Status TakeParameters(const Change& change, const WalRecord& record);
   Status CompareOthers();
+  Status FinishBackup();
+  Status CompareUnchanged();
+  PageCheck::Options PageOptions() const;
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
   void CountForgotten(const ReplayCounts& counts);
   Status ReadAll(PageReplay* replay, bool first_pass);
@@ -117,8 +141,10 @@ class ClusterVerifier {
   SlruCheck slrus_;
   FileCheck files_;
   TwoPhaseCheck two_phase_;
+  BackupProof proof_;  // unless options_.quick
   std::optional<Ingest> ingest_;
   ForkSizes touched_;
+  ChangedBlocks changed_;
   bool backup_ended_ = false;
   bool hints_changed_ = false;  // by a record
   bool restarted_ = false;      // the server was, perhaps after a crash
@@ -129,11 +155,14 @@ Result<VerifyResult> ClusterVerifier::Run() {
   const auto started = std::chrono::steady_clock::now();
   RETURN_IF_ERROR(CheckDirectories());
   result_.version = control_.version;
+  if (!options_.quick) RETURN_IF_ERROR(proof_.Read(base_control_));
   auto spoilt = Pass(options_.engine, nullptr);
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
   if (!spoilt) return tl::unexpected(spoilt.error());
   RETURN_IF_ERROR(slrus_.Compare(data_directory_, second_.start, ingest_->state(), &result_));
+  if (!options_.quick) RETURN_IF_ERROR(FinishBackup());
   if (compares()) RETURN_IF_ERROR(CompareOthers());
+  if (!options_.quick && compares()) RETURN_IF_ERROR(CompareUnchanged());
   ListInOrder(&result_);
   FindMisplaced(&result_);
   if (free_space_map_ > 0)
@@ -147,13 +176,41 @@ Result<VerifyResult> ClusterVerifier::Run() {
 // What is neither a relation's page nor an SLRU's.
 Status ClusterVerifier::CompareOthers() {
   CommitLog log(data_directory_, control_.oldest_xid, control_.next_xid);
+  std::function<bool(const RelFileNode&)> is_lost;
+  if (!options_.quick) is_lost = [this](const RelFileNode& rel) { return proof_.HasLost(rel); };
   RETURN_IF_ERROR(files_.Compare({.touched = touched_,
                                   .settled = second_.start,
                                   .log = &log,
                                   .may_be_prepared = two_phase_.HasPrepared(),
-                                  .may_have_crashed = restarted_},
+                                  .may_have_crashed = restarted_,
+                                  .is_lost = std::move(is_lost)},
                                  &result_));
   return two_phase_.Compare(data_directory_, control_.next_full_xid, second_.start, &result_);
+}
+
+// What the base backup lacks, once it is known what WAL does.
+Status ClusterVerifier::FinishBackup() {
+  const auto next_xid = static_cast<uint32_t>(ingest_->state().next_xid);
+  return proof_.Finish({.files = files_,
+                        .slrus = &slrus_,
+                        .touched = touched_,
+                        .next_xid = next_xid != 0 ? next_xid : base_control_.next_xid},
+                       &result_);
+}
+
+// What WAL does not change is as in the base backup.
+Status ClusterVerifier::CompareUnchanged() {
+  const UnchangedOptions options{PageOptions(), Hints(), restarted_, options_.jobs,
+                                 options_.progress};
+  RETURN_IF_ERROR(CompareUnchangedPages(
+      options, files_, &changed_, [this](const BlockTag& tag) { return proof_.IsBad(tag); },
+      &result_));
+  return slrus_.CompareUnchanged(data_directory_, ingest_->state(), &result_);
+}
+
+PageCheck::Options ClusterVerifier::PageOptions() const {
+  return {data_directory_, base_directory_,     control_.version, control_.checksums,
+          second_.start,   control_.oldest_xid, control_.next_xid};
 }
 
 Status ClusterVerifier::CheckDirectories() {
@@ -166,7 +223,7 @@ Status ClusterVerifier::CheckDirectories() {
   ingest_.emplace(IngestOptions{has_timestamps});
   if (compares()) RETURN_IF_ERROR(CheckData());
   RETURN_IF_ERROR(CheckTimeline());
-  RETURN_IF_ERROR(files_.ListBase(*control_.version));
+  RETURN_IF_ERROR(files_.ListBase(*control_.version, !options_.quick));
   return two_phase_.ReadBase(base_directory_, *control_.version, base_control_.next_full_xid);
 }
 
@@ -257,22 +314,29 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   MemoryBudget memory(MemoryForPages(replay_options) / 16 * 15);
   std::vector<ClusterConsumer*> consumers;
   const auto make_consumer = [&] {
-    auto consumer = std::make_unique<ClusterConsumer>(
-        PageCheck::Options{data_directory_, base_directory_, control_.version, control_.checksums,
-                           second_.start, control_.oldest_xid, control_.next_xid});
+    auto consumer =
+        std::make_unique<ClusterConsumer>(PageOptions(), proof_.relations(), !options_.quick);
     consumers.push_back(consumer.get());
     return consumer;
   };
   ASSIGN_OR_RETURN(const auto replay, PageReplay::Make(replay_options, *control_.version, &memory,
                                                        make_consumer, only));
   RETURN_IF_ERROR(ReadAll(replay.get(), only == nullptr));
+  if (only == nullptr && !options_.quick) RETURN_IF_ERROR(proof_.FindCatalogs(files_));
   for (ClusterConsumer* consumer : consumers) consumer->check.SetServer(Hints(), restarted_);
   // A guess while other threads still add blocks; it is for a progress bar.
   const uint64_t total = result_.wal_bytes / kBlockSize;
   RETURN_IF_ERROR(replay->Finish([&](uint64_t finished) {
     if (options_.progress) options_.progress({"comparing pages", finished, total});
   }));
-  for (const ClusterConsumer* consumer : consumers) {
+  for (ClusterConsumer* consumer : consumers) {
+    if (!options_.quick) proof_.Add(std::move(consumer->catalogs));
+    if (only == nullptr)
+      for (auto& [fork, blocks] : consumer->changed) {
+        auto& all = changed_[fork];
+        all.insert(all.end(), blocks.begin(), blocks.end());
+        std::vector<uint32_t>().swap(blocks);
+      }
     consumer->check.findings().AddTo(&result_);
     result_.pages_compared += consumer->check.pages_compared();
     result_.pages_replayed += consumer->check.pages_replayed();
@@ -371,6 +435,7 @@ Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageRepla
   if (fault)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
+  if (first_pass && !options_.quick) proof_.Take(record, *view_, others_, backup_ended_);
   RETURN_IF_ERROR(replay->Take(record, *view_, others_));
   return first_pass && !others_.empty() ? TakeOthers(record) : Status();
 }

@@ -14,8 +14,9 @@ CommitLog::Fate CommitLog::Of(uint32_t xid) {
     if (found == pages_.end()) {
       if (pages_.size() == kKeptPages) pages_.clear();
       Page page(kBlockSize);
+      const SlruBlock block = SlruBlockOfPage(SlruKind::kClog, number);
       const auto read =
-          ReadSlruPage(directory_, SlruBlockOfPage(SlruKind::kClog, number), page.data());
+          read_ ? read_(block, page.data()) : ReadSlruPage(directory_, block, page.data());
       if (!read || !*read) page.clear();
       found = pages_.emplace(number, std::move(page)).first;
     }

@@ -23,8 +23,15 @@ namespace {
 // These files have some hundred bytes, pg_control 8 kB, the state of a transaction perhaps more.
 constexpr size_t kMaxFile = 64 << 20;
 
-// What something is that is no regular file.
-const char* Kind(const struct stat& st) {
+Result<std::string> ReadFile(const std::string& directory, const char* name, const char* hint) {
+  auto content = pg::ReadClusterFile(directory, name, kMaxFile);
+  if (!content && content.error().code == ErrorCode::kNotFound) content.error().message += hint;
+  return content;
+}
+
+}  // namespace
+
+const char* FileKindName(const struct stat& st) {
   switch (st.st_mode & S_IFMT) {
     case S_IFDIR:
       return "a directory";
@@ -40,14 +47,6 @@ const char* Kind(const struct stat& st) {
       return "a device";
   }
 }
-
-Result<std::string> ReadFile(const std::string& directory, const char* name, const char* hint) {
-  auto content = pg::ReadClusterFile(directory, name, kMaxFile);
-  if (!content && content.error().code == ErrorCode::kNotFound) content.error().message += hint;
-  return content;
-}
-
-}  // namespace
 
 Result<std::optional<std::string>> ReadFileIfThere(const std::string& directory,
                                                    const std::string& name) {
@@ -78,6 +77,9 @@ Result<ControlData> ReadControlData(const std::string& directory) {
   data.oldest_xid = control.checkpoint_copy.oldest_xid;
   data.next_xid = static_cast<uint32_t>(control.checkpoint_copy.next_xid);
   data.next_full_xid = control.checkpoint_copy.next_xid;
+  data.oldest_multixact = control.checkpoint_copy.oldest_multixact;
+  data.next_multixact = control.checkpoint_copy.next_multixact;
+  data.next_multixact_offset = control.checkpoint_copy.next_multixact_offset;
   return data;
 }
 
@@ -183,7 +185,7 @@ class Lister {
       const auto db = pg::ParseOid(name);
       if (!db) return Status();
       if (S_ISDIR(st.st_mode)) return ListDatabase(spc, *db);
-      out_.strange_databases[{spc, *db}] = Kind(st);
+      out_.strange_databases[{spc, *db}] = FileKindName(st);
       return Status();
     });
   }
@@ -199,7 +201,7 @@ class Lister {
       if (!S_ISREG(st.st_mode)) {
         BlockTag first = fork;
         first.block = name->segment * pg::kBlocksPerFile;
-        out_.strange_files[first] = Kind(st);
+        out_.strange_files[first] = FileKindName(st);
       } else {
         segments_[fork][name->segment] =
             static_cast<uint32_t>(static_cast<uint64_t>(st.st_size) / kBlockSize);

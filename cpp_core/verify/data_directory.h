@@ -3,6 +3,8 @@
 #ifndef NEON_REDO_VERIFY_DATA_DIRECTORY_H_
 #define NEON_REDO_VERIFY_DATA_DIRECTORY_H_
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -35,6 +37,7 @@ struct ControlData {
   bool track_commit_timestamp;
   uint32_t oldest_xid, next_xid;  // as of the last checkpoint; what pg_xact has
   uint64_t next_full_xid;         // next_xid with its epoch
+  uint32_t oldest_multixact, next_multixact, next_multixact_offset;  // of pg_multixact
 };
 
 // kNotFound: not a data directory. kCorrupt: bad CRC. kUnsupported: another major version.
@@ -52,6 +55,9 @@ Status CheckDescent(const BackupLabel& label, const std::string& backup, const W
 // The content of a file below the directory; empty when there is none. Errors as ReadClusterFile.
 Result<std::optional<std::string>> ReadFileIfThere(const std::string& directory,
                                                    const std::string& name);
+
+// What something is that is no regular file: "a FIFO".
+const char* FileKindName(const struct stat& st);
 
 // The files of one fork.
 struct ForkFiles {

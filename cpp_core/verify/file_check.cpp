@@ -54,10 +54,32 @@ Result<RelationFiles::Found> FindPage(RelationFiles* files, const BlockTag& fork
 
 }  // namespace
 
-Status FileCheck::ListBase(const pg::Version& version) {
+Status FileCheck::ListBase(const pg::Version& version, bool may_lack_tablespaces) {
   version_ = &version;
-  ASSIGN_OR_RETURN(base_, ListRelationFiles(base_directory_, version, false));
+  ASSIGN_OR_RETURN(base_, ListRelationFiles(base_directory_, version, may_lack_tablespaces));
   return CheckNothingStrange(base_, base_directory_, version);
+}
+
+bool FileCheck::HasFork(const BlockTag& fork) const {
+  const auto state = forks_.find(fork);
+  return base_.forks.contains(fork) || !IsDatabaseOfBase(fork.rel.spc, fork.rel.db) ||
+         (state != forks_.end() && state->second.kind != ForkState::kAsBefore);
+}
+
+bool FileCheck::IsForkOfBase(const BlockTag& fork) const {
+  return IsDatabaseOfBase(fork.rel.spc, fork.rel.db) && !forks_.contains(fork);
+}
+
+uint32_t FileCheck::BaseEnd(const BlockTag& fork) const {
+  if (!IsDatabaseOfBase(fork.rel.spc, fork.rel.db)) return 0;
+  const auto state = forks_.find(fork);
+  return state == forks_.end() ? UINT32_MAX : state->second.base_end;
+}
+
+Result<std::string> FileCheck::FinalMap(uint32_t spc, uint32_t db) const {
+  if (const auto map = maps_.find({spc, db}); map != maps_.end())
+    return std::string(map->second.content.begin(), map->second.content.end());
+  return ReadMap(base_directory_, *version_, spc, db);
 }
 
 void FileCheck::Take(const Change& change, const WalRecord& record) {
@@ -281,6 +303,10 @@ bool FileCheck::IsKnown(const RelFileNode& rel) const {
   return has(base_.forks) || has(forks_) || has(expectations_->touched);
 }
 
+bool FileCheck::IsLost(const RelFileNode& rel) const {
+  return expectations_->is_lost && expectations_->is_lost(rel);
+}
+
 bool FileCheck::IsKnownDatabase(uint32_t db) const {
   const auto has = [db](const auto& database) { return database.second == db; };
   return std::any_of(base_.databases.begin(), base_.databases.end(), has) ||
@@ -305,7 +331,8 @@ void FileCheck::CheckUnknown() {
     const auto db = databases_.find({fork.rel.spc, fork.rel.db});
     // WAL does not name the files of a copied database.
     const bool skips = db != databases_.end() && db->second.kind != ChangeKind::kCreateDatabase;
-    if (skips || fork.rel == reported || IsKnown(fork.rel) || !IsKnownDatabase(fork.rel.db))
+    if (skips || fork.rel == reported || IsKnown(fork.rel) || !IsKnownDatabase(fork.rel.db) ||
+        IsLost(fork.rel))
       continue;
     // A copy as a whole: CheckUnknownDatabases.
     if (MayBeBeforeItsRecord() && !IsKnownDirectory(fork.rel.spc, fork.rel.db)) continue;
@@ -322,7 +349,7 @@ void FileCheck::CheckUnknown() {
 void FileCheck::CheckUnknownDatabases() {
   for (const auto& database : disk_.databases) {
     const auto [spc, db] = database;
-    if (IsKnownDirectory(spc, db)) continue;
+    if (IsKnownDirectory(spc, db) || IsLost({spc, db, 0})) continue;
     const auto relation = forks_.lower_bound(BlockTag{{spc, db, 0}, 0, 0});
     const bool has_relation =
         relation != forks_.end() && relation->first.rel.spc == spc && relation->first.rel.db == db;

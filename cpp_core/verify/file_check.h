@@ -4,6 +4,7 @@
 #define NEON_REDO_VERIFY_FILE_CHECK_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -29,8 +30,22 @@ class FileCheck {
       : base_directory_(base_backup), data_directory_(data_directory) {}
 
   // Lists the base backup's files. Call before Compare. Errors: they cannot be listed, or are not
-  // files.
-  Status ListBase(const pg::Version& version);
+  // files. A tablespace that is not there has no files if may_lack_tablespaces.
+  Status ListBase(const pg::Version& version, bool may_lack_tablespaces = false);
+
+  // Of the base backup, once listed.
+  const RelationFileList& base() const { return base_; }
+  // What is known after the WAL that was taken.
+  // There is a file of the fork in the base backup, or WAL makes or drops it or its database.
+  bool HasFork(const BlockTag& fork) const;
+  // WAL does nothing to the whole fork or its database.
+  bool IsForkOfBase(const BlockTag& fork) const;
+  // WAL neither makes nor drops the database in this tablespace.
+  bool IsDatabaseOfBase(uint32_t spc, uint32_t db) const { return !databases_.contains({spc, db}); }
+  // Blocks from here on are not those of the base backup.
+  uint32_t BaseEnd(const BlockTag& fork) const;
+  // The relation map; empty when there is none.
+  Result<std::string> FinalMap(uint32_t spc, uint32_t db) const;
 
   // Takes a change of the record. Changes to pages are ignored.
   void Take(const Change& change, const WalRecord& record);
@@ -41,6 +56,9 @@ class FileCheck {
     CommitLog* log;                 // of the data directory; null: nothing is known
     bool may_be_prepared = false;   // there are prepared transactions
     bool may_have_crashed = false;  // the cluster was started again, perhaps after a crash
+    // The base backup has lost this relation, or, with file node 0, this database in a tablespace: what
+    // is there of it is not extra. Empty: it has lost nothing.
+    std::function<bool(const RelFileNode&)> is_lost{};
   };
   // Compares the files on disk with the base backup's and what was done to them since.
   Status Compare(const Expectations& expectations, VerifyResult* result);
@@ -71,6 +89,7 @@ class FileCheck {
   Status CheckLong(const BlockTag& fork, const Expected& expected, const ForkFiles& on_disk);
   void CheckUnknown();
   bool IsKnown(const RelFileNode& rel) const;
+  bool IsLost(const RelFileNode& rel) const;
   bool IsKnownDatabase(uint32_t db) const;
   bool IsOrphan(const BlockTag& fork);
   void CheckStrange();

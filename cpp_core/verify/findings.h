@@ -75,6 +75,8 @@ class Findings {
   void SkipNotInBackup(SlruKind kind) {
     SkipOne({SkipReason::kNotInBackup, static_cast<uint16_t>(kind)}, 1);
   }
+  void Add(const Findings& other);
+  uint64_t different() const { return different_; }
   // Adds all of it to *result, which has the version of the WAL. Call ListInOrder once all is added.
   void AddTo(VerifyResult* result) const;
 

@@ -92,6 +92,19 @@ void PageCheck::Replayed(const BlockState& block) {
   pages_replayed_++;
 }
 
+void PageCheck::Equal(const BlockState& block) {
+  if (!is_unchanged_) findings_.Equal(block.last_rmid);
+}
+
+void PageCheck::CompareUnchanged(const BlockTag& tag, uint8_t* base, const uint8_t* disk) {
+  std::memcpy(disk_, disk, kBlockSize);
+  BlockState block;
+  block.last_lsn = PageView(base).lsn();
+  is_unchanged_ = true;
+  ComparePage(tag, block, base);
+  is_unchanged_ = false;
+}
+
 Status PageCheck::Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt) {
   using Found = RelationFiles::Found;
   ASSIGN_OR_RETURN(const Found found, data_.Read(tag, disk_));
@@ -151,7 +164,7 @@ void PageCheck::CompareAtRest(const BlockTag& tag, const BlockState& block, uint
                               .log = &log_};
   const auto different =
       tag.fork == kMainFork ? DifferenceAtRest(rmid, rebuilt, disk_, context) : std::nullopt;
-  if (!different) return findings_.Equal(block.last_rmid);
+  if (!different) return Equal(block);
   Mismatch found =
       Named(tag, block, different->words, different->is_old ? Damage::kStale : Damage::kContent);
   found.offset = different->offset;
@@ -233,6 +246,10 @@ Mismatch PageCheck::Named(const BlockTag& tag, const BlockState& block, std::str
 }
 
 void PageCheck::Report(const BlockState& block, Mismatch mismatch) {
+  if (is_unchanged_) {
+    mismatch.problem = "no WAL since the base backup changes this page, but " + mismatch.problem;
+    return findings_.Damaged(std::move(mismatch));
+  }
   findings_.Different(block.last_rmid, block.failure == 0, std::move(mismatch));
 }
 

@@ -15,7 +15,7 @@ namespace neon_redo {
 const char* DamageName(Damage damage) {
   constexpr const char* kNames[] = {
       nullptr,     "missing file", "short file", "long file", "extra file", "unreadable", "zeroed",
-      "misplaced", "torn",         "checksum",   "stale",     "future",     "content"};
+      "misplaced", "torn",         "checksum",   "stale",     "future",     "content",    "header"};
   static_assert(std::size(kNames) == kDamages);
   return kNames[static_cast<size_t>(damage)];
 }
@@ -85,7 +85,7 @@ bool Continues(const Mismatch& a, const Mismatch& b) {
   }
   return a.damage == b.damage && a.tag.rel == b.tag.rel && a.tag.fork == b.tag.fork &&
          a.tag.block != kNoBlockNumber && a.tag.block + a.blocks == b.tag.block &&
-         a.file == b.file && a.problem == b.problem;
+         a.file == b.file && a.in_backup == b.in_backup && a.problem == b.problem;
 }
 
 // Makes one of mismatches that continue each other, whichever partitions they come from.
@@ -116,6 +116,21 @@ void Findings::Damaged(Mismatch mismatch) {
     mismatches_.push_back(std::move(mismatch));
   else
     not_listed_ += mismatch.blocks;
+}
+
+// Of files: what is skipped, and resource managers, are not among them.
+void Findings::Add(const Findings& other) {
+  for (const Mismatch& mismatch : other.mismatches_) {
+    if (mismatches_.size() < most_)
+      mismatches_.push_back(mismatch);
+    else
+      not_listed_ += mismatch.blocks;
+  }
+  for (const Mismatch& note : other.notes_) Note(note);
+  different_ += other.different_;
+  not_listed_ += other.not_listed_;
+  notes_not_listed_ += other.notes_not_listed_;
+  for (const auto& [kind, count] : other.damage_) damage_[kind] += count;
 }
 
 void Findings::AddTo(VerifyResult* result) const {

@@ -15,6 +15,21 @@
 
 namespace neon_redo {
 
+namespace {
+
+// The entry after the last multixact may be 0 on disk: see docs/ingest.md.
+void ForgiveLastOffset(const SlruBlock& block, const ClusterState& state, uint8_t* rebuilt,
+                       const uint8_t* disk) {
+  const uint32_t next = state.next_multixact;
+  if (block.kind != SlruKind::kMultixactOffsets || SlruBlockOfEntry(block.kind, next) != block)
+    return;
+  for (size_t at = next % kOffsetsPerPage * kOffsetEntrySize; at < kBlockSize;
+       at += kOffsetEntrySize)
+    if (LoadNative<uint32_t>(disk + at) == 0) std::memset(rebuilt + at, 0, kOffsetEntrySize);
+}
+
+}  // namespace
+
 Status SlruCheck::Take(const Change& change, const WalRecord& record, uint8_t rmid) {
   if (change.key.field1 != PageKey::kSlru) return {};
   const auto block = change.key.ToSlruBlock();
@@ -65,6 +80,22 @@ Status SlruCheck::ChangePage(const Change& change, const SlruBlock& block, const
   return ApplySlruChange(change, record.end, &open.bytes);
 }
 
+bool SlruCheck::HasRemoved(SlruKind kind, uint32_t segment) const {
+  return std::any_of(removals_.begin(), removals_.end(), [&](const Removal& removal) {
+    return removal.change.key.field2 == static_cast<uint32_t>(kind) &&
+           RemovesSlruSegment(removal.change, kind, segment);
+  });
+}
+
+Result<bool> SlruCheck::ReadFinal(const SlruBlock& block, uint8_t* page) {
+  const auto found = pages_.find(block);
+  if (found == pages_.end()) return ReadSlruPage(base_directory_, block, page);
+  Close(block.kind);
+  if (!found->second.ref.present()) return false;
+  std::memcpy(page, pool_.Get(&found->second.ref), kBlockSize);
+  return found->second.known;
+}
+
 Status SlruCheck::Compare(const std::string& data_directory, Lsn settled, const ClusterState& state,
                           VerifyResult* result) {
   for (int kind = 0; kind < kSlruKinds; kind++) Close(static_cast<SlruKind>(kind));
@@ -112,14 +143,7 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
     findings->Different(page->last_rmid, true, std::move(mismatch));
     return {};
   }
-  if (block.kind == SlruKind::kMultixactOffsets) {
-    // The entry after the last multixact: see docs/ingest.md.
-    const uint32_t next = state.next_multixact;
-    if (SlruBlockOfEntry(block.kind, next) == block)
-      for (size_t at = next % kOffsetsPerPage * kOffsetEntrySize; at < kBlockSize;
-           at += kOffsetEntrySize)
-        if (LoadNative<uint32_t>(disk + at) == 0) std::memset(rebuilt + at, 0, kOffsetEntrySize);
-  }
+  ForgiveLastOffset(block, state, rebuilt, disk);
   const auto* differs = std::mismatch(rebuilt, rebuilt + kBlockSize, disk).first;
   if (differs == rebuilt + kBlockSize) {
     findings->Equal(page->last_rmid);
@@ -135,6 +159,61 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
                            "backup, the others as they must be"
                          : "the page on disk differs from the rebuilt one";
   findings->Different(page->last_rmid, true, std::move(mismatch));
+  return {};
+}
+
+Status SlruCheck::CompareUnchanged(const std::string& data_directory, const ClusterState& state,
+                                   VerifyResult* result) {
+  Findings findings;
+  for (int number = 0; number < kSlruKinds; number++) {
+    const auto kind = static_cast<SlruKind>(number);
+    ASSIGN_OR_RETURN(const auto segments, ListSlruSegments(base_directory_, kind));
+    for (const uint32_t segment : segments)
+      if (!HasRemoved(kind, segment))
+        RETURN_IF_ERROR(CompareUnchangedSegment(data_directory, state, kind, segment, &findings,
+                                                &result->backup.unchanged_compared));
+  }
+  findings.AddTo(result);
+  return {};
+}
+
+Status SlruCheck::CompareUnchangedSegment(const std::string& data_directory,
+                                          const ClusterState& state, SlruKind kind,
+                                          uint32_t segment, Findings* findings,
+                                          uint64_t* compared) {
+  alignas(8) uint8_t base[kBlockSize], disk[kBlockSize];
+  for (SlruBlock block{kind, segment, 0}; block.block < kSlruPagesPerSegment; block.block++) {
+    if (pages_.contains(block)) continue;
+    const auto in_base = ReadSlruPage(base_directory_, block, base);
+    if (!in_base && IsShortage(in_base.error().code)) return tl::unexpected(in_base.error());
+    if (!in_base || !*in_base) continue;
+    Mismatch mismatch;
+    mismatch.tag.block = block.block;
+    mismatch.file = SlruFile(kind, segment);
+    const auto on_disk = ReadSlruPage(data_directory, block, disk);
+    if (!on_disk && IsShortage(on_disk.error().code)) return tl::unexpected(on_disk.error());
+    (*compared)++;
+    if (!on_disk) {
+      mismatch.damage = Damage::kUnreadable;
+      mismatch.problem = on_disk.error().message;
+    } else if (!*on_disk) {
+      mismatch.damage = Damage::kShortFile;
+      mismatch.problem =
+          "the page is not on disk, but the base backup has it and no WAL removes it";
+    } else {
+      ForgiveLastOffset(block, state, base, disk);
+      const auto* differs = std::mismatch(base, base + kBlockSize, disk).first;
+      if (differs == base + kBlockSize) continue;
+      mismatch.offset = static_cast<uint32_t>(differs - base);
+      const bool is_zero =
+          std::all_of(disk, disk + kBlockSize, [](uint8_t byte) { return byte == 0; });
+      mismatch.damage = is_zero ? Damage::kZeroed : Damage::kContent;
+      mismatch.problem =
+          "no WAL since the base backup changes this page, but it is not as in the "
+          "base backup";
+    }
+    findings->Damaged(std::move(mismatch));
+  }
   return {};
 }
 

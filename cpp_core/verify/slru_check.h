@@ -23,6 +23,23 @@ class SlruCheck {
   // Takes a change of the record. Changes to anything but SLRUs are ignored.
   Status Take(const Change& change, const WalRecord& record, uint8_t rmid);
 
+  // What is known after the WAL that was taken.
+  // There is such a page: WAL has changed it, and the backup has it or WAL begins it.
+  bool HasPage(const SlruBlock& block) const {
+    const auto page = pages_.find(block);
+    return page != pages_.end() && page->second.known;
+  }
+  // WAL has changed the page or tried to.
+  bool IsTouched(const SlruBlock& block) const { return pages_.contains(block); }
+  // WAL has removed the segment. It may have begun it again.
+  bool HasRemoved(SlruKind kind, uint32_t segment) const;
+  // The page as WAL leaves it, or the backup's: whether there is one.
+  Result<bool> ReadFinal(const SlruBlock& block, uint8_t* page);
+
+  // Compares the pages of the base backup that WAL neither changes nor removes. Call after Compare.
+  Status CompareUnchanged(const std::string& data_directory, const ClusterState& state,
+                          VerifyResult* result);
+
   // Compares all pages that WAL has changed and left, and looks for segments it has removed. state:
   // as of the end of WAL. data_directory: empty when there is nothing to compare with. settled: see
   // PageCheck.
@@ -54,6 +71,9 @@ class SlruCheck {
   Status ComparePage(const std::string& data_directory, const ClusterState& state,
                      const SlruBlock& block, Page* page, Findings* findings);
   Status FindRemoved(const std::string& data_directory, Lsn settled, Findings* findings) const;
+  Status CompareUnchangedSegment(const std::string& data_directory, const ClusterState& state,
+                                 SlruKind kind, uint32_t segment, Findings* findings,
+                                 uint64_t* compared);
   bool HasPages(SlruKind kind, uint32_t segment) const;
   Damage Diagnose(const SlruBlock& block, const uint8_t* rebuilt, const uint8_t* disk) const;
 

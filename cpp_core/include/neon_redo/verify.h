@@ -47,8 +47,9 @@ enum class Damage : uint8_t {
   kStale,     // older than the WAL demands: a write was lost
   kFuture,    // newer than the last record that changes it
   kContent,   // the right LSN, but other bytes
+  kHeader,    // the page's header is not one that a page can have
 };
-inline constexpr int kDamages = static_cast<int>(Damage::kContent) + 1;
+inline constexpr int kDamages = static_cast<int>(Damage::kHeader) + 1;
 // "missing file", "short file", "zeroed", …; null for kNone.
 const char* DamageName(Damage damage);
 
@@ -72,7 +73,24 @@ struct Mismatch {
   // For FindMisplaced:
   uint64_t rebuilt_hash = 0, disk_hash = 0;  // of the masked pages; 0: none
   Lsn rebuilt_lsn{};
-  uint32_t blocks = 1;  // how many, from tag.block on; the other fields are those of the first
+  uint32_t blocks = 1;     // how many, from tag.block on; the other fields are those of the first
+  bool in_backup = false;  // in the base backup itself, not in data_directory
+};
+
+// What was read of the base backup itself.
+struct BackupCounts {
+  bool was_read = false;       // false: VerifyOptions::quick, or there is no backup
+  bool has_manifest = false;   // backup_manifest is there and whole
+  bool has_checksums = false;  // pages have checksums
+  uint64_t files = 0;          // that are there, without pg_wal
+  uint64_t files_read = 0, bytes_read = 0;
+  uint64_t pages = 0;              // of relations
+  uint64_t files_by_checksum = 0;  // that have the checksum in the manifest
+  uint64_t pages_made_good =
+      0;                // damaged as copied, but WAL since the backup's start rebuilds them
+  uint64_t losses = 0;  // of VerifyResult::different: what is wrong in the backup
+  uint64_t unchanged_compared =
+      0;  // pages and SLRU pages that WAL does not change, with data_directory
 };
 
 struct RmgrCounts {
@@ -105,12 +123,13 @@ struct VerifyResult {
   // start of the first segment that was not (0: not known). Only where options.timeline and a data
   // directory do not say which timeline is meant.
   std::vector<std::pair<uint32_t, Lsn>> other_timelines{};
+  BackupCounts backup{};
   double elapsed_seconds = 0;
 };
 
 // How far along the work is, for a progress bar.
 struct VerifyProgress {
-  const char* phase;  // "reading WAL", "comparing pages"
+  const char* phase;  // "reading the backup", "reading WAL", "comparing pages"
   uint64_t done;
   uint64_t total;  // an estimate; 0 when not known
 };
@@ -127,12 +146,20 @@ struct VerifyOptions {
   // Bytes of memory that this process may use; pages beyond it are spilled to a temporary file.
   uint64_t memory = uint64_t{1} << 30;
   std::string spill_directory = "/tmp";  // of that file
+  // Of VerifyCluster: does not read the base backup as a whole, and compares only what WAL changes.
+  bool quick = false;
 };
 
 // Rebuilds every page that WAL from the backup's start to the cluster's shutdown checkpoint
 // touches, of relations (all forks but the free space map), pg_xact, pg_multixact and pg_commit_ts,
 // and compares it with the page in data_directory; and the relation maps, the state files of
 // prepared transactions, and which relation files there are and how long.
+//
+// Unless options.quick, all of the base backup is read before. Its files must be those of
+// backup_manifest, if there is one, and those that pg_control, its own catalogues and the WAL demand.
+// Every page must have a right header and, with data checksums, a right checksum, unless WAL up to the
+// end of the backup makes the page whole before it is read. What is lost or damaged in the backup is a
+// Mismatch with in_backup. What WAL does not change in data_directory must be as it is in the backup.
 //
 // data_directory may be a later base backup of a running server. Then WAL is replayed to that
 // backup's end, and what no record changes from its start on is compared.

@@ -1,0 +1,293 @@
+// A relation that exists after the WAL has its file in the backup, unless WAL makes the file. It exists
+// if a row of pg_class is live: its transaction has committed, and no other one has deleted it. All of
+// this is of one moment, the end of the WAL: the rows of blocks that WAL changes are those of the
+// rebuilt pages, all others those of the backup, and pg_xact is the rebuilt one. Where anything is
+// unknown, nothing is demanded.
+//
+// Rows of unlogged relations demand the init fork. Temporary relations, and databases whose files WAL
+// copies, demand nothing. The shared catalogues and a few of each database stand in a relation map
+// (RelMapFile in utils/cache/relmapper.c) instead of pg_class. The columns are those of
+// catalog/pg_class.h, pg_database.h and pg_tablespace.h.
+#include "cpp_core/verify/backup_catalog.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpp_core/base/crc32c.h"
+#include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/pg/heap_tuple.h"
+#include "cpp_core/pg/page.h"
+#include "cpp_core/pg/paths.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr uint32_t kClassOid = 1259, kDatabaseOid = 1262, kTablespaceOid = 1213;
+constexpr uint32_t kRelMapMagic = 0x592717;  // RELMAPPER_FILEMAGIC
+constexpr size_t kNameSize = 64;             // NAMEDATALEN
+// pg_class: oid, relname, then relnamespace, reltype, reloftype, relowner, relam, relfilenode,
+// reltablespace.
+constexpr size_t kRelFileNodeAt = 88, kRelTablespaceAt = 92;
+// pg_database: oid, datname, datdba, encoding, three or four bytes of flags, datconnlimit,
+// datfrozenxid, datminmxid, dattablespace.
+constexpr size_t kDatTablespaceAt = 92;
+
+constexpr const char* kTakeNew = "; take a new backup";
+
+// Nothing: the tuple is too short.
+std::optional<CatalogRow> ReadRow(const uint8_t* tuple, size_t length, CatalogKind kind,
+                                  const pg::Version& version) {
+  using namespace pg::tuple;
+  const size_t needed = kind == CatalogKind::kClass      ? version.class_persistence + 2
+                        : kind == CatalogKind::kDatabase ? kDatTablespaceAt + 4
+                                                         : 4 + kNameSize;
+  if (length < kTupleHeaderSize || length < tuple[kHoff] + needed) return std::nullopt;
+  const uint8_t* data = tuple + tuple[kHoff];
+  CatalogRow row{};
+  row.xmin = pg::Get32(tuple + kXmin);
+  row.xmax = pg::Get32(tuple + kXmax);
+  row.infomask = pg::Get16(tuple + kInfomask);
+  row.oid = pg::Get32(data);
+  const auto* name = reinterpret_cast<const char*>(data + 4);
+  row.name.assign(name, strnlen(name, kNameSize));
+  if (kind == CatalogKind::kClass) {
+    row.file_node = pg::Get32(data + kRelFileNodeAt);
+    row.tablespace = pg::Get32(data + kRelTablespaceAt);
+    row.persistence = static_cast<char>(data[version.class_persistence]);
+    row.kind = static_cast<char>(data[version.class_persistence + 1]);
+  } else if (kind == CatalogKind::kDatabase) {
+    row.tablespace = pg::Get32(data + kDatTablespaceAt);
+  }
+  return row;
+}
+
+template <typename F>
+void ForEachRowOfPage(const uint8_t* page, CatalogKind kind, const pg::Version& version, F take) {
+  const PageView view(page);
+  if (view.is_new() || !view.has_valid_space()) return;
+  for (uint32_t number = 1; number <= view.line_pointer_count(); number++) {
+    LinePointer lp;
+    if (!view.line_pointer(number, &lp)) return;
+    if (lp.flags() != kLpNormal || lp.offset() + lp.length() > kBlockSize) continue;
+    if (auto row = ReadRow(page + lp.offset(), lp.length(), kind, version)) take(std::move(*row));
+  }
+}
+
+// Tables, indexes, sequences, toast tables, materialized views (RELKIND_HAS_STORAGE).
+bool HasStorage(const CatalogRow& row) {
+  return row.file_node != 0 && row.persistence != 't' && row.kind != '\0' &&
+         std::strchr("riStm", row.kind) != nullptr;
+}
+
+}  // namespace
+
+void ChangedCatalogs::Take(const BlockTag& tag, const uint8_t* page, const pg::Version& version) {
+  if (relations_ == nullptr || tag.fork != kMainFork) return;
+  const auto relation = relations_->find(tag.rel);
+  if (relation == relations_->end()) return;
+  blocks_.insert(tag);
+  if (page == nullptr) return;
+  ForEachRowOfPage(page, relation->second, version, [&](CatalogRow row) {
+    if (relation->second != CatalogKind::kClass || HasStorage(row))
+      rows_.emplace_back(tag.rel, std::move(row));
+  });
+}
+
+void BackupCatalog::Add(ChangedCatalogs changed) {
+  changed_.merge(changed.blocks_);
+  for (auto& [rel, row] : changed.rows_) rows_[rel].push_back(std::move(row));
+}
+
+Status BackupCatalog::FindRelations(std::set<std::string>* missing, Findings* findings) {
+  for (const Database& database : files_.base().databases) {
+    if (!files_.IsDatabaseOfBase(database.first, database.second)) continue;
+    const auto path =
+        pg::DatabasePath(version_, database.first, database.second) + "/" + pg::kRelationMapFile;
+    // A database's directories in other tablespaces than its own have no map.
+    if (database.second == 0 || list_.files.contains(path))
+      RETURN_IF_ERROR(TakeMap(database, missing, findings));
+  }
+  return {};
+}
+
+Status BackupCatalog::TakeMap(const Database& database, std::set<std::string>* missing,
+                              Findings* findings) {
+  const auto [spc, db] = database;
+  const auto map = files_.FinalMap(spc, db);
+  if (!map && IsShortage(map.error().code)) return tl::unexpected(map.error());
+  const auto path = pg::DatabasePath(version_, spc, db) + "/" + pg::kRelationMapFile;
+  const auto report = [&](Damage damage, std::string problem) {
+    if (!missing->insert(path).second) return;
+    Mismatch mismatch;
+    mismatch.tag.block = kNoBlockNumber;
+    mismatch.file = path;
+    mismatch.damage = damage;
+    mismatch.problem = std::move(problem) + kTakeNew;
+    mismatch.in_backup = true;
+    findings->Damaged(std::move(mismatch));
+  };
+  if (!map) {
+    report(Damage::kUnreadable, map.error().message);
+    return {};
+  }
+  if (map->empty() && !list_.files.contains(path)) {
+    report(Damage::kMissingFile, "the relation map is missing: no server can open the database");
+    return {};
+  }
+  const size_t crc_at = pg::RelationMapCrcAt(version_);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(map->data());
+  if (map->size() < version_.relation_map_size) {
+    report(Damage::kShortFile, fmt::format("the relation map has only {} bytes", map->size()));
+    return {};
+  }
+  if (pg::Get32(bytes) != kRelMapMagic ||
+      pg::Get32(bytes + crc_at) != Crc32c(Bytes(bytes, crc_at))) {
+    report(Damage::kChecksum, "the relation map's checksum does not fit its content");
+    return {};
+  }
+  const uint32_t count = std::min<uint32_t>(pg::Get32(bytes + 4), (crc_at - 8) / 8);
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t oid = pg::Get32(bytes + 8 + size_t{8} * i);
+    const RelFileNode rel{spc, db, pg::Get32(bytes + 12 + size_t{8} * i)};
+    mapped_[database].push_back(rel);
+    if (db != 0 && oid == kClassOid) relations_[rel] = CatalogKind::kClass;
+    if (db == 0 && oid == kDatabaseOid) relations_[rel] = CatalogKind::kDatabase;
+    if (db == 0 && oid == kTablespaceOid) relations_[rel] = CatalogKind::kTablespace;
+  }
+  return {};
+}
+
+// What is not known speaks against the row.
+bool BackupCatalog::IsLive(const CatalogRow& row) const {
+  using namespace pg::tuple;
+  using Fate = CommitLog::Fate;
+  const bool is_inserted = (row.infomask & kXminFrozen) == kXminFrozen ||
+                           (row.infomask & kXminFrozen) == kXminCommitted ||
+                           context_->log->Of(row.xmin) == Fate::kCommitted;
+  if (!is_inserted) return false;
+  if ((row.infomask & kXmaxInvalid) || row.xmax == 0 || IsLockedOnly(row.infomask)) return true;
+  if (row.infomask & (kXmaxIsMulti | kXmaxCommitted)) return false;
+  const Fate deleted = context_->log->Of(row.xmax);
+  return deleted == Fate::kAborted || deleted == Fate::kUndecided;
+}
+
+// Of all blocks of the relation as WAL leaves them. What cannot be read is left out.
+template <typename F>
+Status BackupCatalog::ForEachRow(const RelFileNode& rel, F take) {
+  using Found = RelationFiles::Found;
+  const CatalogKind kind = relations_.at(rel);
+  if (const auto changed = rows_.find(rel); changed != rows_.end())
+    for (const CatalogRow& row : changed->second)
+      if (IsLive(row)) take(row);
+  RelationFiles base(directory_, &version_);
+  alignas(8) uint8_t page[kBlockSize];
+  const uint32_t end = files_.BaseEnd({rel});
+  for (BlockTag tag{rel}; tag.block < end; tag.block++) {
+    if (changed_.contains(tag)) continue;
+    ASSIGN_OR_RETURN(const Found found, base.Read(tag, page));
+    if (found == Found::kNoFile || found == Found::kPastEnd) break;
+    if (found != Found::kPage) continue;
+    ForEachRowOfPage(page, kind, version_, [&](const CatalogRow& row) {
+      if (IsLive(row)) take(row);
+    });
+  }
+  return {};
+}
+
+void BackupCatalog::Report(const std::string& path, const BlockTag& tag, const std::string& problem,
+                           Findings* findings) {
+  if (!context_->missing->insert(path).second) return;
+  Mismatch mismatch;
+  mismatch.tag = tag;
+  mismatch.tag.block = kNoBlockNumber;
+  mismatch.file = path;
+  mismatch.damage = Damage::kMissingFile;
+  mismatch.problem = problem;
+  mismatch.in_backup = true;
+  findings->Damaged(std::move(mismatch));
+}
+
+// what: "table \"t\"".
+void BackupCatalog::CheckFork(const BlockTag& fork, const std::string& what, Findings* findings) {
+  if (files_.HasFork(fork)) return;
+  // A tablespace that is missing is one finding.
+  const auto spc = list_.tablespaces.find(fork.rel.spc);
+  const bool is_own =
+      fork.rel.spc == pg::kDefaultTablespace || fork.rel.spc == pg::kGlobalTablespace;
+  if (!is_own && (spc == list_.tablespaces.end() || spc->second.state != BackupTablespace::kThere))
+    return;
+  Report(pg::BlockFilePath(version_, fork), fork,
+         fmt::format("the file is missing: it is that of {}{}", what, kTakeNew), findings);
+}
+
+void BackupCatalog::CheckDatabase(const CatalogRow& row, Findings* findings) {
+  const std::string directory = pg::DatabasePath(version_, row.tablespace, row.oid);
+  if (!files_.base().databases.contains({row.tablespace, row.oid}))
+    return Report(directory, {},
+                  fmt::format("the directory of database \"{}\" is missing{}", row.name, kTakeNew),
+                  findings);
+  for (const char* name : {pg::kRelationMapFile, "PG_VERSION"}) {
+    const std::string path = directory + "/" + name;
+    if (!list_.files.contains(path))
+      Report(path, {},
+             fmt::format("the file is missing: database \"{}\" needs it{}", row.name, kTakeNew),
+             findings);
+  }
+}
+
+Status BackupCatalog::CheckRelations(const Database& database, Findings* findings) {
+  const auto [spc, db] = database;
+  const auto mapped = mapped_.find(database);
+  if (mapped == mapped_.end()) return {};
+  for (const RelFileNode& rel : mapped->second)
+    CheckFork({rel}, "a system catalog, by pg_filenode.map", findings);
+  for (const auto& [relation, kind] : relations_) {
+    if (relation.spc != spc || relation.db != db || kind != CatalogKind::kClass) continue;
+    RETURN_IF_ERROR(ForEachRow(relation, [&](const CatalogRow& row) {
+      if (!HasStorage(row)) return;
+      BlockTag fork{{row.tablespace != 0 ? row.tablespace : spc, db, row.file_node}};
+      if (fork.rel.spc == pg::kGlobalTablespace) return;  // shared: mapped
+      if (row.persistence == 'u') fork.fork = kInitFork;
+      CheckFork(fork, fmt::format("relation \"{}\", by pg_class", row.name), findings);
+    }));
+  }
+  return {};
+}
+
+Status BackupCatalog::Check(const Context& context, Findings* findings) {
+  context_ = &context;
+  for (const auto& [rel, kind] : relations_) {
+    if (kind != CatalogKind::kTablespace) continue;
+    RETURN_IF_ERROR(ForEachRow(rel, [&](const CatalogRow& row) {
+      const bool is_own = row.oid == pg::kDefaultTablespace || row.oid == pg::kGlobalTablespace;
+      if (!is_own && !list_.tablespaces.contains(row.oid) && !context.tablespaces.contains(row.oid))
+        Report(fmt::format("pg_tblspc/{}", row.oid), {},
+               fmt::format("the link of tablespace \"{}\" is missing; link it to the tablespace's "
+                           "copy in the backup",
+                           row.name),
+               findings);
+    }));
+  }
+  RETURN_IF_ERROR(CheckRelations({pg::kGlobalTablespace, 0}, findings));
+  std::vector<CatalogRow> databases;
+  for (const auto& [rel, kind] : relations_)
+    if (kind == CatalogKind::kDatabase)
+      RETURN_IF_ERROR(ForEachRow(rel, [&](const CatalogRow& row) { databases.push_back(row); }));
+  for (const CatalogRow& row : databases) {
+    if (!files_.IsDatabaseOfBase(row.tablespace, row.oid)) continue;
+    const auto spc = list_.tablespaces.find(row.tablespace);
+    const bool is_lost =
+        row.tablespace != pg::kDefaultTablespace &&
+        (spc == list_.tablespaces.end() || spc->second.state != BackupTablespace::kThere);
+    if (is_lost) continue;  // as a whole
+    CheckDatabase(row, findings);
+    RETURN_IF_ERROR(CheckRelations({row.tablespace, row.oid}, findings));
+  }
+  return {};
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,104 @@
+// Which files a base backup must have by its own catalogues: pg_database, pg_tablespace and pg_class of
+// each database, as they are after the WAL that was read.
+#ifndef NEON_REDO_VERIFY_BACKUP_CATALOG_H_
+#define NEON_REDO_VERIFY_BACKUP_CATALOG_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cpp_core/pg/version.h"
+#include "cpp_core/verify/backup_files.h"
+#include "cpp_core/verify/commit_log.h"
+#include "cpp_core/verify/file_check.h"
+#include "cpp_core/verify/findings.h"
+
+namespace neon_redo {
+
+enum class CatalogKind : uint8_t { kClass, kDatabase, kTablespace };
+
+// What is read of a row of pg_class, pg_database or pg_tablespace.
+struct CatalogRow {
+  uint32_t xmin, xmax;
+  uint16_t infomask;
+  uint32_t oid;
+  std::string name;
+  uint32_t tablespace = 0;  // reltablespace, dattablespace
+  uint32_t file_node = 0;   // relfilenode
+  char persistence = 0, kind = 0;
+};
+
+// The catalogues' own relations.
+using CatalogRelations = std::map<RelFileNode, CatalogKind>;
+
+// Rows of the catalogues' blocks that WAL changes: of one partition. Not thread-safe.
+class ChangedCatalogs {
+ public:
+  // relations: null: no block is wanted.
+  explicit ChangedCatalogs(const CatalogRelations* const* relations) : relations_(*relations) {}
+
+  // A block that WAL changes, and its page as WAL leaves it; null: there is none.
+  void Take(const BlockTag& tag, const uint8_t* page, const pg::Version& version);
+
+ private:
+  friend class BackupCatalog;
+  const CatalogRelations* const& relations_;
+  std::set<BlockTag> blocks_;
+  std::vector<std::pair<RelFileNode, CatalogRow>> rows_;
+};
+
+// Not thread-safe.
+class BackupCatalog {
+ public:
+  // files: has taken all WAL before FindRelations is called. All must outlive the object.
+  BackupCatalog(const std::string& directory, const pg::Version& version,
+                const BackupFileList& list, const FileCheck& files)
+      : directory_(directory), version_(version), list_(list), files_(files) {}
+
+  // By the relation maps. Damaged maps are findings. missing: paths that are reported already; gets new
+  // ones. Errors: the machine is short of something.
+  Status FindRelations(std::set<std::string>* missing, Findings* findings);
+  const CatalogRelations& relations() const { return relations_; }
+
+  // The blocks that WAL changes. May be called for several passes over the WAL.
+  void Add(ChangedCatalogs changed);
+
+  struct Context {
+    CommitLog* log;                         // after the WAL
+    const std::set<uint32_t>& tablespaces;  // that WAL creates or drops
+    std::set<std::string>* missing;         // paths that are reported already; gets new ones
+  };
+  // Reports what is missing. Errors: the machine is short of something.
+  Status Check(const Context& context, Findings* findings);
+
+ private:
+  using Database = std::pair<uint32_t, uint32_t>;  // tablespace, database
+
+  Status TakeMap(const Database& database, std::set<std::string>* missing, Findings* findings);
+  bool IsLive(const CatalogRow& row) const;
+  template <typename F>
+  Status ForEachRow(const RelFileNode& rel, F take);
+  void CheckDatabase(const CatalogRow& row, Findings* findings);
+  Status CheckRelations(const Database& database, Findings* findings);
+  void CheckFork(const BlockTag& fork, const std::string& what, Findings* findings);
+  void Report(const std::string& path, const BlockTag& tag, const std::string& problem,
+              Findings* findings);
+
+  const std::string& directory_;
+  const pg::Version& version_;
+  const BackupFileList& list_;
+  const FileCheck& files_;
+  CatalogRelations relations_;
+  std::map<Database, std::vector<RelFileNode>> mapped_;
+  std::set<BlockTag> changed_;
+  std::map<RelFileNode, std::vector<CatalogRow>> rows_;  // of changed blocks
+  const Context* context_ = nullptr;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_BACKUP_CATALOG_H_

@@ -1,0 +1,335 @@
+// Three sources say what a backup must have.
+//
+// The manifest has each file with its size and checksum. It knows nothing of what was wrong before the
+// backup was taken.
+//
+// The pages themselves have headers and checksums. But an online backup copies a page while the server
+// writes it. The copy is then torn, and recovery makes it good: the page's first record after the
+// backup's start has an image of it or makes it anew. So a bad page is set aside when it is read. It is
+// good again when the first record of it before the backup's end makes it whole, or when its relation is
+// dropped, truncated or made by WAL. It is damaged if that record needs what was there before, or if
+// there is none. Pages of the visibility map may be torn without an image, because records that clear
+// bits do not log the map's page; the server reads such a page as zeroes. The free space map is not
+// logged either.
+//
+// pg_control, the WAL and the catalogues say which files there must be (backup_slru.h,
+// backup_catalog.h); they need no manifest.
+#include "cpp_core/verify/backup_proof.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cpp_core/base/try.h"
+#include "cpp_core/pg/cluster_file.h"
+#include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/visibility_map.h"
+#include "cpp_core/verify/backup_slru.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr size_t kMaxManifest = size_t{512} << 20;
+constexpr const char* kPutBack = "put it back from another copy of this backup, or take a new one";
+
+// The tablespaces that tablespace_map names (read_tablespace_map in access/transam/xlogrecovery.c):
+// lines of OID, a blank and a path, in which a backslash stands before a newline.
+std::set<uint32_t> ParseTablespaceMap(const std::string& text) {
+  std::set<uint32_t> out;
+  bool at_start = true;
+  for (size_t at = 0; at < text.size(); at++) {
+    if (at_start)
+      if (const auto oid = pg::ParseOid(text.substr(at, text.find(' ', at) - at))) out.insert(*oid);
+    at_start = text[at] == '\n' || text[at] == '\r';
+    if (text[at] == '\\') at++;
+  }
+  return out;
+}
+
+std::string LinkPath(uint32_t tablespace) { return fmt::format("pg_tblspc/{}", tablespace); }
+
+}  // namespace
+
+Status BackupProof::Read(const ControlData& control) {
+  control_ = control;
+  ASSIGN_OR_RETURN(list_, ListBackupFiles(directory_, *control.version));
+  RETURN_IF_ERROR(ReadManifest(control));
+  RETURN_IF_ERROR(CheckTablespaces());
+  if (manifest_) CheckManifestFiles();
+  const BackupReadOptions read{directory_, control.version, control.checksums, options_.jobs,
+                               options_.progress};
+  ASSIGN_OR_RETURN(auto result, ReadBackupFiles(read, list_, manifest_ ? &*manifest_ : nullptr));
+  findings_.Add(result.findings);
+  bad_ = std::move(result.bad_pages);
+  counts_.was_read = true;
+  counts_.has_manifest = manifest_.has_value();
+  counts_.has_checksums = control.checksums;
+  counts_.files = list_.files.size();
+  counts_.files_read = result.files;
+  counts_.bytes_read = result.bytes;
+  counts_.pages = result.pages;
+  counts_.files_by_checksum = result.checksums;
+  if (result.bad_pages_not_kept > 0)
+    Report({}, "base", Damage::kChecksum,
+           fmt::format("{} more pages are damaged than are looked at one by one",
+                       result.bad_pages_not_kept));
+  manifest_.reset();
+  return {};
+}
+
+Status BackupProof::ReadManifest(const ControlData& control) {
+  auto text = pg::ReadClusterFile(directory_, kManifestFile, kMaxManifest);
+  if (!text && text.error().code == ErrorCode::kNotFound) return {};
+  if (!text) return tl::unexpected(text.error());
+  auto manifest = ParseBackupManifest(*text);
+  if (!manifest && manifest.error().code != ErrorCode::kCorrupt)
+    return tl::unexpected(manifest.error());
+  if (!manifest) {
+    Report({}, kManifestFile, Damage::kChecksum,
+           manifest.error().message + "; the backup is checked without it");
+    return {};
+  }
+  if (manifest->system_identifier.value_or(control.system_identifier) != control.system_identifier)
+    Report({}, kManifestFile, Damage::kContent,
+           fmt::format("the manifest is of a cluster with system identifier {}, but pg_control has "
+                       "{}: one of them is of another backup",
+                       *manifest->system_identifier, control.system_identifier));
+  for (const ManifestWalRange& range : manifest->wal_ranges)
+    manifest_end_ = std::max(manifest_end_, range.end);
+  manifest_ = std::move(*manifest);
+  return {};
+}
+
+Status BackupProof::CheckTablespaces() {
+  ASSIGN_OR_RETURN(const auto map, ReadFileIfThere(directory_, "tablespace_map"));
+  std::set<uint32_t> wanted = map ? ParseTablespaceMap(*map) : std::set<uint32_t>();
+  std::map<uint32_t, uint64_t> files;  // of each, by the manifest
+  if (manifest_)
+    for (const ManifestFile& file : manifest_->files) {
+      constexpr std::string_view kLinks = "pg_tblspc/";
+      if (!file.path.starts_with(kLinks)) continue;
+      const auto oid = pg::ParseOid(
+          file.path.substr(kLinks.size(), file.path.find('/', kLinks.size()) - kLinks.size()));
+      if (oid) files[*oid]++;
+    }
+  for (const auto& [oid, count] : files) wanted.insert(oid);
+  const auto report = [&](uint32_t oid, const std::string& what) {
+    missing_.insert(LinkPath(oid));
+    const auto count = files.find(oid);
+    Report({}, LinkPath(oid), Damage::kMissingFile,
+           what +
+               (count != files.end() ? fmt::format(" ({} files by backup_manifest)", count->second)
+                                     : "") +
+               "; link it to the tablespace's copy in the backup");
+  };
+  for (const uint32_t oid : wanted)
+    if (!list_.tablespaces.contains(oid)) report(oid, "the link of the tablespace is missing");
+  for (const auto& [oid, tablespace] : list_.tablespaces) {
+    if (tablespace.state == BackupTablespace::kBroken)
+      report(oid, fmt::format("the link of the tablespace is broken: there is no directory \"{}\"",
+                              tablespace.target));
+    if (tablespace.state == BackupTablespace::kNoVersion)
+      report(oid, fmt::format("the tablespace has no directory {}: it is not the backup's",
+                              control_.version->tablespace_directory));
+  }
+  return {};
+}
+
+// Which files there are and how long. What they contain is read later.
+void BackupProof::CheckManifestFiles() {
+  const auto is_lost_tablespace = [&](const std::string& path) {
+    const size_t slash = path.find('/', path.find('/') + 1);
+    return path.starts_with("pg_tblspc/") && missing_.contains(path.substr(0, slash));
+  };
+  for (const ManifestFile& file : manifest_->files) {
+    if (IsIgnoredByManifest(file.path)) continue;
+    const BlockTag tag = ParseRelationPath(*control_.version, file.path).value_or(BlockTag{});
+    const auto found = list_.files.find(file.path);
+    if (found == list_.files.end()) {
+      if (is_lost_tablespace(file.path)) continue;
+      missing_.insert(file.path);
+      Report(tag, file.path, Damage::kMissingFile,
+             fmt::format("the file is missing: backup_manifest has it with {} bytes; {}", file.size,
+                         kPutBack));
+    } else if (!found->second.strange.empty()) {
+      Report(tag, file.path, Damage::kUnreadable,
+             fmt::format("in the place of a file stands {}", found->second.strange));
+    } else if (found->second.size != file.size) {
+      Report(tag, file.path,
+             found->second.size < file.size ? Damage::kShortFile : Damage::kLongFile,
+             fmt::format("the file has {} bytes, but {} by backup_manifest; {}", found->second.size,
+                         file.size, kPutBack));
+    }
+  }
+  for (const auto& [path, file] : list_.files)
+    if (!IsIgnoredByManifest(path) && manifest_->Find(path) == nullptr)
+      Report(ParseRelationPath(*control_.version, path).value_or(BlockTag{}), path,
+             Damage::kExtraFile, "the file is not in backup_manifest", true);
+}
+
+// All bad pages from one block to another, both included.
+void BackupProof::MakeGood(const BlockTag& from, const BlockTag& to) {
+  const auto first = bad_.lower_bound(from), last = bad_.upper_bound(to);
+  counts_.pages_made_good += static_cast<uint64_t>(std::distance(first, last));
+  bad_.erase(first, last);
+}
+
+void BackupProof::Take(const WalRecord& record, const RecordView& view, const ChangeList& others,
+                       bool ended) {
+  for (const Change& change : others) {
+    if (change.kind == ChangeKind::kCreateTablespace || change.kind == ChangeKind::kDropTablespace)
+      tablespaces_.insert(change.number);
+  }
+  if (ended || bad_.empty() || (manifest_end_.valid() && record.start >= manifest_end_)) return;
+  for (int id = 0; id <= view.max_block_id(); id++) {
+    const BlockRef* ref = view.block(id);
+    if (ref == nullptr) continue;
+    const auto bad = bad_.find(ref->tag);
+    if (bad == bad_.end()) continue;
+    if (ref->initialises() || ref->tag.fork == kVisibilityMapFork) {
+      MakeGood(ref->tag, ref->tag);
+    } else {
+      read_bad_.insert(*bad);
+      bad_.erase(bad);
+    }
+  }
+  for (const Change& change : others) TakeChange(change);
+}
+
+void BackupProof::TakeChange(const Change& change) {
+  const RelFileNode rel = RelationOf(change);
+  switch (change.kind) {
+    case ChangeKind::kClearVisibility:
+    case ChangeKind::kTruncateVisibility:
+      return MakeGood(BlockOf(change), BlockOf(change));
+    case ChangeKind::kCreateFork:
+      if (change.flags & kNewRelationFile)
+        MakeGood({rel, change.key.field5, 0}, {rel, change.key.field5, UINT32_MAX});
+      return;
+    case ChangeKind::kTruncateFork:
+      return MakeGood({rel, change.key.field5, change.number},
+                      {rel, change.key.field5, UINT32_MAX});
+    case ChangeKind::kDropRelation:
+      return MakeGood({rel, 0, 0}, {rel, kMaxForkNumber, UINT32_MAX});
+    case ChangeKind::kCreateDatabase:
+    case ChangeKind::kCopyDatabase:
+    case ChangeKind::kDropDatabase:
+      return MakeGood({{rel.spc, rel.db, 0}, 0, 0},
+                      {{rel.spc, rel.db, UINT32_MAX}, kMaxForkNumber, UINT32_MAX});
+    default:
+      return;
+  }
+}
+
+Status BackupProof::FindCatalogs(const FileCheck& files) {
+  catalog_.emplace(directory_, *control_.version, list_, files);
+  RETURN_IF_ERROR(catalog_->FindRelations(&missing_, &findings_));
+  relations_ = &catalog_->relations();
+  return {};
+}
+
+Status BackupProof::Finish(const Wal& wal, VerifyResult* result) {
+  ReportBadPages(wal.files);
+  CheckSegments(wal);
+  RETURN_IF_ERROR(CheckBackupSlrus(directory_, control_, list_, *wal.slrus, missing_, &findings_));
+  CommitLog log(
+      [&](const SlruBlock& block, uint8_t* page) { return wal.slrus->ReadFinal(block, page); },
+      control_.oldest_xid, wal.next_xid);
+  RETURN_IF_ERROR(catalog_->Check({&log, tablespaces_, &missing_}, &findings_));
+  counts_.losses = findings_.different();
+  const uint64_t unchanged = result->backup.unchanged_compared;
+  result->backup = counts_;
+  result->backup.unchanged_compared = unchanged;
+  findings_.AddTo(result);
+  return {};
+}
+
+bool BackupProof::HasLost(const RelFileNode& rel) const {
+  const pg::Version& version = *control_.version;
+  return missing_.contains(LinkPath(rel.spc)) ||
+         missing_.contains(pg::DatabasePath(version, rel.spc, rel.db)) ||
+         missing_.contains(pg::RelationPath(version, rel, kMainFork)) ||
+         missing_.contains(pg::RelationPath(version, rel, kInitFork)) ||
+         (rel.rel == 0 &&
+          missing_.contains(pg::DatabasePath(version, rel.spc, rel.db) + "/PG_VERSION"));
+}
+
+void BackupProof::ReportBadPages(const FileCheck& files) {
+  // Main forks of unlogged relations are made anew from their init forks.
+  std::erase_if(bad_, [&](const auto& page) {
+    const BlockTag& tag = page.first;
+    return tag.fork != kInitFork && files.base().forks.contains({tag.rel, kInitFork, 0});
+  });
+  for (const auto& [tag, bad] : bad_) ReportBadPage(tag, bad, false);
+  for (const auto& [tag, bad] : read_bad_) ReportBadPage(tag, bad, true);
+}
+
+void BackupProof::ReportBadPage(const BlockTag& tag, const BadPage& bad, bool was_read) {
+  const std::string path = pg::BlockFilePath(*control_.version, tag);
+  const bool is_fsm = tag.fork == kFreeSpaceMapFork;
+  const std::string what =
+      bad.damage == Damage::kShortFile ? "the file ends within this block"
+      : bad.damage == Damage::kChecksum
+          ? fmt::format("the page has a wrong checksum: {:04X} does not fit its content",
+                        bad.checksum)
+          : std::string("the page's header is not one that a page can have");
+  Mismatch mismatch;
+  mismatch.tag = tag;
+  mismatch.file = path;
+  mismatch.damage = bad.damage;
+  mismatch.disk_lsn = bad.lsn;
+  mismatch.in_backup = true;
+  mismatch.problem =
+      is_fsm ? what + ", which the server reads as an empty one"
+             : fmt::format("{}, and WAL {}; {}", what,
+                           was_read ? "needs it to rebuild the page"
+                                    : "up to the end of the backup does not rebuild the page",
+                           "take a new backup, and look for the damage in the cluster itself");
+  if (is_fsm)
+    findings_.Note(std::move(mismatch));
+  else
+    findings_.Damaged(std::move(mismatch));
+}
+
+// A file of 1 GB that is missing or cut before others of the same fork, which the server then never
+// reads. It may have been so while the backup was taken, if WAL then adds blocks there or cuts them off.
+void BackupProof::CheckSegments(const Wal& wal) {
+  for (const auto& [fork, files] : wal.files.base().forks) {
+    const auto used = std::find_if(files.beyond.begin(), files.beyond.end(),
+                                   [](const auto& segment) { return segment.second > 0; });
+    const auto touched = wal.touched.find(fork);
+    const bool is_by_wal = touched != wal.touched.end() && touched->second > files.blocks;
+    if (used == files.beyond.end() || is_by_wal || !wal.files.IsForkOfBase(fork)) continue;
+    BlockTag tag = fork;
+    tag.block = files.blocks;
+    const std::string path = pg::BlockFilePath(*control_.version, tag);
+    if (missing_.contains(path)) continue;
+    const auto file = list_.files.find(path);
+    Report(
+        fork, path, file == list_.files.end() ? Damage::kMissingFile : Damage::kShortFile,
+        fmt::format("{}, but a later one of the relation is there: the server reads none of its "
+                    "blocks from {} on; {}",
+                    file == list_.files.end()
+                        ? "the file is missing"
+                        : fmt::format("the file has {} bytes instead of 1 GB", file->second.size),
+                    files.blocks, kPutBack));
+  }
+}
+
+void BackupProof::Report(const BlockTag& tag, const std::string& path, Damage damage,
+                         std::string problem, bool note) {
+  Mismatch mismatch;
+  mismatch.tag = tag;
+  mismatch.tag.block = kNoBlockNumber;
+  mismatch.file = path;
+  mismatch.damage = damage;
+  mismatch.problem = std::move(problem);
+  mismatch.in_backup = true;
+  if (note)
+    findings_.Note(std::move(mismatch));
+  else
+    findings_.Damaged(std::move(mismatch));
+}
+
+}  // namespace neon_redo

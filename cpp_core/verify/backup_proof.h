@@ -1,0 +1,88 @@
+// Whether a base backup has all that it must have, by its manifest, its own files and the WAL.
+#ifndef NEON_REDO_VERIFY_BACKUP_PROOF_H_
+#define NEON_REDO_VERIFY_BACKUP_PROOF_H_
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "cpp_core/backup/manifest.h"
+#include "cpp_core/verify/backup_catalog.h"
+#include "cpp_core/verify/backup_files.h"
+#include "cpp_core/verify/backup_reader.h"
+#include "cpp_core/verify/data_directory.h"
+#include "cpp_core/verify/file_check.h"
+#include "cpp_core/verify/findings.h"
+#include "cpp_core/verify/slru_check.h"
+#include "neon_redo/ingest.h"
+#include "neon_redo/verify.h"
+
+namespace neon_redo {
+
+// Read, then Take each record, then FindCatalogs, then Finish. Not thread-safe.
+class BackupProof {
+ public:
+  BackupProof(const VerifyOptions& options, const std::string& directory)
+      : options_(options), directory_(directory) {}
+
+  // Reads the backup. Errors: a file or directory that this user may not read.
+  Status Read(const ControlData& control);
+
+  // Takes a record. others: see PageReplay::Take. ended: it is after the backup's end.
+  void Take(const WalRecord& record, const RecordView& view, const ChangeList& others, bool ended);
+
+  // After all WAL: which blocks FindCatalogs's relations have must be known before pages are
+  // finished.
+  Status FindCatalogs(const FileCheck& files);
+  // Null before FindCatalogs, and where the backup was not read.
+  const CatalogRelations* const* relations() const { return &relations_; }
+  void Add(ChangedCatalogs changed) { catalog_->Add(std::move(changed)); }
+
+  struct Wal {
+    const FileCheck& files;  // have taken all WAL
+    SlruCheck* slrus;
+    const ForkSizes& touched;  // see FileCheck
+    uint32_t next_xid;         // at the end of WAL
+  };
+  // Adds losses and counts to *result. Errors: the machine is short of something.
+  Status Finish(const Wal& wal, VerifyResult* result);
+
+  const BackupFileList& list() const { return list_; }
+  // Pages that are damaged and that WAL does not make good.
+  bool IsBad(const BlockTag& tag) const { return bad_.contains(tag) || read_bad_.contains(tag); }
+  // After Finish: the relation's first file, its database's directory or its tablespace is missing. File
+  // node 0: the directory of a database in a tablespace.
+  bool HasLost(const RelFileNode& rel) const;
+
+ private:
+  Status ReadManifest(const ControlData& control);
+  Status CheckTablespaces();
+  void CheckManifestFiles();
+  void TakeChange(const Change& change);
+  void MakeGood(const BlockTag& from, const BlockTag& to);
+  void ReportBadPages(const FileCheck& files);
+  void ReportBadPage(const BlockTag& tag, const BadPage& bad, bool was_read);
+  void CheckSegments(const Wal& wal);
+  void Report(const BlockTag& tag, const std::string& path, Damage damage, std::string problem,
+              bool note = false);
+
+  const VerifyOptions& options_;
+  const std::string& directory_;
+  ControlData control_;
+  BackupFileList list_;
+  std::optional<BackupManifest> manifest_;
+  Lsn manifest_end_;  // of the WAL that the backup needs, by the manifest; 0: not known
+  std::map<BlockTag, BadPage> bad_;       // that WAL has not touched yet
+  std::map<BlockTag, BadPage> read_bad_;  // that WAL changes without making them whole
+  std::set<uint32_t> tablespaces_;        // that WAL creates or drops
+  std::set<std::string> missing_;
+  std::optional<BackupCatalog> catalog_;
+  const CatalogRelations* relations_ = nullptr;
+  BackupCounts counts_;
+  Findings findings_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_BACKUP_PROOF_H_

@@ -1,0 +1,62 @@
+// Reads all files of a base backup once: their checksums, and the pages of relations.
+#ifndef NEON_REDO_VERIFY_BACKUP_READER_H_
+#define NEON_REDO_VERIFY_BACKUP_READER_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "cpp_core/backup/manifest.h"
+#include "cpp_core/verify/backup_files.h"
+#include "cpp_core/verify/findings.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+#include "neon_redo/verify.h"
+
+namespace neon_redo {
+
+// What is wrong with one page as it was copied.
+struct BadPage {
+  Damage damage = Damage::kNone;  // kChecksum, kHeader, kZeroed never, kShortFile: not whole
+  uint16_t checksum = 0;          // that it has
+  Lsn lsn;
+};
+
+// What no page can be (PageIsVerifiedExtended in storage/page/bufpage.c, and the size and version of
+// its layout). A page of zeroes is right. checksums: the cluster has data checksums. block: in the
+// fork, over all segments. Nothing: the page is right. Thread-safe.
+std::optional<BadPage> CheckPage(const uint8_t* page, uint32_t block, bool checksums);
+
+struct BackupReadOptions {
+  std::string directory;
+  const pg::Version* version;  // not null
+  bool checksums;              // the cluster has data checksums
+  int jobs = 1;
+  ProgressFunction progress;  // called on the caller's thread; may be empty
+};
+
+struct BackupReadResult {
+  // A page that another process wrote while it was copied may be among them: WAL tells.
+  std::map<BlockTag, BadPage> bad_pages;
+  uint64_t bad_pages_not_kept = 0;           // beyond kMostBadPages
+  uint64_t files = 0, bytes = 0, pages = 0;  // that were read
+  uint64_t checksums = 0;                    // files that have the manifest's
+  Findings findings;  // files that cannot be read, or differ from the manifest
+};
+
+// Memory: 60 bytes for each of them.
+inline constexpr size_t kMostBadPages = 200'000;
+
+// Reads the files of relations, and those that the manifest has a checksum of. manifest: null where
+// there is none. Uses up to options.jobs threads with one open file and half a megabyte each.
+//
+// Errors: kIo, a file that this user may not read; the machine is short of something. A file that is
+// damaged is a finding.
+Result<BackupReadResult> ReadBackupFiles(const BackupReadOptions& options,
+                                         const BackupFileList& list,
+                                         const BackupManifest* manifest);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_BACKUP_READER_H_
