@@ -288,8 +288,8 @@ constexpr Version MakeVersion18() {
   v.control_version = 1800;
   v.catalog_version = 202506291;
   v.tablespace_directory = "PG_18_202506291";
-  v.class_persistence = 118;     // after relallfrozen
-  v.control_file.crc = 292;  // after default_char_signedness
+  v.class_persistence = 118;  // after relallfrozen
+  v.control_file.crc = 292;   // after default_char_signedness
   v.dropped_stats_item_size = 16;
   v.btree_vacuum_clears_cycle_id = true;
   v.text = WaldumpText::k18;
