@@ -97,7 +97,10 @@ def runners_of_other_versions():
             raise ValueError(f"there is no module {module} for OF_EACH_VERSION")
     others = [version for version in MAJORS if version != major()]
     patterns = [word for module in OF_EACH_VERSION for word in ("-k", f"{module}.")]
-    commands = {"pg_regress": ["tests/integration/regress.py"], "integration": ["tests/integration/run.py", *patterns]}
+    commands = {
+        "pg_regress": ["tests/integration/regress.py"],
+        "integration": ["tests/integration/run.py", "-j2", *patterns],
+    }
 
     @functools.cache
     def started():

@@ -25,7 +25,9 @@ from cluster import exit_on_signals  # noqa: E402  (needs the paths above)
 from run_times import note_time  # noqa: E402
 
 # They begin first, so that none of them is left alone at the end.
-LONGEST = ["test_receive", "test_walsender_statistics", "test_oracle", "test_worker", "test_native"]
+LONGEST = (
+    "test_backup_proof test_receive test_masks test_walsender_statistics test_oracle test_worker test_verify test_native"
+).split()
 
 # Seconds that a test may take, and the set-up of a class or module too; the long forms take hours.
 TIMEOUT = 12 * 3600 if os.environ.get("NEON_REDO_LONG") else 600
@@ -138,7 +140,7 @@ def main():
     parser.add_argument("-k", dest="patterns", action="append", help="only tests with this in the name")
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for each test")
     parser.add_argument(
-        "-j", "--jobs", type=int, default=min(2, len(os.sched_getaffinity(0))), help="modules at a time"
+        "-j", "--jobs", type=int, default=min(3, len(os.sched_getaffinity(0)) + 1), help="modules at a time"
     )
     parser.add_argument("--module", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
