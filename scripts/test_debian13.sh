@@ -30,9 +30,12 @@ cache=${NEON_REDO_CACHE:-/var/cache/neon_redo}/debian13
 mkdir -p "$cache"/archives/partial "$cache"/ccache
 run=$(mktemp -d "$cache/run.XXXXXX")
 inside=
-# Ends the first process of the namespace, and with it all others.
+# With the first process of the namespace all others end, before its parent, unshare, does.
 clean() {
-  [ -z "$inside" ] || kill -KILL "$inside" 2>/dev/null || true
+  if [ -n "$inside" ]; then
+    first=$(cat "/proc/$inside/task/$inside/children" 2>/dev/null) || true
+    kill -KILL ${first:-"$inside"} 2>/dev/null || true
+  fi
   wait
   rm -rf --one-file-system "$run"
 }
@@ -71,10 +74,10 @@ for file in resolv.conf hosts; do
   rm -f "$root/etc/$file"
   cp -L "/etc/$file" "$root/etc/$file"
 done
-git clone --quiet --no-hardlinks . "$root/root/neon_redo"
+git clone --quiet --no-hardlinks . "$root/srv/neon_redo"
 
 # The first process in the namespaces: mounts, makes the copy the root, and runs make.
-cat >"$root/root/enter" <<'END'
+cat >"$root/srv/enter" <<'END'
 set -euo pipefail
 root=$1 cache=$2
 shift 2
@@ -87,7 +90,7 @@ mount --bind "$cache/archives" var/cache/apt/archives
 mount --bind "$cache/ccache" root/.cache/ccache
 mount -t tmpfs -o mode=1777 tmpfs tmp
 pivot_root . old
-cd /root/neon_redo
+cd /srv/neon_redo
 umount -l /old
 # make once for each part of the arguments that "--" separates
 arguments=()
@@ -105,4 +108,4 @@ done
 END
 wait_for env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
   DEBIAN_FRONTEND=noninteractive ${NEON_REDO_DEBIAN_MIRROR:+"NEON_REDO_DEBIAN_MIRROR=$NEON_REDO_DEBIAN_MIRROR"} \
-  unshare --mount --pid --fork --kill-child bash "$root/root/enter" "$root" "$cache" "$@"
+  unshare --mount --pid --fork --kill-child bash "$root/srv/enter" "$root" "$cache" "$@"
