@@ -108,4 +108,4 @@ done
 END
 wait_for env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
   DEBIAN_FRONTEND=noninteractive ${NEON_REDO_DEBIAN_MIRROR:+"NEON_REDO_DEBIAN_MIRROR=$NEON_REDO_DEBIAN_MIRROR"} \
-  unshare --mount --pid --fork --kill-child bash "$root/srv/enter" "$root" "$cache" "$@"
+  "$(command -v unshare)" --mount --pid --fork --kill-child bash "$root/srv/enter" "$root" "$cache" "$@"

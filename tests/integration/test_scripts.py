@@ -4,8 +4,10 @@ import importlib.util
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 from unittest import mock
 
@@ -31,6 +33,47 @@ class Scripts(unittest.TestCase):
             self.assertEqual(result.returncode, 2, result.stderr)
             self.assertIn("is not empty, and no server was fetched to it", result.stderr)
             self.assertTrue(kept.exists())
+
+    @unittest.skipUnless(os.geteuid() == 0, "the script needs root")
+    def test_debian13_leaves_nothing_when_it_is_ended(self):
+        """unshare and debootstrap are stand-ins; the system is an empty one that was made before."""
+        programs = self.directory / "bin"
+        programs.mkdir()
+        for name, script in {
+            "unshare": f"touch {self.directory}/began; sleep 600",
+            "debootstrap": "exit 1",
+            "pivot_root": "exit 1",
+        }.items():
+            (programs / name).write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+            (programs / name).chmod(0o755)
+        system = self.directory / "cache" / "debian13" / "system"
+        for name in ("etc/apt/apt.conf.d", "srv"):
+            (system / name).mkdir(parents=True)
+        environment = {
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "NEON_REDO_CACHE": str(self.directory / "cache"),
+        }
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(number):
+                began = self.directory / "began"
+                began.unlink(missing_ok=True)
+                # A group of its own: SIGINT to the script alone must do, too.
+                process = subprocess.Popen(
+                    [ROOT / "scripts/test_debian13.sh"],
+                    env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+                deadline = time.monotonic() + 60
+                while not began.exists():
+                    self.assertIsNone(process.poll())
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.05)
+                process.send_signal(number)
+                self.assertEqual(process.wait(60), 128 + number)
+                self.assertEqual(list(system.parent.glob("run.*")), [])
+                self.assertTrue(system.exists())
+                with self.assertRaises(ProcessLookupError):
+                    os.killpg(process.pid, 0)  # nothing of it is left
 
     def fetch_source(self, major, script):
         """The suite's source, by an apt-get that is this shell script."""
