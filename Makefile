@@ -14,6 +14,7 @@
 #   make test-memory   verify and the store of changes in 512 MB, with 20 GB of WAL (35 GB of disk)
 #   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
 #   make test-regression   PostgreSQL's regression suite through verify, of each server (fetches its source)
+#   make test-experimental   PostgreSQL 19 before its release: the oracle, by workers (fetches it)
 #   make test-debian13   make demo and make test in a minimal Debian 13 (needs root)
 #   make fuzz-schemas      the native engine on random schemas, for SECONDS
 #   make servers    fetches servers of the other major versions for make test; SERVERS=DIR: to there
@@ -237,6 +238,15 @@ test-debian13:
 	@scripts/deps.sh debootstrap debian-archive-keyring
 	scripts/test_debian13.sh $(TARGETS)
 
+# Not in make test: the version before its release, which moves.
+EXPERIMENTAL = 19
+EXPERIMENTAL_CONFIG = $(SERVERS)/$(EXPERIMENTAL)/usr/lib/postgresql/$(EXPERIMENTAL)/bin/pg_config
+test-experimental: deps
+	@scripts/deps.sh patchelf debian-archive-keyring
+	scripts/fetch_server.sh $(EXPERIMENTAL) '$(SERVERS)'/$(EXPERIMENTAL)
+	+$(MAKE) with-servers PG_CONFIGS='$(EXPERIMENTAL_CONFIG)' \
+	  COMMAND='env PG_CONFIG=$(EXPERIMENTAL_CONFIG) python3 tests/integration/run.py -v -k test_oracle. -k test_layouts.'
+
 test-receive-long: deps
 	+$(MAKE) all
 	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k again_and_again -k over_lost_connections
@@ -287,4 +297,4 @@ format:
 	@scripts/deps.sh clang-format
 	clang-format -i $$(git ls-files -co --exclude-standard '*.cpp' '*.h')
 
-.PHONY: all servers with-servers modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression test-debian13 fuzz fuzz-schemas bench format
+.PHONY: all servers with-servers modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression test-debian13 test-experimental fuzz fuzz-schemas bench format
