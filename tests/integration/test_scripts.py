@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pathlib
+import platform
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,23 @@ class Scripts(unittest.TestCase):
             self.assertEqual(result.returncode, 2, result.stderr)
             self.assertIn("is not empty, and no server was fetched to it", result.stderr)
             self.assertTrue(kept.exists())
+
+    def test_deps_names_the_server_of_the_system(self):
+        """Nothing is installed here, for a user who may install nothing."""
+        programs = self.directory / "bin"
+        programs.mkdir()
+        for name, script in {"dpkg-query": "exit 1", "id": "echo 1000", "sudo": "exit 1"}.items():
+            (programs / name).write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+            (programs / name).chmod(0o755)
+        environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+        result = subprocess.run(
+            [ROOT / "scripts/deps.sh", "more"], env=environment, capture_output=True, text=True, check=False
+        )
+        self.assertEqual(result.returncode, 1)
+        codename = platform.freedesktop_os_release().get("VERSION_CODENAME")
+        major = {"bookworm": 15, "trixie": 17, "forky": 18, "sid": 18}[codename]
+        self.assertIn(f" postgresql-{major} postgresql-server-dev-{major} ", result.stderr)
+        self.assertTrue(result.stderr.endswith(" more\n"), result.stderr)
 
     @unittest.skipUnless(os.geteuid() == 0, "the script needs root")
     def test_debian13_leaves_nothing_when_it_is_ended(self):
