@@ -7,6 +7,7 @@
 
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/redo/native/change.h"
 #include "cpp_core/redo/native/insert_run.h"
 #include "cpp_core/redo/native/without_image.h"
