@@ -14,6 +14,8 @@
 #   make test-memory   verify and the store of changes in 512 MB, with 20 GB of WAL (35 GB of disk)
 #   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
 #   make test-regression   PostgreSQL's regression suite through verify, of each server (fetches its source)
+#   make test-experimental   PostgreSQL 19 before its release: the oracle, by workers (fetches it)
+#   make test-debian13   make demo and make test in a minimal Debian 13 (needs root)
 #   make fuzz-schemas      the native engine on random schemas, for SECONDS
 #   make servers    fetches servers of the other major versions for make test; SERVERS=DIR: to there
 #   make bench      the benchmarks
@@ -30,17 +32,24 @@ export PG_CONFIG
 # into another directory, and nothing else (PGXS calls that VPATH); PG_CONFIGS does so for each server.
 TREE := $(abspath $(dir $(firstword $(MAKEFILE_LIST))))/
 IN_TREE := $(filter $(CURDIR)/,$(TREE))
-MAJOR := $(shell $(PG_CONFIG) --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
+major_of_server = $(shell $(PG_CONFIG) --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
+MAJOR := $(major_of_server)
 # The names are absolute, so that they mean the same in each of these directories.
 OBJECTS := $(CURDIR)/$(if $(IN_TREE),build/neon/$(MAJOR)/)objects/
 
-# Servers of the other major versions, for the tests, from Debian's other suites; root's are where the
-# user postgres can read them.
+# Servers of the other major versions, for the tests: those of this system, else fetched ones from
+# Debian's other suites. What root fetches is where the user postgres can read it. The version is asked
+# for when it is needed: `deps` may have installed the server by then.
 SERVERS ?= $(if $(filter 0,$(shell id -u)),/var/cache,$(or $(XDG_CACHE_HOME),$(HOME)/.cache))/neon_redo/servers
-OTHER_MAJORS = $(filter-out $(MAJOR),15 17 18)
+OTHER_MAJORS = $(filter-out $(major_of_server),15 17 18)
+SYSTEM_SERVERS = /usr/lib/postgresql
+# Of a major version: the pg_config of the system's server with its headers; nothing if there is none.
+system_config = $(shell bindir='$(SYSTEM_SERVERS)/$(1)/bin'; [ ! -x "$$bindir/postgres" ] || \
+  [ ! -e "$$($$bindir/pg_config --includedir-server)/postgres.h" ] || echo "$$bindir/pg_config")
+fetched_config = $(if $(wildcard $(SERVERS)/$(1)/.fetched),$(SERVERS)/$(1)/usr/lib/postgresql/$(1)/bin/pg_config)
 # with-servers is a make of its own, after `servers`: PG_CONFIGS are theirs, unless it names others.
 ifneq ($(filter with-servers,$(MAKECMDGOALS)),)
-PG_CONFIGS ?= $(foreach major,$(OTHER_MAJORS),$(if $(wildcard $(SERVERS)/$(major)/.fetched),$(SERVERS)/$(major)/usr/lib/postgresql/$(major)/bin/pg_config))
+PG_CONFIGS ?= $(foreach major,$(OTHER_MAJORS),$(or $(call system_config,$(major)),$(call fetched_config,$(major))))
 endif
 
 EXTENSION = neon_redo
@@ -200,7 +209,7 @@ endif
 # A version that cannot be had (status 3) is left out, and the tests say so.
 servers: deps
 	@scripts/deps.sh patchelf debian-archive-keyring
-	@for major in $(OTHER_MAJORS); do \
+	@for major in $(foreach major,$(OTHER_MAJORS),$(if $(call system_config,$(major)),,$(major))); do \
 	  scripts/fetch_server.sh $$major '$(SERVERS)'/$$major || [ $$? = 3 ] || exit 1; \
 	done
 with-servers: all
@@ -223,6 +232,20 @@ lint:
 	+$(MAKE) build/build.ninja $(SYSTEM_CALLS)
 	ninja -C build src/worker/system_calls.inc
 	python3 scripts/lint.py $(if $(filter all,$(LINT)),--all,$(if $(LINT),--base '$(LINT)'))
+
+# A minimal Debian 13, with its own server and libraries. TARGETS: what make is asked for there.
+test-debian13:
+	@scripts/deps.sh debootstrap debian-archive-keyring
+	scripts/test_debian13.sh $(TARGETS)
+
+# Not in make test: the version before its release, which moves.
+EXPERIMENTAL = 19
+EXPERIMENTAL_CONFIG = $(SERVERS)/$(EXPERIMENTAL)/usr/lib/postgresql/$(EXPERIMENTAL)/bin/pg_config
+test-experimental: deps
+	@scripts/deps.sh patchelf debian-archive-keyring
+	scripts/fetch_server.sh $(EXPERIMENTAL) '$(SERVERS)'/$(EXPERIMENTAL)
+	+$(MAKE) with-servers PG_CONFIGS='$(EXPERIMENTAL_CONFIG)' \
+	  COMMAND='env PG_CONFIG=$(EXPERIMENTAL_CONFIG) python3 tests/integration/run.py -v -k test_oracle. -k test_layouts.'
 
 test-receive-long: deps
 	+$(MAKE) all
@@ -274,4 +297,4 @@ format:
 	@scripts/deps.sh clang-format
 	clang-format -i $$(git ls-files -co --exclude-standard '*.cpp' '*.h')
 
-.PHONY: all servers with-servers modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression fuzz fuzz-schemas bench format
+.PHONY: all servers with-servers modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression test-debian13 test-experimental fuzz fuzz-schemas bench format

@@ -26,10 +26,8 @@ void SayTablespaces(const std::string& directory, std::optional<uint32_t> only) 
 }
 
 Option& AddWalDirectory(Options* options, std::string* directory) {
-  Option& wal = options->Path("--wal=DIR", directory,
-                              "directory of WAL segments, or a data directory with a pg_wal in it");
-  AddUntestedVersion(options);
-  return wal;
+  return options->Path("--wal=DIR", directory,
+                       "directory of WAL segments, or a data directory with a pg_wal in it");
 }
 
 void AddUntestedVersion(Options* options) {
@@ -39,7 +37,7 @@ void AddUntestedVersion(Options* options) {
         AllowUntestedVersions();
         return Status();
       },
-      "read files of a PostgreSQL version that this program was not tested with (16)");
+      "serve PostgreSQL versions, too, that this program was not tested with (16, 19)");
 }
 
 void AddLsnRange(Options* options, LsnRange* range) {

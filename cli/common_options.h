@@ -31,9 +31,9 @@ std::optional<Error> RangeError(const LsnRange& range, const WalReader& reader,
 // this tablespace.
 void SayTablespaces(const std::string& directory, std::optional<uint32_t> only = std::nullopt);
 
-// --wal and --untested-version
+// --wal
 Option& AddWalDirectory(Options* options, std::string* directory);
-// --untested-version, of commands without AddWalDirectory
+// --untested-version, of every command that reads WAL, pages or clusters, or starts workers
 void AddUntestedVersion(Options* options);
 // --from and --to
 void AddLsnRange(Options* options, LsnRange* range);

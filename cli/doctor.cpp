@@ -14,6 +14,7 @@
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/tested_version.h"
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/redo/worker/examine_sandbox.h"
 #include "cpp_core/redo/worker/server_files.h"
@@ -55,17 +56,13 @@ Result<std::string> FindOwnModule(const pg::Version& version, const std::string&
 
 // An error: one of the files that were named is of a version that no worker is started for.
 Status CheckNamed(const WorkerOptions& options) {
-  for (const auto& [paths, program] :
-       {std::pair(options.bindir, "/postgres"), std::pair(options.module, "")}) {
-    for (const std::string& path : SplitPaths(paths)) {
-      const int major = *program ? MajorOfServer(path + program) : MajorOfModule(path);
-      const pg::Version* version = pg::FindVersionByMajor(major);
-      if (major == 0 || (version != nullptr && version->is_tested)) continue;
-      return MakeError(ErrorCode::kUnsupported,
-                       fmt::format("\"{}\" is of PostgreSQL {}, which this program does not serve "
-                                   "(it serves {})",
-                                   path, major, pg::SupportedMajors()));
-    }
+  for (const std::string& module : SplitPaths(options.module)) {
+    if (const auto version = VersionOfFiles("", module); !version)
+      return tl::unexpected(version.error());
+  }
+  for (const std::string& bindir : SplitPaths(options.bindir)) {
+    if (const auto version = VersionOfFiles(bindir, ""); !version)
+      return tl::unexpected(version.error());
   }
   return {};
 }
@@ -86,26 +83,12 @@ WorkerOptions OptionsFor(const Served& served, WorkerOptions options) {
 std::vector<Served> TryVersions(const WorkerOptions& options) {
   std::vector<Served> all;
   for (const pg::Version& version : pg::kVersions) {
-    if (!version.is_tested) continue;
+    if (!pg::CheckTested(version, "")) continue;
     Served& served = all.emplace_back(Served{&version, "", "", {}});
     served.worker = FindFiles(options, &served);
     if (served.worker) served.worker = RedoWorker(OptionsFor(served, options)).Start();
   }
   return all;
-}
-
-// The version whose sandbox is examined: that of the files that were named, else the one that the
-// program was built for, if it is served, else the first that is.
-const Served& Choose(const std::vector<Served>& all, const WorkerOptions& options) {
-  const pg::Version* named = VersionOfFiles(options.bindir, options.module);
-  const pg::Version* wanted = named != nullptr ? named : &BuildVersion();
-  const Served* chosen = &all[0];
-  for (const Served& served : all)
-    if (served.version == wanted) chosen = &served;
-  if (named != nullptr || chosen->worker) return *chosen;
-  const auto first = std::find_if(all.begin(), all.end(),
-                                  [](const Served& served) { return served.worker.has_value(); });
-  return first != all.end() ? *first : *chosen;
 }
 
 // No worker starts for a reason that no layer has to do with.
@@ -203,6 +186,7 @@ CommandFunction DeclareDoctor(Options* options) {
   auto arguments = std::make_shared<DoctorArguments>();
   options->Usage("[OPTION]...");
   AddModule(options, &arguments->worker.bindir, &arguments->worker.module, &arguments->worker.user);
+  AddUntestedVersion(options);
   AddSandboxLayers(options, &arguments->worker.sandbox, &arguments->worker.landlock,
                    &arguments->worker.namespaces);
   AddFormat(options, &arguments->json, "text (default) or json");
@@ -211,16 +195,20 @@ CommandFunction DeclareDoctor(Options* options) {
       "program or in the tree that built it.\n\n"
       "The command starts a worker of each PostgreSQL version that has a server and a\n"
       "module, and says why not of the others. It then starts workers of one version,\n"
-      "that of --module or --bindir, with each layer of the sandbox in turn. It shows which\n"
-      "layers the system supports and which are on. The exit status is 0 if a worker\n"
+      "the one that \"neon-redo worker\" serves with these options, with each layer of the\n"
+      "sandbox in turn. It shows which layers the system supports and which are on. The exit status is 0 if a worker\n"
       "with the requested layers starts, and 2 if it does not.\n\n"
       "Examples:\n"
       "  neon-redo doctor\n"
       "  neon-redo doctor --namespaces --format=json\n");
   return [arguments]() -> Outcome {
     RETURN_IF_ERROR(CheckNamed(arguments->worker));
+    // The sandbox is that of a worker as `neon-redo worker` would start it.
+    ASSIGN_OR_RETURN(const pg::Version* version,
+                     VersionOf(arguments->worker.bindir, arguments->worker.module));
     const std::vector<Served> all = TryVersions(arguments->worker);
-    const Served& chosen = Choose(all, arguments->worker);
+    const Served& chosen = *std::find_if(
+        all.begin(), all.end(), [&](const Served& served) { return served.version == version; });
     const WorkerOptions worker = OptionsFor(chosen, arguments->worker);
     const SandboxReport report = ExamineSandbox(worker);
     if (arguments->json) {

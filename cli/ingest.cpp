@@ -147,6 +147,7 @@ CommandFunction DeclareIngest(Options* options) {
   auto arguments = std::make_shared<IngestArguments>();
   options->Usage("[OPTION]... --wal=DIR");
   AddWalDirectory(options, &arguments->directory).Required();
+  AddUntestedVersion(options);
   AddLsnRange(options, &arguments->range);
   AddTimeline(options, &arguments->timeline);
   options->Flag("--list", &arguments->list,

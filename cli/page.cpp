@@ -200,6 +200,7 @@ CommandFunction DeclarePage(Options* options) {
       "base/5/16384_vm/0, 1663/5/16384/7 or pg_xact/0000/3, or a page server's key.\n");
   options->Arguments(&arguments->names, 1);
   AddWalDirectory(options, &arguments->wal).Required();
+  AddUntestedVersion(options);
   options
       ->Value(
           "--lsn=LSN",

@@ -158,6 +158,7 @@ CommandFunction DeclareReceive(Options* options) {
   AddConnection(options, &arguments->dbname);
   options->Path("--wal=DIR", &arguments->wal, "directory for the segments; it must exist")
       .Required();
+  AddUntestedVersion(options);
   options->Text("--slot=SLOTNAME", &arguments->slot,
                 "physical replication slot: the server keeps WAL until it is on disk here");
   options->Flag("--create-slot", &arguments->create_slot, "create the slot unless it exists")

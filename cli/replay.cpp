@@ -191,6 +191,7 @@ CommandFunction DeclareReplay(Options* options) {
                 "debug the worker, without a sandbox, with the last PostgreSQL records as its "
                 "input");
   options->Path("--write-page=FILE", &arguments->write_page, "write the resulting page to a file");
+  AddUntestedVersion(options);
   AddWorkerOptions(options, &arguments->worker);
   options->Notes(
       "A redo manager with a capture directory keeps each request that failed as a file.\n"

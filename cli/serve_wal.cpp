@@ -156,6 +156,7 @@ CommandFunction DeclareServeWal(Options* options) {
       "[OPTION]... --wal=DIR\n"
       "  neon-redo serve-wal --status [--json] [--socket=DIR] [--port=PORT]");
   Option& wal = AddWalDirectory(options, &arguments->wal);
+  AddUntestedVersion(options);
   options->Path("--socket=DIR", &arguments->socket, "directory of the Unix socket (default: /tmp)");
   options->Integer("--port=PORT", &arguments->port, {1, 65535},
                    "port number in the name of the Unix socket (default: 5432)");

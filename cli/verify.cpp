@@ -143,6 +143,7 @@ Outcome Run(VerifyArguments arguments) {
 
 void AddInputs(Options* options, VerifyArguments* arguments) {
   AddWalDirectory(options, &arguments->verify.wal);
+  AddUntestedVersion(options);
   options->Path("--base-backup=DIR", &arguments->base_backup,
                 "base backup, as pg_basebackup made it, where the WAL starts");
   options->Path("--against=PGDATA", &arguments->against,

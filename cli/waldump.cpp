@@ -387,6 +387,7 @@ CommandFunction DeclareWaldump(Options* options) {
   options->Usage("[OPTION]... [--wal=DIR] [STARTSEG [ENDSEG]]");
   options->Arguments(&arguments->segments, 2);
   AddWalDirectory(options, &arguments->directory);
+  AddUntestedVersion(options);
   options->Path("-p, --path=PATH", &arguments->directory,
                 "the same as --wal (default: the directory of STARTSEG, the current directory, "
                 "./pg_wal, $PGDATA/pg_wal)");

@@ -28,6 +28,7 @@ CommandFunction DeclareWorker(Options* options) {
   // Clients of the protocol start workers with arguments of their own, such as Neon's --wal-redo.
   options->IgnoreUnknown();
   AddModule(options, &arguments->server.bindir, &arguments->server.module, &arguments->user);
+  AddUntestedVersion(options);
   options->Size("--memory-limit=SIZE", &arguments->memory_limit, kMegabyte,
                 "memory that the worker may use on top of what it has when it starts");
   AddSandboxLayers(options, &arguments->server.sandbox, &arguments->server.landlock,
@@ -37,9 +38,9 @@ CommandFunction DeclareWorker(Options* options) {
                 "only");
   options->Notes(
       "The process becomes a sandboxed PostgreSQL server, of the major version of the\n"
-      "first --module or --bindir. It answers the frames that\n"
-      "docs/protocol.md describes until its input ends. Root changes to another user\n"
-      "first. The command ignores arguments that it does not know, such as Neon's\n"
+      "first --module, else of the first --bindir, else of the server that the program\n"
+      "was built for. It answers the frames that docs/protocol.md describes until its\n"
+      "input ends. Root changes to another user first. The command ignores arguments that it does not know, such as Neon's\n"
       "--wal-redo and --tenant-shard-id X, so that any client of the protocol can\n"
       "start it.\n\n"
       "Example: a ping, which is answered with 8192 zero bytes\n"

@@ -1,11 +1,25 @@
 #!/bin/sh
 # Makes sure that the Debian packages this project needs are installed: installs what is missing as
 # root or through sudo without a password; otherwise prints the one line to run, and fails. Arguments:
-# packages that are needed besides.
+# packages that are needed besides. The server is the one of this system: of Debian's suite, or, on
+# another system, of the pg_config that is installed.
 set -eu
 
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
+case $codename in
+  bookworm) major=15 ;;
+  trixie) major=17 ;;
+  forky | sid) major=18 ;;
+  *) major=$(pg_config --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p') ;;
+esac
+if [ -z "$major" ]; then
+  echo "This system is neither Debian 12, 13 nor 14, so its PostgreSQL version is not known here." >&2
+  echo "Install a PostgreSQL server with its files for development, then run make again." >&2
+  exit 1
+fi
+
 packages="g++ make pkg-config meson ninja-build python3
-  postgresql-15 postgresql-server-dev-15 libpq-dev
+  postgresql-$major postgresql-server-dev-$major libpq-dev
   libseccomp-dev libssl-dev libfmt-dev nlohmann-json3-dev libexpected-dev liblz4-dev libzstd-dev
   librocksdb-dev prometheus-cpp-dev libgtest-dev libbenchmark-dev strace"
 

@@ -12,7 +12,7 @@
 # as it is, which takes no time. One that has other files than those of this script is refused.
 #
 # Exit status: 0 done; 1 a fault; 2 wrong usage; 3 the major version cannot be had here, and why.
-# NEON_REDO_DEBIAN_MIRROR is used instead of http://deb.debian.org/debian.
+# NEON_REDO_DEBIAN_MIRROR is used instead of http://deb.debian.org/debian (debian_archive.sh).
 set -eu
 
 usage() {
@@ -42,7 +42,7 @@ done
 [ $# = 2 ] || usage
 major=$1
 case $2 in /*) target=$2 ;; *) target=$PWD/$2 ;; esac
-mirror=${NEON_REDO_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+. "$(dirname "$0")/debian_archive.sh"
 
 # The first suite of the list that has the version is taken. Suites after a colon only add libraries.
 case $major in
@@ -70,8 +70,7 @@ architecture=$(dpkg --print-architecture)
 for need in apt-get:apt dpkg-deb:dpkg patchelf:patchelf flock:util-linux; do
   command -v "${need%:*}" >/dev/null || fail "${need%:*} is missing; install the package ${need#*:}"
 done
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -r $keyring ] || fail "$keyring is missing; install the package debian-archive-keyring"
+[ -r "$keyring" ] || fail "$keyring is missing; install the package debian-archive-keyring"
 
 # One process at a time fills directories of this parent. The lock ends with the process.
 mkdir -p "$(dirname "$target")"
@@ -98,7 +97,7 @@ use_suite() {
     done
   done >"$work/apt/sources.list"
   {
-    apt-config dump | grep -E '^Acquire::(http|https|Check-|Retries|ForceIPv)' || true
+    network_settings
     cat <<END
 Dir::Etc::Main "/dev/null";
 Dir::Etc::Parts "$work/apt/empty";

@@ -2,8 +2,8 @@
 // before any other server header, and wrap further server headers in extern "C".
 //
 // The module is compiled for each major version of the server. What their headers differ in has one
-// name here, in monitoring/server.h (replication slots) and nowhere else: no other file asks for
-// PG_VERSION_NUM with the preprocessor.
+// name here, in monitoring/server.h (replication slots), in worker/shared_memory.cpp and nowhere else:
+// no other file asks for PG_VERSION_NUM with the preprocessor.
 #ifndef NEON_REDO_SRC_SERVER_H_
 #define NEON_REDO_SRC_SERVER_H_
 
@@ -38,8 +38,8 @@ size_t strlcpy(char* to, const char* from, size_t size);
 #endif
 }
 
-#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
-#error "neon_redo is written for PostgreSQL 15 to 18"
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 200000
+#error "neon_redo is written for PostgreSQL 15 to 18, and for betas of 19"
 #endif
 
 // Names of the core would hide names of the server (BlockNumber, ForkNumber). Files outside the
@@ -94,11 +94,26 @@ inline void RemoveStorageEntries(SMgrRelation* entries, int count) {
 #endif
 
 #if PG_VERSION_NUM >= 180000
-inline void CreateBufferPool() { BufferManagerShmemInit(); }
 inline void OpenBufferPool() { InitBufferManagerAccess(); }
 #else
-inline void CreateBufferPool() { InitBufferPool(); }
 inline void OpenBufferPool() { InitBufferPoolAccess(); }
+#endif
+
+#if PG_VERSION_NUM >= 190000
+using BufferState = uint64;  // flags, and who has pins and locks
+inline BufferState StateOf(BufferDesc* buffer) { return pg_atomic_read_u64(&buffer->state); }
+inline void SetState(BufferDesc* buffer, BufferState state) {
+  pg_atomic_init_u64(&buffer->state, state);
+}
+// Makes a buffer that is in no table available again. From 19 on the clock finds it by itself.
+inline void FreeBuffer(BufferDesc*) {}
+#else
+using BufferState = uint32;
+inline BufferState StateOf(BufferDesc* buffer) { return pg_atomic_read_u32(&buffer->state); }
+inline void SetState(BufferDesc* buffer, BufferState state) {
+  pg_atomic_init_u32(&buffer->state, state);
+}
+inline void FreeBuffer(BufferDesc* buffer) { StrategyFreeBuffer(buffer); }
 #endif
 
 }  // namespace neon_redo

@@ -132,7 +132,7 @@ class Bench {
   uint64_t steps_done_ = 0;
   std::vector<uint8_t> pages_ = std::vector<uint8_t>(kBatch * kBlockSize);
   std::vector<Status> statuses_ = std::vector<Status>(kBatch);
-  RecordView view_{ServerVersion(options_.worker.version)};
+  RecordView view_{*options_.worker.version};
 };
 
 Status Bench::MeasureLaunch() {

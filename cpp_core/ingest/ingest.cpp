@@ -9,6 +9,7 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/ingest/taker.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/tested_version.h"
 #include "cpp_core/pg/version.h"
 #include "neon_redo/describe.h"
 
@@ -127,6 +128,7 @@ RecordFault Ingest::TakeBeyondBlocks(const RecordView& record, ChangeList* chang
 }
 
 Status Ingest::TakeAll(WalReader* reader, const ChangeSink& sink) {
+  RETURN_IF_ERROR(pg::CheckComplete(reader->version(), "the WAL"));
   RecordView view(reader->version());
   ChangeList changes;
   WalRecord record;

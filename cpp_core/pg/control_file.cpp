@@ -102,6 +102,7 @@ Result<ControlFile> ParseControlFile(Bytes bytes, const std::string& what) {
   };
   if (version == nullptr) return other_build();
   if (Status tested = CheckTested(*version, what); !tested) return tl::unexpected(tested.error());
+  if (Status all = CheckComplete(*version, what); !all) return tl::unexpected(all.error());
   const ControlFileLayout& at = version->control_file;
   if (bytes.size() < at.size) return too_short();
   if (Crc32c(bytes.first(at.crc)) != Get<uint32_t>(bytes, at.crc))

@@ -25,6 +25,15 @@ Status CheckTested(const Version& version, const std::string& what) {
                   what, version.major));
 }
 
+Status CheckComplete(const Version& version, const std::string& what) {
+  if (version.is_complete) return {};
+  return MakeError(
+      ErrorCode::kUnsupported,
+      fmt::format("{} is of PostgreSQL {}, of which only the pages in WAL are rebuilt: "
+                  "verify --images",
+                  what, version.major));
+}
+
 std::string VersionFileText(const Version& version) { return fmt::format("{}\n", version.major); }
 
 const Version* FindVersionByVersionFile(std::string_view text) {

@@ -52,6 +52,7 @@ enum class HeapCleanup : uint8_t {
   kPruneVacuumFreeze,  // PRUNE, VACUUM and FREEZE_PAGE with a plan for each tuple
   kPruneVacuumPlans,   // the same with a plan for many tuples, and a flag for catalogs in PRUNE
   kPruneFreeze,        // one record with three names, flags of one byte (xl_heap_prune)
+  kPruneFreezeMap,     // flags of two bytes, and perhaps the page of the visibility map
 };
 
 // The major version whose pg_waldump has the words for this version's records. Later values are of
@@ -68,14 +69,32 @@ struct OperationTable {
     out.of[rmid] = static_cast<uint16_t>(out.of[rmid] | 1 << (operation >> 4));
     return out;
   }
+  constexpr OperationTable Without(RmgrId rmid, uint8_t operation) const {
+    OperationTable out = *this;
+    out.of[rmid] = static_cast<uint16_t>(out.of[rmid] & ~(1 << (operation >> 4)));
+    return out;
+  }
+};
+
+// Multixacts in records and files (access/multixact.h, multixact_internal.h). A multixact's offset is
+// the number of its first member.
+struct MultixactLayout {
+  uint32_t offset_size;    // sizeof(MultiXactOffset), also in pg_multixact/offsets
+  uint32_t create_offset;  // in xl_multixact_create, as the next two
+  uint32_t create_count;
+  uint32_t create_members;
+  bool truncate_names_oldest;   // xl_multixact_truncate: what stays, instead of what goes
+  uint32_t member_name_digits;  // of the files in pg_multixact/members
 };
 
 struct Version {
   int major;
-  // False: the row is made from facts that were read; no server of the version was there to try it
-  // with. Such a version is refused (pg/tested_version.h).
+  // False: the row is made from facts that were read and no server of the version was there to try it
+  // with, or the version is not released. It is refused unless asked for (pg/tested_version.h).
   bool is_tested;
   uint16_t wal_magic;                // XLOG_PAGE_MAGIC
+  uint16_t wal_page_flags;           // XLP_ALL_FLAGS
+  uint16_t overwrite_contrecord;     // XLP_FIRST_IS_OVERWRITE_CONTRECORD, one of these
   uint32_t control_version;          // PG_CONTROL_VERSION
   uint32_t catalog_version;          // CATALOG_VERSION_NO
   const char* tablespace_directory;  // TABLESPACE_VERSION_DIRECTORY
@@ -88,6 +107,11 @@ struct Version {
   uint32_t end_of_recovery_size;     // sizeof(xl_end_of_recovery)
   bool two_phase_names_have_epoch;   // the names of the files in pg_twophase
   uint32_t largest_record;           // bytes
+  MultixactLayout multixact;
+  // False: WAL is read, and its pages are rebuilt by workers. Clusters, base backups and multixacts
+  // are refused, and the native engine has no part in it.
+  bool is_complete;
+  bool worker_needs_notify;  // a worker's start looks into the directory pg_notify
   HeapCleanup heap_cleanup;
   uint8_t visibility_flags;           // that a Heap2 VISIBLE record may have
   bool btree_vacuum_clears_cycle_id;  // redo of a Btree VACUUM record
@@ -200,6 +224,8 @@ inline constexpr Version kVersion15 = {
     .major = 15,
     .is_tested = true,
     .wal_magic = 0xD110,
+    .wal_page_flags = 0x000f,
+    .overwrite_contrecord = 0x0008,
     .control_version = 1300,
     .catalog_version = 202209061,
     .tablespace_directory = "PG_15_202209061",
@@ -228,6 +254,14 @@ inline constexpr Version kVersion15 = {
     .end_of_recovery_size = 16,
     .two_phase_names_have_epoch = false,
     .largest_record = 0x3fffffff,  // MaxAllocSize
+    .multixact = {.offset_size = 4,
+                  .create_offset = 4,
+                  .create_count = 8,
+                  .create_members = 12,
+                  .truncate_names_oldest = false,
+                  .member_name_digits = 4},
+    .is_complete = true,
+    .worker_needs_notify = false,
     .heap_cleanup = HeapCleanup::kPruneVacuumFreeze,
     .visibility_flags = 0x03,
     .btree_vacuum_clears_cycle_id = false,
@@ -296,10 +330,58 @@ constexpr Version MakeVersion18() {
   return v;
 }
 
+// Of 19~rc1; the catalogue's version may change until 19.0 is released.
+constexpr Version MakeVersion19() {
+  Version v = MakeVersion18();
+  v.major = 19;
+  v.is_tested = false;
+  v.wal_magic = 0xD122;
+  v.wal_page_flags = 0x0007;  // without XLP_BKP_REMOVABLE, whose bit another flag has
+  v.overwrite_contrecord = 0x0004;
+  v.control_version = 1905;
+  v.catalog_version = 202610061;
+  v.tablespace_directory = "PG_19_202610061";
+  v.control_file = {.size = 312,
+                    .crc = 308,
+                    .track_commit_timestamp = 208,
+                    .max_align = 212,
+                    .wal_block_size = 236,  // after slru_pages_per_segment
+                    .float8_by_value = 260,
+                    .checksum_version = 268};
+  v.checkpoint = {.size = 92,
+                  .full_page_writes = 16,
+                  .wal_level = 20,
+                  .next_xid = 32,  // after logicalDecodingEnabled
+                  .next_oid = 40,
+                  .next_multixact = 44,
+                  .next_multixact_offset = 48,
+                  .oldest_xid = 56,
+                  .oldest_multixact = 64,
+                  .oldest_commit_ts_xid = 80,
+                  .oldest_active_xid = 88};
+  v.multixact = {.offset_size = 8,
+                 .create_offset = 8,
+                 .create_count = 16,
+                 .create_members = 20,
+                 .truncate_names_oldest = true,
+                 .member_name_digits = 15};
+  v.is_complete = false;
+  v.worker_needs_notify = true;  // all of the server's shared memory is made, that of NOTIFY too
+  v.heap_cleanup = HeapCleanup::kPruneFreezeMap;
+  v.visibility_flags = 0;  // no VISIBLE records
+  v.text = WaldumpText::k19;
+  v.operations = v.operations.With(kRmXlog, layout::xlog::kAssignLsn)
+                     .With(kRmXlog, layout::xlog::kLogicalDecodingChange)
+                     .Without(kRmHeap2, layout::heap2::kVisible)
+                     .Without(kRmGist, layout::gist::kAssignLsn);
+  return v;
+}
+
 }  // namespace detail
 
 inline constexpr Version kVersions[] = {detail::kVersion15, detail::MakeVersion16(),
-                                        detail::MakeVersion17(), detail::MakeVersion18()};
+                                        detail::MakeVersion17(), detail::MakeVersion18(),
+                                        detail::MakeVersion19()};
 
 // Where the CRC-32C of a relation map stands, after 62 or 64 mappings of eight bytes (RelMapFile).
 constexpr uint32_t RelationMapCrcAt(const Version& version) {

@@ -9,9 +9,10 @@ namespace neon_redo {
 WalPageFault CheckWalPageHeader(const WalPageHeader& h, const WalPagePlace& place) {
   const uint64_t address = place.lsn.value;
   const bool is_first = (address & (place.segment_size - 1)) == 0;
-  if (pg::FindVersionByWalMagic(h.magic) == nullptr) return WalPageFault::kUnknownMagic;
+  const pg::Version* version = pg::FindVersionByWalMagic(h.magic);
+  if (version == nullptr) return WalPageFault::kUnknownMagic;
   if (place.magic != 0 && h.magic != place.magic) return WalPageFault::kOtherVersion;
-  if ((h.info & ~kPageAllFlags) != 0) return WalPageFault::kFlags;
+  if ((h.info & ~version->wal_page_flags) != 0) return WalPageFault::kFlags;
   if (is_first != ((h.info & kPageLongHeader) != 0)) return WalPageFault::kHeaderKind;
   if (h.timeline < place.min_timeline) return WalPageFault::kEarlierTimeline;
   if (h.timeline > place.max_timeline) return WalPageFault::kLaterTimeline;

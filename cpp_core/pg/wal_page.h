@@ -39,9 +39,7 @@ static_assert(sizeof(WalLongPageHeader) == kLongPageHeaderSize - kShortPageHeade
 // XLP_*
 inline constexpr uint16_t kPageFirstIsContrecord = 0x0001;
 inline constexpr uint16_t kPageLongHeader = 0x0002;
-inline constexpr uint16_t kPageBackupRemovable = 0x0004;
-inline constexpr uint16_t kPageFirstIsOverwriteContrecord = 0x0008;
-inline constexpr uint16_t kPageAllFlags = 0x000f;
+inline constexpr uint16_t kPageBackupRemovable = 0x0004;  // another flag since 19: pg/version.h
 
 inline constexpr size_t PageHeaderSize(uint16_t info) {
   return info & kPageLongHeader ? kLongPageHeaderSize : kShortPageHeaderSize;

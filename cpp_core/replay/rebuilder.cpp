@@ -305,9 +305,9 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
 
 // That the page may have on disk, if the record does not make it dirty.
 Lsn Rebuilder::EarliestLsn(const BlockRef& ref, const BlockState& block) {
-  const Lsn before = ref.has_image ? LsnInImage(ref, saved_) : std::max(block.last_lsn, Lsn(1));
-  const ToleratedLsn tolerated = block.tolerated();
-  return tolerated.rule == LsnRule::kEarlier ? std::min(before, tolerated.lsn) : before;
+  // The image tells what the server made of hints, but not what of that was written.
+  const Lsn before = ref.has_image ? LsnInImage(ref, saved_) : block.last_lsn;
+  return block.tolerated().Earliest(before);
 }
 
 // What LSNs the page may have after a record that changes the block.

@@ -46,6 +46,14 @@ struct ToleratedLsn {
       rule = LsnRule::kBetween;
   }
 
+  // No LSN that is allowed is earlier. last: the end of the page's last record.
+  Lsn Earliest(Lsn last) const {
+    if (rule == LsnRule::kEarlier || rule == LsnRule::kBetween) return std::min(last, lsn);
+    // R, which is not known here.
+    if (rule == LsnRule::kLater || rule == LsnRule::kUpTo) return Lsn(1);
+    return std::max(last, Lsn(1));
+  }
+
   // The LSN that is right without any doubt.
   Lsn Demanded(Lsn rebuilt) const {
     return rule == LsnRule::kMoved ? std::max(lsn, rebuilt) : rebuilt;

@@ -33,12 +33,10 @@ struct PageAt {
 class PageReader {
  public:
   // base may be empty: then pages that WAL does not make whole cannot be had. worker: what the
-  // native engine does not support goes to a worker, launched when it is first needed.
+  // native engine does not support goes to a worker, launched when it is first needed; its version
+  // is that of the WAL, and not null.
   PageReader(Store* store, BasePage base, const WorkerOptions& worker)
-      : store_(*store),
-        base_(std::move(base)),
-        worker_(worker),
-        view_(ServerVersion(worker.version)) {}
+      : store_(*store), base_(std::move(base)), worker_(worker), view_(*worker.version) {}
 
   // The page that key names (a relation's block or an SLRU's), as it was when the records up to lsn
   // were applied. kNotFound: there was no such page at that LSN, or it cannot be had from what

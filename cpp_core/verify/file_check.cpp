@@ -133,10 +133,10 @@ Status FileCheck::Compare(const Expectations& expectations, VerifyResult* result
   expectations_ = &expectations;
   ASSIGN_OR_RETURN(disk_, ListRelationFiles(data_directory_, *version_, true));
   settled_ = expectations.settled;
-  catalog_.reset();
+  catalog_ = nullptr;
   if (expectations.log != nullptr)
-    catalog_.emplace(data_directory_, *version_, disk_, expectations.log,
-                     expectations.may_be_prepared);
+    catalog_ = std::make_unique<Catalog>(data_directory_, *version_, disk_, expectations.log,
+                                         expectations.may_be_prepared);
   findings_ = Findings();
   files_ = map_files_ = 0;
   std::set<BlockTag> forks;

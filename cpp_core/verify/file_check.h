@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -123,7 +123,7 @@ class FileCheck {
   const Expectations* expectations_ = nullptr;
   Lsn settled_;
   RelationFileList disk_;
-  std::optional<Catalog> catalog_;  // of the data directory
+  std::unique_ptr<Catalog> catalog_;  // of the data directory
   Findings findings_;
   uint64_t files_ = 0, map_files_ = 0;
 };

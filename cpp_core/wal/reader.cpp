@@ -261,7 +261,7 @@ WalReader::Assembled WalReader::Assemble(uint32_t length, WalRecord* out, Lsn* r
       return Assembled::kFault;
     }
     h = LoadNative<WalPageHeader>(page_);
-    if (h.info & kPageFirstIsOverwriteContrecord) {
+    if (h.info & version().overwrite_contrecord) {
       // The server crashed while it wrote the record, and continued here after recovery.
       abandoned_ = start;
       position_ = lsn;

@@ -100,7 +100,7 @@ bool WalStreamDecoder::EnterPage(bool* ready) {
   const auto h = LoadNative<WalPageHeader>(page.data());
   const bool continues = (h.info & kPageFirstIsContrecord) != 0;
   // The server crashed while it wrote the record, and continued here after recovery.
-  if (h.info & kPageFirstIsOverwriteContrecord) in_record_ = false;
+  if (h.info & version_->overwrite_contrecord) in_record_ = false;
   const uint64_t left = in_record_ ? length_ - record_.size() : 0;
   if (!hunting_ && (continues ? h.remaining != left || !in_record_ : in_record_))
     return Fail(next_, fmt::format("the page continues {} bytes of a record, but {} are left of "

@@ -46,6 +46,15 @@ inline bool IsInvalidated(const ReplicationSlot& slot) {
 inline bool IsInvalidated(const ReplicationSlot&) { return false; }  // it then has no restart_lsn
 #endif
 
+// The process that uses the slot; 0: none.
+#if PG_VERSION_NUM >= 190000
+inline int ActivePid(const ReplicationSlot& slot) {
+  return slot.active_proc == INVALID_PROC_NUMBER ? 0 : GetPGProcByNumber(slot.active_proc)->pid;
+}
+#else
+inline int ActivePid(const ReplicationSlot& slot) { return slot.active_pid; }
+#endif
+
 }  // namespace neon_redo
 
 #endif  // NEON_REDO_SRC_MONITORING_SERVER_H_

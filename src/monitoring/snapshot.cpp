@@ -116,7 +116,7 @@ int ReadSlots(Slot* out) {
     SpinLockAcquire(&slot->mutex);
     out[count].name = slot->data.name;
     out[count].database = slot->data.database;
-    out[count].active_pid = slot->active_pid;
+    out[count].active_pid = ActivePid(*slot);
     out[count].restart_lsn = slot->data.restart_lsn;
     out[count].is_invalidated = IsInvalidated(*slot);
     SpinLockRelease(&slot->mutex);

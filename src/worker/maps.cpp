@@ -1,6 +1,7 @@
 // Which pages redo reads is in the functions heap_xlog_* (access/heap/heapam_xlog.c of 18):
 //  - the visibility map page of a block whose bits the record's flags clear, if the record does not
-//    name that page, and of the block that XLOG_HEAP2_VISIBLE makes all-visible
+//    name that page, and of the block that XLOG_HEAP2_VISIBLE makes all-visible; in 19 the page that
+//    prune and multi-insert records name to set bits, too (all of them with RBM_ZERO_ON_ERROR)
 //  - the free space map page of a block that becomes nearly full, or that is pruned or all-visible.
 // Each takes a hash search and a lock, so a page is placed only if it may be needed.
 #include "src/worker/maps.h"
@@ -48,6 +49,10 @@ bool MayGetFull(size_t data, int tuples) {
          lines + tuples >= static_cast<int>(MaxHeapTuplesPerPage);
 }
 
+bool HasBlock(const DecodedXLogRecord& record, int id) {
+  return id <= record.max_block_id && record.blocks[id].in_use;
+}
+
 struct Needs {
   bool visibility_map;
   bool space_map;
@@ -83,7 +88,7 @@ Needs NeedsOfHeap2(const DecodedXLogRecord& record, uint8_t operation, bool targ
     case layout::heap2::kPruneOnAccess:
     case layout::heap2::kPruneVacuumScan:
     case layout::heap2::kPruneVacuumCleanup:
-      return {false, true};
+      return {HasBlock(record, 1), true};
     case layout::heap2::kVisible:
       return {true, true};
     case layout::heap2::kMultiInsert: {
@@ -91,7 +96,7 @@ Needs NeedsOfHeap2(const DecodedXLogRecord& record, uint8_t operation, bool targ
       uint16_t tuples = MaxHeapTuplesPerPage;
       if (record.main_data_len >= SizeOfHeapMultiInsert)
         memcpy(&tuples, record.main_data + offsetof(xl_heap_multi_insert, ntuples), sizeof(tuples));
-      return {(flags & XLH_INSERT_ALL_VISIBLE_CLEARED) != 0,
+      return {(flags & (XLH_INSERT_ALL_VISIBLE_CLEARED | XLH_INSERT_ALL_FROZEN_SET)) != 0,
               target_is_heap && ((record.header.xl_info & XLOG_HEAP_INIT_PAGE) != 0 ||
                                  MayGetFull(record.blocks[0].data_len, tuples))};
     }
@@ -102,10 +107,6 @@ Needs NeedsOfHeap2(const DecodedXLogRecord& record, uint8_t operation, bool targ
     default:
       return {};
   }
-}
-
-bool HasBlock(const DecodedXLogRecord& record, int id) {
-  return id <= record.max_block_id && record.blocks[id].in_use;
 }
 
 void PlaceMapsOf(const ServerRelation& rel, ::BlockNumber block, Needs needs) {
@@ -137,7 +138,7 @@ void PlaceMaps(DecodedXLogRecord* record, int target_id, bool target_in_pool) {
   // the relation from block 0.
   if (!HasBlock(*record, 0)) return;
   PlaceMapsOf(RelationOf(&record->blocks[0]), record->blocks[0].blkno, needs);
-  if (needs.visibility_map && HasBlock(*record, 1))
+  if (needs.visibility_map && HasBlock(*record, 1) && record->blocks[1].forknum == MAIN_FORKNUM)
     PlaceZeroes(RelationOf(&record->blocks[0]), VISIBILITYMAP_FORKNUM,
                 MapPageOf(record->blocks[1].blkno));
 }

@@ -5,6 +5,11 @@
 #include "src/worker/maps.h"
 #include "src/worker/replay.h"
 
+extern "C" {
+#include "access/generic_xlog.h"
+#include "executor/instrument.h"
+}
+
 namespace neon_redo {
 
 namespace {
@@ -27,10 +32,12 @@ int64 pool_dirtied;
 constexpr int64 kDirtyPages = 24;
 static_assert(kDirtyPages + XLR_MAX_BLOCK_ID + 1 < kSharedBuffers);
 
-// Storage manager entries that FakeRelation prepared to need no file, most recent first. A record
-// that the server writes refers to one relation.
-constexpr int kFakes = 8;
-constexpr int kFakesOfRecord = 4;
+// The relations that a record may refer to: the pages of a generic record may each be of another one
+// (MAX_GENERIC_XLOG_PAGES in access/generic_xlog.h). All other records refer to one relation.
+constexpr int kRelationsOfRecord = MAX_GENERIC_XLOG_PAGES;
+// Storage manager entries that FakeRelation prepared to need no file, most recent first. There is
+// room for those of a record whatever the records before it left.
+constexpr int kFakes = 2 * kRelationsOfRecord;
 SMgrRelation fakes[kFakes];
 int fake_count;
 
@@ -69,7 +76,6 @@ void FakeRelation(const ServerRelation& rel) {
   if (place < fake_count) {
     relation = fakes[place];
   } else {
-    if (fake_count == kFakes) REFUSE("the record refers to more relations than any record does");
     relation = smgropen(rel, kNoBackend);
     for (int fork = 0; fork <= MAX_FORKNUM; fork++) {
       relation->smgr_cached_nblocks[fork] = MaxBlockNumber;
@@ -112,7 +118,7 @@ void InitPages() {
   for (int i = 0; i < kLocalBuffers; i++) {
     local_descriptors[i].buf_id = -i - 2;  // as InitLocalBuffers numbers them
     local_pages[i] = future_page;
-    pg_atomic_init_u32(&local_descriptors[i].state, BM_VALID | BM_TAG_VALID);
+    SetState(&local_descriptors[i], BM_VALID | BM_TAG_VALID);
   }
   LocalBufferDescriptors = local_descriptors;
   LocalBufferBlockPointers = local_pages;
@@ -139,13 +145,18 @@ void SetTargetPage(uint8_t* page) { local_pages[0] = page; }
 uint8_t* TargetPage() { return static_cast<uint8_t*>(local_pages[0]); }
 
 void PlacePages(DecodedXLogRecord* record, int target_id, bool in_pool, bool have_page) {
-  if (fake_count > kFakes - kFakesOfRecord) ForgetRelations();
+  if (fake_count > kFakes - kRelationsOfRecord) ForgetRelations();
   const ServerRelation* last = nullptr;
+  int relations = 0;
   for (int id = 0; id <= record->max_block_id; id++) {
     DecodedBkpBlock* block = &record->blocks[id];
     if (!block->in_use) continue;
     const ServerRelation& rel = RelationOf(block);
-    if (last == nullptr || !IsSame(rel, *last)) FakeRelation(rel);
+    if (last == nullptr || !IsSame(rel, *last)) {
+      if (++relations > kRelationsOfRecord)
+        REFUSE("the record refers to more relations than any record does");
+      FakeRelation(rel);
+    }
     last = &rel;
     if (id == target_id) {
       block->prefetch_buffer = in_pool ? InvalidBuffer : -1;
@@ -183,13 +194,13 @@ void DropPool() {
   if (PoolUses() == pool_uses) return;
   for (int i = 0; i < NBuffers; i++) {
     BufferDesc* buffer = GetBufferDescriptor(i);
-    const uint32 state = pg_atomic_read_u32(&buffer->state);
+    const BufferState state = StateOf(buffer);
     if (!(state & BM_TAG_VALID)) continue;
     if (BUF_STATE_GET_REFCOUNT(state) != 0) ereport(FATAL, (errmsg("redo left a page pinned")));
     BufTableDelete(&buffer->tag, BufTableHashCode(&buffer->tag));
     ClearTag(&buffer->tag);
-    pg_atomic_write_u32(&buffer->state, 0);
-    StrategyFreeBuffer(buffer);
+    SetState(buffer, 0);
+    FreeBuffer(buffer);
   }
   NotePoolEmpty();
 }

@@ -2,6 +2,10 @@
 #include "src/server.h"
 #include "src/worker/worker.h"
 
+extern "C" {
+#include "access/htup_details.h"
+}
+
 #pragma GCC visibility push(default)
 extern "C" {
 PG_FUNCTION_INFO_V1(neon_redo_info);

@@ -141,6 +141,31 @@ class Makefile(unittest.TestCase):
                 self.assertEqual(result.stderr.splitlines()[0], f"PG_CONFIGS: {message}")
                 self.assertFalse((self.tree / "build/neon/15/neon.so").exists())
 
+    def test_only_servers_that_are_not_here_are_fetched(self):
+        """`deps` may install the system's own server after make has read the Makefile."""
+        fetched = self.tree / "fetched"
+        self.write("scripts/fetch_server.sh", f'#!/bin/sh\necho "$1" >>{fetched}\n', 0o755)
+        of_15, of_17 = self.server("a"), self.server("b", "17.2")
+        later = self.directory / "later"
+        later.symlink_to(self.directory / "nothing")
+        self.write("scripts/deps.sh", f"#!/bin/sh\nln -sfn {of_15.parent} {later}\n", 0o755)
+        system = self.directory / "system"
+        (system / "18").mkdir(parents=True)
+        (system / "18" / "bin").symlink_to(self.server("c", "18.1").parent)
+        (system / "18" / "bin" / "postgres").chmod(0o755)
+        for config, place, expected in (
+            (later / "pg_config", self.directory / "none", ["17", "18"]),
+            (of_17, self.directory / "none", ["15", "18"]),
+            (of_17, system, ["15"]),
+        ):
+            with self.subTest(config=config, system=place):
+                fetched.unlink(missing_ok=True)
+                servers = [f"SERVERS={self.directory}/servers", f"SYSTEM_SERVERS={place}"]
+                self.make("servers", f"PG_CONFIG={config}", *servers)
+                self.assertEqual(fetched.read_text("utf-8").split(), expected)
+        made = self.make("with-servers", "COMMAND=printenv PG_CONFIGS", f"PG_CONFIG={of_17}", *servers)
+        self.assertEqual(made.stdout.splitlines()[-1].strip(), f"{system}/18/bin/pg_config")
+
     def test_the_program_is_of_the_server_that_was_asked_for(self):
         first, second = self.server("a"), self.server("b", "17.2")
         for config in (first, second, first):

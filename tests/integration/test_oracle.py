@@ -1,6 +1,7 @@
 """The strictest test of redo. With wal_consistency_checking = 'all' each record carries its pages as they
 must be afterwards. Every kind of record of a large mixed workload is replayed, by the native engine
-with a sandboxed worker for the rest and by the worker alone, and each page is compared.
+with a sandboxed worker for the rest and by the worker alone, and each page is compared. Of a version that
+is not released (make test-experimental) the worker alone replays.
 """
 
 import json
@@ -9,7 +10,7 @@ import re
 import unittest
 
 import workload
-from cluster import Cluster, copy_module, major, run_neon_redo, server_program
+from cluster import MAJORS, Cluster, copy_module, major, run_neon_redo, server_program
 
 BLOCK_IMAGES = 500_000
 
@@ -41,6 +42,11 @@ if major() >= 17:
     )
 
 
+IS_EXPERIMENTAL = major() not in MAJORS
+if IS_EXPERIMENTAL:  # 19: records of heap pages set the bits of the visibility map
+    OPERATIONS["Heap2"] = OPERATIONS["Heap2"].replace(" VISIBLE", "")
+
+
 class Oracle(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -63,6 +69,7 @@ class Oracle(unittest.TestCase):
 
     def report(self, *arguments):
         arguments = ["--images", "--wal", self.cluster.wal, "--module", self.module, *arguments]
+        arguments += ["--untested-version"] if IS_EXPERIMENTAL else []
         result = run_neon_redo("verify", *arguments, "--format", "json", check=False)
         self.assertEqual(result.returncode, 0, result.stdout[-5000:] + result.stderr)
         report = json.loads(result.stdout)
@@ -70,8 +77,11 @@ class Oracle(unittest.TestCase):
         self.assertGreaterEqual(report["images_compared"], BLOCK_IMAGES)
         compared = {name for name, counts in report["resource_managers"].items() if counts["equal"]}
         self.assertEqual(set(OPERATIONS) - compared, set())
+        if IS_EXPERIMENTAL:
+            print(f"PostgreSQL {major()}: {report['images_compared']} images, no difference")
         return report
 
+    @unittest.skipIf(IS_EXPERIMENTAL, "the native engine does not know the records")
     def test_every_image_is_rebuilt_natively_or_by_the_worker(self):
         report = self.report()
         self.assertGreater(report["native_share"], 0.95)

@@ -166,8 +166,18 @@ class Servers(unittest.TestCase):
                 self.assertIn("reason", server)
         one = next(iter(self.modules))
         of_16 = self.relabelled(self.modules[one], "neon.so", "neon_redo module for PostgreSQL ", 16)
-        self.refused("is of PostgreSQL 16, which this program does not serve",
-                     run_neon_redo("doctor", f"--module={of_16}", check=False))  # fmt: skip
+        for command in ("doctor", "worker"):
+            with self.subTest(command):
+                result = run_neon_redo(command, f"--module={of_16}", check=False, input="")
+                self.refused("is of PostgreSQL 16, which this program was not tested with", result)
+                # Then a server is the next thing that is missing.
+                result = run_neon_redo(
+                    command, f"--module={of_16}", "--untested-version", check=False, input=""
+                )
+                self.refused("there is no PostgreSQL 16 server", result)
+        of_14 = self.relabelled(self.modules[one], "neon.so", "neon_redo module for PostgreSQL ", 14)
+        self.refused("is of PostgreSQL 14, which this program does not serve (it serves 15, 17, 18)",
+                     run_neon_redo("doctor", f"--module={of_14}", check=False))  # fmt: skip
         text = run_neon_redo("doctor", *self.given_modules(one)).stdout
         self.assertRegex(text, rf"(?m)^{one} +yes +/")
         self.assertIn(f"A worker of PostgreSQL {one}:", text)

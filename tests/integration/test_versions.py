@@ -16,7 +16,18 @@ VERSIONS = {
     16: (0xD113, 1300, 202307071, 288),
     17: (0xD116, 1700, 202406281, 288),
     18: (0xD118, 1800, 202506291, 292),
+    19: (0xD122, 1905, 202610061, 308),
 }
+REMOVABLE = 0x0004  # XLP_BKP_REMOVABLE, until 18
+CAPTURE = """neon-redo capture 1
+error: none
+key: 000000067F000000050000400C0000000007
+lsn: 0/48
+kind: read
+base: 0
+version: {}
+
+"""
 
 
 def crc32c(data):
@@ -37,7 +48,8 @@ def relabel_wal(source, target, version):
         content = bytearray(segment.read_bytes())
         for at in range(0, len(content), PAGE):
             if content[at : at + 2] == struct.pack("<H", VERSIONS[major()][0]):
-                struct.pack_into("<H", content, at, VERSIONS[version][0])
+                flags = content[at + 2] & ~(REMOVABLE if version >= 19 else 0)
+                struct.pack_into("<HB", content, at, VERSIONS[version][0], flags)
         (target / segment.name).write_bytes(content)
 
 
@@ -83,6 +95,39 @@ class Versions(unittest.TestCase):
         self.assertNotIn("unknown option", error)
         result = run_neon_redo("waldump", "--wal", wal, "--untested-version", "--limit", "5")
         self.assertEqual(len(result.stdout.splitlines()), 5)
+
+    def test_captures_of_untested_versions(self):
+        capture = self.directory / "capture.redo"
+        for version in (16, 19):
+            capture.write_text(CAPTURE.format(version), "utf-8")
+            self.assertIn(f"the capture is of PostgreSQL {version}, which", self.fails("replay", capture))
+            text = run_neon_redo("replay", "--untested-version", capture).stdout
+            self.assertIn("The request succeeds now", text)
+
+    def test_each_command_can_be_told(self):
+        for command in """bench doctor ingest page receive replay serve-wal verify waldump worker""".split():
+            with self.subTest(command):
+                self.assertIn("--untested-version", run_neon_redo(command, "--help").stdout)
+
+    def test_version_that_is_not_released(self):
+        wal = self.directory / "wal_19"
+        relabel_wal(self.wal, wal, 19)
+        for command in (["waldump"], ["ingest"], ["verify", "--images"]):
+            with self.subTest(command[0]):
+                error = self.fails(*command, "--wal", wal)
+                self.assertIn("is of PostgreSQL 19, which this program was not tested with", error)
+        untested = ["--wal", wal, "--untested-version"]
+        self.assertEqual(len(run_neon_redo("waldump", *untested, "--limit=5").stdout.splitlines()), 5)
+        error = self.fails("verify", "--images", "--engine=native", *untested)
+        self.assertIn("the native engine does not know the records of PostgreSQL 19", error)
+        only_pages = "is of PostgreSQL 19, of which only the pages in WAL are rebuilt"
+        self.assertIn(only_pages, self.fails("ingest", *untested))
+        backup = self.directory / "backup_19"
+        shutil.copytree(self.backup, backup, symlinks=True)
+        relabel_control_file(backup, 19)
+        for command in ("verify", "page"):
+            more = ["--lsn=end", "base/1/1259/0"] if command == "page" else []
+            self.assertIn(only_pages, self.fails(command, "--base-backup", backup, *untested, *more))
 
     def test_backup_of_another_version(self):
         backup = self.directory / "other_backup"

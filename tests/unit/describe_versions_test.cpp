@@ -10,6 +10,7 @@
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
 #include "tests/unit/described_record.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -241,17 +242,6 @@ TEST(DescribeVersions, WhatTheFormatSays) {
       "1; offset 0; oldest xid 700 in DB 1; oldest multi 1 in DB 1; oldest/newest commit "
       "timestamp xid: 0/0; oldest running xid 0; shutdown");
 }
-
-// As of 19rc1: a row of what the words depend on.
-constexpr pg::Version MakeVersion19() {
-  pg::Version version = *pg::FindVersionByMajor(18);
-  version.major = 19;
-  version.text = pg::WaldumpText::k19;
-  version.operations = version.operations.With(kRmXlog, layout::xlog::kAssignLsn)
-                           .With(kRmXlog, layout::xlog::kLogicalDecodingChange);
-  return version;
-}
-constexpr pg::Version kPg19 = MakeVersion19();
 
 TEST(DescribeVersions, WhatIsNewIn19) {
   const auto described = [](uint8_t rmid, uint8_t info, const std::string& main,

@@ -151,6 +151,14 @@ TEST(IngestVersions, BitsOfTheMapAreClearedOnce) {
   EXPECT_EQ(TakeAs(kPg18, update(3)), (Texts{heap, old_heap, map}));
 }
 
+// Its offsets have 64 bits: what is not read must not be misread.
+TEST(IngestVersions, MultixactsOf19AreRefused) {
+  const RecordBuilder create =
+      RecordBuilder(kRmMultiXact, 0x20).Main(Fields().U32(7).U32(0).U64(3).U32(1).U32(700).U32(1));
+  EXPECT_EQ(TakeAs(kPg19, create), Texts{"fault: the multixacts of its version are not read yet"});
+  EXPECT_EQ(kPg19.multixact.create_members, 20u);
+}
+
 TEST(IngestVersions, WalOfAnUntestedVersionIsRefused) {
   TempDirectory directory;
   WalWriter wal(1 << 20, 3, 1, *pg::FindVersionByMajor(16));

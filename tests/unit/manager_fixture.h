@@ -37,8 +37,9 @@ class Ask {
       bytes[24] = static_cast<uint8_t>(commands[i]);
     }
     for (size_t i = 0; i < bytes_.size(); ++i) {
-      records_.push_back(
-          {Lsn(0x500000000 + 8 * (uint64_t{block} + i)), PostgresRecord{!base, bytes_[i]}});
+      PageRecord& record = records_.emplace_back();
+      record.lsn = Lsn(0x500000000 + 8 * (uint64_t{block} + i));
+      record.record = PostgresRecord{!base, bytes_[i]};
     }
   }
   Ask(const Ask&) = delete;

@@ -91,6 +91,22 @@ TEST(NativePruneFreeze, PrunesAndFreezesInOneRecord) {
   }
 }
 
+// Numbers of operations and flags mean other things there.
+TEST(NativePruneFreeze, NoRecordOf19IsTaken) {
+  TestPage page = ThreeTuples();
+  const TestPage before = page;
+  const auto prune = Prune(kCleanup | kDead, Fields().U16(2).U16(1).U16(3));
+  const auto lock = RecordBuilder(kRmHeap, 0x60)
+                        .Block(0, kBlock)
+                        .Main(Fields().U32(9).U16(1).U8(0).U8(0))
+                        .Bytes();
+  ASSERT_EQ(Apply(lock, 0, 300, &page, true, kPg18), NativeResult::kApplied);
+  page = before;
+  for (const auto& record : {prune, lock})
+    EXPECT_EQ(Apply(record, 0, 400, &page, true, kPg19), NativeResult::kUnsupported);
+  EXPECT_EQ(std::memcmp(&page, &before, sizeof(page)), 0);
+}
+
 TEST(NativePruneFreeze, WithoutTheCleanupLockNoTupleMoves) {
   TestPage page = ThreeTuples();
   ASSERT_EQ(ApplyTo17(Prune(kCleanup | kDead, Fields().U16(2).U16(1).U16(3)), 400, &page),

@@ -37,7 +37,9 @@ static_assert(AreEqual(kServer.tablespace_directory, TABLESPACE_VERSION_DIRECTOR
 SAME(pg::FindVersionByWalMagic(XLOG_PAGE_MAGIC), &kServer);
 SAME(pg::FindVersionByControlFile(PG_CONTROL_VERSION, CATALOG_VERSION_NO), &kServer);
 SAME(kServer.dropped_stats_item_size, sizeof(xl_xact_stats_item));
-#if PG_VERSION_NUM >= 160000
+#if PG_VERSION_NUM >= 190000
+SAME(kServer.visibility_flags, 0);
+#elif PG_VERSION_NUM >= 160000
 SAME(kServer.visibility_flags, VISIBILITYMAP_XLOG_VALID_BITS);
 #else
 SAME(kServer.visibility_flags, VISIBILITYMAP_VALID_BITS);
@@ -117,9 +119,11 @@ SAME(kShortPageHeaderSize + offsetof(WalLongPageHeader, page_size),
      offsetof(XLogLongPageHeaderData, xlp_xlog_blcksz));
 SAME(kPageFirstIsContrecord, XLP_FIRST_IS_CONTRECORD);
 SAME(kPageLongHeader, XLP_LONG_HEADER);
+#if PG_VERSION_NUM < 190000
 SAME(kPageBackupRemovable, XLP_BKP_REMOVABLE);
-SAME(kPageFirstIsOverwriteContrecord, XLP_FIRST_IS_OVERWRITE_CONTRECORD);
-SAME(kPageAllFlags, XLP_ALL_FLAGS);
+#endif
+SAME(kServer.overwrite_contrecord, XLP_FIRST_IS_OVERWRITE_CONTRECORD);
+SAME(kServer.wal_page_flags, XLP_ALL_FLAGS);
 
 // WAL records
 SAME(kRecordHeaderSize, SizeOfXLogRecord);

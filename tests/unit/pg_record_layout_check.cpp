@@ -22,6 +22,9 @@ extern "C" {
 #include "catalog/storage_xlog.h"
 #include "commands/dbcommands_xlog.h"
 #include "commands/sequence.h"
+#if PG_VERSION_NUM >= 190000
+#include "commands/sequence_xlog.h"
+#endif
 #include "commands/tablespace.h"
 #include "replication/message.h"
 #include "replication/origin.h"
@@ -229,6 +232,12 @@ SAME(multixact::kTruncateId, XLOG_MULTIXACT_TRUNCATE_ID);
 SAME(sizeof(multixact::Member), sizeof(MultiXactMember));
 SAME_FIELD(multixact::Member, xid, MultiXactMember, xid);
 SAME_FIELD(multixact::Member, status, MultiXactMember, status);
+SAME(kServer.multixact.create_offset, offsetof(xl_multixact_create, moff));
+SAME(kServer.multixact.create_count, offsetof(xl_multixact_create, nmembers));
+SAME(kServer.multixact.create_members, SizeOfMultiXactCreate);
+#if PG_VERSION_NUM >= 190000
+SAME(kServer.multixact.truncate_names_oldest, sizeof(xl_multixact_truncate::oldestOffset) != 0);
+#else
 SAME(sizeof(multixact::Create), SizeOfMultiXactCreate);
 SAME_FIELD(multixact::Create, multixact, xl_multixact_create, mid);
 SAME_FIELD(multixact::Create, offset, xl_multixact_create, moff);
@@ -239,6 +248,7 @@ SAME_FIELD(multixact::Truncate, offsets_start, xl_multixact_truncate, startTrunc
 SAME_FIELD(multixact::Truncate, offsets_end, xl_multixact_truncate, endTruncOff);
 SAME_FIELD(multixact::Truncate, members_start, xl_multixact_truncate, startTruncMemb);
 SAME_FIELD(multixact::Truncate, members_end, xl_multixact_truncate, endTruncMemb);
+#endif
 SAME(kFirstMultixact, FirstMultiXactId);
 
 // RelMap
@@ -263,9 +273,11 @@ SAME(heap::kLockLine, offsetof(xl_heap_lock, offnum));
 SAME(heap2::kPruneOnAccess, XLOG_HEAP2_PRUNE_ON_ACCESS);
 SAME(heap2::kPruneVacuumScan, XLOG_HEAP2_PRUNE_VACUUM_SCAN);
 SAME(heap2::kPruneVacuumCleanup, XLOG_HEAP2_PRUNE_VACUUM_CLEANUP);
+#if PG_VERSION_NUM < 190000
 SAME(heap2::kPruneFlags, offsetof(xl_heap_prune, flags));
 SAME(sizeof(uint8_t), sizeof(xl_heap_prune::flags));
 SAME(heap2::kPruneSize, SizeOfHeapPrune);
+#endif
 SAME(heap2::kPruneIsCatalog, XLHP_IS_CATALOG_REL);
 SAME(heap2::kPruneCleanupLock, XLHP_CLEANUP_LOCK);
 SAME(heap2::kPruneHasHorizon, XLHP_HAS_CONFLICT_HORIZON);
@@ -334,7 +346,9 @@ SAME(heap::kSuffixFromOld, XLH_UPDATE_SUFFIX_FROM_OLD);
 SAME(heap::kTruncateCascade, XLH_TRUNCATE_CASCADE);
 SAME(heap::kTruncateRestartSequences, XLH_TRUNCATE_RESTART_SEQS);
 SAME(heap2::kRewrite, XLOG_HEAP2_REWRITE);
+#if PG_VERSION_NUM < 190000
 SAME(heap2::kVisible, XLOG_HEAP2_VISIBLE);
+#endif
 SAME(heap2::kNewCid, XLOG_HEAP2_NEW_CID);
 
 // btree
@@ -392,7 +406,9 @@ SAME(gist::kDelete, XLOG_GIST_DELETE);
 SAME(gist::kPageReuse, XLOG_GIST_PAGE_REUSE);
 SAME(gist::kPageSplit, XLOG_GIST_PAGE_SPLIT);
 SAME(gist::kPageDelete, XLOG_GIST_PAGE_DELETE);
+#if PG_VERSION_NUM < 190000
 SAME(gist::kAssignLsn, XLOG_GIST_ASSIGN_LSN);
+#endif
 
 // spgist
 SAME(spgist::kAddLeaf, XLOG_SPGIST_ADD_LEAF);

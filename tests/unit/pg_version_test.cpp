@@ -42,6 +42,13 @@ TEST(VersionTest, OperationsAreThoseOfTheVersion) {
   }
 }
 
+TEST(VersionTest, OperationsThatGo) {
+  EXPECT_TRUE(kPg19.HasOperation(kRmXlog, layout::xlog::kLogicalDecodingChange));
+  EXPECT_FALSE(kPg19.HasOperation(kRmHeap2, layout::heap2::kVisible));
+  EXPECT_FALSE(kPg19.HasOperation(kRmGist, layout::gist::kAssignLsn));
+  EXPECT_TRUE(kPg19.HasOperation(kRmHeap2, layout::heap2::kMultiInsert));
+}
+
 TEST(PathsTest, AreThoseOfTheServer) {
   EXPECT_EQ(pg::DatabasePath(kPg15, 1664, 0), "global");
   EXPECT_EQ(pg::DatabasePath(kPg15, 1663, 5), "base/5");

@@ -40,6 +40,18 @@ TEST(WalPageTest, EachFaultHasItsName) {
   EXPECT_EQ(CheckWalPageHeader(good, other), WalPageFault::kNone);
 }
 
+TEST(WalPageTest, FlagsAreThoseOfTheVersion) {
+  const Lsn lsn(5 * kSegmentSize + 3 * kWalPageSize);
+  const auto check = [&](const pg::Version& version, uint16_t flags) {
+    return CheckWalPageHeader({version.wal_magic, flags, 1, lsn.value, 0}, {lsn, kSegmentSize});
+  };
+  EXPECT_EQ(kPg18.overwrite_contrecord, 8);
+  EXPECT_EQ(kPg19.overwrite_contrecord, kPageBackupRemovable);
+  EXPECT_EQ(check(kPg18, 8), WalPageFault::kNone);
+  EXPECT_EQ(check(kPg19, kPageBackupRemovable), WalPageFault::kNone);
+  EXPECT_EQ(check(kPg19, 8), WalPageFault::kFlags);
+}
+
 TEST(WalPageTest, ASegmentsFirstPageHasTheLongHeader) {
   const Lsn lsn(5 * kSegmentSize);
   const WalPagePlace place{lsn, kSegmentSize};

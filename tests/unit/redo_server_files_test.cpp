@@ -97,9 +97,10 @@ TEST_F(ServerFilesTest, OfSeveralTheOneOfTheVersionIsChosen) {
   const std::string m15 = Module("m15/neon.so", "15");
   const std::string m17 = Module("m17/neon.so", "17");
   EXPECT_EQ(*FindModule(m15 + ":" + m17, kPg17, s17), m17);
-  EXPECT_EQ(VersionOfFiles("", m17 + ":" + m15), &kPg17);
-  EXPECT_EQ(VersionOfFiles(s15, ""), &kPg15);
-  EXPECT_EQ(VersionOfFiles("", ""), nullptr);
+  EXPECT_EQ(*VersionOfFiles("", m17 + ":" + m15), &kPg17);
+  EXPECT_EQ(*VersionOfFiles(s15, m17), &kPg17);
+  EXPECT_EQ(*VersionOfFiles(s15, ""), &kPg15);
+  EXPECT_EQ(*VersionOfFiles("", ""), nullptr);
 
   const auto twice = FindBindir(s15 + ":" + s17 + ":" + Server("again", "15.2"), "", kPg15);
   ASSERT_FALSE(twice);

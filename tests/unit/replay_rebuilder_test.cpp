@@ -321,6 +321,31 @@ TEST_F(RebuilderTest, WhatIsAllowedAddsUp) {
   }
 }
 
+// Where a record makes no page dirty, the page may have any of the LSNs that it might have had before.
+TEST_F(RebuilderTest, ARecordThatMovesNothingKeepsWhatIsAllowed) {
+  const Buffer hint = RecordBuilder(kRmXlog, 0xa0).Block(0, 5).Bytes();
+  // xl_hash_squeeze_page: no tuples, and the page that they would move to is the bucket's first.
+  const Buffer squeeze = RecordBuilder(kRmHash, 0x80)
+                             .Block(1, 5)
+                             .Main(Fields().U32(8).U32(9).U16(0).U8(1).U8(0))
+                             .Bytes();
+  const auto earliest = [&](int hints) {
+    Make(Engine::kNative);
+    EXPECT_TRUE(Take(Insert(5, 1, true), 100));
+    for (int i = 0; i < hints; i++) EXPECT_TRUE(Take(hint, 200 + 10 * static_cast<uint64_t>(i)));
+    static_cast<void>(Take(squeeze, 300));
+    EXPECT_EQ(State(5).lsn_rule, LsnRule::kEarlier);
+    return State(5).hint_lsn;
+  };
+  EXPECT_EQ(earliest(0), Lsn(100));
+  EXPECT_EQ(earliest(1), Lsn(1));  // the server may have left 100
+  EXPECT_EQ(earliest(2), Lsn(1));
+  static_cast<void>(Take(hint, 400));
+  EXPECT_EQ(State(5).lsn_rule, LsnRule::kBetween);
+  static_cast<void>(Take(squeeze, 500));
+  EXPECT_EQ(State(5).hint_lsn, Lsn(1));
+}
+
 // Redo moves the LSN to the end of a record that logs hints, the server perhaps not.
 TEST_F(RebuilderTest, HintsNeedNotMoveTheLsn) {
   alignas(8) uint8_t page[kBlockSize];

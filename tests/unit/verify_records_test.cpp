@@ -142,6 +142,17 @@ TEST(ToleratedLsn, AddsUpWhatRecordsAllow) {
   EXPECT_EQ(tolerated.lsn, Lsn(100));
 }
 
+TEST(ToleratedLsn, NothingThatIsAllowedIsEarlier) {
+  EXPECT_EQ(ToleratedLsn{}.Earliest(Lsn(500)), Lsn(500));
+  EXPECT_EQ(ToleratedLsn{}.Earliest(Lsn()), Lsn(1));
+  for (const LsnRule rule : {kEarlier, kBetween}) {
+    EXPECT_EQ((ToleratedLsn{rule, Lsn(100)}.Earliest(Lsn(500))), Lsn(100));
+    EXPECT_EQ((ToleratedLsn{rule, Lsn(100)}.Earliest(Lsn(50))), Lsn(50));
+  }
+  for (const LsnRule rule : {kLater, kUpTo})
+    EXPECT_EQ((ToleratedLsn{rule, Lsn(400)}.Earliest(Lsn(500))), Lsn(1));
+}
+
 TEST(CompareWithDisk, FreeSpaceOfAHeapPageIsAllOfAMapPage) {
   Page disk = HeapPage(100);
   disk[5000] = 1;

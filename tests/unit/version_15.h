@@ -9,6 +9,7 @@ namespace neon_redo {
 inline constexpr const pg::Version& kPg15 = *pg::FindVersionByMajor(15);
 inline constexpr const pg::Version& kPg17 = *pg::FindVersionByMajor(17);
 inline constexpr const pg::Version& kPg18 = *pg::FindVersionByMajor(18);
+inline constexpr const pg::Version& kPg19 = *pg::FindVersionByMajor(19);
 
 }  // namespace neon_redo
 

@@ -109,7 +109,7 @@ class WalWriter {
     written_.pop_back();
     previous_ = written_.empty() ? Lsn() : written_.back().start;
     wal_.resize((lsn.value & ~kWalPageMask) - base_);
-    pending_flags_ = kPageFirstIsOverwriteContrecord;
+    pending_flags_ = version_.overwrite_contrecord;
     std::string data(16, '\0');
     std::memcpy(data.data(), &torn.start.value, 8);
     return AppendData(0, 0xd0, data);

@@ -30,7 +30,9 @@ size_t UsableProcessors() {
 ManagerOptions Completed(ManagerOptions options) {
   if (options.max_workers == 0) options.max_workers = UsableProcessors();
   WorkerOptions& worker = options.worker;
-  if (worker.version == nullptr) worker.version = &VersionOf(worker.bindir, worker.module);
+  // Where that is an error, each launch of a worker says so.
+  if (worker.version == nullptr)
+    worker.version = VersionOf(worker.bindir, worker.module).value_or(&BuildVersion());
   return options;
 }
 
@@ -97,7 +99,7 @@ class RedoManager::Impl {
         metrics_(MakeMetrics(options_)),
         counts_(metrics_.get()),
         capture_(options_.capture_dir, options_.capture_max_files, options_.capture_max_bytes,
-                 ServerVersion(options_.worker.version)),
+                 *options_.worker.version),
         pool_(options_, metrics_.get()) {}
 
   Result<PageImage> Run(const PageRequest& request);
@@ -120,8 +122,7 @@ class RedoManager::Impl {
   PageJob MakeJob(const PageRequest& request, Clock::time_point now) {
     if (metrics_) metrics_->RequestStarted();
     return PageJob(request, now, now + request.deadline.value_or(options_.deadline),
-                   options_.engine, ServerVersion(options_.worker.version), &counts_,
-                   metrics_ != nullptr);
+                   options_.engine, *options_.worker.version, &counts_, metrics_ != nullptr);
   }
   void CountRetry() {
     ++retries_;
@@ -320,7 +321,7 @@ ManagerStatus RedoManager::Impl::Report() const {
   status.requests = active_;
   status.retries = retries_;
   status.failed_requests = failed_;
-  status.records = counts_.Kinds(ServerVersion(options_.worker.version));
+  status.records = counts_.Kinds(*options_.worker.version);
   pool_.Report(&status);
   return status;
 }

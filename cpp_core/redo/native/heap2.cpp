@@ -100,6 +100,7 @@ Routine FindCleanupRoutine(const RecordView& record, uint8_t operation) {
     case pg::HeapCleanup::kPruneVacuumFreeze:
       return FindPruneVacuumFreezeRoutine(operation);
     case pg::HeapCleanup::kPruneVacuumPlans:
+    case pg::HeapCleanup::kPruneFreezeMap:
       return nullptr;
     case pg::HeapCleanup::kPruneFreeze:
       return FindPruneFreezeRoutine(operation);

@@ -7,6 +7,7 @@
 
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/redo/native/change.h"
 #include "cpp_core/redo/native/insert_run.h"
 #include "cpp_core/redo/native/without_image.h"
@@ -105,7 +106,9 @@ Routine FindRoutineAfterImage(const RecordView& view, int id) {
 // What redoes the block, after its image is restored if it has one to apply. Null: a worker must.
 Routine FindSupported(const RecordView& view, int id) {
   const BlockRef* block = view.block(id);
-  if (block == nullptr || !ChangesPagesOnly(view.rmid(), view.info())) return nullptr;
+  if (block == nullptr || !ChangesPagesOnly(view.rmid(), view.info()) ||
+      !view.version().is_complete)
+    return nullptr;
   if (!block->apply_image) return FindRoutine(view, id);
   return block->will_init ? nullptr : FindRoutineAfterImage(view, id);
 }

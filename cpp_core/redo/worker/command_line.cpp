@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/tested_version.h"
 #include "cpp_core/redo/worker/server_files.h"
 
 namespace neon_redo {
@@ -77,19 +78,28 @@ const pg::Version& BuildVersion() {
   return *kVersion;
 }
 
-const pg::Version& VersionOf(const std::string& bindirs, const std::string& modules) {
-  const pg::Version* version = VersionOfFiles(bindirs, modules);
-  return version == nullptr ? BuildVersion() : *version;
+Result<const pg::Version*> VersionOf(const std::string& bindirs, const std::string& modules) {
+  ASSIGN_OR_RETURN(const pg::Version* version, VersionOfFiles(bindirs, modules));
+  if (version != nullptr) return version;
+  RETURN_IF_ERROR(pg::CheckTested(BuildVersion(), "the server that this program was built for"));
+  return &BuildVersion();
 }
 
 Status ResolveServer(WorkerServer* server) {
-  if (server->version == nullptr) server->version = &VersionOf(server->bindir, server->module);
+  if (server->version == nullptr) {
+    ASSIGN_OR_RETURN(server->version, VersionOf(server->bindir, server->module));
+  }
   ASSIGN_OR_RETURN(server->bindir, FindBindir(server->bindir, server->module, *server->version));
   ASSIGN_OR_RETURN(server->module, FindModule(server->module, *server->version, server->bindir));
   return {};
 }
 
 Status CheckWorkerFiles(const WorkerOptions& options, const pg::Version& version, Engine engine) {
+  if (engine == Engine::kNative && !version.is_complete)
+    return MakeError(ErrorCode::kUnsupported,
+                     fmt::format("the native engine does not know the records of PostgreSQL {}: "
+                                 "only workers rebuild its pages",
+                                 version.major));
   if (engine == Engine::kNative || !options.command.empty() || !options.program.empty()) return {};
   WorkerServer server;
   server.bindir = options.bindir;

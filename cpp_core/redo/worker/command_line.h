@@ -33,17 +33,13 @@ SandboxLayers LayersOf(const WorkerServer& server);
 // The version of Landlock's interface that this kernel offers (landlock(7)); 0: none.
 int LandlockVersion();
 
-// Of the server whose pg_config this library was built with. A program that has no WAL to go by
-// runs workers of that server.
+// Of the server whose pg_config this library was built with.
 const pg::Version& BuildVersion();
-// The version that options name, as WorkerServer::version.
-inline const pg::Version& ServerVersion(const pg::Version* version) {
-  return version == nullptr ? BuildVersion() : *version;
-}
 
-// The version of the server to use when none is named: the one that the module or the server says
-// (VersionOfFiles), else BuildVersion.
-const pg::Version& VersionOf(const std::string& bindirs, const std::string& modules);
+// The one rule for when neither WAL, nor a control file, nor PG_VERSION, nor a capture says the version:
+// it is the one that the module or the server says (VersionOfFiles), else BuildVersion. Which servers are
+// installed does not matter. kUnsupported: as of VersionOfFiles.
+Result<const pg::Version*> VersionOf(const std::string& bindirs, const std::string& modules);
 
 // Replaces bindir, module and version by the ones that are used: one directory and one file (empty:
 // the server finds the module), both of the version (server_files.h). kNotFound, with what to do,

@@ -36,6 +36,7 @@ void RemoveHome(const std::string& path, int home) {
     unlinkat(global.get(), "pg_control", 0);
     unlinkat(home, "global", AT_REMOVEDIR);
   }
+  unlinkat(home, "pg_notify", AT_REMOVEDIR);
   for (const char* name :
        {"postmaster.pid", "postgresql.conf", "postgresql.auto.conf", "PG_VERSION"}) {
     unlinkat(home, name, 0);
@@ -83,6 +84,7 @@ Status Fill(int home, HomeOwner owner, const pg::Version& version) {
   // Without it the server says so on stderr.
   if (status) status = WriteFile(home, "postgresql.auto.conf", "", owner);
   if (status) status = MakeDirectory(home, "global", owner);
+  if (status && version.worker_needs_notify) status = MakeDirectory(home, "pg_notify", owner);
   if (status) status = WriteFile(home, pg::kControlFile, EmptyControlFile(version), owner);
   // Last: from here on only the owner and root may write to it.
   if (status && owner.uid != geteuid() && fchown(home, owner.uid, owner.gid) != 0) {

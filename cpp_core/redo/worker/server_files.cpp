@@ -17,7 +17,8 @@
 #include <string_view>
 
 #include "cpp_core/base/file_descriptor.h"
-#include "neon_redo/version.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/pg/tested_version.h"
 
 namespace neon_redo {
 
@@ -152,6 +153,19 @@ std::string BindirOfModule(const std::string& module) {
 
 bool IsProgram(const std::string& bindir) { return access(ProgramIn(bindir).c_str(), X_OK) == 0; }
 
+// The version with this number, which the file says. kUnsupported: none that is served.
+Result<const pg::Version*> ServedVersion(int major, const std::string& file) {
+  const pg::Version* version = pg::FindVersionByMajor(major);
+  const std::string what = fmt::format("\"{}\"", file);
+  if (version == nullptr)
+    return MakeError(ErrorCode::kUnsupported,
+                     fmt::format("{} is of PostgreSQL {}, which this program does not serve (it "
+                                 "serves {})",
+                                 what, major, pg::SupportedMajors()));
+  RETURN_IF_ERROR(pg::CheckTested(*version, what));
+  return version;
+}
+
 }  // namespace
 
 std::vector<std::string> SplitPaths(const std::string& list) {
@@ -244,11 +258,11 @@ Result<std::string> FindModule(const std::string& modules, const pg::Version& ve
                                Majors(given, MajorOfModule), version.major));
 }
 
-const pg::Version* VersionOfFiles(const std::string& bindirs, const std::string& modules) {
+Result<const pg::Version*> VersionOfFiles(const std::string& bindirs, const std::string& modules) {
   for (const std::string& module : SplitPaths(modules))
-    if (const int major = MajorOfModule(module)) return FindServerVersion(major);
+    if (const int major = MajorOfModule(module)) return ServedVersion(major, module);
   for (const std::string& bindir : SplitPaths(bindirs))
-    if (const int major = MajorOfBindir(bindir)) return FindServerVersion(major);
+    if (const int major = MajorOfBindir(bindir)) return ServedVersion(major, bindir);
   return nullptr;
 }
 

@@ -41,8 +41,9 @@ Result<std::string> FindModule(const std::string& modules, const pg::Version& ve
                                const std::string& bindir);
 
 // For a program that has no WAL to go by: the version that the first of the modules, else of the
-// servers, is of; null: they do not say, or there are none.
-const pg::Version* VersionOfFiles(const std::string& bindirs, const std::string& modules);
+// servers, is of; null: they do not say, or there are none. kUnsupported: it is of one that is not
+// served (pg/tested_version.h).
+Result<const pg::Version*> VersionOfFiles(const std::string& bindirs, const std::string& modules);
 
 }  // namespace neon_redo
 
