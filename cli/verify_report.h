@@ -20,6 +20,8 @@ struct VerifyReport {
 
   std::string input;   // the options that named it, for a shell
   bool quick = false;  // the backup was not read as a whole
+  std::string against;  // the directory that pages were compared with; empty: none
+  std::string until;    // the target of --until, as it was given; empty: none
 };
 
 // To stdout.

@@ -22,7 +22,7 @@
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
-#include "cpp_core/wal/segment.h"
+#include "cpp_core/archive/segment.h"
 
 namespace neon_redo {
 

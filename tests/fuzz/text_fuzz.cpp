@@ -6,7 +6,7 @@
 
 #include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/redo/worker/pipe_loop.h"
-#include "cpp_core/wal/segment.h"
+#include "cpp_core/archive/segment.h"
 #include "neon_redo/lsn.h"
 #include "neon_redo/page_key.h"
 
