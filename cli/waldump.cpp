@@ -105,8 +105,8 @@ class Dump {
   Status Take(const WalRecord& record);
   void Begin(const WalRecord& first);
   Status Open(std::optional<Lsn> from) {
-    ASSIGN_OR_RETURN(auto reader, WalReader::Open({arguments_.directories, from, arguments_.range.to,
-                                                   arguments_.timeline}));
+    ASSIGN_OR_RETURN(auto reader, WalReader::Open({arguments_.directories, from,
+                                                   arguments_.range.to, arguments_.timeline}));
     reader_ = std::move(reader);
     view_.emplace(reader_->version());
     return {};
@@ -390,8 +390,8 @@ CommandFunction DeclareWaldump(Options* options) {
   options->Arguments(&arguments->segments, 2);
   AddWalDirectories(options, &arguments->directories);
   options->PathList("-p, --path=PATH", &arguments->directories,
-                "the same as --wal (default: the directory of STARTSEG, the current directory, "
-                "./pg_wal, $PGDATA/pg_wal)");
+                    "the same as --wal (default: the directory of STARTSEG, the current directory, "
+                    "./pg_wal, $PGDATA/pg_wal)");
   AddLsnRange(options, &arguments->range);
   options->Location("-s, --start=LSN", &arguments->start,
                     "the same as --from, but reports the bytes skipped before the first record");

@@ -20,7 +20,8 @@ Result<std::string> FindWalDirectory(const std::string& directory, const std::st
 // What STARTSEG and ENDSEG, one or both, mean: directories, timeline and range. The values that were
 // given are taken into account; the range must lie in the segments.
 Status ReadSegmentNames(const std::vector<std::string>& segments,
-                        std::vector<std::string>* directories, LsnRange* range, std::optional<uint32_t>* timeline);
+                        std::vector<std::string>* directories, LsnRange* range,
+                        std::optional<uint32_t>* timeline);
 
 }  // namespace neon_redo::cli
 

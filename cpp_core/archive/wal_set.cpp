@@ -173,10 +173,11 @@ Status WalSet::FindIdentity(const std::vector<Listing>& listings) {
       why = fmt::format("segments of {} and {} bytes", a.segment_size, b.segment_size);
     }
     if (!why.empty())
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("the WAL in \"{}\" and the WAL in \"{}\" are not of one cluster: "
-                                   "{}",
-                                   first->path, l.path, why));
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the WAL in \"{}\" and the WAL in \"{}\" are not of one cluster: "
+                      "{}",
+                      first->path, l.path, why));
   }
   if (first == nullptr) return NoGoodHeader(listings.front());
   identity_ = first->identity;
@@ -215,8 +216,7 @@ void WalSet::Take(const std::vector<Listing>& listings) {
       JudgeSegment(identity_, file.start, &segment);
       if (file.name.segment >= SegmentsPerLog(segment_size())) {
         segment.head = SegmentHead::kForeign;
-        segment.problem =
-            fmt::format("no segment of {} bytes has this file name", segment_size());
+        segment.problem = fmt::format("no segment of {} bytes has this file name", segment_size());
       }
       segments_.push_back(std::move(segment));
     }
@@ -254,9 +254,8 @@ static tl::unexpected<Error> CompressedError(const std::string& path) {
                    fmt::format("WAL segment \"{}\" is compressed; decompress it first", path));
 }
 
-Status WalSet::RefuseCompressed(const std::vector<Segment>& line,
-                                      std::optional<uint32_t> timeline, std::optional<Lsn> from,
-                                      std::optional<Lsn> to) const {
+Status WalSet::RefuseCompressed(const std::vector<Segment>& line, std::optional<uint32_t> timeline,
+                                std::optional<Lsn> from, std::optional<Lsn> to) const {
   if (compressed_.empty()) return {};
   uint32_t newest = timeline.value_or(0);
   for (const Segment& s : line) newest = std::max(newest, s.timeline);
@@ -366,7 +365,7 @@ Result<std::vector<Segment>> WalSet::LineOf(uint32_t timeline) const {
 }
 
 Result<std::vector<Segment>> WalSet::Line(std::optional<uint32_t> timeline,
-                                                std::optional<Lsn> from) const {
+                                          std::optional<Lsn> from) const {
   const uint64_t wanted = from ? from->value / segment_size() : 0;
   for (size_t i = timelines_.size(); i-- > 0;) {
     if (timeline && timelines_[i] != *timeline) continue;
@@ -384,8 +383,8 @@ Result<std::vector<Segment>> WalSet::Line(std::optional<uint32_t> timeline,
       return CompressedError(c.path);
   }
   if (timeline && !std::binary_search(timelines_.begin(), timelines_.end(), *timeline))
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("no segments of timeline {} in \"{}\"", *timeline, NamePaths(paths_)));
+    return MakeError(ErrorCode::kNotFound, fmt::format("no segments of timeline {} in \"{}\"",
+                                                       *timeline, NamePaths(paths_)));
   return MakeError(
       ErrorCode::kNotFound,
       fmt::format("no segment in \"{}\" has LSN {}: file \"{}\" is missing", NamePaths(paths_),

@@ -102,7 +102,7 @@ class WalSet {
   std::vector<std::string> notes_;
   WalIdentity identity_{0, 0, nullptr};  // the version is known once Open has returned
   std::vector<uint32_t> timelines_;
-  std::vector<Segment> segments_;        // by timeline and number
+  std::vector<Segment> segments_;       // by timeline and number
   std::vector<Compressed> compressed_;  // in order of name
 };
 

@@ -262,9 +262,9 @@ Status ClusterVerifier::CheckTimeline() {
     for (const OtherTimeline& other : others)
       result_.other_timelines.emplace_back(other.timeline, other.start);
   }
-  Status status =
-      CheckDescent(label_, base_directory_, lineage,
-                   compares() ? "the cluster in " + data_directory_ : "the WAL in " + NamePaths(wal));
+  Status status = CheckDescent(
+      label_, base_directory_, lineage,
+      compares() ? "the cluster in " + data_directory_ : "the WAL in " + NamePaths(wal));
   if (!status && !Timeline())
     status.error().message +=
         fmt::format(", or --timeline={} to follow the backup's", label_.timeline);
@@ -388,7 +388,8 @@ std::optional<uint32_t> ClusterVerifier::Timeline() const {
   return compares() ? std::optional(control_.timeline) : options_.timeline;
 }
 
-Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& replay_end, Lsn last) const {
+Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& replay_end,
+                                 Lsn last) const {
   const std::string end = reader.end_of_wal().ToString();
   const std::string wal = NamePaths(result_.wal_directories);
   if (!compares()) {
@@ -425,16 +426,15 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
 std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd& end) const {
   if (second_.start.valid())
     return fmt::format("the end of the backup in {} was reached", data_directory_);
-  if (compares())
-    return fmt::format("the shutdown checkpoint of {} was reached", data_directory_);
+  if (compares()) return fmt::format("the shutdown checkpoint of {} was reached", data_directory_);
   return end.Reason(reader);
 }
 
 Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
-  ASSIGN_OR_RETURN(
-      auto opened,
-      WalReader::Open(
-          {.directories = result_.wal_directories, .from = label_.start, .to = {}, .timeline = Timeline()}));
+  ASSIGN_OR_RETURN(auto opened, WalReader::Open({.directories = result_.wal_directories,
+                                                 .from = label_.start,
+                                                 .to = {},
+                                                 .timeline = Timeline()}));
   WalReader& reader = *opened;
   const uint64_t total = compares() && !second_.start.valid() ? control_.checkpoint - label_.start
                                                               : reader.bytes_total();

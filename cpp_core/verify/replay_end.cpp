@@ -36,10 +36,10 @@ Status ReplayEnd::Check(const WalReader& reader, const std::string& wal, const s
       last = last_transaction_ ? fmt::format("the last transaction in it ended at {}, and ",
                                              TimestampText(*last_transaction_))
                                : "no transaction ends in it, and ";
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("{}: the WAL in {} does not reach it: {}it ends at {} ({})",
-                                 refusal, wal, last, reader.end_of_wal().ToString(),
-                                 reader.end_reason()));
+    return MakeError(
+        ErrorCode::kNotFound,
+        fmt::format("{}: the WAL in {} does not reach it: {}it ends at {} ({})", refusal, wal, last,
+                    reader.end_of_wal().ToString(), reader.end_reason()));
   }
   if (backup_ended) return {};
   return MakeError(ErrorCode::kInvalidArgument,

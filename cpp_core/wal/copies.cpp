@@ -52,7 +52,8 @@ class Chooser {
   void NoteUnread(const Segment& best, const Segment& copy);
   Result<std::optional<uint64_t>> FirstDifference(const Segment& a, const Segment& b) const;
   Lsn EndOfWal(const Segment& segment, bool with_before) const;
-  bool IsDamaged(const Segment& segment, Lsn end) const;
+  // Not merely ended before this place, the first that differs.
+  bool IsDamaged(const Segment& segment, Lsn at) const;
 
   const CopiesInLine& line_;
   const WalIdentity& identity_;
@@ -95,11 +96,10 @@ Segment Chooser::Better(const Segment& best, const Segment& copy) {
   const bool is_best = of_best >= of_copy;
   const Segment& chosen = is_best ? best : copy;
   const Segment& other = is_best ? copy : best;
-  const Lsn end = std::min(of_best, of_copy);
-  if (end > at)
+  if (std::min(of_best, of_copy) > at)
     Note(fmt::format("\"{}\" and \"{}\" hold different WAL at LSN {}: the first is read",
                      chosen.path, other.path, at.ToString()));
-  else if (of_best != of_copy && IsDamaged(other, std::max(end, start_)))
+  else if (of_best != of_copy && IsDamaged(other, at))
     Note(fmt::format("\"{}\" is read, since \"{}\" is damaged at LSN {}", chosen.path, other.path,
                      at.ToString()));
   else
@@ -158,9 +158,16 @@ Lsn Chooser::EndOfWal(const Segment& segment, bool with_before) const {
   return reader->fault().lsn >= end_ ? end_ : reader->end_of_wal();
 }
 
-bool Chooser::IsDamaged(const Segment& segment, Lsn end) const {
-  if (end >= end_) return false;
-  const auto later = WalPageSource({segment}, identity_).FindLaterWal(end);
+// The server fills a page with zeroes before it writes records to it. So where a copy merely ends
+// earlier, zeroes follow to the end of the page, and no page of this WAL after it.
+bool Chooser::IsDamaged(const Segment& segment, Lsn at) const {
+  WalPageSource pages({segment}, identity_);
+  const Lsn page_lsn(at.value & ~kWalPageMask);
+  const uint8_t* page = pages.Page(page_lsn);
+  if (page != nullptr &&
+      std::any_of(page + (at - page_lsn), page + kWalPageSize, [](uint8_t b) { return b != 0; }))
+    return true;
+  const auto later = pages.FindLaterWal(at);
   return later && *later < end_;
 }
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/archive/segment.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
-#include "cpp_core/archive/segment.h"
 #include "neon_redo/bytes.h"
 #include "neon_redo/lsn.h"
 #include "neon_redo/wal_reader.h"

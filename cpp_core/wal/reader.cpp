@@ -46,8 +46,8 @@ Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& optio
                                  options.to->ToString(), options.from->ToString()));
   ASSIGN_OR_RETURN(auto line, set.Line(options.timeline, options.from));
   RETURN_IF_ERROR(set.RefuseCompressed(line, options.timeline, options.from, options.to));
-  const auto begin = options.from ? FindWalBefore(line.front(), set.identity(), *options.from)
-                                  : std::nullopt;
+  const auto begin =
+      options.from ? FindWalBefore(line.front(), set.identity(), *options.from) : std::nullopt;
   std::unique_ptr<WalReader> reader(new WalReader(options, std::move(line), set.identity()));
   if (begin) reader->begin_ = reader->position_ = *begin;
   reader->pages_->AddNotes(set.notes());

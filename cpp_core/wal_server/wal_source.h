@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cpp_core/base/files.h"
-#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/archive/timeline_history.h"
+#include "cpp_core/archive/wal_set.h"
+#include "cpp_core/base/files.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 

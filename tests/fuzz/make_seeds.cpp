@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/archive/segment.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/redo/manager/capture.h"
 #include "cpp_core/redo/worker/frames.h"
-#include "cpp_core/archive/segment.h"
 #include "cpp_core/wal_client/message.h"
 #include "neon_redo/wal_reader.h"
 #include "tests/unit/version_15.h"

@@ -305,7 +305,7 @@ class Until(unittest.TestCase):
             ("2099-01-01 00:00", "does not reach it: the last transaction in it ended at"),
             ("FF/0", "does not reach it"),
             (self.before, "before the end of the backup"),
-            ("0/1000028", "before the end of the backup"),
+            ("0/100028", "before the end of the backup"),
         ):
             result = self.verify(until)
             self.assertEqual(result.returncode, 2, until + result.stdout + result.stderr)

@@ -12,9 +12,9 @@
 #include <fstream>
 #include <iterator>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/store/slru_page.h"
-#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/wal_client/segment_writer.h"
 #include "tests/unit/failing_calls.h"
 #include "tests/unit/wal_writer.h"

@@ -156,7 +156,8 @@ TEST(IngestVersions, WalOfAnUntestedVersionIsRefused) {
   WalWriter wal(1 << 20, 3, 1, *pg::FindVersionByMajor(16));
   wal.Append(kRmHeap, 0, 10);
   wal.Save(directory.path());
-  const auto reader = WalReader::Open({{directory.path()}, std::nullopt, std::nullopt, std::nullopt});
+  const auto reader =
+      WalReader::Open({{directory.path()}, std::nullopt, std::nullopt, std::nullopt});
   ASSERT_FALSE(reader);
   EXPECT_EQ(reader.error().code, ErrorCode::kUnsupported);
   EXPECT_NE(reader.error().message.find("is of PostgreSQL 16, which this program was not tested"),

@@ -100,7 +100,7 @@ struct RmgrCounts {
 };
 
 struct VerifyResult {
-  const pg::Version* version = nullptr;  // of the WAL; null: none was read
+  const pg::Version* version = nullptr;        // of the WAL; null: none was read
   std::vector<std::string> wal_directories{};  // that were read
   // What is unusual about the files of WAL: WalReader::notes.
   std::vector<std::string> wal_notes{};
@@ -124,7 +124,7 @@ struct VerifyResult {
   std::string end_reason{};                  // why there is no more, or no more was read; one line
   // When the last transaction in it ended: microseconds since 2000-01-01 UTC.
   std::optional<int64_t> last_transaction{};
-  uint32_t timeline = 0;                     // that WAL was read of, with its ancestors
+  uint32_t timeline = 0;  // that WAL was read of, with its ancestors
   // Timelines that the directory has WAL of and that were not read, or not to their end, with the
   // start of the first segment that was not (0: not known). Only where options.timeline and a data
   // directory do not say which timeline is meant.
