@@ -216,7 +216,8 @@ CommandFunction DeclareVerify(Options* options) {
   arguments->verify.jobs =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
   options->Usage(
-      "[OPTION]... --wal=DIR... --base-backup=DIR [--against=PGDATA | --until=LSN|TIME]\n"
+      "[OPTION]... --wal=DIR... --base-backup=DIR [--against=PGDATA]\n"
+      "  neon-redo verify [OPTION]... --wal=DIR... --base-backup=DIR --until=LSN|TIME\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --images\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --explain=PAGE\n"
       "  neon-redo verify [OPTION]... --follow --dbname=CONNSTR");
