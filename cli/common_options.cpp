@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cli/failure.h"
+#include "cli/foreign_text.h"
 #include "cpp_core/pg/cluster_file.h"
 #include "neon_redo/version.h"
 
@@ -23,6 +24,16 @@ void SayTablespaces(const std::string& directory, std::optional<uint32_t> only) 
   for (const auto& [oid, target] : pg::TablespaceLinks(directory))
     if (!only || oid == *only)
       Say(fmt::format("tablespace {} of \"{}\" is read from \"{}\"", oid, directory, target));
+}
+
+Option& AddWalDirectories(Options* options, std::vector<std::string>* directories) {
+  return options->PathList("--wal=DIR", directories,
+                           "directory of WAL segments, or a data directory with a pg_wal in it; can "
+                           "be repeated: the segments of all are read as one");
+}
+
+void SayNotes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) Say("note: " + PrintableLines(note));
 }
 
 Option& AddWalDirectory(Options* options, std::string* directory) {

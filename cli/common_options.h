@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/options.h"
 #include "neon_redo/lsn.h"
@@ -31,8 +32,11 @@ std::optional<Error> RangeError(const LsnRange& range, const WalReader& reader,
 // this tablespace.
 void SayTablespaces(const std::string& directory, std::optional<uint32_t> only = std::nullopt);
 
-// --wal
+// --wal, of commands that read the WAL in several directories, or in one
+Option& AddWalDirectories(Options* options, std::vector<std::string>* directories);
 Option& AddWalDirectory(Options* options, std::string* directory);
+// Says on standard error what is unusual about the files that were read.
+void SayNotes(const std::vector<std::string>& notes);
 // --untested-version, of every command that reads WAL, pages or clusters, or starts workers
 void AddUntestedVersion(Options* options);
 // --from and --to

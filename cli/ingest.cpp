@@ -20,7 +20,7 @@ namespace neon_redo::cli {
 namespace {
 
 struct IngestArguments {
-  std::string directory;
+  std::vector<std::string> directories;
   LsnRange range;
   std::optional<uint32_t> timeline;
   bool json = false;
@@ -115,7 +115,7 @@ void PrintJson(const IngestCounts& counts, const ClusterState& state, const WalR
 }
 
 Outcome Run(const IngestArguments& arguments) {
-  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments.directory, arguments.range.from,
+  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments.directories, arguments.range.from,
                                                        arguments.range.to, arguments.timeline}));
   Ingest ingest({.track_commit_timestamp = arguments.commit_timestamps});
   ChangeSink list;
@@ -126,6 +126,7 @@ Outcome Run(const IngestArguments& arguments) {
       return Status();
     };
   const Status status = ingest.TakeAll(reader.get(), list);
+  SayNotes(reader->notes());
   const std::optional<Error> error = RangeError(arguments.range, *reader, status);
   if (!arguments.list) {
     if (arguments.json) {
@@ -145,8 +146,8 @@ Outcome Run(const IngestArguments& arguments) {
 
 CommandFunction DeclareIngest(Options* options) {
   auto arguments = std::make_shared<IngestArguments>();
-  options->Usage("[OPTION]... --wal=DIR");
-  AddWalDirectory(options, &arguments->directory).Required();
+  options->Usage("[OPTION]... --wal=DIR...");
+  AddWalDirectories(options, &arguments->directories).Required();
   AddUntestedVersion(options);
   AddLsnRange(options, &arguments->range);
   AddTimeline(options, &arguments->timeline);

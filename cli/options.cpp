@@ -142,6 +142,17 @@ Option& Options::Path(const char* spec, std::string* value, const char* help) {
       help);
 }
 
+Option& Options::PathList(const char* spec, std::vector<std::string>* values, const char* help) {
+  return Value(
+      spec,
+      [values](const std::string& text) -> Status {
+        if (text.empty()) return MakeError(ErrorCode::kInvalidArgument, "a path must not be empty");
+        values->push_back(text);
+        return {};
+      },
+      help);
+}
+
 Option& Options::Size(const char* spec, uint64_t* bytes, uint64_t min, const char* help) {
   return Value(
       spec,

@@ -90,6 +90,8 @@ class Options {
   Option& TextList(const char* spec, std::vector<std::string>* values, const char* help);
   // A file or directory; must not be empty.
   Option& Path(const char* spec, std::string* value, const char* help);
+  // The same that may be given several times.
+  Option& PathList(const char* spec, std::vector<std::string>* values, const char* help);
   Option& Size(const char* spec, uint64_t* bytes, uint64_t min, const char* help);
   Option& Location(const char* spec, std::optional<Lsn>* lsn, const char* help);
   // min: the shortest that is accepted; kNoTime: any.

@@ -10,6 +10,7 @@
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
 #include "cli/progress_bar.h"
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
@@ -20,7 +21,6 @@
 #include "cpp_core/store/recording.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
-#include "cpp_core/wal/segment.h"
 
 namespace neon_redo::cli {
 
@@ -30,7 +30,7 @@ constexpr Lsn kEnd(~uint64_t{0});  // --lsn end
 
 struct PageArguments {
   std::vector<std::string> names;  // one: of the page
-  std::string wal;
+  std::vector<std::string> wal;
   std::string base_backup;
   Lsn lsn;
   std::string store;
@@ -135,6 +135,10 @@ Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn 
   recording.name = arguments.store;
   ProgressBar bar(true);
   recording.progress = [&](uint64_t done, uint64_t total) { bar.Show("reading WAL", done, total); };
+  recording.notes = [&](const std::vector<std::string>& notes) {
+    bar.Clear();
+    SayNotes(notes);
+  };
   ASSIGN_OR_RETURN(auto store, OpenStore(arguments));
   const auto end = RecordWal(store.get(), recording);
   bar.Clear();
@@ -145,12 +149,12 @@ Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn 
     auto next = reader ? (*reader)->Next() : tl::unexpected(reader.error());
     if (!next || !*next)
       return MakeError(ErrorCode::kNotFound,
-                       fmt::format("the WAL in {} ends at {}, before {}", arguments.wal,
+                       fmt::format("the WAL in {} ends at {}, before {}", NamePaths(arguments.wal),
                                    end->ToString(), lsn.ToString()));
   }
   if (worker.version == nullptr) {
-    ASSIGN_OR_RETURN(const auto directory, WalDirectory::Open(arguments.wal));
-    worker.version = &directory.version();
+    ASSIGN_OR_RETURN(const auto set, WalSet::Open(arguments.wal));
+    worker.version = &set.version();
   }
   PageReader reader(store.get(), base, worker);
   auto page = reader.Read(key, lsn);
@@ -194,12 +198,12 @@ Status ReadPosition(const std::string& text, Lsn* lsn) {
 
 CommandFunction DeclarePage(Options* options) {
   auto arguments = std::make_shared<PageArguments>();
-  options->Usage("[OPTION]... --wal=DIR --lsn=LSN PAGE");
+  options->Usage("[OPTION]... --wal=DIR... --lsn=LSN PAGE");
   options->Introduction(
       "PAGE is the path of a file and a block number, such as base/5/16384/7,\n"
       "base/5/16384_vm/0, 1663/5/16384/7 or pg_xact/0000/3, or a page server's key.\n");
   options->Arguments(&arguments->names, 1);
-  AddWalDirectory(options, &arguments->wal).Required();
+  AddWalDirectories(options, &arguments->wal).Required();
   AddUntestedVersion(options);
   options
       ->Value(

@@ -22,6 +22,7 @@
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/explain.h"
+#include "cpp_core/wal/commit_time.h"
 #include "neon_redo/verify.h"
 
 namespace neon_redo::cli {
@@ -35,18 +36,25 @@ struct VerifyArguments {
   std::string base_backup;
   std::string against;
   std::string explain;
+  std::string until;
   bool json = false;
   bool no_progress = false;
 };
 
 // One line that says what to do; empty when the options fit together.
 std::string CheckOptions(const VerifyArguments& arguments) {
+  if (arguments.follow.follow && arguments.verify.until_time)
+    return "--until must be an LSN with --follow";
   if (arguments.follow.follow)
     return arguments.images || !arguments.base_backup.empty() || !arguments.against.empty() ||
                    !arguments.verify.wal.empty() || arguments.verify.timeline
                ? "--follow takes its WAL from a server: leave out --wal, --timeline, --images, "
                  "--base-backup and --against"
                : "";
+  if (!arguments.until.empty() && !arguments.against.empty())
+    return "--until ends replay before the state of --against: leave out one of them";
+  if (!arguments.until.empty() && (arguments.images || !arguments.explain.empty()))
+    return "--until is for --base-backup and --follow: leave out --images and --explain";
   if (arguments.verify.wal.empty())
     return "give --wal DIR, or --follow --dbname CONNINFO for a running server";
   if (!arguments.explain.empty())
@@ -95,7 +103,7 @@ Outcome Explain(const VerifyArguments& arguments) {
 void TakePgdata(VerifyArguments* arguments) {
   const char* pgdata = std::getenv("PGDATA");
   if (pgdata == nullptr || *pgdata == '\0' || arguments->images || arguments->follow.follow ||
-      !arguments->against.empty())
+      !arguments->against.empty() || !arguments->until.empty())
     return;
   arguments->against = pgdata;
   Say(fmt::format("comparing with \"{}\", the value of PGDATA; unset PGDATA to replay WAL only",
@@ -105,7 +113,9 @@ void TakePgdata(VerifyArguments* arguments) {
 // The options that name the input, for a command that the report suggests.
 std::string InputOptions(const VerifyArguments& arguments) {
   if (arguments.verify.wal.empty()) return "--wal=DIR";
-  std::string out = "--wal=" + ShellWord(arguments.verify.wal);
+  std::string out;
+  for (const std::string& directory : arguments.verify.wal)
+    out += (out.empty() ? "--wal=" : " --wal=") + ShellWord(directory);
   if (!arguments.base_backup.empty()) out += " --base-backup=" + ShellWord(arguments.base_backup);
   if (arguments.verify.timeline) out += fmt::format(" --timeline={}", *arguments.verify.timeline);
   return out;
@@ -133,7 +143,9 @@ Outcome Run(VerifyArguments arguments) {
                             arguments.images || arguments.follow.follow,
                             !arguments.against.empty(),
                             InputOptions(arguments),
-                            verify.quick};
+                            verify.quick,
+                            arguments.against,
+                            arguments.until};
   if (arguments.json)
     PrintVerifyJson(report, *result);
   else
@@ -141,8 +153,26 @@ Outcome Run(VerifyArguments arguments) {
   return result->different == 0 ? kExitFine : kExitDifference;
 }
 
+Status ReadUntil(const std::string& text, VerifyArguments* arguments) {
+  VerifyOptions& verify = arguments->verify;
+  arguments->until = text;
+  verify.until_time.reset();
+  verify.until_lsn.reset();
+  if (const auto lsn = Lsn::Parse(text)) {
+    verify.until_lsn = *lsn;
+    return {};
+  }
+  const auto time = ParseWalTime(text);
+  if (!time)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "it must be an LSN, such as 16/B374D848, or a time, such as \"2024-05-31 "
+                     "14:00:00\" or \"2024-05-31 14:00:00+02\"");
+  verify.until_time = *time;
+  return {};
+}
+
 void AddInputs(Options* options, VerifyArguments* arguments) {
-  AddWalDirectory(options, &arguments->verify.wal);
+  AddWalDirectories(options, &arguments->verify.wal);
   AddUntestedVersion(options);
   options->Path("--base-backup=DIR", &arguments->base_backup,
                 "base backup, as pg_basebackup made it, where the WAL starts");
@@ -152,6 +182,12 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
                 "itself is checked, and WAL is replayed to its end)");
   options->Flag("--quick", &arguments->verify.quick,
                 "do not read the base backup as a whole, and compare only what WAL changes");
+  options->Value(
+      "--until=LSN|TIME",
+      [arguments](const std::string& text) { return ReadUntil(text, arguments); },
+      "end replay where recovery with this recovery_target_lsn or recovery_target_time would stop, "
+      "such as 0/3A1F0000 or \"2024-05-31 14:00:00+02\" (without a zone: local time); with "
+      "--follow: stop once WAL up to this LSN is verified");
   AddTimeline(options, &arguments->verify.timeline);
   options->Path("--explain=PAGE", &arguments->explain,
                 "only print every record that touches this page, such as base/5/16384/7 or "
@@ -181,9 +217,10 @@ CommandFunction DeclareVerify(Options* options) {
   arguments->verify.jobs =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
   options->Usage(
-      "[OPTION]... --wal=DIR --base-backup=DIR [--against=PGDATA]\n"
-      "  neon-redo verify [OPTION]... --wal=DIR --images\n"
-      "  neon-redo verify [OPTION]... --wal=DIR --explain=PAGE\n"
+      "[OPTION]... --wal=DIR... --base-backup=DIR [--against=PGDATA]\n"
+      "  neon-redo verify [OPTION]... --wal=DIR... --base-backup=DIR --until=LSN|TIME\n"
+      "  neon-redo verify [OPTION]... --wal=DIR... --images\n"
+      "  neon-redo verify [OPTION]... --wal=DIR... --explain=PAGE\n"
       "  neon-redo verify [OPTION]... --follow --dbname=CONNSTR");
   AddInputs(options, arguments.get());
   AddEngineOptions(options, arguments.get());
@@ -209,6 +246,8 @@ CommandFunction DeclareVerify(Options* options) {
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
       "    --against=/var/lib/postgresql/15/main\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive\n"
+      "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
+      "    --until='2024-05-31 14:00'\n"
       "  neon-redo verify --explain=base/5/16384/7 --wal=/archive\n"
       "  neon-redo verify --images --format=json \\\n"
       "    --wal=/var/lib/postgresql/15/main/pg_wal\n"

@@ -71,7 +71,7 @@ Result<VerifyResult> Follow(const FollowArguments& arguments, const VerifyOption
   follow.stream.receiver.connect.conninfo = arguments.dbname;
   if (!arguments.slot.empty()) follow.slot = arguments.slot;
   follow.start = arguments.start;
-  follow.until = arguments.until;
+  follow.until = options.until_lsn;
   std::optional<FollowMetrics> metrics;
   if (!arguments.metrics.empty()) {
     ASSIGN_OR_RETURN(auto exposer, MetricsExposer::Open(arguments.metrics));
@@ -110,8 +110,6 @@ void AddFollowOptions(Options* options, FollowArguments* arguments) {
   options
       ->Location("--start=LSN", &arguments->start,
                  "where to start (default: the slot's position, else the server's end of WAL)")
-      .Needs("--follow");
-  AddUntil(options, &arguments->until, "stop once WAL up to this LSN is verified")
       .Needs("--follow");
   AddMetrics(options, &arguments->metrics);
 }

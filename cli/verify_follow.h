@@ -17,7 +17,6 @@ struct FollowArguments {
   std::string dbname;
   std::string slot;
   std::optional<Lsn> start;
-  std::optional<Lsn> until;
   std::string metrics;
 };
 

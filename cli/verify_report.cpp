@@ -1,5 +1,4 @@
 #include "cli/verify_report.h"
-#include "cli/foreign_text.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -9,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cli/foreign_text.h"
+#include "cli/verify_coverage.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/verify/data_directory.h"
 #include "neon_redo/describe.h"
@@ -344,6 +345,8 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"jobs", report.jobs},
       {"elapsed_seconds", r.elapsed_seconds},
   };
+  AddWal(r, &out);
+  out["coverage"] = CoverageJson(report, r);
   for (const auto& [reason, count] : r.skipped) out["skipped"][reason] = count;
   for (const auto& [timeline, start] : r.other_timelines) {
     nlohmann::ordered_json other = {{"timeline", timeline}, {"start_lsn", nullptr}};
@@ -363,12 +366,7 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
 }
 
 void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
-  fmt::print("WAL from {} to {}{}: {} records, {} bytes\n\n", r.start.ToString(), r.end.ToString(),
-             r.timeline > 0 ? fmt::format(", timeline {}", r.timeline) : "", Grouped(r.records),
-             Grouped(r.wal_bytes));
-  for (const auto& [timeline, start] : r.other_timelines)
-    fmt::print("Not read: WAL of timeline {}{}. --timeline={} follows that timeline.\n\n", timeline,
-               start.valid() ? fmt::format(" from {} on", start.ToString()) : "", timeline);
+  PrintWal(r);
   PrintTable(report, r);
   PrintEngines(report, r);
   PrintBackup(r.backup);
@@ -383,6 +381,7 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
     for (const auto& [reason, count] : r.skipped)
       fmt::print("  {:>12} {}\n", Grouped(count), PrintableLines(reason));
   }
+  PrintCoverage(report, r);
   const bool images = report.images;
   const bool replayed = !report.compares_something();
   const uint64_t compared = images     ? r.images_compared

@@ -18,8 +18,10 @@ struct VerifyReport {
   bool compares;  // else: with a cluster's files, or with nothing
   bool compares_something() const { return images || compares; }
 
-  std::string input;   // the options that named it, for a shell
-  bool quick = false;  // the backup was not read as a whole
+  std::string input;    // the options that named it, for a shell
+  bool quick = false;   // the backup was not read as a whole
+  std::string against;  // the directory that pages were compared with; empty: none
+  std::string until;    // the target of --until, as it was given; empty: none
 };
 
 // To stdout.

@@ -18,13 +18,13 @@
 #include "cli/waldump_images.h"
 #include "cli/waldump_segments.h"
 #include "cli/waldump_stats.h"
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/describe/lsn_text.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/wal/commit_time.h"
 #include "cpp_core/wal/filter.h"
-#include "cpp_core/wal/segment.h"
 #include "cpp_core/wal/stats.h"
 #include "cpp_core/wal/watch.h"
 #include "neon_redo/describe.h"
@@ -35,7 +35,7 @@ namespace neon_redo::cli {
 namespace {
 
 struct WaldumpArguments {
-  std::string directory;
+  std::vector<std::string> directories;
   std::vector<std::string> segments;  // STARTSEG and ENDSEG
   LsnRange range;
   std::optional<Lsn> start;  // --start: as --from, but says what it skips
@@ -55,7 +55,7 @@ struct WaldumpArguments {
 
 // All of stdout goes through one large buffer; a write that fails (a full disk, a closed pipe)
 // shows once.
-class Output {
+class RecordOutput {
  public:
   std::string* line() { return &buffer_; }
   // False when writing has failed: then there is no point in reading more.
@@ -105,8 +105,8 @@ class Dump {
   Status Take(const WalRecord& record);
   void Begin(const WalRecord& first);
   Status Open(std::optional<Lsn> from) {
-    ASSIGN_OR_RETURN(auto reader, WalReader::Open({arguments_.directory, from, arguments_.range.to,
-                                                   arguments_.timeline}));
+    ASSIGN_OR_RETURN(auto reader, WalReader::Open({arguments_.directories, from,
+                                                   arguments_.range.to, arguments_.timeline}));
     reader_ = std::move(reader);
     view_.emplace(reader_->version());
     return {};
@@ -117,7 +117,7 @@ class Dump {
   std::unique_ptr<WalStats> stats_ = std::make_unique<WalStats>();
   std::optional<ImageWriter> images_;
   std::optional<RecordView> view_;  // for the version that reader_ found
-  Output output_;
+  RecordOutput output_;
   bool begun_ = false;
   bool reached_limit_ = false;
   bool output_failed_ = false;
@@ -185,10 +185,10 @@ Status Dump::Run() {
 
 // The segment of this LSN is not there yet: nothing after it is there either.
 bool Dump::IsStillToCome(Lsn at) const {
-  const auto directory = WalDirectory::Open(arguments_.directory);
-  if (!directory) return false;
-  const auto line = directory->Line(arguments_.timeline, {});
-  return line && (line->empty() || line->back().number < at.value / directory->segment_size());
+  const auto set = WalSet::Open(arguments_.directories);
+  if (!set) return false;
+  const auto line = set->Line(arguments_.timeline, {});
+  return line && (line->empty() || line->back().number < at.value / set->segment_size());
 }
 
 // A new reader sees segments that came since. False: the segment of this LSN is still to come.
@@ -213,7 +213,7 @@ std::optional<Error> Dump::ReaderFailure(const Result<bool>& opened) const {
 
 Status Dump::Follow() {
   const CancelSignal& stop = StopOnSignals();
-  WalWatch watch(arguments_.directory);
+  WalWatch watch(arguments_.directories);
   watch.Begin(WalWatch::Clock::now());
   std::optional<Lsn> failed_at;
   for (Result<bool> opened = true;;) {
@@ -235,6 +235,7 @@ Status Dump::Follow() {
 }
 
 bool Dump::Finish(const std::optional<Error>& error) {
+  if (reader_) SayNotes(reader_->notes());
   if (!output_.Flush() || output_failed_) return false;
   if (!prints_stats()) return true;
   if (arguments_.json) {
@@ -249,7 +250,7 @@ bool Dump::Finish(const std::optional<Error>& error) {
 Status ReadTimes(WaldumpArguments* arguments) {
   if (!arguments->times.after && !arguments->times.before) return {};
   LsnRange& range = arguments->range;
-  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments->directory, range.from, range.to,
+  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments->directories, range.from, range.to,
                                                        arguments->timeline}));
   const auto lsns = FindTimeRange(reader.get(), arguments->times);
   // With --follow, the first record may be still to come.
@@ -274,12 +275,13 @@ Outcome Run(WaldumpArguments arguments, const Options& options) {
   if (arguments.start) arguments.range.from = arguments.start;
   const std::optional<Lsn> to = arguments.range.to;
   if (!arguments.segments.empty()) {
-    RETURN_IF_ERROR(ReadSegmentNames(arguments.segments, &arguments.directory, &arguments.range,
+    RETURN_IF_ERROR(ReadSegmentNames(arguments.segments, &arguments.directories, &arguments.range,
                                      &arguments.timeline));
-  } else if (arguments.directory.empty()) {
+  } else if (arguments.directories.empty()) {
     if (!arguments.range.from)
       return tl::unexpected(options.Misuse("no WAL directory and no start specified"));
-    ASSIGN_OR_RETURN(arguments.directory, FindWalDirectory("", ""));
+    ASSIGN_OR_RETURN(auto found, FindWalDirectory("", ""));
+    arguments.directories.push_back(std::move(found));
   }
   RETURN_IF_ERROR(ReadTimes(&arguments));
   Dump dump(arguments);
@@ -384,13 +386,13 @@ void DeclareFilters(Options* options, const std::shared_ptr<WaldumpArguments>& a
 
 CommandFunction DeclareWaldump(Options* options) {
   auto arguments = std::make_shared<WaldumpArguments>();
-  options->Usage("[OPTION]... [--wal=DIR] [STARTSEG [ENDSEG]]");
+  options->Usage("[OPTION]... [--wal=DIR]... [STARTSEG [ENDSEG]]");
   options->Arguments(&arguments->segments, 2);
-  AddWalDirectory(options, &arguments->directory);
+  AddWalDirectories(options, &arguments->directories);
   AddUntestedVersion(options);
-  options->Path("-p, --path=PATH", &arguments->directory,
-                "the same as --wal (default: the directory of STARTSEG, the current directory, "
-                "./pg_wal, $PGDATA/pg_wal)");
+  options->PathList("-p, --path=PATH", &arguments->directories,
+                    "the same as --wal (default: the directory of STARTSEG, the current directory, "
+                    "./pg_wal, $PGDATA/pg_wal)");
   AddLsnRange(options, &arguments->range);
   options->Location("-s, --start=LSN", &arguments->start,
                     "the same as --from, but reports the bytes skipped before the first record");

@@ -7,9 +7,9 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/wal/segment.h"
 
 namespace neon_redo::cli {
 
@@ -27,7 +27,7 @@ Status CheckFile(const std::string& path) {
 
 Status CheckPlace(const std::string& directory, const std::string& name) {
   if (!name.empty()) return CheckFile(directory + "/" + name);
-  const auto opened = WalDirectory::Open(directory);
+  const auto opened = WalSet::Open(directory);
   return opened ? Status() : tl::unexpected(opened.error());
 }
 
@@ -52,8 +52,24 @@ Result<std::string> FindWalDirectory(const std::string& directory, const std::st
   return MakeError(ErrorCode::kNotFound, fmt::format("could not find file \"{}\"", name));
 }
 
-Status ReadSegmentNames(const std::vector<std::string>& segments, std::string* directory,
-                        LsnRange* range, std::optional<uint32_t>* timeline) {
+// The segment is in one of the directories. One where it is in the pg_wal is replaced by that.
+static Status FindInOne(const std::string& name, std::vector<std::string>* directories) {
+  Status last;
+  for (std::string& directory : *directories) {
+    auto found = FindWalDirectory(directory, name);
+    if (found) {
+      directory = std::move(*found);
+      return {};
+    }
+    last = tl::unexpected(found.error());
+    if (found.error().code != ErrorCode::kNotFound) return last;
+  }
+  return last;
+}
+
+Status ReadSegmentNames(const std::vector<std::string>& segments,
+                        std::vector<std::string>* directories, LsnRange* range,
+                        std::optional<uint32_t>* timeline) {
   std::vector<SegmentName> names;
   for (const std::string& argument : segments) {
     const std::filesystem::path path(argument);
@@ -62,17 +78,11 @@ Status ReadSegmentNames(const std::vector<std::string>& segments, std::string* d
     if (!parsed)
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("\"{}\" is not the name of a WAL segment", argument));
-    if (names.empty()) {
-      ASSIGN_OR_RETURN(
-          *directory,
-          FindWalDirectory(directory->empty() ? path.parent_path().string() : *directory, name));
-    } else if (Status there = CheckFile(*directory + "/" + name); !there) {
-      if (there.error().code != ErrorCode::kNotFound) return there;
-      return MakeError(ErrorCode::kNotFound, fmt::format("could not find file \"{}\"", argument));
-    }
+    if (directories->empty()) directories->push_back(path.parent_path().string());
+    RETURN_IF_ERROR(FindInOne(name, directories));
     names.push_back(*parsed);
   }
-  ASSIGN_OR_RETURN(const auto wal, WalDirectory::Open(*directory));
+  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(*directories));
   const uint64_t size = wal.segment_size();
   const auto start_of = [size](const SegmentName& name) {
     return Lsn(uint64_t{name.log} << 32) + name.segment * size;

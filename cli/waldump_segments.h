@@ -17,10 +17,11 @@ namespace neon_redo::cli {
 // error of another kind in a place ends the search.
 Result<std::string> FindWalDirectory(const std::string& directory, const std::string& name);
 
-// What STARTSEG and ENDSEG, one or both, mean: directory, timeline and range. The values that were
+// What STARTSEG and ENDSEG, one or both, mean: directories, timeline and range. The values that were
 // given are taken into account; the range must lie in the segments.
-Status ReadSegmentNames(const std::vector<std::string>& segments, std::string* directory,
-                        LsnRange* range, std::optional<uint32_t>* timeline);
+Status ReadSegmentNames(const std::vector<std::string>& segments,
+                        std::vector<std::string>* directories, LsnRange* range,
+                        std::optional<uint32_t>* timeline);
 
 }  // namespace neon_redo::cli
 

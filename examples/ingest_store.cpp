@@ -58,7 +58,7 @@ int main(int argc, char** argv) {
   const PageKey page = PageKey::OfBlock({{number(2), number(3), number(4)}, kMainFork, number(5)});
 
   WalReaderOptions options;
-  options.directory = argv[1];
+  options.directories = {argv[1]};
   const auto reader = WalReader::Open(options);
   if (!reader) {
     std::fprintf(stderr, "error: %s\n", reader.error().message.c_str());

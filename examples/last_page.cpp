@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
     return 2;
   };
 
-  auto reader = WalReader::Open({.directory = argv[1], .from = {}, .to = {}, .timeline = {}});
+  auto reader = WalReader::Open({.directories = {argv[1]}, .from = {}, .to = {}, .timeline = {}});
   if (!reader) return fail(reader.error());
   std::deque<std::vector<uint8_t>> bytes;  // records live until the next one is read: keep copies
   std::vector<RedoRecord> records;

@@ -34,7 +34,7 @@ struct History {
 Result<std::map<uint32_t, History>> ReadHistories(const std::string& directory,
                                                   const RelFileNode& relation) {
   WalReaderOptions options;
-  options.directory = directory;
+  options.directories = {directory};
   const auto reader = WalReader::Open(options);
   if (!reader) return tl::unexpected(reader.error());
   std::map<uint32_t, History> histories;

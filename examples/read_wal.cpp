@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
   };
 
   WalReaderOptions options;
-  options.directory = argv[1];
+  options.directories = {argv[1]};
   if (argc > 2) {
     const Result<Lsn> from = Lsn::Parse(argv[2]);
     if (!from) return fail(from.error());

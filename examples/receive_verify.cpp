@@ -31,7 +31,7 @@ Status Receive(const char* conninfo, const char* directory, Lsn until) {
   options.stream.on_event = [](const std::string& event) {
     std::fprintf(stderr, "%s\n", event.c_str());
   };
-  options.directory = directory;
+  options.directories = {directory};
   options.until = until;
   auto archive = WalArchive::Open(std::move(options), stop);
   if (!archive) return tl::unexpected(archive.error());
@@ -56,7 +56,7 @@ int main(int argc, char** argv) {
     return Fail(received.error());
 
   VerifyOptions options;
-  options.wal = argv[2];
+  options.wal = {argv[2]};
   if (argc > 4) options.worker.module = argv[4];
   const Result<VerifyResult> result = VerifyImages(options);
   if (!result) return Fail(result.error());

@@ -107,7 +107,7 @@ class Finder {
 
 Result<BenchRequests> FindBenchRequests(const std::string& wal_directory) {
   ASSIGN_OR_RETURN(std::unique_ptr<WalReader> reader,
-                   WalReader::Open({wal_directory, std::nullopt, std::nullopt, std::nullopt}));
+                   WalReader::Open({{wal_directory}, std::nullopt, std::nullopt, std::nullopt}));
   Finder finder(reader->version());
   while (!finder.HasEnough()) {
     ASSIGN_OR_RETURN(std::optional<WalRecord> record, reader->Next());

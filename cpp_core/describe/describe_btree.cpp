@@ -104,7 +104,7 @@ void MetaCleanup15(Description* d) {
 
 // The words of 16 and later
 
-void Insert16(Description* d) { d->Add("off: {}", d->in.Get<uint16_t>()); }
+void BtreeInsert16(Description* d) { d->Add("off: {}", d->in.Get<uint16_t>()); }
 
 void Split16(Description* d) {
   const auto level = d->in.Get<uint32_t>();
@@ -137,7 +137,7 @@ void AddDeletedAndUpdated(Description* d, uint16_t deleted, uint16_t updated) {
   if (!in.all()) d->in.Spoil();
 }
 
-void Vacuum16(Description* d) {
+void BtreeVacuum16(Description* d) {
   const auto deleted = d->in.Get<uint16_t>();
   const auto updated = d->in.Get<uint16_t>();
   d->Add("ndeleted: {}, nupdated: {}", deleted, updated);
@@ -203,19 +203,19 @@ constexpr Operation kBtree15[] = {
 };
 
 constexpr Operation kBtree16[] = {
-    {layout::btree::kInsertLeaf, "INSERT_LEAF", Insert16},
-    {layout::btree::kInsertUpper, "INSERT_UPPER", Insert16},
-    {layout::btree::kInsertMeta, "INSERT_META", Insert16},
+    {layout::btree::kInsertLeaf, "INSERT_LEAF", BtreeInsert16},
+    {layout::btree::kInsertUpper, "INSERT_UPPER", BtreeInsert16},
+    {layout::btree::kInsertMeta, "INSERT_META", BtreeInsert16},
     {layout::btree::kSplitLeft, "SPLIT_L", Split16},
     {layout::btree::kSplitRight, "SPLIT_R", Split16},
-    {layout::btree::kInsertPost, "INSERT_POST", Insert16},
+    {layout::btree::kInsertPost, "INSERT_POST", BtreeInsert16},
     {layout::btree::kDedup, "DEDUP", Dedup16},
     {layout::btree::kDelete, "DELETE", Delete16},
     {layout::btree::kUnlinkPage, "UNLINK_PAGE", Unlink16},
     {layout::btree::kUnlinkPageMeta, "UNLINK_PAGE_META", Unlink16},
     {layout::btree::kNewRoot, "NEWROOT", NewRoot16},
     {layout::btree::kMarkPageHalfDead, "MARK_PAGE_HALFDEAD", MarkHalfDead16},
-    {layout::btree::kVacuum, "VACUUM", Vacuum16},
+    {layout::btree::kVacuum, "VACUUM", BtreeVacuum16},
     {layout::btree::kReusePage, "REUSE_PAGE", ReusePage16},
     {layout::btree::kMetaCleanup, "META_CLEANUP", MetaCleanup16},
 };

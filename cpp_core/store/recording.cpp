@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/wal/lineage.h"
@@ -66,7 +67,7 @@ Status CheckOrigin(const Progress& progress, const WalLineage& lineage,
     return tl::unexpected(Refusal(
         options,
         fmt::format("it is of the cluster {}, the WAL in {} of {}", progress.system_identifier,
-                    options.wal.directory, lineage.system_identifier)));
+                    NamePaths(options.wal.directories), lineage.system_identifier)));
   if (options.wal.from && begin > *options.wal.from)
     return tl::unexpected(
         Refusal(options, fmt::format("it begins at {}, after the backup's start at {}",
@@ -103,7 +104,7 @@ Status CheckLastRecord(const Progress& progress, const RecordingOptions& options
   if (is_same) return {};
   return tl::unexpected(Refusal(
       options, fmt::format("the WAL in {} has another record than the store's last one at {}",
-                           options.wal.directory, start.ToString())));
+                           NamePaths(options.wal.directories), start.ToString())));
 }
 
 // Reads WAL into the store. Returns the end of the last record.
@@ -127,6 +128,7 @@ Result<Lsn> Record(Store* store, const RecordingOptions& options, const WalReade
         now->last_crc = view.header().crc;
         return recorder.Take(changes, view, record);
       });
+  if (options.notes) options.notes(reader->notes());
   if (!status) return tl::unexpected(status.error());
   now->track_commit_timestamp = ingest.state().track_commit_timestamp;
   return reader->end_of_wal();
@@ -146,10 +148,10 @@ Result<Lsn> RecordWal(Store* store, const RecordingOptions& options) {
   } else {
     wal.from = Lsn(progress->end != 0 ? progress->end : progress->begin);
   }
-  auto lineage = ReadLineage(wal.directory, wal.timeline, wal.from);
+  auto lineage = ReadLineage(wal.directories, wal.timeline, wal.from);
   // Perhaps no WAL is there after the store's end.
   if (!lineage && lineage.error().code == ErrorCode::kNotFound && progress)
-    lineage = ReadLineage(wal.directory, wal.timeline, std::nullopt);
+    lineage = ReadLineage(wal.directories, wal.timeline, std::nullopt);
   if (!lineage) return tl::unexpected(lineage.error());
   if (progress) {
     RETURN_IF_ERROR(CheckOrigin(*progress, *lineage, options));

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "cpp_core/store/recorder.h"
 #include "cpp_core/store/store.h"
@@ -17,6 +18,7 @@ struct RecordingOptions {
   bool track_commit_timestamp = false;                          // where an empty store begins
   std::string name;                                             // of the store, for messages
   std::function<void(uint64_t done, uint64_t total)> progress;  // bytes of WAL; may be empty
+  std::function<void(const std::vector<std::string>&)> notes;   // WalReader::notes; may be empty
 };
 
 // Reads WAL up to options.wal.to, or its end, into the store, beginning at the end of what the

@@ -15,13 +15,16 @@
 #include "neon_redo/verify.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <iterator>
 #include <optional>
 #include <set>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
@@ -36,6 +39,7 @@
 #include "cpp_core/verify/last_records.h"
 #include "cpp_core/verify/options.h"
 #include "cpp_core/verify/page_check.h"
+#include "cpp_core/verify/replay_end.h"
 #include "cpp_core/verify/slru_check.h"
 #include "cpp_core/verify/two_phase_check.h"
 #include "cpp_core/verify/unchanged_check.h"
@@ -112,6 +116,7 @@ class ClusterVerifier {
   bool compares() const { return !data_directory_.empty(); }
   Status CheckDirectories();
   Status CheckData();
+  Status FindWal();
   Status CheckTimeline();
   HintLogging Hints() const;
   Status TakeParameters(const Change& change, const WalRecord& record);
@@ -122,7 +127,8 @@ class ClusterVerifier {
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
   void CountForgotten(const ReplayCounts& counts);
   Status ReadAll(PageReplay* replay, bool first_pass);
-  Status CheckEnd(const WalReader& reader, Lsn last) const;
+  Status CheckEnd(const WalReader& reader, const ReplayEnd& replay_end, Lsn last) const;
+  std::string EndReason(const WalReader& reader, const ReplayEnd& end) const;
   Status Take(const WalRecord& record, bool first_pass, PageReplay* replay);
   Status TakeOthers(const WalRecord& record);
   std::optional<uint32_t> Timeline() const;
@@ -167,7 +173,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   FindMisplaced(&result_);
   if (free_space_map_ > 0)
     result_.skipped[SkipName({SkipReason::kFreeSpaceMap}, nullptr)] = free_space_map_;
-  RETURN_IF_ERROR(DescribeLastRecords(options_.wal, Timeline(), &result_.mismatches));
+  RETURN_IF_ERROR(DescribeLastRecords(result_.wal_directories, Timeline(), &result_.mismatches));
   result_.elapsed_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return std::move(result_);
@@ -222,26 +228,43 @@ Status ClusterVerifier::CheckDirectories() {
   ASSIGN_OR_RETURN(const bool has_timestamps, HasCommitTimestamps(base_directory_));
   ingest_.emplace(IngestOptions{has_timestamps});
   if (compares()) RETURN_IF_ERROR(CheckData());
+  RETURN_IF_ERROR(FindWal());
   RETURN_IF_ERROR(CheckTimeline());
   RETURN_IF_ERROR(files_.ListBase(*control_.version, !options_.quick));
   return two_phase_.ReadBase(base_directory_, *control_.version, base_control_.next_full_xid);
 }
 
+// The shutdown checkpoint is in a segment that is never archived: it is in the cluster's own pg_wal,
+// perhaps by a link. A backup may have been taken without.
+Status ClusterVerifier::FindWal() {
+  result_.wal_directories = options_.wal;
+  if (!compares()) return {};
+  const std::string own = data_directory_ + "/pg_wal";
+  if (access(own.c_str(), F_OK) != 0) {
+    if (errno != ENOENT) return FileError("access directory", own);
+    result_.wal_notes.push_back(fmt::format("there is no directory \"{}\"", own));
+    return {};
+  }
+  // In a data directory that is given as a directory of WAL, it is the same directory.
+  result_.wal_directories.push_back(own);
+  return {};
+}
+
 // The cluster descends from the backup, or the WAL to replay is of another history.
 Status ClusterVerifier::CheckTimeline() {
-  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(options_.wal, Timeline(), label_.start,
-                                                   compares() ? data_directory_ + "/pg_wal" : ""));
-  RETURN_IF_ERROR(CheckOneCluster(options_.wal, *lineage.version, lineage.system_identifier,
+  const std::vector<std::string>& wal = result_.wal_directories;
+  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal, Timeline(), label_.start));
+  RETURN_IF_ERROR(CheckOneCluster(NamePaths(wal), *lineage.version, lineage.system_identifier,
                                   compares() ? data_directory_ : base_directory_, control_));
   result_.timeline = lineage.timeline;
   if (!Timeline()) {
-    ASSIGN_OR_RETURN(const auto others, ReadOtherTimelines(options_.wal, lineage));
+    ASSIGN_OR_RETURN(const auto others, ReadOtherTimelines(wal, lineage));
     for (const OtherTimeline& other : others)
       result_.other_timelines.emplace_back(other.timeline, other.start);
   }
-  Status status =
-      CheckDescent(label_, base_directory_, lineage,
-                   compares() ? "the cluster in " + data_directory_ : "the WAL in " + options_.wal);
+  Status status = CheckDescent(
+      label_, base_directory_, lineage,
+      compares() ? "the cluster in " + data_directory_ : "the WAL in " + NamePaths(wal));
   if (!status && !Timeline())
     status.error().message +=
         fmt::format(", or --timeline={} to follow the backup's", label_.timeline);
@@ -365,42 +388,53 @@ std::optional<uint32_t> ClusterVerifier::Timeline() const {
   return compares() ? std::optional(control_.timeline) : options_.timeline;
 }
 
-Status ClusterVerifier::CheckEnd(const WalReader& reader, Lsn last) const {
+Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& replay_end,
+                                 Lsn last) const {
   const std::string end = reader.end_of_wal().ToString();
+  const std::string wal = NamePaths(result_.wal_directories);
   if (!compares()) {
-    if (backup_ended_ || label_.from_standby) return {};
+    const bool ended = backup_ended_ || label_.from_standby;
+    RETURN_IF_ERROR(replay_end.Check(reader, wal, base_directory_, ended));
+    if (ended) return {};
     return MakeError(
         ErrorCode::kNotFound,
         fmt::format("the WAL in {} ends at {} ({}), before the end of the backup in {}: the "
                     "backup cannot be made consistent; add the missing segments",
-                    options_.wal, end, reader.end_reason(), base_directory_));
+                    wal, end, reader.end_reason(), base_directory_));
   }
   if (second_.start.valid()) {
     if (second_end_.valid()) return {};
     return MakeError(ErrorCode::kNotFound,
                      fmt::format("the WAL in {} ends at {} ({}), before the end of the backup in "
                                  "{}: add the missing segments",
-                                 options_.wal, end, reader.end_reason(), data_directory_));
+                                 wal, end, reader.end_reason(), data_directory_));
   }
   if (last < control_.checkpoint)
     return MakeError(ErrorCode::kNotFound,
                      fmt::format("the WAL in {} ends at {} ({}), but the cluster in {} was shut "
                                  "down by the checkpoint at {}: add the missing segments",
-                                 options_.wal, end, reader.end_reason(), data_directory_,
+                                 wal, end, reader.end_reason(), data_directory_,
                                  control_.checkpoint.ToString()));
   if (last > control_.checkpoint)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("the WAL in {} has no record at {}, where {} has its shutdown "
                                  "checkpoint: it is not this cluster's WAL",
-                                 options_.wal, control_.checkpoint.ToString(), data_directory_));
+                                 wal, control_.checkpoint.ToString(), data_directory_));
   return {};
 }
 
+std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd& end) const {
+  if (second_.start.valid())
+    return fmt::format("the end of the backup in {} was reached", data_directory_);
+  if (compares()) return fmt::format("the shutdown checkpoint of {} was reached", data_directory_);
+  return end.Reason(reader);
+}
+
 Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
-  ASSIGN_OR_RETURN(
-      auto opened,
-      WalReader::Open(
-          {.directory = options_.wal, .from = label_.start, .to = {}, .timeline = Timeline()}));
+  ASSIGN_OR_RETURN(auto opened, WalReader::Open({.directories = result_.wal_directories,
+                                                 .from = label_.start,
+                                                 .to = {},
+                                                 .timeline = Timeline()}));
   WalReader& reader = *opened;
   const uint64_t total = compares() && !second_.start.valid() ? control_.checkpoint - label_.start
                                                               : reader.bytes_total();
@@ -408,18 +442,26 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
   uint64_t records = 0;
   free_space_map_ = 0;
   WalRecord record;
-  while (!HasEnded(last) && reader.Next(&record)) {
+  ReplayEnd end(options_);
+  while (!HasEnded(last) && !end.reached() && reader.Next(&record)) {
+    ASSIGN_OR_RETURN(const bool stops, end.StopsBefore(record, &*view_));
+    if (stops) break;
     last = record.start;
     RETURN_IF_ERROR(Take(record, first_pass, replay));
+    end.Took(record);
     if (++records % 4096 == 0 && options_.progress)
       options_.progress(
           {first_pass ? "reading WAL" : "reading WAL again", last - label_.start, total});
   }
   if (reader.error()) return tl::unexpected(*reader.error());
-  RETURN_IF_ERROR(CheckEnd(reader, last));
+  RETURN_IF_ERROR(CheckEnd(reader, end, last));
   result_.start = label_.start;
-  result_.end = reader.end_of_wal();
-  result_.wal_bytes = reader.bytes_read();
+  result_.end = end.reached() ? end.end() : reader.end_of_wal();
+  result_.end_reason = EndReason(reader, end);
+  result_.last_transaction = end.last_transaction();
+  result_.wal_bytes = result_.end - result_.start;
+  if (first_pass)
+    result_.wal_notes.insert(result_.wal_notes.end(), reader.notes().begin(), reader.notes().end());
   result_.records = records;
   return {};
 }
@@ -470,6 +512,9 @@ Status ClusterVerifier::TakeParameters(const Change& change, const WalRecord& re
 
 Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
                                    const std::string& data_directory) {
+  if (!data_directory.empty() && (options.until_lsn || options.until_time))
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "replay to a target cannot be compared with a data directory");
   return Guarded([&] { return ClusterVerifier(options, base_backup, data_directory).Run(); });
 }
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/open_files.h"
@@ -133,10 +134,11 @@ Status CheckOneCluster(const std::string& wal, const pg::Version& version, uint6
 
 Status CheckBackupBeforeWal(const std::string& backup, const BackupLabel& label,
                             const ControlData& control, const WalReaderOptions& wal) {
-  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal.directory, wal.timeline, label.start));
+  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal.directories, wal.timeline, label.start));
+  const std::string places = NamePaths(wal.directories);
   RETURN_IF_ERROR(
-      CheckOneCluster(wal.directory, *lineage.version, lineage.system_identifier, backup, control));
-  return CheckDescent(label, backup, lineage, "the WAL in " + wal.directory);
+      CheckOneCluster(places, *lineage.version, lineage.system_identifier, backup, control));
+  return CheckDescent(label, backup, lineage, "the WAL in " + places);
 }
 
 namespace {

@@ -83,7 +83,7 @@ struct RelationFileList {
 Result<RelationFileList> ListRelationFiles(const std::string& directory, const pg::Version& version,
                                            bool may_lack_tablespaces);
 
-// The WAL in one directory, of this version and system identifier, and the other directory, with this
+// The WAL in directories that `wal` names, of this version and system identifier, and the other directory, with this
 // control file, are of one cluster. kInvalidArgument: they are not.
 Status CheckOneCluster(const std::string& wal, const pg::Version& version, uint64_t of_wal,
                        const std::string& directory, const ControlData& control);

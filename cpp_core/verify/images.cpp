@@ -18,6 +18,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
@@ -230,7 +231,7 @@ Result<VerifyResult> ImageVerifier::Run() {
   ASSIGN_OR_RETURN(
       auto reader,
       WalReader::Open(
-          {.directory = options_.wal, .from = {}, .to = {}, .timeline = options_.timeline}));
+          {.directories = options_.wal, .from = {}, .to = {}, .timeline = options_.timeline}));
   RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, reader->version(), options_.engine));
   const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
   MemoryBudget memory(MemoryForPages(ReplayOptionsOf(options_)));
@@ -249,6 +250,10 @@ Result<VerifyResult> ImageVerifier::Run() {
   ListInOrder(&result_);
   for (const RmgrCounts& counts : result_.by_rmgr) result_.images_compared += counts.rebuilt;
   result_.end = reader->end_of_wal();
+  result_.end_reason = reader->end_reason();
+  result_.timeline = reader->timeline();
+  result_.wal_directories = options_.wal;
+  result_.wal_notes = reader->notes();
   result_.wal_bytes = reader->bytes_read();
   RETURN_IF_ERROR(DescribeLastRecords(options_.wal, options_.timeline, &result_.mismatches));
   result_.elapsed_seconds =
@@ -279,7 +284,7 @@ Status ImageVerifier::ReadAll(WalReader* reader, Distributor* distributor, uint3
   return MakeError(ErrorCode::kNotFound,
                    fmt::format("the WAL in {} carries no images to compare with: write it with "
                                "wal_consistency_checking = 'all', or verify with --base-backup",
-                               options_.wal));
+                               NamePaths(options_.wal)));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 
 namespace neon_redo {
 
-Status DescribeLastRecords(const std::string& wal, std::optional<uint32_t> timeline,
+Status DescribeLastRecords(const std::vector<std::string>& wal, std::optional<uint32_t> timeline,
                            std::vector<Mismatch>* mismatches) {
   constexpr uint64_t kNear = 16 << 20;
   std::unique_ptr<WalReader> reader;
@@ -24,7 +24,7 @@ Status DescribeLastRecords(const std::string& wal, std::optional<uint32_t> timel
     if (!reader || wanted < at || wanted - at > kNear) {
       ASSIGN_OR_RETURN(
           auto opened,
-          WalReader::Open({.directory = wal, .from = wanted, .to = {}, .timeline = timeline}));
+          WalReader::Open({.directories = wal, .from = wanted, .to = {}, .timeline = timeline}));
       reader = std::move(opened);
       view.emplace(reader->version());
       at = Lsn();

@@ -25,6 +25,18 @@ Result<WalTime> ParseWalTime(std::string_view text);
 // that are too short.
 std::optional<WalTime> TransactionEnd(const RecordView& record);
 
+// Where recovery with recovery_target_lsn or recovery_target_time stops, inclusive as by default
+// (recoveryStopsBefore and recoveryStopsAfter in access/transam/xlogrecovery.c).
+struct RecoveryTarget {
+  std::optional<Lsn> lsn;       // after the first record that starts here or later
+  std::optional<WalTime> time;  // before the first transaction that ended later
+
+  bool exists() const { return lsn || time; }
+  // `end`: when the record's transaction ended (TransactionEnd).
+  bool StopsBefore(std::optional<WalTime> end) const { return time && end && *end > *time; }
+  bool StopsAfter(Lsn start) const { return lsn && start >= *lsn; }
+};
+
 // The WAL is cut where recovery to such a time (recovery_target_time, not inclusive) would stop: in
 // front of the first transaction that ended at that time or later. Concurrent transactions do not
 // write their records quite in the order of their times, so a transaction after a cut may have ended

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/wal/segment.h"
 
 namespace neon_redo {
 
@@ -21,9 +21,9 @@ bool WalLineage::Has(uint32_t wanted, Lsn lsn) const {
   });
 }
 
-Result<WalLineage> ReadLineage(const std::string& directory, std::optional<uint32_t> timeline,
-                               std::optional<Lsn> from, const std::string& other_directory) {
-  ASSIGN_OR_RETURN(const auto wal, WalDirectory::Open(directory));
+Result<WalLineage> ReadLineage(const std::vector<std::string>& directories,
+                               std::optional<uint32_t> timeline, std::optional<Lsn> from) {
+  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(directories));
   ASSIGN_OR_RETURN(const auto line, wal.Line(timeline, timeline ? std::nullopt : from));
   WalLineage out;
   out.version = &wal.version();
@@ -31,21 +31,16 @@ Result<WalLineage> ReadLineage(const std::string& directory, std::optional<uint3
   for (const Segment& segment : line) out.timeline = std::max(out.timeline, segment.timeline);
   if (timeline) out.timeline = *timeline;
   out.is_known = out.timeline == 1;
-  for (const std::string& place : {wal.path(), other_directory}) {
-    if (out.is_known || place.empty()) continue;
-    const std::string path = place + "/" + FormatHistoryName(out.timeline);
-    const auto content = ReadHistoryFile(path);
-    if (!content && content.error().code == ErrorCode::kNotFound) continue;
-    if (!content) return tl::unexpected(content.error());
-    ASSIGN_OR_RETURN(out.forks, ParseTimelineHistory(*content, out.timeline, path));
-    out.is_known = true;
-  }
+  if (out.is_known) return out;
+  ASSIGN_OR_RETURN(auto forks, wal.ReadForks(out.timeline));
+  out.is_known = forks.has_value();
+  if (forks) out.forks = std::move(*forks);
   return out;
 }
 
-Result<std::vector<OtherTimeline>> ReadOtherTimelines(const std::string& directory,
+Result<std::vector<OtherTimeline>> ReadOtherTimelines(const std::vector<std::string>& directories,
                                                       const WalLineage& lineage) {
-  ASSIGN_OR_RETURN(const auto wal, WalDirectory::Open(directory));
+  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(directories));
   std::vector<OtherTimeline> out;
   for (const uint32_t timeline : wal.timelines()) {
     if (timeline == lineage.timeline || (!lineage.is_known && timeline < lineage.timeline))

@@ -1,4 +1,4 @@
-// Which timeline WAL of a directory is of, and which timelines that one descends from.
+// Which timeline WAL of directories is of, and which timelines that one descends from.
 #ifndef NEON_REDO_WAL_LINEAGE_H_
 #define NEON_REDO_WAL_LINEAGE_H_
 
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cpp_core/wal/timeline_history.h"
+#include "cpp_core/archive/timeline_history.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 #include "neon_redo/version.h"
@@ -29,20 +29,19 @@ struct WalLineage {
 };
 
 // Of the WAL that WalReader::Open finds with the same arguments; with a timeline it need not reach back
-// to `from`. A history file that is not in the directory may be in other_directory. Errors as
-// WalReader::Open; a history file that is there and cannot be read is one too.
-Result<WalLineage> ReadLineage(const std::string& directory, std::optional<uint32_t> timeline,
-                               std::optional<Lsn> from, const std::string& other_directory = "");
+// to `from`. Errors as WalReader::Open; a history file that is there and cannot be read is one too.
+Result<WalLineage> ReadLineage(const std::vector<std::string>& directories,
+                               std::optional<uint32_t> timeline, std::optional<Lsn> from);
 
-// WAL that a line does not have although the directory does.
+// WAL that a line does not have although the directories do.
 struct OtherTimeline {
   uint32_t timeline;
   Lsn start;  // of the first segment of it that the line leaves out; 0: it is not known
 };
 
-// The timelines of the directory that are not, or not to their end, part of the line. Segments that
+// The timelines of the directories that are not, or not to their end, part of the line. Segments that
 // only wait for their use do not count. Errors as WalReader::Open.
-Result<std::vector<OtherTimeline>> ReadOtherTimelines(const std::string& directory,
+Result<std::vector<OtherTimeline>> ReadOtherTimelines(const std::vector<std::string>& directories,
                                                       const WalLineage& lineage);
 
 }  // namespace neon_redo

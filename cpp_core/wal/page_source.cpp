@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "cpp_core/base/files.h"
+#include "cpp_core/wal/copies.h"
 #include "neon_redo/bytes.h"
 
 namespace neon_redo {
@@ -106,8 +107,18 @@ std::string WalPageSource::Truncation(Lsn lsn) const {
                      segment_size());
 }
 
+// Once for each segment, when it is read: the comparison reads all of its files.
+void WalPageSource::ChooseCopyOf(uint64_t number) {
+  const Segment* found = Find(number);
+  if (found == nullptr || found->copies.empty()) return;
+  const auto at = segments_.begin() + (found - segments_.data());
+  const Segment* before = number > 0 ? Find(number - 1) : nullptr;
+  *at = ChooseCopy({before, *found, Find(number + 1)}, identity_, &notes_);
+}
+
 bool WalPageSource::OpenSegment(uint64_t number) {
   const Lsn start(number * segment_size());
+  ChooseCopyOf(number);
   const Segment* segment = Find(number);
   // XLOG_SWITCH skips the rest of its segment, so a file that was cut there would not be noticed.
   const Segment* before = number > 0 ? Find(number - 1) : nullptr;

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/archive/segment.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
-#include "cpp_core/wal/segment.h"
 #include "neon_redo/bytes.h"
 #include "neon_redo/lsn.h"
 #include "neon_redo/wal_reader.h"
@@ -26,7 +26,7 @@ std::optional<Lsn> FindWalBefore(const Segment& segment, const WalIdentity& iden
 // Not thread-safe.
 class WalPageSource {
  public:
-  // The segments of one line in order of number (WalDirectory::Line), not empty.
+  // The segments of one line in order of number (WalSet::Line), not empty.
   WalPageSource(std::vector<Segment> segments, const WalIdentity& identity);
   ~WalPageSource();
   WalPageSource(const WalPageSource&) = delete;
@@ -74,6 +74,11 @@ class WalPageSource {
   // Of the segment that is open, by its file's name; 0: none is.
   uint32_t open_timeline() const { return open_ ? open_->timeline : 0; }
   const std::vector<Segment>& segments() const { return segments_; }
+  // Which files were read where a segment has several, if that is worth a word (copies.h).
+  const std::vector<std::string>& notes() const { return notes_; }
+  void AddNotes(const std::vector<std::string>& notes) {
+    notes_.insert(notes_.end(), notes.begin(), notes.end());
+  }
   const WalIdentity& identity() const { return identity_; }
   uint32_t segment_size() const { return identity_.segment_size; }
 
@@ -85,9 +90,11 @@ class WalPageSource {
   const uint8_t* LoadPage(Lsn lsn);
   bool OpenSegment(uint64_t number);
   const Segment* Find(uint64_t number) const;
+  void ChooseCopyOf(uint64_t number);
   bool Fail(WalFaultKind kind, Lsn lsn, std::string what);
 
-  const std::vector<Segment> segments_;
+  std::vector<Segment> segments_;
+  std::vector<std::string> notes_;
   const WalIdentity identity_;
   uint32_t timeline_ = 0;  // of the last good page: it never goes back
   const Segment* open_ = nullptr;

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
@@ -38,17 +39,18 @@ constexpr Lsn NextStart(Lsn end, uint32_t segment_size) {
 }  // namespace
 
 Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& options) {
-  ASSIGN_OR_RETURN(auto directory, WalDirectory::Open(options.directory));
+  ASSIGN_OR_RETURN(const auto set, WalSet::Open(options.directories));
   if (options.from && options.to && *options.to < *options.from)
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("the range ends at LSN {}, before it begins at {}",
                                  options.to->ToString(), options.from->ToString()));
-  ASSIGN_OR_RETURN(auto line, directory.Line(options.timeline, options.from));
-  RETURN_IF_ERROR(directory.RefuseCompressed(line, options.timeline, options.from, options.to));
-  const auto begin = options.from ? FindWalBefore(line.front(), directory.identity(), *options.from)
-                                  : std::nullopt;
-  std::unique_ptr<WalReader> reader(new WalReader(options, std::move(line), directory.identity()));
+  ASSIGN_OR_RETURN(auto line, set.Line(options.timeline, options.from));
+  RETURN_IF_ERROR(set.RefuseCompressed(line, options.timeline, options.from, options.to));
+  const auto begin =
+      options.from ? FindWalBefore(line.front(), set.identity(), *options.from) : std::nullopt;
+  std::unique_ptr<WalReader> reader(new WalReader(options, std::move(line), set.identity()));
   if (begin) reader->begin_ = reader->position_ = *begin;
+  reader->pages_->AddNotes(set.notes());
   return reader;
 }
 
@@ -64,6 +66,8 @@ std::unique_ptr<WalReader> OpenWalTail(std::vector<Segment> segments, const WalI
 WalReader::~WalReader() = default;
 
 uint32_t WalReader::timeline() const { return pages_->open_timeline(); }
+
+const std::vector<std::string>& WalReader::notes() const { return pages_->notes(); }
 
 WalReader::WalReader(const WalReaderOptions& options, std::vector<Segment> segments,
                      const WalIdentity& identity)

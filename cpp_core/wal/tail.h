@@ -6,13 +6,13 @@
 #include <optional>
 #include <vector>
 
-#include "cpp_core/wal/segment.h"
+#include "cpp_core/archive/segment.h"
 #include "neon_redo/lsn.h"
 #include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
-// Reads these segments of one line (WalDirectory::Line, Look), from `from` or the start of the
+// Reads these segments of one line (WalSet::Line, Look), from `from` or the start of the
 // first. There must be one at least, and no gap between them. Wherever the reader has to stop, WAL
 // has ended: it does not look for damage after that place.
 std::unique_ptr<WalReader> OpenWalTail(std::vector<Segment> segments, const WalIdentity& identity,

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "cpp_core/wal/segment.h"
+#include "cpp_core/archive/segment.h"
 
 namespace neon_redo {
 

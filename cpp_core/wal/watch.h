@@ -13,16 +13,20 @@
 
 namespace neon_redo {
 
-// Compares what the file system says about the directory, about the segment that reading ended in,
+// Compares what the file system says about each directory, about the segment that reading ended in,
 // and about the one after it. So nothing is opened while no WAL comes, however many segments there
 // are. Not thread-safe.
 class WalWatch {
  public:
   using Clock = std::chrono::system_clock;  // that of files' times
 
-  // The directory as WalReader::Open takes it.
-  explicit WalWatch(const std::string& directory)
-      : directories_{directory, directory + "/pg_wal"} {}
+  // The directories as WalReader::Open takes them.
+  explicit WalWatch(const std::vector<std::string>& directories) {
+    for (const std::string& directory : directories) {
+      directories_.push_back(directory);
+      directories_.push_back(directory + "/pg_wal");
+    }
+  }
 
   // Reading begins.
   void Begin(Clock::time_point now) { began_ = now; }
@@ -42,7 +46,7 @@ class WalWatch {
   };
   static State StateOf(const std::string& path);
 
-  const std::vector<std::string> directories_;
+  std::vector<std::string> directories_;
   Clock::time_point began_;
   std::vector<State> known_;
 };

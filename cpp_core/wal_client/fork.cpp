@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "cpp_core/archive/timeline_history.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/wal/timeline_history.h"
 
 namespace neon_redo {
 

@@ -6,8 +6,8 @@
 #include <charconv>
 #include <climits>
 
+#include "cpp_core/archive/segment.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/wal/segment.h"
 #include "cpp_core/wal_client/receiver_impl.h"
 
 namespace neon_redo {

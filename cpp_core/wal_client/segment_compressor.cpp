@@ -15,11 +15,11 @@
 #include <system_error>
 #include <vector>
 
+#include "cpp_core/archive/segment.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
-#include "cpp_core/wal/segment.h"
 
 namespace neon_redo {
 

@@ -38,7 +38,7 @@ static constexpr uint64_t kQuickLook = 1 << 20;
 
 Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path, uint64_t within) {
   std::unique_ptr<WalSource> out(new WalSource);
-  ASSIGN_OR_RETURN(auto directory, WalDirectory::Open(path));
+  ASSIGN_OR_RETURN(auto directory, WalSet::Open(path));
   out->directory_ = std::move(directory);
   RETURN_IF_ERROR(out->Load(within));
   return out;
@@ -89,7 +89,7 @@ Status WalSource::RefuseDamage(uint64_t within) const {
     if (!WalPageSource({next, line.end()}, directory_->identity()).FindLaterWal(start, within))
       continue;
     ASSIGN_OR_RETURN(const auto reader,
-                     WalReader::Open({directory_->path(), start, std::nullopt, timeline}));
+                     WalReader::Open({{directory_->path()}, start, std::nullopt, timeline}));
     if (const auto record = reader->Next(); !record) return tl::unexpected(record.error());
   }
   return {};

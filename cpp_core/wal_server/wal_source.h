@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cpp_core/archive/timeline_history.h"
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/files.h"
-#include "cpp_core/wal/segment.h"
-#include "cpp_core/wal/timeline_history.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 
@@ -38,7 +38,7 @@ struct SegmentFile {
 // though a record may go on behind it. Of an earlier segment, FirstBadPage looks at the headers.
 class WalSource {
  public:
-  // kNotFound, kIo, kCorrupt as WalDirectory. kCorrupt too: the start of the first segment after
+  // kNotFound, kIo, kCorrupt as WalSet. kCorrupt too: the start of the first segment after
   // the last one with WAL is damaged, on the current timeline or a later one. kUnsupported: WAL
   // goes on in compressed segments.
   static Result<std::unique_ptr<WalSource>> Open(const std::string& directory) {
@@ -101,7 +101,7 @@ class WalSource {
   bool PageIsGood(SegmentFile* file, uint64_t offset) const;
   bool IsAfterSwitch(SegmentFile* file, uint64_t offset) const;
 
-  std::optional<WalDirectory> directory_;
+  std::optional<WalSet> directory_;
   std::vector<TimelineFork> ancestors_;
   uint32_t timeline_ = 0;
   Lsn end_;

@@ -66,7 +66,7 @@ BENCHMARK(BM_QueueMediumRequest);
 void BM_ReadWal(benchmark::State& state) {
   uint64_t bytes = 0;
   for (auto _ : state) {
-    auto reader = WalReader::Open({wal_directory, std::nullopt, std::nullopt, std::nullopt});
+    auto reader = WalReader::Open({{wal_directory}, std::nullopt, std::nullopt, std::nullopt});
     for (;;) {
       auto record = (*reader)->Next();
       if (!record || !*record) break;

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/archive/segment.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/redo/manager/capture.h"
 #include "cpp_core/redo/worker/frames.h"
-#include "cpp_core/wal/segment.h"
 #include "cpp_core/wal_client/message.h"
 #include "neon_redo/wal_reader.h"
 #include "tests/unit/version_15.h"
@@ -199,7 +199,7 @@ int Main(int argc, char** argv) {
   FromReplication(&seeds);
   FromText(&seeds);
   seeds.Write("control", ReadStart(std::string(argv[2]) + "/global/pg_control", 8192));
-  auto reader = WalReader::Open({wal, {}, {}, {}});
+  auto reader = WalReader::Open({{wal}, {}, {}, {}});
   if (!reader) return fmt::print(stderr, "{}\n", reader.error().message), 1;
   std::map<std::array<int, 3>, int> seen;
   Input run;  // of records, for ingest

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
+#include "cpp_core/archive/segment.h"
 #include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/redo/worker/pipe_loop.h"
-#include "cpp_core/wal/segment.h"
 #include "neon_redo/lsn.h"
 #include "neon_redo/page_key.h"
 

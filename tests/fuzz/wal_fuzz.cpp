@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "cpp_core/wal/segment.h"
+#include "cpp_core/archive/segment.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/wal_reader.h"
 #include "tests/fuzz/scratch.h"
@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   uint64_t number = LoadNative<uint64_t>(data) & 0xffff'ffff'ffff;
   const std::string name = FormatSegmentName(1, number, kSegmentSize);
   const ScratchFile file(name, data + 8, size - 8, kSegmentSize);
-  auto reader = WalReader::Open({ScratchDirectory(), {}, {}, {}});
+  auto reader = WalReader::Open({{ScratchDirectory()}, {}, {}, {}});
   if (!reader) return 0;
   static RecordView view(kPg15);
   for (;;) {

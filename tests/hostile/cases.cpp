@@ -114,7 +114,7 @@ Case Mutate(const Case& good, Random* random) {
 }
 
 Result<std::vector<Case>> FindCases(const std::string& wal_directory, int each) {
-  auto reader = WalReader::Open({wal_directory, {}, {}, {}});
+  auto reader = WalReader::Open({{wal_directory}, {}, {}, {}});
   if (!reader) return tl::unexpected(reader.error());
   std::vector<Case> cases;
   std::map<std::array<int, 3>, int> seen;

@@ -303,6 +303,11 @@ class Workload(ClusterCase):
             for name in segments:
                 if name < current:
                     shutil.copy(os.path.join(self.cluster.wal, name), directory)
+            # The cluster's own pg_wal has the rest.
+            result = verify(self.cluster, *self.with_wal(directory))
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+            os.rename(self.cluster.wal, self.cluster.wal + ".away")
+            self.addCleanup(os.rename, self.cluster.wal + ".away", self.cluster.wal)
             self.refused("ends at", *self.with_wal(directory))
 
     def with_wal(self, directory):

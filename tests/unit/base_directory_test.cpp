@@ -12,9 +12,9 @@
 #include <fstream>
 #include <iterator>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/store/slru_page.h"
-#include "cpp_core/wal/segment.h"
 #include "cpp_core/wal_client/segment_writer.h"
 #include "tests/unit/failing_calls.h"
 #include "tests/unit/wal_writer.h"
@@ -108,7 +108,7 @@ TEST_F(DirectoryTest, NamesThatCannotBeReadAreAnError) {
     EXPECT_NE(listed.error().message.find("could not read directory"), std::string::npos);
   };
   expect_error([&] { return directory->Names(); });
-  expect_error([&] { return WalDirectory::Open(path_); });
+  expect_error([&] { return WalSet::Open(path_); });
   const auto writer = SegmentWriter::Open(path_, 1 << 20, Compression::kNone);
   expect_error([&] { return (*writer)->FindResumePoint(); });
   expect_error([&] { return ListSlruSegments(path_, SlruKind::kClog); });

@@ -164,7 +164,8 @@ TEST(IngestVersions, WalOfAnUntestedVersionIsRefused) {
   WalWriter wal(1 << 20, 3, 1, *pg::FindVersionByMajor(16));
   wal.Append(kRmHeap, 0, 10);
   wal.Save(directory.path());
-  const auto reader = WalReader::Open({directory.path(), std::nullopt, std::nullopt, std::nullopt});
+  const auto reader =
+      WalReader::Open({{directory.path()}, std::nullopt, std::nullopt, std::nullopt});
   ASSERT_FALSE(reader);
   EXPECT_EQ(reader.error().code, ErrorCode::kUnsupported);
   EXPECT_NE(reader.error().message.find("is of PostgreSQL 16, which this program was not tested"),
@@ -183,7 +184,7 @@ TEST(IngestVersions, ReadersTakeTheVersionFromThePages) {
     wal.AppendData(kRmClog, 0x00, page);
     wal.Save(directory.path());
     const auto reader =
-        WalReader::Open({directory.path(), std::nullopt, std::nullopt, std::nullopt});
+        WalReader::Open({{directory.path()}, std::nullopt, std::nullopt, std::nullopt});
     ASSERT_TRUE(reader);
     EXPECT_EQ(&(*reader)->version(), version);
     Ingest ingest;

@@ -291,7 +291,7 @@ TEST(RecordWal, RefusesWalWithAnotherRecordInPlaceOfItsLast) {
     }
     wal.Save(dir.path());
     RecordingOptions options;
-    options.wal.directory = dir.path();
+    options.wal.directories = {dir.path()};
     const auto end = RecordWal(store.get(), options);
     return end ? std::string() : end.error().message;
   };

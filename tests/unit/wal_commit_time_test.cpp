@@ -25,7 +25,7 @@ class CommitTimes : public testing::Test {
 
   // The times whose records the range has.
   std::vector<WalTime> Between(std::optional<WalTime> after, std::optional<WalTime> before) {
-    auto reader = WalReader::Open({dir_.path(), {}, {}, {}});
+    auto reader = WalReader::Open({{dir_.path()}, {}, {}, {}});
     EXPECT_TRUE(reader);
     const auto range = FindTimeRange(reader->get(), {after, before});
     EXPECT_TRUE(range);

@@ -22,11 +22,11 @@ TEST(WalLineage, AHistoryFileThatCannotBeReadIsAnError) {
   wal.Append(10, 0, 1000);
   wal.Save(dir.path());
   const std::string path = dir.path() + "/00000002.history";
-  const auto unknown = ReadLineage(dir.path(), std::nullopt, std::nullopt);
+  const auto unknown = ReadLineage({dir.path()}, std::nullopt, std::nullopt);
   ASSERT_TRUE(unknown) << unknown.error().message;
   EXPECT_FALSE(unknown->is_known);
   std::ofstream(path) << "1\t0/300000\treason\n";
-  EXPECT_TRUE(ReadLineage(dir.path(), std::nullopt, std::nullopt)->is_known);
+  EXPECT_TRUE(ReadLineage({dir.path()}, std::nullopt, std::nullopt)->is_known);
   for (const bool fifo : {false, true}) {
     fs::remove(path);
     if (fifo) {
@@ -34,7 +34,7 @@ TEST(WalLineage, AHistoryFileThatCannotBeReadIsAnError) {
     } else {
       std::ofstream(path) << "1\t0/300000\t" << std::string(2 << 20, 'x');
     }
-    const auto read = ReadLineage(dir.path(), 2, std::nullopt);
+    const auto read = ReadLineage({dir.path()}, 2, std::nullopt);
     ASSERT_FALSE(read) << fifo;
     EXPECT_NE(read.error().message.find(path), std::string::npos) << read.error().message;
   }
@@ -49,14 +49,14 @@ TEST(WalLineage, ABadHistoryOfAnotherTimelineIsNoError) {
     wal.Save(dir.path());
   }
   std::ofstream(dir.path() + "/00000002.history") << "this is no history";
-  const auto lineage = ReadLineage(dir.path(), 1, std::nullopt);
+  const auto lineage = ReadLineage({dir.path()}, 1, std::nullopt);
   ASSERT_TRUE(lineage) << lineage.error().message;
-  const auto others = ReadOtherTimelines(dir.path(), *lineage);
+  const auto others = ReadOtherTimelines({dir.path()}, *lineage);
   ASSERT_TRUE(others) << others.error().message;
   ASSERT_EQ(others->size(), 1u);
   EXPECT_EQ((*others)[0].timeline, 2u);
   EXPECT_FALSE((*others)[0].start.valid());
-  EXPECT_FALSE(ReadLineage(dir.path(), 2, std::nullopt));
+  EXPECT_FALSE(ReadLineage({dir.path()}, 2, std::nullopt));
 }
 
 TEST(WalWatch, WalThatMayHaveComeIsSeen) {
@@ -68,7 +68,7 @@ TEST(WalWatch, WalThatMayHaveComeIsSeen) {
   const Lsn end(3 * kSize + 1500);
   const auto now = WalWatch::Clock::now() + std::chrono::seconds(10);
   // As if all of it were older than the start of reading.
-  WalWatch watch(dir.path());
+  WalWatch watch({dir.path()});
   watch.Begin(now);
   const auto grown = [&] { return watch.MayHaveGrown(1, end, kSize, now); };
   for (int i = 0; i < 3; i++) EXPECT_FALSE(grown());

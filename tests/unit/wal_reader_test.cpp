@@ -99,7 +99,7 @@ TEST(WalReader, ReadsAPartialSegmentThatIsWholeByThen) {
   wal.Save(dir.path());
   const std::string last = dir.path() + "/" + wal.SegmentFile(2);
   std::filesystem::rename(last, last + ".partial");
-  auto reader = WalReader::Open({dir.path(), {}, {}, {}});
+  auto reader = WalReader::Open({{dir.path()}, {}, {}, {}});
   ASSERT_TRUE(reader);
   std::filesystem::rename(last + ".partial", last);
   WalRecord record;
@@ -160,7 +160,7 @@ TEST(WalReader, StartsInTheZeroesAfterASwitch) {
   const Lsn after_switch(wal.written()[1].start.value + kRecordHeaderSize + 2);
   for (const Lsn from : {after_switch, Lsn((after_switch.value | kWalPageMask) + 1),
                          Lsn(next.value - kWalPageSize), Lsn(next.value - 8), next}) {
-    const ReadAll read(WalReaderOptions{dir.path(), from, {}, {}});
+    const ReadAll read(WalReaderOptions{{dir.path()}, from, {}, {}});
     ASSERT_FALSE(read.error) << from.ToString() << read.error->message;
     ASSERT_EQ(read.records.size(), 1u) << from.ToString();
     EXPECT_EQ(read.end, end);
@@ -170,7 +170,7 @@ TEST(WalReader, StartsInTheZeroesAfterASwitch) {
   fs::remove_all(dir.path());
   fs::create_directory(dir.path());
   wal.Save(dir.path());
-  const ReadAll last(WalReaderOptions{dir.path(), Lsn(wal.position() - kWalPageSize), {}, {}});
+  const ReadAll last(WalReaderOptions{{dir.path()}, Lsn(wal.position() - kWalPageSize), {}, {}});
   EXPECT_FALSE(last.error) << last.error->message;
   EXPECT_TRUE(last.records.empty());
 }
@@ -181,7 +181,7 @@ TEST(WalReader, AStartAfterTheEndOfWalIsAnError) {
   wal.Append(10, 0, 100);
   wal.Save(dir.path());
   const Lsn end(wal.position());
-  const auto read = [&](Lsn from) { return ReadAll(WalReaderOptions{dir.path(), from, {}, {}}); };
+  const auto read = [&](Lsn from) { return ReadAll(WalReaderOptions{{dir.path()}, from, {}, {}}); };
   EXPECT_FALSE(read(end).error);
   for (const Lsn from : {Lsn(end.value + 8), Lsn(end.value + 3 * kWalPageSize)}) {
     ASSERT_TRUE(read(from).error) << from.ToString();
@@ -190,7 +190,7 @@ TEST(WalReader, AStartAfterTheEndOfWalIsAnError) {
               std::string::npos)
         << read(from).error->message;
   }
-  const ReadAll reversed(WalReaderOptions{dir.path(), end, Lsn(end.value - 8), {}});
+  const ReadAll reversed(WalReaderOptions{{dir.path()}, end, Lsn(end.value - 8), {}});
   ASSERT_TRUE(reversed.error);
   EXPECT_EQ(reversed.error->code, ErrorCode::kInvalidArgument);
 }
@@ -204,7 +204,7 @@ TEST(WalReader, AStartWithinTheLastRecordIsAnError) {
     const auto last = wal.Append(10, 0, length);
     wal.Save(dir.path());
     const auto read = [&](Lsn from, std::optional<Lsn> to = {}) {
-      return ReadAll(WalReaderOptions{dir.path(), from, to, {}});
+      return ReadAll(WalReaderOptions{{dir.path()}, from, to, {}});
     };
     for (const Lsn from : {last.start + 1, last.start + 8, Lsn(last.end.value - 8)}) {
       const auto got = read(from);
@@ -232,7 +232,7 @@ TEST(WalReader, AStartInTheZeroesAfterTheLastSwitchIsTheEndOfWal) {
   const auto last = wal.Switch();
   wal.Save(dir.path());
   const auto read = [&](uint64_t from) {
-    return ReadAll(WalReaderOptions{dir.path(), Lsn(from), {}, {}});
+    return ReadAll(WalReaderOptions{{dir.path()}, Lsn(from), {}, {}});
   };
   for (const uint64_t from : {last.start.value + kRecordHeaderSize + 8, last.end.value - 8}) {
     EXPECT_FALSE(read(from).error) << Lsn(from).ToString();
@@ -274,7 +274,7 @@ TEST(WalReader, StartsAtTheFirstRecordAtOrAfterFrom) {
     Lsn from(first + random() % (wal.position() - first));
     if (i % 3 == 0) from = wal.written()[random() % wal.written().size()].start;
     if (i % 3 == 1) from = Lsn(from.value & ~kWalPageMask);
-    const ReadAll read(WalReaderOptions{dir.path(), from, std::nullopt, std::nullopt});
+    const ReadAll read(WalReaderOptions{{dir.path()}, from, std::nullopt, std::nullopt});
     ASSERT_FALSE(read.error) << read.error->message;
     auto expected = std::find_if(wal.written().begin(), wal.written().end(),
                                  [&](const auto& w) { return w.start >= from; });
@@ -293,13 +293,13 @@ TEST(WalReader, StopsBeforeTo) {
   for (size_t i = 0; wal.written()[i].end < boundary; i += 7) {
     const auto& w = wal.written()[i];
     for (const Lsn to : {w.end, Lsn(w.end.value - 9)}) {
-      const ReadAll read(WalReaderOptions{dir.path(), std::nullopt, to, std::nullopt});
+      const ReadAll read(WalReaderOptions{{dir.path()}, std::nullopt, to, std::nullopt});
       ASSERT_FALSE(read.error) << read.error->message;
       EXPECT_TRUE(read.reached_to);
       EXPECT_EQ(read.records.size(), to == w.end ? i + 1 : i);
     }
   }
-  const ReadAll read(WalReaderOptions{dir.path(), std::nullopt, boundary, std::nullopt});
+  const ReadAll read(WalReaderOptions{{dir.path()}, std::nullopt, boundary, std::nullopt});
   EXPECT_FALSE(read.error);
   EXPECT_TRUE(read.reached_to);
 }
@@ -311,7 +311,7 @@ TEST(WalReader, FromOutsideTheWalIsAnError) {
   wal.Save(dir.path());
   const Lsn end(wal.position());
   auto read = [&](Lsn from) {
-    return ReadAll(WalReaderOptions{dir.path(), from, std::nullopt, std::nullopt});
+    return ReadAll(WalReaderOptions{{dir.path()}, from, std::nullopt, std::nullopt});
   };
   EXPECT_TRUE(read(end).records.empty());
   EXPECT_FALSE(read(end).error);
@@ -334,7 +334,7 @@ TEST(WalReader, EveryTruncationOfTheLastSegmentIsAnErrorUnlessItIsPartial) {
   const std::string last = dir.path() + "/" + wal.SegmentFile(1);
   const uint64_t used = wal.position() - (4 << 20);
   ASSERT_LT(used, 60000u);
-  const WalReaderOptions options{dir.path(), Lsn((4 << 20) - 1000), std::nullopt, std::nullopt};
+  const WalReaderOptions options{{dir.path()}, Lsn((4 << 20) - 1000), std::nullopt, std::nullopt};
   for (uint64_t size = used + 1; size-- > 0;) {
     // Every size within the first bytes of a page, where the headers are; elsewhere some.
     if (size % 8192 > 200 && size % 61 != 0) continue;
@@ -345,7 +345,7 @@ TEST(WalReader, EveryTruncationOfTheLastSegmentIsAnErrorUnlessItIsPartial) {
     const std::string words = "truncated: it has " + std::to_string(size) + " bytes";
     ASSERT_NE(whole.error->message.find(words), std::string::npos) << whole.error->message;
     fs::rename(last, last + ".partial");
-    const ReadAll read(WalReaderOptions{dir.path(), Lsn(4 << 20), std::nullopt, std::nullopt});
+    const ReadAll read(WalReaderOptions{{dir.path()}, Lsn(4 << 20), std::nullopt, std::nullopt});
     const ReadAll all(options);
     fs::rename(last + ".partial", last);
     ASSERT_FALSE(all.error) << size << all.error->message;

@@ -1,4 +1,4 @@
-#include "cpp_core/wal/segment.h"
+#include "cpp_core/archive/wal_set.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -40,7 +40,7 @@ TEST(SegmentName, RefusesOtherFiles) {
     EXPECT_FALSE(ParseSegmentName(name)) << name;
 }
 
-TEST(WalDirectory, TellsWhatItHolds) {
+TEST(WalSet, TellsWhatItHolds) {
   TempDirectory dir;
   WalWriter wal(2 << 20);
   for (int i = 0; i < 500; i++) wal.Append(10, 0, 10000);
@@ -48,7 +48,7 @@ TEST(WalDirectory, TellsWhatItHolds) {
   fs::create_directory(dir.path() + "/archive_status");
   std::ofstream(dir.path() + "/00000002.history") << "1\t0/500000\tno reason\n";
   std::ofstream(dir.path() + "/000000010000000000000003.00000028.backup") << "START WAL";
-  auto directory = WalDirectory::Open(dir.path());
+  auto directory = WalSet::Open(dir.path());
   ASSERT_TRUE(directory) << directory.error().message;
   EXPECT_EQ(directory->segment_size(), 2u << 20);
   EXPECT_EQ(directory->system_identifier(), 7000000000000000001u);
@@ -57,37 +57,37 @@ TEST(WalDirectory, TellsWhatItHolds) {
   EXPECT_EQ(directory->Line({}, Lsn(9 << 20))->front().number, 4u);
 }
 
-TEST(WalDirectory, FindsPgWalInADataDirectory) {
+TEST(WalSet, FindsPgWalInADataDirectory) {
   TempDirectory dir;
   fs::create_directory(dir.path() + "/pg_wal");
   WalWriter wal;
   wal.Append(10, 0, 10);
   wal.Save(dir.path() + "/pg_wal");
-  auto directory = WalDirectory::Open(dir.path());
+  auto directory = WalSet::Open(dir.path());
   ASSERT_TRUE(directory);
   EXPECT_EQ(directory->path(), dir.path() + "/pg_wal");
 }
 
-TEST(WalDirectory, AWholeSegmentGoesBeforeItsPartial) {
+TEST(WalSet, AWholeSegmentGoesBeforeItsPartial) {
   TempDirectory dir;
   WalWriter wal;
   wal.Append(10, 0, 10);
   wal.Save(dir.path());
   const std::string path = dir.path() + "/" + wal.SegmentFile(0);
   fs::copy_file(path, path + ".partial");
-  EXPECT_EQ(WalDirectory::Open(dir.path())->Line({}, {})->front().path, path);
+  EXPECT_EQ(WalSet::Open(dir.path())->Line({}, {})->front().path, path);
   fs::remove(path);
-  EXPECT_EQ(WalDirectory::Open(dir.path())->Line({}, {})->front().path, path + ".partial");
+  EXPECT_EQ(WalSet::Open(dir.path())->Line({}, {})->front().path, path + ".partial");
 }
 
 // A receiver renames its segment once it is whole, at any moment.
-TEST(WalDirectory, FindsASegmentThatIsRenamedMeanwhile) {
+TEST(WalSet, FindsASegmentThatIsRenamedMeanwhile) {
   TempDirectory dir;
   WalWriter wal;
   for (int i = 0; i < 150; i++) wal.Append(10, 0, 10000);
   wal.Save(dir.path());
   const std::string whole = dir.path() + "/" + wal.SegmentFile(1), partial = whole + ".partial";
-  const auto known = WalDirectory::Open(dir.path());
+  const auto known = WalSet::Open(dir.path());
   ASSERT_TRUE(known);
   const uint64_t number = known->Line({}, {})->back().number;
   for (int i = 0; i < 1000; i++) {
@@ -101,7 +101,7 @@ TEST(WalDirectory, FindsASegmentThatIsRenamedMeanwhile) {
     while (!started) {
     }
     if (i % 2 == 0) {
-      const auto now = WalDirectory::Open(dir.path());
+      const auto now = WalSet::Open(dir.path());
       EXPECT_TRUE(now) << now.error().message;
     } else {
       const auto now = known->Look(1, number);
@@ -111,7 +111,7 @@ TEST(WalDirectory, FindsASegmentThatIsRenamedMeanwhile) {
   }
 }
 
-TEST(WalDirectory, NamesALinkToNothing) {
+TEST(WalSet, NamesALinkToNothing) {
   TempDirectory dir;
   WalWriter wal;
   for (int i = 0; i < 150; i++) wal.Append(10, 0, 10000);
@@ -119,20 +119,20 @@ TEST(WalDirectory, NamesALinkToNothing) {
   const std::string path = dir.path() + "/" + wal.SegmentFile(1);
   fs::remove(path);
   fs::create_symlink(dir.path() + "/none", path);
-  const auto directory = WalDirectory::Open(dir.path());
+  const auto directory = WalSet::Open(dir.path());
   ASSERT_FALSE(directory);
   EXPECT_EQ(directory.error().code, ErrorCode::kIo);
   EXPECT_NE(directory.error().message.find(path), std::string::npos) << directory.error().message;
 }
 
-TEST(WalDirectory, SaysWhyThereIsNothingToRead) {
+TEST(WalSet, SaysWhyThereIsNothingToRead) {
   TempDirectory dir;
-  auto missing = WalDirectory::Open(dir.path() + "/none");
+  auto missing = WalSet::Open(dir.path() + "/none");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
 
   std::ofstream(dir.path() + "/000000010000000000000003.gz") << "x";
-  auto compressed = WalDirectory::Open(dir.path());
+  auto compressed = WalSet::Open(dir.path());
   ASSERT_FALSE(compressed);
   EXPECT_EQ(compressed.error().code, ErrorCode::kNotFound);
   EXPECT_NE(compressed.error().message.find("compressed"), std::string::npos);
@@ -141,7 +141,7 @@ TEST(WalDirectory, SaysWhyThereIsNothingToRead) {
   for (const std::string& bytes :
        {std::string(), std::string("x"), std::string(16 << 20, '\0'), std::string(9000, 'y')}) {
     std::ofstream(path, std::ios::binary) << bytes;
-    auto foreign = WalDirectory::Open(dir.path());
+    auto foreign = WalSet::Open(dir.path());
     ASSERT_FALSE(foreign);
     EXPECT_EQ(foreign.error().code, ErrorCode::kCorrupt);
     EXPECT_NE(foreign.error().message.find(path), std::string::npos);
@@ -163,7 +163,7 @@ TEST(SegmentName, KnowsCompressedFiles) {
 }
 
 // Segments that are only there compressed are not passed over.
-TEST(WalDirectory, CompressedSegmentsOfTheRangeAreNamed) {
+TEST(WalSet, CompressedSegmentsOfTheRangeAreNamed) {
   WalWriter wal;
   for (int i = 0; i < 500; i++) wal.Append(10, 0, 10000);
   ASSERT_GT(wal.position(), 7u << 20);
@@ -174,7 +174,7 @@ TEST(WalDirectory, CompressedSegmentsOfTheRangeAreNamed) {
     const std::string path = dir.path() + "/" + wal.SegmentFile(packed);
     fs::rename(path, path + ".zst");
     const auto read = [&](std::optional<Lsn> from, std::optional<Lsn> to) {
-      return ReadAll(WalReaderOptions{dir.path(), from, to, {}});
+      return ReadAll(WalReaderOptions{{dir.path()}, from, to, {}});
     };
     for (const ReadAll& all : {read({}, {}), read(segment(packed), {})}) {
       ASSERT_TRUE(all.error) << packed;
@@ -202,11 +202,11 @@ TEST(WalDirectory, CompressedSegmentsOfTheRangeAreNamed) {
       << hidden.error->message;
 }
 
-TEST(WalDirectory, DoesNotWaitForAFifo) {
+TEST(WalSet, DoesNotWaitForAFifo) {
   TempDirectory dir;
   const std::string path = dir.path() + "/000000010000000000000003";
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
-  auto directory = WalDirectory::Open(dir.path());
+  auto directory = WalSet::Open(dir.path());
   ASSERT_FALSE(directory);
   EXPECT_EQ(directory.error().code, ErrorCode::kIo);
   EXPECT_NE(directory.error().message.find(path), std::string::npos);
@@ -227,7 +227,7 @@ class Timelines : public testing::Test {
   }
   std::vector<std::pair<uint32_t, uint64_t>> Line(std::optional<uint32_t> timeline,
                                                   std::optional<Lsn> from) {
-    auto line = WalDirectory::Open(dir_.path())->Line(timeline, from);
+    auto line = WalSet::Open(dir_.path())->Line(timeline, from);
     std::vector<std::pair<uint32_t, uint64_t>> out;
     if (line) {
       for (const Segment& s : *line) out.emplace_back(s.timeline, s.number);
@@ -256,7 +256,7 @@ TEST_F(Timelines, TheHighestTimelineWithTheStartIsTaken) {
 TEST_F(Timelines, AHistoryFileMustBeARegularOne) {
   const std::string path = dir_.path() + "/00000002.history";
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
-  auto directory = WalDirectory::Open(dir_.path());
+  auto directory = WalSet::Open(dir_.path());
   ASSERT_TRUE(directory);
   EXPECT_EQ(directory->Line(2, {}).error().code, ErrorCode::kInvalidArgument);
   fs::remove(path);
@@ -270,7 +270,7 @@ TEST_F(Timelines, AHistoryFileDecides) {
       << "1\t0/500000\tno reason\n\n# comment\n2\t0/7000FF\tno reason\n";
   EXPECT_EQ(Line(3, {}), (Pairs{{1, 3}, {1, 4}, {2, 5}, {2, 6}}));
   std::ofstream(dir_.path() + "/00000003.history") << "1\tnonsense\n";
-  auto line = WalDirectory::Open(dir_.path())->Line(3, {});
+  auto line = WalSet::Open(dir_.path())->Line(3, {});
   ASSERT_FALSE(line);
   EXPECT_EQ(line.error().code, ErrorCode::kCorrupt);
   EXPECT_NE(line.error().message.find("00000003.history"), std::string::npos);

@@ -180,7 +180,7 @@ TEST_F(NewTimelineTest, DamageAtItsStartIsNotItsAbsence) {
     const auto source = WalSource::Open(directory_.path());
     ASSERT_FALSE(source);
     EXPECT_EQ(source.error().code, ErrorCode::kCorrupt);
-    const auto reader = WalReader::Open({directory_.path(), {}, {}, {}});
+    const auto reader = WalReader::Open({{directory_.path()}, {}, {}, {}});
     ASSERT_TRUE(reader);
     Result<std::optional<WalRecord>> record = (*reader)->Next();
     while (record && *record) record = (*reader)->Next();

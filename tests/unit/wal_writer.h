@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/archive/segment.h"
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/pg/wal_page.h"
-#include "cpp_core/wal/segment.h"
 #include "neon_redo/record.h"
 #include "neon_redo/wal_reader.h"
 #include "tests/unit/version_15.h"
@@ -202,7 +202,7 @@ struct ReadAll {
     reached_to = (*reader)->reached_to();
   }
   explicit ReadAll(const std::string& directory)
-      : ReadAll(WalReaderOptions{directory, std::nullopt, std::nullopt, std::nullopt}) {}
+      : ReadAll(WalReaderOptions{{directory}, std::nullopt, std::nullopt, std::nullopt}) {}
 };
 
 }  // namespace neon_redo

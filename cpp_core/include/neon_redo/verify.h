@@ -2,7 +2,7 @@
 // itself has. docs/verify.md is the guide.
 //
 //   neon_redo::VerifyOptions options;
-//   options.wal = "/archive/wal";
+//   options.wal = {"/archive/wal"};
 //   const auto result = neon_redo::VerifyCluster(options, "/backup/base", "/var/lib/cluster");
 //   if (result) std::cout << result->mismatches.size() << " differences\n";
 //
@@ -100,7 +100,10 @@ struct RmgrCounts {
 };
 
 struct VerifyResult {
-  const pg::Version* version = nullptr;  // of the WAL; null: none was read
+  const pg::Version* version = nullptr;        // of the WAL; null: none was read
+  std::vector<std::string> wal_directories{};  // that were read
+  // What is unusual about the files of WAL: WalReader::notes.
+  std::vector<std::string> wal_notes{};
   uint64_t wal_bytes = 0;
   uint64_t records = 0;
   EngineCounts engines;                      // of changes: who applied them
@@ -118,7 +121,10 @@ struct VerifyResult {
   std::map<std::string, uint64_t> skipped;   // what was not compared, by reason
   std::array<RmgrCounts, 256> by_rmgr{};     // by the resource manager of the last record applied
   Lsn start, end;                            // of the WAL read
-  uint32_t timeline = 0;                     // that WAL was read of, with its ancestors
+  std::string end_reason{};                  // why there is no more, or no more was read; one line
+  // When the last transaction in it ended: microseconds since 2000-01-01 UTC.
+  std::optional<int64_t> last_transaction{};
+  uint32_t timeline = 0;  // that WAL was read of, with its ancestors
   // Timelines that the directory has WAL of and that were not read, or not to their end, with the
   // start of the first segment that was not (0: not known). Only where options.timeline and a data
   // directory do not say which timeline is meant.
@@ -136,7 +142,9 @@ struct VerifyProgress {
 using ProgressFunction = std::function<void(const VerifyProgress&)>;
 
 struct VerifyOptions {
-  std::string wal;  // directory of segments
+  // Directories of segments: WalReaderOptions::directories. VerifyCluster reads data_directory's own
+  // pg_wal, too.
+  std::vector<std::string> wal;
   // To read WAL of. Else: the data directory's, or the highest one that has the first record.
   std::optional<uint32_t> timeline{};
   Engine engine = Engine::kAuto;
@@ -146,6 +154,11 @@ struct VerifyOptions {
   // Bytes of memory that this process may use; pages beyond it are spilled to a temporary file.
   uint64_t memory = uint64_t{1} << 30;
   std::string spill_directory = "/tmp";  // of that file
+  // Of VerifyCluster without data_directory: replay ends where recovery with recovery_target_lsn or
+  // recovery_target_time (microseconds since 2000-01-01 UTC) would stop, inclusive as by default. At
+  // most one of them. kNotFound: WAL ends before; kInvalidArgument: it is before the backup's end.
+  std::optional<Lsn> until_lsn{};
+  std::optional<int64_t> until_time{};
   // Of VerifyCluster: does not read the base backup as a whole, and compares only what WAL changes.
   bool quick = false;
 };
@@ -164,7 +177,8 @@ struct VerifyOptions {
 // data_directory may be a later base backup of a running server. Then WAL is replayed to that
 // backup's end, and what no record changes from its start on is compared.
 //
-// Without a data_directory (empty): replays WAL to its end, and compares no pages.
+// Without a data_directory (empty): replays WAL to its end, or to options.until_lsn or until_time, and
+// compares no pages.
 //
 // Memory: options.memory. Pages that do not fit are spilled to a file. About 100 bytes for each block
 // that was touched and not dropped since are never spilled: they are the least that is needed.

@@ -1,7 +1,7 @@
-// From a directory of WAL segments to whole records, in order.
+// From directories of WAL segments to whole records, in order.
 //
 //   neon_redo::WalReaderOptions options;
-//   options.directory = "/srv/postgresql/pg_wal";
+//   options.directories = {"/srv/archive", "/srv/postgresql/pg_wal"};
 //   auto reader = neon_redo::WalReader::Open(options);
 //   if (!reader) return Report(reader.error());
 //   for (neon_redo::RecordView view((*reader)->version());;) {
@@ -29,7 +29,7 @@ namespace neon_redo {
 
 class WalPageSource;  // where the reader gets WAL pages from
 struct Segment;       // one segment file
-struct WalIdentity;   // of a directory of segments
+struct WalIdentity;   // what segments of one WAL have in common
 
 // Why reading stopped at an LSN, in the order of growing suspicion.
 enum class WalFaultKind {
@@ -57,7 +57,9 @@ struct WalRecord {
 };
 
 struct WalReaderOptions {
-  std::string directory;             // of segments, or a data directory with a pg_wal inside
+  // Of segments, or data directories with a pg_wal inside; at least one. All are of one cluster. Of
+  // a segment that is in several, the copy with the longest valid WAL is read.
+  std::vector<std::string> directories;
   std::optional<Lsn> from;           // the first record that starts here or later
   std::optional<Lsn> to;             // only records that lie wholly before this
   std::optional<uint32_t> timeline;  // else the highest whose WAL has `from`
@@ -76,15 +78,15 @@ struct WalReaderOptions {
 // A damaged record with nothing valid after it looks like a torn one: the WAL ends before it, as it
 // would for PostgreSQL, and end_reason() says why.
 //
-// The directory is listed once, by Open. Segments of a running server can be read; what it adds to
+// The directories are listed once, by Open. Segments of a running server can be read; what it adds to
 // the last segment is seen, new segments are not. Not thread-safe.
 class WalReader {
  public:
-  // Lists the directory and checks the first page header of each segment. Segment size and system
+  // Lists the directories and checks the first page header of each segment. Segment size and system
   // identifier are those of most headers. The WAL of a timeline is its own and that of the
-  // timelines it descends from (TIMELINE.history). Reads no record yet. kNotFound: no such
-  // directory or timeline, or no segments. kIo: a file cannot be read. kCorrupt: not one header is
-  // good, or a history file is bad.
+  // timelines it descends from (TIMELINE.history). Reads no record yet. kInvalidArgument: the
+  // directories are not of one cluster. kNotFound: no such directory or timeline, or no segments.
+  // kIo: a file cannot be read. kCorrupt: not one header is good, or a history file is bad.
   static Result<std::unique_ptr<WalReader>> Open(const WalReaderOptions& options);
   ~WalReader();
   WalReader(const WalReader&) = delete;
@@ -119,6 +121,9 @@ class WalReader {
   const std::string& end_reason() const { return end_reason_; }
   // Of the segment file that was read last, by its name; 0 when none is open.
   uint32_t timeline() const;
+  // What is unusual about the files, as far as they were read, but no error; one line each. Copies of
+  // a segment that hold different WAL, or of which one is damaged; a directory without segments.
+  const std::vector<std::string>& notes() const;
   // What the reader found where WAL ended.
   const WalFault& fault() const { return fault_; }
   // Next returned nothing because of `to`, not because WAL ended.

@@ -1,6 +1,6 @@
 // A history file has a line for each ancestor: its timeline, a tab, the LSN where it was left, a
 // tab, and a reason (readTimeLineHistory in access/transam/timeline.c).
-#include "cpp_core/wal/timeline_history.h"
+#include "cpp_core/archive/timeline_history.h"
 
 #include <fmt/format.h>
 

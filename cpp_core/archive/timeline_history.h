@@ -1,6 +1,6 @@
 // Timeline history files: which timelines one descends from, and where each was left.
-#ifndef NEON_REDO_WAL_TIMELINE_HISTORY_H_
-#define NEON_REDO_WAL_TIMELINE_HISTORY_H_
+#ifndef NEON_REDO_ARCHIVE_TIMELINE_HISTORY_H_
+#define NEON_REDO_ARCHIVE_TIMELINE_HISTORY_H_
 
 #include <cstdint>
 #include <string>
@@ -32,4 +32,4 @@ Result<std::vector<TimelineFork>> ParseTimelineHistory(const std::string& conten
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_WAL_TIMELINE_HISTORY_H_
+#endif  // NEON_REDO_ARCHIVE_TIMELINE_HISTORY_H_

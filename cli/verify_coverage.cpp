@@ -1,0 +1,72 @@
+#include "cli/verify_coverage.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "cli/foreign_text.h"
+#include "cpp_core/archive/wal_set.h"
+#include "cpp_core/describe/operation.h"
+
+namespace neon_redo::cli {
+
+void PrintWal(const VerifyResult& r) {
+  fmt::print("WAL from {} to {}{}: {} records, {} bytes\n", r.start.ToString(), r.end.ToString(),
+             r.timeline > 0 ? fmt::format(", timeline {}", r.timeline) : "", Grouped(r.records),
+             Grouped(r.wal_bytes));
+  if (!r.end_reason.empty()) fmt::print("End: {}\n", PrintableLines(r.end_reason));
+  if (r.last_transaction)
+    fmt::print("Last transaction: ended at {}\n", TimestampText(*r.last_transaction));
+  if (!r.wal_directories.empty())
+    fmt::print("Read from: {}\n", PrintableLines(NamePaths(r.wal_directories)));
+  for (const std::string& note : r.wal_notes) fmt::print("Note: {}\n", PrintableLines(note));
+  fmt::print("\n");
+  for (const auto& [timeline, start] : r.other_timelines)
+    fmt::print("Not read: WAL of timeline {}{}. --timeline={} follows that timeline.\n\n", timeline,
+               start.valid() ? fmt::format(" from {} on", start.ToString()) : "", timeline);
+}
+
+void PrintCoverage(const VerifyReport& report, const VerifyResult& r) {
+  if (report.images) {
+    fmt::print("\nCovered: each record of the WAL whose image has the page after it.\n");
+    return;
+  }
+  const bool whole = r.backup.was_read;
+  const std::string against = PrintableLines(report.against);
+  fmt::print("\nCovered: {}the pages that this WAL changes, {}{}.\n",
+             whole ? "all files of the backup; " : "",
+             report.compares ? "compared with those in " + against : "rebuilt",
+             report.compares && whole ? "; the pages that it does not change, compared" : "");
+  std::vector<std::string> missing;
+  if (!whole) missing.push_back("the backup's other files and pages");
+  if (!report.compares) missing.push_back("a comparison with another copy (--against)");
+  missing.push_back("hint bits and the free space map, which are not in WAL");
+  std::string text;
+  for (const std::string& item : missing) text += (text.empty() ? "" : "; ") + item;
+  fmt::print("Not covered: {}.\n", text);
+}
+
+void AddWal(const VerifyResult& r, nlohmann::ordered_json* out) {
+  using Json = nlohmann::ordered_json;
+  (*out)["end_reason"] = r.end_reason;
+  (*out)["last_transaction"] =
+      r.last_transaction ? Json(TimestampText(*r.last_transaction)) : nullptr;
+  (*out)["wal_directories"] = r.wal_directories;
+  (*out)["wal_notes"] = r.wal_notes;
+}
+
+nlohmann::ordered_json CoverageJson(const VerifyReport& report, const VerifyResult& r) {
+  using Json = nlohmann::ordered_json;
+  if (report.images) return {{"images", true}};
+  const bool compares_unchanged = report.compares && r.backup.was_read;
+  return {{"images", false},
+          {"backup", r.backup.was_read ? "all files" : "not read as a whole"},
+          {"pages_changed_by_wal", report.compares ? "compared" : "rebuilt"},
+          {"pages_not_changed_by_wal", compares_unchanged ? "compared" : "not compared"},
+          {"against", report.against.empty() ? nullptr : Json(report.against)},
+          {"until", report.until.empty() ? nullptr : Json(report.until)}};
+}
+
+}  // namespace neon_redo::cli

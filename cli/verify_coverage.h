@@ -1,0 +1,23 @@
+// Which WAL a verification has read, why there was no more, and what the check covered.
+#ifndef NEON_REDO_CLI_VERIFY_COVERAGE_H_
+#define NEON_REDO_CLI_VERIFY_COVERAGE_H_
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "cli/verify_report.h"
+#include "neon_redo/verify.h"
+
+namespace neon_redo::cli {
+
+// The first lines of the report.
+void PrintWal(const VerifyResult& result);
+// What the check compared and rebuilt, and what it left out.
+void PrintCoverage(const VerifyReport& report, const VerifyResult& result);
+
+// The same for JSON. The first adds members to an object.
+void AddWal(const VerifyResult& result, nlohmann::ordered_json* out);
+nlohmann::ordered_json CoverageJson(const VerifyReport& report, const VerifyResult& result);
+
+}  // namespace neon_redo::cli
+
+#endif  // NEON_REDO_CLI_VERIFY_COVERAGE_H_

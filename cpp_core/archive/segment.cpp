@@ -1,0 +1,173 @@
+// A page header that fits but for the address may be that of a recycled segment.
+#include "cpp_core/archive/segment.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "cpp_core/base/files.h"
+#include "neon_redo/bytes.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr size_t kNameLength = 24;
+
+bool ParseHex8(std::string_view digits, uint32_t* out) {
+  uint32_t value = 0;
+  for (char c : digits) {
+    uint32_t digit;
+    if (c >= '0' && c <= '9') {
+      digit = static_cast<uint32_t>(c - '0');
+    } else if (c >= 'A' && c <= 'F') {
+      digit = static_cast<uint32_t>(c - 'A' + 10);
+    } else {
+      return false;
+    }
+    value = value << 4 | digit;
+  }
+  *out = value;
+  return true;
+}
+
+}  // namespace
+
+std::optional<SegmentName> ParseSegmentName(std::string_view name) {
+  SegmentName out;
+  out.partial = name.ends_with(kPartialSuffix);
+  if (out.partial) name.remove_suffix(kPartialSuffix.size());
+  if (name.size() != kNameLength || !ParseHex8(name.substr(0, 8), &out.timeline) ||
+      !ParseHex8(name.substr(8, 8), &out.log) || !ParseHex8(name.substr(16), &out.segment))
+    return std::nullopt;
+  return out;
+}
+
+std::optional<CompressedName> ParseCompressedName(std::string_view name) {
+  if (name.size() <= kNameLength || name[kNameLength] != '.') return std::nullopt;
+  const auto segment = ParseSegmentName(name.substr(0, kNameLength));
+  if (!segment) return std::nullopt;
+  CompressedName out{*segment, name.substr(kNameLength)};
+  out.segment.partial = out.suffix.ends_with(kPartialSuffix);
+  if (out.segment.partial) out.suffix.remove_suffix(kPartialSuffix.size());
+  for (const char* suffix : kCompressedSuffixes) {
+    if (out.suffix == suffix) return out;
+  }
+  return std::nullopt;
+}
+
+const char* CompressionOf(Bytes head) {
+  struct Magic {
+    std::string_view bytes;
+    const char* name;
+  };
+  using namespace std::string_view_literals;
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  for (const Magic& magic : {Magic{"\x1f\x8b"sv, "gzip"}, Magic{"\x04\x22\x4d\x18"sv, "lz4"},
+                             Magic{"\x28\xb5\x2f\xfd"sv, "zstd"}, Magic{"BZh"sv, "bzip2"},
+                             Magic{"\xfd"
+                                   "7zXZ\0"sv,
+                                   "xz"},
+                             Magic{"\x89LZO\0"sv, "lzop"}, Magic{"\x1f\x9d"sv, "compress"}}) {
+    if (text.starts_with(magic.bytes)) return magic.name;
+  }
+  return nullptr;
+}
+
+std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size) {
+  const uint64_t per_log = SegmentsPerLog(segment_size);
+  return fmt::format("{:08X}{:08X}{:08X}", timeline, number / per_log, number % per_log);
+}
+
+Result<FileStart> ReadFileStart(const std::string& path) {
+  // Without O_NONBLOCK a FIFO of that name would be waited for.
+  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd.get() < 0) {
+    const bool missing = errno == ENOENT;
+    auto error = FileError("open file", path);
+    if (missing) error.value().code = ErrorCode::kNotFound;
+    return error;
+  }
+  struct stat st;
+  if (fstat(fd.get(), &st) != 0) return FileError("stat file", path);
+  if (!S_ISREG(st.st_mode))
+    return MakeError(
+        ErrorCode::kIo,
+        fmt::format("\"{}\" has the name of a WAL segment, but is not a regular file", path));
+  FileStart out;
+  const ssize_t n = pread(fd.get(), out.bytes, sizeof(out.bytes), 0);
+  if (n < 0) return FileError("read file", path);
+  out.length = static_cast<size_t>(n);
+  out.file_size = static_cast<uint64_t>(st.st_size);
+  return out;
+}
+
+static void JudgeHead(const WalIdentity& identity, const WalSegmentHead& head, WalPageFault fault,
+                      Segment* segment) {
+  const uint32_t segment_size = identity.segment_size;
+  const Lsn start(segment->number * segment_size);
+  const WalPageFault long_fault =
+      identity.version == nullptr
+          ? WalPageFault::kNone
+          : CheckWalLongPageHeader(head.segment, identity.system_identifier, segment_size);
+  if (fault == WalPageFault::kUnknownMagic) {
+    segment->problem =
+        fmt::format("page magic {:04X}, expected {}", head.page.magic, pg::SupportedWalMagics());
+  } else if (fault == WalPageFault::kOtherVersion) {
+    segment->problem = fmt::format("page magic {:04X}, the other segments are of PostgreSQL {}",
+                                   head.page.magic, identity.version->major);
+  } else if (fault == WalPageFault::kFlags || fault == WalPageFault::kHeaderKind) {
+    segment->problem =
+        fmt::format("page flags {:04X} are not those of a segment's first page", head.page.info);
+  } else if (long_fault == WalPageFault::kSystemIdentifier) {
+    segment->problem = fmt::format("it is of system {}, the other segments are of system {}",
+                                   head.segment.system_identifier, identity.system_identifier);
+  } else if (head.segment.segment_size != segment_size) {
+    segment->problem =
+        fmt::format("its page header says segments of {} bytes, the other segments say {}",
+                    head.segment.segment_size, segment_size);
+  } else if (head.segment.page_size != kWalPageSize) {
+    segment->problem = fmt::format("its page header says WAL pages of {} bytes, expected {}",
+                                   head.segment.page_size, kWalPageSize);
+  } else if (fault == WalPageFault::kLaterTimeline) {
+    segment->problem = fmt::format("its first page is of timeline {}, its file name of timeline {}",
+                                   head.page.timeline, segment->timeline);
+  } else if (fault == WalPageFault::kNone) {
+    segment->head = SegmentHead::kWal;
+    segment->head_timeline = head.page.timeline;
+  } else if (head.page.address % segment_size == 0 &&
+             (head.page.address < start.value || head.page.timeline < segment->timeline)) {
+    segment->head = SegmentHead::kStale;
+  } else {
+    segment->problem = fmt::format("its first page has address {}, expected {}",
+                                   Lsn(head.page.address).ToString(), start.ToString());
+  }
+}
+
+void JudgeSegment(const WalIdentity& identity, const FileStart& start, Segment* segment) {
+  const uint32_t segment_size = identity.segment_size;
+  const Bytes bytes(start.bytes, start.length);
+  segment->head = SegmentHead::kForeign;
+  const WalPagePlace place{Lsn(segment->number * segment_size), segment_size,
+                           identity.version ? identity.version->wal_magic : uint16_t{0}, 0,
+                           segment->timeline};
+  WalSegmentHead head;
+  if (segment->file_size > segment_size) {
+    segment->problem =
+        fmt::format("it has {} bytes, a segment has {}", segment->file_size, segment_size);
+  } else if (!head.Load(bytes)) {
+    segment->head = SegmentHead::kShort;
+  } else if (std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == 0; })) {
+    segment->head = SegmentHead::kZero;
+  } else if (const char* compression = CompressionOf(bytes)) {
+    segment->problem = fmt::format("it is compressed ({}); decompress it first", compression);
+  } else {
+    JudgeHead(identity, head, CheckWalPageHeader(head.page, place), segment);
+  }
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,106 @@
+// WAL segment files: their names, and what their first bytes say.
+#ifndef NEON_REDO_ARCHIVE_SEGMENT_H_
+#define NEON_REDO_ARCHIVE_SEGMENT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cpp_core/pg/version.h"
+#include "cpp_core/pg/wal_page.h"
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+
+namespace neon_redo {
+
+// After the name of a segment that is not whole: of a receiver, or the last of a timeline.
+inline constexpr std::string_view kPartialSuffix = ".partial";
+
+// What a segment's file name says: 24 upper-case hexadecimal digits, ".partial" perhaps after them.
+// The segment's number in the WAL follows only with the segment size (XLogFromFileName).
+struct SegmentName {
+  uint32_t timeline;
+  uint32_t log;
+  uint32_t segment;
+  bool partial;
+};
+
+// Nothing for any other name.
+std::optional<SegmentName> ParseSegmentName(std::string_view name);
+
+// A segment that somebody compressed: NAME.gz, NAME.lz4, NAME.zst, … and the same with ".partial"
+// after it. Nothing for any other name.
+struct CompressedName {
+  SegmentName segment;
+  std::string_view suffix;  // ".gz"
+};
+std::optional<CompressedName> ParseCompressedName(std::string_view name);
+
+// "gzip", "lz4", "zstd", … when a file that begins with these bytes is compressed so; else null.
+const char* CompressionOf(Bytes head);
+
+// The suffixes of compressed segments, the known ones.
+inline constexpr const char* kCompressedSuffixes[] = {
+    ".gz", ".lz4", ".zst", ".bz2", ".xz", ".lzma", ".lzo", ".br", ".zstd", ".Z", ".sz"};
+
+constexpr uint64_t SegmentsPerLog(uint32_t segment_size) {
+  return (uint64_t{1} << 32) / segment_size;
+}
+// The segment's number: its start LSN divided by the segment size. A name whose last part is at
+// least SegmentsPerLog has none.
+constexpr uint64_t SegmentNumber(const SegmentName& name, uint32_t segment_size) {
+  return name.log * SegmentsPerLog(segment_size) + name.segment;
+}
+
+// The name of a whole segment (XLogFileName).
+std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size);
+
+// What the start of a segment file holds.
+enum class SegmentHead {
+  kWal,      // a long page header with the address that the name promises
+  kZero,     // zeroes: allocated ahead of use
+  kStale,    // a page of older WAL: recycled, not yet overwritten
+  kShort,    // the file ends inside the header
+  kForeign,  // something that does not belong here; Segment::problem says what
+};
+
+struct Segment {
+  std::string path;
+  uint32_t timeline;
+  uint64_t number;  // start LSN / segment size
+  uint64_t file_size;
+  SegmentHead head;
+  uint32_t head_timeline;  // of the first page; 0 unless head is kWal
+  std::string problem;
+  std::vector<Segment> copies{};  // other files of the segment, the better first; they have none
+
+  bool is_partial() const { return path.ends_with(kPartialSuffix); }
+};
+
+// What all segments of one WAL have in common.
+struct WalIdentity {
+  uint32_t segment_size;
+  uint64_t system_identifier;
+  const pg::Version* version;  // not null
+};
+
+// The first bytes of a segment file.
+struct FileStart {
+  uint8_t bytes[kLongPageHeaderSize];
+  size_t length;
+  uint64_t file_size;
+};
+
+// kNotFound: no file has the name. kIo: it cannot be read, or is not a regular file.
+Result<FileStart> ReadFileStart(const std::string& path);
+
+// Says what the file holds, as a segment of this WAL: sets head and what follows from it. The other
+// members are set. Without a version no segment of the WAL has a good header.
+void JudgeSegment(const WalIdentity& identity, const FileStart& start, Segment* segment);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_ARCHIVE_SEGMENT_H_

@@ -1,0 +1,395 @@
+// Opening takes two passes. The first reads the long page header of every segment and counts what
+// they claim (system identifier, segment size, version); the most frequent claim is what a directory
+// holds. The second pass judges each segment by it. So one foreign file among many does not change
+// what the others are, and is the one that gets named.
+#include "cpp_core/archive/wal_set.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "cpp_core/archive/timeline_history.h"
+#include "cpp_core/base/directory.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/pg/tested_version.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr int kTries = 10;  // while files are renamed
+
+// Which of the files of one segment is read: the smallest. A first page that is damaged goes before
+// one that only waits for its WAL, so that the damage is reported.
+auto Rank(const Segment& s, uint32_t segment_size) {
+  constexpr SegmentHead kOrder[] = {SegmentHead::kWal, SegmentHead::kForeign, SegmentHead::kShort,
+                                    SegmentHead::kStale, SegmentHead::kZero};
+  const auto head = std::find(std::begin(kOrder), std::end(kOrder), s.head) - kOrder;
+  const int completeness = s.file_size < segment_size ? 2 : s.is_partial() ? 1 : 0;
+  return std::tuple(head, completeness, ~s.file_size);
+}
+
+auto KeyOf(const Segment& s) { return std::pair(s.timeline, s.number); }
+
+}  // namespace
+
+std::string NamePaths(const std::vector<std::string>& paths) {
+  std::string out;
+  for (size_t i = 0; i < paths.size(); i++) {
+    if (i > 0) out += i + 1 < paths.size() ? ", " : " and ";
+    out += paths[i];
+  }
+  return out;
+}
+
+// One directory.
+struct WalSet::Listing {
+  struct File {
+    std::string path;
+    SegmentName name;
+    FileStart start;
+  };
+  std::string path;
+  std::pair<dev_t, ino_t> id;
+  std::vector<File> files;  // in order of name
+  std::vector<Compressed> compressed;
+  WalIdentity identity{0, 0, nullptr};  // no version: not one header is good
+
+  Status ListNames(const std::string& where);
+  Status ReadStarts();
+};
+
+Status WalSet::Listing::ListNames(const std::string& where) {
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(where));
+  ASSIGN_OR_RETURN(auto names, directory.Names());
+  struct stat st;
+  if (fstat(directory.fd(), &st) != 0) return FileError("stat directory", where);
+  id = {st.st_dev, st.st_ino};
+  path = where;
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    if (const auto parsed = ParseSegmentName(name)) {
+      files.push_back({directory.PathOf(name), *parsed, {}});
+    } else if (const auto packed = ParseCompressedName(name)) {
+      compressed.push_back({directory.PathOf(name), packed->segment});
+    }
+  }
+  return {};
+}
+
+Status WalSet::Listing::ReadStarts() {
+  std::map<std::tuple<uint64_t, uint32_t, const pg::Version*>, size_t> votes;
+  for (File& file : files) {
+    ASSIGN_OR_RETURN(file.start, ReadFileStart(file.path));
+    WalSegmentHead head;
+    if (head.Load(Bytes(file.start.bytes, file.start.length)) && head.IsOfAnySegment())
+      votes[{head.segment.system_identifier, head.segment.segment_size,
+             pg::FindVersionByWalMagic(head.page.magic)}]++;
+  }
+  if (votes.empty()) return {};
+  const auto winner = std::max_element(votes.begin(), votes.end(),
+                                       [](auto& a, auto& b) { return a.second < b.second; });
+  std::tie(identity.system_identifier, identity.segment_size, identity.version) = winner->first;
+  return {};
+}
+
+// A server or a receiver renames, recycles and removes segments at any moment: what was listed may
+// have another name by the time its head is read.
+Result<WalSet::Listing> WalSet::List(const std::string& path) {
+  for (int left = kTries;; left--) {
+    Listing listing;
+    RETURN_IF_ERROR(listing.ListNames(path));
+    struct stat st;
+    const std::string inner = path + "/pg_wal";
+    if (listing.files.empty() && stat(inner.c_str(), &st) == 0 && S_ISDIR(st.st_mode))
+      RETURN_IF_ERROR(listing.ListNames(inner));
+    const Status read = listing.ReadStarts();
+    if (read) return listing;
+    if (read.error().code != ErrorCode::kNotFound) return tl::unexpected(read.error());
+    // A name whose file is never there: a symbolic link to nothing.
+    if (left == 1) return MakeError(ErrorCode::kIo, read.error().message);
+  }
+}
+
+Result<WalSet> WalSet::Open(const std::vector<std::string>& paths) {
+  if (paths.empty()) return MakeError(ErrorCode::kInvalidArgument, "no WAL directory is given");
+  std::vector<Listing> listings;
+  for (const std::string& path : paths) {
+    ASSIGN_OR_RETURN(auto listing, List(path));
+    const bool is_known = std::any_of(listings.begin(), listings.end(),
+                                      [&](const Listing& l) { return l.id == listing.id; });
+    if (!is_known) listings.push_back(std::move(listing));
+  }
+  WalSet out;
+  for (const Listing& l : listings) {
+    out.paths_.push_back(l.path);
+    out.compressed_.insert(out.compressed_.end(), l.compressed.begin(), l.compressed.end());
+  }
+  const auto by_name = [](const Compressed& a, const Compressed& b) {
+    const auto key = [](const SegmentName& n) { return std::tuple(n.timeline, n.log, n.segment); };
+    return key(a.name) < key(b.name);
+  };
+  std::stable_sort(out.compressed_.begin(), out.compressed_.end(), by_name);
+  const auto empty = std::stable_partition(listings.begin(), listings.end(),
+                                           [](const Listing& l) { return !l.files.empty(); });
+  if (empty == listings.begin()) {
+    if (!out.compressed_.empty())
+      return MakeError(ErrorCode::kNotFound,
+                       fmt::format("no WAL segments in directory \"{}\": its segments are "
+                                   "compressed, such as \"{}\"; decompress them first",
+                                   NamePaths(paths), out.compressed_.front().path));
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("no WAL segments in directory \"{}\"", NamePaths(paths)));
+  }
+  for (auto l = empty; l != listings.end(); ++l)
+    out.notes_.push_back(fmt::format("no WAL segments in directory \"{}\"", l->path));
+  listings.erase(empty, listings.end());
+  RETURN_IF_ERROR(out.FindIdentity(listings));
+  out.Take(listings);
+  out.MergeCopies();
+  return out;
+}
+
+// That of the first directory that says one; the others must say the same.
+Status WalSet::FindIdentity(const std::vector<Listing>& listings) {
+  const Listing* first = nullptr;
+  for (const Listing& l : listings) {
+    if (l.identity.version == nullptr) continue;
+    if (first == nullptr) {
+      first = &l;
+      continue;
+    }
+    const WalIdentity &a = first->identity, &b = l.identity;
+    std::string why;
+    if (a.version != b.version) {
+      why = fmt::format("PostgreSQL {} and {}", a.version->major, b.version->major);
+    } else if (a.system_identifier != b.system_identifier) {
+      why = fmt::format("system identifiers {} and {}", a.system_identifier, b.system_identifier);
+    } else if (a.segment_size != b.segment_size) {
+      why = fmt::format("segments of {} and {} bytes", a.segment_size, b.segment_size);
+    }
+    if (!why.empty())
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the WAL in \"{}\" and the WAL in \"{}\" are not of one cluster: "
+                      "{}",
+                      first->path, l.path, why));
+  }
+  if (first == nullptr) return NoGoodHeader(listings.front());
+  identity_ = first->identity;
+  return pg::CheckTested(*identity_.version, fmt::format("the WAL in \"{}\"", first->path));
+}
+
+// Without a header only the file's own size can show which LSN its name means.
+tl::unexpected<Error> WalSet::NoGoodHeader(const Listing& listing) const {
+  const Listing::File& file = listing.files.front();
+  const uint64_t size = file.start.file_size;
+  const WalIdentity identity{
+      IsValidSegmentSize(size) ? static_cast<uint32_t>(size) : uint32_t{16} << 20, 0, nullptr};
+  Segment judged{};
+  judged.timeline = file.name.timeline;
+  judged.number = SegmentNumber(file.name, identity.segment_size);
+  judged.file_size = size;
+  JudgeSegment(identity, file.start, &judged);
+  const char* state = judged.head == SegmentHead::kZero    ? "it holds only zeroes"
+                      : judged.head == SegmentHead::kShort ? "it ends inside its page header"
+                                                           : judged.problem.c_str();
+  return MakeError(ErrorCode::kCorrupt,
+                   fmt::format("no file in \"{}\" is a PostgreSQL {} WAL segment: the first is "
+                               "\"{}\" (LSN {} by its name): {}",
+                               listing.path, pg::SupportedMajors(), file.path,
+                               Lsn(judged.number * identity.segment_size).ToString(), state));
+}
+
+void WalSet::Take(const std::vector<Listing>& listings) {
+  for (const Listing& listing : listings) {
+    for (const Listing::File& file : listing.files) {
+      Segment segment{};
+      segment.path = file.path;
+      segment.timeline = file.name.timeline;
+      segment.number = NumberOf(file.name);
+      segment.file_size = file.start.file_size;
+      JudgeSegment(identity_, file.start, &segment);
+      if (file.name.segment >= SegmentsPerLog(segment_size())) {
+        segment.head = SegmentHead::kForeign;
+        segment.problem = fmt::format("no segment of {} bytes has this file name", segment_size());
+      }
+      segments_.push_back(std::move(segment));
+    }
+  }
+}
+
+void WalSet::MergeCopies() {
+  std::stable_sort(segments_.begin(), segments_.end(), [&](const Segment& a, const Segment& b) {
+    return std::tuple(KeyOf(a), Rank(a, segment_size())) <
+           std::tuple(KeyOf(b), Rank(b, segment_size()));
+  });
+  std::vector<Segment> merged;
+  for (Segment& s : segments_) {
+    if (!merged.empty() && KeyOf(merged.back()) == KeyOf(s))
+      merged.back().copies.push_back(std::move(s));
+    else
+      merged.push_back(std::move(s));
+  }
+  segments_ = std::move(merged);
+  for (const Segment& s : segments_) {
+    if (timelines_.empty() || timelines_.back() != s.timeline) timelines_.push_back(s.timeline);
+  }
+}
+
+bool WalSet::IsThere(const SegmentName& name) const {
+  const std::pair wanted(name.timeline, NumberOf(name));
+  const auto at =
+      std::lower_bound(segments_.begin(), segments_.end(), wanted,
+                       [&](const Segment& s, const auto& sought) { return KeyOf(s) < sought; });
+  return at != segments_.end() && KeyOf(*at) == wanted;
+}
+
+static tl::unexpected<Error> CompressedError(const std::string& path) {
+  return MakeError(ErrorCode::kUnsupported,
+                   fmt::format("WAL segment \"{}\" is compressed; decompress it first", path));
+}
+
+Status WalSet::RefuseCompressed(const std::vector<Segment>& line, std::optional<uint32_t> timeline,
+                                std::optional<Lsn> from, std::optional<Lsn> to) const {
+  if (compressed_.empty()) return {};
+  uint32_t newest = timeline.value_or(0);
+  for (const Segment& s : line) newest = std::max(newest, s.timeline);
+  ASSIGN_OR_RETURN(const auto branches, Descent(newest));
+  const auto is_of_line = [&](const SegmentName& name) {
+    // Without a choice the highest timeline is the one.
+    if (name.timeline > newest) return !timeline.has_value();
+    for (size_t i = 0; i < branches.size(); i++) {
+      if (branches[i].timeline != name.timeline) continue;
+      const uint64_t end = i + 1 < branches.size() ? branches[i + 1].first_segment : ~uint64_t{0};
+      return NumberOf(name) >= branches[i].first_segment && NumberOf(name) < end;
+    }
+    return false;
+  };
+  for (const Compressed& c : compressed_) {
+    const uint64_t number = NumberOf(c.name);
+    if (from && number < from->value / segment_size()) continue;
+    if (to && number * segment_size() >= to->value) continue;
+    if (is_of_line(c.name) && !IsThere(c.name)) return CompressedError(c.path);
+  }
+  return {};
+}
+
+Result<std::optional<Segment>> WalSet::Look(uint32_t timeline, uint64_t number) const {
+  const std::string name = FormatSegmentName(timeline, number, segment_size());
+  // NAME once more, if it was NAME.partial until the first look had passed.
+  for (const std::string_view suffix : {std::string_view(), kPartialSuffix, std::string_view()}) {
+    for (const std::string& path : paths_) {
+      Segment segment{};
+      segment.path = fmt::format("{}/{}{}", path, name, suffix);
+      segment.timeline = timeline;
+      segment.number = number;
+      const auto start = ReadFileStart(segment.path);
+      if (!start && start.error().code == ErrorCode::kNotFound) continue;
+      if (!start) return tl::unexpected(start.error());
+      segment.file_size = start->file_size;
+      JudgeSegment(identity_, *start, &segment);
+      return segment;
+    }
+  }
+  for (const std::string& path : paths_) {
+    for (const char* suffix : kCompressedSuffixes) {
+      const std::string packed = fmt::format("{}/{}{}", path, name, suffix);
+      if (access(packed.c_str(), F_OK) == 0) return CompressedError(packed);
+    }
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<std::vector<TimelineFork>>> WalSet::ReadForks(uint32_t timeline) const {
+  std::optional<std::vector<TimelineFork>> out;
+  std::string first, first_content;
+  for (const std::string& path : paths_) {
+    const std::string file = path + "/" + FormatHistoryName(timeline);
+    const auto content = ReadHistoryFile(file);
+    if (!content && content.error().code == ErrorCode::kNotFound) continue;
+    if (!content) return tl::unexpected(content.error());
+    if (out && *content != first_content)
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("timeline history files \"{}\" and \"{}\" differ: remove the "
+                                   "wrong one",
+                                   first, file));
+    ASSIGN_OR_RETURN(out, ParseTimelineHistory(*content, timeline, file));
+    first = file;
+    first_content = *content;
+  }
+  return out;
+}
+
+Result<std::vector<WalSet::Branch>> WalSet::Descent(uint32_t timeline) const {
+  std::vector<Branch> branches;
+  ASSIGN_OR_RETURN(const auto forks, ReadForks(timeline));
+  if (!forks) {
+    for (const Segment& s : segments_) {
+      if (s.timeline <= timeline && (branches.empty() || branches.back().timeline != s.timeline))
+        branches.push_back({s.timeline, s.number});
+    }
+    if (!branches.empty()) branches.front().first_segment = 0;
+    // A branch that starts before an earlier one's start has no part in this line.
+    for (size_t i = branches.size(); i-- > 1;) {
+      if (branches[i - 1].first_segment >= branches[i].first_segment)
+        branches.erase(branches.begin() + static_cast<long>(i - 1));
+    }
+    return branches;
+  }
+  uint64_t begin = 0;
+  for (const TimelineFork& fork : *forks) {
+    branches.push_back({fork.timeline, begin});
+    begin = fork.end.value / segment_size();
+  }
+  branches.push_back({timeline, begin});
+  return branches;
+}
+
+Result<std::vector<Segment>> WalSet::LineOf(uint32_t timeline) const {
+  ASSIGN_OR_RETURN(auto branches, Descent(timeline));
+  std::vector<Segment> line;
+  for (size_t i = 0; i < branches.size(); i++) {
+    const Branch& b = (branches)[i];
+    const uint64_t end = i + 1 < branches.size() ? (branches)[i + 1].first_segment : ~uint64_t{0};
+    for (const Segment& s : segments_) {
+      if (s.timeline == b.timeline && s.number >= b.first_segment && s.number < end)
+        line.push_back(s);
+    }
+  }
+  return line;
+}
+
+Result<std::vector<Segment>> WalSet::Line(std::optional<uint32_t> timeline,
+                                          std::optional<Lsn> from) const {
+  const uint64_t wanted = from ? from->value / segment_size() : 0;
+  for (size_t i = timelines_.size(); i-- > 0;) {
+    if (timeline && timelines_[i] != *timeline) continue;
+    auto line = LineOf(timelines_[i]);
+    if (!line || !from) return line;
+    const bool covered = std::any_of(line->begin(), line->end(),
+                                     [&](const Segment& s) { return s.number == wanted; });
+    if (covered) {
+      std::erase_if(*line, [&](const Segment& s) { return s.number < wanted; });
+      return line;
+    }
+  }
+  for (const Compressed& c : compressed_) {
+    if ((!timeline || c.name.timeline == *timeline) && (!from || NumberOf(c.name) == wanted))
+      return CompressedError(c.path);
+  }
+  if (timeline && !std::binary_search(timelines_.begin(), timelines_.end(), *timeline))
+    return MakeError(ErrorCode::kNotFound, fmt::format("no segments of timeline {} in \"{}\"",
+                                                       *timeline, NamePaths(paths_)));
+  return MakeError(
+      ErrorCode::kNotFound,
+      fmt::format("no segment in \"{}\" has LSN {}: file \"{}\" is missing", NamePaths(paths_),
+                  from->ToString(),
+                  FormatSegmentName(timeline.value_or(timelines_.back()), wanted, segment_size())));
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,111 @@
+// The WAL segments in one or several directories as one list.
+#ifndef NEON_REDO_ARCHIVE_WAL_SET_H_
+#define NEON_REDO_ARCHIVE_WAL_SET_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpp_core/archive/segment.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+
+namespace neon_redo {
+
+struct TimelineFork;  // timeline_history.h
+
+// Paths for a message: "a", "a and b", "a, b and c".
+std::string NamePaths(const std::vector<std::string>& paths);
+
+// The segments of one cluster, and their size. An immutable value: it is a snapshot, files that come
+// later are not seen. Where several files have one segment of one timeline, the set has the one that
+// looks best by its name, size and first page, and the others as its copies.
+class WalSet {
+ public:
+  // Lists each path, or path/pg_wal when path itself has no segments, and reads the first page header
+  // of each segment. Files whose names are not segment names are left alone, history files excepted.
+  // A directory that is named twice, or by a link, counts once. One without segments is left out, and
+  // named in notes(), if another has some. Segment size, system identifier and version are those that
+  // most headers of a directory agree on; a header that differs makes its segment kForeign, and Open
+  // does not fail. A directory in which a segment is renamed or removed meanwhile is listed again, up
+  // to ten times.
+  // kInvalidArgument: two directories are of different clusters, versions or segment sizes; the
+  // message names both. kNotFound: no such directory, or no segments. kIo: not readable. kCorrupt:
+  // not one header is good; the message names the first file.
+  static Result<WalSet> Open(const std::vector<std::string>& paths);
+  static Result<WalSet> Open(const std::string& path) {
+    return Open(std::vector<std::string>{path});
+  }
+
+  // Where segments are, in the order that they were given: never empty.
+  const std::vector<std::string>& paths() const { return paths_; }
+  const std::string& path() const { return paths_.front(); }
+  const WalIdentity& identity() const { return identity_; }
+  uint32_t segment_size() const { return identity_.segment_size; }
+  uint64_t system_identifier() const { return identity_.system_identifier; }
+  const pg::Version& version() const { return *identity_.version; }
+  // In ascending order, without duplicates.
+  const std::vector<uint32_t>& timelines() const { return timelines_; }
+  // What is unusual in the directories, but no error: one line each.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+  // The segments that make up the WAL of one timeline: its own, and those of the timelines it
+  // descends from up to the segment where each was left. In order of number; numbers may be
+  // missing. Without a timeline, the highest one whose line has the segment of `from` (or simply
+  // the highest one). Descent is read from TIMELINE.history if it is there; otherwise every lower
+  // timeline in the set is taken for an ancestor that was left at the child's first segment.
+  // kNotFound: no such timeline, or none that covers `from`. kCorrupt: a bad history file, or two
+  // that differ.
+  Result<std::vector<Segment>> Line(std::optional<uint32_t> timeline,
+                                    std::optional<Lsn> from) const;
+
+  // The ancestors of a timeline by its history file, the oldest first. Nothing: there is no such
+  // file. kCorrupt: it is bad, or two directories have files that differ. Other errors: it cannot be
+  // read.
+  Result<std::optional<std::vector<TimelineFork>>> ReadForks(uint32_t timeline) const;
+
+  // kUnsupported: the WAL of this line (as Line returned it for the timeline), from `from` to `to`,
+  // has segments that are only there compressed. The message names the first.
+  Status RefuseCompressed(const std::vector<Segment>& line, std::optional<uint32_t> timeline,
+                          std::optional<Lsn> from, std::optional<Lsn> to) const;
+
+  // One segment as it is now, whether or not it was there when the set was listed; the whole
+  // file where NAME and NAME.partial are there. Nothing: no such file. kIo: not readable.
+  // kUnsupported: it is only there compressed; the message names the file.
+  Result<std::optional<Segment>> Look(uint32_t timeline, uint64_t number) const;
+
+  Lsn SegmentStart(uint64_t number) const { return Lsn(number * segment_size()); }
+
+ private:
+  struct Branch {
+    uint32_t timeline;
+    uint64_t first_segment;
+  };
+  struct Compressed {
+    std::string path;
+    SegmentName name;
+  };
+  struct Listing;
+
+  static Result<Listing> List(const std::string& path);
+  Status FindIdentity(const std::vector<Listing>& listings);
+  tl::unexpected<Error> NoGoodHeader(const Listing& listing) const;
+  void Take(const std::vector<Listing>& listings);
+  void MergeCopies();
+  Result<std::vector<Branch>> Descent(uint32_t timeline) const;
+  Result<std::vector<Segment>> LineOf(uint32_t timeline) const;
+  uint64_t NumberOf(const SegmentName& name) const { return SegmentNumber(name, segment_size()); }
+  bool IsThere(const SegmentName& name) const;
+
+  std::vector<std::string> paths_;
+  std::vector<std::string> notes_;
+  WalIdentity identity_{0, 0, nullptr};  // the version is known once Open has returned
+  std::vector<uint32_t> timelines_;
+  std::vector<Segment> segments_;       // by timeline and number
+  std::vector<Compressed> compressed_;  // in order of name
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_ARCHIVE_WAL_SET_H_

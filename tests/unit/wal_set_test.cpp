@@ -1,0 +1,218 @@
+// Several directories of WAL as one, and which of several copies of a segment is read.
+#include "cpp_core/archive/wal_set.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/unit/wal_writer.h"
+
+namespace neon_redo {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Five segments, and two directories for them.
+class TwoDirectories : public testing::Test {
+ protected:
+  static constexpr uint32_t kSize = 1 << 20;
+
+  void SetUp() override {
+    while (wal_.wal().size() < 5 * kSize - 30000) wal_.Append(10, 0, 9000);
+    wal_.Save(a_.path());
+  }
+  std::string A(uint64_t i) const { return a_.path() + "/" + wal_.SegmentFile(i); }
+  std::string B(uint64_t i) const { return b_.path() + "/" + wal_.SegmentFile(i); }
+  Lsn At(uint64_t segment, uint64_t offset) const { return Lsn((3 + segment) * kSize + offset); }
+
+  // Of the segment's file that the second directory and the first give.
+  std::string PathOf(size_t i) const {
+    const auto set = WalSet::Open({b_.path(), a_.path()});
+    const auto line = set->Line({}, {});
+    return line && line->size() > i ? (*line)[i].path : "";
+  }
+  struct Read {
+    size_t records = 0;
+    std::optional<Error> error;
+    std::string notes;
+  };
+  Read ReadBoth() const {
+    Read out;
+    auto reader = WalReader::Open({{a_.path(), b_.path()}, {}, {}, {}});
+    if (!reader) {
+      out.error = reader.error();
+      return out;
+    }
+    WalRecord record;
+    for (; (*reader)->Next(&record); out.records++)
+      if (record.bytes.size() != wal_.written()[out.records].bytes.size()) break;
+    out.error = (*reader)->error();
+    for (const std::string& note : (*reader)->notes()) out.notes += note + "\n";
+    return out;
+  }
+  void ExpectAll(const std::string& note) const {
+    const Read read = ReadBoth();
+    EXPECT_FALSE(read.error) << read.error->message;
+    EXPECT_EQ(read.records, wal_.written().size());
+    if (note.empty())
+      EXPECT_EQ(read.notes, "");
+    else
+      EXPECT_NE(read.notes.find(note), std::string::npos) << read.notes;
+  }
+  static void Overwrite(const std::string& path, uint64_t offset, const std::string& bytes) {
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(offset));
+    file << bytes;
+  }
+
+  TempDirectory a_, b_;
+  WalWriter wal_{kSize};
+};
+
+TEST_F(TwoDirectories, EachFillsTheHolesOfTheOther) {
+  fs::rename(A(1), B(1));
+  fs::rename(A(4), B(4));
+  ExpectAll("");
+  fs::rename(A(0), B(0));
+  ExpectAll("");
+}
+
+TEST_F(TwoDirectories, EqualCopiesAreFine) {
+  for (uint64_t i = 0; i < 5; i++) fs::copy_file(A(i), B(i));
+  ExpectAll("");
+}
+
+TEST_F(TwoDirectories, ADirectoryNamedTwiceIsOne) {
+  fs::remove(b_.path());
+  fs::create_directory_symlink(a_.path(), b_.path());
+  const auto set = WalSet::Open({a_.path(), b_.path(), a_.path()});
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_EQ(set->paths().size(), 1u);
+  const auto line = set->Line({}, {});
+  ASSERT_TRUE(line);
+  for (const Segment& s : *line) EXPECT_TRUE(s.copies.empty());
+}
+
+TEST_F(TwoDirectories, TheWholeGoesBeforeThePartialAndTheShort) {
+  fs::copy_file(A(2), B(2) + ".partial");
+  ExpectAll("");
+  EXPECT_EQ(PathOf(2), A(2));
+  fs::resize_file(B(2) + ".partial", 100000);
+  ExpectAll("");
+  fs::rename(B(2) + ".partial", B(2));
+  ExpectAll("\"" + B(2) + "\" is cut short: it has 100000 bytes");
+  EXPECT_EQ(PathOf(2), A(2));
+}
+
+// A segment in use was copied before: the rest of it is older WAL or zeroes.
+TEST_F(TwoDirectories, TheLongestValidCopyIsReadWithoutAWord) {
+  for (const uint64_t i : {uint64_t{2}, uint64_t{4}}) {
+    fs::copy_file(A(i), B(i));
+    const std::string old(kSize - 500000, '\0');
+    Overwrite(A(i), 500000, old);
+    ExpectAll("");
+    fs::remove(A(i));
+    fs::rename(B(i), A(i));
+  }
+}
+
+TEST_F(TwoDirectories, RecycledSegmentsAreNoWal) {
+  fs::copy_file(A(0), B(3));  // the name of a later segment, and the content of an older one
+  fs::copy_file(A(1), B(7));
+  EXPECT_EQ(PathOf(3), A(3));
+  fs::remove(B(7));
+  ExpectAll("");
+}
+
+// Damage in each part of a segment, also in the records that cross its boundaries.
+TEST_F(TwoDirectories, ADamagedCopyIsNotRead) {
+  for (const uint64_t offset :
+       {uint64_t{0}, uint64_t{100}, uint64_t{300000}, uint64_t{kSize - 100}}) {
+    for (const bool first : {true, false}) {
+      fs::copy_file(A(2), B(2));
+      const std::string damaged = first ? A(2) : B(2);
+      Overwrite(damaged, offset, "damage");
+      const Read read = ReadBoth();
+      EXPECT_FALSE(read.error) << offset << ": " << read.error->message;
+      EXPECT_EQ(read.records, wal_.written().size()) << offset;
+      EXPECT_NE(read.notes.find(damaged), std::string::npos) << offset << ": " << read.notes;
+      fs::remove(first ? A(2) : B(2));
+      if (first) fs::rename(B(2), A(2));
+    }
+  }
+}
+
+TEST_F(TwoDirectories, DifferentWalIsTold) {
+  WalWriter other(kSize);
+  while (other.wal().size() < kSize + 300000) other.Append(10, 0, 9000);
+  for (int i = 0; i < 10; i++) other.Append(11, 0, 9000);
+  other.Save(b_.path());
+  fs::remove(B(0));
+  const Read read = ReadBoth();
+  EXPECT_FALSE(read.error) << read.error->message;
+  EXPECT_EQ(read.records, wal_.written().size());
+  EXPECT_NE(read.notes.find("\"" + A(1) + "\" and \"" + B(1) + "\" hold different WAL at LSN"),
+            std::string::npos)
+      << read.notes;
+}
+
+TEST_F(TwoDirectories, BothMustBeOfOneCluster) {
+  WalWriter other(kSize, 9);
+  other.set_system_identifier(42);
+  other.Append(10, 0, 100);
+  other.Save(b_.path());
+  const auto cluster = WalSet::Open({a_.path(), b_.path()});
+  ASSERT_FALSE(cluster);
+  EXPECT_EQ(cluster.error().code, ErrorCode::kInvalidArgument);
+  for (const std::string& part : {a_.path(), b_.path(), std::string("system identifiers")})
+    EXPECT_NE(cluster.error().message.find(part), std::string::npos) << cluster.error().message;
+
+  fs::remove_all(b_.path());
+  fs::create_directory(b_.path());
+  WalWriter large(kSize * 2, 9);
+  large.Append(10, 0, 100);
+  large.Save(b_.path());
+  const auto size = WalSet::Open({a_.path(), b_.path()});
+  ASSERT_FALSE(size);
+  EXPECT_NE(size.error().message.find("segments of 1048576 and 2097152 bytes"), std::string::npos)
+      << size.error().message;
+}
+
+TEST_F(TwoDirectories, AnEmptyDirectoryIsNamed) {
+  ExpectAll("no WAL segments in directory \"" + b_.path() + "\"");
+  const auto missing = WalSet::Open({a_.path(), b_.path() + "/none"});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+  TempDirectory empty;
+  const auto none = WalSet::Open({b_.path(), empty.path()});
+  ASSERT_FALSE(none);
+  EXPECT_NE(none.error().message.find(b_.path() + " and " + empty.path()), std::string::npos);
+}
+
+// The history of a timeline is wherever one of the directories has it.
+TEST_F(TwoDirectories, HistoryFilesOfAllCount) {
+  WalWriter branch(kSize, 5, 2);
+  while (branch.wal().size() < 2 * kSize - 30000) branch.Append(10, 0, 9000);
+  branch.Save(b_.path());
+  const auto line = [&](uint32_t timeline) {
+    const auto set = WalSet::Open({a_.path(), b_.path()});
+    const auto out = set->Line(timeline, {});
+    std::string text;
+    if (!out) return out.error().message;
+    for (const Segment& s : *out) text += fmt::format("{}.{} ", s.timeline, s.number);
+    return text;
+  };
+  EXPECT_EQ(line(2), "1.3 1.4 2.5 2.6 ");
+  std::ofstream(a_.path() + "/00000002.history") << "1\t0/600010\tno reason\n";
+  EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
+  fs::copy_file(a_.path() + "/00000002.history", b_.path() + "/00000002.history");
+  EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
+  std::ofstream(b_.path() + "/00000002.history") << "1\t0/500010\tno reason\n";
+  EXPECT_NE(line(2).find("00000002.history\" differ"), std::string::npos) << line(2);
+  EXPECT_EQ(line(1), "1.3 1.4 1.5 1.6 1.7 ");
+}
+
+}  // namespace
+}  // namespace neon_redo
