@@ -37,6 +37,7 @@ struct ControlFile {
   ClusterStatus status;
   Lsn checkpoint;  // start of the last checkpoint record
   CheckPoint checkpoint_copy;
+  Lsn min_recovery_point;  // of a standby, and of a backup of one: replay to here is consistent
   bool checksums;
   bool wal_log_hints;
   bool track_commit_timestamp;

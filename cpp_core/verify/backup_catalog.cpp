@@ -6,8 +6,7 @@
 //
 // Rows of unlogged relations demand the init fork. Temporary relations, and databases whose files WAL
 // copies, demand nothing. The shared catalogues and a few of each database stand in a relation map
-// (RelMapFile in utils/cache/relmapper.c) instead of pg_class. The columns are those of
-// catalog/pg_class.h, pg_database.h and pg_tablespace.h.
+// instead of pg_class.
 #include "cpp_core/verify/backup_catalog.h"
 
 #include <fmt/format.h>
@@ -18,6 +17,7 @@
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/catalogs.h"
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
@@ -26,16 +26,6 @@ namespace neon_redo {
 
 namespace {
 
-constexpr uint32_t kClassOid = 1259, kDatabaseOid = 1262, kTablespaceOid = 1213;
-constexpr uint32_t kRelMapMagic = 0x592717;  // RELMAPPER_FILEMAGIC
-constexpr size_t kNameSize = 64;             // NAMEDATALEN
-// pg_class: oid, relname, then relnamespace, reltype, reloftype, relowner, relam, relfilenode,
-// reltablespace.
-constexpr size_t kRelFileNodeAt = 88, kRelTablespaceAt = 92;
-// pg_database: oid, datname, datdba, encoding, three or four bytes of flags, datconnlimit,
-// datfrozenxid, datminmxid, dattablespace.
-constexpr size_t kDatTablespaceAt = 92;
-
 constexpr const char* kTakeNew = "; take a new backup";
 
 // Nothing: the tuple is too short.
@@ -43,8 +33,8 @@ std::optional<CatalogRow> ReadRow(const uint8_t* tuple, size_t length, CatalogKi
                                   const pg::Version& version) {
   using namespace pg::tuple;
   const size_t needed = kind == CatalogKind::kClass      ? version.class_persistence + 2
-                        : kind == CatalogKind::kDatabase ? kDatTablespaceAt + 4
-                                                         : 4 + kNameSize;
+                        : kind == CatalogKind::kDatabase ? pg::kDatTablespaceAt + 4
+                                                         : 4 + pg::kNameSize;
   if (length < kTupleHeaderSize || length < tuple[kHoff] + needed) return std::nullopt;
   const uint8_t* data = tuple + tuple[kHoff];
   CatalogRow row{};
@@ -52,15 +42,16 @@ std::optional<CatalogRow> ReadRow(const uint8_t* tuple, size_t length, CatalogKi
   row.xmax = pg::Get32(tuple + kXmax);
   row.infomask = pg::Get16(tuple + kInfomask);
   row.oid = pg::Get32(data);
-  const auto* name = reinterpret_cast<const char*>(data + 4);
-  row.name.assign(name, strnlen(name, kNameSize));
+  const auto* name = reinterpret_cast<const char*>(data + pg::kNameAt);
+  row.name.assign(name, strnlen(name, pg::kNameSize));
   if (kind == CatalogKind::kClass) {
-    row.file_node = pg::Get32(data + kRelFileNodeAt);
-    row.tablespace = pg::Get32(data + kRelTablespaceAt);
+    row.file_node = pg::Get32(data + pg::kRelFileNodeAt);
+    row.tablespace = pg::Get32(data + pg::kRelTablespaceAt);
     row.persistence = static_cast<char>(data[version.class_persistence]);
     row.kind = static_cast<char>(data[version.class_persistence + 1]);
   } else if (kind == CatalogKind::kDatabase) {
-    row.tablespace = pg::Get32(data + kDatTablespaceAt);
+    row.tablespace = pg::Get32(data + pg::kDatTablespaceAt);
+    row.is_dropping = pg::Get32(data + pg::kDatConnLimitAt) == pg::kConnLimitOfDropped;
   }
   return row;
 }
@@ -102,20 +93,19 @@ void BackupCatalog::Add(ChangedCatalogs changed) {
   for (auto& [rel, row] : changed.rows_) rows_[rel].push_back(std::move(row));
 }
 
-Status BackupCatalog::FindRelations(std::set<std::string>* missing, Findings* findings) {
+Status BackupCatalog::FindRelations(std::set<std::string>* missing) {
   for (const Database& database : files_.base().databases) {
     if (!files_.IsDatabaseOfBase(database.first, database.second)) continue;
     const auto path =
         pg::DatabasePath(version_, database.first, database.second) + "/" + pg::kRelationMapFile;
     // A database's directories in other tablespaces than its own have no map.
     if (database.second == 0 || list_.files.contains(path))
-      RETURN_IF_ERROR(TakeMap(database, missing, findings));
+      RETURN_IF_ERROR(TakeMap(database, missing));
   }
   return {};
 }
 
-Status BackupCatalog::TakeMap(const Database& database, std::set<std::string>* missing,
-                              Findings* findings) {
+Status BackupCatalog::TakeMap(const Database& database, std::set<std::string>* missing) {
   const auto [spc, db] = database;
   const auto map = files_.FinalMap(spc, db);
   if (!map && IsShortage(map.error().code)) return tl::unexpected(map.error());
@@ -123,12 +113,13 @@ Status BackupCatalog::TakeMap(const Database& database, std::set<std::string>* m
   const auto report = [&](Damage damage, std::string problem) {
     if (!missing->insert(path).second) return;
     Mismatch mismatch;
+    mismatch.tag.rel.db = db;
     mismatch.tag.block = kNoBlockNumber;
     mismatch.file = path;
     mismatch.damage = damage;
     mismatch.problem = std::move(problem) + kTakeNew;
     mismatch.in_backup = true;
-    findings->Damaged(std::move(mismatch));
+    damaged_maps_.push_back(std::move(mismatch));
   };
   if (!map) {
     report(Damage::kUnreadable, map.error().message);
@@ -144,7 +135,7 @@ Status BackupCatalog::TakeMap(const Database& database, std::set<std::string>* m
     report(Damage::kShortFile, fmt::format("the relation map has only {} bytes", map->size()));
     return {};
   }
-  if (pg::Get32(bytes) != kRelMapMagic ||
+  if (pg::Get32(bytes) != pg::kRelationMapMagic ||
       pg::Get32(bytes + crc_at) != Crc32c(Bytes(bytes, crc_at))) {
     report(Damage::kChecksum, "the relation map's checksum does not fit its content");
     return {};
@@ -154,9 +145,9 @@ Status BackupCatalog::TakeMap(const Database& database, std::set<std::string>* m
     const uint32_t oid = pg::Get32(bytes + 8 + size_t{8} * i);
     const RelFileNode rel{spc, db, pg::Get32(bytes + 12 + size_t{8} * i)};
     mapped_[database].push_back(rel);
-    if (db != 0 && oid == kClassOid) relations_[rel] = CatalogKind::kClass;
-    if (db == 0 && oid == kDatabaseOid) relations_[rel] = CatalogKind::kDatabase;
-    if (db == 0 && oid == kTablespaceOid) relations_[rel] = CatalogKind::kTablespace;
+    if (db != 0 && oid == pg::kClassOid) relations_[rel] = CatalogKind::kClass;
+    if (db == 0 && oid == pg::kDatabaseOid) relations_[rel] = CatalogKind::kDatabase;
+    if (db == 0 && oid == pg::kTablespaceOid) relations_[rel] = CatalogKind::kTablespace;
   }
   return {};
 }
@@ -175,9 +166,9 @@ bool BackupCatalog::IsLive(const CatalogRow& row) const {
   return deleted == Fate::kAborted || deleted == Fate::kUndecided;
 }
 
-// Of all blocks of the relation as WAL leaves them. What cannot be read is left out.
+// Of all blocks of the relation as WAL leaves them.
 template <typename F>
-Status BackupCatalog::ForEachRow(const RelFileNode& rel, F take) {
+Status BackupCatalog::ForEachRow(const RelFileNode& rel, Findings* findings, F take) {
   using Found = RelationFiles::Found;
   const CatalogKind kind = relations_.at(rel);
   if (const auto changed = rows_.find(rel); changed != rows_.end())
@@ -190,7 +181,10 @@ Status BackupCatalog::ForEachRow(const RelFileNode& rel, F take) {
     if (changed_.contains(tag)) continue;
     ASSIGN_OR_RETURN(const Found found, base.Read(tag, page));
     if (found == Found::kNoFile || found == Found::kPastEnd) break;
-    if (found != Found::kPage) continue;
+    if (found == Found::kUnreadable) {
+      Report(pg::BlockFilePath(version_, tag), tag, Damage::kUnreadable, base.reason(), findings);
+      continue;
+    }
     ForEachRowOfPage(page, kind, version_, [&](const CatalogRow& row) {
       if (IsLive(row)) take(row);
     });
@@ -198,14 +192,14 @@ Status BackupCatalog::ForEachRow(const RelFileNode& rel, F take) {
   return {};
 }
 
-void BackupCatalog::Report(const std::string& path, const BlockTag& tag, const std::string& problem,
-                           Findings* findings) {
+void BackupCatalog::Report(const std::string& path, const BlockTag& tag, Damage damage,
+                           const std::string& problem, Findings* findings) {
   if (!context_->missing->insert(path).second) return;
   Mismatch mismatch;
   mismatch.tag = tag;
   mismatch.tag.block = kNoBlockNumber;
   mismatch.file = path;
-  mismatch.damage = Damage::kMissingFile;
+  mismatch.damage = damage;
   mismatch.problem = problem;
   mismatch.in_backup = true;
   findings->Damaged(std::move(mismatch));
@@ -220,20 +214,20 @@ void BackupCatalog::CheckFork(const BlockTag& fork, const std::string& what, Fin
       fork.rel.spc == pg::kDefaultTablespace || fork.rel.spc == pg::kGlobalTablespace;
   if (!is_own && (spc == list_.tablespaces.end() || spc->second.state != BackupTablespace::kThere))
     return;
-  Report(pg::BlockFilePath(version_, fork), fork,
+  Report(pg::BlockFilePath(version_, fork), fork, Damage::kMissingFile,
          fmt::format("the file is missing: it is that of {}{}", what, kTakeNew), findings);
 }
 
 void BackupCatalog::CheckDatabase(const CatalogRow& row, Findings* findings) {
   const std::string directory = pg::DatabasePath(version_, row.tablespace, row.oid);
   if (!files_.base().databases.contains({row.tablespace, row.oid}))
-    return Report(directory, {},
+    return Report(directory, {}, Damage::kMissingFile,
                   fmt::format("the directory of database \"{}\" is missing{}", row.name, kTakeNew),
                   findings);
   for (const char* name : {pg::kRelationMapFile, "PG_VERSION"}) {
     const std::string path = directory + "/" + name;
     if (!list_.files.contains(path))
-      Report(path, {},
+      Report(path, {}, Damage::kMissingFile,
              fmt::format("the file is missing: database \"{}\" needs it{}", row.name, kTakeNew),
              findings);
   }
@@ -247,7 +241,7 @@ Status BackupCatalog::CheckRelations(const Database& database, Findings* finding
     CheckFork({rel}, "a system catalog, by pg_filenode.map", findings);
   for (const auto& [relation, kind] : relations_) {
     if (relation.spc != spc || relation.db != db || kind != CatalogKind::kClass) continue;
-    RETURN_IF_ERROR(ForEachRow(relation, [&](const CatalogRow& row) {
+    RETURN_IF_ERROR(ForEachRow(relation, findings, [&](const CatalogRow& row) {
       if (!HasStorage(row)) return;
       BlockTag fork{{row.tablespace != 0 ? row.tablespace : spc, db, row.file_node}};
       if (fork.rel.spc == pg::kGlobalTablespace) return;  // shared: mapped
@@ -262,10 +256,10 @@ Status BackupCatalog::Check(const Context& context, Findings* findings) {
   context_ = &context;
   for (const auto& [rel, kind] : relations_) {
     if (kind != CatalogKind::kTablespace) continue;
-    RETURN_IF_ERROR(ForEachRow(rel, [&](const CatalogRow& row) {
+    RETURN_IF_ERROR(ForEachRow(rel, findings, [&](const CatalogRow& row) {
       const bool is_own = row.oid == pg::kDefaultTablespace || row.oid == pg::kGlobalTablespace;
       if (!is_own && !list_.tablespaces.contains(row.oid) && !context.tablespaces.contains(row.oid))
-        Report(fmt::format("pg_tblspc/{}", row.oid), {},
+        Report(fmt::format("pg_tblspc/{}", row.oid), {}, Damage::kMissingFile,
                fmt::format("the link of tablespace \"{}\" is missing; link it to the tablespace's "
                            "copy in the backup",
                            row.name),
@@ -276,7 +270,14 @@ Status BackupCatalog::Check(const Context& context, Findings* findings) {
   std::vector<CatalogRow> databases;
   for (const auto& [rel, kind] : relations_)
     if (kind == CatalogKind::kDatabase)
-      RETURN_IF_ERROR(ForEachRow(rel, [&](const CatalogRow& row) { databases.push_back(row); }));
+      RETURN_IF_ERROR(ForEachRow(rel, findings, [&](const CatalogRow& row) {
+        if (row.is_dropping)
+          dropping_.insert(row.oid);
+        else
+          databases.push_back(row);
+      }));
+  for (Mismatch& map : damaged_maps_)
+    if (!dropping_.contains(map.tag.rel.db)) findings->Damaged(std::move(map));
   for (const CatalogRow& row : databases) {
     if (!files_.IsDatabaseOfBase(row.tablespace, row.oid)) continue;
     const auto spc = list_.tablespaces.find(row.tablespace);

@@ -30,6 +30,7 @@ struct CatalogRow {
   uint32_t tablespace = 0;  // reltablespace, dattablespace
   uint32_t file_node = 0;   // relfilenode
   char persistence = 0, kind = 0;
+  bool is_dropping = false;  // a database that DROP DATABASE has begun to remove
 };
 
 // The catalogues' own relations.
@@ -59,9 +60,9 @@ class BackupCatalog {
                 const BackupFileList& list, const FileCheck& files)
       : directory_(directory), version_(version), list_(list), files_(files) {}
 
-  // By the relation maps. Damaged maps are findings. missing: paths that are reported already; gets new
+  // By the relation maps. Check reports damaged maps. missing: paths that are reported already; gets new
   // ones. Errors: the machine is short of something.
-  Status FindRelations(std::set<std::string>* missing, Findings* findings);
+  Status FindRelations(std::set<std::string>* missing);
   const CatalogRelations& relations() const { return relations_; }
 
   // The blocks that WAL changes. May be called for several passes over the WAL.
@@ -74,19 +75,22 @@ class BackupCatalog {
   };
   // Reports what is missing. Errors: the machine is short of something.
   Status Check(const Context& context, Findings* findings);
+  // After Check: databases that cannot be connected to any more, since DROP DATABASE was interrupted.
+  // Files of theirs are no loss.
+  const std::set<uint32_t>& dropping() const { return dropping_; }
 
  private:
   using Database = std::pair<uint32_t, uint32_t>;  // tablespace, database
 
-  Status TakeMap(const Database& database, std::set<std::string>* missing, Findings* findings);
+  Status TakeMap(const Database& database, std::set<std::string>* missing);
   bool IsLive(const CatalogRow& row) const;
   template <typename F>
-  Status ForEachRow(const RelFileNode& rel, F take);
+  Status ForEachRow(const RelFileNode& rel, Findings* findings, F take);
   void CheckDatabase(const CatalogRow& row, Findings* findings);
   Status CheckRelations(const Database& database, Findings* findings);
   void CheckFork(const BlockTag& fork, const std::string& what, Findings* findings);
-  void Report(const std::string& path, const BlockTag& tag, const std::string& problem,
-              Findings* findings);
+  void Report(const std::string& path, const BlockTag& tag, Damage damage,
+              const std::string& problem, Findings* findings);
 
   const std::string& directory_;
   const pg::Version& version_;
@@ -96,6 +100,8 @@ class BackupCatalog {
   std::map<Database, std::vector<RelFileNode>> mapped_;
   std::set<BlockTag> changed_;
   std::map<RelFileNode, std::vector<CatalogRow>> rows_;  // of changed blocks
+  std::vector<Mismatch> damaged_maps_;
+  std::set<uint32_t> dropping_;
   const Context* context_ = nullptr;
 };
 

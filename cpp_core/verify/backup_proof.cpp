@@ -23,6 +23,7 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/slru.h"
 #include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/verify/backup_slru.h"
 
@@ -62,6 +63,7 @@ Status BackupProof::Read(const ControlData& control) {
   ASSIGN_OR_RETURN(auto result, ReadBackupFiles(read, list_, manifest_ ? &*manifest_ : nullptr));
   findings_.Add(result.findings);
   bad_ = std::move(result.bad_pages);
+  missing_.merge(result.unreadable);
   counts_.was_read = true;
   counts_.has_manifest = manifest_.has_value();
   counts_.has_checksums = control.checksums;
@@ -156,6 +158,7 @@ void BackupProof::CheckManifestFiles() {
       Report(tag, file.path, Damage::kUnreadable,
              fmt::format("in the place of a file stands {}", found->second.strange));
     } else if (found->second.size != file.size) {
+      missing_.insert(file.path);
       Report(tag, file.path,
              found->second.size < file.size ? Damage::kShortFile : Damage::kLongFile,
              fmt::format("the file has {} bytes, but {} by backup_manifest; {}", found->second.size,
@@ -224,25 +227,33 @@ void BackupProof::TakeChange(const Change& change) {
 
 Status BackupProof::FindCatalogs(const FileCheck& files) {
   catalog_.emplace(directory_, *control_.version, list_, files);
-  RETURN_IF_ERROR(catalog_->FindRelations(&missing_, &findings_));
+  RETURN_IF_ERROR(catalog_->FindRelations(&missing_));
   relations_ = &catalog_->relations();
   return {};
 }
 
 Status BackupProof::Finish(const Wal& wal, VerifyResult* result) {
+  RETURN_IF_ERROR(CheckBackupSlrus(directory_, control_, list_, *wal.slrus, &missing_, &findings_));
+  CommitLog log([&](const SlruBlock& block, uint8_t* page) { return ReadLog(wal, block, page); },
+                control_.oldest_xid, wal.next_xid);
+  RETURN_IF_ERROR(catalog_->Check({&log, tablespaces_, &missing_}, &findings_));
   ReportBadPages(wal.files);
   CheckSegments(wal);
-  RETURN_IF_ERROR(CheckBackupSlrus(directory_, control_, list_, *wal.slrus, missing_, &findings_));
-  CommitLog log(
-      [&](const SlruBlock& block, uint8_t* page) { return wal.slrus->ReadFinal(block, page); },
-      control_.oldest_xid, wal.next_xid);
-  RETURN_IF_ERROR(catalog_->Check({&log, tablespaces_, &missing_}, &findings_));
   counts_.losses = findings_.different();
   const uint64_t unchanged = result->backup.unchanged_compared;
   result->backup = counts_;
   result->backup.unchanged_compared = unchanged;
   findings_.AddTo(result);
   return {};
+}
+
+// Rows of transactions that cannot be looked up demand nothing, so that this is a loss by itself.
+Result<bool> BackupProof::ReadLog(const Wal& wal, const SlruBlock& block, uint8_t* page) {
+  auto found = wal.slrus->ReadFinal(block, page);
+  const std::string path = SlruFile(block.kind, block.segment);
+  if (!found && missing_.insert(path).second)
+    Report({}, path, Damage::kUnreadable, found.error().message);
+  return found;
 }
 
 bool BackupProof::HasLost(const RelFileNode& rel) const {
@@ -256,11 +267,14 @@ bool BackupProof::HasLost(const RelFileNode& rel) const {
 }
 
 void BackupProof::ReportBadPages(const FileCheck& files) {
-  // Main forks of unlogged relations are made anew from their init forks.
-  std::erase_if(bad_, [&](const auto& page) {
+  // Main forks of unlogged relations are made again from their init forks.
+  const auto is_no_loss = [&](const auto& page) {
     const BlockTag& tag = page.first;
-    return tag.fork != kInitFork && files.base().forks.contains({tag.rel, kInitFork, 0});
-  });
+    return catalog_->dropping().contains(tag.rel.db) ||
+           (tag.fork != kInitFork && files.base().forks.contains({tag.rel, kInitFork, 0}));
+  };
+  std::erase_if(bad_, is_no_loss);
+  std::erase_if(read_bad_, is_no_loss);
   for (const auto& [tag, bad] : bad_) ReportBadPage(tag, bad, false);
   for (const auto& [tag, bad] : read_bad_) ReportBadPage(tag, bad, true);
 }
@@ -300,7 +314,9 @@ void BackupProof::CheckSegments(const Wal& wal) {
                                    [](const auto& segment) { return segment.second > 0; });
     const auto touched = wal.touched.find(fork);
     const bool is_by_wal = touched != wal.touched.end() && touched->second > files.blocks;
-    if (used == files.beyond.end() || is_by_wal || !wal.files.IsForkOfBase(fork)) continue;
+    if (used == files.beyond.end() || is_by_wal || !wal.files.IsForkOfBase(fork) ||
+        catalog_->dropping().contains(fork.rel.db))
+      continue;
     BlockTag tag = fork;
     tag.block = files.blocks;
     const std::string path = pg::BlockFilePath(*control_.version, tag);

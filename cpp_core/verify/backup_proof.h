@@ -51,6 +51,8 @@ class BackupProof {
   const BackupFileList& list() const { return list_; }
   // Pages that are damaged and that WAL does not make good.
   bool IsBad(const BlockTag& tag) const { return bad_.contains(tag) || read_bad_.contains(tag); }
+  // After Finish: the file is missing, short or unreadable.
+  bool HasReported(const std::string& path) const { return missing_.contains(path); }
   // After Finish: the relation's first file, its database's directory or its tablespace is missing. File
   // node 0: the directory of a database in a tablespace.
   bool HasLost(const RelFileNode& rel) const;
@@ -61,6 +63,7 @@ class BackupProof {
   void CheckManifestFiles();
   void TakeChange(const Change& change);
   void MakeGood(const BlockTag& from, const BlockTag& to);
+  Result<bool> ReadLog(const Wal& wal, const SlruBlock& block, uint8_t* page);
   void ReportBadPages(const FileCheck& files);
   void ReportBadPage(const BlockTag& tag, const BadPage& bad, bool was_read);
   void CheckSegments(const Wal& wal);
@@ -76,7 +79,7 @@ class BackupProof {
   std::map<BlockTag, BadPage> bad_;       // that WAL has not touched yet
   std::map<BlockTag, BadPage> read_bad_;  // that WAL changes without making them whole
   std::set<uint32_t> tablespaces_;        // that WAL creates or drops
-  std::set<std::string> missing_;
+  std::set<std::string> missing_;         // or short or unreadable: what is reported already
   std::optional<BackupCatalog> catalog_;
   const CatalogRelations* relations_ = nullptr;
   BackupCounts counts_;

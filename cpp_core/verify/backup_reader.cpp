@@ -16,12 +16,25 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/slru.h"
 
 namespace neon_redo {
 
 namespace {
 
 constexpr size_t kPieceSize = 64 * kBlockSize;
+
+// Without these files, or with what they hold wrong, the cluster has lost data. Of others, such as
+// postgresql.conf, only the manifest knows.
+bool IsOfData(std::string_view path) {
+  for (const std::string_view below : {"base/", "global/", "pg_tblspc/", "pg_twophase/"})
+    if (path.starts_with(below)) return true;
+  for (int kind = 0; kind < kSlruKinds; kind++) {
+    const std::string_view directory = SlruDirectory(static_cast<SlruKind>(kind));
+    if (path.starts_with(directory) && path.substr(directory.size()).starts_with('/')) return true;
+  }
+  return false;
+}
 
 bool HasOnlyZeroes(const uint8_t* bytes, size_t size) {
   return std::all_of(bytes, bytes + size, [](uint8_t byte) { return byte == 0; });
@@ -56,6 +69,7 @@ class FileReader {
       out.bad_pages_not_kept += lane.out.bad_pages_not_kept;
       out.findings.Add(lane.out.findings);
       out.bad_pages.merge(lane.out.bad_pages);
+      out.unreadable.merge(lane.out.unreadable);
     }
     return out;
   }
@@ -91,6 +105,13 @@ class FileReader {
       if (piece.size() < kPieceSize) break;
     }
     lane->out.files++;
+    if (at != task.size) {
+      Report(task, lane, Damage::kUnreadable,
+             fmt::format("the file had {} bytes when the backup was listed, and {} when it was "
+                         "read: something writes into the backup, or damages it",
+                         task.size, at));
+      return {};
+    }
     if (kind == ChecksumKind::kNone || at != task.expected->size) return {};
     ASSIGN_OR_RETURN(const auto computed, checksum.Finish());
     if (computed == task.expected->checksum)
@@ -151,6 +172,7 @@ class FileReader {
   }
 
   static void Report(const FileTask& task, Lane* lane, Damage damage, std::string problem) {
+    if (damage == Damage::kUnreadable) lane->out.unreadable.insert(*task.path);
     Mismatch mismatch;
     if (task.first) mismatch.tag = *task.first;
     mismatch.tag.block = kNoBlockNumber;
@@ -194,7 +216,7 @@ Result<BackupReadResult> ReadBackupFiles(const BackupReadOptions& options,
       if (manifest != nullptr && !IsIgnoredByManifest(path)) task.expected = manifest->Find(path);
       const bool has_checksum =
           task.expected != nullptr && task.expected->kind != ChecksumKind::kNone;
-      if (task.first || has_checksum) tasks.push_back(task);
+      if (has_checksum || IsOfData(path)) tasks.push_back(task);
     }
     return FileReader(options, tasks).Run();
   });

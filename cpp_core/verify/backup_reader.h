@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "cpp_core/backup/manifest.h"
@@ -42,13 +43,15 @@ struct BackupReadResult {
   uint64_t bad_pages_not_kept = 0;           // beyond kMostBadPages
   uint64_t files = 0, bytes = 0, pages = 0;  // that were read
   uint64_t checksums = 0;                    // files that have the manifest's
-  Findings findings;  // files that cannot be read, or differ from the manifest
+  Findings findings;                 // files that cannot be read, or differ from the manifest
+  std::set<std::string> unreadable;  // of them, the paths of those that cannot be read
 };
 
 // Memory: 60 bytes for each of them.
 inline constexpr size_t kMostBadPages = 200'000;
 
-// Reads the files of relations, and those that the manifest has a checksum of. manifest: null where
+// Reads the files that hold data (relations, maps, SLRUs, prepared transactions), and those that the
+// manifest has a checksum of. manifest: null where
 // there is none. Uses up to options.jobs threads with one open file and half a megabyte each.
 //
 // Errors: kIo, a file that this user may not read; the machine is short of something. A file that is

@@ -14,11 +14,25 @@ namespace neon_redo {
 
 namespace {
 
+constexpr const char* kTakeNewBackup = "take a new backup";
+
 class SlruHoles {
  public:
-  SlruHoles(const BackupFileList& list, const SlruCheck& wal, const std::set<std::string>& missing,
+  SlruHoles(const BackupFileList& list, const SlruCheck& wal, std::set<std::string>* missing,
             Findings* findings)
-      : list_(list), wal_(wal), missing_(missing), findings_(*findings) {}
+      : list_(list), wal_(wal), missing_(*missing), findings_(*findings) {}
+
+  // What can be said of any file: a segment has whole pages, and no more than kSlruPagesPerSegment.
+  void CheckSizes() {
+    for (int number = 0; number < kSlruKinds; number++) {
+      const auto kind = static_cast<SlruKind>(number);
+      const std::string below = std::string(SlruDirectory(kind)) + "/";
+      for (auto at = list_.files.lower_bound(below);
+           at != list_.files.end() && at->first.starts_with(below); ++at)
+        if (const auto segment = ParseSlruSegment(at->first.substr(below.size())))
+          CheckSize(kind, *segment, at->first, at->second);
+    }
+  }
 
   // Entries from first up to, but not including, next, in a circle.
   void Check(SlruKind kind, uint32_t first, uint32_t next, const char* entries) {
@@ -44,6 +58,34 @@ class SlruHoles {
            wal_.HasPage(block) || wal_.HasRemoved(block.kind, block.segment);
   }
 
+  // A page that is there in part is no loss if WAL begins it.
+  void CheckSize(SlruKind kind, uint32_t segment, const std::string& path, const BackupFile& file) {
+    if (missing_.contains(path) || !file.strange.empty()) return;
+    const uint64_t pages = file.size / kBlockSize;
+    const SlruBlock last{kind, segment, static_cast<uint32_t>(pages)};
+    Mismatch mismatch;
+    mismatch.file = path;
+    mismatch.in_backup = true;
+    mismatch.tag.block = last.block;
+    if (file.size > kSlruPagesPerSegment * kBlockSize) {
+      mismatch.tag.block = kSlruPagesPerSegment;
+      mismatch.damage = Damage::kLongFile;
+      mismatch.problem = fmt::format("the file has {} bytes, but no segment has more than {}; {}",
+                                     file.size, kSlruPagesPerSegment * kBlockSize, kTakeNewBackup);
+    } else if (file.size % kBlockSize != 0 && !wal_.HasPage(last) &&
+               !wal_.HasRemoved(kind, segment)) {
+      mismatch.damage = Damage::kShortFile;
+      mismatch.problem = fmt::format(
+          "the file ends within a page, after {} bytes, and WAL does not "
+          "make the page; {}",
+          file.size, kTakeNewBackup);
+    } else {
+      return;
+    }
+    missing_.insert(path);
+    findings_.Damaged(std::move(mismatch));
+  }
+
   void Report(const SlruBlock& block, const std::string& range) {
     Mismatch mismatch;
     mismatch.file = SlruFile(block.kind, block.segment);
@@ -53,18 +95,17 @@ class SlruHoles {
     mismatch.tag.block = is_there ? block.block : kNoBlockNumber;
     mismatch.damage = is_there ? Damage::kShortFile : Damage::kMissingFile;
     mismatch.problem = fmt::format(
-        "{}: by pg_control there must be {}, and WAL does not make this part of them; take a new "
-        "backup",
+        "{}: by pg_control there must be {}, and WAL does not make this part of them; {}",
         is_there ? fmt::format("the file ends after {} bytes", file->second.size)
                  : "the file is missing",
-        range);
+        range, kTakeNewBackup);
     mismatch.in_backup = true;
     findings_.Damaged(std::move(mismatch));
   }
 
   const BackupFileList& list_;
   const SlruCheck& wal_;
-  const std::set<std::string>& missing_;
+  std::set<std::string>& missing_;
   Findings& findings_;
 };
 
@@ -72,10 +113,14 @@ class SlruHoles {
 
 Status CheckBackupSlrus(const std::string& directory, const ControlData& control,
                         const BackupFileList& list, const SlruCheck& wal,
-                        const std::set<std::string>& missing, Findings* findings) {
+                        std::set<std::string>* missing, Findings* findings) {
   SlruHoles holes(list, wal, missing, findings);
+  holes.CheckSizes();
   if (control.oldest_xid >= kFirstNormalXid)
     holes.Check(SlruKind::kClog, control.oldest_xid, control.next_xid, "transactions");
+  if (control.track_commit_timestamp && control.oldest_commit_ts >= kFirstNormalXid)
+    holes.Check(SlruKind::kCommitTs, control.oldest_commit_ts, control.newest_commit_ts + 1,
+                "commit timestamps of transactions");
   const uint32_t oldest = control.oldest_multixact;
   if (oldest == 0 || oldest == control.next_multixact) return {};
   holes.Check(SlruKind::kMultixactOffsets, oldest, control.next_multixact, "multixacts");

@@ -1,22 +1,14 @@
-// pg_class is a mapped relation: the relation map in the database's directory has its file node
-// (RelMapFile in utils/cache/relmapper.c). Of its rows only relfilenode is read
-// (FormData_pg_class in catalog/pg_class.h).
+// pg_class and pg_database are mapped relations: the relation map in the directory of the database, or
+// in "global", has their file nodes. Of pg_class's rows only relfilenode is read, of pg_database's
+// datconnlimit.
 #include "cpp_core/verify/catalog.h"
 
+#include "cpp_core/pg/catalogs.h"
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
 
 namespace neon_redo {
-
-namespace {
-
-constexpr uint32_t kRelationRelation = 1259;  // RelationRelationId
-constexpr uint32_t kMapMagic = 0x592717;      // RELMAPPER_FILEMAGIC
-// oid, relname, then relnamespace, reltype, reloftype, relowner, relam, relfilenode.
-constexpr size_t kFileNodeAt = 4 + 64 + 5 * 4;
-
-}  // namespace
 
 bool Catalog::Lacks(uint32_t db, uint32_t file_node) {
   const auto [at, is_new] = databases_.try_emplace(db);
@@ -25,37 +17,42 @@ bool Catalog::Lacks(uint32_t db, uint32_t file_node) {
 }
 
 void Catalog::Load(uint32_t db, Database* out) {
-  using Found = RelationFiles::Found;
   for (const auto& [spc, number] : list_.databases) {
     if (number != db) continue;
-    const auto map = ReadFileIfThere(
-        directory_, pg::DatabasePath(version_, spc, db) + "/" + pg::kRelationMapFile);
-    BlockTag tag{{spc, db, 0}};
-    if (!map || !*map || !ReadMap(**map, out, &tag.rel.rel)) continue;
-    RelationFiles files(directory_, &version_);
-    alignas(8) uint8_t page[kBlockSize];
-    for (;; tag.block++) {
-      const auto found = files.Read(tag, page);
-      if (!found || *found == Found::kUnreadable) return;
-      if (*found != Found::kPage) break;
-      TakePage(page, out);
-    }
-    out->known = tag.block > 0;
+    const auto map = ReadMap(spc, db);
+    const auto pg_class = map.find(pg::kClassOid);
+    if (pg_class == map.end()) continue;
+    for (const auto& [oid, file_node] : map) out->file_nodes.insert(file_node);
+    out->known = ForEachRow({spc, db, pg_class->second}, pg::kRelFileNodeAt,
+                            [&](uint32_t value, uint32_t) { out->file_nodes.insert(value); });
     return;
   }
 }
 
-bool Catalog::ReadMap(const std::string& content, Database* out, uint32_t* pg_class) const {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(content.data());
-  if (content.size() < 8 || LoadNative<uint32_t>(bytes) != kMapMagic) return false;
+std::set<uint32_t> Catalog::DroppingDatabases() {
+  std::set<uint32_t> out;
+  const auto map = ReadMap(pg::kGlobalTablespace, 0);
+  const auto pg_database = map.find(pg::kDatabaseOid);
+  if (pg_database == map.end()) return out;
+  const RelFileNode rel{pg::kGlobalTablespace, 0, pg_database->second};
+  ForEachRow(rel, pg::kDatConnLimitAt, [&](uint32_t limit, uint32_t oid) {
+    if (limit == pg::kConnLimitOfDropped) out.insert(oid);
+  });
+  return out;
+}
+
+// Empty when it cannot be read.
+Catalog::Map Catalog::ReadMap(uint32_t spc, uint32_t db) const {
+  Map out;
+  const auto content =
+      ReadFileIfThere(directory_, pg::DatabasePath(version_, spc, db) + "/" + pg::kRelationMapFile);
+  if (!content || !*content || (*content)->size() < 8) return out;
+  const auto* bytes = reinterpret_cast<const uint8_t*>((*content)->data());
+  if (LoadNative<uint32_t>(bytes) != pg::kRelationMapMagic) return out;
   const uint32_t count = LoadNative<uint32_t>(bytes + 4);
-  *pg_class = 0;
-  for (size_t i = 0; i < count && 8 * i + 16 <= content.size(); i++) {
-    const uint32_t file_node = LoadNative<uint32_t>(bytes + 8 * i + 12);
-    out->file_nodes.insert(file_node);
-    if (LoadNative<uint32_t>(bytes + 8 * i + 8) == kRelationRelation) *pg_class = file_node;
-  }
-  return *pg_class != 0;
+  for (size_t at = 8; at < 8 + size_t{8} * count && at + 8 <= (*content)->size(); at += 8)
+    out[LoadNative<uint32_t>(bytes + at)] = LoadNative<uint32_t>(bytes + at + 4);
+  return out;
 }
 
 // Its transaction has committed, as far as is known, and no committed one has deleted it.
@@ -73,16 +70,26 @@ bool Catalog::IsVisible(const uint8_t* tuple) {
   return !has_deleter || log_.Of(pg::Get32(tuple + kXmax)) != Fate::kCommitted;
 }
 
-void Catalog::TakePage(const uint8_t* page, Database* out) {
-  const PageView view(page);
-  const uint32_t count = view.line_pointer_count();
-  for (uint32_t number = 1; number <= count; number++) {
-    LinePointer lp;
-    if (!view.line_pointer(number, &lp)) return;
-    if (lp.flags() != kLpNormal || lp.offset() + pg::tuple::kTupleHeaderSize > kBlockSize) continue;
-    const uint8_t* tuple = page + lp.offset();
-    const size_t at = lp.offset() + tuple[pg::tuple::kHoff] + kFileNodeAt;
-    if (at + 4 <= kBlockSize && IsVisible(tuple)) out->file_nodes.insert(pg::Get32(page + at));
+bool Catalog::ForEachRow(const RelFileNode& rel, size_t column, const TakeRow& take) {
+  using Found = RelationFiles::Found;
+  RelationFiles files(directory_, &version_);
+  alignas(8) uint8_t page[kBlockSize];
+  for (BlockTag tag{rel};; tag.block++) {
+    const auto found = files.Read(tag, page);
+    if (!found || *found == Found::kUnreadable) return false;
+    if (*found != Found::kPage) return tag.block > 0;
+    const PageView view(page);
+    const uint32_t count = view.line_pointer_count();
+    for (uint32_t number = 1; number <= count; number++) {
+      LinePointer lp;
+      if (!view.line_pointer(number, &lp)) break;
+      if (lp.flags() != kLpNormal || lp.offset() + pg::tuple::kTupleHeaderSize > kBlockSize)
+        continue;
+      const uint8_t* tuple = page + lp.offset();
+      const size_t data = lp.offset() + tuple[pg::tuple::kHoff];
+      if (data + column + 4 <= kBlockSize && IsVisible(tuple))
+        take(pg::Get32(page + data + column), pg::Get32(page + data));
+    }
   }
 }
 

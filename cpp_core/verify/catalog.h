@@ -1,8 +1,9 @@
-// Which relation files a database's pg_class has.
+// Which relation files a database's pg_class has, and which databases are being dropped.
 #ifndef NEON_REDO_VERIFY_CATALOG_H_
 #define NEON_REDO_VERIFY_CATALOG_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -32,15 +33,24 @@ class Catalog {
   // file. False also if that cannot be said.
   bool Lacks(uint32_t db, uint32_t file_node);
 
+  // That DROP DATABASE has begun to remove, as far as pg_database can be read. What is there of them is
+  // of no use to anybody.
+  std::set<uint32_t> DroppingDatabases();
+
  private:
   struct Database {
     bool known = false;
     std::set<uint32_t> file_nodes;
   };
+  using Map = std::map<uint32_t, uint32_t>;  // OID to file node
+  using TakeRow = std::function<void(uint32_t value, uint32_t oid)>;
+
   void Load(uint32_t db, Database* out);
-  bool ReadMap(const std::string& content, Database* out, uint32_t* pg_class) const;
+  Map ReadMap(uint32_t spc, uint32_t db) const;
+  // Calls take with a column's value, at this offset, and the OID of each row that is visible. False:
+  // not all of them could be read.
+  bool ForEachRow(const RelFileNode& rel, size_t column, const TakeRow& take);
   bool IsVisible(const uint8_t* tuple);
-  void TakePage(const uint8_t* page, Database* out);
 
   const std::string& directory_;
   const pg::Version& version_;

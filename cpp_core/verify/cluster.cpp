@@ -117,6 +117,7 @@ class ClusterVerifier {
   Status CheckDirectories();
   Status CheckData();
   Status FindWal();
+  std::set<uint32_t> FindDropping() const;
   Status CheckTimeline();
   HintLogging Hints() const;
   Status TakeParameters(const Change& change, const WalRecord& record);
@@ -151,6 +152,7 @@ class ClusterVerifier {
   std::optional<Ingest> ingest_;
   ForkSizes touched_;
   ChangedBlocks changed_;
+  std::set<uint32_t> dropping_;  // databases that data_directory is dropping
   bool backup_ended_ = false;
   bool hints_changed_ = false;  // by a record
   bool restarted_ = false;      // the server was, perhaps after a crash
@@ -189,7 +191,8 @@ Status ClusterVerifier::CompareOthers() {
                                   .log = &log,
                                   .may_be_prepared = two_phase_.HasPrepared(),
                                   .may_have_crashed = restarted_,
-                                  .is_lost = std::move(is_lost)},
+                                  .is_lost = std::move(is_lost),
+                                  .dropping = &dropping_},
                                  &result_));
   return two_phase_.Compare(data_directory_, control_.next_full_xid, second_.start, &result_);
 }
@@ -208,15 +211,22 @@ Status ClusterVerifier::FinishBackup() {
 Status ClusterVerifier::CompareUnchanged() {
   const UnchangedOptions options{PageOptions(), Hints(), restarted_, options_.jobs,
                                  options_.progress};
-  RETURN_IF_ERROR(CompareUnchangedPages(
-      options, files_, &changed_, [this](const BlockTag& tag) { return proof_.IsBad(tag); },
-      &result_));
-  return slrus_.CompareUnchanged(data_directory_, ingest_->state(), &result_);
+  const BackupDamage damage{
+      .has_page = [this](const BlockTag& tag) { return proof_.IsBad(tag); },
+      .has_file = [this](const std::string& path) { return proof_.HasReported(path); }};
+  RETURN_IF_ERROR(CompareUnchangedPages(options, files_, &changed_, damage, &result_));
+  return slrus_.CompareUnchanged(data_directory_, ingest_->state(), damage.has_file, &result_);
 }
 
 PageCheck::Options ClusterVerifier::PageOptions() const {
-  return {data_directory_, base_directory_,     control_.version, control_.checksums,
-          second_.start,   control_.oldest_xid, control_.next_xid};
+  return {data_directory_, base_directory_,     control_.version,  control_.checksums,
+          second_.start,   control_.oldest_xid, control_.next_xid, &dropping_};
+}
+
+std::set<uint32_t> ClusterVerifier::FindDropping() const {
+  CommitLog log(data_directory_, control_.oldest_xid, control_.next_xid);
+  return Catalog(data_directory_, *control_.version, RelationFileList(), &log, false)
+      .DroppingDatabases();
 }
 
 Status ClusterVerifier::CheckDirectories() {
@@ -229,6 +239,7 @@ Status ClusterVerifier::CheckDirectories() {
   ingest_.emplace(IngestOptions{has_timestamps});
   if (compares()) RETURN_IF_ERROR(CheckData());
   RETURN_IF_ERROR(FindWal());
+  if (compares()) dropping_ = FindDropping();
   RETURN_IF_ERROR(CheckTimeline());
   RETURN_IF_ERROR(files_.ListBase(*control_.version, !options_.quick));
   return two_phase_.ReadBase(base_directory_, *control_.version, base_control_.next_full_xid);

@@ -71,6 +71,8 @@ Result<ControlData> ReadControlData(const std::string& directory) {
   data.shut_down = control.status == pg::ClusterStatus::kShutDown;
   data.state = pg::ClusterStatusText(control.status);
   data.checkpoint = control.checkpoint;
+  data.redo = control.checkpoint_copy.redo;
+  data.min_recovery_point = control.min_recovery_point;
   data.timeline = control.checkpoint_copy.timeline;
   data.track_commit_timestamp = control.track_commit_timestamp;
   data.checksums = control.checksums;
@@ -81,6 +83,8 @@ Result<ControlData> ReadControlData(const std::string& directory) {
   data.oldest_multixact = control.checkpoint_copy.oldest_multixact;
   data.next_multixact = control.checkpoint_copy.next_multixact;
   data.next_multixact_offset = control.checkpoint_copy.next_multixact_offset;
+  data.oldest_commit_ts = control.checkpoint_copy.oldest_commit_ts_xid;
+  data.newest_commit_ts = control.checkpoint_copy.newest_commit_ts_xid;
   return data;
 }
 

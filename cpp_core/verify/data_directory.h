@@ -31,6 +31,9 @@ struct ControlData {
   bool shut_down;     // cleanly, by a server that was not in recovery
   std::string state;  // in the words of pg_controldata
   Lsn checkpoint;     // start of the last checkpoint record
+  Lsn redo;           // where replay from that checkpoint starts
+  // Of a standby that was shut down, or a backup of one: no page is newer. 0 on others.
+  Lsn min_recovery_point;
   uint32_t timeline;
   bool checksums;
   bool wal_log_hints;
@@ -38,6 +41,7 @@ struct ControlData {
   uint32_t oldest_xid, next_xid;  // as of the last checkpoint; what pg_xact has
   uint64_t next_full_xid;         // next_xid with its epoch
   uint32_t oldest_multixact, next_multixact, next_multixact_offset;  // of pg_multixact
+  uint32_t oldest_commit_ts, newest_commit_ts;  // transactions that pg_commit_ts has; 0: none
 };
 
 // kNotFound: not a data directory. kCorrupt: bad CRC. kUnsupported: another major version.

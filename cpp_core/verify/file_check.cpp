@@ -45,8 +45,11 @@ Result<RelationFiles::Found> FindPage(RelationFiles* files, const BlockTag& fork
   for (; *at < to; ++*at) {
     ASSIGN_OR_RETURN(const Found found, files->Read(BlockOf(fork, *at), page));
     if (found == Found::kUnreadable) return found;
-    // A page that was made ready for use but never logged, because of an error, has no LSN.
-    if (found == Found::kPage && !PageView(page).is_new() && PageView(page).lsn().valid())
+    // A page that was made ready for use but never logged, because of an error, has no LSN and holds
+    // nothing. One that was filled without WAL (wal_level=minimal) has no LSN either.
+    const PageView view(page);
+    if (found == Found::kPage && !view.is_new() &&
+        (view.lsn().valid() || view.line_pointer_count() > 0))
       return found;
   }
   return Found::kPastEnd;
@@ -144,7 +147,8 @@ Status FileCheck::Compare(const Expectations& expectations, VerifyResult* result
   for (const auto& [fork, state] : forks_) forks.insert(fork);
   for (const auto& [fork, size] : expectations.touched) forks.insert(fork);
   for (const BlockTag& fork : forks)
-    if (fork.fork != kFreeSpaceMapFork) RETURN_IF_ERROR(CheckFork(fork));
+    if (fork.fork != kFreeSpaceMapFork && !IsDropping(fork.rel.db))
+      RETURN_IF_ERROR(CheckFork(fork));
   CheckUnknown();
   CheckStrange();
   CheckDatabases();
@@ -208,7 +212,13 @@ Status FileCheck::CheckFork(const BlockTag& fork) {
   const Expected expected = Expect(fork);
   const auto on_disk = disk_.forks.find(fork);
   if (expected.kind == Expected::kUnknown && on_disk == disk_.forks.end()) return {};
-  if (!IsSettled(expected.last)) return {};
+  // The blocks that no record cuts off are there at any time.
+  const bool keeps_blocks = expected.kind == Expected::kThere && expected.base > 0;
+  if (!IsSettled(expected.last))
+    return keeps_blocks && on_disk != disk_.forks.end()
+               ? CheckShort(fork, expected, on_disk->second)
+           : keeps_blocks ? CheckMissing(fork, expected)
+                          : Status();
   files_++;
   if (expected.kind == Expected::kNone) {
     // What is dropped when a checkpoint begins stays until the next, empty.
@@ -220,11 +230,24 @@ Status FileCheck::CheckFork(const BlockTag& fork) {
   } else if (on_disk != disk_.forks.end()) {
     RETURN_IF_ERROR(CheckShort(fork, expected, on_disk->second));
     return CheckLong(fork, expected, on_disk->second);
-  } else if (expected.touched == 0 && !disk_.strange_files.contains(fork)) {
-    // Else each block is reported.
-    Report(fork, pg::BlockFilePath(*version_, fork), expected.last, Damage::kMissingFile,
-           "the file is missing on disk");
+  } else {
+    return CheckMissing(fork, expected);
   }
+  return {};
+}
+
+Status FileCheck::CheckMissing(const BlockTag& fork, const Expected& expected) {
+  // Else each block is reported.
+  if (expected.touched > 0 || disk_.strange_files.contains(fork)) return {};
+  // VACUUM makes the map before it sets a bit, and does not log that: a standby has no such file.
+  if (fork.fork == kVisibilityMapFork) {
+    RelationFiles base(base_directory_, version_);
+    uint32_t block = 0;
+    ASSIGN_OR_RETURN(const auto found, FindPage(&base, fork, &block, expected.base));
+    if (found == RelationFiles::Found::kPastEnd) return {};
+  }
+  Report(fork, pg::BlockFilePath(*version_, fork), expected.last, Damage::kMissingFile,
+         "the file is missing on disk");
   return {};
 }
 
@@ -332,7 +355,7 @@ void FileCheck::CheckUnknown() {
     // WAL does not name the files of a copied database.
     const bool skips = db != databases_.end() && db->second.kind != ChangeKind::kCreateDatabase;
     if (skips || fork.rel == reported || IsKnown(fork.rel) || !IsKnownDatabase(fork.rel.db) ||
-        IsLost(fork.rel))
+        IsLost(fork.rel) || IsDropping(fork.rel.db))
       continue;
     // A copy as a whole: CheckUnknownDatabases.
     if (MayBeBeforeItsRecord() && !IsKnownDirectory(fork.rel.spc, fork.rel.db)) continue;
@@ -349,7 +372,7 @@ void FileCheck::CheckUnknown() {
 void FileCheck::CheckUnknownDatabases() {
   for (const auto& database : disk_.databases) {
     const auto [spc, db] = database;
-    if (IsKnownDirectory(spc, db) || IsLost({spc, db, 0})) continue;
+    if (IsKnownDirectory(spc, db) || IsLost({spc, db, 0}) || IsDropping(db)) continue;
     const auto relation = forks_.lower_bound(BlockTag{{spc, db, 0}, 0, 0});
     const bool has_relation =
         relation != forks_.end() && relation->first.rel.spc == spc && relation->first.rel.db == db;
@@ -376,7 +399,7 @@ bool FileCheck::IsTouched(const BlockTag& first) const {
 
 void FileCheck::CheckStrange() {
   for (const auto& [first, what] : disk_.strange_files) {
-    if (IsTouched(first)) continue;
+    if (IsTouched(first) || IsDropping(first.rel.db)) continue;
     const BlockTag fork{first.rel, first.fork, 0};
     const bool is_known = IsKnown(first.rel) && Expect(fork).kind != Expected::kNone;
     Report(first, pg::BlockFilePath(*version_, first), Expect(fork).last,
@@ -415,6 +438,7 @@ void FileCheck::CheckDatabases() {
              "WAL has dropped the database, but its directory is still there");
   }
   for (const Database& database : wanted) {
+    if (IsDropping(database.second)) continue;
     files_++;
     if (disk_.databases.contains(database)) continue;
     const auto state = databases_.find(database);
@@ -438,7 +462,7 @@ Status FileCheck::CheckMaps() {
   }
   for (const auto& [database, map] : maps_) {
     const auto [spc, db] = database;
-    if (!IsSettled(map.last)) continue;
+    if (IsDropping(db) || !IsSettled(map.last)) continue;
     const auto on_disk = ReadMap(data_directory_, *version_, spc, db);
     map_files_++;
     const auto report = [&](Damage damage, std::string problem) {

@@ -7,6 +7,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,9 +61,13 @@ class FileCheck {
     // The base backup has lost this relation, or, with file node 0, this database in a tablespace: what
     // is there of it is not extra. Empty: it has lost nothing.
     std::function<bool(const RelFileNode&)> is_lost{};
+    // Databases that the data directory is dropping: nothing is demanded of their files. Null: none.
+    const std::set<uint32_t>* dropping = nullptr;
   };
   // Compares the files on disk with the base backup's and what was done to them since.
   Status Compare(const Expectations& expectations, VerifyResult* result);
+  // Of the data directory, once compared.
+  const RelationFileList& disk() const { return disk_; }
 
  private:
   using Database = std::pair<uint32_t, uint32_t>;  // tablespace, database
@@ -85,11 +91,15 @@ class FileCheck {
 
   void TakeDatabase(const Change& change, const Event& event);
   Status CheckFork(const BlockTag& fork);
+  Status CheckMissing(const BlockTag& fork, const Expected& expected);
   Status CheckShort(const BlockTag& fork, const Expected& expected, const ForkFiles& files);
   Status CheckLong(const BlockTag& fork, const Expected& expected, const ForkFiles& on_disk);
   void CheckUnknown();
   bool IsKnown(const RelFileNode& rel) const;
   bool IsLost(const RelFileNode& rel) const;
+  bool IsDropping(uint32_t db) const {
+    return expectations_->dropping != nullptr && expectations_->dropping->contains(db);
+  }
   bool IsKnownDatabase(uint32_t db) const;
   bool IsOrphan(const BlockTag& fork);
   void CheckStrange();

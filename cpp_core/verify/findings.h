@@ -18,6 +18,7 @@ enum class SkipReason : uint8_t {
   kRelationDropped,      // by WAL, later on
   kRelationTruncated,    // likewise
   kDatabaseDropped,      // likewise
+  kDatabaseDropping,     // DROP DATABASE has begun to remove it, and was interrupted
   kFreeSpaceMap,         // it is not logged
   kUnsupported,          // by the native engine, and no worker was to be asked
   kCopiedDatabase,       // its files are copies, made without records

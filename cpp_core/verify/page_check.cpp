@@ -56,6 +56,10 @@ uint64_t HashPage(const uint8_t* page) {
 Status PageCheck::Check(FinishedBlock* finished) {
   const BlockTag& tag = finished->tag();
   const BlockState& block = finished->block();
+  if (IsDropping(options_, tag.rel.db)) {
+    findings_.Skip(SkipReason::kDatabaseDropping);
+    return {};
+  }
   switch (finished->state()) {
     case PageState::kFailed:
       Report(block, Named(tag, block, finished->failure().what));

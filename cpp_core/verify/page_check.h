@@ -3,6 +3,7 @@
 #define NEON_REDO_VERIFY_PAGE_CHECK_H_
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "cpp_core/replay/page_replay.h"
@@ -25,7 +26,12 @@ class PageCheck {
     // older or newer in it.
     Lsn settled;
     uint32_t oldest_xid, next_xid;  // of pg_xact in data_directory
+    // Databases that data_directory is dropping: their pages are not compared. Null: none.
+    const std::set<uint32_t>* dropping = nullptr;
   };
+  static bool IsDropping(const Options& options, uint32_t db) {
+    return options.dropping != nullptr && options.dropping->contains(db);
+  }
   explicit PageCheck(const Options& options)
       : options_(options),
         data_(options.data_directory, options.version),

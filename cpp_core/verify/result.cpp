@@ -28,6 +28,8 @@ std::string SkipName(const Skip& skip, const pg::Version* version) {
       return "relation truncated";
     case SkipReason::kDatabaseDropped:
       return "database dropped";
+    case SkipReason::kDatabaseDropping:
+      return "database whose DROP was interrupted";
     case SkipReason::kFreeSpaceMap:
       return "free space map";
     case SkipReason::kUnsupported: {

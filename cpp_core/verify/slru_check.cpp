@@ -163,33 +163,44 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
 }
 
 Status SlruCheck::CompareUnchanged(const std::string& data_directory, const ClusterState& state,
-                                   VerifyResult* result) {
-  Findings findings;
+                                   const HasFile& is_reported, VerifyResult* result) {
+  Findings findings, losses, ignored;
   for (int number = 0; number < kSlruKinds; number++) {
     const auto kind = static_cast<SlruKind>(number);
     ASSIGN_OR_RETURN(const auto segments, ListSlruSegments(base_directory_, kind));
     for (const uint32_t segment : segments)
       if (!HasRemoved(kind, segment))
-        RETURN_IF_ERROR(CompareUnchangedSegment(data_directory, state, kind, segment, &findings,
-                                                &result->backup.unchanged_compared));
+        RETURN_IF_ERROR(
+            CompareUnchangedSegment(data_directory, state, kind, segment, &findings,
+                                    is_reported(SlruFile(kind, segment)) ? &ignored : &losses,
+                                    &result->backup.unchanged_compared));
   }
   findings.AddTo(result);
+  result->backup.losses += losses.different();
+  losses.AddTo(result);
   return {};
 }
 
 Status SlruCheck::CompareUnchangedSegment(const std::string& data_directory,
                                           const ClusterState& state, SlruKind kind,
-                                          uint32_t segment, Findings* findings,
+                                          uint32_t segment, Findings* findings, Findings* losses,
                                           uint64_t* compared) {
   alignas(8) uint8_t base[kBlockSize], disk[kBlockSize];
   for (SlruBlock block{kind, segment, 0}; block.block < kSlruPagesPerSegment; block.block++) {
     if (pages_.contains(block)) continue;
     const auto in_base = ReadSlruPage(base_directory_, block, base);
     if (!in_base && IsShortage(in_base.error().code)) return tl::unexpected(in_base.error());
-    if (!in_base || !*in_base) continue;
     Mismatch mismatch;
     mismatch.tag.block = block.block;
     mismatch.file = SlruFile(kind, segment);
+    if (!in_base) {
+      mismatch.damage = Damage::kUnreadable;
+      mismatch.problem = in_base.error().message;
+      mismatch.in_backup = true;
+      losses->Damaged(std::move(mismatch));
+      continue;
+    }
+    if (!*in_base) continue;
     const auto on_disk = ReadSlruPage(data_directory, block, disk);
     if (!on_disk && IsShortage(on_disk.error().code)) return tl::unexpected(on_disk.error());
     (*compared)++;

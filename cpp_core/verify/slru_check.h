@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -36,9 +37,11 @@ class SlruCheck {
   // The page as WAL leaves it, or the backup's: whether there is one.
   Result<bool> ReadFinal(const SlruBlock& block, uint8_t* page);
 
-  // Compares the pages of the base backup that WAL neither changes nor removes. Call after Compare.
+  using HasFile = std::function<bool(const std::string& path)>;
+  // Compares the pages of the base backup that WAL neither changes nor removes. is_reported: the backup's
+  // file is damaged, and reported already. Call after Compare.
   Status CompareUnchanged(const std::string& data_directory, const ClusterState& state,
-                          VerifyResult* result);
+                          const HasFile& is_reported, VerifyResult* result);
 
   // Compares all pages that WAL has changed and left, and looks for segments it has removed. state:
   // as of the end of WAL. data_directory: empty when there is nothing to compare with. settled: see
@@ -73,7 +76,7 @@ class SlruCheck {
   Status FindRemoved(const std::string& data_directory, Lsn settled, Findings* findings) const;
   Status CompareUnchangedSegment(const std::string& data_directory, const ClusterState& state,
                                  SlruKind kind, uint32_t segment, Findings* findings,
-                                 uint64_t* compared);
+                                 Findings* losses, uint64_t* compared);
   bool HasPages(SlruKind kind, uint32_t segment) const;
   Damage Diagnose(const SlruBlock& block, const uint8_t* rebuilt, const uint8_t* disk) const;
 

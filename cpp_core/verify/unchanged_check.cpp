@@ -10,10 +10,13 @@
 #include <cstring>
 #include <memory>
 
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/parallel.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/cluster_file.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/verify/backup_reader.h"
 
 namespace neon_redo {
 
@@ -25,14 +28,61 @@ constexpr uint32_t kPiecePages = 64;
 struct Range {
   BlockTag first;
   uint32_t blocks;
+  uint32_t on_disk;  // how many of them the data directory had when it was listed
   const std::vector<uint32_t>* changed;  // of the fork, in order; null: none
 };
+
+// One of the two files of a range, and the piece of it that was read last.
+struct Side {
+  FileDescriptor file;
+  std::string path;
+  std::vector<uint8_t> piece;
+  uint32_t pages = 0;  // whole ones in the piece
+  std::string
+      failure;  // why the page after them could not be read; empty: it is not there, or not wanted
+
+  Status Open(const std::string& directory, const std::string& name) {
+    path = directory + "/" + name;
+    file = FileDescriptor();
+    ASSIGN_OR_RETURN(file, pg::OpenClusterFile(directory, name));
+    piece.resize(kPiecePages * kBlockSize);
+    return {};
+  }
+
+  Status Read(uint32_t first, uint32_t count) {
+    const size_t size = size_t{count} * kBlockSize;
+    size_t filled = 0;
+    failure.clear();
+    while (filled < size) {
+      const ssize_t got = pread(file.get(), piece.data() + filled, size - filled,
+                                static_cast<off_t>(uint64_t{first} * kBlockSize + filled));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) {
+        const Error error = FileError("read file", path).value();
+        if (IsShortage(error.code)) return tl::unexpected(error);
+        failure = error.message;
+      }
+      if (got <= 0) break;
+      filled += static_cast<size_t>(got);
+    }
+    pages = static_cast<uint32_t>(filled / kBlockSize);
+    return {};
+  }
+};
+
+// A page that nothing was ever put on: zeroes, or a header that was made before an error.
+bool IsUnused(const uint8_t* page) {
+  const PageView view(page);
+  if (view.lsn().valid() || (!view.is_new() && !view.has_valid_space())) return false;
+  const size_t end = view.is_new() ? kBlockSize : view.special();
+  return std::all_of(page + kPageHeaderSize, page + end, [](uint8_t byte) { return byte == 0; });
+}
 
 class UnchangedPages {
  public:
   UnchangedPages(const UnchangedOptions& options, std::vector<Range> ranges,
-                 const std::function<bool(const BlockTag&)>& is_bad)
-      : options_(options), ranges_(std::move(ranges)), is_bad_(is_bad) {
+                 const BackupDamage& damage)
+      : options_(options), ranges_(std::move(ranges)), damage_(damage) {
     for (const Range& range : ranges_) total_ += range.blocks;
   }
 
@@ -43,6 +93,9 @@ class UnchangedPages {
     }));
     for (const Lane& lane : lanes) {
       result->backup.unchanged_compared += lane.pages;
+      result->backup.losses += lane.losses.different();
+      lane.losses.AddTo(result);
+      lane.unreadable.AddTo(result);
       if (lane.check) lane.check->findings().AddTo(result);
     }
     return {};
@@ -51,33 +104,27 @@ class UnchangedPages {
  private:
   struct Lane {
     std::unique_ptr<PageCheck> check;  // made when the lane is first used
-    std::vector<uint8_t> base, disk;
+    Side base, disk;
     uint64_t pages = 0;
+    Findings losses, unreadable;  // in the backup, and in the data directory
   };
 
   Status CompareRange(const Range& range, Lane* lane, bool is_callers) {
     if (!lane->check) {
       lane->check = std::make_unique<PageCheck>(options_.pages);
       lane->check->SetServer(options_.hints, options_.restarted);
-      lane->base.resize(kPiecePages * kBlockSize);
-      lane->disk.resize(kPiecePages * kBlockSize);
     }
-    const std::string name = pg::BlockFilePath(*options_.pages.version, range.first);
-    const auto base = pg::OpenClusterFile(options_.pages.base_backup, name);
-    const auto disk = pg::OpenClusterFile(options_.pages.data_directory, name);
-    for (const auto* file : {&base, &disk})
-      if (!*file && IsShortage(file->error().code)) return tl::unexpected(file->error());
-    // What is missing is reported by others. What this user may not read is not.
-    if (!disk && disk.error().code == ErrorCode::kIo) return tl::unexpected(disk.error());
-    const uint32_t last_piece = base && disk ? range.blocks : 0;
-    for (uint32_t at = 0; at < last_piece; at += kPiecePages) {
+    ASSIGN_OR_RETURN(const bool is_open, OpenBoth(range, lane));
+    for (uint32_t at = 0; is_open && at < range.blocks;) {
       const uint32_t wanted = std::min(kPiecePages, range.blocks - at);
-      ASSIGN_OR_RETURN(const uint32_t in_base, ReadPages(base->get(), at, wanted, &lane->base));
-      ASSIGN_OR_RETURN(const uint32_t on_disk, ReadPages(disk->get(), at, wanted, &lane->disk));
-      const uint32_t count = std::min(in_base, on_disk);
+      RETURN_IF_ERROR(lane->base.Read(at, wanted));
+      RETURN_IF_ERROR(lane->disk.Read(at, wanted));
+      const uint32_t count = std::min(lane->base.pages, lane->disk.pages);
       for (uint32_t i = 0; i < count; i++)
-        ComparePage(range, at + i, &lane->base[i * kBlockSize], &lane->disk[i * kBlockSize], lane);
-      if (count < wanted) break;
+        ComparePage(range, at + i, &lane->base.piece[i * kBlockSize],
+                    &lane->disk.piece[i * kBlockSize], lane);
+      at += count;
+      if (count < wanted && !SkipUnreadable(range, &at, lane)) break;
       if (is_callers && options_.progress)
         options_.progress({"comparing what WAL does not change", done_ + at, total_});
     }
@@ -85,37 +132,71 @@ class UnchangedPages {
     return {};
   }
 
-  // How many whole pages there are. A page that cannot be read is the last.
-  static Result<uint32_t> ReadPages(int fd, uint32_t first, uint32_t count,
-                                    std::vector<uint8_t>* out) {
-    const size_t size = size_t{count} * kBlockSize;
-    size_t filled = 0;
-    while (filled < size) {
-      const ssize_t got = pread(fd, out->data() + filled, size - filled,
-                                static_cast<off_t>(uint64_t{first} * kBlockSize + filled));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0 && IsShortage(ErrnoCode(errno))) return ErrnoError(errno, "could not read file");
-      if (got <= 0) break;
-      filled += static_cast<size_t>(got);
+  // Whether both are open. What is missing in the data directory is reported by others.
+  Result<bool> OpenBoth(const Range& range, Lane* lane) {
+    const std::string name = pg::BlockFilePath(*options_.pages.version, range.first);
+    const Status disk = lane->disk.Open(options_.pages.data_directory, name);
+    // What this user may not open is not.
+    if (!disk && (IsShortage(disk.error().code) || disk.error().code == ErrorCode::kIo))
+      return tl::unexpected(disk.error());
+    const Status base = lane->base.Open(options_.pages.base_backup, name);
+    if (!base && IsShortage(base.error().code)) return tl::unexpected(base.error());
+    if (!base) Report(range, 0, true, base.error().message, lane);
+    if (!disk && range.on_disk > 0 && disk.error().code == ErrorCode::kNotFound)
+      Report(range, 0, false,
+             "the file was there when the data directory was listed, but not any more", lane);
+    return disk.has_value() && base.has_value();
+  }
+
+  // The page at *at cannot be read, or is not there, in one of the files: whether the next one is to be
+  // looked at.
+  bool SkipUnreadable(const Range& range, uint32_t* at, Lane* lane) {
+    const bool is_base = lane->base.pages <= lane->disk.pages;
+    const Side& side = is_base ? lane->base : lane->disk;
+    if (!side.failure.empty()) {
+      Report(range, (*at)++, is_base, side.failure, lane);
+      return true;
     }
-    return static_cast<uint32_t>(filled / kBlockSize);
+    if (is_base || *at < range.on_disk)
+      Report(range, *at, is_base, "the file has become shorter while the command ran", lane);
+    return false;
+  }
+
+  bool IsChanged(const Range& range, const BlockTag& tag) const {
+    return range.changed != nullptr &&
+           std::binary_search(range.changed->begin(), range.changed->end(), tag.block);
+  }
+
+  // What WAL changes is looked at with the rebuilt pages.
+  void Report(const Range& range, uint32_t at, bool in_backup, std::string problem, Lane* lane) {
+    Mismatch mismatch;
+    mismatch.tag = range.first;
+    mismatch.tag.block += at;
+    mismatch.file = pg::BlockFilePath(*options_.pages.version, range.first);
+    if (IsChanged(range, mismatch.tag) || damage_.has_page(mismatch.tag) ||
+        (in_backup && damage_.has_file(mismatch.file)))
+      return;
+    mismatch.damage = Damage::kUnreadable;
+    mismatch.problem = std::move(problem);
+    mismatch.in_backup = in_backup;
+    (in_backup ? lane->losses : lane->unreadable).Damaged(std::move(mismatch));
   }
 
   void ComparePage(const Range& range, uint32_t at, uint8_t* base, const uint8_t* disk,
                    Lane* lane) {
     BlockTag tag = range.first;
     tag.block += at;
-    const bool is_changed =
-        range.changed != nullptr &&
-        std::binary_search(range.changed->begin(), range.changed->end(), tag.block);
-    if (is_changed || is_bad_(tag)) return;
+    if (IsChanged(range, tag) || damage_.has_page(tag)) return;
     lane->pages++;
-    if (std::memcmp(base, disk, kBlockSize) != 0) lane->check->CompareUnchanged(tag, base, disk);
+    if (std::memcmp(base, disk, kBlockSize) == 0) return;
+    const bool is_unused =
+        IsUnused(base) && IsUnused(disk) && !CheckPage(disk, tag.block, options_.pages.checksums);
+    if (!is_unused) lane->check->CompareUnchanged(tag, base, disk);
   }
 
   const UnchangedOptions& options_;
   const std::vector<Range> ranges_;
-  const std::function<bool(const BlockTag&)>& is_bad_;
+  const BackupDamage& damage_;
   uint64_t total_ = 0;
   std::atomic<uint64_t> done_{0};
 };
@@ -123,25 +204,29 @@ class UnchangedPages {
 }  // namespace
 
 Status CompareUnchangedPages(const UnchangedOptions& options, const FileCheck& files,
-                             ChangedBlocks* changed,
-                             const std::function<bool(const BlockTag&)>& is_bad,
+                             ChangedBlocks* changed, const BackupDamage& damage,
                              VerifyResult* result) {
   for (auto& [fork, blocks] : *changed) std::sort(blocks.begin(), blocks.end());
   std::vector<Range> ranges;
   const auto& forks = files.base().forks;
   for (const auto& [fork, found] : forks) {
     const bool is_unlogged = fork.fork != kInitFork && forks.contains({fork.rel, kInitFork, 0});
-    if (fork.fork == kFreeSpaceMapFork || is_unlogged) continue;
+    if (fork.fork == kFreeSpaceMapFork || is_unlogged ||
+        PageCheck::IsDropping(options.pages, fork.rel.db))
+      continue;
     const uint32_t end = std::min(found.blocks, files.BaseEnd(fork));
     const auto touched = changed->find(fork);
+    const auto on_disk = files.disk().forks.find(fork);
+    const uint32_t disk_end = on_disk == files.disk().forks.end() ? 0 : on_disk->second.blocks;
     for (uint32_t at = 0; at < end; at += std::min(pg::kBlocksPerFile, end - at)) {
       BlockTag first = fork;
       first.block = at;
-      ranges.push_back({first, std::min(pg::kBlocksPerFile, end - at),
+      const uint32_t blocks = std::min(pg::kBlocksPerFile, end - at);
+      ranges.push_back({first, blocks, std::clamp(disk_end, at, at + blocks) - at,
                         touched == changed->end() ? nullptr : &touched->second});
     }
   }
-  return UnchangedPages(options, std::move(ranges), is_bad).Run(result);
+  return UnchangedPages(options, std::move(ranges), damage).Run(result);
 }
 
 }  // namespace neon_redo

@@ -18,6 +18,12 @@ namespace neon_redo {
 // The blocks of each fork (a tag with block 0) that WAL changes, in no order: four bytes each.
 using ChangedBlocks = std::map<BlockTag, std::vector<uint32_t>>;
 
+// What is damaged in the base backup, and reported already.
+struct BackupDamage {
+  std::function<bool(const BlockTag&)> has_page;
+  std::function<bool(const std::string&)> has_file;  // by its path
+};
+
 struct UnchangedOptions {
   PageCheck::Options pages;
   HintLogging hints;  // see PageCheck::SetServer
@@ -26,16 +32,15 @@ struct UnchangedOptions {
   ProgressFunction progress;  // called on the caller's thread; may be empty
 };
 
-// Compares each page of the base backup that WAL neither changes nor does away with, nor is_bad says is
-// damaged in the backup. Not compared: the free space map, what unlogged relations contain, and pages
-// that the data directory does not have, which FileCheck reports. files: has taken all WAL. Sorts
-// *changed. Up to options.jobs threads, each with a megabyte and a few open files. Adds findings and
-// counts to *result.
+// Compares each page of the base backup that WAL neither changes nor does away with, but for those that
+// are damaged in the backup. Not compared: the free space map, what unlogged relations contain, and
+// pages that the data directory does not have, which FileCheck reports. A page that cannot be read is a
+// finding. files: has taken all WAL and compared. Sorts *changed. Up to options.jobs threads, each with
+// a megabyte and a few open files. Adds findings and counts to *result.
 //
-// Errors: a file that this user may not read; the machine is short of something.
+// Errors: a file that this user may not open; the machine is short of something.
 Status CompareUnchangedPages(const UnchangedOptions& options, const FileCheck& files,
-                             ChangedBlocks* changed,
-                             const std::function<bool(const BlockTag&)>& is_bad,
+                             ChangedBlocks* changed, const BackupDamage& damage,
                              VerifyResult* result);
 
 }  // namespace neon_redo

@@ -3,6 +3,7 @@ without, and a backup that was taken while the server was busy is called whole. 
 in a cluster is compared with the backup.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,8 +12,10 @@ import struct
 import subprocess
 import threading
 import unittest
+import unittest.mock
 
 from cluster import (
+    ROOT,
     Cluster,
     as_server_user,
     major,
@@ -26,6 +29,7 @@ from cluster import (
 BLOCK = 8192
 SETTINGS = {
     "wal_level": "replica",
+    "track_commit_timestamp": "on",
     "wal_keep_size": "4GB",
     "max_wal_size": "4GB",
     "autovacuum": "off",
@@ -54,6 +58,16 @@ def verify(*arguments):
     return run_neon_redo(
         "verify", "--engine", "native", "--no-progress", "--format", "json", *arguments, check=False
     )
+
+
+@contextlib.contextmanager
+def failing_reads(name, after=0):
+    """Reads of files whose path ends with the name fail, in programs that begin meanwhile: from the first or a
+    later one on."""
+    module = ROOT / "build" / "tests" / "integration" / "failed_read.so"
+    settings = {"LD_PRELOAD": str(module), "FAILED_READ": name, "FAILED_READ_AFTER": str(after)}
+    with unittest.mock.patch.dict(os.environ, settings):
+        yield
 
 
 def make_busy_cluster(case, **options):
@@ -90,11 +104,15 @@ class Losses(Case):
         psql = cls.cluster.psql
         psql("CREATE DATABASE other")
         psql("CREATE TABLE o AS SELECT generate_series(1, 1000) a", "other")
+        psql("CREATE DATABASE half")
+        psql("CREATE TABLE h AS SELECT generate_series(1, 1000) a", "half")
+        half = psql("SELECT pg_relation_filepath('h')", "half")
+        psql("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'")
         psql(SCHEMA)
         # Two transactions that lock a row make a multixact.
         psql("BEGIN; SELECT FROM locked FOR KEY SHARE; PREPARE TRANSACTION 'lock'")
         psql("SELECT count(*) FROM (SELECT FROM locked FOR KEY SHARE) l")
-        psql("COMMIT PREPARED 'lock'; CHECKPOINT")
+        psql("COMMIT PREPARED 'lock'; BEGIN; SELECT txid_current(); PREPARE TRANSACTION 'kept'; CHECKPOINT")
         cls.backup = pathlib.Path(take_backup(cls.cluster, "backup"))
         cls.paths = {
             name: psql(f"SELECT pg_relation_filepath('{name}')")
@@ -103,6 +121,8 @@ class Losses(Case):
         cls.paths["toast"] = psql(
             "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE relname = 'toasted'"
         )
+        cls.paths["half"] = half
+        cls.prepared = "pg_twophase/" + os.listdir(cls.backup / "pg_twophase")[0]
         cls.paths["o"] = psql("SELECT pg_relation_filepath('o')", "other")
         cls.tablespace = psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
         cls.multixacts = psql("SELECT next_multixact_id FROM pg_control_checkpoint()") != "1"
@@ -190,6 +210,48 @@ class Losses(Case):
     def test_cut_pg_xact(self):
         self.check(lambda b: os.truncate(b / "pg_xact/0000", 0), ("pg_xact/0000", "short file"),
                    manifests=[False])  # fmt: skip
+
+    def test_odd_sizes_of_slrus(self):
+        name = "pg_xact/0000"
+        pages = (self.backup / name).stat().st_size // BLOCK
+        for size, damage in ((pages * BLOCK + 100, "short file"), (33 * BLOCK, "long file")):
+            self.check(lambda b, s=size: os.truncate(b / name, s), (name, damage), manifests=[False])
+
+    def test_commit_timestamps(self):
+        for name in ("pg_commit_ts/0000", "pg_commit_ts"):
+            remove = lambda b, n=name: run(["rm", "-r", b / n])
+            self.check(remove, ("pg_commit_ts/0000", "missing file"))
+
+    def test_unreadable_files(self):
+        """Each file that holds data is read, with a manifest or without: the disk has an error there."""
+        names = [self.paths["t"], self.paths["s"], "pg_xact/0000", "pg_commit_ts/0000"]
+        names += [os.path.dirname(self.paths["o"]) + "/PG_VERSION", self.prepared]
+        if self.multixacts:
+            names += ["pg_multixact/offsets/0000", "pg_multixact/members/0000"]
+        for name in names:
+            for manifest in (True, False):
+                with self.subTest(name, manifest=manifest), failing_reads(f"/{name}"):
+                    backup = self.copy(manifest)
+                    result = verify("--base-backup", backup, "--wal", self.cluster.wal)
+                    if result.returncode == 2:  # WAL cannot be judged without it
+                        self.assertIn(f"{name}\": Input/output error", result.stderr)
+                        continue
+                    self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+                    found = {(m["file"], m["damage"]) for m in json.loads(result.stdout)["mismatches"]}
+                    self.assertIn((name, "unreadable"), found)
+
+    def test_database_that_is_being_dropped(self):
+        """DROP DATABASE was interrupted before the backup was taken: nobody can connect any more."""
+        directory = os.path.dirname(self.paths["half"])
+        backup = self.copy(False)
+        (backup / self.paths["half"]).unlink()
+        self.write(f"{directory}/pg_filenode.map", 16, b"\x55")(backup)
+        self.write(f"{directory}/1249", 12, struct.pack("<HH", 8000, 100))(backup)
+        self.assertEqual(self.found(backup, 0), set())
+        shutil.rmtree(backup / directory)
+        self.assertEqual(self.found(backup, 0), set())
+        shutil.rmtree(backup / os.path.dirname(self.paths["o"]))
+        self.assertEqual(self.found(backup), {(os.path.dirname(self.paths["o"]), "missing file")})
 
     def write(self, name, offset, content):
         def change(backup):
@@ -345,6 +407,9 @@ class Unchanged(Case):
         cls.cluster = make_busy_cluster(cls, checksums=cls.checksums, version=cls.version)
         psql = cls.cluster.psql
         psql(SCHEMA)
+        psql("CREATE DATABASE half")
+        psql("CREATE TABLE h AS SELECT generate_series(1, 1000) a", "half")
+        cls.half = psql("SELECT pg_relation_filepath('h')", "half")
         psql("CREATE TABLE seen AS SELECT generate_series(1, 5000) a; CHECKPOINT")
         cls.backup = take_backup(cls.cluster, "backup")
         cls.paths = {
@@ -354,6 +419,8 @@ class Unchanged(Case):
         # Hint bits without WAL, on a cluster without checksums.
         psql("SELECT count(*) FROM seen; UPDATE t SET b = 'u' WHERE a = 2500; UPDATE far SET b = b")
         psql("INSERT INTO unlogged SELECT generate_series(101, 200)")
+        psql("INSERT INTO h SELECT generate_series(1, 1000) a", "half")
+        psql("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'")
         cls.later = take_backup(cls.cluster, "later")
         cls.cluster.stop()
 
@@ -392,6 +459,28 @@ class Unchanged(Case):
                     self.assertIn("no WAL since the base backup changes this page", mismatch["problem"])
                     self.verify_status(0, *self.against(data), "--quick")
                     self.doCleanups()
+
+    def test_what_cannot_be_read(self):
+        """The disk has an error where WAL changes nothing: that is never equal."""
+        data = os.path.basename(self.cluster.data)
+        for name in (self.paths["t_pkey"], "pg_xact/0000"):
+            with self.subTest(name), failing_reads(f"/{data}/{name}"):
+                report = self.verify_status(1, *self.against(self.cluster.data))
+                self.assertIn((name, "unreadable"), {(m["file"], m["damage"]) for m in report["mismatches"]})
+
+    def test_database_that_is_being_dropped(self):
+        """By the cluster's pg_database, nobody can connect to it any more."""
+        for data in (self.cluster.data, self.later):
+            directory = os.path.dirname(os.path.join(data, self.half))
+            away = f"{self.cluster.directory}/away"
+            self.addCleanup(os.rename, f"{away}/{os.path.basename(directory)}", directory)
+            os.makedirs(away, exist_ok=True)
+            os.remove(os.path.join(data, self.half))
+            report = self.verify_status(0, *self.against(data))
+            self.assertGreater(report["skipped"]["database whose DROP was interrupted"], 0)
+            shutil.move(directory, away)
+            self.verify_status(0, *self.against(data))
+            self.doCleanups()
 
     def test_slru_page(self):
         """pg_xact's second page, which no WAL of the test reaches."""

@@ -1,4 +1,5 @@
-// The linker takes these functions instead of those of the C library.
+// The linker takes these functions instead of those of the C library. Where file offsets have 64 bits,
+// the header gives pread the name pread64.
 #include "tests/unit/failing_calls.h"
 
 #include <dirent.h>
@@ -10,6 +11,7 @@ namespace neon_redo {
 
 thread_local CallPlan readdir_plan;
 thread_local CallPlan fdatasync_plan;
+thread_local CallPlan pread_plan;
 
 }  // namespace neon_redo
 
@@ -18,6 +20,11 @@ extern "C" dirent* readdir(DIR* stream) {
   if (neon_redo::readdir_plan.Fails()) return nullptr;
   static const auto real = reinterpret_cast<dirent* (*)(DIR*)>(dlsym(RTLD_NEXT, "readdir64"));
   return real(stream);
+}
+
+extern "C" ssize_t pread(int fd, void* to, size_t size, off_t at) {
+  if (neon_redo::pread_plan.Fails()) return -1;
+  return syscall(SYS_pread64, fd, to, size, at);
 }
 
 extern "C" int fdatasync(int fd) {

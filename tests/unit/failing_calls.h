@@ -23,6 +23,7 @@ struct CallPlan {
 
 extern thread_local CallPlan readdir_plan;
 extern thread_local CallPlan fdatasync_plan;
+extern thread_local CallPlan pread_plan;
 
 }  // namespace neon_redo
 

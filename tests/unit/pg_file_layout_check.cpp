@@ -77,6 +77,7 @@ SAME(12, offsetof(ControlFileData, catalog_version_no));
 SAME(16, offsetof(ControlFileData, state));
 SAME(32, offsetof(ControlFileData, checkPoint));
 SAME(40, offsetof(ControlFileData, checkPointCopy));
+SAME(136, offsetof(ControlFileData, minRecoveryPoint));
 
 // Checkpoints
 constexpr const pg::CheckPointLayout& kCheckPoint = kServer.checkpoint;

@@ -12,6 +12,7 @@
 #include "cpp_core/pg/version.h"
 #include "cpp_core/verify/backup_files.h"
 #include "cpp_core/verify/backup_reader.h"
+#include "tests/unit/failing_calls.h"
 
 namespace neon_redo {
 namespace {
@@ -162,6 +163,36 @@ TEST_F(BackupDirectory, BadPages) {
     EXPECT_EQ(result.bad_pages.at({{1663, 5, 7}, 0, 4}).damage, Damage::kShortFile);
     EXPECT_EQ(result.findings.different(), 0u);
   }
+}
+
+TEST_F(BackupDirectory, WhatCannotBeReadIsAFinding) {
+  Write("base/5/7", PageText(0));
+  Write("pg_xact/0000", std::string(kBlockSize, '\0'));
+  Write("pg_commit_ts/0000", std::string(kBlockSize, '\0'));
+  Write("pg_twophase/0000030A", "state");
+  Write("postgresql.conf", "");
+  for (int call = 0; call < 4; call++) {
+    pread_plan = {2 * call, EIO};  // each file is read to its end
+    const auto result = Read();
+    pread_plan = {};
+    EXPECT_EQ(result.files, 3u) << call;
+    EXPECT_EQ(result.findings.different(), 1u) << call;
+    EXPECT_EQ(result.unreadable.size(), 1u) << call;
+  }
+}
+
+TEST_F(BackupDirectory, AFileThatChangesMeanwhile) {
+  Write("base/5/7", PageText(0) + PageText(1));
+  auto list = ListBackupFiles(directory_, kVersion);
+  ASSERT_TRUE(list);
+  std::filesystem::resize_file(directory_ + "/base/5/7", kBlockSize);
+  const auto result = ReadBackupFiles({directory_, &kVersion, true, 1, {}}, *list, nullptr);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->unreadable, std::set<std::string>{"base/5/7"});
+  std::filesystem::remove(directory_ + "/base/5/7");
+  const auto gone = ReadBackupFiles({directory_, &kVersion, true, 1, {}}, *list, nullptr);
+  ASSERT_TRUE(gone);
+  EXPECT_EQ(gone->unreadable, std::set<std::string>{"base/5/7"});
 }
 
 TEST_F(BackupDirectory, ChecksumsOfTheManifest) {

@@ -1,0 +1,159 @@
+// Pages that WAL does not change, of a base backup and a data directory that the test makes. What cannot
+// be read is never equal.
+#include "cpp_core/verify/unchanged_check.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "cpp_core/pg/page.h"
+#include "cpp_core/verify/slru_check.h"
+#include "tests/unit/failing_calls.h"
+#include "tests/unit/version_15.h"
+
+namespace neon_redo {
+namespace {
+
+namespace fs = std::filesystem;
+
+class UnchangedTest : public ::testing::Test {
+ protected:
+  UnchangedTest() {
+    for (const std::string& directory : {base_, data_}) {
+      fs::remove_all(directory);
+      for (const char* below : {"global", "base/5", "pg_tblspc", "pg_xact"})
+        fs::create_directories(directory + "/" + below);
+    }
+  }
+  ~UnchangedTest() override {
+    pread_plan = {};
+    fs::remove_all(base_);
+    fs::remove_all(data_);
+  }
+
+  // A page with this LSN; 0: a header alone. filled: it has one tuple.
+  static std::string Page(uint64_t lsn, bool filled = true) {
+    alignas(8) uint8_t page[kBlockSize] = {};
+    pg::SetLower(page, filled ? kPageHeaderSize + kLinePointerSize : kPageHeaderSize);
+    pg::SetUpper(page, filled ? 8000 : kBlockSize);
+    pg::SetSpecial(page, kBlockSize);
+    pg::SetSizeAndVersion(page, kPageSizeAndVersion);
+    SetPageLsn(page, Lsn(lsn));
+    if (filled) {
+      pg::Put32(page + kPageHeaderSize, LinePointer::Of(8000, kLpNormal, 150).bits);
+      std::memset(page + 8000, 7, 150);
+    }
+    return {reinterpret_cast<const char*>(page), kBlockSize};
+  }
+  static void Write(const std::string& directory, const std::string& name,
+                    const std::string& content) {
+    std::ofstream(directory + "/" + name, std::ios::binary) << content;
+  }
+
+  void List() {
+    VerifyResult ignored;
+    ASSERT_TRUE(files_.ListBase(kPg15));
+    ASSERT_TRUE(files_.Compare({.touched = {}, .settled = Lsn(), .log = nullptr}, &ignored));
+  }
+  // "side file/block: damage" for each difference. good: reads that do not fail; the next one does. Below
+  // 0: none fails.
+  std::vector<std::string> Compare(int good = -1, ChangedBlocks changed = {}) {
+    UnchangedOptions options{
+        {data_, base_, &kPg15, false, {}, 3, 1000}, HintLogging::kNever, false, 1, {}};
+    result_ = {};
+    if (good >= 0) pread_plan = {good, EIO};
+    const BackupDamage damage{[](const BlockTag&) { return false; },
+                              [](const std::string&) { return false; }};
+    const Status status = CompareUnchangedPages(options, files_, &changed, damage, &result_);
+    pread_plan = {};
+    EXPECT_TRUE(status) << status.error().message;
+    return Names();
+  }
+  std::vector<std::string> Names() const {
+    std::vector<std::string> out;
+    for (const Mismatch& m : result_.mismatches)
+      out.push_back((m.in_backup ? "backup " : "data ") + m.file + "/" +
+                    std::to_string(m.tag.block) + ": " + DamageName(m.damage));
+    return out;
+  }
+
+  const std::string base_ = ::testing::TempDir() + "unchanged_base";
+  const std::string data_ = ::testing::TempDir() + "unchanged_data";
+  FileCheck files_{base_, data_};
+  VerifyResult result_;
+};
+
+using Strings = std::vector<std::string>;
+
+TEST_F(UnchangedTest, APageThatCannotBeReadIsNotEqual) {
+  const std::string pages = Page(100) + Page(200) + Page(300);
+  for (const std::string& directory : {base_, data_}) Write(directory, "base/5/16384", pages);
+  List();
+  EXPECT_EQ(Compare(), Strings());
+  EXPECT_EQ(result_.backup.unchanged_compared, 3u);
+  EXPECT_EQ(Compare(0), Strings{"backup base/5/16384/0: unreadable"});
+  EXPECT_EQ(result_.backup.unchanged_compared, 2u);
+  EXPECT_EQ(result_.backup.losses, 1u);
+  EXPECT_EQ(Compare(1), Strings{"data base/5/16384/0: unreadable"});
+  EXPECT_EQ(result_.backup.unchanged_compared, 2u);
+  EXPECT_EQ(result_.different, 1u);
+  // WAL has the page, which is rebuilt and looked at elsewhere.
+  EXPECT_EQ(Compare(1, {{{{1663, 5, 16384}, 0, 0}, {0}}}), Strings());
+}
+
+TEST_F(UnchangedTest, AFileThatBecomesShorterMeanwhile) {
+  const std::string pages = Page(100) + Page(200) + Page(300);
+  for (const std::string& directory : {base_, data_}) Write(directory, "base/5/16384", pages);
+  List();
+  fs::resize_file(data_ + "/base/5/16384", 2 * kBlockSize + 100);
+  EXPECT_EQ(Compare(), Strings{"data base/5/16384/2: unreadable"});
+  fs::remove(data_ + "/base/5/16384");
+  EXPECT_EQ(Compare(), Strings{"data base/5/16384/0: unreadable"});
+  fs::resize_file(base_ + "/base/5/16384", kBlockSize);
+  Write(data_, "base/5/16384", pages);
+  EXPECT_EQ(Compare(), Strings{"backup base/5/16384/1: unreadable"});
+  fs::remove(base_ + "/base/5/16384");
+  EXPECT_EQ(Compare(), Strings{"backup base/5/16384/0: unreadable"});
+}
+
+TEST_F(UnchangedTest, PagesWithoutContentAreAlike) {
+  const std::string zeroes(kBlockSize, '\0');
+  const std::string pages[] = {zeroes, Page(0, false), Page(0), Page(100)};
+  for (size_t i = 0; i < 4; i++) {
+    for (size_t k = 0; k < 4; k++) {
+      Write(base_, "base/5/16384", pages[i]);
+      Write(data_, "base/5/16384", pages[k]);
+      List();
+      EXPECT_EQ(Compare().empty(), i == k || (i < 2 && k < 2)) << i << " " << k;
+    }
+  }
+}
+
+TEST_F(UnchangedTest, AnSlruPageThatCannotBeReadIsNotEqual) {
+  for (const std::string& directory : {base_, data_})
+    Write(directory, "pg_xact/0000", std::string(2 * kBlockSize, '\0'));
+  const auto compare = [&](int good, bool is_reported = false) {
+    MemoryBudget memory(1 << 20);
+    SlruCheck check(base_, &memory, "/tmp");
+    result_ = {};
+    if (good >= 0) pread_plan = {good, EIO};
+    const Status status = check.CompareUnchanged(
+        data_, {}, [&](const std::string&) { return is_reported; }, &result_);
+    pread_plan = {};
+    EXPECT_TRUE(status);
+    return Names();
+  };
+  EXPECT_EQ(compare(-1), Strings());
+  EXPECT_EQ(result_.backup.unchanged_compared, 2u);
+  EXPECT_EQ(compare(0), Strings{"backup pg_xact/0000/0: unreadable"});
+  EXPECT_EQ(result_.backup.losses, 1u);
+  EXPECT_EQ(compare(0, true), Strings());
+  EXPECT_EQ(compare(1), Strings{"data pg_xact/0000/0: unreadable"});
+  EXPECT_EQ(compare(3), Strings{"data pg_xact/0000/1: unreadable"});
+}
+
+}  // namespace
+}  // namespace neon_redo
