@@ -7,7 +7,7 @@ set -eu
 packages="g++ make pkg-config meson ninja-build python3
   postgresql-15 postgresql-server-dev-15 libpq-dev
   libseccomp-dev libssl-dev libfmt-dev nlohmann-json3-dev libexpected-dev liblz4-dev libzstd-dev
-  librocksdb-dev prometheus-cpp-dev libgtest-dev libbenchmark-dev strace"
+  libarchive-dev libbz2-dev libxxhash-dev zlib1g-dev librocksdb-dev prometheus-cpp-dev libgtest-dev libbenchmark-dev strace"
 
 missing=""
 for package in $packages "$@"; do
