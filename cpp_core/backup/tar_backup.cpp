@@ -15,6 +15,7 @@
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/paths.h"
 
 namespace neon_redo {
@@ -23,6 +24,8 @@ namespace {
 
 constexpr std::string_view kTablespaces = "pg_tblspc/";
 constexpr const char* kWal = "pg_wal/";
+constexpr const char* kTablespaceMap = "tablespace_map";
+constexpr size_t kMaxTablespaceMap = 1 << 20;
 
 // Where a file's bytes lie.
 struct Place {
@@ -60,15 +63,7 @@ class TarBackup : public BaseBackup {
       RETURN_IF_ERROR(IndexArchive(i));
       if (const auto oid = TablespaceOf(layout_.archives[i].below)) files_.tablespaces[*oid];
     }
-    // A link in base.tar whose archive is not there.
-    for (auto& [oid, tablespace] : files_.tablespaces) {
-      const bool has_archive = std::any_of(
-          layout_.archives.begin(), layout_.archives.end(),
-          [oid = oid](const TarArchive& archive) { return TablespaceOf(archive.below) == oid; });
-      const std::string path = fmt::format("{}{}", kTablespaces, oid);
-      if (!has_archive && !files_.directories.contains(path))
-        tablespace.state = BaseTablespace::kBroken;
-    }
+    RETURN_IF_ERROR(AddTablespaceMap());
     return IndexManifest();
   }
 
@@ -98,6 +93,19 @@ class TarBackup : public BaseBackup {
   static std::optional<uint32_t> TablespaceOf(std::string_view below) {
     if (!below.starts_with(kTablespaces) || !below.ends_with('/')) return std::nullopt;
     return pg::ParseOid(below.substr(kTablespaces.size(), below.size() - kTablespaces.size() - 1));
+  }
+
+  // The archives have no links: tablespace_map says which tablespaces there were.
+  Status AddTablespaceMap() {
+    ASSIGN_OR_RETURN(const auto map, ReadIfThere(kTablespaceMap, kMaxTablespaceMap));
+    if (!map) return {};
+    for (auto& [oid, target] : ParseTablespaceMap(*map)) {
+      const bool is_there = files_.tablespaces.contains(oid);
+      BaseTablespace& tablespace = files_.tablespaces[oid];
+      tablespace.target = std::move(target);
+      if (!is_there) tablespace.state = BaseTablespace::kBroken;
+    }
+    return {};
   }
 
   Status IndexArchive(uint32_t number) {
@@ -131,11 +139,6 @@ class TarBackup : public BaseBackup {
     const std::string name = archive.below + entry.name;
     if (entry.kind == TarEntry::kDirectory) {
       files_.directories.insert(name);
-      return {};
-    }
-    const auto oid = TablespaceOf(name + "/");
-    if (entry.kind == TarEntry::kLink && oid) {
-      files_.tablespaces[*oid].target = entry.target;
       return {};
     }
     if (!files_.files.insert({name, {entry.size, entry.what}}).second)

@@ -4,6 +4,8 @@
 #include <sstream>
 #include <string_view>
 
+#include "cpp_core/pg/paths.h"
+
 namespace neon_redo {
 
 std::optional<BackupLabel> ParseBackupLabel(const std::string& text) {
@@ -26,6 +28,29 @@ std::optional<BackupLabel> ParseBackupLabel(const std::string& text) {
   }
   if (!label.start.valid() || label.timeline == 0) return std::nullopt;
   return label;
+}
+
+// A line is an OID, a blank and a path, in which a backslash stands before a newline or a backslash.
+std::map<uint32_t, std::string> ParseTablespaceMap(std::string_view text) {
+  std::map<uint32_t, std::string> out;
+  std::string line;
+  const auto take_line = [&] {
+    const size_t blank = line.find(' ');
+    if (blank != line.npos)
+      if (const auto oid = pg::ParseOid(std::string_view(line).substr(0, blank)))
+        out[*oid] = line.substr(blank + 1);
+    line.clear();
+  };
+  for (size_t at = 0; at < text.size(); at++) {
+    if (text[at] == '\n' || text[at] == '\r') {
+      take_line();
+      continue;
+    }
+    if (text[at] == '\\' && at + 1 < text.size()) at++;
+    line += text[at];
+  }
+  take_line();
+  return out;
 }
 
 }  // namespace neon_redo

@@ -1,10 +1,13 @@
-// The file backup_label of a base backup (do_pg_backup_start in access/transam/xlog.c).
+// The files backup_label and tablespace_map of a base backup (do_pg_backup_start in
+// access/transam/xlog.c).
 #ifndef NEON_REDO_PG_BACKUP_LABEL_H_
 #define NEON_REDO_PG_BACKUP_LABEL_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "neon_redo/lsn.h"
 
@@ -19,6 +22,10 @@ struct BackupLabel {
 
 // Nothing: the text lacks START WAL LOCATION or START TIMELINE.
 std::optional<BackupLabel> ParseBackupLabel(const std::string& text);
+
+// tablespace_map: where tablespaces were, by OID (read_tablespace_map in
+// access/transam/xlogrecovery.c). Lines that are none of such a file are left out.
+std::map<uint32_t, std::string> ParseTablespaceMap(std::string_view text);
 
 }  // namespace neon_redo
 

@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import unittest
 
-from cluster import ROOT, Cluster, run, servers
+from cluster import ROOT, Cluster, make_directory, run, servers
 
 SETTINGS = {"wal_level": "replica", "max_wal_size": "2GB", "autovacuum": "off"}
 SCHEMA = """
@@ -75,36 +75,37 @@ class PgBasebackup(Bases):
         cls.cluster = with_tablespace(cls)
         cls.oid = cls.cluster.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
 
-    def basebackup(self, name, *options):
-        backup = self.cluster.basebackup(name, *options)
-        self.addCleanup(shutil.rmtree, backup)
-        return backup
+    def basebackup(self, *options):
+        directory = make_directory("neon_redo.backup.")
+        self.addCleanup(shutil.rmtree, directory)
+        return self.cluster.basebackup(f"{directory}/backup", *options)
 
     def unpacked(self, backup, suffix, unpack):
         """As the documentation of pg_basebackup says: tar, and the tablespace where its link leads."""
-        restored = os.path.join(self.cluster.directory, "restored")
+        restored = os.path.join(os.path.dirname(backup), "restored")
         where = {"base": restored, "pg_wal": f"{restored}/pg_wal", self.oid: f"{restored}.far"}
         for archive, directory in where.items():
             os.makedirs(directory, exist_ok=True)
-            self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
-            run(["tar", *unpack, "-xf", f"{backup}/{archive}.tar{suffix}", "-C", directory])
-        link = pathlib.Path(restored, "pg_tblspc", self.oid)
-        self.assertTrue(link.is_symlink())
-        link.unlink()
-        link.symlink_to(f"{restored}.far")
+            path = f"{backup}/{archive}.tar{suffix}"
+            # pg_basebackup packs WAL by gzip or not at all.
+            options = unpack if os.path.exists(path) else []
+            path = path if os.path.exists(path) else f"{backup}/{archive}.tar"
+            run(["tar", *options, "-xf", path, "-C", directory])
+        os.symlink(f"{restored}.far", f"{restored}/pg_tblspc/{self.oid}")
         shutil.copy(f"{backup}/backup_manifest", restored)
         return restored
 
     def test_plain(self):
         far = os.path.join(self.cluster.directory, "far")
-        backup = self.basebackup("plain", f"--tablespace-mapping={far}={far}2")
+        backup = self.basebackup(f"--tablespace-mapping={far}={far}2")
         said = self.check(backup, backup)
         self.assertEqual(said["kind"], "a plain directory")
         self.assertEqual(said["tablespaces"], {self.oid: {"state": 0, "target": f"{far}2"}})
         self.assertGreater(said["manifest_files"], 900)
 
     def check_tar(self, suffix, unpack, *options):
-        backup = self.basebackup("tar", "--format=tar", "--wal-method=stream", *options)
+        """A backup, checked and left until the test ends."""
+        backup = self.basebackup("--format=tar", "--wal-method=stream", *options)
         self.assertIn(f"base.tar{suffix}", os.listdir(backup))
         restored = self.unpacked(backup, suffix, unpack)
         said = self.check(backup, restored)
