@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "cpp_core/backup/incremental_backup.h"
 #include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/backup/tar_backup.h"
 #include "cpp_core/base/files.h"
@@ -44,8 +45,10 @@ Result<std::unique_ptr<ByteSource>> BaseBackup::OpenStream(std::string_view name
 Result<std::optional<BackupManifest>> BaseBackup::Manifest() const {
   ASSIGN_OR_RETURN(const auto text, ReadIfThere(kManifestFile, kMaxManifest));
   if (!text) return std::nullopt;
-  ASSIGN_OR_RETURN(auto manifest, ParseBackupManifest(*text));
-  return manifest;
+  auto manifest = ParseBackupManifest(*text);
+  if (manifest) return std::move(*manifest);
+  return MakeError(manifest.error().code,
+                   fmt::format("{}: {}", Where(kManifestFile), manifest.error().message));
 }
 
 Result<std::string> BaseBackup::ReadWhole(std::string_view name, size_t limit) const {
@@ -81,14 +84,36 @@ Result<BackupLabel> BaseBackup::Label() const {
   return *label;
 }
 
+namespace {
+
+// By itself, whatever it builds upon.
+Result<std::unique_ptr<BaseBackup>> OpenAlone(const std::string& path,
+                                              const BaseBackupOptions& options) {
+  ASSIGN_OR_RETURN(auto tar, FindTarBackup(path));
+  if (tar) return OpenTarBackup(std::move(*tar), options);
+  return OpenPlainBackup({path, "", {}});
+}
+
+}  // namespace
+
 Result<std::unique_ptr<BaseBackup>> OpenBaseBackup(const std::string& path,
                                                    const BaseBackupOptions& options) {
   return Guarded([&]() -> Result<std::unique_ptr<BaseBackup>> {
-    if (auto tar = FindTarBackup(path); !tar || *tar) {
-      RETURN_IF_ERROR(tar);
-      return OpenTarBackup(std::move(**tar), options);
+    ASSIGN_OR_RETURN(auto backup, OpenAlone(path, options));
+    const auto label = backup->Label();
+    if (!label || !label->is_incremental) {
+      if (options.prior.empty()) return backup;
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("the backup in \"{}\" is a full one and builds upon no other: "
+                                   "give no prior backup",
+                                   path));
     }
-    return OpenPlainBackup({path, "", {}});
+    std::vector<std::unique_ptr<BaseBackup>> prior;
+    for (const std::string& other : options.prior) {
+      ASSIGN_OR_RETURN(auto opened, OpenAlone(other, options));
+      prior.push_back(std::move(opened));
+    }
+    return OpenIncrementalBackup(std::move(backup), std::move(prior));
   });
 }
 

@@ -59,6 +59,7 @@ class BaseFile {
   virtual ~BaseFile() = default;
   // Bytes at an offset, fewer than out.size() only where the file ends. Thread-safe.
   virtual Result<size_t> Read(uint64_t offset, WritableBytes out) const = 0;
+  virtual Result<uint64_t> Size() const = 0;
 };
 
 class BaseBackup {
@@ -84,8 +85,8 @@ class BaseBackup {
 
   // What the backup says of its files, by its own kind of manifest; nothing: it has none.
   virtual Result<std::optional<BackupManifest>> Manifest() const;
-  // Of an incremental backup: itself, and those that it builds upon, the newest first. The manifest of
-  // each is one of its own files, as they lie there. Empty: it stands alone.
+  // Of a chain of incremental backups, which has no manifest: each of them by itself, the newest first.
+  // Their manifests are of the files as they lie there. Empty: it stands alone.
   virtual std::vector<const BaseBackup*> Links() const { return {}; }
 
   // Bytes that were unpacked to the spool.
@@ -127,8 +128,11 @@ struct BaseBackupOptions {
 //   PG_VERSION                                a plain directory
 //   base.tar, base.tar.gz, .lz4, .zst         pg_basebackup's tar format
 //
-// A packed tar is unpacked here, since it cannot be read in any other order. kNotFound: there is
-// nothing at `path`. kInvalidArgument: it is no backup, or not told which one.
+// A packed tar is unpacked here, since it cannot be read in any other order. One whose backup_label says
+// that it is incremental is opened with those that it builds upon (options.prior).
+//
+// kNotFound: there is nothing at `path`. kInvalidArgument: it is no backup, or not told which one; or a
+// backup of the chain is not among those given, or does not belong there.
 Result<std::unique_ptr<BaseBackup>> OpenBaseBackup(const std::string& path,
                                                    const BaseBackupOptions& options);
 

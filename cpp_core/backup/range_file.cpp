@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 namespace {
@@ -17,6 +19,10 @@ class RangeFile : public BaseFile {
     if (offset >= length_) return 0;
     const auto wanted = static_cast<size_t>(std::min<uint64_t>(out.size(), length_ - offset));
     return ReadFileAt(file_->get(), begin_ + offset, out.first(wanted), path_);
+  }
+  Result<uint64_t> Size() const override {
+    ASSIGN_OR_RETURN(const uint64_t size, FileSize(file_->get(), path_));
+    return std::min(length_, size > begin_ ? size - begin_ : 0);
   }
 
  private:
@@ -36,6 +42,7 @@ class TextFile : public BaseFile {
     std::memcpy(out.data(), text_.data() + at, count);
     return count;
   }
+  Result<uint64_t> Size() const override { return text_.size(); }
 
  private:
   const std::string text_;

@@ -11,6 +11,11 @@ namespace neon_redo {
 std::optional<BackupLabel> ParseBackupLabel(const std::string& text) {
   constexpr std::string_view kStart = "START WAL LOCATION: ";
   constexpr std::string_view kTimeline = "START TIMELINE: ";
+  constexpr std::string_view kFrom = "INCREMENTAL FROM LSN: ";
+  constexpr std::string_view kFromTimeline = "INCREMENTAL FROM TLI: ";
+  const auto number = [](const std::string& line, std::string_view key) {
+    return static_cast<uint32_t>(std::strtoul(line.c_str() + key.size(), nullptr, 10));
+  };
   BackupLabel label{};
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -19,11 +24,13 @@ std::optional<BackupLabel> ParseBackupLabel(const std::string& text) {
       if (auto parsed = Lsn::Parse(lsn)) label.start = *parsed;
     } else if (line == "BACKUP FROM: standby") {
       label.from_standby = true;
-    } else if (line.starts_with("INCREMENTAL FROM LSN: ")) {
+    } else if (line.starts_with(kFrom)) {
       label.is_incremental = true;
+      if (const auto parsed = Lsn::Parse(line.substr(kFrom.size()))) label.from = *parsed;
+    } else if (line.starts_with(kFromTimeline)) {
+      label.from_timeline = number(line, kFromTimeline);
     } else if (line.starts_with(kTimeline)) {
-      label.timeline =
-          static_cast<uint32_t>(std::strtoul(line.c_str() + kTimeline.size(), nullptr, 10));
+      label.timeline = number(line, kTimeline);
     }
   }
   if (!label.start.valid() || label.timeline == 0) return std::nullopt;

@@ -18,6 +18,9 @@ struct BackupLabel {
   uint32_t timeline;
   bool from_standby;    // then WAL has no record of the backup's end
   bool is_incremental;  // it has not all of the cluster (17 and later)
+  // START WAL LOCATION and START TIMELINE of the backup that an incremental one builds upon.
+  Lsn from;
+  uint32_t from_timeline;
 };
 
 // Nothing: the text lacks START WAL LOCATION or START TIMELINE.

@@ -139,5 +139,88 @@ class PgBasebackup(Bases):
         self.assertRegex(done.stderr, r"^corrupt: could not unpack .*base\.tar\.zst\" at packed byte \d+: ")
 
 
+class Incremental(Bases):
+    """PostgreSQL 17's and later; the tool is pg_combinebackup."""
+
+    version = next((version for version in servers() if version >= 17), None)
+
+    @classmethod
+    def setUpClass(cls):
+        if cls.version is None:
+            raise unittest.SkipTest("no server of 17 or later (make servers)")
+        cls.cluster = with_tablespace(cls, version=cls.version, settings={"summarize_wal": "on"})
+        cls.chain = [cls.cluster.basebackup("full", *cls.mapping("full"))]
+        work = (
+            "UPDATE t SET b = 'changed' WHERE a % 1000 = 1; DELETE FROM far WHERE a > 9000; VACUUM far;",
+            "CREATE TABLE later AS SELECT generate_series(1, 5000); UPDATE far SET b = 'z' WHERE a = 77;"
+            "DROP TABLE empty; INSERT INTO far SELECT g, 'new' FROM generate_series(1, 40000) g;",
+            "TRUNCATE unlogged; UPDATE t SET b = 'again' WHERE a < 100; CREATE TABLE last (a int);",
+        )
+        for number, sql in enumerate(work):
+            for line in sql.split(";"):
+                cls.cluster.psql(line)
+            name = f"incremental{number}"
+            options = [f"--incremental={cls.chain[-1]}/backup_manifest", *cls.mapping(name)]
+            cls.chain.append(cls.cluster.basebackup(name, *options))
+        cls.combined = cls.combine(cls.chain)
+
+    @classmethod
+    def mapping(cls, name):
+        far = os.path.join(cls.cluster.directory, "far")
+        return [f"--tablespace-mapping={far}={far}_{name}"]
+
+    @classmethod
+    def combine(cls, chain):
+        """What pg_combinebackup makes of a chain, the full one first."""
+        combined = os.path.join(cls.cluster.directory, "combined")
+        far = f"{cls.cluster.directory}/far"
+        last = os.path.basename(chain[-1])
+        program = cls.cluster.program("pg_combinebackup")
+        options = ["--no-sync", "-o", combined, "-T", f"{far}_{last}={far}_combined"]
+        cls.cluster.run_as_server([program, *options, *chain])
+        return combined
+
+    def options(self, *prior):
+        return [word for path in prior for word in ("--prior", path)]
+
+    def test_chain(self):
+        parts = [name for name in content(self.chain[-1]) if "INCREMENTAL." in name]
+        self.assertGreater(len(parts), 500)
+        full, first, second, newest = self.chain
+        # The combined backup has a manifest of its own.
+        said = self.check(
+            newest, self.combined, *self.options(second, full, first), leave_out=["backup_manifest"]
+        )
+        self.assertEqual((said["kind"], said["links"]), ("an incremental backup that builds upon 3", 4))
+        self.assertEqual(said["spooled"], 0)
+
+    def test_chain_with_a_link_in_tar_format(self):
+        packed = f"{self.cluster.directory}/packed"
+        os.mkdir(packed)
+        self.addCleanup(shutil.rmtree, packed)
+        first = self.chain[1]
+        oid = self.cluster.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
+        run(["tar", "-czf", f"{packed}/base.tar.gz", "--exclude=./pg_tblspc/*", "-C", first, "."])
+        run(["tar", "-cf", f"{packed}/{oid}.tar", "-C", f"{first}/pg_tblspc/{oid}/", "."])
+        prior = self.options(self.chain[0], packed, self.chain[2])
+        said = self.check(self.chain[3], self.combined, *prior, leave_out=["backup_manifest"])
+        self.assertGreater(said["spooled"], 0)
+
+    def test_chains_that_are_refused(self):
+        target = f"{self.cluster.directory}/dumped"
+        for prior, message in (
+            ((), "which is not among those given"),
+            (self.chain[:1], "which is not among those given"),
+            ((self.chain[0], self.chain[2]), "which is not among those given"),
+            (self.chain[:2] + self.chain[3:], "which is not among those given"),
+            (self.chain, "is no part of the chain"),
+        ):
+            done = base_dump(self.chain[3], target, *self.options(*prior), check=False)
+            self.assertEqual(done.returncode, 2, prior)
+            self.assertIn(message, done.stderr)
+        done = base_dump(self.chain[0], target, *self.options(self.chain[1]), check=False)
+        self.assertIn("is a full one and builds upon no other", done.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()

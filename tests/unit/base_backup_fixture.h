@@ -123,6 +123,16 @@ inline std::string LabelAt(const std::string& lsn, uint32_t timeline = 1,
       lsn, lsn, timeline, more);
 }
 
+// A manifest with the last line that fits.
+inline std::string SealedManifest(const std::string& text) {
+  auto checksum = FileChecksum::Make(ChecksumKind::kSha256);
+  static_cast<void>(checksum->Add({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+  std::string hex;
+  const auto sum = checksum->Finish();
+  for (const char c : *sum) hex += fmt::format("{:02x}", static_cast<uint8_t>(c));
+  return text + "\"Manifest-Checksum\": \"" + hex + "\"}\n";
+}
+
 // What a call failed with, and its code; empty: it did not.
 template <typename T>
 std::string ErrorOf(const tl::expected<T, Error>& result, ErrorCode* code = nullptr) {
