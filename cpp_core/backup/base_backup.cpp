@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "cpp_core/backup/barman_backup.h"
 #include "cpp_core/backup/incremental_backup.h"
 #include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/backup/tar_backup.h"
@@ -91,7 +92,18 @@ Result<std::unique_ptr<BaseBackup>> OpenAlone(const std::string& path,
                                               const BaseBackupOptions& options) {
   ASSIGN_OR_RETURN(auto tar, FindTarBackup(path));
   if (tar) return OpenTarBackup(std::move(*tar), options);
-  return OpenPlainBackup({path, "", {}});
+  ASSIGN_OR_RETURN(auto barman, FindBarmanBackup(path, options));
+  if (barman) return OpenBarmanBackup(std::move(*barman), options);
+  return OpenPlainBackup({path, "", {}, ""});
+}
+
+// Where those lie that an incremental backup builds upon: the caller says so, or Barman.
+Result<std::vector<std::string>> PriorOf(const std::string& path,
+                                         const BaseBackupOptions& options) {
+  if (!options.prior.empty()) return options.prior;
+  ASSIGN_OR_RETURN(const auto barman, FindBarmanBackup(path, options));
+  if (!barman) return std::vector<std::string>();
+  return BarmanParents(*barman);
 }
 
 }  // namespace
@@ -109,7 +121,8 @@ Result<std::unique_ptr<BaseBackup>> OpenBaseBackup(const std::string& path,
                                    path));
     }
     std::vector<std::unique_ptr<BaseBackup>> prior;
-    for (const std::string& other : options.prior) {
+    ASSIGN_OR_RETURN(const auto paths, PriorOf(path, options));
+    for (const std::string& other : paths) {
       ASSIGN_OR_RETURN(auto opened, OpenAlone(other, options));
       prior.push_back(std::move(opened));
     }

@@ -127,6 +127,8 @@ struct BaseBackupOptions {
 //
 //   PG_VERSION                                a plain directory
 //   base.tar, base.tar.gz, .lz4, .zst         pg_basebackup's tar format
+//   backup.info, data/                        a Barman backup (SERVER/base/ID)
+//   base/, wals/                              Barman's backups of a server; options.label: an ID
 //
 // A packed tar is unpacked here, since it cannot be read in any other order. One whose backup_label says
 // that it is incremental is opened with those that it builds upon (options.prior).

@@ -41,7 +41,8 @@ const char* KindName(const struct stat& st) {
 
 class PlainLister {
  public:
-  explicit PlainLister(const pg::Version& version) : version_(version) {}
+  PlainLister(const pg::Version& version, const std::map<uint32_t, TablespaceBeside>& beside)
+      : version_(version), beside_(beside) {}
 
   // `below` is the name of what lies in `path`: empty, or with a slash at its end.
   Status ListBelow(const std::string& path, const std::string& below, int level = 0) {
@@ -58,7 +59,7 @@ class PlainLister {
         if (fstatat(directory.fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
           if (errno != ENOENT) return FileError("stat file", path + "/" + name);
         } else if (below == kTablespaces && pg::ParseOid(name)) {
-          links.push_back(name);
+          if (!beside_.contains(*pg::ParseOid(name))) links.push_back(name);
         } else if (below.empty() && name == "pg_wal" && S_ISLNK(st.st_mode)) {
           out_.directories.insert(name);  // initdb --waldir; its target is no part of the backup
         } else if (S_ISDIR(st.st_mode)) {
@@ -108,6 +109,7 @@ class PlainLister {
 
  private:
   const pg::Version& version_;
+  const std::map<uint32_t, TablespaceBeside>& beside_;
   BaseFiles out_;
 };
 
@@ -118,11 +120,14 @@ class PlainBackup : public BaseBackup {
         layout_(std::move(layout)),
         data_(layout_.data.empty() ? layout_.directory : layout_.directory + "/" + layout_.data) {}
 
-  std::string kind() const override { return "a plain directory"; }
+  std::string kind() const override {
+    return layout_.tool.empty() ? "a plain directory"
+                                : fmt::format("a plain directory by {}", layout_.tool);
+  }
 
   Result<BaseFiles> List() const override {
     ASSIGN_OR_RETURN(const auto control, ControlFile());
-    PlainLister lister(*control.version);
+    PlainLister lister(*control.version, layout_.beside);
     RETURN_IF_ERROR(lister.ListBelow(data_, ""));
     for (const auto& [oid, beside] : layout_.beside) {
       RETURN_IF_ERROR(lister.ListTablespace(oid, layout_.directory + "/" + beside.name, 0));

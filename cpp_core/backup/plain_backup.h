@@ -21,7 +21,9 @@ struct TablespaceBeside {
 struct PlainLayout {
   std::string directory;  // of the backup
   std::string data;       // the data directory's name in it; empty: it is the directory
-  std::map<uint32_t, TablespaceBeside> beside{};  // by OID
+  std::map<uint32_t, TablespaceBeside>
+      beside{};        // by OID; a link in pg_tblspc is then not followed
+  std::string tool{};  // that made it: "Barman"; empty: not told
 };
 
 // One file is open for each BaseFile, and none for the backup. kNotFound: there is no such directory.

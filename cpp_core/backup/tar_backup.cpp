@@ -67,7 +67,10 @@ class TarBackup : public BaseBackup {
     return IndexManifest();
   }
 
-  std::string kind() const override { return "a backup in tar format"; }
+  std::string kind() const override {
+    return layout_.tool.empty() ? "a backup in tar format"
+                                : fmt::format("a backup in tar format by {}", layout_.tool);
+  }
   Result<BaseFiles> List() const override { return files_; }
   uint64_t spooled() const override { return spool_ ? spool_->size() : 0; }
 
@@ -179,7 +182,7 @@ class TarBackup : public BaseBackup {
 }  // namespace
 
 Result<std::optional<TarLayout>> FindTarBackup(const std::string& path) {
-  TarLayout layout{path, {}};
+  TarLayout layout{path, {}, {}};
   struct stat st;
   if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode)) {
     const SplitPath split(path);

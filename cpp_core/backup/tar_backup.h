@@ -28,6 +28,7 @@ struct TarArchive {
 struct TarLayout {
   std::string directory;             // where the archives lie
   std::vector<TarArchive> archives;  // base.tar first
+  std::string tool{};                // that made it: "Barman"; empty: not told
 };
 
 // The archives in a directory, or beside a base.tar. Nothing: there are none. kInvalidArgument: one is

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import unittest
 
+from backup_tools import Barman
 from cluster import ROOT, Cluster, make_directory, run, servers
 
 SETTINGS = {"wal_level": "replica", "max_wal_size": "2GB", "autovacuum": "off"}
@@ -220,6 +221,74 @@ class Incremental(Bases):
             self.assertIn(message, done.stderr)
         done = base_dump(self.chain[0], target, *self.options(self.chain[1]), check=False)
         self.assertIn("is a full one and builds upon no other", done.stderr)
+
+
+class BarmanBackups(Bases):
+    """The tool is barman recover."""
+
+    ARCHIVED = {"archive_mode": "on", "archive_command": "/bin/true"}
+
+    def check_barman(self, kind, method, **settings):
+        """A backup that was checked, its directory, and Barman."""
+        self.cluster = with_tablespace(self, settings=self.ARCHIVED)
+        barman = Barman(self.cluster, method, **settings)
+        backup = barman.backup()
+        restored = f"{self.cluster.directory}/restored"
+        barman.recover(backup, restored, "--tablespace", f"ts:{restored}.far")
+        self.undo_changes(restored, os.path.basename(backup))
+        said = self.check(backup, restored, leave_out=["tablespace_map"])
+        self.assertEqual(said["kind"], f"{kind} by Barman")
+        oid = self.cluster.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
+        self.assertEqual(list(said["tablespaces"]), [oid])
+        self.assertEqual(said["tablespaces"][oid]["target"], f"{self.cluster.directory}/far")
+        self.assertEqual(said["spooled"] > 0, "backup_compression" in settings)
+        return barman, backup
+
+    def undo_changes(self, restored, backup_id):
+        """Barman changes the configuration, adds WAL, and keeps the manifest by another name."""
+        restored = pathlib.Path(restored)
+        for name in ("postgresql.conf", "postgresql.auto.conf"):
+            (restored / f"{name}.origin").rename(restored / name)
+        (restored / ".barman-recover.info").unlink()
+        manifest = restored / f"backup_manifest.{backup_id}"
+        if manifest.exists():
+            manifest.rename(restored / "backup_manifest")
+        for segment in (restored / "pg_wal").iterdir():
+            if segment.is_file():
+                segment.unlink()
+            else:
+                shutil.rmtree(segment)
+
+    def test_rsync(self):
+        barman, first = self.check_barman("a plain directory", "rsync")
+        second = barman.backup()
+        target = f"{self.cluster.directory}/dumped"
+        # The newest, or the one that is asked for, of those of the server.
+        for options, backup in (((), second), (("--label", os.path.basename(first)), first)):
+            base_dump(barman.server, target, *options)
+            label = pathlib.Path(target, "backup_label").read_text()
+            self.assertEqual(label, pathlib.Path(backup, "data", "backup_label").read_text())
+        # The list of tablespaces is what tells them from directories that are none.
+        info = pathlib.Path(first, "backup.info")
+        text = info.read_text()
+        for old, new, message in (
+            ("status=DONE", "status=FAILED", "is not complete: its status is FAILED"),
+            ("tablespaces=[", "tablespaces=[[", "corrupt: .*backup.info.* at byte [0-9]+: this is no list"),
+        ):
+            info.write_text(text.replace(old, new))
+            done = base_dump(first, target, check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, message)
+
+    def test_postgres(self):
+        self.check_barman("a plain directory", "postgres")
+
+    def test_postgres_gzip(self):
+        self.check_barman("a backup in tar format", "postgres", backup_compression="gzip")
+
+    def test_postgres_lz4_by_the_server(self):
+        packing = {"backup_compression": "lz4", "backup_compression_location": "server"}
+        self.check_barman("a backup in tar format", "postgres", **packing)
 
 
 if __name__ == "__main__":
