@@ -1,0 +1,181 @@
+// A directory is read and closed before those in it are opened, so that one is open at a time.
+#include "cpp_core/backup/plain_backup.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <utility>
+
+#include "cpp_core/backup/range_file.h"
+#include "cpp_core/base/directory.h"
+#include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/pg/cluster_file.h"
+#include "cpp_core/pg/paths.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr int kMostLevels = 32;  // of directories in each other; a cluster has six
+constexpr std::string_view kTablespaces = "pg_tblspc/";
+
+const char* KindName(const struct stat& st) {
+  switch (st.st_mode & S_IFMT) {
+    case S_IFDIR:
+      return "a directory";
+    case S_IFIFO:
+      return "a FIFO";
+    case S_IFSOCK:
+      return "a socket";
+    case S_IFLNK:
+      return "a symbolic link";
+    default:
+      return "a device";
+  }
+}
+
+class PlainLister {
+ public:
+  PlainLister(const pg::Version& version, const std::map<uint32_t, TablespaceBeside>& beside)
+      : version_(version), beside_(beside) {}
+
+  // `below` is the name of what lies in `path`: empty, or with a slash at its end.
+  Status ListBelow(const std::string& path, const std::string& below, int level = 0) {
+    if (level > kMostLevels)
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("\"{}\" has more than {} directories in each other", path, kMostLevels));
+    std::vector<std::string> directories, links;
+    {
+      ASSIGN_OR_RETURN(const Directory directory, Directory::Open(path));
+      ASSIGN_OR_RETURN(const auto names, directory.Names());
+      for (const std::string& name : names) {
+        struct stat st;
+        if (fstatat(directory.fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+          if (errno != ENOENT) return FileError("stat file", path + "/" + name);
+        } else if (below == kTablespaces && pg::ParseOid(name)) {
+          if (!beside_.contains(*pg::ParseOid(name))) links.push_back(name);
+        } else if (below.empty() && name == "pg_wal" && S_ISLNK(st.st_mode)) {
+          out_.directories.insert(name);  // initdb --waldir; its target is no part of the backup
+        } else if (S_ISDIR(st.st_mode)) {
+          directories.push_back(name);
+        } else {
+          out_.files[below + name] = {static_cast<uint64_t>(st.st_size),
+                                      S_ISREG(st.st_mode) ? "" : KindName(st)};
+        }
+      }
+    }
+    for (const std::string& name : links)
+      RETURN_IF_ERROR(ListTablespace(*pg::ParseOid(name), path + "/" + name, level + 1));
+    for (const std::string& name : directories) {
+      out_.directories.insert(below + name);
+      RETURN_IF_ERROR(ListBelow(path + "/" + name, below + name + "/", level + 1));
+    }
+    return {};
+  }
+
+  Status ListTablespace(uint32_t oid, const std::string& path, int level) {
+    BaseTablespace& tablespace = out_.tablespaces[oid];
+    char target[PATH_MAX];
+    const ssize_t length = readlink(path.c_str(), target, sizeof(target));
+    if (length >= 0) tablespace.target.assign(target, static_cast<size_t>(length));
+    struct stat st;
+    const bool is_there = stat(path.c_str(), &st) == 0;
+    if (!is_there && errno != ENOENT && errno != ELOOP && errno != ENOTDIR)
+      return FileError("stat file", path);
+    if (!is_there || !S_ISDIR(st.st_mode)) {
+      tablespace.state = BaseTablespace::kBroken;
+      return {};
+    }
+    const std::string name = fmt::format("{}{}", kTablespaces, oid);
+    const std::string below = fmt::format("{}/{}", path, version_.tablespace_directory);
+    if (lstat(below.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) {
+      if (errno == EACCES) return FileError("stat file", below);
+      tablespace.state = BaseTablespace::kNoVersion;
+      return {};
+    }
+    const std::string version = fmt::format("{}/{}", name, version_.tablespace_directory);
+    out_.directories.insert({name, version});
+    return ListBelow(below, version + "/", level);
+  }
+
+  BaseFiles Take() { return std::move(out_); }
+  BaseFiles& out() { return out_; }
+
+ private:
+  const pg::Version& version_;
+  const std::map<uint32_t, TablespaceBeside>& beside_;
+  BaseFiles out_;
+};
+
+class PlainBackup : public BaseBackup {
+ public:
+  explicit PlainBackup(PlainLayout layout)
+      : BaseBackup(layout.directory),
+        layout_(std::move(layout)),
+        data_(layout_.data.empty() ? layout_.directory : layout_.directory + "/" + layout_.data) {}
+
+  std::string kind() const override {
+    return layout_.tool.empty() ? "a plain directory"
+                                : fmt::format("a plain directory by {}", layout_.tool);
+  }
+
+  Result<BaseFiles> List() const override {
+    ASSIGN_OR_RETURN(const auto control, ControlFile());
+    PlainLister lister(*control.version, layout_.beside);
+    RETURN_IF_ERROR(lister.ListBelow(data_, ""));
+    for (const auto& [oid, beside] : layout_.beside) {
+      RETURN_IF_ERROR(lister.ListTablespace(oid, layout_.directory + "/" + beside.name, 0));
+      lister.out().tablespaces[oid].target = beside.target;
+    }
+    return lister.Take();
+  }
+
+  Result<std::shared_ptr<const BaseFile>> OpenFile(std::string_view name) const override {
+    ASSIGN_OR_RETURN(auto fd, OpenNamed(name));
+    return MakeRangeFile(Share(std::move(fd)), 0, UINT64_MAX, fmt::format("{}/{}", data_, name));
+  }
+
+ private:
+  Result<FileDescriptor> OpenNamed(std::string_view name) const {
+    if (!IsSafeRelativePath(name))
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("\"{}\" is no name of a file in a backup", name));
+    for (const auto& [oid, beside] : layout_.beside) {
+      const std::string below = fmt::format("{}{}/", kTablespaces, oid);
+      if (name.starts_with(below))
+        return pg::OpenClusterFile(layout_.directory,
+                                   fmt::format("{}/{}", beside.name, name.substr(below.size())));
+    }
+    return pg::OpenClusterFile(data_, name);
+  }
+
+  const PlainLayout layout_;
+  const std::string data_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<BaseBackup>> OpenPlainBackup(PlainLayout layout) {
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(layout.directory));
+  const std::string data = layout.data.empty() ? "" : layout.data + "/";
+  bool is_one = false;  // one of these may be what the backup has lost
+  for (const char* name : {"PG_VERSION", pg::kControlFile, "backup_label"}) {
+    struct stat st;
+    is_one =
+        is_one || fstatat(directory.fd(), (data + name).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+  }
+  if (!is_one)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("\"{}\" is no base backup of a known kind: it has none of "
+                                 "PG_VERSION, global/pg_control, backup_label and base.tar",
+                                 layout.directory));
+  return std::make_unique<PlainBackup>(std::move(layout));
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,35 @@
+// A base backup as a directory of files: pg_basebackup's plain format, a restored one, a snapshot.
+#ifndef NEON_REDO_BACKUP_PLAIN_BACKUP_H_
+#define NEON_REDO_BACKUP_PLAIN_BACKUP_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "cpp_core/backup/base_backup.h"
+#include "neon_redo/error.h"
+
+namespace neon_redo {
+
+// A tablespace that lies beside the data directory, as Barman's copies have it.
+struct TablespaceBeside {
+  std::string name;    // of its directory, in that of the backup
+  std::string target;  // where it was
+};
+
+struct PlainLayout {
+  std::string directory;  // of the backup
+  std::string data;       // the data directory's name in it; empty: it is the directory
+  std::map<uint32_t, TablespaceBeside>
+      beside{};        // by OID; a link in pg_tblspc is then not followed
+  std::string tool{};  // that made it: "Barman"; empty: not told
+};
+
+// One file is open for each BaseFile, and none for the backup. kNotFound: there is no such directory.
+// kInvalidArgument: it has no PG_VERSION.
+Result<std::unique_ptr<BaseBackup>> OpenPlainBackup(PlainLayout layout);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_BACKUP_PLAIN_BACKUP_H_

@@ -1,0 +1,295 @@
+"""Base backups in the layouts of their tools: what the reader makes of each is, byte for byte, what the
+tool's own restore makes of it."""
+
+import json
+import os
+import pathlib
+import shutil
+import unittest
+
+from backup_tools import Barman
+from cluster import ROOT, Cluster, make_directory, run, servers
+
+SETTINGS = {"wal_level": "replica", "max_wal_size": "2GB", "autovacuum": "off"}
+SCHEMA = """
+CREATE TABLE t (a int PRIMARY KEY, b text);
+INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 50000) g;
+CREATE TABLE empty (a int);
+CREATE UNLOGGED TABLE unlogged (a int);
+CREATE TABLE far (a int, b text) TABLESPACE ts;
+INSERT INTO far SELECT g, repeat('y', 50) FROM generate_series(1, 30000) g;
+CREATE DATABASE second TABLESPACE ts;
+"""
+
+
+def base_dump(path, target, *options, check=True):
+    """What the reader says of a backup; its files are then below the target. Or the process, if not check."""
+    program = os.environ.get("NEON_REDO_BASE_DUMP", str(ROOT / "build/tests/integration/base_dump"))
+    done = run([program, path, target, *options], check=check)
+    return json.loads(done.stdout) if check else done
+
+
+def content(directory):
+    """The files below a directory: path to bytes. Links of tablespaces are followed."""
+    found = {}
+    for parent, _, names in os.walk(directory, followlinks=True):
+        for name in names:
+            path = pathlib.Path(parent, name)
+            found[str(path.relative_to(directory))] = path.read_bytes()
+    return found
+
+
+class Bases(unittest.TestCase):
+    def check(self, backup, restored, *options, leave_out=()):
+        """The reader's files are the restored ones, but for names in leave_out on either side."""
+        target = os.path.join(self.cluster.directory, "dumped")
+        shutil.rmtree(target, ignore_errors=True)
+        said = base_dump(backup, target, *options)
+        got, expected = content(target), content(restored)
+        for name in leave_out:
+            got.pop(name, None)
+            expected.pop(name, None)
+            said["files"].pop(name, None)
+        self.assertEqual(sorted(got), sorted(expected))
+        for name, data in expected.items():
+            self.assertTrue(got[name] == data, f"{name} differs")
+            self.assertEqual(said["files"][name], len(data), name)
+        self.assertGreater(len(got), 900)
+        directories = {os.path.dirname(name) for name in got} - {""}
+        self.assertLessEqual(directories, set(said["directories"]))
+        return said
+
+
+def with_tablespace(case, **options):
+    """A running cluster with a schema in two tablespaces."""
+    cluster = case.enterClassContext(Cluster(settings={**SETTINGS, **options.pop("settings", {})}, **options))
+    far = os.path.join(cluster.directory, "far")
+    cluster.run_as_server(["mkdir", far])
+    cluster.psql(f"CREATE TABLESPACE ts LOCATION '{far}'")
+    cluster.psql(SCHEMA)
+    return cluster
+
+
+class PgBasebackup(Bases):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = with_tablespace(cls)
+        cls.oid = cls.cluster.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
+
+    def basebackup(self, *options):
+        directory = make_directory("neon_redo.backup.")
+        self.addCleanup(shutil.rmtree, directory)
+        return self.cluster.basebackup(f"{directory}/backup", *options)
+
+    def unpacked(self, backup, suffix, unpack):
+        """As the documentation of pg_basebackup says: tar, and the tablespace where its link leads."""
+        restored = os.path.join(os.path.dirname(backup), "restored")
+        where = {"base": restored, "pg_wal": f"{restored}/pg_wal", self.oid: f"{restored}.far"}
+        for archive, directory in where.items():
+            os.makedirs(directory, exist_ok=True)
+            path = f"{backup}/{archive}.tar{suffix}"
+            # pg_basebackup packs WAL by gzip or not at all.
+            options = unpack if os.path.exists(path) else []
+            path = path if os.path.exists(path) else f"{backup}/{archive}.tar"
+            run(["tar", *options, "-xf", path, "-C", directory])
+        os.symlink(f"{restored}.far", f"{restored}/pg_tblspc/{self.oid}")
+        shutil.copy(f"{backup}/backup_manifest", restored)
+        return restored
+
+    def test_plain(self):
+        far = os.path.join(self.cluster.directory, "far")
+        backup = self.basebackup(f"--tablespace-mapping={far}={far}2")
+        said = self.check(backup, backup)
+        self.assertEqual(said["kind"], "a plain directory")
+        self.assertEqual(said["tablespaces"], {self.oid: {"state": 0, "target": f"{far}2"}})
+        self.assertGreater(said["manifest_files"], 900)
+
+    def check_tar(self, suffix, unpack, *options):
+        """A backup, checked and left until the test ends."""
+        backup = self.basebackup("--format=tar", "--wal-method=stream", *options)
+        self.assertIn(f"base.tar{suffix}", os.listdir(backup))
+        restored = self.unpacked(backup, suffix, unpack)
+        said = self.check(backup, restored)
+        self.assertEqual(said["kind"], "a backup in tar format")
+        target = os.path.join(self.cluster.directory, "far")
+        self.assertEqual(said["tablespaces"], {self.oid: {"state": 0, "target": target}})
+        self.assertEqual(said["spooled"] > 0, suffix != "")
+        return backup
+
+    def test_tar(self):
+        self.check_tar("", [])
+
+    def test_tar_gz(self):
+        self.check_tar(".gz", ["-z"], "--compress=server-gzip:5")
+        self.check_tar(".gz", ["-z"], "--gzip")
+
+    def test_tar_lz4(self):
+        for side in ("server", "client"):
+            self.check_tar(".lz4", ["-I", "lz4"], f"--compress={side}-lz4")
+
+    def test_tar_zst(self):
+        for side in ("server", "client"):
+            backup = self.check_tar(".zst", ["-I", "zstd"], f"--compress={side}-zstd")
+        target = os.path.join(self.cluster.directory, "dumped")
+        packed = pathlib.Path(backup, "base.tar.zst")
+        data = bytearray(packed.read_bytes())
+        data[len(data) // 2] ^= 1
+        packed.write_bytes(data)
+        done = base_dump(backup, target, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, r"^corrupt: could not unpack .*base\.tar\.zst\" at packed byte \d+: ")
+
+
+class Incremental(Bases):
+    """PostgreSQL 17's and later; the tool is pg_combinebackup."""
+
+    version = next((version for version in servers() if version >= 17), None)
+
+    @classmethod
+    def setUpClass(cls):
+        if cls.version is None:
+            raise unittest.SkipTest("no server of 17 or later (make servers)")
+        cls.cluster = with_tablespace(cls, version=cls.version, settings={"summarize_wal": "on"})
+        cls.chain = [cls.cluster.basebackup("full", *cls.mapping("full"))]
+        work = (
+            "UPDATE t SET b = 'changed' WHERE a % 1000 = 1; DELETE FROM far WHERE a > 9000; VACUUM far;",
+            "CREATE TABLE later AS SELECT generate_series(1, 5000); UPDATE far SET b = 'z' WHERE a = 77;"
+            "DROP TABLE empty; INSERT INTO far SELECT g, 'new' FROM generate_series(1, 40000) g;",
+            "TRUNCATE unlogged; UPDATE t SET b = 'again' WHERE a < 100; CREATE TABLE last (a int);",
+        )
+        for number, sql in enumerate(work):
+            for line in sql.split(";"):
+                cls.cluster.psql(line)
+            name = f"incremental{number}"
+            options = [f"--incremental={cls.chain[-1]}/backup_manifest", *cls.mapping(name)]
+            cls.chain.append(cls.cluster.basebackup(name, *options))
+        cls.combined = cls.combine(cls.chain)
+
+    @classmethod
+    def mapping(cls, name):
+        far = os.path.join(cls.cluster.directory, "far")
+        return [f"--tablespace-mapping={far}={far}_{name}"]
+
+    @classmethod
+    def combine(cls, chain):
+        """What pg_combinebackup makes of a chain, the full one first."""
+        combined = os.path.join(cls.cluster.directory, "combined")
+        far = f"{cls.cluster.directory}/far"
+        last = os.path.basename(chain[-1])
+        program = cls.cluster.program("pg_combinebackup")
+        options = ["--no-sync", "-o", combined, "-T", f"{far}_{last}={far}_combined"]
+        cls.cluster.run_as_server([program, *options, *chain])
+        return combined
+
+    def options(self, *prior):
+        return [word for path in prior for word in ("--prior", path)]
+
+    def test_chain(self):
+        parts = [name for name in content(self.chain[-1]) if "INCREMENTAL." in name]
+        self.assertGreater(len(parts), 500)
+        full, first, second, newest = self.chain
+        # The combined backup has a manifest of its own.
+        said = self.check(
+            newest, self.combined, *self.options(second, full, first), leave_out=["backup_manifest"]
+        )
+        self.assertEqual((said["kind"], said["links"]), ("an incremental backup that builds upon 3", 4))
+        self.assertEqual(said["spooled"], 0)
+
+    def test_chain_with_a_link_in_tar_format(self):
+        packed = f"{self.cluster.directory}/packed"
+        os.mkdir(packed)
+        self.addCleanup(shutil.rmtree, packed)
+        first = self.chain[1]
+        oid = self.cluster.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
+        run(["tar", "-czf", f"{packed}/base.tar.gz", "--exclude=./pg_tblspc/*", "-C", first, "."])
+        run(["tar", "-cf", f"{packed}/{oid}.tar", "-C", f"{first}/pg_tblspc/{oid}/", "."])
+        prior = self.options(self.chain[0], packed, self.chain[2])
+        said = self.check(self.chain[3], self.combined, *prior, leave_out=["backup_manifest"])
+        self.assertGreater(said["spooled"], 0)
+
+    def test_chains_that_are_refused(self):
+        target = f"{self.cluster.directory}/dumped"
+        for prior, message in (
+            ((), "which is not among those given"),
+            (self.chain[:1], "which is not among those given"),
+            ((self.chain[0], self.chain[2]), "which is not among those given"),
+            (self.chain[:2] + self.chain[3:], "which is not among those given"),
+            (self.chain, "is no part of the chain"),
+        ):
+            done = base_dump(self.chain[3], target, *self.options(*prior), check=False)
+            self.assertEqual(done.returncode, 2, prior)
+            self.assertIn(message, done.stderr)
+        done = base_dump(self.chain[0], target, *self.options(self.chain[1]), check=False)
+        self.assertIn("is a full one and builds upon no other", done.stderr)
+
+
+class BarmanBackups(Bases):
+    """The tool is barman recover."""
+
+    ARCHIVED = {"archive_mode": "on", "archive_command": "/bin/true"}
+
+    def check_barman(self, kind, method, **settings):
+        """A backup that was checked, its directory, and Barman."""
+        self.cluster = with_tablespace(self, settings=self.ARCHIVED)
+        barman = Barman(self.cluster, method, **settings)
+        backup = barman.backup()
+        restored = f"{self.cluster.directory}/restored"
+        barman.recover(backup, restored, "--tablespace", f"ts:{restored}.far")
+        self.undo_changes(restored, os.path.basename(backup))
+        said = self.check(backup, restored, leave_out=["tablespace_map"])
+        self.assertEqual(said["kind"], f"{kind} by Barman")
+        oid = self.cluster.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
+        self.assertEqual(list(said["tablespaces"]), [oid])
+        self.assertEqual(said["tablespaces"][oid]["target"], f"{self.cluster.directory}/far")
+        self.assertEqual(said["spooled"] > 0, "backup_compression" in settings)
+        return barman, backup
+
+    def undo_changes(self, restored, backup_id):
+        """Barman changes the configuration, adds WAL, and keeps the manifest by another name."""
+        restored = pathlib.Path(restored)
+        for name in ("postgresql.conf", "postgresql.auto.conf"):
+            (restored / f"{name}.origin").rename(restored / name)
+        (restored / ".barman-recover.info").unlink()
+        manifest = restored / f"backup_manifest.{backup_id}"
+        if manifest.exists():
+            manifest.rename(restored / "backup_manifest")
+        for segment in (restored / "pg_wal").iterdir():
+            if segment.is_file():
+                segment.unlink()
+            else:
+                shutil.rmtree(segment)
+
+    def test_rsync(self):
+        barman, first = self.check_barman("a plain directory", "rsync")
+        second = barman.backup()
+        target = f"{self.cluster.directory}/dumped"
+        # The newest, or the one that is asked for, of those of the server.
+        for options, backup in (((), second), (("--label", os.path.basename(first)), first)):
+            base_dump(barman.server, target, *options)
+            label = pathlib.Path(target, "backup_label").read_text()
+            self.assertEqual(label, pathlib.Path(backup, "data", "backup_label").read_text())
+        # The list of tablespaces is what tells them from directories that are none.
+        info = pathlib.Path(first, "backup.info")
+        text = info.read_text()
+        for old, new, message in (
+            ("status=DONE", "status=FAILED", "is not complete: its status is FAILED"),
+            ("tablespaces=[", "tablespaces=[[", "corrupt: .*backup.info.* at byte [0-9]+: this is no list"),
+        ):
+            info.write_text(text.replace(old, new))
+            done = base_dump(first, target, check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, message)
+
+    def test_postgres(self):
+        self.check_barman("a plain directory", "postgres")
+
+    def test_postgres_gzip(self):
+        self.check_barman("a backup in tar format", "postgres", backup_compression="gzip")
+
+    def test_postgres_lz4_by_the_server(self):
+        packing = {"backup_compression": "lz4", "backup_compression_location": "server"}
+        self.check_barman("a backup in tar format", "postgres", **packing)
+
+
+if __name__ == "__main__":
+    unittest.main()

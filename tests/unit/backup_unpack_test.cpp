@@ -1,0 +1,140 @@
+// Packed and spooled bytes: whole, damaged, cut off, and more than they should be.
+#include "cpp_core/backup/unpack.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "cpp_core/backup/spool.h"
+#include "tests/unit/base_backup_fixture.h"
+#include "tests/unit/wal_writer.h"
+
+namespace neon_redo {
+namespace {
+
+constexpr Codec kCodecs[] = {Codec::kGzip, Codec::kZlib, Codec::kLz4, Codec::kZstd, Codec::kBzip2};
+
+// Gives a text in pieces.
+class TextSource : public ByteSource {
+ public:
+  TextSource(std::string text, size_t piece) : text_(std::move(text)), piece_(piece) {}
+  Result<size_t> Read(WritableBytes out) override {
+    const size_t count = std::min({piece_, out.size(), text_.size() - at_});
+    std::copy_n(text_.data() + at_, count, out.data());
+    at_ += count;
+    return count;
+  }
+
+ private:
+  const std::string text_;
+  const size_t piece_;
+  size_t at_ = 0;
+};
+
+Result<std::string> Unpacked(const std::string& packed, Codec codec, size_t piece = SIZE_MAX) {
+  auto source = Unpack(std::make_unique<TextSource>(packed, piece), codec, "file \"x\"");
+  if (!source) return tl::unexpected(source.error());
+  return ReadRest(source->get(), 100 << 20, "file \"x\"");
+}
+
+TEST(Unpack, WhatWasPacked) {
+  const std::string plain = Noise(300'000);
+  for (const Codec codec : kCodecs) {
+    const std::string packed = Packed(plain, codec);
+    EXPECT_LT(packed.size(), plain.size());
+    for (const size_t piece : {size_t{1000}, SIZE_MAX}) {
+      const auto got = Unpacked(packed, codec, piece);
+      ASSERT_TRUE(got) << got.error().message;
+      EXPECT_TRUE(*got == plain) << static_cast<int>(codec);
+    }
+    // Several members or frames after each other, one of them empty.
+    const auto more = Unpacked(packed + Packed("", codec) + Packed("end", codec), codec, 777);
+    ASSERT_TRUE(more) << static_cast<int>(codec) << more.error().message;
+    EXPECT_TRUE(*more == plain + "end") << static_cast<int>(codec);
+  }
+}
+
+TEST(Unpack, EveryCutIsFound) {
+  const std::string plain = Noise(3000);
+  for (const Codec codec : kCodecs) {
+    const std::string packed = Packed(plain, codec);
+    for (size_t size = 0; size < packed.size(); size++) {
+      const auto got = Unpacked(packed.substr(0, size), codec);
+      ASSERT_FALSE(got) << static_cast<int>(codec) << " cut to " << size;
+      EXPECT_EQ(got.error().code, ErrorCode::kCorrupt);
+      EXPECT_NE(got.error().message.find("file \"x\" at packed byte"), std::string::npos);
+    }
+  }
+}
+
+TEST(Unpack, NoFlippedByteGivesAnotherText) {
+  const std::string plain = Noise(3000);
+  for (const Codec codec : kCodecs) {
+    const std::string packed = Packed(plain, codec);
+    for (size_t at = 0; at < packed.size(); at++) {
+      std::string flipped = packed;
+      flipped[at] = static_cast<char>(flipped[at] ^ 0x10);
+      const auto got = Unpacked(flipped, codec);
+      // Time and system in gzip's header are not covered by its checksum.
+      EXPECT_TRUE(!got || *got == plain) << static_cast<int>(codec) << " byte " << at;
+    }
+    EXPECT_FALSE(Unpacked(packed + "x", codec));
+    EXPECT_FALSE(Unpacked("x" + packed, codec));
+  }
+}
+
+TEST(Unpack, Names) {
+  EXPECT_EQ(CodecOfName("base.tar.gz"), Codec::kGzip);
+  EXPECT_EQ(CodecOfName("16384.bz2"), Codec::kBzip2);
+  EXPECT_FALSE(CodecOfName("base.tar"));
+  EXPECT_STREQ(CodecSuffix(Codec::kZstd), ".zst");
+  EXPECT_STREQ(CodecSuffix(Codec::kNone), "");
+}
+
+TEST(Spool, TakesExactlyWhatIsAnnounced) {
+  TempDirectory directory;
+  auto spool = Spool::Create(directory.path());
+  ASSERT_TRUE(spool) << spool.error().message;
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));  // it has no name
+  const std::string first = Noise(600'000), second = Noise(10, 2);
+  for (const std::string& text : {first, second}) {
+    TextSource source(text, SIZE_MAX);
+    const auto begin = (*spool)->Take(&source, text.size(), "file \"x\"");
+    ASSERT_TRUE(begin) << begin.error().message;
+    std::string got(text.size(), '\0');
+    EXPECT_EQ(ReadFileAt((*spool)->file()->get(), *begin,
+                         {reinterpret_cast<uint8_t*>(got.data()), got.size()}, "spool"),
+              got.size());
+    EXPECT_TRUE(got == text);
+  }
+  EXPECT_EQ((*spool)->size(), 600'010u);
+  for (const uint64_t size : {uint64_t{9}, uint64_t{11}}) {
+    TextSource source(second, SIZE_MAX);
+    EXPECT_EQ((*spool)->Take(&source, size, "x").error().code, ErrorCode::kCorrupt) << size;
+  }
+  // What cannot be is refused before a byte is written.
+  for (const uint64_t size : {uint64_t{1} << 60, UINT64_MAX}) {
+    TextSource source(second, SIZE_MAX);
+    const auto refused = (*spool)->Take(&source, size, "file \"x\"");
+    EXPECT_EQ(refused.error().code, ErrorCode::kIo);
+    EXPECT_NE(refused.error().message.find(directory.path()), std::string::npos);
+  }
+  EXPECT_FALSE(Spool::Create(directory.path() + "/none"));
+}
+
+// A gigabyte that takes a megabyte: as much is unpacked as is announced, and no more.
+TEST(Spool, BombsEndAtTheAnnouncedSize) {
+  TempDirectory directory;
+  auto spool = Spool::Create(directory.path());
+  ASSERT_TRUE(spool);
+  const std::string bomb = Packed(std::string(100 << 20, '\0'), Codec::kGzip);
+  EXPECT_LT(bomb.size(), size_t{200} << 10);
+  auto source = Unpack(std::make_unique<TextSource>(bomb, SIZE_MAX), Codec::kGzip, "x");
+  ASSERT_TRUE(source);
+  const auto taken = (*spool)->Take(source->get(), 8192, "file \"x\"");
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().message, "file \"x\" has more bytes, and should have 8192");
+  EXPECT_LE(FileSize((*spool)->file()->get(), "x").value_or(UINT64_MAX), 8192u);
+}
+
+}  // namespace
+}  // namespace neon_redo
