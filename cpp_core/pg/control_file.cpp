@@ -12,6 +12,7 @@
 #include "cpp_core/pg/tested_version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "neon_redo/block.h"
+#include "neon_redo/page_key.h"
 
 namespace neon_redo::pg {
 
@@ -27,6 +28,7 @@ constexpr size_t kMinRecoveryPointAt = 136;
 
 // Fields that describe the build, by their distance from maxAlign and from xlog_blcksz.
 constexpr size_t kFloatFormat = 4, kBlockSizeField = 12, kBlocksPerFileField = 16;
+constexpr size_t kSlruPagesField = 20;  // slru_pages_per_segment, since 19
 constexpr size_t kSegmentSize = 4, kNameLength = 8, kIndexKeys = 12, kToastChunk = 16,
                  kLargeObjectBlock = 20;
 // wal_log_hints stands five numbers and its own padding before track_commit_timestamp.
@@ -138,6 +140,8 @@ std::string EmptyControlFile(const Version& version) {
   put(at.max_align + kFloatFormat, kFloatFormatValue);
   put(at.max_align + kBlockSizeField, static_cast<uint32_t>(kBlockSize));
   put(at.max_align + kBlocksPerFileField, kBlocksPerFile);
+  if (at.wal_block_size > at.max_align + kSlruPagesField)
+    put(at.max_align + kSlruPagesField, kSlruPagesPerSegment);
   put(at.wal_block_size, static_cast<uint32_t>(kWalPageSize));
   put(at.wal_block_size + kSegmentSize, kDefaultSegmentSize);
   put(at.wal_block_size + kNameLength, kNameDataLength);

@@ -373,6 +373,7 @@ constexpr Version MakeVersion19() {
   v.operations = v.operations.With(kRmXlog, layout::xlog::kAssignLsn)
                      .With(kRmXlog, layout::xlog::kLogicalDecodingChange)
                      .Without(kRmHeap2, layout::heap2::kVisible)
+                     .Without(kRmHeap2, layout::heap2::kVisible | layout::heap::kInitPage)
                      .Without(kRmGist, layout::gist::kAssignLsn);
   return v;
 }

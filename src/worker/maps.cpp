@@ -58,13 +58,18 @@ struct Needs {
   bool space_map;
 };
 
+// A page that the record initialises is made whatever the target is.
+bool InitialisesPage(const DecodedXLogRecord& record) {
+  return (record.header.xl_info & XLOG_HEAP_INIT_PAGE) != 0;
+}
+
 Needs NeedsOfHeap(const DecodedXLogRecord& record, uint8_t operation, bool target_is_heap) {
   switch (operation) {
     case layout::heap::kInsert: {
       const uint8_t flags = FlagsAt(record, offsetof(xl_heap_insert, flags));
-      return {(flags & XLH_INSERT_ALL_VISIBLE_CLEARED) != 0,
-              target_is_heap && ((record.header.xl_info & XLOG_HEAP_INIT_PAGE) != 0 ||
-                                 MayGetFull(record.blocks[0].data_len, 1))};
+      return {
+          (flags & XLH_INSERT_ALL_VISIBLE_CLEARED) != 0,
+          InitialisesPage(record) || (target_is_heap && MayGetFull(record.blocks[0].data_len, 1))};
     }
     case layout::heap::kDelete:
       return {
@@ -74,7 +79,7 @@ Needs NeedsOfHeap(const DecodedXLogRecord& record, uint8_t operation, bool targe
     case layout::heap::kHotUpdate:
       return {(FlagsAt(record, offsetof(xl_heap_update, flags)) &
                (XLH_UPDATE_OLD_ALL_VISIBLE_CLEARED | XLH_UPDATE_NEW_ALL_VISIBLE_CLEARED)) != 0,
-              target_is_heap && operation == layout::heap::kUpdate};
+              operation == layout::heap::kUpdate && (target_is_heap || InitialisesPage(record))};
     case layout::heap::kLock:
       return {(FlagsAt(record, offsetof(xl_heap_lock, flags)) & XLH_LOCK_ALL_FROZEN_CLEARED) != 0,
               false};
@@ -97,8 +102,8 @@ Needs NeedsOfHeap2(const DecodedXLogRecord& record, uint8_t operation, bool targ
       if (record.main_data_len >= SizeOfHeapMultiInsert)
         memcpy(&tuples, record.main_data + offsetof(xl_heap_multi_insert, ntuples), sizeof(tuples));
       return {(flags & (XLH_INSERT_ALL_VISIBLE_CLEARED | XLH_INSERT_ALL_FROZEN_SET)) != 0,
-              target_is_heap && ((record.header.xl_info & XLOG_HEAP_INIT_PAGE) != 0 ||
-                                 MayGetFull(record.blocks[0].data_len, tuples))};
+              InitialisesPage(record) ||
+                  (target_is_heap && MayGetFull(record.blocks[0].data_len, tuples))};
     }
     case layout::heap2::kLockUpdated:
       return {(FlagsAt(record, offsetof(xl_heap_lock_updated, flags)) &

@@ -31,7 +31,7 @@ SETTINGS = {
     "wal_keep_size": "1GB",
 }
 # Inserts until pages are full, updates, pruning, a vacuum that sets the visibility map, and changes that
-# clear it; a hash index, which splits buckets: a worker's business.
+# clear it; a hash index, which splits buckets: a worker's business. Updates that fill a fresh page.
 WORKLOAD = """
 CREATE TABLE t (i int PRIMARY KEY, filler text) WITH (fillfactor = 60);
 CREATE INDEX ON t USING hash (i);
@@ -43,6 +43,10 @@ SELECT count(*) FROM (SELECT FROM t WHERE i % 7 = 0 FOR UPDATE) locked;
 VACUUM t;
 INSERT INTO t SELECT g, repeat('y', 400) FROM generate_series(20001, 24000) g;
 ANALYZE t;
+CREATE TABLE wide (i int, filler text);
+ALTER TABLE wide ALTER filler SET STORAGE PLAIN;
+INSERT INTO wide SELECT g, repeat('a', 7000) FROM generate_series(1, 3) g;
+UPDATE wide SET filler = repeat('b', 7000);
 """
 
 
