@@ -3,6 +3,7 @@
 // also where the next one's members begin. Older servers leave that to the next one; then it is
 // written twice, with the same value.
 #include "cpp_core/ingest/taker.h"
+#include "cpp_core/pg/version.h"
 
 namespace neon_redo {
 

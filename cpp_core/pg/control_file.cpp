@@ -24,7 +24,7 @@ constexpr size_t kCatalogVersionAt = 12;
 constexpr size_t kStatusAt = 16;
 constexpr size_t kCheckPointAt = 32;
 constexpr size_t kCheckPointCopyAt = 40;
-constexpr size_t kMinRecoveryPointAt = 136;
+constexpr size_t kMinRecoveryPointAt = 136, kMinRecoveryTimelineAt = 144;
 
 // Fields that describe the build, by their distance from maxAlign and from xlog_blcksz.
 constexpr size_t kFloatFormat = 4, kBlockSizeField = 12, kBlocksPerFileField = 16;
@@ -120,6 +120,7 @@ Result<ControlFile> ParseControlFile(Bytes bytes, const std::string& what) {
   out.checkpoint = Lsn(Get<uint64_t>(bytes, kCheckPointAt));
   out.checkpoint_copy = *ReadCheckPoint(bytes.subspan(kCheckPointCopyAt), *version);
   out.min_recovery_point = Lsn(Get<uint64_t>(bytes, kMinRecoveryPointAt));
+  out.min_recovery_timeline = Get<uint32_t>(bytes, kMinRecoveryTimelineAt);
   out.checksums = Get<uint32_t>(bytes, at.checksum_version) != 0;
   out.wal_log_hints = bytes[at.track_commit_timestamp - kWalLogHintsBefore] != 0;
   out.track_commit_timestamp = bytes[at.track_commit_timestamp] != 0;

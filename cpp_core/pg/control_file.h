@@ -37,7 +37,9 @@ struct ControlFile {
   ClusterStatus status;
   Lsn checkpoint;  // start of the last checkpoint record
   CheckPoint checkpoint_copy;
-  Lsn min_recovery_point;  // of a standby, and of a backup of one: replay to here is consistent
+  // Of a standby, and of a backup of one: no page is newer, so that replay to here is consistent.
+  Lsn min_recovery_point;
+  uint32_t min_recovery_timeline;
   bool checksums;
   bool wal_log_hints;
   bool track_commit_timestamp;

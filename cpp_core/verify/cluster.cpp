@@ -117,6 +117,7 @@ class ClusterVerifier {
   Status CheckDirectories();
   Status CheckData();
   Status FindWal();
+  void TakeStandby();
   std::set<uint32_t> FindDropping() const;
   Status CheckTimeline();
   HintLogging Hints() const;
@@ -125,8 +126,10 @@ class ClusterVerifier {
   Status FinishBackup();
   Status CompareUnchanged();
   PageCheck::Options PageOptions() const;
+  PageCheck::Server Server() const;
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
   void CountForgotten(const ReplayCounts& counts);
+  void NameSkipsOfStandby();
   Status ReadAll(PageReplay* replay, bool first_pass);
   Status CheckEnd(const WalReader& reader, const ReplayEnd& replay_end, Lsn last) const;
   std::string EndReason(const WalReader& reader, const ReplayEnd& end) const;
@@ -156,6 +159,8 @@ class ClusterVerifier {
   bool backup_ended_ = false;
   bool hints_changed_ = false;  // by a record
   bool restarted_ = false;      // the server was, perhaps after a crash
+  bool switched_ = false;       // WAL begins a timeline
+  bool of_standby_ = false;     // data_directory is a standby's, or a backup of one
   Lsn second_end_;              // start of the record that ends the second backup; 0: not seen yet
 };
 
@@ -171,6 +176,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   if (!options_.quick) RETURN_IF_ERROR(FinishBackup());
   if (compares()) RETURN_IF_ERROR(CompareOthers());
   if (!options_.quick && compares()) RETURN_IF_ERROR(CompareUnchanged());
+  if (of_standby_) NameSkipsOfStandby();
   ListInOrder(&result_);
   FindMisplaced(&result_);
   if (free_space_map_ > 0)
@@ -190,7 +196,7 @@ Status ClusterVerifier::CompareOthers() {
                                   .settled = second_.start,
                                   .log = &log,
                                   .may_be_prepared = two_phase_.HasPrepared(),
-                                  .may_have_crashed = restarted_,
+                                  .may_have_crashed = restarted_ || Server().is_another,
                                   .is_lost = std::move(is_lost),
                                   .dropping = &dropping_},
                                  &result_));
@@ -209,13 +215,17 @@ Status ClusterVerifier::FinishBackup() {
 
 // What WAL does not change is as in the base backup.
 Status ClusterVerifier::CompareUnchanged() {
-  const UnchangedOptions options{PageOptions(), Hints(), restarted_, options_.jobs,
-                                 options_.progress};
+  const UnchangedOptions options{PageOptions(), Server(), options_.jobs, options_.progress};
   const BackupDamage damage{
       .has_page = [this](const BlockTag& tag) { return proof_.IsBad(tag); },
       .has_file = [this](const std::string& path) { return proof_.HasReported(path); }};
   RETURN_IF_ERROR(CompareUnchangedPages(options, files_, &changed_, damage, &result_));
   return slrus_.CompareUnchanged(data_directory_, ingest_->state(), damage.has_file, &result_);
+}
+
+PageCheck::Server ClusterVerifier::Server() const {
+  const bool is_another = label_.from_standby || of_standby_ || switched_;
+  return {Hints(), restarted_, is_another};
 }
 
 PageCheck::Options ClusterVerifier::PageOptions() const {
@@ -307,23 +317,28 @@ Status ClusterVerifier::CheckData() {
   if (!label && label.error().code != ErrorCode::kNotFound) return tl::unexpected(label.error());
   if (label) {
     second_ = *label;
-    if (second_.from_standby || second_.start < label_.start)
+    if (second_.start < label_.start)
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("the backup in {} is older than the one to start from: give one "
+                                   "taken later",
+                                   data_directory_));
+    if (second_.from_standby) TakeStandby();
+  } else if (control_.is_standby) {
+    second_.start = control_.redo;
+    if (second_.start < label_.start)
       return MakeError(
           ErrorCode::kInvalidArgument,
-          fmt::format("the backup in {} {}: give one taken later, from a primary", data_directory_,
-                      second_.from_standby ? "was taken from a standby"
-                                           : "is older than the one to start from"));
+          fmt::format("the last restartpoint of the standby in {} is at {}, before the "
+                      "start of the backup in {}: start the standby, and stop it once "
+                      "it has replayed a checkpoint since",
+                      data_directory_, control_.redo.ToString(), base_directory_));
+    TakeStandby();
   } else if (!control_.shut_down) {
     return MakeError(
         ErrorCode::kInvalidArgument,
-        control_.state == "shut down in recovery"
-            ? fmt::format("the cluster in {} is a standby, whose pages stand where replay stopped: "
-                          "promote it and stop it, or compare with the primary",
-                          data_directory_)
-            : fmt::format("the cluster in {0} is not shut down (state: {1}), so its pages are not "
-                          "all written: stop it with pg_ctl stop -D {0} (after a crash, start it "
-                          "first)",
-                          data_directory_, control_.state));
+        fmt::format("the cluster in {0} is not shut down (state: {1}), so its pages are not "
+                    "all written: stop it with pg_ctl stop -D {0} (after a crash, start it first)",
+                    data_directory_, control_.state));
   }
   if (options_.timeline.value_or(control_.timeline) != control_.timeline)
     return MakeError(
@@ -337,6 +352,14 @@ Status ClusterVerifier::CheckData() {
                     "and {}",
                     base_directory_, data_directory_, of_backup, control_.system_identifier));
   return {};
+}
+
+// A standby's pages are of its last restartpoint or of any time since, up to the end of the recovery
+// that it needs. So it is looked at like a later backup.
+void ClusterVerifier::TakeStandby() {
+  second_end_ = control_.min_recovery_point;
+  control_.timeline = std::max(control_.timeline, control_.min_recovery_timeline);
+  of_standby_ = true;
 }
 
 // Returns the blocks that need another pass.
@@ -357,7 +380,7 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
                                                        make_consumer, only));
   RETURN_IF_ERROR(ReadAll(replay.get(), only == nullptr));
   if (only == nullptr && !options_.quick) RETURN_IF_ERROR(proof_.FindCatalogs(files_));
-  for (ClusterConsumer* consumer : consumers) consumer->check.SetServer(Hints(), restarted_);
+  for (ClusterConsumer* consumer : consumers) consumer->check.SetServer(Server());
   // A guess while other threads still add blocks; it is for a progress bar.
   const uint64_t total = result_.wal_bytes / kBlockSize;
   RETURN_IF_ERROR(replay->Finish([&](uint64_t finished) {
@@ -385,6 +408,13 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   return replay->spoilt();
 }
 
+void ClusterVerifier::NameSkipsOfStandby() {
+  auto later = result_.skipped.extract(SkipName({SkipReason::kChangedDuringBackup}, nullptr));
+  if (later.empty()) return;
+  later.key() = "changed after the standby's last restartpoint";
+  result_.skipped.insert(std::move(later));
+}
+
 void ClusterVerifier::CountForgotten(const ReplayCounts& counts) {
   constexpr SkipReason kReasons[] = {SkipReason::kRelationDropped, SkipReason::kRelationTruncated,
                                      SkipReason::kDatabaseDropped};
@@ -404,7 +434,9 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
   const std::string end = reader.end_of_wal().ToString();
   const std::string wal = NamePaths(result_.wal_directories);
   if (!compares()) {
-    const bool ended = backup_ended_ || label_.from_standby;
+    const Lsn replayed = replay_end.reached() ? replay_end.end() : reader.end_of_wal();
+    const bool is_at_end = label_.from_standby && replayed >= base_control_.min_recovery_point;
+    const bool ended = backup_ended_ || is_at_end;
     RETURN_IF_ERROR(replay_end.Check(reader, wal, base_directory_, ended));
     if (ended) return {};
     return MakeError(
@@ -414,11 +446,13 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
                     wal, end, reader.end_reason(), base_directory_));
   }
   if (second_.start.valid()) {
-    if (second_end_.valid()) return {};
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("the WAL in {} ends at {} ({}), before the end of the backup in "
-                                 "{}: add the missing segments",
-                                 wal, end, reader.end_reason(), data_directory_));
+    if (of_standby_ ? reader.end_of_wal() >= second_end_ : second_end_.valid()) return {};
+    return MakeError(
+        ErrorCode::kNotFound,
+        fmt::format("the WAL in {} ends at {} ({}), before {} {}: add the missing segments", wal,
+                    end, reader.end_reason(),
+                    of_standby_ ? "the minimum recovery point of" : "the end of the backup in",
+                    data_directory_));
   }
   if (last < control_.checkpoint)
     return MakeError(ErrorCode::kNotFound,
@@ -479,6 +513,8 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
 
 Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageReplay* replay) {
   RETURN_IF_ERROR(ParseRecord(record, &*view_));
+  // WAL has no record of the end.
+  if (label_.from_standby) backup_ended_ |= record.start >= base_control_.min_recovery_point;
   for (int id = 0; id <= view_->max_block_id(); id++) {
     const BlockRef* ref = view_->block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
@@ -502,6 +538,7 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
       if (start == second_.start) second_end_ = record.start;
     }
     if (change.kind == ChangeKind::kParameters) RETURN_IF_ERROR(TakeParameters(change, record));
+    switched_ |= change.kind == ChangeKind::kTimeline && change.number != change.number2;
     restarted_ |= change.kind == ChangeKind::kTimeline ||
                   (change.kind == ChangeKind::kCheckpoint && change.flags != 0 &&
                    record.start != control_.checkpoint);

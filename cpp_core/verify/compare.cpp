@@ -46,9 +46,12 @@ bool IsLsnRight(const BlockTag& tag, uint8_t rmid, const AtRest& at_rest, const 
                 const uint8_t* disk) {
   const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
   const Lsn disk_lsn = PageView(disk).lsn();
-  if (tag.fork == kInitFork && !disk_lsn.valid()) return true;
+  const auto has = [&](Lsn lsn) {
+    return disk_lsn == lsn || (at_rest.any_side && rebuilt_lsn == lsn);
+  };
+  if (tag.fork == kInitFork && has(Lsn())) return true;
   // GistBuildLSN (access/gist.h).
-  if (rmid == kRmGist && at_rest.only_images && disk_lsn == Lsn(1)) return true;
+  if (rmid == kRmGist && at_rest.only_images && has(Lsn(1))) return true;
   using Verdict = ToleratedLsn::Verdict;
   const Verdict verdict =
       at_rest.tolerated.Judge(at_rest.hints, rebuilt_lsn, disk_lsn, at_rest.last);

@@ -24,6 +24,7 @@ struct AtRest {
   Lsn last{};  // the end of the block's last record
   HintLogging hints = HintLogging::kChanged;
   bool only_images = false;  // the last record brings an image of any page (resource manager XLOG)
+  bool any_side = false;     // the first page is not rebuilt: either may be as the server wrote it
 };
 
 // Whether the page on disk has an LSN that it may have. rebuilt is not masked.

@@ -69,10 +69,12 @@ Result<ControlData> ReadControlData(const std::string& directory) {
   data.version = control.version;
   data.system_identifier = control.system_identifier;
   data.shut_down = control.status == pg::ClusterStatus::kShutDown;
+  data.is_standby = control.status == pg::ClusterStatus::kShutDownInRecovery;
   data.state = pg::ClusterStatusText(control.status);
   data.checkpoint = control.checkpoint;
   data.redo = control.checkpoint_copy.redo;
   data.min_recovery_point = control.min_recovery_point;
+  data.min_recovery_timeline = control.min_recovery_timeline;
   data.timeline = control.checkpoint_copy.timeline;
   data.track_commit_timestamp = control.track_commit_timestamp;
   data.checksums = control.checksums;

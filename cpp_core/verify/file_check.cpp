@@ -246,8 +246,13 @@ Status FileCheck::CheckMissing(const BlockTag& fork, const Expected& expected) {
     ASSIGN_OR_RETURN(const auto found, FindPage(&base, fork, &block, expected.base));
     if (found == RelationFiles::Found::kPastEnd) return {};
   }
+  // What a crash has left in the backup's cluster never came to a standby.
+  const bool orphan =
+      expectations_->may_have_crashed && catalog_ && catalog_->Lacks(fork.rel.db, fork.rel.rel);
   Report(fork, pg::BlockFilePath(*version_, fork), expected.last, Damage::kMissingFile,
-         "the file is missing on disk");
+         orphan ? "the file is missing on disk, and pg_class does not have it"
+                : "the file is missing on disk",
+         orphan);
   return {};
 }
 

@@ -52,11 +52,12 @@ class FileCheck {
   void Take(const Change& change, const WalRecord& record);
 
   struct Expectations {
-    const ForkSizes& touched;       // one more than the highest block that WAL changes and leaves
-    Lsn settled;                    // see PageCheck
-    CommitLog* log;                 // of the data directory; null: nothing is known
-    bool may_be_prepared = false;   // there are prepared transactions
-    bool may_have_crashed = false;  // the cluster was started again, perhaps after a crash
+    const ForkSizes& touched;      // one more than the highest block that WAL changes and leaves
+    Lsn settled;                   // see PageCheck
+    CommitLog* log;                // of the data directory; null: nothing is known
+    bool may_be_prepared = false;  // there are prepared transactions
+    // The cluster was started again, perhaps after a crash, or the base backup is of another server.
+    bool may_have_crashed = false;
     // The base backup has lost this relation, or, with file node 0, this database in a tablespace: what
     // is there of it is not extra. Empty: it has lost nothing.
     std::function<bool(const RelFileNode&)> is_lost{};

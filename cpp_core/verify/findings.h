@@ -25,6 +25,7 @@ enum class SkipReason : uint8_t {
   kLostMap,              // a visibility map that CREATE DATABASE made, without its bits
   kChangedDuringBackup,  // of the backup to compare with
   kMapInBackup,          // records that clear the map's bits do not move its LSN
+  kMapOfAnother,         // a visibility map of a standby, or of one that was promoted
   kNotInBackup,          // an SLRU's page that neither the backup has nor WAL begins
   kNoImage,              // the record has none
   kNoEarlierImage,       // there is none to apply the record to

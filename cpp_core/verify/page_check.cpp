@@ -11,6 +11,7 @@
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/verify/at_rest.h"
+#include "cpp_core/verify/backup_reader.h"
 #include "cpp_core/verify/compare.h"
 
 namespace neon_redo {
@@ -138,7 +139,12 @@ void PageCheck::ComparePage(const BlockTag& tag, const BlockState& block, uint8_
       options_.checksums && !IsZeroed(disk_) &&
       (PageView(disk_).is_new() || stored != PageChecksum(disk_, tag.block));
   const uint8_t rmid = block.mask_rmid != 0 ? block.mask_rmid : GuessResourceManager(rebuilt);
-  const AtRest at_rest{block.tolerated(), block.last_lsn, hints_, block.last_rmid == kRmXlog};
+  const AtRest at_rest{block.tolerated(), block.last_lsn, server_.hints,
+                       is_unchanged_ || block.last_rmid == kRmXlog, is_unchanged_};
+  if (!wrong_checksum && IsMapOfAnother(tag, rebuilt)) {
+    findings_.Skip(SkipReason::kMapOfAnother);
+    return;
+  }
   const auto offset = CompareWithDisk(rmid, tag, at_rest, rebuilt, disk_);
   if (!offset && !wrong_checksum) return CompareAtRest(tag, block, rmid, rebuilt);
   const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
@@ -160,12 +166,22 @@ void PageCheck::ComparePage(const BlockTag& tag, const BlockState& block, uint8_
   Report(block, std::move(found));
 }
 
+// CREATE DATABASE copies the visibility map without its bits into WAL. The server that ran the command
+// has the bits, those that replay the WAL do not (docs/ingest.md).
+bool PageCheck::IsMapOfAnother(const BlockTag& tag, const uint8_t* rebuilt) const {
+  return server_.is_another && tag.fork == kVisibilityMapFork &&
+         std::memcmp(rebuilt + kPageHeaderSize, disk_ + kPageHeaderSize,
+                     kBlockSize - kPageHeaderSize) != 0 &&
+         !CheckPage(disk_, tag.block, false);
+}
+
 // Pages that are equal under the masks.
 void PageCheck::CompareAtRest(const BlockTag& tag, const BlockState& block, uint8_t rmid,
                               const uint8_t* rebuilt) {
-  const AtRestContext context{.decided = !options_.settled.valid(),
-                              .may_be_ahead = restarted_ && hints_ != HintLogging::kAlways,
-                              .log = &log_};
+  const AtRestContext context{
+      .decided = !options_.settled.valid(),
+      .may_be_ahead = server_.restarted && server_.hints != HintLogging::kAlways,
+      .log = &log_};
   const auto different =
       tag.fork == kMainFork ? DifferenceAtRest(rmid, rebuilt, disk_, context) : std::nullopt;
   if (!different) return Equal(block);

@@ -38,12 +38,17 @@ class PageCheck {
         base_(options.base_backup, options.version),
         log_(options.data_directory, options.oldest_xid, options.next_xid) {}
 
-  // What is known of the server once all WAL is read. restarted: it was started again, perhaps after
-  // a crash. Call before Check.
-  void SetServer(HintLogging hints, bool restarted) {
-    hints_ = hints;
-    restarted_ = restarted;
-  }
+  // What is known of the server once all WAL is read.
+  struct Server {
+    HintLogging hints = HintLogging::kChanged;
+    bool restarted = false;  // it was started again, perhaps after a crash
+    // base_backup and data_directory may be of two servers, one of which has replayed the other's WAL: a
+    // standby's, or of two timelines. Then each may have what the server changes without WAL, and what
+    // redo makes otherwise (docs/verify-masks.md).
+    bool is_another = false;
+  };
+  // Call before Check.
+  void SetServer(const Server& server) { server_ = server; }
 
   // Compares a block that is not in state kSpoilt. Changes its page. Errors: the machine is short of
   // something.
@@ -63,6 +68,7 @@ class PageCheck {
   void Equal(const BlockState& block);
   Status Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
   void ComparePage(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
+  bool IsMapOfAnother(const BlockTag& tag, const uint8_t* rebuilt) const;
   void CompareAtRest(const BlockTag& tag, const BlockState& block, uint8_t rmid,
                      const uint8_t* rebuilt);
   // What is wrong with disk_.
@@ -77,8 +83,7 @@ class PageCheck {
   const Options options_;
   RelationFiles data_, base_;
   CommitLog log_;
-  HintLogging hints_ = HintLogging::kChanged;
-  bool restarted_ = false;
+  Server server_;
   bool is_unchanged_ = false;  // the page at hand is not changed by WAL
   Findings findings_{kMostMismatches / 8};
   uint64_t pages_compared_ = 0, pages_replayed_ = 0;

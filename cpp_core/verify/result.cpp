@@ -47,6 +47,8 @@ std::string SkipName(const Skip& skip, const pg::Version* version) {
       return "changed while the backup was taken";
     case SkipReason::kMapInBackup:
       return "visibility map in a backup";
+    case SkipReason::kMapOfAnother:
+      return "visibility map of another server";
     case SkipReason::kNotInBackup:
       return fmt::format("{} page that the backup does not have",
                          SlruDirectory(static_cast<SlruKind>(skip.detail)));

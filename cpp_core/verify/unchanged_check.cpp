@@ -112,7 +112,7 @@ class UnchangedPages {
   Status CompareRange(const Range& range, Lane* lane, bool is_callers) {
     if (!lane->check) {
       lane->check = std::make_unique<PageCheck>(options_.pages);
-      lane->check->SetServer(options_.hints, options_.restarted);
+      lane->check->SetServer(options_.server);
     }
     ASSIGN_OR_RETURN(const bool is_open, OpenBoth(range, lane));
     for (uint32_t at = 0; is_open && at < range.blocks;) {

@@ -26,8 +26,7 @@ struct BackupDamage {
 
 struct UnchangedOptions {
   PageCheck::Options pages;
-  HintLogging hints;  // see PageCheck::SetServer
-  bool restarted;
+  PageCheck::Server server;
   int jobs = 1;
   ProgressFunction progress;  // called on the caller's thread; may be empty
 };

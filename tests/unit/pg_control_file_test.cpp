@@ -75,6 +75,7 @@ TEST(ControlFileTest, EveryFieldIsRead) {
   control.checkPointCopy.nextOid = 24576;
   control.checkPointCopy.oldestActiveXid = 799;
   control.minRecoveryPoint = 0x123460000;
+  control.minRecoveryPointTLI = 4;
   control.data_checksum_version = 1;
   control.track_commit_timestamp = true;
   const auto read = Parse(Seal(&control));
@@ -91,6 +92,7 @@ TEST(ControlFileTest, EveryFieldIsRead) {
   EXPECT_EQ(read->checkpoint_copy.next_oid, 24576u);
   EXPECT_EQ(read->checkpoint_copy.oldest_active_xid, 799u);
   EXPECT_EQ(read->min_recovery_point, Lsn(0x123460000));
+  EXPECT_EQ(read->min_recovery_timeline, 4u);
   EXPECT_TRUE(read->checksums);
   EXPECT_TRUE(read->track_commit_timestamp);
 }

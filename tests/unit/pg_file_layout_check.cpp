@@ -78,6 +78,7 @@ SAME(16, offsetof(ControlFileData, state));
 SAME(32, offsetof(ControlFileData, checkPoint));
 SAME(40, offsetof(ControlFileData, checkPointCopy));
 SAME(136, offsetof(ControlFileData, minRecoveryPoint));
+SAME(144, offsetof(ControlFileData, minRecoveryPointTLI));
 
 // Checkpoints
 constexpr const pg::CheckPointLayout& kCheckPoint = kServer.checkpoint;

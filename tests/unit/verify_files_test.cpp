@@ -110,6 +110,25 @@ class FileCheckTest : public ::testing::Test {
 
 using Strings = std::vector<std::string>;
 
+TEST_F(FileCheckTest, MissingVisibilityMaps) {
+  Write(base_, "16384", 1);
+  Write(data_, "16384", 1);
+  WriteZeroes(base_, "16384_vm", kBlockSize);  // which is not logged
+  EXPECT_EQ(Compare(), Strings());
+  Write(base_, "16384_vm", 1);
+  EXPECT_EQ(Compare(), Strings{"base/5/16384_vm: missing file"});
+}
+
+TEST_F(FileCheckTest, AMissingFileThatPgClassDoesNotHave) {
+  WriteCatalog(16384, 1);
+  Write(base_, "16390", 1);
+  EXPECT_EQ(Compare(), Strings{"base/5/16390: missing file"});
+  EXPECT_EQ(Compare({}, true), Strings());
+  EXPECT_EQ(notes_, Strings{"base/5/16390: missing file"});
+  Write(base_, "16384", 1);
+  EXPECT_EQ(Compare({}, true), Strings{"base/5/16384: missing file"});
+}
+
 TEST_F(FileCheckTest, ListsRelationFilesAndNothingElse) {
   WriteZeroes(data_, "16384", uint64_t{1} << 30);
   WriteZeroes(data_, "16384.1", 2 * kBlockSize + 7);

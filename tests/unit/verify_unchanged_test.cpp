@@ -61,8 +61,10 @@ class UnchangedTest : public ::testing::Test {
   // "side file/block: damage" for each difference. good: reads that do not fail; the next one does. Below
   // 0: none fails.
   std::vector<std::string> Compare(int good = -1, ChangedBlocks changed = {}) {
-    UnchangedOptions options{
-        {data_, base_, &kPg15, false, {}, 3, 1000}, HintLogging::kNever, false, 1, {}};
+    UnchangedOptions options{{data_, base_, &kPg15, false, {}, 3, 1000},
+                             {HintLogging::kNever, false, is_another_},
+                             1,
+                             {}};
     result_ = {};
     if (good >= 0) pread_plan = {good, EIO};
     const BackupDamage damage{[](const BlockTag&) { return false; },
@@ -83,6 +85,7 @@ class UnchangedTest : public ::testing::Test {
   const std::string base_ = ::testing::TempDir() + "unchanged_base";
   const std::string data_ = ::testing::TempDir() + "unchanged_data";
   FileCheck files_{base_, data_};
+  bool is_another_ = false;  // PageCheck::Server
   VerifyResult result_;
 };
 
@@ -130,6 +133,30 @@ TEST_F(UnchangedTest, PagesWithoutContentAreAlike) {
       EXPECT_EQ(Compare().empty(), i == k || (i < 2 && k < 2)) << i << " " << k;
     }
   }
+}
+
+TEST_F(UnchangedTest, PagesOfAServerAndOfOneThatReplaysItsWal) {
+  // The server writes pages of an init fork before it logs them.
+  const std::string init[] = {Page(0), Page(100)};
+  for (const auto& [from, to] : {std::pair(0, 1), {1, 0}}) {
+    Write(base_, "base/5/16384_init", init[from]);
+    Write(data_, "base/5/16384_init", init[to]);
+    List();
+    EXPECT_EQ(Compare(), Strings());
+  }
+  // CREATE DATABASE logs no bits of visibility maps.
+  std::string map = Page(100, false);
+  Write(base_, "base/5/16385_vm", map);
+  map[kPageHeaderSize] = 1;
+  Write(data_, "base/5/16385_vm", map);
+  List();
+  EXPECT_EQ(Compare(), Strings{"data base/5/16385_vm/0: stale"});
+  is_another_ = true;
+  EXPECT_EQ(Compare(), Strings());
+  EXPECT_EQ(result_.skipped["visibility map of another server"], 1u);
+  map[kPageLowerAt] = 1;
+  Write(data_, "base/5/16385_vm", map);
+  EXPECT_EQ(Compare(), Strings{"data base/5/16385_vm/0: stale"});
 }
 
 TEST_F(UnchangedTest, AnSlruPageThatCannotBeReadIsNotEqual) {
