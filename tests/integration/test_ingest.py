@@ -7,7 +7,7 @@ import re
 import unittest
 
 import workload
-from cluster import Cluster, run, run_neon_redo, server_program
+from cluster import Cluster, major, run, run_neon_redo, server_program
 
 ROWS = 400
 
@@ -40,8 +40,10 @@ class IngestWorkload(unittest.TestCase):
 
     def test_every_kind_of_change_occurs(self):
         missing = [kind for kind in EXPECTED if kind not in self.result["changes"]]
+        # Newer minor releases of 17 and 18 name the map's page instead of leaving its bits to the reader.
+        left_out = {"clear_visibility"} if major() >= 17 else set()
         # Promotion is another test's business (IngestTimelines).
-        self.assertEqual(missing, ["timeline"])
+        self.assertEqual(set(missing) - left_out, {"timeline"})
 
     def test_nothing_is_unknown(self):
         self.assertEqual(self.result["unknown"], [])
