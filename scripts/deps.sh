@@ -7,6 +7,7 @@ set -eu
 packages="g++ make pkg-config meson ninja-build python3
   postgresql-15 postgresql-server-dev-15 libpq-dev
   libseccomp-dev libssl-dev libfmt-dev nlohmann-json3-dev libexpected-dev liblz4-dev libzstd-dev
+  zlib1g-dev libbz2-dev liblzma-dev nettle-dev
   librocksdb-dev prometheus-cpp-dev libgtest-dev libbenchmark-dev strace"
 
 missing=""
