@@ -26,9 +26,17 @@ Status CheckFile(const std::string& path) {
 }
 
 Status CheckPlace(const std::string& directory, const std::string& name) {
-  if (!name.empty()) return CheckFile(directory + "/" + name);
+  if (!name.empty()) {
+    const Status plain = CheckFile(directory + "/" + name);
+    if (plain || plain.error().code != ErrorCode::kNotFound) return plain;
+  }
   const auto opened = WalSet::Open(directory);
-  return opened ? Status() : tl::unexpected(opened.error());
+  if (!opened) return tl::unexpected(opened.error());
+  // Perhaps the segment is there by another name: compressed, in a directory of its own.
+  const auto wanted = ParseSegmentName(name);
+  if (name.empty() || (wanted && opened->Has(*wanted))) return {};
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("no segment \"{}\" in \"{}\"", name, directory));
 }
 
 }  // namespace
@@ -73,14 +81,15 @@ Status ReadSegmentNames(const std::vector<std::string>& segments,
   std::vector<SegmentName> names;
   for (const std::string& argument : segments) {
     const std::filesystem::path path(argument);
-    const std::string name = path.filename();
-    const auto parsed = ParseSegmentName(name);
-    if (!parsed)
+    std::string name = path.filename();
+    const auto archived = ParseArchivedName(name);
+    if (!archived)
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("\"{}\" is not the name of a WAL segment", argument));
+    if (!archived->suffix.empty() || !archived->sha1.empty()) name.resize(24);
     if (directories->empty()) directories->push_back(path.parent_path().string());
     RETURN_IF_ERROR(FindInOne(name, directories));
-    names.push_back(*parsed);
+    names.push_back(archived->segment);
   }
   ASSIGN_OR_RETURN(const auto wal, WalSet::Open(*directories));
   const uint64_t size = wal.segment_size();

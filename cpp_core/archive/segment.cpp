@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "cpp_core/base/files.h"
 #include "neon_redo/bytes.h"
@@ -60,6 +61,32 @@ std::optional<CompressedName> ParseCompressedName(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<ArchivedName> ParseArchivedName(std::string_view name) {
+  constexpr size_t kSha1Length = 40;
+  if (const auto plain = ParseSegmentName(name)) return ArchivedName{*plain, {}, {}};
+  if (const auto compressed = ParseCompressedName(name))
+    return ArchivedName{compressed->segment, compressed->suffix, {}};
+  const auto segment = ParseSegmentName(name.substr(0, kNameLength));
+  if (!segment) return std::nullopt;
+  ArchivedName out{*segment, name.substr(kNameLength), {}};
+  if (out.suffix.starts_with(kPartialSuffix)) {
+    out.segment.partial = true;
+    out.suffix.remove_prefix(kPartialSuffix.size());
+  }
+  if (out.suffix.starts_with('-')) {
+    out.sha1 = out.suffix.substr(1, kSha1Length);
+    if (out.sha1.size() != kSha1Length ||
+        out.sha1.find_first_not_of("0123456789abcdef") != std::string_view::npos)
+      return std::nullopt;
+    out.suffix.remove_prefix(1 + kSha1Length);
+    if (out.suffix.empty()) return out;
+  }
+  for (const char* suffix : kCompressedSuffixes) {
+    if (out.suffix == suffix) return out;
+  }
+  return std::nullopt;
+}
+
 const char* CompressionOf(Bytes head) {
   struct Magic {
     std::string_view bytes;
@@ -98,11 +125,18 @@ Result<FileStart> ReadFileStart(const std::string& path) {
     return MakeError(
         ErrorCode::kIo,
         fmt::format("\"{}\" has the name of a WAL segment, but is not a regular file", path));
-  FileStart out;
+  FileStart out{};
   const ssize_t n = pread(fd.get(), out.bytes, sizeof(out.bytes), 0);
   if (n < 0) return FileError("read file", path);
   out.length = static_cast<size_t>(n);
   out.file_size = static_cast<uint64_t>(st.st_size);
+  out.packing = PackingOf(Bytes(out.bytes, out.length));
+  if (out.packing == Packing::kNone) return out;
+  const auto unpacked = UnpackStart(out.packing, fd.get(), path, out.bytes, sizeof(out.bytes));
+  if (!unpacked && unpacked.error().code != ErrorCode::kCorrupt)
+    return tl::unexpected(unpacked.error());
+  if (!unpacked) out.problem = unpacked.error().message;
+  out.length = unpacked ? unpacked->size : 0;
   return out;
 }
 
@@ -156,15 +190,23 @@ void JudgeSegment(const WalIdentity& identity, const FileStart& start, Segment* 
                            identity.version ? identity.version->wal_magic : uint16_t{0}, 0,
                            segment->timeline};
   WalSegmentHead head;
-  if (segment->file_size > segment_size) {
+  if (!start.problem.empty()) {
+    segment->problem = start.problem;
+  } else if (segment->file_size > segment_size) {
     segment->problem =
         fmt::format("it has {} bytes, a segment has {}", segment->file_size, segment_size);
   } else if (!head.Load(bytes)) {
-    segment->head = SegmentHead::kShort;
+    if (start.packing == Packing::kNone || segment->is_partial)
+      segment->head = SegmentHead::kShort;
+    else
+      segment->problem = fmt::format("file \"{}\" is cut short: its {} data end after {} bytes",
+                                     segment->path, PackingName(start.packing), bytes.size());
   } else if (std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == 0; })) {
     segment->head = SegmentHead::kZero;
   } else if (const char* compression = CompressionOf(bytes)) {
-    segment->problem = fmt::format("it is compressed ({}); decompress it first", compression);
+    segment->problem = fmt::format("it is compressed ({}): decompress it first", compression);
+  } else if (std::memcmp(bytes.data(), "Salted__", 8) == 0) {
+    segment->problem = "it is encrypted, as by pgBackRest";
   } else {
     JudgeHead(identity, head, CheckWalPageHeader(head.page, place), segment);
   }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cpp_core/archive/unpack.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "neon_redo/bytes.h"
@@ -38,6 +39,15 @@ struct CompressedName {
   std::string_view suffix;  // ".gz"
 };
 std::optional<CompressedName> ParseCompressedName(std::string_view name);
+
+// A file of an archive that has a segment: the names above, NAME.partial.gz, and pgBackRest's
+// NAME-SHA1.gz, NAME-SHA1, NAME.partial-SHA1.gz. Nothing for any other name.
+struct ArchivedName {
+  SegmentName segment;
+  std::string_view suffix;  // ".gz"; empty: not compressed, or not by its name
+  std::string_view sha1;    // of the segment, 40 hexadecimal digits; empty: the name has none
+};
+std::optional<ArchivedName> ParseArchivedName(std::string_view name);
 
 // "gzip", "lz4", "zstd", … when a file that begins with these bytes is compressed so; else null.
 const char* CompressionOf(Bytes head);
@@ -70,14 +80,18 @@ enum class SegmentHead {
 struct Segment {
   std::string path;
   uint32_t timeline;
-  uint64_t number;  // start LSN / segment size
-  uint64_t file_size;
+  uint64_t number;     // start LSN / segment size
+  uint64_t file_size;  // of a compressed file what it should have when it is decompressed
   SegmentHead head;
   uint32_t head_timeline;  // of the first page; 0 unless head is kWal
   std::string problem;
+  bool is_partial = false;
+  Packing packing = Packing::kNone;
+  std::string sha1{};             // that the content must have, by the file's name; empty: none
   std::vector<Segment> copies{};  // other files of the segment, the better first; they have none
 
-  bool is_partial() const { return path.ends_with(kPartialSuffix); }
+  // It is read as a whole before any of it is used (segment_file.h).
+  bool is_loaded() const { return packing != Packing::kNone || !sha1.empty(); }
 };
 
 // What all segments of one WAL have in common.
@@ -87,11 +101,13 @@ struct WalIdentity {
   const pg::Version* version;  // not null
 };
 
-// The first bytes of a segment file.
+// The first bytes of a segment file, decompressed.
 struct FileStart {
   uint8_t bytes[kLongPageHeaderSize];
   size_t length;
-  uint64_t file_size;
+  uint64_t file_size;  // as it is stored
+  Packing packing = Packing::kNone;
+  std::string problem{};  // why it could not be decompressed; empty: it could
 };
 
 // kNotFound: no file has the name. kIo: it cannot be read, or is not a regular file.

@@ -5,15 +5,12 @@
 #include "cpp_core/archive/wal_set.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
 #include <tuple>
 
 #include "cpp_core/archive/timeline_history.h"
-#include "cpp_core/base/directory.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/tested_version.h"
 
@@ -21,15 +18,13 @@ namespace neon_redo {
 
 namespace {
 
-constexpr int kTries = 10;  // while files are renamed
-
 // Which of the files of one segment is read: the smallest. A first page that is damaged goes before
 // one that only waits for its WAL, so that the damage is reported.
 auto Rank(const Segment& s, uint32_t segment_size) {
   constexpr SegmentHead kOrder[] = {SegmentHead::kWal, SegmentHead::kForeign, SegmentHead::kShort,
                                     SegmentHead::kStale, SegmentHead::kZero};
   const auto head = std::find(std::begin(kOrder), std::end(kOrder), s.head) - kOrder;
-  const int completeness = s.file_size < segment_size ? 2 : s.is_partial() ? 1 : 0;
+  const int completeness = s.file_size < segment_size ? 2 : s.is_partial ? 1 : 0;
   return std::tuple(head, completeness, ~s.file_size);
 }
 
@@ -46,102 +41,35 @@ std::string NamePaths(const std::vector<std::string>& paths) {
   return out;
 }
 
-// One directory.
-struct WalSet::Listing {
-  struct File {
-    std::string path;
-    SegmentName name;
-    FileStart start;
-  };
-  std::string path;
-  std::pair<dev_t, ino_t> id;
-  std::vector<File> files;  // in order of name
-  std::vector<Compressed> compressed;
-  WalIdentity identity{0, 0, nullptr};  // no version: not one header is good
-
-  Status ListNames(const std::string& where);
-  Status ReadStarts();
-};
-
-Status WalSet::Listing::ListNames(const std::string& where) {
-  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(where));
-  ASSIGN_OR_RETURN(auto names, directory.Names());
-  struct stat st;
-  if (fstat(directory.fd(), &st) != 0) return FileError("stat directory", where);
-  id = {st.st_dev, st.st_ino};
-  path = where;
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
-    if (const auto parsed = ParseSegmentName(name)) {
-      files.push_back({directory.PathOf(name), *parsed, {}});
-    } else if (const auto packed = ParseCompressedName(name)) {
-      compressed.push_back({directory.PathOf(name), packed->segment});
-    }
-  }
-  return {};
-}
-
-Status WalSet::Listing::ReadStarts() {
-  std::map<std::tuple<uint64_t, uint32_t, const pg::Version*>, size_t> votes;
-  for (File& file : files) {
-    ASSIGN_OR_RETURN(file.start, ReadFileStart(file.path));
-    WalSegmentHead head;
-    if (head.Load(Bytes(file.start.bytes, file.start.length)) && head.IsOfAnySegment())
-      votes[{head.segment.system_identifier, head.segment.segment_size,
-             pg::FindVersionByWalMagic(head.page.magic)}]++;
-  }
-  if (votes.empty()) return {};
-  const auto winner = std::max_element(votes.begin(), votes.end(),
-                                       [](auto& a, auto& b) { return a.second < b.second; });
-  std::tie(identity.system_identifier, identity.segment_size, identity.version) = winner->first;
-  return {};
-}
-
-// A server or a receiver renames, recycles and removes segments at any moment: what was listed may
-// have another name by the time its head is read.
-Result<WalSet::Listing> WalSet::List(const std::string& path) {
-  for (int left = kTries;; left--) {
-    Listing listing;
-    RETURN_IF_ERROR(listing.ListNames(path));
-    struct stat st;
-    const std::string inner = path + "/pg_wal";
-    if (listing.files.empty() && stat(inner.c_str(), &st) == 0 && S_ISDIR(st.st_mode))
-      RETURN_IF_ERROR(listing.ListNames(inner));
-    const Status read = listing.ReadStarts();
-    if (read) return listing;
-    if (read.error().code != ErrorCode::kNotFound) return tl::unexpected(read.error());
-    // A name whose file is never there: a symbolic link to nothing.
-    if (left == 1) return MakeError(ErrorCode::kIo, read.error().message);
-  }
-}
-
-Result<WalSet> WalSet::Open(const std::vector<std::string>& paths) {
+Result<WalSet> WalSet::Open(const std::vector<std::string>& paths, Compressed compressed) {
   if (paths.empty()) return MakeError(ErrorCode::kInvalidArgument, "no WAL directory is given");
-  std::vector<Listing> listings;
+  std::vector<WalListing> listings;
   for (const std::string& path : paths) {
-    ASSIGN_OR_RETURN(auto listing, List(path));
+    ASSIGN_OR_RETURN(auto listing, WalListing::Read(path, compressed));
     const bool is_known = std::any_of(listings.begin(), listings.end(),
-                                      [&](const Listing& l) { return l.id == listing.id; });
+                                      [&](const WalListing& l) { return l.id == listing.id; });
     if (!is_known) listings.push_back(std::move(listing));
   }
   WalSet out;
-  for (const Listing& l : listings) {
+  for (const WalListing& l : listings) {
     out.paths_.push_back(l.path);
-    out.compressed_.insert(out.compressed_.end(), l.compressed.begin(), l.compressed.end());
+    out.packed_.insert(out.packed_.end(), l.packed.begin(), l.packed.end());
+    for (const std::string& path : l.foreign)
+      out.notes_.push_back(fmt::format("\"{}\" is left out: its suffix is not known", path));
   }
-  const auto by_name = [](const Compressed& a, const Compressed& b) {
+  const auto by_name = [](const WalListing::Packed& a, const WalListing::Packed& b) {
     const auto key = [](const SegmentName& n) { return std::tuple(n.timeline, n.log, n.segment); };
     return key(a.name) < key(b.name);
   };
-  std::stable_sort(out.compressed_.begin(), out.compressed_.end(), by_name);
+  std::stable_sort(out.packed_.begin(), out.packed_.end(), by_name);
   const auto empty = std::stable_partition(listings.begin(), listings.end(),
-                                           [](const Listing& l) { return !l.files.empty(); });
+                                           [](const WalListing& l) { return !l.files.empty(); });
   if (empty == listings.begin()) {
-    if (!out.compressed_.empty())
+    if (!out.packed_.empty())
       return MakeError(ErrorCode::kNotFound,
                        fmt::format("no WAL segments in directory \"{}\": its segments are "
                                    "compressed, such as \"{}\"; decompress them first",
-                                   NamePaths(paths), out.compressed_.front().path));
+                                   NamePaths(paths), out.packed_.front().path));
     return MakeError(ErrorCode::kNotFound,
                      fmt::format("no WAL segments in directory \"{}\"", NamePaths(paths)));
   }
@@ -149,15 +77,15 @@ Result<WalSet> WalSet::Open(const std::vector<std::string>& paths) {
     out.notes_.push_back(fmt::format("no WAL segments in directory \"{}\"", l->path));
   listings.erase(empty, listings.end());
   RETURN_IF_ERROR(out.FindIdentity(listings));
-  out.Take(listings);
+  out.Take(listings, compressed);
   out.MergeCopies();
   return out;
 }
 
 // That of the first directory that says one; the others must say the same.
-Status WalSet::FindIdentity(const std::vector<Listing>& listings) {
-  const Listing* first = nullptr;
-  for (const Listing& l : listings) {
+Status WalSet::FindIdentity(const std::vector<WalListing>& listings) {
+  const WalListing* first = nullptr;
+  for (const WalListing& l : listings) {
     if (l.identity.version == nullptr) continue;
     if (first == nullptr) {
       first = &l;
@@ -185,15 +113,15 @@ Status WalSet::FindIdentity(const std::vector<Listing>& listings) {
 }
 
 // Without a header only the file's own size can show which LSN its name means.
-tl::unexpected<Error> WalSet::NoGoodHeader(const Listing& listing) const {
-  const Listing::File& file = listing.files.front();
+tl::unexpected<Error> WalSet::NoGoodHeader(const WalListing& listing) const {
+  const WalListing::File& file = listing.files.front();
   const uint64_t size = file.start.file_size;
   const WalIdentity identity{
       IsValidSegmentSize(size) ? static_cast<uint32_t>(size) : uint32_t{16} << 20, 0, nullptr};
   Segment judged{};
   judged.timeline = file.name.timeline;
   judged.number = SegmentNumber(file.name, identity.segment_size);
-  judged.file_size = size;
+  judged.file_size = file.start.packing == Packing::kNone ? size : 0;
   JudgeSegment(identity, file.start, &judged);
   const char* state = judged.head == SegmentHead::kZero    ? "it holds only zeroes"
                       : judged.head == SegmentHead::kShort ? "it ends inside its page header"
@@ -205,15 +133,23 @@ tl::unexpected<Error> WalSet::NoGoodHeader(const Listing& listing) const {
                                Lsn(judged.number * identity.segment_size).ToString(), state));
 }
 
-void WalSet::Take(const std::vector<Listing>& listings) {
-  for (const Listing& listing : listings) {
-    for (const Listing::File& file : listing.files) {
+void WalSet::Take(const std::vector<WalListing>& listings, Compressed compressed) {
+  for (const WalListing& listing : listings) {
+    for (const WalListing::File& file : listing.files) {
       Segment segment{};
       segment.path = file.path;
       segment.timeline = file.name.timeline;
       segment.number = NumberOf(file.name);
-      segment.file_size = file.start.file_size;
+      segment.is_partial = file.name.partial;
+      segment.packing = file.start.packing;
+      segment.sha1 = file.sha1;
+      segment.file_size = segment.packing == Packing::kNone ? file.start.file_size : segment_size();
       JudgeSegment(identity_, file.start, &segment);
+      if (segment.packing != Packing::kNone && compressed == Compressed::kLeaveOut) {
+        segment.head = SegmentHead::kForeign;
+        segment.problem =
+            fmt::format("it is compressed ({}): decompress it first", PackingName(segment.packing));
+      }
       if (file.name.segment >= SegmentsPerLog(segment_size())) {
         segment.head = SegmentHead::kForeign;
         segment.problem = fmt::format("no segment of {} bytes has this file name", segment_size());
@@ -241,7 +177,7 @@ void WalSet::MergeCopies() {
   }
 }
 
-bool WalSet::IsThere(const SegmentName& name) const {
+bool WalSet::Has(const SegmentName& name) const {
   const std::pair wanted(name.timeline, NumberOf(name));
   const auto at =
       std::lower_bound(segments_.begin(), segments_.end(), wanted,
@@ -256,7 +192,7 @@ static tl::unexpected<Error> CompressedError(const std::string& path) {
 
 Status WalSet::RefuseCompressed(const std::vector<Segment>& line, std::optional<uint32_t> timeline,
                                 std::optional<Lsn> from, std::optional<Lsn> to) const {
-  if (compressed_.empty()) return {};
+  if (packed_.empty()) return {};
   uint32_t newest = timeline.value_or(0);
   for (const Segment& s : line) newest = std::max(newest, s.timeline);
   ASSIGN_OR_RETURN(const auto branches, Descent(newest));
@@ -270,11 +206,11 @@ Status WalSet::RefuseCompressed(const std::vector<Segment>& line, std::optional<
     }
     return false;
   };
-  for (const Compressed& c : compressed_) {
+  for (const WalListing::Packed& c : packed_) {
     const uint64_t number = NumberOf(c.name);
     if (from && number < from->value / segment_size()) continue;
     if (to && number * segment_size() >= to->value) continue;
-    if (is_of_line(c.name) && !IsThere(c.name)) return CompressedError(c.path);
+    if (is_of_line(c.name) && !Has(c.name)) return CompressedError(c.path);
   }
   return {};
 }
@@ -286,6 +222,7 @@ Result<std::optional<Segment>> WalSet::Look(uint32_t timeline, uint64_t number) 
     for (const std::string& path : paths_) {
       Segment segment{};
       segment.path = fmt::format("{}/{}{}", path, name, suffix);
+      segment.is_partial = !suffix.empty();
       segment.timeline = timeline;
       segment.number = number;
       const auto start = ReadFileStart(segment.path);
@@ -378,7 +315,7 @@ Result<std::vector<Segment>> WalSet::Line(std::optional<uint32_t> timeline,
       return line;
     }
   }
-  for (const Compressed& c : compressed_) {
+  for (const WalListing::Packed& c : packed_) {
     if ((!timeline || c.name.timeline == *timeline) && (!from || NumberOf(c.name) == wanted))
       return CompressedError(c.path);
   }

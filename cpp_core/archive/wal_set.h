@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/archive/listing.h"
 #include "cpp_core/archive/segment.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
@@ -23,7 +24,7 @@ std::string NamePaths(const std::vector<std::string>& paths);
 // looks best by its name, size and first page, and the others as its copies.
 class WalSet {
  public:
-  // Lists each path, or path/pg_wal when path itself has no segments, and reads the first page header
+  // Lists each path, or the directory of segments in it (WalListing), and reads the first page header
   // of each segment. Files whose names are not segment names are left alone, history files excepted.
   // A directory that is named twice, or by a link, counts once. One without segments is left out, and
   // named in notes(), if another has some. Segment size, system identifier and version are those that
@@ -33,9 +34,10 @@ class WalSet {
   // kInvalidArgument: two directories are of different clusters, versions or segment sizes; the
   // message names both. kNotFound: no such directory, or no segments. kIo: not readable. kCorrupt:
   // not one header is good; the message names the first file.
-  static Result<WalSet> Open(const std::vector<std::string>& paths);
-  static Result<WalSet> Open(const std::string& path) {
-    return Open(std::vector<std::string>{path});
+  static Result<WalSet> Open(const std::vector<std::string>& paths,
+                             Compressed compressed = Compressed::kRead);
+  static Result<WalSet> Open(const std::string& path, Compressed compressed = Compressed::kRead) {
+    return Open(std::vector<std::string>{path}, compressed);
   }
 
   // Where segments are, in the order that they were given: never empty.
@@ -47,6 +49,7 @@ class WalSet {
   const pg::Version& version() const { return *identity_.version; }
   // In ascending order, without duplicates.
   const std::vector<uint32_t>& timelines() const { return timelines_; }
+  bool Has(const SegmentName& name) const;
   // What is unusual in the directories, but no error: one line each.
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -66,13 +69,14 @@ class WalSet {
   Result<std::optional<std::vector<TimelineFork>>> ReadForks(uint32_t timeline) const;
 
   // kUnsupported: the WAL of this line (as Line returned it for the timeline), from `from` to `to`,
-  // has segments that are only there compressed. The message names the first.
+  // has segments that are only there as compressed files that are not read: those of other programs
+  // than WalListing knows, or all with kLeaveOut. The message names the first.
   Status RefuseCompressed(const std::vector<Segment>& line, std::optional<uint32_t> timeline,
                           std::optional<Lsn> from, std::optional<Lsn> to) const;
 
   // One segment as it is now, whether or not it was there when the set was listed; the whole
   // file where NAME and NAME.partial are there. Nothing: no such file. kIo: not readable.
-  // kUnsupported: it is only there compressed; the message names the file.
+  // Compressed files are not read. kUnsupported: it is only there so; the message names the file.
   Result<std::optional<Segment>> Look(uint32_t timeline, uint64_t number) const;
 
   Lsn SegmentStart(uint64_t number) const { return Lsn(number * segment_size()); }
@@ -82,28 +86,20 @@ class WalSet {
     uint32_t timeline;
     uint64_t first_segment;
   };
-  struct Compressed {
-    std::string path;
-    SegmentName name;
-  };
-  struct Listing;
-
-  static Result<Listing> List(const std::string& path);
-  Status FindIdentity(const std::vector<Listing>& listings);
-  tl::unexpected<Error> NoGoodHeader(const Listing& listing) const;
-  void Take(const std::vector<Listing>& listings);
+  Status FindIdentity(const std::vector<WalListing>& listings);
+  tl::unexpected<Error> NoGoodHeader(const WalListing& listing) const;
+  void Take(const std::vector<WalListing>& listings, Compressed compressed);
   void MergeCopies();
   Result<std::vector<Branch>> Descent(uint32_t timeline) const;
   Result<std::vector<Segment>> LineOf(uint32_t timeline) const;
   uint64_t NumberOf(const SegmentName& name) const { return SegmentNumber(name, segment_size()); }
-  bool IsThere(const SegmentName& name) const;
 
   std::vector<std::string> paths_;
   std::vector<std::string> notes_;
   WalIdentity identity_{0, 0, nullptr};  // the version is known once Open has returned
   std::vector<uint32_t> timelines_;
-  std::vector<Segment> segments_;       // by timeline and number
-  std::vector<Compressed> compressed_;  // in order of name
+  std::vector<Segment> segments_;           // by timeline and number
+  std::vector<WalListing::Packed> packed_;  // in order of name
 };
 
 }  // namespace neon_redo

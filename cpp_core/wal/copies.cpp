@@ -3,7 +3,6 @@
 // that of a reader of records which sees the file between its neighbours.
 #include "cpp_core/wal/copies.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,8 +10,9 @@
 #include <memory>
 #include <optional>
 
-#include "cpp_core/base/file_descriptor.h"
+#include "cpp_core/archive/segment_file.h"
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/wal/page_source.h"
@@ -66,7 +66,7 @@ void Chooser::NoteUnread(const Segment& best, const Segment& copy) {
   if (copy.head == SegmentHead::kForeign)
     Note(fmt::format("\"{}\" is read, since \"{}\" is not a segment of this WAL: {}", best.path,
                      copy.path, copy.problem));
-  else if (copy.file_size < identity_.segment_size && !copy.is_partial())
+  else if (copy.file_size < identity_.segment_size && !copy.is_partial)
     Note(fmt::format("\"{}\" is read, since \"{}\" is cut short: it has {} bytes instead of {}",
                      best.path, copy.path, copy.file_size, identity_.segment_size));
 }
@@ -78,8 +78,11 @@ Segment Chooser::Better(const Segment& best, const Segment& copy) {
   }
   const auto difference = FirstDifference(best, copy);
   if (!difference) {
-    Note(fmt::format("copies of a segment were not compared: {}", difference.error().message));
-    return best;
+    const bool is_best = SegmentReader::Open(best, identity_.segment_size).has_value();
+    const Segment& chosen = is_best ? best : copy;
+    Note(fmt::format("\"{}\" is read, since a copy of it cannot be: {}", chosen.path,
+                     difference.error().message));
+    return chosen;
   }
   if (!*difference) {
     const Segment& longer = copy.file_size > best.file_size ? copy : best;
@@ -110,17 +113,15 @@ Segment Chooser::Better(const Segment& best, const Segment& copy) {
 // Of the bytes that both have. Nothing: they are the same.
 Result<std::optional<uint64_t>> Chooser::FirstDifference(const Segment& a, const Segment& b) const {
   const Segment* files[] = {&a, &b};
-  FileDescriptor fds[2];
+  std::optional<SegmentReader> opened[2];
   for (int i = 0; i < 2; i++) {
-    fds[i].Reset(open(files[i]->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fds[i]) return FileError("open file", files[i]->path);
+    ASSIGN_OR_RETURN(opened[i], SegmentReader::Open(*files[i], identity_.segment_size));
   }
   const auto buffers = std::make_unique<uint8_t[]>(2 * kChunk);
   for (uint64_t done = 0;;) {
     size_t bytes = kChunk;
     for (int i = 0; i < 2; i++) {
-      const ssize_t n =
-          pread(fds[i].get(), buffers.get() + i * kChunk, bytes, static_cast<off_t>(done));
+      const ssize_t n = opened[i]->Read(buffers.get() + i * kChunk, bytes, done);
       if (n < 0) return FileError("read file", files[i]->path);
       bytes = std::min(bytes, static_cast<size_t>(n));
     }

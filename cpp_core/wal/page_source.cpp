@@ -26,31 +26,18 @@ bool IsZero(const uint8_t* bytes, size_t n) {
   return std::all_of(bytes, bytes + n, [](uint8_t b) { return b == 0; });
 }
 
-// Reads until n bytes or the end of the file; the number read, or -1.
-ssize_t ReadFully(int fd, uint8_t* out, size_t n, uint64_t offset) {
-  size_t done = 0;
-  while (done < n) {
-    const ssize_t r = pread(fd, out + done, n - done, static_cast<off_t>(offset + done));
-    if (r < 0 && errno == EINTR) continue;
-    if (r < 0) return -1;
-    if (r == 0) break;
-    done += static_cast<size_t>(r);
-  }
-  return static_cast<ssize_t>(done);
-}
-
 }  // namespace
 
 std::optional<Lsn> FindWalBefore(const Segment& segment, const WalIdentity& identity, Lsn from) {
-  const FileDescriptor fd(open(segment.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (fd.get() < 0) return std::nullopt;
+  const auto file = SegmentReader::Open(segment, identity.segment_size);
+  if (!file) return std::nullopt;
   const uint64_t first = segment.number * identity.segment_size;
   const uint64_t wanted = from.value & ~kWalPageMask;
   if (wanted - first >= identity.segment_size) return std::nullopt;
   for (uint64_t page = wanted;; page -= kWalPageSize) {
     WalPageHeader header;
-    const bool is_read = ReadFully(fd.get(), reinterpret_cast<uint8_t*>(&header), sizeof(header),
-                                   page - first) == sizeof(header);
+    const bool is_read = file->Read(reinterpret_cast<uint8_t*>(&header), sizeof(header),
+                                    page - first) == sizeof(header);
     const WalPagePlace place{Lsn(page), identity.segment_size, identity.version->wal_magic, 0,
                              segment.timeline};
     const WalPageFault fault =
@@ -66,7 +53,10 @@ std::optional<Lsn> FindWalBefore(const Segment& segment, const WalIdentity& iden
 }
 
 WalPageSource::WalPageSource(std::vector<Segment> segments, const WalIdentity& identity)
-    : segments_(std::move(segments)), identity_(identity), window_(new uint8_t[kWindowSize]) {}
+    : segments_(std::move(segments)),
+      identity_(identity),
+      loader_(identity.segment_size),
+      buffer_(new uint8_t[kWindowSize]) {}
 
 WalPageSource::~WalPageSource() {
   if (fd_ >= 0) close(fd_);
@@ -77,10 +67,14 @@ bool WalPageSource::Fail(WalFaultKind kind, Lsn lsn, std::string what) {
   return false;
 }
 
-const Segment* WalPageSource::Find(uint64_t number) const {
+Segment* WalPageSource::Find(uint64_t number) {
   auto it = std::lower_bound(segments_.begin(), segments_.end(), number,
                              [](const Segment& s, uint64_t n) { return s.number < n; });
   return it != segments_.end() && it->number == number ? &*it : nullptr;
+}
+
+const Segment* WalPageSource::Find(uint64_t number) const {
+  return const_cast<WalPageSource*>(this)->Find(number);
 }
 
 std::string WalPageSource::FileOf(Lsn lsn) const {
@@ -98,6 +92,7 @@ void WalPageSource::Forget() {
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
   open_ = nullptr;
+  content_ = {};
 }
 
 std::string WalPageSource::Truncation(Lsn lsn) const {
@@ -109,17 +104,16 @@ std::string WalPageSource::Truncation(Lsn lsn) const {
 
 // Once for each segment, when it is read: the comparison reads all of its files.
 void WalPageSource::ChooseCopyOf(uint64_t number) {
-  const Segment* found = Find(number);
+  Segment* found = Find(number);
   if (found == nullptr || found->copies.empty()) return;
-  const auto at = segments_.begin() + (found - segments_.data());
   const Segment* before = number > 0 ? Find(number - 1) : nullptr;
-  *at = ChooseCopy({before, *found, Find(number + 1)}, identity_, &notes_);
+  *found = ChooseCopy({before, *found, Find(number + 1)}, identity_, &notes_);
 }
 
 bool WalPageSource::OpenSegment(uint64_t number) {
   const Lsn start(number * segment_size());
   ChooseCopyOf(number);
-  const Segment* segment = Find(number);
+  Segment* segment = Find(number);
   // XLOG_SWITCH skips the rest of its segment, so a file that was cut there would not be noticed.
   const Segment* before = number > 0 ? Find(number - 1) : nullptr;
   if (segment && before && before->file_size < segment_size())
@@ -129,10 +123,36 @@ bool WalPageSource::OpenSegment(uint64_t number) {
   if (segment->head == SegmentHead::kForeign)
     return Fail(WalFaultKind::kBad, start,
                 fmt::format("not a segment of this WAL: {}", segment->problem));
+  const bool is_next = open_ != nullptr && open_->number + 1 == number;
   Forget();
-  // The file may have been replaced since it was listed (a FIFO would be waited for), or it is whole
-  // by now.
-  std::string path = segment->path;
+  if (segment->is_loaded() ? !Load(segment, is_next) : !OpenFile(*segment)) return false;
+  open_ = segment;
+  return true;
+}
+
+// The content of a file that is compressed or has a checksum in its name. Who reads one segment after
+// another has the next ones loaded meanwhile.
+bool WalPageSource::Load(Segment* segment, bool is_next) {
+  auto content = loader_.Take(*segment);
+  if (!content) {
+    const bool is_damage = content.error().code == ErrorCode::kCorrupt;
+    return Fail(is_damage ? WalFaultKind::kBad : WalFaultKind::kIo,
+                Lsn(segment->number * segment_size()), content.error().message);
+  }
+  content_ = std::move(*content);
+  open_bytes_ = segment->file_size = content_.size;
+  for (size_t i = 1; is_next && i <= loader_.most_ahead(); i++) {
+    const Segment* ahead = Find(segment->number + i);
+    if (ahead && ahead->is_loaded() && ahead->copies.empty()) loader_.Begin(*ahead);
+  }
+  return true;
+}
+
+// The file may have been replaced since it was listed (a FIFO would be waited for), or it is whole by
+// now.
+bool WalPageSource::OpenFile(const Segment& segment) {
+  const Lsn start(segment.number * segment_size());
+  std::string path = segment.path;
   fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd_ < 0 && errno == ENOENT && path.ends_with(kPartialSuffix)) {
     path.resize(path.size() - kPartialSuffix.size());
@@ -144,7 +164,6 @@ bool WalPageSource::OpenSegment(uint64_t number) {
   if (!S_ISREG(st.st_mode))
     return Fail(WalFaultKind::kIo, start, "could not open: it is not a regular file");
   posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
-  open_ = segment;
   open_bytes_ = static_cast<uint64_t>(st.st_size);
   return true;
 }
@@ -159,26 +178,32 @@ const uint8_t* WalPageSource::LoadPage(Lsn lsn) {
     Fail(WalFaultKind::kPastEnd, lsn, "the file ends here");
     return nullptr;
   }
-  const uint64_t wanted = std::min({kWindowSize, segment_size() - offset, open_bytes_ - offset});
-  const ssize_t got = ReadFully(fd_, window_.get(), wanted, offset);
-  if (got < 0) {
-    Fail(WalFaultKind::kIo, lsn, fmt::format("could not read: {}", strerror(errno)));
-    return nullptr;
+  return LoadWindow(lsn, offset) && CheckHeader(window_, lsn) ? window_ : nullptr;
+}
+
+// Pages from this one on, at an offset before the end of the open segment.
+bool WalPageSource::LoadWindow(Lsn lsn, uint64_t offset) {
+  uint64_t bytes = std::min(segment_size() - offset, open_bytes_ - offset);
+  if (content_.bytes) {
+    window_ = content_.bytes.get() + offset;
+  } else {
+    const ssize_t got = ReadFully(fd_, buffer_.get(), std::min(kWindowSize, bytes), offset);
+    if (got < 0)
+      return Fail(WalFaultKind::kIo, lsn, fmt::format("could not read: {}", strerror(errno)));
+    window_ = buffer_.get();
+    bytes = static_cast<uint64_t>(got);
   }
   // The last page of a cut file counts only if its whole header is there.
-  const auto bytes = static_cast<uint64_t>(got);
   uint64_t whole = bytes & ~kWalPageMask;
   if (bytes - whole >= kLongPageHeaderSize) {
     whole += kWalPageSize;
-    std::memset(window_.get() + bytes, 0, whole - bytes);
+    // That of a loaded segment is filled up already.
+    if (!content_.bytes) std::memset(buffer_.get() + bytes, 0, whole - bytes);
   }
-  if (whole == 0) {
-    Fail(WalFaultKind::kPastEnd, lsn, "the file ends here");
-    return nullptr;
-  }
+  if (whole == 0) return Fail(WalFaultKind::kPastEnd, lsn, "the file ends here");
   window_start_ = lsn.value;
   window_bytes_ = whole;
-  return CheckHeader(window_.get(), lsn) ? window_.get() : nullptr;
+  return true;
 }
 
 // How suspicious a page header is.
@@ -215,22 +240,18 @@ bool WalPageSource::CheckHeader(const uint8_t* page, Lsn lsn) {
 std::optional<Lsn> WalPageSource::FindLaterWal(Lsn lsn, uint64_t within) {
   const uint64_t number = lsn.value / segment_size();
   if (const Segment* segment = Find(number)) {
-    const int fd = open(segment->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const auto file = SegmentReader::Open(*segment, segment_size());
     for (uint64_t page = (lsn.value & ~kWalPageMask) + kWalPageSize;
-         fd >= 0 && page / segment_size() == number && page - lsn.value < within;
+         file && page / segment_size() == number && page - lsn.value < within;
          page += kWalPageSize) {
       WalPageHeader h;
-      if (ReadFully(fd, reinterpret_cast<uint8_t*>(&h), sizeof(h), page & (segment_size() - 1)) !=
+      if (file->Read(reinterpret_cast<uint8_t*>(&h), sizeof(h), page & (segment_size() - 1)) !=
           sizeof(h))
         break;
       WalPagePlace place = PlaceAt(Lsn(page));
       place.max_timeline = segment->timeline;
-      if (CheckWalPageHeader(h, place) == WalPageFault::kNone) {
-        close(fd);
-        return Lsn(page);
-      }
+      if (CheckWalPageHeader(h, place) == WalPageFault::kNone) return Lsn(page);
     }
-    if (fd >= 0) close(fd);
   }
   for (const Segment& s : segments_) {
     if (s.number > number && s.head == SegmentHead::kWal && s.head_timeline >= timeline_)

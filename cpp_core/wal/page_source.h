@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cpp_core/archive/segment.h"
+#include "cpp_core/archive/segment_file.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "neon_redo/bytes.h"
@@ -39,7 +40,7 @@ class WalPageSource {
   const uint8_t* Page(Lsn lsn) {
     const uint64_t offset = lsn.value - window_start_;
     if (offset < window_bytes_) [[likely]] {
-      const uint8_t* page = window_.get() + offset;
+      const uint8_t* page = window_ + offset;
       if (IsPlainWalPage(LoadNative<WalPageHeader>(page), PlaceAt(lsn))) [[likely]]
         return page;
       return CheckHeader(page, lsn) ? page : nullptr;
@@ -69,6 +70,11 @@ class WalPageSource {
   // Forgets what was read, so that it is read again.
   void Forget();
 
+  // The segment is there, and not known to be whole.
+  bool IsPartial(Lsn lsn) const {
+    const Segment* segment = Find(lsn.value / segment_size());
+    return segment != nullptr && segment->is_partial;
+  }
   // The file that has, or would have, this LSN.
   std::string FileOf(Lsn lsn) const;
   // Of the segment that is open, by its file's name; 0: none is.
@@ -89,6 +95,10 @@ class WalPageSource {
   bool CheckHeader(const uint8_t* page, Lsn lsn);
   const uint8_t* LoadPage(Lsn lsn);
   bool OpenSegment(uint64_t number);
+  bool Load(Segment* segment, bool is_next);
+  bool OpenFile(const Segment& segment);
+  bool LoadWindow(Lsn lsn, uint64_t offset);
+  Segment* Find(uint64_t number);
   const Segment* Find(uint64_t number) const;
   void ChooseCopyOf(uint64_t number);
   bool Fail(WalFaultKind kind, Lsn lsn, std::string what);
@@ -100,9 +110,12 @@ class WalPageSource {
   const Segment* open_ = nullptr;
   int fd_ = -1;
   uint64_t open_bytes_ = 0;  // size of the open file
-  std::unique_ptr<uint8_t[]> window_;
-  uint64_t window_start_ = 0;  // LSN of its first byte
-  uint64_t window_bytes_ = 0;  // whole pages; the last may be filled up with zeroes
+  SegmentContent content_;   // of the open segment, if it is loaded as a whole
+  SegmentLoader loader_;
+  std::unique_ptr<uint8_t[]> buffer_;
+  const uint8_t* window_ = nullptr;  // in buffer_ or content_
+  uint64_t window_start_ = 0;        // LSN of its first byte
+  uint64_t window_bytes_ = 0;        // whole pages; the last may be filled up with zeroes
   const uint8_t* refused_ = nullptr;
   WalFault fault_{};
 };

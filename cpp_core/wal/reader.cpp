@@ -379,7 +379,7 @@ std::optional<Error> WalReader::JudgeFault() {
   // record that starts in the segment before may end in it.
   for (const Lsn lsn : {fault_.lsn, proof_page_}) {
     const std::string truncation = pages_->Truncation(lsn);
-    if (!truncation.empty() && !pages_->FileOf(lsn).ends_with(kPartialSuffix))
+    if (!truncation.empty() && !pages_->IsPartial(lsn))
       return damage(fmt::format("; {}", truncation));
   }
   if (from_ > NextStart(position_, segment_size()))

@@ -7,7 +7,6 @@
 #include <lz4frame.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include <algorithm>
@@ -77,73 +76,7 @@ Result<std::vector<uint8_t>> CompressBytes(const std::string& path, Bytes in,
   return out;
 }
 
-struct Unpacked {
-  size_t bytes = 0;    // that came out; what does not fit is left
-  bool ended = false;  // the packed data ended in order
-};
-
-Unpacked UnpackLz4(Bytes in, std::string* out) {
-  Unpacked result;
-  LZ4F_dctx* context = nullptr;
-  if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION))) return result;
-  while (!in.empty() && result.bytes < out->size()) {
-    size_t taken = in.size();
-    size_t made = out->size() - result.bytes;
-    const size_t hint =
-        LZ4F_decompress(context, out->data() + result.bytes, &made, in.data(), &taken, nullptr);
-    if (LZ4F_isError(hint) || (taken == 0 && made == 0)) break;
-    result.bytes += made;
-    result.ended = hint == 0;
-    in = in.subspan(taken);
-  }
-  LZ4F_freeDecompressionContext(context);
-  return result;
-}
-
-Unpacked UnpackZstd(Bytes in, std::string* out) {
-  Unpacked result;
-  const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
-                                                                   ZSTD_freeDCtx);
-  if (!context) return result;
-  ZSTD_inBuffer source{in.data(), in.size(), 0};
-  ZSTD_outBuffer target{out->data(), out->size(), 0};
-  while (target.pos < target.size && source.pos < source.size) {
-    const size_t hint = ZSTD_decompressStream(context.get(), &target, &source);
-    if (ZSTD_isError(hint)) break;
-    result.ended = hint == 0;
-  }
-  result.bytes = target.pos;
-  return result;
-}
-
-Unpacked UnpackGzip(Bytes in, std::string* out) {
-  Unpacked result;
-  z_stream stream{};
-  constexpr int kGzipOnly = 16 + MAX_WBITS;
-  if (inflateInit2(&stream, kGzipOnly) != Z_OK) return result;
-  stream.next_in = const_cast<uint8_t*>(in.data());
-  stream.avail_in = static_cast<uInt>(in.size());
-  stream.next_out = reinterpret_cast<uint8_t*>(out->data());
-  stream.avail_out = static_cast<uInt>(out->size());
-  result.ended = inflate(&stream, Z_FINISH) == Z_STREAM_END;
-  result.bytes = out->size() - stream.avail_out;
-  inflateEnd(&stream);
-  return result;
-}
-
-Unpacked UnpackInto(Bytes in, Packing packing, std::string* out) {
-  if (packing == Packing::kGzip) return UnpackGzip(in, out);
-  if (packing == Packing::kLz4) return UnpackLz4(in, out);
-  return packing == Packing::kZstd ? UnpackZstd(in, out) : Unpacked();
-}
-
 }  // namespace
-
-Packing PackingOfSuffix(std::string_view suffix) {
-  if (suffix == ".gz") return Packing::kGzip;
-  if (suffix == ".lz4") return Packing::kLz4;
-  return suffix == ".zst" ? Packing::kZstd : Packing::kUnknown;
-}
 
 const char* CompressionSuffix(Compression compression) {
   if (compression == Compression::kLz4) return ".lz4";
@@ -174,24 +107,25 @@ Status CompressFile(const Directory& directory, const std::string& name, uint32_
 
 Result<std::string> DecompressHead(const Directory& directory, const std::string& name,
                                    Packing packing, size_t length) {
-  // One block of each format, compressed, is well below this.
-  ASSIGN_OR_RETURN(const auto content, ReadUpTo(directory, name, size_t{8} << 20));
+  ASSIGN_OR_RETURN(const FileDescriptor fd, directory.OpenFile(name, O_RDONLY));
+  const std::string path = directory.PathOf(name);
   std::string out(length, '\0');
-  if (UnpackInto(content, packing, &out).bytes != length)
-    return MakeError(ErrorCode::kCorrupt, fmt::format("file \"{}\" is not a compressed WAL segment",
-                                                      directory.PathOf(name)));
-  return out;
+  ASSIGN_OR_RETURN(
+      const auto unpacked,
+      UnpackStart(packing, fd.get(), path, reinterpret_cast<uint8_t*>(out.data()), length));
+  if (unpacked.size == length) return out;
+  return MakeError(ErrorCode::kCorrupt,
+                   fmt::format("file \"{}\" is not a compressed WAL segment", path));
 }
 
 Result<bool> IsWhole(const Directory& directory, const std::string& name, Packing packing,
                      uint32_t segment_size) {
-  // Random bytes grow by less than this in each of the formats.
-  const size_t longest = size_t{segment_size} + segment_size / 64 + (size_t{1} << 16);
-  ASSIGN_OR_RETURN(const auto content, ReadUpTo(directory, name, longest + 1));
-  if (content.size() > longest) return false;
-  std::string out(size_t{segment_size} + 1, '\0');
-  const Unpacked unpacked = UnpackInto(content, packing, &out);
-  return unpacked.ended && unpacked.bytes == segment_size;
+  ASSIGN_OR_RETURN(const FileDescriptor fd, directory.OpenFile(name, O_RDONLY));
+  std::vector<uint8_t> out(segment_size);
+  const auto unpacked = Unpack(packing, fd.get(), directory.PathOf(name), out.data(), segment_size);
+  if (!unpacked && unpacked.error().code == ErrorCode::kCorrupt) return false;
+  if (!unpacked) return tl::unexpected(unpacked.error());
+  return !unpacked->is_cut && unpacked->size == segment_size;
 }
 
 bool HoldsWal(const Directory& directory, const std::string& name) {

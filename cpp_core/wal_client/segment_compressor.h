@@ -8,9 +8,9 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <thread>
 
+#include "cpp_core/archive/unpack.h"
 #include "cpp_core/base/directory.h"
 #include "neon_redo/bytes.h"
 #include "neon_redo/error.h"
@@ -20,12 +20,6 @@ namespace neon_redo {
 
 // ".lz4" as pg_receivewal names its files, ".zst"; "" for none.
 const char* CompressionSuffix(Compression compression);
-
-// What a segment file in a directory may be packed with: gzip is other programs' work.
-enum class Packing { kNone, kGzip, kLz4, kZstd, kUnknown };
-
-// ".gz", ".lz4", ".zst"; kUnknown for others.
-Packing PackingOfSuffix(std::string_view suffix);
 
 // kCorrupt: such a file is no segment.
 tl::unexpected<Error> WrongSegmentSize(const std::string& path, uint64_t size,

@@ -40,8 +40,8 @@ struct Found {
 
 std::optional<Found> Classify(const Directory& directory, const std::string& file) {
   if (const auto name = ParseSegmentName(file)) return Found{*name, file};
-  if (const auto compressed = ParseCompressedName(file))
-    return Found{compressed->segment, file, PackingOfSuffix(compressed->suffix)};
+  if (const auto archived = ParseArchivedName(file); archived && archived->sha1.empty())
+    return Found{archived->segment, file, PackingOfSuffix(archived->suffix)};
   // Another program's name for a segment, unless it is no WAL or its writer is not done with it.
   constexpr size_t kLength = 24;
   if (file.size() <= kLength || file.ends_with(".tmp")) return std::nullopt;

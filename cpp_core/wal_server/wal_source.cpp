@@ -38,7 +38,7 @@ static constexpr uint64_t kQuickLook = 1 << 20;
 
 Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path, uint64_t within) {
   std::unique_ptr<WalSource> out(new WalSource);
-  ASSIGN_OR_RETURN(auto directory, WalSet::Open(path));
+  ASSIGN_OR_RETURN(auto directory, WalSet::Open(path, Compressed::kLeaveOut));
   out->directory_ = std::move(directory);
   RETURN_IF_ERROR(out->Load(within));
   return out;

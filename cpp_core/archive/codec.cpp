@@ -1,0 +1,174 @@
+#include "cpp_core/archive/codec.h"
+
+#include <bzlib.h>
+#include <lz4frame.h>
+#include <lzma.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace neon_redo {
+
+namespace {
+
+// The largest settings of xz (-9) need 65 MB; zstd's own limit, 128 MB, is its default.
+constexpr uint64_t kXzMemory = uint64_t{128} << 20;
+
+// zlib and libbz2 count in unsigned int.
+unsigned Limited(size_t bytes) {
+  return static_cast<unsigned>(std::min<size_t>(bytes, std::numeric_limits<int>::max()));
+}
+
+class Gzip : public Codec {
+ public:
+  Gzip() { is_open_ = inflateInit2(&stream_, MAX_WBITS + 16) == Z_OK; }
+  ~Gzip() override { inflateEnd(&stream_); }
+  bool is_open() const { return is_open_; }
+
+  State Step(Buffers* b) override {
+    const unsigned in = Limited(b->in_bytes), out = Limited(b->out_bytes);
+    stream_.next_in = const_cast<Bytef*>(b->in);
+    stream_.avail_in = in;
+    stream_.next_out = b->out;
+    stream_.avail_out = out;
+    const int result = inflate(&stream_, Z_NO_FLUSH);
+    b->in += in - stream_.avail_in;
+    b->in_bytes -= in - stream_.avail_in;
+    b->out += out - stream_.avail_out;
+    b->out_bytes -= out - stream_.avail_out;
+    if (result == Z_STREAM_END) return State::kEnd;
+    return result == Z_OK || result == Z_BUF_ERROR ? State::kMore : Damaged(stream_.msg);
+  }
+
+ private:
+  z_stream stream_{};
+  bool is_open_;
+};
+
+class Bzip2 : public Codec {
+ public:
+  Bzip2() { is_open_ = BZ2_bzDecompressInit(&stream_, 0, 0) == BZ_OK; }
+  ~Bzip2() override { BZ2_bzDecompressEnd(&stream_); }
+  bool is_open() const { return is_open_; }
+
+  State Step(Buffers* b) override {
+    const unsigned in = Limited(b->in_bytes), out = Limited(b->out_bytes);
+    stream_.next_in = reinterpret_cast<char*>(const_cast<uint8_t*>(b->in));
+    stream_.avail_in = in;
+    stream_.next_out = reinterpret_cast<char*>(b->out);
+    stream_.avail_out = out;
+    const int result = BZ2_bzDecompress(&stream_);
+    b->in += in - stream_.avail_in;
+    b->in_bytes -= in - stream_.avail_in;
+    b->out += out - stream_.avail_out;
+    b->out_bytes -= out - stream_.avail_out;
+    if (result == BZ_STREAM_END) return State::kEnd;
+    return result == BZ_OK ? State::kMore : Damaged(nullptr);
+  }
+
+ private:
+  bz_stream stream_{};
+  bool is_open_;
+};
+
+class Xz : public Codec {
+ public:
+  Xz() { is_open_ = lzma_stream_decoder(&stream_, kXzMemory, 0) == LZMA_OK; }
+  ~Xz() override { lzma_end(&stream_); }
+  bool is_open() const { return is_open_; }
+
+  State Step(Buffers* b) override {
+    stream_.next_in = b->in;
+    stream_.avail_in = b->in_bytes;
+    stream_.next_out = b->out;
+    stream_.avail_out = b->out_bytes;
+    const lzma_ret result = lzma_code(&stream_, LZMA_RUN);
+    b->in = stream_.next_in;
+    b->in_bytes = stream_.avail_in;
+    b->out = stream_.next_out;
+    b->out_bytes = stream_.avail_out;
+    if (result == LZMA_STREAM_END) return State::kEnd;
+    if (result == LZMA_MEMLIMIT_ERROR) return Damaged("it needs more than 128 MB of memory");
+    return result == LZMA_OK || result == LZMA_BUF_ERROR ? State::kMore : Damaged(nullptr);
+  }
+
+ private:
+  lzma_stream stream_ = LZMA_STREAM_INIT;
+  bool is_open_;
+};
+
+class Zstd : public Codec {
+ public:
+  ~Zstd() override { ZSTD_freeDStream(stream_); }
+  bool is_open() const { return stream_ != nullptr; }
+
+  State Step(Buffers* b) override {
+    ZSTD_inBuffer in{b->in, b->in_bytes, 0};
+    ZSTD_outBuffer out{b->out, b->out_bytes, 0};
+    const size_t result = ZSTD_decompressStream(stream_, &out, &in);
+    b->in += in.pos;
+    b->in_bytes -= in.pos;
+    b->out += out.pos;
+    b->out_bytes -= out.pos;
+    if (ZSTD_isError(result)) return Damaged(ZSTD_getErrorName(result));
+    return result == 0 ? State::kEnd : State::kMore;
+  }
+
+ private:
+  ZSTD_DStream* const stream_ = ZSTD_createDStream();
+};
+
+class Lz4 : public Codec {
+ public:
+  Lz4() {
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&context_, LZ4F_VERSION))) context_ = nullptr;
+  }
+  ~Lz4() override { LZ4F_freeDecompressionContext(context_); }
+  bool is_open() const { return context_ != nullptr; }
+
+  State Step(Buffers* b) override {
+    size_t in = b->in_bytes, out = b->out_bytes;
+    const size_t result = LZ4F_decompress(context_, b->out, &out, b->in, &in, nullptr);
+    if (LZ4F_isError(result)) return Damaged(LZ4F_getErrorName(result));
+    b->in += in;
+    b->in_bytes -= in;
+    b->out += out;
+    b->out_bytes -= out;
+    return result == 0 ? State::kEnd : State::kMore;
+  }
+
+ private:
+  LZ4F_dctx* context_ = nullptr;
+};
+
+template <typename T>
+std::unique_ptr<Codec> MakeOpen() {
+  auto codec = std::make_unique<T>();
+  if (!codec->is_open()) return nullptr;
+  return codec;
+}
+
+}  // namespace
+
+std::unique_ptr<Codec> Codec::Make(Packing packing) {
+  switch (packing) {
+    case Packing::kNone:
+    case Packing::kUnknown:
+      return nullptr;
+    case Packing::kGzip:
+      return MakeOpen<Gzip>();
+    case Packing::kLz4:
+      return MakeOpen<Lz4>();
+    case Packing::kZstd:
+      return MakeOpen<Zstd>();
+    case Packing::kBzip2:
+      return MakeOpen<Bzip2>();
+    case Packing::kXz:
+      return MakeOpen<Xz>();
+  }
+  return nullptr;
+}
+
+}  // namespace neon_redo

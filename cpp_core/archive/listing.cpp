@@ -1,0 +1,155 @@
+// The layouts: pgBackRest has archive/STANZA/VERSION-ID/<16 digits>/SEGMENT-SHA1.gz, Barman has
+// SERVER/wals/<16 digits>/SEGMENT, without a suffix even where it is compressed, and
+// SERVER/streaming/SEGMENT.partial. The sixteen digits are the first of the segment's name.
+#include "cpp_core/archive/listing.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <tuple>
+
+#include "cpp_core/base/directory.h"
+#include "cpp_core/base/try.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr int kTries = 10;  // while files are renamed
+
+bool HasOnly(const std::string& text, const char* characters) {
+  return !text.empty() && text.find_first_not_of(characters) == std::string::npos;
+}
+
+bool IsDirectory(const std::string& path) {
+  struct stat st;
+  return stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+// "15-1", the database's version and number in a pgBackRest stanza.
+bool IsStanzaPart(const std::string& name) {
+  const size_t dash = name.find('-');
+  return dash != std::string::npos && HasOnly(name.substr(0, dash), "0123456789.") &&
+         HasOnly(name.substr(dash + 1), "0123456789");
+}
+
+// Of the archive, but no segments: backup history files have the name of a segment and more.
+bool IsKnown(const std::string& name) {
+  for (const char* suffix : {".backup", ".backup.gz", ".backup.lz4", ".backup.zst", ".backup.bz2",
+                             ".backup.xz", ".tmp", ".ready", ".done", ".ok", ".error"})
+    if (name.ends_with(suffix)) return true;
+  return name.find(".pgbackrest.") != std::string::npos;
+}
+
+}  // namespace
+
+void WalListing::TakeName(const std::string& where, const std::string& name,
+                          Compressed compressed) {
+  std::string file = where + "/" + name;
+  const auto archived = ParseArchivedName(name);
+  if (!archived) {
+    if (ParseSegmentName(name.substr(0, 24)) && !IsKnown(name)) foreign.push_back(std::move(file));
+    return;
+  }
+  const bool is_plain = archived->suffix.empty() && archived->sha1.empty();
+  const bool is_read = compressed == Compressed::kRead
+                           ? PackingOfSuffix(archived->suffix) != Packing::kUnknown
+                           : is_plain;
+  if (is_read)
+    files.push_back({std::move(file),
+                     archived->segment,
+                     std::string(archived->sha1),
+                     !archived->suffix.empty(),
+                     {}});
+  else
+    packed.push_back({std::move(file), archived->segment});
+}
+
+Status WalListing::ListNames(const std::string& where, Compressed compressed) {
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(where));
+  ASSIGN_OR_RETURN(const auto names, directory.Names());
+  struct stat st;
+  if (fstat(directory.fd(), &st) != 0) return FileError("stat directory", where);
+  id = {st.st_dev, st.st_ino};
+  path = where;
+  for (const std::string& name : names) {
+    const std::string inner = directory.PathOf(name);
+    if (compressed == Compressed::kRead && name.size() == 16 && HasOnly(name, "0123456789ABCDEF") &&
+        IsDirectory(inner)) {
+      ASSIGN_OR_RETURN(const Directory part, Directory::Open(inner));
+      ASSIGN_OR_RETURN(const auto inner_names, part.Names());
+      for (const std::string& file : inner_names) TakeName(inner, file, compressed);
+    } else {
+      TakeName(where, name, compressed);
+    }
+  }
+  return {};
+}
+
+Status WalListing::ListInner(const std::string& where, Compressed compressed) {
+  if (IsDirectory(where + "/pg_wal")) return ListNames(where + "/pg_wal", compressed);
+  if (compressed == Compressed::kLeaveOut) return {};
+  if (IsDirectory(where + "/wals")) {
+    if (IsDirectory(where + "/streaming"))
+      RETURN_IF_ERROR(ListNames(where + "/streaming", compressed));
+    return ListNames(where + "/wals", compressed);
+  }
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(where));
+  ASSIGN_OR_RETURN(auto names, directory.Names());
+  std::erase_if(names, [&](const std::string& name) {
+    return !IsStanzaPart(name) || !IsDirectory(directory.PathOf(name));
+  });
+  std::sort(names.begin(), names.end());
+  if (names.size() > 1)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("\"{}\" has the WAL of several databases: name one of them, such "
+                                 "as \"{}\"",
+                                 where, directory.PathOf(names.back())));
+  return names.empty() ? Status() : ListNames(directory.PathOf(names.front()), compressed);
+}
+
+Status WalListing::ReadStarts() {
+  std::map<std::tuple<uint64_t, uint32_t, const pg::Version*>, size_t> votes;
+  for (File& file : files) {
+    ASSIGN_OR_RETURN(file.start, ReadFileStart(file.path));
+    WalSegmentHead head;
+    const bool is_wal =
+        head.Load(Bytes(file.start.bytes, file.start.length)) && head.IsOfAnySegment();
+    if (file.has_suffix && file.start.packing == Packing::kNone && !is_wal &&
+        std::memcmp(file.start.bytes, "Salted__", 8) != 0)
+      file.start.problem =
+          fmt::format("file \"{}\" does not begin as one that is compressed", file.path);
+    if (is_wal)
+      votes[{head.segment.system_identifier, head.segment.segment_size,
+             pg::FindVersionByWalMagic(head.page.magic)}]++;
+  }
+  if (votes.empty()) return {};
+  const auto winner = std::max_element(votes.begin(), votes.end(),
+                                       [](auto& a, auto& b) { return a.second < b.second; });
+  std::tie(identity.system_identifier, identity.segment_size, identity.version) = winner->first;
+  return {};
+}
+
+// A server or a receiver renames, recycles and removes segments at any moment: what was listed may
+// have another name by the time its head is read.
+Result<WalListing> WalListing::Read(const std::string& path, Compressed compressed) {
+  for (int left = kTries;; left--) {
+    WalListing listing;
+    RETURN_IF_ERROR(listing.ListNames(path, compressed));
+    if (listing.files.empty()) RETURN_IF_ERROR(listing.ListInner(path, compressed));
+    const auto by_path = [](const auto& a, const auto& b) { return a.path < b.path; };
+    std::sort(listing.files.begin(), listing.files.end(), by_path);
+    std::sort(listing.packed.begin(), listing.packed.end(), by_path);
+    std::sort(listing.foreign.begin(), listing.foreign.end());
+    const Status read = listing.ReadStarts();
+    if (read) return listing;
+    if (read.error().code != ErrorCode::kNotFound) return tl::unexpected(read.error());
+    // A name whose file is never there: a symbolic link to nothing.
+    if (left == 1) return MakeError(ErrorCode::kIo, read.error().message);
+  }
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,56 @@
+// What one directory of WAL has: the layouts in which programs keep segments.
+#ifndef NEON_REDO_ARCHIVE_LISTING_H_
+#define NEON_REDO_ARCHIVE_LISTING_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cpp_core/archive/segment.h"
+#include "neon_redo/error.h"
+
+namespace neon_redo {
+
+// Whether compressed segments are read, or only named.
+enum class Compressed { kRead, kLeaveOut };
+
+// One directory, with its directories of sixteen digits (pgBackRest, Barman).
+struct WalListing {
+  struct File {
+    std::string path;
+    SegmentName name;
+    std::string sha1;
+    bool has_suffix;  // of a program that compresses
+    FileStart start;
+  };
+  // That cannot be read here, or shall not be.
+  struct Packed {
+    std::string path;
+    SegmentName name;
+  };
+  std::string path;
+  std::pair<dev_t, ino_t> id;
+  std::vector<File> files;  // in order of path
+  std::vector<Packed> packed;
+  std::vector<std::string> foreign;     // paths of files that are named nearly like a segment
+  WalIdentity identity{0, 0, nullptr};  // of most headers; no version: not one header is good
+
+  // Lists `path`; where it has no segments, the directory inside that has them: pg_wal of a data
+  // directory, wals of a Barman server (with streaming, which has the segment in progress), the only
+  // VERSION-ID of a pgBackRest stanza. Reads the start of each segment. A directory in which a
+  // segment is renamed or removed meanwhile is listed again, up to ten times.
+  // kNotFound: no such directory. kIo: not readable. kInvalidArgument: a stanza has several.
+  static Result<WalListing> Read(const std::string& path, Compressed compressed);
+
+ private:
+  Status ListNames(const std::string& where, Compressed compressed);
+  Status ListInner(const std::string& where, Compressed compressed);
+  void TakeName(const std::string& where, const std::string& name, Compressed compressed);
+  Status ReadStarts();
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_ARCHIVE_LISTING_H_

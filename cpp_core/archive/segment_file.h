@@ -1,0 +1,69 @@
+// The content of segment files, compressed or not.
+#ifndef NEON_REDO_ARCHIVE_SEGMENT_FILE_H_
+#define NEON_REDO_ARCHIVE_SEGMENT_FILE_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpp_core/archive/segment.h"
+#include "cpp_core/base/file_descriptor.h"
+#include "neon_redo/error.h"
+
+namespace neon_redo {
+
+// A segment in memory. The rest of the last WAL page, after `size`, is zero.
+struct SegmentContent {
+  std::unique_ptr<uint8_t[]> bytes;
+  uint64_t size = 0;
+};
+
+// Reads the file, decompresses it and checks its SHA-1, if its name has one. A .partial file may end
+// within its compressed stream, since its receiver was interrupted; the content is then what is there.
+// Never more than one segment is read. Thread-safe.
+// kCorrupt: it is damaged, cut short or too long, or has another checksum; the message names the file.
+// kNotFound, kIo: it is not there, or cannot be read.
+Result<SegmentContent> LoadSegment(const Segment& segment, uint32_t segment_size);
+
+// A segment file, read at any place. Not thread-safe.
+class SegmentReader {
+ public:
+  // Errors as LoadSegment.
+  static Result<SegmentReader> Open(const Segment& segment, uint32_t segment_size);
+  // Reads until n bytes or the end; the number read, or -1 (errno).
+  ssize_t Read(uint8_t* out, size_t n, uint64_t offset) const;
+
+ private:
+  FileDescriptor fd_;
+  SegmentContent content_;  // of a file that is loaded
+};
+
+// Reads until n bytes or the end of the file; the number read, or -1 (errno).
+ssize_t ReadFully(int fd, uint8_t* out, size_t n, uint64_t offset);
+
+// Loads segments ahead of a reader, each on a thread of its own. Not thread-safe.
+class SegmentLoader {
+ public:
+  explicit SegmentLoader(uint32_t segment_size) : segment_size_(segment_size) {}
+
+  // How many segments may be ahead, besides the one that is read: two, or one where segments are
+  // larger than 64 MB.
+  size_t most_ahead() const { return segment_size_ > (uint32_t{64} << 20) ? 1 : 2; }
+  // Begins to load the segment, unless that has begun.
+  void Begin(const Segment& segment);
+  // What Begin has begun, or loads it now. What is ahead of other segments is dropped.
+  Result<SegmentContent> Take(const Segment& segment);
+
+ private:
+  const uint32_t segment_size_;
+  std::map<std::string, std::future<Result<SegmentContent>>> ahead_;  // by path
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_ARCHIVE_SEGMENT_FILE_H_

@@ -1,0 +1,130 @@
+#include "cpp_core/archive/unpack.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <string_view>
+
+#include "cpp_core/archive/codec.h"
+#include "cpp_core/base/files.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr size_t kInputSize = 128 * 1024;
+
+class Unpacking {
+ public:
+  Unpacking(Packing packing, int fd, const std::string& path)
+      : packing_(packing), fd_(fd), path_(path) {}
+
+  Result<Unpacked> Run(uint8_t* out, size_t capacity, bool only_start);
+
+ private:
+  Status Fill();
+  tl::unexpected<Error> Damage(std::string_view why) const {
+    return MakeError(ErrorCode::kCorrupt, fmt::format("file \"{}\" is damaged: {}", path_, why));
+  }
+
+  const Packing packing_;
+  const int fd_;
+  const std::string& path_;
+  const std::unique_ptr<uint8_t[]> input_{new uint8_t[kInputSize]};
+  Codec::Buffers buffers_;
+  off_t read_ = 0;
+  bool is_at_end_ = false;
+};
+
+Status Unpacking::Fill() {
+  if (buffers_.in_bytes > 0 || is_at_end_) return {};
+  ssize_t n;
+  do n = pread(fd_, input_.get(), kInputSize, read_);
+  while (n < 0 && errno == EINTR);
+  if (n < 0) return FileError("read file", path_);
+  is_at_end_ = n == 0;
+  read_ += n;
+  buffers_.in = input_.get();
+  buffers_.in_bytes = static_cast<size_t>(n);
+  return {};
+}
+
+// Each turn reads something, writes something, or ends.
+Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity, bool only_start) {
+  std::unique_ptr<Codec> codec;
+  uint8_t surplus;  // written to where the output is full: there must be no more
+  buffers_.out = out;
+  buffers_.out_bytes = capacity;
+  bool is_full = capacity == 0;
+  for (;;) {
+    const Status filled = Fill();
+    if (!filled) return tl::unexpected(filled.error());
+    const size_t size = is_full ? capacity : capacity - buffers_.out_bytes;
+    if (!codec && buffers_.in_bytes == 0) return Unpacked{size, false};
+    if (!is_full && buffers_.out_bytes == 0) {
+      if (only_start) return Unpacked{size, false};
+      is_full = true;
+      buffers_.out = &surplus;
+      buffers_.out_bytes = 1;
+    }
+    if (!codec && !(codec = Codec::Make(packing_)))
+      return MakeError(ErrorCode::kOutOfMemory, "out of memory");
+    const Codec::Buffers before = buffers_;
+    const Codec::State state = codec->Step(&buffers_);
+    if (state == Codec::State::kDamaged)
+      return Damage(fmt::format("its {} data are not valid{}{}", PackingName(packing_),
+                                codec->why() ? ": " : "", codec->why() ? codec->why() : ""));
+    if (is_full && buffers_.out_bytes == 0)
+      return Damage(fmt::format("it has more than {} bytes when it is decompressed", capacity));
+    if (state == Codec::State::kEnd) {
+      codec.reset();
+      continue;
+    }
+    if (before.in_bytes != buffers_.in_bytes || before.out_bytes != buffers_.out_bytes) continue;
+    if (is_at_end_) return Unpacked{is_full ? capacity : capacity - buffers_.out_bytes, true};
+    if (buffers_.in_bytes > 0) return Damage("its decompression does not end");
+  }
+}
+
+}  // namespace
+
+Packing PackingOf(Bytes head) {
+  using namespace std::string_view_literals;
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  if (text.starts_with("\x1f\x8b"sv)) return Packing::kGzip;
+  if (text.starts_with("\x04\x22\x4d\x18"sv)) return Packing::kLz4;
+  if (text.starts_with("\x28\xb5\x2f\xfd"sv)) return Packing::kZstd;
+  if (text.starts_with("BZh"sv)) return Packing::kBzip2;
+  if (text.starts_with("\xfd"
+                       "7zXZ\0"sv))
+    return Packing::kXz;
+  return Packing::kNone;
+}
+
+Packing PackingOfSuffix(std::string_view suffix) {
+  if (suffix.empty()) return Packing::kNone;
+  if (suffix == ".gz") return Packing::kGzip;
+  if (suffix == ".lz4") return Packing::kLz4;
+  if (suffix == ".zst") return Packing::kZstd;
+  if (suffix == ".bz2") return Packing::kBzip2;
+  return suffix == ".xz" ? Packing::kXz : Packing::kUnknown;
+}
+
+const char* PackingName(Packing packing) {
+  constexpr const char* kNames[] = {"plain", "gzip", "lz4", "zstd", "bzip2", "xz", "unknown"};
+  return kNames[static_cast<size_t>(packing)];
+}
+
+Result<Unpacked> Unpack(Packing packing, int fd, const std::string& path, uint8_t* out,
+                        size_t capacity) {
+  return Unpacking(packing, fd, path).Run(out, capacity, false);
+}
+
+Result<Unpacked> UnpackStart(Packing packing, int fd, const std::string& path, uint8_t* out,
+                             size_t capacity) {
+  return Unpacking(packing, fd, path).Run(out, capacity, true);
+}
+
+}  // namespace neon_redo

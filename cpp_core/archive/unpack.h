@@ -1,0 +1,40 @@
+// Decompression of files whose content has a known largest size.
+#ifndef NEON_REDO_ARCHIVE_UNPACK_H_
+#define NEON_REDO_ARCHIVE_UNPACK_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "neon_redo/bytes.h"
+#include "neon_redo/error.h"
+
+namespace neon_redo {
+
+// kUnknown: by a program whose files are not read.
+enum class Packing : uint8_t { kNone, kGzip, kLz4, kZstd, kBzip2, kXz, kUnknown };
+
+// By a file's first bytes; kNone: by none of these.
+Packing PackingOf(Bytes head);
+// ".gz", ".lz4", ".zst", ".bz2", ".xz"; "": kNone; kUnknown for others.
+Packing PackingOfSuffix(std::string_view suffix);
+const char* PackingName(Packing packing);  // "gzip"
+
+struct Unpacked {
+  size_t size = 0;      // bytes written to the output
+  bool is_cut = false;  // the file ends within a compressed stream
+};
+
+// Decompresses the file, which may have several streams one after another, from its start. Never
+// writes more than `capacity` bytes to `out`. Thread-safe. path: for messages.
+// kCorrupt: it is damaged, or has more than `capacity` bytes. kIo: it cannot be read.
+Result<Unpacked> Unpack(Packing packing, int fd, const std::string& path, uint8_t* out,
+                        size_t capacity);
+// The same for the first `capacity` bytes: the rest of the file is not looked at.
+Result<Unpacked> UnpackStart(Packing packing, int fd, const std::string& path, uint8_t* out,
+                             size_t capacity);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_ARCHIVE_UNPACK_H_

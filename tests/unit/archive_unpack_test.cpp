@@ -1,0 +1,303 @@
+// Compressed segments: each format, damage in it, and content that is larger than a segment.
+#include "cpp_core/archive/unpack.h"
+
+#include <bzlib.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <lz4frame.h>
+#include <lzma.h>
+#include <nettle/sha1.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "cpp_core/archive/segment_file.h"
+#include "cpp_core/archive/wal_set.h"
+#include "tests/unit/wal_writer.h"
+
+namespace neon_redo {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Packing kAll[] = {Packing::kGzip, Packing::kLz4, Packing::kZstd, Packing::kBzip2,
+                            Packing::kXz};
+constexpr const char* kSuffixes[] = {".gz", ".lz4", ".zst", ".bz2", ".xz"};
+
+std::string Pack(Packing packing, const std::string& in) {
+  std::string out(in.size() * 2 + 100000, '\0');
+  size_t size = out.size();
+  auto* to = reinterpret_cast<uint8_t*>(out.data());
+  const auto* from = reinterpret_cast<const uint8_t*>(in.data());
+  if (packing == Packing::kGzip) {
+    z_stream stream{};
+    deflateInit2(&stream, 1, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
+    stream.next_in = const_cast<Bytef*>(from);
+    stream.avail_in = static_cast<uInt>(in.size());
+    stream.next_out = to;
+    stream.avail_out = static_cast<uInt>(size);
+    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+    size -= stream.avail_out;
+    deflateEnd(&stream);
+  } else if (packing == Packing::kLz4) {
+    LZ4F_preferences_t preferences = LZ4F_INIT_PREFERENCES;
+    preferences.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled;
+    size = LZ4F_compressFrame(to, size, from, in.size(), &preferences);
+  } else if (packing == Packing::kZstd) {
+    ZSTD_CCtx* context = ZSTD_createCCtx();
+    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+    size = ZSTD_compress2(context, to, size, from, in.size());
+    ZSTD_freeCCtx(context);
+  } else if (packing == Packing::kBzip2) {
+    auto bytes = static_cast<unsigned>(size);
+    EXPECT_EQ(BZ2_bzBuffToBuffCompress(out.data(), &bytes, const_cast<char*>(in.data()),
+                                       static_cast<unsigned>(in.size()), 1, 0, 0),
+              BZ_OK);
+    size = bytes;
+  } else {
+    size_t at = 0;
+    EXPECT_EQ(lzma_easy_buffer_encode(0, LZMA_CHECK_CRC32, nullptr, from, in.size(), to, &at, size),
+              LZMA_OK);
+    size = at;
+  }
+  out.resize(size);
+  return out;
+}
+
+class UnpackTest : public testing::Test {
+ protected:
+  Result<std::string> Read(Packing packing, const std::string& file, size_t capacity,
+                           bool* is_cut = nullptr) {
+    const std::string path = dir_.path() + "/packed";
+    std::ofstream(path, std::ios::binary) << file;
+    const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    // A byte more than that is allowed, which must stay as it is.
+    std::string out(capacity + 1, '#');
+    const auto unpacked =
+        Unpack(packing, fd.get(), path, reinterpret_cast<uint8_t*>(out.data()), capacity);
+    EXPECT_EQ(out.back(), '#');
+    if (!unpacked) {
+      if (unpacked.error().code == ErrorCode::kCorrupt) {
+        EXPECT_NE(unpacked.error().message.find(path), std::string::npos);
+      }
+      return tl::unexpected(unpacked.error());
+    }
+    if (is_cut != nullptr) *is_cut = unpacked->is_cut;
+    out.resize(unpacked->size);
+    return out;
+  }
+  static std::string Noise(size_t bytes) {
+    std::string out(bytes, '\0');
+    uint32_t noise = 1;
+    for (size_t i = 0; i < bytes; i++)
+      out[i] = static_cast<char>(i % 1000 < 500 ? 'x' : (noise = noise * 1103515245 + 12345) >> 16);
+    return out;
+  }
+
+  TempDirectory dir_;
+};
+
+TEST_F(UnpackTest, EachFormat) {
+  const std::string content = Noise(700000);
+  for (const Packing packing : kAll) {
+    SCOPED_TRACE(PackingName(packing));
+    const std::string packed = Pack(packing, content);
+    EXPECT_EQ(PackingOf(Bytes(reinterpret_cast<const uint8_t*>(packed.data()), 8)), packing);
+    for (const size_t capacity : {content.size(), content.size() + 1, size_t{1} << 20}) {
+      const auto read = Read(packing, packed, capacity);
+      ASSERT_TRUE(read) << read.error().message;
+      EXPECT_EQ(*read, content);
+    }
+    // Several streams in one file.
+    const auto twice = Read(packing, packed + packed, 2 << 20);
+    ASSERT_TRUE(twice) << twice.error().message;
+    EXPECT_EQ(*twice, content + content);
+    EXPECT_EQ(*Read(packing, Pack(packing, ""), 100), "");
+  }
+}
+
+TEST_F(UnpackTest, MoreThanASegmentIsDamage) {
+  const std::string bomb = std::string(50 << 20, '\0');
+  for (const Packing packing : kAll) {
+    SCOPED_TRACE(PackingName(packing));
+    const std::string packed = Pack(packing, bomb);
+    for (const size_t capacity : {size_t{0}, size_t{1}, size_t{1} << 20, bomb.size() - 1}) {
+      const auto read = Read(packing, packed, capacity);
+      ASSERT_FALSE(read);
+      EXPECT_EQ(read.error().code, ErrorCode::kCorrupt);
+      EXPECT_NE(read.error().message.find("has more than"), std::string::npos)
+          << read.error().message;
+    }
+  }
+}
+
+TEST_F(UnpackTest, ACutFileIsTold) {
+  const std::string content = Noise(300000);
+  for (const Packing packing : kAll) {
+    SCOPED_TRACE(PackingName(packing));
+    const std::string packed = Pack(packing, content);
+    for (size_t cut = 1; cut < packed.size(); cut += 1 + packed.size() / 97) {
+      bool is_cut = false;
+      const auto read = Read(packing, packed.substr(0, cut), 1 << 20, &is_cut);
+      if (!read) continue;
+      EXPECT_TRUE(is_cut) << cut << " of " << packed.size();
+      EXPECT_EQ(*read, content.substr(0, read->size()));
+    }
+    EXPECT_FALSE(Read(packing, packed + "trailing garbage", 1 << 20)) << "accepts garbage";
+  }
+}
+
+// With the formats' checksums, no flipped bit gives other bytes.
+TEST_F(UnpackTest, FlippedBitsGiveNoOtherContent) {
+  const std::string content = Noise(60000);
+  for (const Packing packing : kAll) {
+    SCOPED_TRACE(PackingName(packing));
+    const std::string packed = Pack(packing, content);
+    for (size_t at = 0; at < packed.size(); at += 1 + packed.size() / 211) {
+      std::string flipped = packed;
+      flipped[at] = static_cast<char>(flipped[at] ^ (1 << at % 8));
+      bool is_cut = false;
+      const auto read = Read(packing, flipped, 1 << 20, &is_cut);
+      if (read && !is_cut) {
+        EXPECT_EQ(*read, content) << at;
+      }
+    }
+  }
+}
+
+class PackedSegments : public testing::Test {
+ protected:
+  static constexpr uint32_t kSize = 1 << 20;
+
+  void SetUp() override {
+    while (wal_.wal().size() < 6 * kSize - 30000) wal_.Append(10, 0, 9000);
+  }
+  std::string Content(uint64_t i) const {
+    std::string out = wal_.wal().substr(i * kSize, kSize);
+    out.resize(kSize, '\0');
+    return out;
+  }
+  void Write(const std::string& name, const std::string& content) const {
+    const fs::path path = dir_.path() + "/" + name;
+    fs::create_directories(path.parent_path());
+    std::ofstream(path, std::ios::binary) << content;
+  }
+  static std::string Sha1(const std::string& content) {
+    sha1_ctx context;
+    uint8_t digest[SHA1_DIGEST_SIZE];
+    sha1_init(&context);
+    sha1_update(&context, content.size(), reinterpret_cast<const uint8_t*>(content.data()));
+    sha1_digest(&context, sizeof(digest), digest);
+    std::string out;
+    for (const uint8_t byte : digest) out += fmt::format("{:02x}", byte);
+    return out;
+  }
+  void ExpectAll(const std::string& path) const {
+    const ReadAll read(path);
+    ASSERT_FALSE(read.error) << read.error->message;
+    ASSERT_EQ(read.records.size(), wal_.written().size());
+    for (size_t i = 0; i < read.records.size(); i++)
+      ASSERT_EQ(read.records[i].bytes, wal_.written()[i].bytes);
+  }
+  void ExpectError(const std::string& words) const {
+    const ReadAll read(dir_.path());
+    ASSERT_TRUE(read.error) << words;
+    EXPECT_EQ(read.error->code, ErrorCode::kCorrupt);
+    EXPECT_NE(read.error->message.find(words), std::string::npos) << read.error->message;
+  }
+
+  TempDirectory dir_;
+  WalWriter wal_{kSize};
+};
+
+TEST_F(PackedSegments, EachFormatWithSuffixAndWithout) {
+  for (const bool with_suffix : {true, false}) {
+    for (uint64_t i = 0; i < 5; i++) {
+      fs::remove(dir_.path() + "/" + wal_.SegmentFile(i) + kSuffixes[i]);
+      Write(wal_.SegmentFile(i) + (with_suffix ? kSuffixes[i] : ""), Pack(kAll[i], Content(i)));
+    }
+    Write(wal_.SegmentFile(5), Content(5));
+    ExpectAll(dir_.path());
+  }
+}
+
+TEST_F(PackedSegments, PgBackRestAndBarman) {
+  for (uint64_t i = 0; i < 6; i++) {
+    const std::string name = wal_.SegmentFile(i), directory = name.substr(0, 16) + "/";
+    const std::string hash = "-" + Sha1(Content(i));
+    Write("stanza/15-1/" + directory + name + hash + (i % 2 ? ".gz" : ""),
+          i % 2 ? Pack(Packing::kGzip, Content(i)) : Content(i));
+    Write("server/wals/" + directory + name, Pack(Packing::kBzip2, Content(i)));
+  }
+  Write("stanza/15-1/0000000100000000/" + wal_.SegmentFile(1) + ".00000028.backup", "START WAL");
+  Write("stanza/archive.info", "[backrest]");
+  Write("server/wals/xlog.db", "x");
+  for (const char* path : {"/stanza", "/stanza/15-1", "/server", "/server/wals"})
+    ExpectAll(dir_.path() + path);
+  // The segment in progress is in Barman's directory of streaming.
+  const std::string last = wal_.SegmentFile(5);
+  fs::remove(dir_.path() + "/server/wals/0000000100000000/" + last);
+  Write("server/streaming/" + last + ".partial", Content(5));
+  ExpectAll(dir_.path() + "/server");
+  Write("stanza/17-2/0000000100000000/" + last, Content(5));
+  const auto several = WalSet::Open(dir_.path() + "/stanza");
+  ASSERT_FALSE(several);
+  EXPECT_NE(several.error().message.find("/stanza/17-2"), std::string::npos);
+}
+
+TEST_F(PackedSegments, DamageIsNamed) {
+  for (uint64_t i = 0; i < 6; i++) Write(wal_.SegmentFile(i), Content(i));
+  const std::string name = wal_.SegmentFile(2);
+  fs::remove(dir_.path() + "/" + name);
+  for (size_t format = 0; format < 5; format++) {
+    const std::string file = name + kSuffixes[format], packed = Pack(kAll[format], Content(2));
+    Write(file, packed.substr(0, packed.size() / 2));
+    ExpectError(file + "\" is cut short");
+    Write(file, packed + packed);
+    ExpectError(file + "\" is damaged: it has more than 1048576 bytes");
+    Write(file, "not compressed");
+    ExpectError(file + "\" does not begin as one that is compressed");
+    Write(file, Pack(kAll[format], Content(2).substr(0, kSize / 2)));
+    ExpectError(name);
+    // A good copy beside it is read.
+    Write(file, packed.substr(0, packed.size() / 2));
+    Write(name, Content(2));
+    ExpectAll(dir_.path());
+    fs::remove(dir_.path() + "/" + name);
+    fs::remove(dir_.path() + "/" + file);
+  }
+  const std::string other = name + "-" + Sha1("another") + ".gz";
+  Write(other, Pack(Packing::kGzip, Content(2)));
+  ExpectError("SHA-1");
+}
+
+// A receiver was interrupted: its last file has no end.
+TEST_F(PackedSegments, APartialFileMayBeCut) {
+  for (uint64_t i = 0; i < 5; i++) Write(wal_.SegmentFile(i), Content(i));
+  for (size_t format = 0; format < 5; format++) {
+    for (const std::string& suffix : {std::string(kSuffixes[format]) + ".partial",
+                                      ".partial" + std::string(kSuffixes[format])}) {
+      const std::string file = wal_.SegmentFile(5) + suffix;
+      const std::string packed = Pack(kAll[format], Content(5));
+      Write(file, packed.substr(0, packed.size() - 1000));
+      const ReadAll read(dir_.path());
+      EXPECT_FALSE(read.error) << read.error->message;
+      EXPECT_GE(read.records.size(), wal_.written().size() * 5 / 6);
+      fs::remove(dir_.path() + "/" + file);
+    }
+  }
+}
+
+TEST_F(PackedSegments, FilesWithOtherSuffixesAreNamed) {
+  for (uint64_t i = 0; i < 6; i++) Write(wal_.SegmentFile(i), Content(i));
+  Write(wal_.SegmentFile(6) + ".7z", "x");
+  const auto set = WalSet::Open(dir_.path());
+  ASSERT_EQ(set->notes().size(), 1u);
+  EXPECT_NE(set->notes()[0].find(".7z\" is left out"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace neon_redo
