@@ -9,6 +9,7 @@
 
 #include "cpp_core/backup/barman_backup.h"
 #include "cpp_core/backup/incremental_backup.h"
+#include "cpp_core/backup/pgbackrest_backup.h"
 #include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/backup/tar_backup.h"
 #include "cpp_core/base/files.h"
@@ -92,6 +93,8 @@ Result<std::unique_ptr<BaseBackup>> OpenAlone(const std::string& path,
                                               const BaseBackupOptions& options) {
   ASSIGN_OR_RETURN(auto tar, FindTarBackup(path));
   if (tar) return OpenTarBackup(std::move(*tar), options);
+  ASSIGN_OR_RETURN(auto pgbackrest, FindPgBackRestBackup(path, options));
+  if (pgbackrest) return OpenPgBackRestBackup(std::move(*pgbackrest), options);
   ASSIGN_OR_RETURN(auto barman, FindBarmanBackup(path, options));
   if (barman) return OpenBarmanBackup(std::move(*barman), options);
   return OpenPlainBackup({path, "", {}, ""});

@@ -79,8 +79,8 @@ class BaseBackup {
   // A file to be read in any order. kNotFound: the backup does not have it. One that is packed is
   // unpacked to the spool first, and its checksum compared if the backup has one.
   virtual Result<std::shared_ptr<const BaseFile>> OpenFile(std::string_view name) const = 0;
-  // A file to be read once from front to back, which takes no space in the spool. What is wrong with
-  // its size or checksum shows at its end.
+  // A file to be read once from front to back, which takes no space in the spool. That its size is not
+  // the listed one shows at its end; its checksum is for the caller to compare.
   virtual Result<std::unique_ptr<ByteSource>> OpenStream(std::string_view name) const;
 
   // What the backup says of its files, by its own kind of manifest; nothing: it has none.
@@ -88,6 +88,9 @@ class BaseBackup {
   // Of a chain of incremental backups, which has no manifest: each of them by itself, the newest first.
   // Their manifests are of the files as they lie there. Empty: it stands alone.
   virtual std::vector<const BaseBackup*> Links() const { return {}; }
+
+  // What is wrong with the backup and does not keep it from being read, as lines for a person.
+  virtual std::vector<std::string> Remarks() const { return {}; }
 
   // Bytes that were unpacked to the spool.
   virtual uint64_t spooled() const { return 0; }
@@ -129,6 +132,9 @@ struct BaseBackupOptions {
 //   base.tar, base.tar.gz, .lz4, .zst         pg_basebackup's tar format
 //   backup.info, data/                        a Barman backup (SERVER/base/ID)
 //   base/, wals/                              Barman's backups of a server; options.label: an ID
+//   archive/, backup/                         a pgBackRest repository; options.stanza, options.label
+//   backup.info, LABEL/                       the backups of a stanza in it (backup/STANZA)
+//   backup.manifest                           one of these (backup/STANZA/LABEL)
 //
 // A packed tar is unpacked here, since it cannot be read in any other order. One whose backup_label says
 // that it is incremental is opened with those that it builds upon (options.prior).

@@ -18,6 +18,7 @@ constexpr struct {
     {ChecksumKind::kNone, "NONE", 0},      {ChecksumKind::kCrc32c, "CRC32C", 4},
     {ChecksumKind::kSha224, "SHA224", 28}, {ChecksumKind::kSha256, "SHA256", 32},
     {ChecksumKind::kSha384, "SHA384", 48}, {ChecksumKind::kSha512, "SHA512", 64},
+    {ChecksumKind::kSha1, "SHA1", 20},
 };
 
 EVP_MD_CTX* ContextOf(void* context) { return static_cast<EVP_MD_CTX*>(context); }
@@ -32,6 +33,8 @@ const EVP_MD* DigestOf(ChecksumKind kind) {
       return EVP_sha384();
     case ChecksumKind::kSha512:
       return EVP_sha512();
+    case ChecksumKind::kSha1:
+      return EVP_sha1();
     default:
       return nullptr;
   }
@@ -51,7 +54,8 @@ size_t ChecksumSize(ChecksumKind kind) { return kChecksums[static_cast<size_t>(k
 std::optional<ChecksumKind> ParseChecksumKind(std::string_view name) {
   const std::string text(name);
   for (const auto& checksum : kChecksums)
-    if (text.size() == std::string_view(checksum.name).size() &&
+    if (checksum.kind != ChecksumKind::kSha1 &&
+        text.size() == std::string_view(checksum.name).size() &&
         strcasecmp(checksum.name, text.c_str()) == 0)
       return checksum.kind;
   return std::nullopt;

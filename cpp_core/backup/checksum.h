@@ -13,14 +13,14 @@
 
 namespace neon_redo {
 
-// pg_checksum_type
-enum class ChecksumKind : uint8_t { kNone, kCrc32c, kSha224, kSha256, kSha384, kSha512 };
+// pg_checksum_type; and SHA-1, which pgBackRest has.
+enum class ChecksumKind : uint8_t { kNone, kCrc32c, kSha224, kSha256, kSha384, kSha512, kSha1 };
 
 // "NONE", "CRC32C", "SHA224", …
 const char* ChecksumName(ChecksumKind kind);
-// In upper or lower case (pg_checksum_parse_type). Nothing: no such kind.
+// In upper or lower case (pg_checksum_parse_type). Nothing: backup_manifest has no such kind.
 std::optional<ChecksumKind> ParseChecksumKind(std::string_view name);
-// Bytes of a checksum: 0, 4, 28, 32, 48 or 64.
+// Bytes of a checksum: 0, 4, 28, 32, 48, 64 or 20.
 size_t ChecksumSize(ChecksumKind kind);
 
 // The checksum of bytes that come piece by piece. Move-only. Not thread-safe.

@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import unittest
 
-from backup_tools import Barman
+from backup_tools import Barman, PgBackRest, need
 from cluster import ROOT, Cluster, make_directory, run, servers
 
 SETTINGS = {"wal_level": "replica", "max_wal_size": "2GB", "autovacuum": "off"}
@@ -230,6 +230,7 @@ class BarmanBackups(Bases):
 
     def check_barman(self, kind, method, **settings):
         """A backup that was checked, its directory, and Barman."""
+        need(self, "barman")
         self.cluster = with_tablespace(self, settings=self.ARCHIVED)
         barman = Barman(self.cluster, method, **settings)
         backup = barman.backup()
@@ -289,6 +290,76 @@ class BarmanBackups(Bases):
     def test_postgres_lz4_by_the_server(self):
         packing = {"backup_compression": "lz4", "backup_compression_location": "server"}
         self.check_barman("a backup in tar format", "postgres", **packing)
+
+
+class PgBackRestBackups(Bases):
+    """The tool is pgbackrest restore."""
+
+    ARCHIVED = {"archive_mode": "on", "archive_command": "/bin/true"}
+    PASSPHRASE = "a long passphrase"
+    WRITTEN = ("postgresql.auto.conf", "recovery.signal", "tablespace_map")  # by pgbackrest restore
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = with_tablespace(cls, settings=cls.ARCHIVED)
+
+    def make(self, program, options):
+        """A repository with a full backup, and a differential and an incremental one after it."""
+        need(self, program)
+        tool = PgBackRest(self.cluster, program, **options)
+        self.addCleanup(shutil.rmtree, tool.directory)
+        labels = [tool.backup("full")]
+        self.cluster.psql("UPDATE t SET b = 'changed' WHERE a % 1000 = 1; DELETE FROM far WHERE a % 9 = 7")
+        self.cluster.psql("CREATE TABLE later AS TABLE far; TRUNCATE empty")
+        labels.append(tool.backup("diff"))
+        self.cluster.psql("UPDATE t SET b = 'again' WHERE a % 3000 = 1; DROP TABLE later")
+        labels.append(tool.backup("incr"))
+        return tool, labels
+
+    def reader_options(self, options):
+        if "repo1_cipher_pass" not in options:
+            return []
+        secret = pathlib.Path(self.cluster.directory, "passphrase")
+        secret.touch(mode=0o600)  # for nobody else
+        secret.write_text(self.PASSPHRASE + "\n")
+        return ["--cipher-pass-file", secret]
+
+    def check_repository(self, program="pgbackrest", **options):
+        if options.pop("cipher", False):
+            options |= {"repo1_cipher_type": "aes-256-cbc", "repo1_cipher_pass": self.PASSPHRASE}
+        tool, labels = self.make(program, options)
+        more = self.reader_options(options)
+        oid = self.cluster.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
+        for number, label in enumerate(labels):
+            restored = f"{tool.directory}/restored{number}"
+            self.cluster.run_as_server(["mkdir", f"{restored}.far"])
+            tool.restore(restored, label, f"--tablespace-map=ts={restored}.far")
+            # Each way to say which one.
+            path, say = (
+                (tool.repository, ["--stanza", "main", "--label", label]),
+                (os.path.join(tool.stanza, label), []),
+                (tool.repository, []),
+            )[number]
+            said = self.check(path, restored, *say, *more, leave_out=self.WRITTEN)
+            self.assertEqual(said["kind"], "a pgBackRest backup")
+            self.assertEqual(said["tablespaces"], {oid: {"state": 0, "target": f"{self.cluster.directory}/far"}})
+            shutil.rmtree(restored)
+        return tool, labels
+
+    def test_plain(self):
+        self.check_repository()
+
+    def test_gz(self):
+        self.check_repository(compress_type="gz")
+
+    def test_bundles_zst_cipher(self):
+        self.check_repository(compress_type="zst", repo1_bundle="y", cipher=True)
+
+    def test_bundles_lz4(self):
+        self.check_repository(compress_type="lz4", repo1_bundle="y")
+
+    def test_bz2_cipher(self):
+        self.check_repository(compress_type="bz2", cipher=True)
 
 
 if __name__ == "__main__":
