@@ -21,10 +21,10 @@ unsigned Limited(size_t bytes) {
   return static_cast<unsigned>(std::min<size_t>(bytes, std::numeric_limits<int>::max()));
 }
 
-class Gzip : public Codec {
+class Inflate : public Codec {
  public:
-  Gzip() { is_open_ = inflateInit2(&stream_, MAX_WBITS + 16) == Z_OK; }
-  ~Gzip() override { inflateEnd(&stream_); }
+  explicit Inflate(int window_bits) { is_open_ = inflateInit2(&stream_, window_bits) == Z_OK; }
+  ~Inflate() override { inflateEnd(&stream_); }
   bool is_open() const { return is_open_; }
 
   State Step(Buffers* b) override {
@@ -143,9 +143,9 @@ class Lz4 : public Codec {
   LZ4F_dctx* context_ = nullptr;
 };
 
-template <typename T>
-std::unique_ptr<Codec> MakeOpen() {
-  auto codec = std::make_unique<T>();
+template <typename T, typename... Arguments>
+std::unique_ptr<Codec> MakeOpen(Arguments... arguments) {
+  auto codec = std::make_unique<T>(arguments...);
   if (!codec->is_open()) return nullptr;
   return codec;
 }
@@ -158,7 +158,9 @@ std::unique_ptr<Codec> Codec::Make(Packing packing) {
     case Packing::kUnknown:
       return nullptr;
     case Packing::kGzip:
-      return MakeOpen<Gzip>();
+      return MakeOpen<Inflate>(MAX_WBITS + 16);
+    case Packing::kZlib:
+      return MakeOpen<Inflate>(MAX_WBITS);
     case Packing::kLz4:
       return MakeOpen<Lz4>();
     case Packing::kZstd:

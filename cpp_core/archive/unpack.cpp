@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "cpp_core/archive/codec.h"
 #include "cpp_core/base/files.h"
@@ -15,6 +16,12 @@ namespace neon_redo {
 namespace {
 
 constexpr size_t kInputSize = 128 * 1024;
+
+constexpr std::pair<Packing, const char*> kSuffixes[] = {{Packing::kGzip, ".gz"},
+                                                         {Packing::kLz4, ".lz4"},
+                                                         {Packing::kZstd, ".zst"},
+                                                         {Packing::kBzip2, ".bz2"},
+                                                         {Packing::kXz, ".xz"}};
 
 class Unpacking {
  public:
@@ -105,15 +112,20 @@ Packing PackingOf(Bytes head) {
 
 Packing PackingOfSuffix(std::string_view suffix) {
   if (suffix.empty()) return Packing::kNone;
-  if (suffix == ".gz") return Packing::kGzip;
-  if (suffix == ".lz4") return Packing::kLz4;
-  if (suffix == ".zst") return Packing::kZstd;
-  if (suffix == ".bz2") return Packing::kBzip2;
-  return suffix == ".xz" ? Packing::kXz : Packing::kUnknown;
+  for (const auto& [packing, known] : kSuffixes)
+    if (suffix == known) return packing;
+  return Packing::kUnknown;
+}
+
+const char* PackingSuffix(Packing packing) {
+  for (const auto& [of, suffix] : kSuffixes)
+    if (of == packing) return suffix;
+  return "";
 }
 
 const char* PackingName(Packing packing) {
-  constexpr const char* kNames[] = {"plain", "gzip", "lz4", "zstd", "bzip2", "xz", "unknown"};
+  constexpr const char* kNames[] = {"plain", "gzip",  "zlib", "lz4",
+                                    "zstd",  "bzip2", "xz",   "unknown"};
   return kNames[static_cast<size_t>(packing)];
 }
 

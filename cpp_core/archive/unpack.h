@@ -12,13 +12,16 @@
 
 namespace neon_redo {
 
-// kUnknown: by a program whose files are not read.
-enum class Packing : uint8_t { kNone, kGzip, kLz4, kZstd, kBzip2, kXz, kUnknown };
+// kZlib is what gzip holds without its header (RFC 1950). kUnknown: by a program whose files are not
+// read.
+enum class Packing : uint8_t { kNone, kGzip, kZlib, kLz4, kZstd, kBzip2, kXz, kUnknown };
 
 // By a file's first bytes; kNone: by none of these.
 Packing PackingOf(Bytes head);
 // ".gz", ".lz4", ".zst", ".bz2", ".xz"; "": kNone; kUnknown for others.
 Packing PackingOfSuffix(std::string_view suffix);
+// The same the other way round; "" for kZlib and kUnknown too.
+const char* PackingSuffix(Packing packing);
 const char* PackingName(Packing packing);  // "gzip"
 
 struct Unpacked {

@@ -123,7 +123,7 @@ class PgBackRestBackup : public BaseBackup {
 
   // Files are stored as they are: neither packed nor encrypted.
   bool IsAsItWas() const {
-    return manifest_.codec == Codec::kNone && manifest_.cipher_pass.empty();
+    return manifest_.packing == Packing::kNone && manifest_.cipher_pass.empty();
   }
 
   Result<const PgBackRestFile*> Find(std::string_view name) const {
@@ -143,7 +143,7 @@ class PgBackRestBackup : public BaseBackup {
   PgBackRestRange RangeOf(const PgBackRestFile& file) const {
     return {manifest_.labels[file.reference],
             file.bundle > 0 ? fmt::format("bundle/{}", file.bundle)
-                            : file.stored_name + CodecSuffix(manifest_.codec),
+                            : file.stored_name + PackingSuffix(manifest_.packing),
             file.offset, file.stored_size};
   }
   std::string WhereStored(const PgBackRestFile& file) const {
@@ -161,8 +161,9 @@ class PgBackRestBackup : public BaseBackup {
     if (!manifest_.cipher_pass.empty()) {
       ASSIGN_OR_RETURN(source, Decrypt(std::move(source), manifest_.cipher_pass, raw, where));
     }
-    const Codec codec = raw && manifest_.codec == Codec::kGzip ? Codec::kZlib : manifest_.codec;
-    return Unpack(std::move(source), codec, where);
+    const Packing packing =
+        raw && manifest_.packing == Packing::kGzip ? Packing::kZlib : manifest_.packing;
+    return Unpack(std::move(source), packing, where);
   }
 
   // Each file is unpacked once, by the first who opens it.

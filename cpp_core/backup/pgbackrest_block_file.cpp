@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kMostSuperBlocks = 4;
 
 // What is stored apart has no headers, in bundles or not.
-Codec RawCodec(Codec codec) { return codec == Codec::kGzip ? Codec::kZlib : codec; }
+Packing RawPacking(Packing packing) { return packing == Packing::kGzip ? Packing::kZlib : packing; }
 
 class BlockFile : public BaseFile {
  public:
@@ -111,7 +111,7 @@ class BlockFile : public BaseFile {
     if (!manifest_.cipher_pass.empty()) {
       ASSIGN_OR_RETURN(source, Decrypt(std::move(source), manifest_.cipher_pass, true, where));
     }
-    ASSIGN_OR_RETURN(source, Unpack(std::move(source), RawCodec(manifest_.codec), where));
+    ASSIGN_OR_RETURN(source, Unpack(std::move(source), RawPacking(manifest_.packing), where));
     auto content = std::make_shared<std::vector<uint8_t>>(block.super_block_size);
     ASSIGN_OR_RETURN(const size_t got, ReadFully(source.get(), *content));
     uint8_t more;

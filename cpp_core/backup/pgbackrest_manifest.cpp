@@ -67,7 +67,7 @@ class ManifestTaker {
     if (section == "target:path") return TakePath(key);
     if (section == "backup:target") return TakeTarget(key, value);
     if (section == "backup") return TakeBackup(key, value);
-    if (section == "backup:option" && key == "option-compress-type") return TakeCodec(value);
+    if (section == "backup:option" && key == "option-compress-type") return TakePacking(value);
     if (section == "backup:db" && key == "db-system-id" && value.is_number_unsigned())
       out_.system_identifier = value.get<uint64_t>();
     if (section == "cipher" && key == "cipher-pass") out_.cipher_pass = Text(value).value_or("");
@@ -128,16 +128,16 @@ class ManifestTaker {
     return lsn ? std::optional(*lsn) : std::nullopt;
   }
 
-  Status TakeCodec(const Json& value) {
+  Status TakePacking(const Json& value) {
     const std::string name = Text(value).value_or("");
-    constexpr std::pair<const char*, Codec> kCodecs[] = {{"none", Codec::kNone},
-                                                         {"gz", Codec::kGzip},
-                                                         {"lz4", Codec::kLz4},
-                                                         {"zst", Codec::kZstd},
-                                                         {"bz2", Codec::kBzip2}};
-    for (const auto& [known, codec] : kCodecs)
+    constexpr std::pair<const char*, Packing> kPackings[] = {{"none", Packing::kNone},
+                                                             {"gz", Packing::kGzip},
+                                                             {"lz4", Packing::kLz4},
+                                                             {"zst", Packing::kZstd},
+                                                             {"bz2", Packing::kBzip2}};
+    for (const auto& [known, packing] : kPackings)
       if (name == known) {
-        out_.codec = codec;
+        out_.packing = packing;
         return {};
       }
     return MakeError(ErrorCode::kUnsupported,

@@ -31,11 +31,11 @@ struct PgBackRestFile {
 
 struct PgBackRestManifest {
   std::string label;
-  std::string cipher_pass;          // of its files; empty: they are not encrypted
-  Codec codec = Codec::kNone;       // of its files, and those that it refers to
-  bool bundles_are_raw = false;     // what is packed and encrypted in them has no headers
-  bool blocks_are_beta = false;     // by a version before 2.46, whose maps are others
-  std::vector<std::string> labels;  // that files and maps refer to, its own among them
+  std::string cipher_pass;           // of its files; empty: they are not encrypted
+  Packing packing = Packing::kNone;  // of its files, and those that it refers to
+  bool bundles_are_raw = false;      // what is packed and encrypted in them has no headers
+  bool blocks_are_beta = false;      // by a version before 2.46, whose maps are others
+  std::vector<std::string> labels;   // that files and maps refer to, its own among them
   std::map<std::string, PgBackRestFile> files;  // by name in the cluster
   std::set<std::string> directories;
   std::map<uint32_t, std::string> tablespaces;  // where they were, by OID

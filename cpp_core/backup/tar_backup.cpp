@@ -36,9 +36,9 @@ struct Place {
 
 // Nothing: it is none of pg_basebackup's archives.
 std::optional<TarArchive> ParseArchiveName(const std::string& name) {
-  TarArchive out{name, "", CodecOfName(name).value_or(Codec::kNone)};
+  TarArchive out{name, "", PackingOfName(name).value_or(Packing::kNone)};
   std::string_view stem = name;
-  stem.remove_suffix(std::string_view(CodecSuffix(out.codec)).size());
+  stem.remove_suffix(std::string_view(PackingSuffix(out.packing)).size());
   if (!stem.ends_with(".tar")) return std::nullopt;
   stem.remove_suffix(4);
   if (stem == "pg_wal")
@@ -85,9 +85,9 @@ class TarBackup : public BaseBackup {
     const Place& place = found->second;
     if (place.archive == kManifest) return MakeRangeFile(manifest_, 0, place.size, Where(name));
     const TarArchive& archive = layout_.archives[place.archive];
-    return MakeRangeFile(archive.codec == Codec::kNone ? opened_[place.archive] : spool_->file(),
-                         place.begin, place.size,
-                         fmt::format("{}/{} ({})", path(), archive.name, name));
+    return MakeRangeFile(
+        archive.packing == Packing::kNone ? opened_[place.archive] : spool_->file(), place.begin,
+        place.size, fmt::format("{}/{} ({})", path(), archive.name, name));
   }
 
  private:
@@ -116,11 +116,11 @@ class TarBackup : public BaseBackup {
     const std::string archive_path = directory_.PathOf(archive.name);
     ASSIGN_OR_RETURN(auto fd, directory_.OpenFile(archive.name, O_RDONLY));
     opened_.push_back(Share(std::move(fd)));
-    if (archive.codec != Codec::kNone && !spool_) {
+    if (archive.packing != Packing::kNone && !spool_) {
       ASSIGN_OR_RETURN(spool_, Spool::Create(spool_directory_));
     }
     ASSIGN_OR_RETURN(auto bytes, Unpack(ReadRange(opened_.back(), 0, UINT64_MAX, archive_path),
-                                        archive.codec, fmt::format("\"{}\"", archive_path)));
+                                        archive.packing, fmt::format("\"{}\"", archive_path)));
     ASSIGN_OR_RETURN(const auto tar, TarReader::Open(std::move(bytes), archive_path));
     bool has_entries = false;
     for (TarEntry entry;; has_entries = true) {
@@ -132,7 +132,7 @@ class TarBackup : public BaseBackup {
     if (!has_entries && archive.below != kWal)
       return MakeError(ErrorCode::kCorrupt,
                        fmt::format("archive \"{}\" is damaged: it has only zeroes", archive_path));
-    if (archive.codec != Codec::kNone) opened_.back().reset();
+    if (archive.packing != Packing::kNone) opened_.back().reset();
     return {};
   }
 
@@ -150,7 +150,7 @@ class TarBackup : public BaseBackup {
                                    archive_path, entry.begin, name));
     if (entry.kind != TarEntry::kFile) return {};
     Place place{number, entry.begin, entry.size};
-    if (archive.codec != Codec::kNone) {
+    if (archive.packing != Packing::kNone) {
       const std::string what = fmt::format("entry \"{}\" of archive \"{}\"", name, archive_path);
       ASSIGN_OR_RETURN(place.begin, spool_->Take(content, entry.size, what));
     }

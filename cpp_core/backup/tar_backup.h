@@ -22,7 +22,7 @@ namespace neon_redo {
 struct TarArchive {
   std::string name;   // of the file: "base.tar.gz"
   std::string below;  // where its entries lie in the cluster: "", "pg_tblspc/16400/", "pg_wal/"
-  Codec codec = Codec::kNone;
+  Packing packing = Packing::kNone;
 };
 
 struct TarLayout {

@@ -58,7 +58,7 @@ std::string Info(std::vector<Section> sections, const std::string& version = "2.
 
 // A manifest with these lines of files.
 std::string Manifest(const std::string& label, const Section& files,
-                     const std::string& codec = "none", std::vector<Section> more = {}) {
+                     const std::string& packing = "none", std::vector<Section> more = {}) {
   std::vector<Section> sections{
       {"backup",
        {{"backup-archive-start", "\"000000010000000000000002\""},
@@ -67,7 +67,7 @@ std::string Manifest(const std::string& label, const Section& files,
         {"backup-lsn-stop", "\"0/2000100\""},
         {"backup-reference", fmt::format("\"{},{}\"", kFull, kIncremental)}}},
       {"backup:db", {{"db-system-id", "7"}}},
-      {"backup:option", {{"option-compress-type", "\"" + codec + "\""}}},
+      {"backup:option", {{"option-compress-type", "\"" + packing + "\""}}},
       {"backup:target", {{"pg_tblspc/16384", "{\"path\":\"/far\",\"type\":\"link\"}"}}}};
   for (Section& section : more) {
     const auto same = std::find_if(sections.begin(), sections.end(),
@@ -152,7 +152,7 @@ TEST(PgBackRestManifest, WhatPgBackRestWrites) {
   EXPECT_EQ(manifest->labels[first.reference], kIncremental);
   EXPECT_EQ(manifest->labels[manifest->files.at(name).reference], kFull);
   EXPECT_EQ(manifest->files.at("empty").sha1, "");
-  EXPECT_EQ(manifest->codec, Codec::kLz4);
+  EXPECT_EQ(manifest->packing, Packing::kLz4);
   EXPECT_EQ(manifest->tablespaces.at(16384), "/far");
   EXPECT_EQ(manifest->directories, (std::set<std::string>{"base"}));
   EXPECT_EQ(manifest->system_identifier, 7u);
@@ -160,9 +160,9 @@ TEST(PgBackRestManifest, WhatPgBackRestWrites) {
 }
 
 TEST(PgBackRestManifest, HostileLines) {
-  const auto error = [](const Section& files, const std::string& codec = "none",
+  const auto error = [](const Section& files, const std::string& packing = "none",
                         const std::string& label = kFull, std::vector<Section> more = {}) {
-    return ErrorOf(ParsePgBackRestManifest(Manifest(label, files, codec, std::move(more)), "x"));
+    return ErrorOf(ParsePgBackRestManifest(Manifest(label, files, packing, std::move(more)), "x"));
   };
   const auto of_file = [&](const std::string& name, const std::string& json) {
     return error({"target:file", {{name, json}}});
@@ -360,17 +360,17 @@ class PgBackRestTest : public testing::Test {
 
 TEST_F(PgBackRestTest, EachPackingInABundleAndNot) {
   const std::string content = Noise(50'000);
-  const std::pair<const char*, Codec> codecs[] = {{"none", Codec::kNone},
-                                                  {"gz", Codec::kGzip},
-                                                  {"lz4", Codec::kLz4},
-                                                  {"zst", Codec::kZstd},
-                                                  {"bz2", Codec::kBzip2}};
-  for (const auto& [name, codec] : codecs) {
+  const std::pair<const char*, Packing> packings[] = {{"none", Packing::kNone},
+                                                      {"gz", Packing::kGzip},
+                                                      {"lz4", Packing::kLz4},
+                                                      {"zst", Packing::kZstd},
+                                                      {"bz2", Packing::kBzip2}};
+  for (const auto& [name, packing] : packings) {
     for (const bool raw : {false, true}) {
       std::filesystem::remove_all(stanza_);
-      const Codec in_bundle = raw && codec == Codec::kGzip ? Codec::kZlib : codec;
-      const std::string alone = Packed(content, codec), bundled = Packed(content, in_bundle);
-      WriteText(stanza_ + "/" + kFull + "/pg_data/base/1" + CodecSuffix(codec), alone);
+      const Packing in_bundle = raw && packing == Packing::kGzip ? Packing::kZlib : packing;
+      const std::string alone = Packed(content, packing), bundled = Packed(content, in_bundle);
+      WriteText(stanza_ + "/" + kFull + "/pg_data/base/1" + PackingSuffix(packing), alone);
       WriteText(stanza_ + "/" + kFull + "/bundle/3", "before" + bundled + "after");
       const auto stored = [](size_t size, const char* more) {
         return fmt::format("{}\"repo-size\":{},", more, size);
@@ -389,14 +389,14 @@ TEST_F(PgBackRestTest, EachPackingInABundleAndNot) {
         EXPECT_TRUE((*backup)->ReadWhole(file, 1 << 20) == content) << name << file;
       }
       // Each file is unpacked once.
-      EXPECT_EQ((*backup)->spooled(), codec == Codec::kNone ? 0 : 2 * content.size());
+      EXPECT_EQ((*backup)->spooled(), packing == Packing::kNone ? 0 : 2 * content.size());
       EXPECT_EQ((*backup)->Manifest()->value().files.size(), 2u);
     }
   }
 }
 
 TEST_F(PgBackRestTest, DamagedFiles) {
-  const std::string content = Noise(50'000), packed = Packed(content, Codec::kZstd);
+  const std::string content = Noise(50'000), packed = Packed(content, Packing::kZstd);
   const std::string stored = stanza_ + "/" + kFull + "/pg_data/base/1.zst";
   const auto damage = [&](const std::string& bytes, const std::string& claimed,
                           uint64_t stored_size) {
@@ -415,8 +415,8 @@ TEST_F(PgBackRestTest, DamagedFiles) {
   EXPECT_EQ(whole.first, "");
   EXPECT_EQ(whole.second, "");
   // Cut off; other bytes; of another size; a bomb.
-  const std::string other = Packed(Noise(50'000, 2), Codec::kZstd);
-  const std::string bomb = Packed(std::string(100 << 20, '\0'), Codec::kZstd);
+  const std::string other = Packed(Noise(50'000, 2), Packing::kZstd);
+  const std::string bomb = Packed(std::string(100 << 20, '\0'), Packing::kZstd);
   for (const auto& [bytes, claimed, size] :
        {std::tuple(packed.substr(0, 100), content, packed.size()),
         std::tuple(packed, content, packed.size() - 1),
@@ -494,7 +494,7 @@ TEST_F(PgBackRestTest, BlockIncrementalFiles) {
   for (const bool encrypted : {false, true}) {
     const std::string pass = encrypted ? "inner" : "";
     const auto stored = [&](const std::string& plain, bool packs = true) {
-      const std::string packed = packs ? Packed(plain, Codec::kZlib) : plain;
+      const std::string packed = packs ? Packed(plain, Packing::kZlib) : plain;
       return encrypted ? Encrypted(packed, pass, true) : packed;
     };
     const std::string first = stored(blocks[0] + blocks[1] + blocks[3]), second = stored(blocks[2]);

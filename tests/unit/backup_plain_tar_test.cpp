@@ -122,15 +122,15 @@ TEST_F(BackupTest, TarOfEveryKind) {
   base.Add("tablespace_map", "16399 /far/away\n17000 /lost\n");
   far.Add(kVersionDirectory, "", '5').Add(kVersionDirectory + "/5/", "", '5').Add(below, "abc");
   wal.Add("000000010000000000000002", "wal");
-  for (const Codec codec : {Codec::kNone, Codec::kGzip, Codec::kLz4, Codec::kZstd}) {
+  for (const Packing packing : {Packing::kNone, Packing::kGzip, Packing::kLz4, Packing::kZstd}) {
     std::filesystem::remove_all(tar_);
-    const std::string suffix = CodecSuffix(codec);
-    WriteText(tar_ + "/base.tar" + suffix, Packed(base.Whole(), codec));
-    WriteText(tar_ + "/16399.tar" + suffix, Packed(far.Whole(), codec));
+    const std::string suffix = PackingSuffix(packing);
+    WriteText(tar_ + "/base.tar" + suffix, Packed(base.Whole(), packing));
+    WriteText(tar_ + "/16399.tar" + suffix, Packed(far.Whole(), packing));
     // pg_receivewal's code packs it with gzip only.
-    const bool is_gzip = codec == Codec::kGzip;
+    const bool is_gzip = packing == Packing::kGzip;
     WriteText(tar_ + (is_gzip ? "/pg_wal.tar.gz" : "/pg_wal.tar"),
-              is_gzip ? Packed(wal.Whole(), codec) : wal.Whole());
+              is_gzip ? Packed(wal.Whole(), packing) : wal.Whole());
     WriteText(tar_ + "/backup_manifest", "not read");
     WriteText(tar_ + "/notes.tar", "not read");
     for (const std::string& path : {tar_, tar_ + "/base.tar" + suffix}) {
@@ -150,7 +150,7 @@ TEST_F(BackupTest, TarOfEveryKind) {
       EXPECT_EQ((*backup)->ReadWhole("pg_wal/000000010000000000000002", 9), "wal");
       EXPECT_EQ((*backup)->ReadWhole("backup_manifest", 99), "not read");
       EXPECT_EQ((*backup)->Label()->start, Lsn(0x2000028));
-      EXPECT_EQ((*backup)->spooled() > 0, codec != Codec::kNone);
+      EXPECT_EQ((*backup)->spooled() > 0, packing != Packing::kNone);
     }
   }
   WriteText(tar_ + "/base.tar", base.Whole());
@@ -189,10 +189,10 @@ TEST_F(BackupTest, HostileTars) {
             std::string::npos);
   // Of these sizes nothing is there.
   for (const uint64_t size : {uint64_t{1} << 32, uint64_t{077777777777}}) {
-    for (const Codec codec : {Codec::kNone, Codec::kGzip}) {
+    for (const Packing packing : {Packing::kNone, Packing::kGzip}) {
       Tar tar = whole;
       const std::string bytes = tar.AddHeader("base/5/9", size).Whole();
-      EXPECT_NE(TarError(Packed(bytes, codec), CodecSuffix(codec)), "") << size;
+      EXPECT_NE(TarError(Packed(bytes, packing), PackingSuffix(packing)), "") << size;
     }
   }
   EXPECT_NE(TarError("").find("corrupt"), std::string::npos);
@@ -208,8 +208,9 @@ TEST_F(BackupTest, ATarIsNeverCutUnseen) {
   tar.Add("PG_VERSION", "15\n").Add("base/5/1", Noise(3000)).Add("base/5/2", Noise(40'000));
   const std::string whole = tar.Whole();
   for (size_t size = 0; size < whole.size(); size += size < 6000 ? 100 : 512) {
-    for (const Codec codec : {Codec::kNone, Codec::kZstd}) {
-      const std::string error = TarError(Packed(whole.substr(0, size), codec), CodecSuffix(codec));
+    for (const Packing packing : {Packing::kNone, Packing::kZstd}) {
+      const std::string error =
+          TarError(Packed(whole.substr(0, size), packing), PackingSuffix(packing));
       EXPECT_NE(error.find("corrupt"), std::string::npos) << size << " " << error;
     }
   }

@@ -11,7 +11,8 @@
 namespace neon_redo {
 namespace {
 
-constexpr Codec kCodecs[] = {Codec::kGzip, Codec::kZlib, Codec::kLz4, Codec::kZstd, Codec::kBzip2};
+constexpr Packing kPackings[] = {Packing::kGzip, Packing::kZlib, Packing::kLz4, Packing::kZstd,
+                                 Packing::kBzip2};
 
 // Gives a text in pieces.
 class TextSource : public ByteSource {
@@ -30,36 +31,36 @@ class TextSource : public ByteSource {
   size_t at_ = 0;
 };
 
-Result<std::string> Unpacked(const std::string& packed, Codec codec, size_t piece = SIZE_MAX) {
-  auto source = Unpack(std::make_unique<TextSource>(packed, piece), codec, "file \"x\"");
+Result<std::string> Unpacked(const std::string& packed, Packing packing, size_t piece = SIZE_MAX) {
+  auto source = Unpack(std::make_unique<TextSource>(packed, piece), packing, "file \"x\"");
   if (!source) return tl::unexpected(source.error());
   return ReadRest(source->get(), 100 << 20, "file \"x\"");
 }
 
 TEST(Unpack, WhatWasPacked) {
   const std::string plain = Noise(300'000);
-  for (const Codec codec : kCodecs) {
-    const std::string packed = Packed(plain, codec);
+  for (const Packing packing : kPackings) {
+    const std::string packed = Packed(plain, packing);
     EXPECT_LT(packed.size(), plain.size());
     for (const size_t piece : {size_t{1000}, SIZE_MAX}) {
-      const auto got = Unpacked(packed, codec, piece);
+      const auto got = Unpacked(packed, packing, piece);
       ASSERT_TRUE(got) << got.error().message;
-      EXPECT_TRUE(*got == plain) << static_cast<int>(codec);
+      EXPECT_TRUE(*got == plain) << static_cast<int>(packing);
     }
     // Several members or frames after each other, one of them empty.
-    const auto more = Unpacked(packed + Packed("", codec) + Packed("end", codec), codec, 777);
-    ASSERT_TRUE(more) << static_cast<int>(codec) << more.error().message;
-    EXPECT_TRUE(*more == plain + "end") << static_cast<int>(codec);
+    const auto more = Unpacked(packed + Packed("", packing) + Packed("end", packing), packing, 777);
+    ASSERT_TRUE(more) << static_cast<int>(packing) << more.error().message;
+    EXPECT_TRUE(*more == plain + "end") << static_cast<int>(packing);
   }
 }
 
 TEST(Unpack, EveryCutIsFound) {
   const std::string plain = Noise(3000);
-  for (const Codec codec : kCodecs) {
-    const std::string packed = Packed(plain, codec);
+  for (const Packing packing : kPackings) {
+    const std::string packed = Packed(plain, packing);
     for (size_t size = 0; size < packed.size(); size++) {
-      const auto got = Unpacked(packed.substr(0, size), codec);
-      ASSERT_FALSE(got) << static_cast<int>(codec) << " cut to " << size;
+      const auto got = Unpacked(packed.substr(0, size), packing);
+      ASSERT_FALSE(got) << static_cast<int>(packing) << " cut to " << size;
       EXPECT_EQ(got.error().code, ErrorCode::kCorrupt);
       EXPECT_NE(got.error().message.find("file \"x\" at packed byte"), std::string::npos);
     }
@@ -68,26 +69,26 @@ TEST(Unpack, EveryCutIsFound) {
 
 TEST(Unpack, NoFlippedByteGivesAnotherText) {
   const std::string plain = Noise(3000);
-  for (const Codec codec : kCodecs) {
-    const std::string packed = Packed(plain, codec);
+  for (const Packing packing : kPackings) {
+    const std::string packed = Packed(plain, packing);
     for (size_t at = 0; at < packed.size(); at++) {
       std::string flipped = packed;
       flipped[at] = static_cast<char>(flipped[at] ^ 0x10);
-      const auto got = Unpacked(flipped, codec);
+      const auto got = Unpacked(flipped, packing);
       // Time and system in gzip's header are not covered by its checksum.
-      EXPECT_TRUE(!got || *got == plain) << static_cast<int>(codec) << " byte " << at;
+      EXPECT_TRUE(!got || *got == plain) << static_cast<int>(packing) << " byte " << at;
     }
-    EXPECT_FALSE(Unpacked(packed + "x", codec));
-    EXPECT_FALSE(Unpacked("x" + packed, codec));
+    EXPECT_FALSE(Unpacked(packed + "x", packing));
+    EXPECT_FALSE(Unpacked("x" + packed, packing));
   }
 }
 
 TEST(Unpack, Names) {
-  EXPECT_EQ(CodecOfName("base.tar.gz"), Codec::kGzip);
-  EXPECT_EQ(CodecOfName("16384.bz2"), Codec::kBzip2);
-  EXPECT_FALSE(CodecOfName("base.tar"));
-  EXPECT_STREQ(CodecSuffix(Codec::kZstd), ".zst");
-  EXPECT_STREQ(CodecSuffix(Codec::kNone), "");
+  EXPECT_EQ(PackingOfName("base.tar.gz"), Packing::kGzip);
+  EXPECT_EQ(PackingOfName("16384.bz2"), Packing::kBzip2);
+  EXPECT_FALSE(PackingOfName("base.tar"));
+  EXPECT_STREQ(PackingSuffix(Packing::kZstd), ".zst");
+  EXPECT_STREQ(PackingSuffix(Packing::kNone), "");
 }
 
 TEST(Spool, TakesExactlyWhatIsAnnounced) {
@@ -126,9 +127,9 @@ TEST(Spool, BombsEndAtTheAnnouncedSize) {
   TempDirectory directory;
   auto spool = Spool::Create(directory.path());
   ASSERT_TRUE(spool);
-  const std::string bomb = Packed(std::string(100 << 20, '\0'), Codec::kGzip);
+  const std::string bomb = Packed(std::string(100 << 20, '\0'), Packing::kGzip);
   EXPECT_LT(bomb.size(), size_t{200} << 10);
-  auto source = Unpack(std::make_unique<TextSource>(bomb, SIZE_MAX), Codec::kGzip, "x");
+  auto source = Unpack(std::make_unique<TextSource>(bomb, SIZE_MAX), Packing::kGzip, "x");
   ASSERT_TRUE(source);
   const auto taken = (*spool)->Take(source->get(), 8192, "file \"x\"");
   ASSERT_FALSE(taken);

@@ -36,13 +36,14 @@ inline std::string Noise(size_t size, uint32_t seed = 1) {
   return out;
 }
 
-inline std::string Packed(const std::string& plain, Codec codec) {
+inline std::string Packed(const std::string& plain, Packing packing) {
   std::string out(plain.size() * 2 + 4096, '\0');
   size_t size = 0;
-  if (codec == Codec::kNone) return plain;
-  if (codec == Codec::kGzip || codec == Codec::kZlib) {
+  if (packing == Packing::kNone) return plain;
+  if (packing == Packing::kGzip || packing == Packing::kZlib) {
     z_stream stream{};
-    deflateInit2(&stream, 6, Z_DEFLATED, codec == Codec::kGzip ? 31 : 15, 9, Z_DEFAULT_STRATEGY);
+    deflateInit2(&stream, 6, Z_DEFLATED, packing == Packing::kGzip ? 31 : 15, 9,
+                 Z_DEFAULT_STRATEGY);
     stream.next_in = reinterpret_cast<uint8_t*>(const_cast<char*>(plain.data()));
     stream.avail_in = static_cast<uInt>(plain.size());
     stream.next_out = reinterpret_cast<uint8_t*>(out.data());
@@ -50,11 +51,11 @@ inline std::string Packed(const std::string& plain, Codec codec) {
     EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
     size = stream.total_out;
     deflateEnd(&stream);
-  } else if (codec == Codec::kLz4) {
+  } else if (packing == Packing::kLz4) {
     LZ4F_preferences_t preferences = LZ4F_INIT_PREFERENCES;
     preferences.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled;
     size = LZ4F_compressFrame(out.data(), out.size(), plain.data(), plain.size(), &preferences);
-  } else if (codec == Codec::kZstd) {
+  } else if (packing == Packing::kZstd) {
     ZSTD_CCtx* context = ZSTD_createCCtx();
     ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
     size = ZSTD_compress2(context, out.data(), out.size(), plain.data(), plain.size());
