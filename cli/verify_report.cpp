@@ -19,6 +19,9 @@ namespace neon_redo::cli {
 namespace {
 
 constexpr size_t kShownMismatches = 20;
+// By --quick.
+constexpr const char* kBackupLeftOut = "the backup was not read as a whole";
+constexpr const char* kUnchangedLeftOut = "nothing was compared that WAL does not change";
 
 const char* EngineName(Engine engine) {
   return engine == Engine::kNative ? "native" : engine == Engine::kWorker ? "worker" : "auto";
@@ -271,9 +274,7 @@ void PrintWithItems(const std::string& text, const char* name, const std::vector
 // What the last line says of the backup itself.
 std::string BackupVerdict(const VerifyReport& report, const BackupCounts& b) {
   if (report.images) return "";
-  if (report.quick)
-    return " --quick: the backup was not read as a whole, and nothing was compared that WAL does not "
-           "change.";
+  if (report.quick) return fmt::format(" --quick: {}, and {}.", kBackupLeftOut, kUnchangedLeftOut);
   if (b.losses == 0) return report.compares_something() ? "" : " The backup is whole.";
   return fmt::format(" The backup has {} {}: do not rely on it, and take a new one.",
                      Grouped(b.losses), b.losses == 1 ? "loss" : "losses");
@@ -344,9 +345,11 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"pages_spilled", r.pages_spilled},
       {"jobs", report.jobs},
       {"elapsed_seconds", r.elapsed_seconds},
+      {"left_out", nlohmann::ordered_json::array()},
   };
   AddWal(r, &out);
   out["coverage"] = CoverageJson(report, r);
+  if (report.quick) out["left_out"] = {kBackupLeftOut, kUnchangedLeftOut};
   for (const auto& [reason, count] : r.skipped) out["skipped"][reason] = count;
   for (const auto& [timeline, start] : r.other_timelines) {
     nlohmann::ordered_json other = {{"timeline", timeline}, {"start_lsn", nullptr}};

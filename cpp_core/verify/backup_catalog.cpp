@@ -276,8 +276,13 @@ Status BackupCatalog::Check(const Context& context, Findings* findings) {
         else
           databases.push_back(row);
       }));
+  // A CREATE DATABASE that a crash has ended may leave a directory that no row has.
+  const auto is_wanted = [&](uint32_t db) {
+    return db == 0 || std::any_of(databases.begin(), databases.end(),
+                                  [&](const CatalogRow& row) { return row.oid == db; });
+  };
   for (Mismatch& map : damaged_maps_)
-    if (!dropping_.contains(map.tag.rel.db)) findings->Damaged(std::move(map));
+    if (is_wanted(map.tag.rel.db)) findings->Damaged(std::move(map));
   for (const CatalogRow& row : databases) {
     if (!files_.IsDatabaseOfBase(row.tablespace, row.oid)) continue;
     const auto spc = list_.tablespaces.find(row.tablespace);

@@ -237,8 +237,10 @@ Status BackupProof::Finish(const Wal& wal, VerifyResult* result) {
   CommitLog log([&](const SlruBlock& block, uint8_t* page) { return ReadLog(wal, block, page); },
                 control_.oldest_xid, wal.next_xid);
   RETURN_IF_ERROR(catalog_->Check({&log, tablespaces_, &missing_}, &findings_));
+  wal.two_phase.CheckBase(control_.next_full_xid, missing_, &findings_);
   ReportBadPages(wal.files);
   CheckSegments(wal);
+  CheckOwnVersion();
   counts_.losses = findings_.different();
   const uint64_t unchanged = result->backup.unchanged_compared;
   result->backup = counts_;
@@ -331,6 +333,13 @@ void BackupProof::CheckSegments(const Wal& wal) {
                         : fmt::format("the file has {} bytes instead of 1 GB", file->second.size),
                     files.blocks, kPutBack));
   }
+}
+
+// Without the file a directory is no data directory (checkDataDir in utils/init/miscinit.c).
+void BackupProof::CheckOwnVersion() {
+  constexpr const char* kName = "PG_VERSION";
+  if (!list_.files.contains(kName) && missing_.insert(kName).second)
+    Report({}, kName, Damage::kMissingFile, "the file is missing: no server starts without it");
 }
 
 void BackupProof::Report(const BlockTag& tag, const std::string& path, Damage damage,

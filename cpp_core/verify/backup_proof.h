@@ -15,6 +15,7 @@
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/slru_check.h"
+#include "cpp_core/verify/two_phase_check.h"
 #include "neon_redo/ingest.h"
 #include "neon_redo/verify.h"
 
@@ -42,6 +43,7 @@ class BackupProof {
   struct Wal {
     const FileCheck& files;  // have taken all WAL
     SlruCheck* slrus;
+    const TwoPhaseCheck& two_phase;
     const ForkSizes& touched;  // see FileCheck
     uint32_t next_xid;         // at the end of WAL
   };
@@ -67,6 +69,7 @@ class BackupProof {
   void ReportBadPages(const FileCheck& files);
   void ReportBadPage(const BlockTag& tag, const BadPage& bad, bool was_read);
   void CheckSegments(const Wal& wal);
+  void CheckOwnVersion();
   void Report(const BlockTag& tag, const std::string& path, Damage damage, std::string problem,
               bool note = false);
 

@@ -51,8 +51,8 @@ struct BackupReadResult {
 inline constexpr size_t kMostBadPages = 200'000;
 
 // Reads the files that hold data (relations, maps, SLRUs, prepared transactions), and those that the
-// manifest has a checksum of. manifest: null where
-// there is none. Uses up to options.jobs threads with one open file and half a megabyte each.
+// manifest has a checksum of. manifest: null where there is none. Uses up to options.jobs threads with
+// one open file and half a megabyte each.
 //
 // Errors: kIo, a file that this user may not read; the machine is short of something. A file that is
 // damaged is a finding.

@@ -208,6 +208,7 @@ Status ClusterVerifier::FinishBackup() {
   const auto next_xid = static_cast<uint32_t>(ingest_->state().next_xid);
   return proof_.Finish({.files = files_,
                         .slrus = &slrus_,
+                        .two_phase = two_phase_,
                         .touched = touched_,
                         .next_xid = next_xid != 0 ? next_xid : base_control_.next_xid},
                        &result_);

@@ -60,6 +60,28 @@ void TwoPhaseCheck::Take(const Change& change, const WalRecord& record) {
   }
 }
 
+// ReadTwoPhaseFile, which ends the server's start.
+void TwoPhaseCheck::CheckBase(uint64_t next_full_xid, const std::set<std::string>& missing,
+                              Findings* findings) const {
+  for (const auto& [xid, state] : states_) {
+    if (!state.content || state.end.valid()) continue;
+    const auto* bytes = reinterpret_cast<const uint8_t*>(state.content->data());
+    const size_t size = state.content->size();
+    if (size > 4 && LoadNative<uint32_t>(bytes + size - 4) == Crc32c(Bytes(bytes, size - 4)))
+      continue;
+    Mismatch mismatch;
+    mismatch.tag.block = kNoBlockNumber;
+    mismatch.file = pg::TwoPhasePath(*version_, xid, next_full_xid);
+    if (missing.contains(mismatch.file)) continue;
+    mismatch.damage = Damage::kChecksum;
+    mismatch.problem =
+        "the state file of a prepared transaction has a checksum that does not fit its "
+        "content: no server starts with it; take a new backup";
+    mismatch.in_backup = true;
+    findings->Damaged(std::move(mismatch));
+  }
+}
+
 bool TwoPhaseCheck::HasPrepared() const {
   return std::any_of(states_.begin(), states_.end(),
                      [](const auto& found) { return found.second.content.has_value(); });

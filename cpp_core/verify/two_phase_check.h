@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "cpp_core/pg/version.h"
@@ -27,6 +28,11 @@ class TwoPhaseCheck {
 
   // Transactions are prepared after the last record.
   bool HasPrepared() const;
+
+  // Reports the backup's state files that WAL neither writes again nor ends, and that are damaged. missing:
+  // files that are reported already.
+  void CheckBase(uint64_t next_full_xid, const std::set<std::string>& missing,
+                 Findings* findings) const;
 
   // next_full_xid: of the data directory. settled: see PageCheck.
   Status Compare(const std::string& data_directory, uint64_t next_full_xid, Lsn settled,

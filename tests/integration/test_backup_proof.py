@@ -179,6 +179,7 @@ class Losses(Case):
             names += ["pg_multixact/offsets/0000", "pg_multixact/members/0000"]
         directory = os.path.dirname(self.paths["o"])
         names += [f"{directory}/pg_filenode.map", f"{directory}/PG_VERSION", "global/pg_filenode.map"]
+        names += ["PG_VERSION"]
         for name in names:
             with self.subTest(name):
                 self.check(lambda b, n=name: (b / n).unlink(), (name, "missing file"))
@@ -240,6 +241,13 @@ class Losses(Case):
                     found = {(m["file"], m["damage"]) for m in json.loads(result.stdout)["mismatches"]}
                     self.assertIn((name, "unreadable"), found)
 
+    def test_directory_of_no_database(self):
+        """CREATE DATABASE was interrupted, and the copy has stayed."""
+        backup = self.copy(False)
+        shutil.copytree(backup / os.path.dirname(self.paths["o"]), backup / "base/99999")
+        self.write("base/99999/pg_filenode.map", 16, b"\x55")(backup)
+        self.assertEqual(self.found(backup, 0), set())
+
     def test_database_that_is_being_dropped(self):
         """DROP DATABASE was interrupted before the backup was taken: nobody can connect any more."""
         directory = os.path.dirname(self.paths["half"])
@@ -279,10 +287,8 @@ class Losses(Case):
 
     def test_changed_file_that_is_no_relation(self):
         self.check(self.write("pg_xact/0000", 0, b"\x55"), ("pg_xact/0000", "checksum"), manifests=[True])
-        self.check(
-            self.write("global/pg_filenode.map", 16, b"\x55"),
-            ("global/pg_filenode.map", "checksum"),
-        )
+        for name in ("global/pg_filenode.map", self.prepared):
+            self.check(self.write(name, 16, b"\x55"), (name, "checksum"))
 
     def test_page_whose_image_comes_after_the_backup(self):
         """A server that is opened at the backup's end reads the damage."""
@@ -357,6 +363,11 @@ class Losses(Case):
             0, "--base-backup", backup, "--wal", self.cluster.wal, "--quick"
         )
         self.assertEqual(report["backup"], {"read": False})
+        self.assertEqual(list(report)[-1], "left_out")
+        self.assertEqual(len(report["left_out"]), 2)
+        self.assertEqual(
+            self.verify_status(0, "--base-backup", self.copy(), "--wal", self.cluster.wal)["left_out"], []
+        )
         text = run_neon_redo(
             "verify", "--engine", "native", "--no-progress", "--quick", "--base-backup", backup,
             "--wal", self.cluster.wal,
@@ -616,15 +627,129 @@ class Busy(Case):
         print(f"{made_good} pages made good", flush=True)
 
 
+class Whole(Case):
+    """Backups with every option, of a cluster with all that has no file, or another than pg_class says."""
+
+    OBJECTS = """
+        CREATE TABLE parted (a int PRIMARY KEY, b text) PARTITION BY RANGE (a);
+        CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (1000);
+        CREATE INDEX ON parted (b);
+        INSERT INTO parted SELECT g, 'x' FROM generate_series(0, 999) g;
+        CREATE VIEW v AS SELECT * FROM parted;
+        CREATE MATERIALIZED VIEW m AS SELECT * FROM parted;
+        CREATE MATERIALIZED VIEW empty AS SELECT * FROM parted WITH NO DATA;
+        CREATE TYPE composite AS (a int);
+        CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;
+        CREATE FOREIGN TABLE f (a int) SERVER s;
+        CREATE UNLOGGED TABLE u (a serial PRIMARY KEY, b text); INSERT INTO u SELECT generate_series(1, 100);
+        SELECT lo_from_bytea(0, repeat('x', 10000)::bytea);
+        VACUUM FULL pg_authid; VACUUM FULL pg_class; REINDEX TABLE pg_class; REINDEX TABLE pg_database;
+        CREATE TABLE prepared_old AS SELECT 1 a;
+        BEGIN; CREATE TABLE prepared_new AS SELECT 1 a; DROP TABLE prepared_old; PREPARE TRANSACTION 'p';
+    """
+    OPTIONS = [
+        ["--wal-method=none"],
+        ["--wal-method=fetch", "--no-manifest"],
+        ["--wal-method=stream", "--manifest-checksums=NONE"],
+        ["--wal-method=fetch", "--manifest-checksums=SHA512"],
+    ]
+
+    @classmethod
+    def setUpClass(cls):
+        if cls is Whole or not cls.version:
+            raise unittest.SkipTest("a base of others")
+        cls.cluster = make_busy_cluster(cls, checksums=cls.checksums, version=cls.version)
+
+    def test_whole(self):
+        psql = self.cluster.psql
+        psql(self.OBJECTS)
+        psql("CREATE DATABASE d TABLESPACE ts; CREATE DATABASE moved")
+        psql("CREATE TABLE t AS SELECT generate_series(1, 100) a", "d")
+        temporary = self.session("CREATE TEMP TABLE tt AS SELECT generate_series(1, 9999) a")
+        open_transaction = self.session("BEGIN; CREATE TABLE later AS SELECT generate_series(1, 9999) a")
+        backups = []
+        for number, options in enumerate(self.OPTIONS):
+            target = os.path.join(self.cluster.directory, f"whole{number}")
+            mapping = f"{self.cluster.directory}/ts={target}_ts"
+            backup = threading.Thread(
+                target=lambda t=target, m=mapping, o=options: self.cluster.basebackup(
+                    t, f"--tablespace-mapping={m}", "--max-rate=40M", *o
+                )
+            )
+            backup.start()
+            while backup.is_alive():
+                space = "ts" if number % 2 else "pg_default"
+                psql(f"ALTER DATABASE moved SET TABLESPACE {space}; VACUUM FULL pg_database")
+                psql("DROP TABLE IF EXISTS x; CREATE TABLE x AS SELECT generate_series(1, 999) a")
+                psql("TRUNCATE u; REFRESH MATERIALIZED VIEW m; VACUUM FULL pg_type")
+                number += 1
+            backup.join()
+            backups.append((target, options))
+        for session in (temporary, open_transaction):
+            session.stdin.close()
+            session.wait(60)
+            session.stdout.close()
+        psql("COMMIT PREPARED 'p'")
+        self.cluster.stop()
+        for backup, options in backups:
+            own = os.path.join(backup, "pg_wal")
+            for wal in [self.cluster.wal] + ([own] if options[0] != "--wal-method=none" else []):
+                with self.subTest(options=options, wal=wal):
+                    report = self.verify_status(0, "--base-backup", backup, "--wal", wal)
+                    self.assertEqual(report["notes"], [])
+            with self.subTest(options=options, against=True):
+                self.verify_status(
+                    0, "--base-backup", backup, "--wal", self.cluster.wal, "--against", self.cluster.data
+                )
+
+    def session(self, sql):
+        """A session that stays open, once it has run the commands."""
+        session = subprocess.Popen(
+            as_server_user([self.cluster.program("psql"), "-X", "-q", "-A", "-t", "postgres"]),
+            env=self.cluster.environment(), cwd=self.cluster.directory, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self.addCleanup(session.kill)
+        session.stdin.write(f"{sql};\nSELECT 'done';\n")
+        session.stdin.flush()
+        self.assertEqual(session.stdout.readline(), "done\n")
+        return session
+
+
+class ManyFiles(unittest.TestCase):
+    def test_memory(self):
+        """20,000 files more than a cluster has cost memory, but not beyond --memory."""
+        with Cluster(settings=SETTINGS) as cluster:
+            backup = take_backup(cluster, "backup")
+            cluster.stop()
+            for number in range(20_000):
+                pathlib.Path(backup, "base/5", str(100_000 + number)).touch()
+            used = {}
+            for manifest in (True, False):
+                if not manifest:
+                    os.remove(os.path.join(backup, "backup_manifest"))
+                process = subprocess.Popen(
+                    [neon_redo_program(), "verify", "--engine", "native", "--no-progress", "--jobs", "1",
+                     "--memory", "100MB", "--base-backup", backup, "--wal", cluster.wal],
+                    stdout=subprocess.DEVNULL,
+                )  # fmt: skip
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self.assertEqual(process.returncode, 0)
+                used[manifest] = usage.ru_maxrss // 1024
+            self.assertLess(max(used.values()), 100, used)
+
+
 def load_tests(loader, _tests, pattern):
     """Every case on each server, with and without checksums."""
     del pattern
     suite = unittest.TestSuite()
+    suite.addTests(loader.loadTestsFromTestCase(ManyFiles))
     for version in servers():
         for checksums in (True, False):
             if not checksums and version != major():
                 continue
-            for base in (Losses, Unchanged, Busy):
+            for base in (Losses, Unchanged, Busy, Whole):
                 name = f"{base.__name__}{version}{'' if checksums else 'WithoutChecksums'}"
                 case = type(name, (base,), {"version": version, "checksums": checksums})
                 globals()[name] = case

@@ -1,7 +1,8 @@
 """neon-redo verify finds and names every kind of random damage to a stopped cluster's files, and finds
 nothing in undamaged clusters after random workloads.
 
-With NEON_REDO_LONG=1 (make test-damage) there are 1,000 injections and 20 workloads instead of 60 and 2.
+With NEON_REDO_LONG=1 (make test-damage) there are 1,000 injections and 20 workloads instead of 60 and 2, and
+500 injections instead of 25 into what WAL does not touch.
 """
 
 import collections
@@ -21,6 +22,7 @@ BLOCK = 8192
 LONG = bool(os.environ.get("NEON_REDO_LONG"))
 INJECTIONS = 1000 if LONG else 60
 BATCH = 60
+COLD_INJECTIONS, COLD_BATCH = 500 if LONG else 25, 25
 WORKLOADS = 20 if LONG else 2
 SETTINGS = {
     "wal_level": "replica",
@@ -212,6 +214,7 @@ class DamageCase(unittest.TestCase):
     def setUpClass(cls):
         cls.cluster = cls.enterClassContext(Cluster(settings=SETTINGS, checksums=cls.CHECKSUMS))
         load = RandomWorkload(cls.cluster, 1000)
+        cls.prepare()
         cls.backup = cls.cluster.basebackup()
         cls.dropped = cls.cluster.psql(
             "CREATE TABLE dropped AS SELECT 1 a; SELECT pg_relation_filepath('dropped')"
@@ -225,6 +228,10 @@ class DamageCase(unittest.TestCase):
         cls.files = cls.read_files()
         cls.touched = cls.read_touched()
         cls.random = random.Random(7)
+
+    @classmethod
+    def prepare(cls):
+        """Before the base backup."""
 
     @classmethod
     def read_files(cls):
@@ -331,11 +338,14 @@ class DamageCase(unittest.TestCase):
         used[path] = None
         return Injection("truncate", path, [b for b in self.touched[path] if b >= cut], {"short file"})
 
+    def kinds(self):
+        return [self.flip, self.older_copy, self.zero, self.swap, self.truncate]
+
     def inject(self, count):
         """Damages the files; returns the injections and the paths written."""
         content = {path: bytearray(self.files[path]) for path in self.touched}
         used = {path: set() for path in self.touched}
-        kinds = [self.flip, self.older_copy, self.zero, self.swap, self.truncate]
+        kinds = self.kinds()
         injections = []
         while len(injections) < count:
             kind = kinds[len(injections) % len(kinds)]
@@ -374,10 +384,10 @@ class DamageCase(unittest.TestCase):
                     self.assertIn(mismatch["damage"], injection.names, mismatch)
         self.assertEqual({p: b for p, b in found.items() if b}, {}, "what nobody has damaged")
 
-    def check_random_damage(self):
-        for number in range((INJECTIONS + BATCH - 1) // BATCH):
+    def check_random_damage(self, injections=INJECTIONS, batch=BATCH):
+        for number in range((injections + batch - 1) // batch):
             with self.subTest(batch=number):
-                self.check(self.inject(min(BATCH, INJECTIONS)))
+                self.check(self.inject(min(batch, injections)))
                 self.doCleanups()
 
 
@@ -495,6 +505,124 @@ class DamageWithoutChecksums(DamageCase):
         path, block = self.random.choice(self.pages(used, has_rows))
         at = block * BLOCK + self.random.choice(self.row_bytes(self.page(path, block)))
         content[path][at] ^= 1 << self.random.randrange(8)
+        return Injection("flip", path, [block], {"content"})
+
+
+class ColdDamage(DamageCase):
+    """Damage to pages that no WAL since the base backup touches: of relations, visibility maps, init forks,
+    pg_xact and pg_commit_ts. Here `touched` has them: those that may be damaged."""
+
+    @classmethod
+    def prepare(cls):
+        for n, index in enumerate(INDEXES):
+            cls.cluster.psql(f"CREATE TABLE cold{n} (a serial, t text, g int[], p point)")
+            cls.cluster.psql(RandomWorkload.insert(f"cold{n}", 2000))
+            cls.cluster.psql(f"CREATE INDEX ON cold{n} USING {index}; VACUUM (FREEZE) cold{n}")
+        cls.cluster.psql("CREATE UNLOGGED TABLE unlogged (a int PRIMARY KEY)")
+        cls.cluster.psql(
+            "DO $$ BEGIN FOR i IN 1..40000 LOOP PERFORM txid_current(); COMMIT; END LOOP; END $$; CHECKPOINT"
+        )
+        cls.next_xid = int(cls.cluster.psql("SELECT txid_current()"))
+
+    @classmethod
+    def read_touched(cls):
+        by_wal = super().read_touched()
+        cold = {}
+        for path, content in cls.files.items():
+            first = cls.first_page_by_wal(path)
+            base = pathlib.Path(cls.backup, path)
+            is_unlogged = f"{path}_init" in cls.files
+            if first is None or is_unlogged or not base.exists():
+                continue
+            whole = base.read_bytes()
+            cold[path] = {
+                at // BLOCK
+                for at in range(0, min(len(whole), first * BLOCK), BLOCK)
+                if whole[at : at + BLOCK].strip(b"\0")
+                and whole[at : at + BLOCK] == content[at : at + BLOCK]
+                and at // BLOCK not in by_wal.get(path, ())
+            }
+        cls.by_wal = by_wal
+        return {path: blocks for path, blocks in cold.items() if blocks}
+
+    @classmethod
+    def first_page_by_wal(cls, path):
+        """None: no page of the file is looked for. Else the first one that new transactions touch."""
+        directory, name = os.path.split(path)
+        for slru, per_page in (("pg_xact", 32768), ("pg_commit_ts", 819)):
+            if directory == slru:
+                return cls.next_xid // per_page - int(name, 16) * 32
+        return 1 << 32 if re.fullmatch(r"\d+(_vm|_init)?", name) else None
+
+    def kinds(self):
+        return [self.flip, self.zero, self.swap, self.tear, self.truncate]
+
+    @staticmethod
+    def is_relation(path, _block=0):
+        return not path.startswith("pg_")
+
+    def flip(self, content, used):
+        # Most pages are relations', so that SLRUs have a turn of their own.
+        slru = self.random.random() < 0.2
+        path, block = self.random.choice(self.pages(used, lambda p, _: self.is_relation(p) != slru))
+        at = block * BLOCK + self.random.randrange(BLOCK)
+        content[path][at] ^= 1 << self.random.randrange(8)
+        return Injection("flip", path, [block], {"content" if slru else "checksum"})
+
+    def swap(self, content, used):
+        injection = super().swap(content, {p: b if self.is_relation(p) else None for p, b in used.items()})
+        return injection
+
+    def tear(self, content, used):
+        """Some sectors are those of another page."""
+        path, block = self.random.choice(self.pages(used, self.is_relation))
+        other_path, other = self.random.choice(self.pages(used, self.is_relation))
+        sectors = self.random.randint(1, 15) * 512
+        old, new = self.page(path, block), self.page(other_path, other)
+        if old[sectors:] == new[sectors:]:
+            return None
+        content[path][block * BLOCK + sectors : (block + 1) * BLOCK] = new[sectors:]
+        return Injection("tear", path, [block], {"checksum", "torn"})
+
+    def truncate(self, content, used):
+        """One finding, of the first page that is gone."""
+        paths = [
+            p for p in sorted(self.touched)
+            if self.is_relation(p) and used[p] is not None and not used[p]
+            and p not in self.by_wal and "_init" not in p
+        ]  # fmt: skip
+        path = self.random.choice(paths)
+        cut = self.random.choice(sorted(self.touched[path]))
+        del content[path][cut * BLOCK :]
+        used[path] = None
+        return Injection("truncate", path, [cut], {"short file"})
+
+    def test_undamaged(self):
+        found = report(self.cluster, self.backup)
+        self.assertEqual(found["mismatches"], [])
+        self.assertGreater(sum(len(b) for b in self.touched.values()), 1000)
+        self.assertGreater(found["backup"]["unchanged_compared"], 1000)
+
+    def test_random_damage(self):
+        self.check_random_damage(COLD_INJECTIONS, COLD_BATCH)
+
+
+class ColdDamageWithoutChecksums(ColdDamage):
+    CHECKSUMS = False
+
+    def kinds(self):
+        return [self.flip, self.zero, self.swap, self.truncate]
+
+    def flip(self, content, used):
+        """In rows, since the masks hide other bytes."""
+
+        def has_rows(path, block):
+            rows = DamageWithoutChecksums.row_bytes
+            return "_" not in path and rows(self.page(path, block))
+
+        path, block = self.random.choice(self.pages(used, has_rows))
+        rows = DamageWithoutChecksums.row_bytes(self.page(path, block))
+        content[path][block * BLOCK + self.random.choice(rows)] ^= 1 << self.random.randrange(8)
         return Injection("flip", path, [block], {"content"})
 
 

@@ -1,6 +1,9 @@
 """neon-redo verify on standbys: backups taken from them, standbys that were stopped or promoted, clusters that
 were restored to a target and went on. None of them has lost anything, and verify must say so; and what
 is damaged in them is found.
+
+With NEON_REDO_LONG=1 (make test-damage) there are four workloads instead of one on the server of PG_CONFIG:
+each has a primary, its standby at two times, and two restored clusters.
 """
 
 import json
@@ -11,7 +14,7 @@ import time
 import unittest
 
 from cluster import Cluster, major, run_neon_redo, servers
-from test_damage import SETTINGS, RandomWorkload
+from test_damage import LONG, SETTINGS, RandomWorkload
 
 # What a server changes without WAL, or otherwise than one that replays its WAL.
 SCHEMA = """
@@ -36,7 +39,7 @@ def verify(*arguments):
 
 
 class Standby(unittest.TestCase):
-    version, checksums = None, True
+    version, checksums, seed = None, True, 7
 
     @classmethod
     def setUpClass(cls):
@@ -44,7 +47,7 @@ class Standby(unittest.TestCase):
             raise unittest.SkipTest("a base of others")
         options = {"checksums": cls.checksums, "version": cls.version}
         cls.primary = cls.enterClassContext(Cluster(settings=SETTINGS, **options))
-        cls.load = RandomWorkload(cls.primary, 7)
+        cls.load = RandomWorkload(cls.primary, cls.seed)
         cls.oldest = cls.primary.basebackup("oldest")
         # The primary makes the map's first page without WAL.
         cls.primary.psql("CREATE TABLE unmapped AS SELECT 1 a; BEGIN; SELECT txid_current(); VACUUM unmapped",
@@ -191,10 +194,13 @@ def load_tests(loader, _tests, pattern):
         for checksums in (True, False):
             if not checksums and version != major():
                 continue
-            name = f"Standby{version}{'' if checksums else 'WithoutChecksums'}"
-            case = type(name, (Standby,), {"version": version, "checksums": checksums})
-            globals()[name] = case
-            suite.addTests(loader.loadTestsFromTestCase(case))
+            for seed in (7, 8, 9, 10) if LONG and version == major() else (7,):
+                name = f"Standby{version}{'' if checksums else 'WithoutChecksums'}_{seed}"
+                case = type(
+                    name, (Standby,), {"version": version, "checksums": checksums, "seed": seed}
+                )
+                globals()[name] = case
+                suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 
 
