@@ -20,7 +20,7 @@ fi
 
 packages="g++ make pkg-config meson ninja-build python3
   postgresql-$major postgresql-server-dev-$major libpq-dev
-  libseccomp-dev libssl-dev libfmt-dev nlohmann-json3-dev libexpected-dev liblz4-dev libzstd-dev lz4 zstd
+  libseccomp-dev libssl-dev libfmt-dev nlohmann-json3-dev libexpected-dev liblz4-dev libzstd-dev
   librocksdb-dev prometheus-cpp-dev libgtest-dev libbenchmark-dev strace"
 
 missing=""
