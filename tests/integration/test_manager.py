@@ -233,9 +233,10 @@ class RecordsOfThePageServer(ManagerTestCase):
     @staticmethod
     def cleared_flags(record):
         """New and old heap block and the bits to clear, as in heap_xlog_insert and the other redo routines."""
-        flags = [int(word, 16) for word in re.findall(r"flags 0x([0-9A-F]{2})", record["description"])]
+        flags = [int(word, 16) for word in re.findall(r"flags:? 0x([0-9A-F]{2})", record["description"])]
         operation = record["operation"].split("+")[0]
-        blocks = [block["block"] for block in record["blocks"]]
+        # Newer minor releases of 17 and 18 name the map's page as well.
+        blocks = [block["block"] for block in record["blocks"] if block["fork"] == "main"]
         if operation in ("INSERT", "DELETE") and flags[0] & 1:
             return (blocks[0], "-", 3) if operation == "INSERT" else ("-", blocks[0], 3)
         if operation in ("UPDATE", "HOT_UPDATE") and flags[0] & 3:

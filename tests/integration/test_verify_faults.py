@@ -276,14 +276,15 @@ class Files(Case):
         content[-20] ^= 1
         self.rewrite(self.path(f"pg_twophase/{new}"), bytes(content))
         self.replace(f"pg_twophase/{old}", lambda p: None)
-        self.replace("pg_twophase/00000FFF", lambda p: p.write_bytes(b"unknown"))
+        extra = "FFF".rjust(len(new), "0")  # names have 8 digits, since 17 16
+        self.replace(f"pg_twophase/{extra}", lambda p: p.write_bytes(b"unknown"))
         found = {f: m["damage"] for f, m in self.damaged().items()}
         self.assertEqual(
             found,
             {
                 f"pg_twophase/{old}": "missing file",
                 f"pg_twophase/{new}": "content",
-                "pg_twophase/00000FFF": "extra file",
+                f"pg_twophase/{extra}": "extra file",
             },
         )
 

@@ -218,6 +218,22 @@ struct MapCase {
   uint8_t left;  // of the bits of heap block 5
 };
 
+// The server initialises the heap page, and dies if its reference does not say so.
+TEST(NativeClearMap, TheHeapPageIsInitialisedOrNot) {
+  for (const bool says_so : {false, true}) {
+    for (const bool does : {false, true}) {
+      const auto insert = RecordBuilder(kRmHeap, does ? 0x80 : 0)
+                              .Block(0, 5, Fields().U8(1), says_so)
+                              .Block(1, 0, {}, false, kVisibilityMapFork)
+                              .Main(Fields().U16(4).U8(1))
+                              .Bytes();
+      TestPage map = FullMap(100);
+      const bool is_taken = ApplyTo17(insert, 400, &map, 1) == NativeResult::kApplied;
+      EXPECT_TRUE(!is_taken || says_so == does) << says_so << does;
+    }
+  }
+}
+
 TEST(NativeClearMap, RecordsThatNameTheMapClearItsBits) {
   const MapCase cases[] = {
       {kRmHeap, 0x00, Fields().U16(4).U8(1), 0},
@@ -243,6 +259,15 @@ TEST(NativeClearMap, RecordsThatNameTheMapClearItsBits) {
     for (const uint8_t byte : c.main.bytes()) other.U8(byte == 1 ? 0 : byte);
     builder.Main(other);
     EXPECT_EQ(ApplyTo17(builder.Bytes(), 600, &map, 1), NativeResult::kUnsupported);
+    // For the server a map's page of zeroes is not there.
+    TestPage zeroes;
+    EXPECT_EQ(ApplyTo17(RecordBuilder(c.rmid, c.info)
+                            .Block(0, 5, Fields().U8(1))
+                            .Block(1, 0, {}, false, kVisibilityMapFork)
+                            .Main(c.main)
+                            .Bytes(),
+                        400, &zeroes, 1),
+              NativeResult::kMalformed);
   }
 }
 

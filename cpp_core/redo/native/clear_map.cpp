@@ -18,9 +18,10 @@ namespace {
 namespace heap = layout::heap;
 namespace heap2 = layout::heap2;
 
-// The block's bits; false if the page of the map has others.
+// The block's bits; false if the page of the map has others, or is all zeroes: for redo of these
+// records it is then not there (XLogReadBufferExtended with RBM_NORMAL).
 bool ClearBits(Change* change, uint32_t heap_block, uint8_t bits) {
-  if (change->block.tag.block != MapPageOf(heap_block)) return false;
+  if (change->block.tag.block != MapPageOf(heap_block) || IsNew(change->page)) return false;
   if (VisibilityBits(change->page, heap_block) & bits) {
     ClearVisibilityBits(change->page, heap_block, bits);
     change->keep_lsn = false;
@@ -79,13 +80,22 @@ constexpr Rule kRules[] = {
      ClearFrozen},
 };
 
+// Redo initialises block 0, whichever block is wanted.
+bool InitialisesHeapPage(const RecordView& record, uint8_t operation) {
+  if ((record.info() & heap::kInitPage) == 0) return false;
+  return record.rmid() == kRmHeap2 ? operation == heap2::kMultiInsert
+                                   : operation == heap::kInsert || operation == heap::kUpdate ||
+                                         operation == heap::kHotUpdate;
+}
+
 }  // namespace
 
 Routine FindClearMapRoutine(const RecordView& record, int id) {
   const BlockRef* changed = record.block(0);
-  if (changed == nullptr || changed->tag.fork != kMainFork || !BlockAgrees(record, id, false))
-    return nullptr;
   const uint8_t operation = record.info() & layout::kOperationMask;
+  if (changed == nullptr || changed->tag.fork != kMainFork || !BlockAgrees(record, id, false) ||
+      !BlockAgrees(record, 0, InitialisesHeapPage(record, operation)))
+    return nullptr;
   const Bytes main = record.main_data();
   for (const Rule& rule : kRules) {
     if (rule.rmid == record.rmid() && rule.operation == operation && rule.id == id)
