@@ -252,8 +252,8 @@ bench: deps
 test-hostile: deps
 	+$(MAKE) all
 	build/tests/hostile/hostile_tests --gtest_brief=1
-	NEON_REDO_HOSTILE=long python3 tests/integration/run.py -v -k test_hostile -k test_sandbox
 	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_serve_wal_hostile.
+	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_hostile. -k test_sandbox.
 
 # libFuzzer: make fuzz SECONDS=60 TARGETS="wal record".
 SECONDS ?= 3600

@@ -141,29 +141,42 @@ def print_table(results):
         print(f"{name:16} {passed:7} {failed:7} {seconds:8.0f}")
 
 
-def unit_tests(build, environment, name="unit/unit_tests"):
-    """Runs a GoogleTest program of a build directory. A crash counts as one failure."""
+def unit_tests(build, environment, name="unit/unit_tests", timeout=UNIT_TIMEOUT):
+    """Runs a GoogleTest program of a build directory, a part of its tests on each processor. A crash
+    counts as one failure."""
+    program = ROOT / build / "tests" / name
+    shards = len(os.sched_getaffinity(0))
+
+    def run_shard(index):
+        part = {"GTEST_TOTAL_SHARDS": str(shards), "GTEST_SHARD_INDEX": str(index)}
+        return run_unit_tests(program, {**os.environ, **environment, **part}, timeout)
+
+    with concurrent.futures.ThreadPoolExecutor(shards) as pool:
+        parts = list(pool.map(run_shard, range(shards)))
+    for tests, _, _ in parts:
+        for test in tests:
+            note_time(f"{build}: {test['classname']}.{test['name']}", float(test["time"].rstrip("s")))
+    return sum(passed for _, passed, _ in parts), sum(failed for _, _, failed in parts)
+
+
+def run_unit_tests(program, environment, timeout):
+    """Runs a GoogleTest program. Its tests, how many of them passed, and how many failures there were."""
     with tempfile.TemporaryDirectory(prefix="neon_redo.") as directory:
         report = pathlib.Path(directory, "report.json")
-        program = ROOT / build / "tests" / name
         command = [str(program), "--gtest_brief=1", f"--gtest_output=json:{report}"]
         try:
-            status = subprocess.run(
-                command, env={**os.environ, **environment}, check=False, timeout=UNIT_TIMEOUT
-            ).returncode
+            status = subprocess.run(command, env=environment, check=False, timeout=timeout).returncode
         except subprocess.TimeoutExpired:
-            print(f"{program} was stopped after {UNIT_TIMEOUT} s")
-            return 0, 1
+            print(f"{program} was stopped after {timeout} s")
+            return [], 0, 1
         except OSError as error:
             print(f"could not run {program}: {error.strerror}")
-            return 0, 1
+            return [], 0, 1
         tests = read_report(report)
     if tests is None:
         print(f"{program} ended with status {status} and without a report")
-        return 0, 1
-    for test in tests:
-        note_time(f"{build}: {test['classname']}.{test['name']}", float(test["time"].rstrip("s")))
-    return count_tests(tests, status)
+        return [], 0, 1
+    return tests, *count_tests(tests, status)
 
 
 def read_report(path):

@@ -6,7 +6,9 @@ verify_vs_recovery.py [--scale N] [--transactions N] [--repeats N] [--jobs N,N] 
 A throw-away cluster is loaded and backed up, pgbench writes the WAL, and the server is stopped
 without a checkpoint. Recovery is timed on copies of that crashed directory, by the server's log
 line "redo done ... elapsed"; verify, whole run, on the backup, the WAL and the cluster once it was
-recovered and shut down. The two take turns; medians and spread are printed, and a line of JSON.
+recovered and shut down. verify runs with --quick, which reads what recovery reads, and without, when
+it reads the whole backup and cluster besides. They take turns; medians and spread are printed, and a
+line of JSON.
 --images: WAL with wal_consistency_checking = 'all', whose images recovery compares with its pages,
 and verify --images, which does the same.
 --keep DIR makes the clusters in DIR, or uses those that an earlier call has left there.
@@ -95,12 +97,20 @@ def recover(directory):
     return float(done[5]), float(done[3]) + float(done[4]), position[1] - position[0]
 
 
-def verify(directory, module, jobs, images):
+def variants(all_jobs, images):
+    """The forms of verify that are measured: the name, and the arguments."""
+    forms = {"": ["--images"]} if images else {" --quick": ["--quick"], "": []}
+    return {
+        f"verify{form} --jobs {jobs}": [*arguments, "--jobs", str(jobs)]
+        for form, arguments in forms.items()
+        for jobs in all_jobs
+    }
+
+
+def verify(directory, module, arguments):
     command = [neon_redo_program(), "verify", "--format", "json", "--module", module]
-    command += ["--wal", f"{directory}/wal", "--jobs", str(jobs)]
-    if images:
-        command += ["--images"]
-    else:
+    command += ["--wal", f"{directory}/wal", *arguments]
+    if "--images" not in arguments:
         command += ["--base-backup", f"{directory}/backup", "--against", f"{directory}/stopped"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -116,7 +126,8 @@ def spread(values):
 
 def measure(directory, repeats, all_jobs, images):
     """Elapsed and CPU seconds; the latter tell more on a machine with other work."""
-    elapsed = {name: [] for name in ["recovery", *(f"verify --jobs {jobs}" for jobs in all_jobs)]}
+    forms = variants(all_jobs, images)
+    elapsed = {name: [] for name in ["recovery", *forms]}
     cpu = {name: [] for name in elapsed}
     module_directory = make_directory()
     try:
@@ -126,21 +137,21 @@ def measure(directory, repeats, all_jobs, images):
             seconds, seconds_of_cpu, size = recover(directory)
             elapsed["recovery"].append(seconds)
             cpu["recovery"].append(seconds_of_cpu)
-            for jobs in all_jobs:
-                report = verify(directory, module, jobs, images)
-                elapsed[f"verify --jobs {jobs}"].append(report["elapsed_seconds"])
-                cpu[f"verify --jobs {jobs}"].append(report["cpu"])
+            for name, arguments in forms.items():
+                report = verify(directory, module, arguments)
+                elapsed[name].append(report["elapsed_seconds"])
+                cpu[name].append(report["cpu"])
     finally:
         shutil.rmtree(module_directory)
     print(f"WAL: {size / 1e6:.0f} MB, {report['records']} records; "
           f"{report['pages_compared']} pages and {report['images_compared']} images compared, "
           f"{report['native_share']:.1%} native")
-    print(f"{'':18}{'elapsed s':>22}{'CPU s':>22}{'MB/s':>8}{'to recovery':>13}{'by CPU':>8}")
+    print(f"{'':24}{'elapsed s':>22}{'CPU s':>22}{'MB/s':>8}{'to recovery':>13}{'by CPU':>8}")
     out = {"wal_bytes": size, "records": report["records"], "elapsed": elapsed, "cpu": cpu}
     for name, values in elapsed.items():
         ratio = statistics.median(elapsed["recovery"]) / statistics.median(values)
         by_cpu = statistics.median(cpu["recovery"]) / statistics.median(cpu[name])
-        print(f"{name:18}{spread(values):>22}{spread(cpu[name]):>22}"
+        print(f"{name:24}{spread(values):>22}{spread(cpu[name]):>22}"
               f"{size / 1e6 / statistics.median(values):8.0f}{ratio:13.2f}{by_cpu:8.2f}")
         out[f"{name} to recovery"] = {"elapsed": ratio, "cpu": by_cpu}
     print(json.dumps(out))

@@ -1,6 +1,6 @@
 """Sends hostile records to real workers, and compares the policy with redo's real system calls.
 
-NEON_REDO_HOSTILE=long (make test-hostile) runs the long forms.
+NEON_REDO_LONG=1 (make test-hostile) runs the long forms.
 """
 
 import json
@@ -11,7 +11,7 @@ import unittest
 import workload
 from cluster import ROOT, Cluster, copy_module, neon_redo_program, run, run_neon_redo
 
-LONG = os.environ.get("NEON_REDO_HOSTILE") == "long"
+LONG = bool(os.environ.get("NEON_REDO_LONG"))
 ROWS = workload.ORACLE_ROWS if LONG else 40
 PROGRAMS = ROOT / "build" / "tests" / "hostile"
 

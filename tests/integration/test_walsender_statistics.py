@@ -35,7 +35,8 @@ class WalsenderTest(unittest.TestCase):
         return cluster
 
     def until(self, cluster, sql, expected="t"):
-        """Waits until a query gives the expected answer."""
+        """Waits until a query gives the expected answer: the server writes WAL of its own at any time,
+        and a reply may come between the reading of two functions or views of one query."""
         deadline = time.monotonic() + 60
         while (answer := cluster.psql(sql)) != expected:
             if time.monotonic() > deadline:
@@ -94,7 +95,8 @@ class Standby(WalsenderTest):
         self.start("near", {"primary_slot_name": "of_near"}, standby_of=primary)
         primary.psql(WRITE)
         self.until_caught_up(primary)
-        same = primary.psql(
+        self.until(
+            primary,
             "SELECT row(n.usesysid, n.usename, n.application_name, n.client_addr, n.client_port,"
             "  n.backend_start, n.state, n.sent_lsn, n.write_lsn, n.flush_lsn, n.replay_lsn,"
             "  n.sync_priority, n.sync_state, n.reply_time)"
@@ -104,10 +106,9 @@ class Standby(WalsenderTest):
             " row(n.slot_wal_status, n.slot_safe_wal_size) = row(s.wal_status, s.safe_wal_size),"
             f" n.slot_retained_bytes = {FLUSHED} - s.restart_lsn"
             " FROM pg_stat_replication p JOIN neon_stat_replication n USING (pid)"
-            " JOIN pg_replication_slots s ON s.active_pid = pid"
+            " JOIN pg_replication_slots s ON s.active_pid = pid",
+            "t|t|t",
         )
-        self.assertEqual(same, "t|t|t")
-        # The server writes WAL of its own, such as running transactions, at any time.
         self.until(
             primary,
             "SELECT kind, application_name, state, sync_state, slot_name, sent_bytes_behind,"
@@ -148,13 +149,14 @@ class Standby(WalsenderTest):
         self.until(primary, f"SELECT sent_lsn > '{before}' FROM neon_stat_replication")
         primary.psql("SELECT pg_sleep(1)")
         # Not less than the WAL's age, and not more, though the last reply is older than the WAL.
-        seen = primary.psql(
+        self.until(
+            primary,
             f"SELECT replay_bytes_behind = {FLUSHED} - replay_lsn, replay_bytes_behind >= 2000000,"
             f" flush_lsn <= '{before}'::pg_lsn, caught_up, write_lag > '1 s', replay_lag > '1 s',"
             f" replay_lag <= clock_timestamp() - '{since}', reply_age > replay_lag,"
-            " neon_oldest_flush_lsn() = flush_lsn FROM neon_stat_replication"
+            " neon_oldest_flush_lsn() = flush_lsn FROM neon_stat_replication",
+            "t|t|t|f|t|t|t|t|t",
         )
-        self.assertEqual(seen, "t|t|t|f|t|t|t|t|t")
         self.assertEqual(
             primary.psql("SELECT eta FROM neon_walsender_eta() WHERE bytes_behind > 0"), ""
         )
@@ -226,7 +228,7 @@ class Standby(WalsenderTest):
         end = primary.psql(WRITE + f"; SELECT {FLUSHED}").splitlines()[-1]
         self.until(standby, f"SELECT write_lsn >= '{end}' AND caught_up FROM neon_stat_replication")
         row = "SELECT kind, application_name, state, sync_state, write_bytes_behind FROM neon_stat_replication"
-        self.assertEqual(standby.psql(row), "physical|cascaded|streaming|async|0")
+        self.until(standby, row, "physical|cascaded|streaming|async|0")
         self.until(standby, "SELECT count(*) > 1 FROM neon_walsender_history() WHERE confirmed_lsn IS NOT NULL")
 
 
@@ -239,11 +241,9 @@ class Receiver(WalsenderTest):
             "SELECT kind, state, sync_state, write_bytes_behind, write_lag, flush_lsn, replay_lsn,"
             " replay_lag, replay_bytes_behind, slot_name, caught_up FROM neon_stat_replication"
         )
-        self.assertEqual(primary.psql(row), "physical|streaming|async|0|||||||t")
+        self.until(primary, row, "physical|streaming|async|0|||||||t")
         # It reports no flushes, so there is no oldest one.
-        self.assertEqual(
-            primary.psql(f"SELECT neon_oldest_sent_lsn() = {FLUSHED}, neon_oldest_flush_lsn()"), "t|"
-        )
+        self.until(primary, f"SELECT neon_oldest_sent_lsn() = {FLUSHED}, neon_oldest_flush_lsn()", "t|")
 
     def test_paused_receiver(self):
         primary = self.start()
@@ -253,12 +253,11 @@ class Receiver(WalsenderTest):
         self.pause(process.pid)
         primary.psql(WRITE)
         primary.psql("SELECT pg_sleep(1)")
-        self.assertEqual(
-            primary.psql(
-                f"SELECT write_bytes_behind = {FLUSHED} - write_lsn, write_bytes_behind >= 2000000,"
-                " caught_up, write_lag >= '1 s', write_lag < reply_age, slot_name,"
-                " slot_retained_bytes >= 2000000 FROM neon_stat_replication"
-            ),
+        self.until(
+            primary,
+            f"SELECT write_bytes_behind = {FLUSHED} - write_lsn, write_bytes_behind >= 2000000,"
+            " caught_up, write_lag >= '1 s', write_lag < reply_age, slot_name,"
+            " slot_retained_bytes >= 2000000 FROM neon_stat_replication",
             "t|t|f|t|t|archive|t",
         )
         self.resume(process.pid)
@@ -289,7 +288,7 @@ class Receiver(WalsenderTest):
         )
         proxy.bytes_per_second = None
         self.until_caught_up(primary)
-        self.assertEqual(primary.psql("SELECT eta FROM neon_walsender_eta()"), "00:00:00")
+        self.until(primary, "SELECT eta FROM neon_walsender_eta()", "00:00:00")
         self.until(
             primary,
             "SELECT count(*) FROM neon_walsender_history() WHERE state = 'streaming' AND state_changed",
