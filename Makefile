@@ -206,12 +206,15 @@ servers: deps
 with-servers: all
 	PG_CONFIGS='$(PG_CONFIGS)' $(COMMAND)
 
+# Whose backups the tests read, and what unpacks them.
+TEST_PACKAGES = barman pgbackrest rsync lz4 zstd
 test: servers
+	@scripts/deps.sh $(TEST_PACKAGES)
 	+$(MAKE) with-servers COMMAND='python3 tests/run.py'
 
 LINT_PACKAGES = clang-format clang-tidy
 test-ci: servers
-	@scripts/deps.sh $(LINT_PACKAGES)
+	@scripts/deps.sh $(TEST_PACKAGES) $(LINT_PACKAGES)
 	+$(MAKE) with-servers COMMAND='python3 tests/run.py --lint'
 
 # LINT: all, or the revision that changes are counted from. Make itself has a variable of this name.
