@@ -215,8 +215,8 @@ servers: deps
 with-servers: all
 	PG_CONFIGS='$(PG_CONFIGS)' $(COMMAND)
 
-# What tests run, and nothing else does.
-TEST_PACKAGES = gdb lz4 zstd
+# What tests run, and nothing else does: the tools whose backups they read, and what unpacks them.
+TEST_PACKAGES = barman gdb lz4 pgbackrest rsync zstd
 test: servers
 	@scripts/deps.sh $(TEST_PACKAGES)
 	+$(MAKE) with-servers COMMAND='python3 tests/run.py'

@@ -345,11 +345,9 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
       {"pages_spilled", r.pages_spilled},
       {"jobs", report.jobs},
       {"elapsed_seconds", r.elapsed_seconds},
-      {"left_out", nlohmann::ordered_json::array()},
   };
   AddWal(r, &out);
   out["coverage"] = CoverageJson(report, r);
-  if (report.quick) out["left_out"] = {kBackupLeftOut, kUnchangedLeftOut};
   for (const auto& [reason, count] : r.skipped) out["skipped"][reason] = count;
   for (const auto& [timeline, start] : r.other_timelines) {
     nlohmann::ordered_json other = {{"timeline", timeline}, {"start_lsn", nullptr}};

@@ -5,6 +5,9 @@
 #   fetch_server.sh --source MAJOR DIRECTORY  the source of that server
 #   fetch_server.sh --update …                looks for a newer minor release of what is there already
 #
+# With version 17 comes the pgBackRest of the same suite (usr/bin/pgbackrest): that of Debian 12 cannot
+# take block incremental backups in their final form.
+#
 # Nothing is installed. apt downloads the packages of the Debian suite that has the major version, with
 # lists and caches of its own, and checks their signatures. The server is unpacked with the C library
 # and all other libraries of its suite, and patchelf makes its programs use those. The programs
@@ -53,9 +56,13 @@ case $major in
   *) not_to_be_had "no Debian suite is known to have it" ;;
 esac
 
+# Packages besides the server's.
+more=""
+if [ "$major" = 17 ] && [ $source = no ]; then more=pgbackrest; fi
+
 stamp=$target/.fetched
 leave_if_complete() {
-  if [ -s "$stamp" ] && [ $update = no ]; then
+  if [ -s "$stamp" ] && [ $update = no ] && { [ -z "$more" ] || [ -x "$target/usr/bin/$more" ]; }; then
     cat "$stamp"
     exit 0
   fi
@@ -160,10 +167,10 @@ fetch_source() {
 # large ones at the end of this list (just-in-time compilation, procedural languages) are left out.
 packages() {
   apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-    --no-enhances "postgresql-$major" "postgresql-client-$major" |
+    --no-enhances "postgresql-$major" "postgresql-client-$major" $more |
     grep -E '^(lib|zlib1g$)' | grep -vE '^lib(llvm|clang|perl|python|tcl|z3|dpkg|apt|json-perl|ipc-run|locale)' |
     grep -vE -- '-(perl|dev|doc|bin)$|:' | sort -u
-  echo "postgresql-$major postgresql-client-$major postgresql-server-dev-$major"
+  echo "postgresql-$major postgresql-client-$major postgresql-server-dev-$major $more"
 }
 
 # Those of the files on standard input that are objects of the ELF format.
@@ -188,7 +195,7 @@ libraries=$target/usr/lib/x86_64-linux-gnu
 loader=$libraries/ld-linux-x86-64.so.2
 patch_objects() {
   server=$new/usr/lib/postgresql/$major
-  find "$server" -type f -perm /111 ! -name '*.so*' | objects | xargs patchelf --set-interpreter "$loader" --set-rpath "$libraries"
+  { find "$server" -type f -perm /111 ! -name '*.so*'; for name in $more; do echo "$new/usr/bin/$name"; done; } | objects | xargs patchelf --set-interpreter "$loader" --set-rpath "$libraries"
   parts='ld-linux|libc|libm|libmvec|libdl|libpthread|librt|libresolv|libutil|libanl|libnsl|libnss_[a-z]*|libthread_db'
   parts="$parts|libBrokenLocale|libc_malloc_debug|libmemusage|libpcprofile"
   find "$server/lib" "$new/usr/lib/x86_64-linux-gnu" -maxdepth 1 -type f -name '*.so*' | grep -vE "/($parts)(-[a-z0-9-]*)?\.so" |
@@ -201,6 +208,9 @@ check_server() {
   said=$("$server/bin/postgres" --version 2>&1) || fail "the unpacked server does not start: $said"
   case $said in "postgres (PostgreSQL) $major"[!0-9]*) ;; *) fail "the unpacked server is another one: $said" ;; esac
   "$server/bin/postgres" --describe-config >/dev/null || fail "the unpacked server does not start"
+  for name in $more; do
+    "$target/usr/bin/$name" version >/dev/null || fail "the unpacked $name does not start"
+  done
   [ -e "$("$server/bin/pg_config" --pgxs)" ] || fail "the unpacked server has no build files for extensions"
   find "$server/bin" "$server/lib" -maxdepth 1 -type f | objects >"$work/objects"
   while read -r object; do  # the C library first, as in a process
@@ -211,7 +221,7 @@ check_server() {
 
 find_package
 fetched="PostgreSQL $major: $version of Debian ${suite%%:*}"
-if [ -s "$stamp" ] && [ "$(cat "$stamp")" = "$fetched" ]; then  # --update, and there is nothing newer
+if [ -s "$stamp" ] && [ "$(cat "$stamp")" = "$fetched" ] && { [ -z "$more" ] || [ -x "$target/usr/bin/$more" ]; }; then  # --update, and there is nothing newer
   echo "$fetched"
   exit 0
 fi

@@ -1,6 +1,7 @@
 """Base backups in the layouts of their tools: what the reader makes of each is, byte for byte, what the
 tool's own restore makes of it."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -8,7 +9,7 @@ import shutil
 import unittest
 
 from backup_tools import Barman, PgBackRest, need
-from cluster import ROOT, Cluster, make_directory, run, servers
+from cluster import ROOT, Cluster, make_directory, pg_config, run, servers
 
 SETTINGS = {"wal_level": "replica", "max_wal_size": "2GB", "autovacuum": "off"}
 SCHEMA = """
@@ -340,11 +341,22 @@ class PgBackRestBackups(Bases):
                 (os.path.join(tool.stanza, label), []),
                 (tool.repository, []),
             )[number]
-            said = self.check(path, restored, *say, *more, leave_out=self.WRITTEN)
+            # From 2.51 on, restore makes pg_control useless without backup_label.
+            written = self.WRITTEN if program == "pgbackrest" else (*self.WRITTEN, "global/pg_control")
+            said = self.check(path, restored, *say, *more, leave_out=written)
+            self.check_control_file(os.path.join(tool.stanza, label, "backup.manifest"))
             self.assertEqual(said["kind"], "a pgBackRest backup")
             self.assertEqual(said["tablespaces"], {oid: {"state": 0, "target": f"{self.cluster.directory}/far"}})
             shutil.rmtree(restored)
         return tool, labels
+
+    def check_control_file(self, manifest):
+        """The one that was dumped has the checksum of the manifest."""
+        text = pathlib.Path(manifest).read_bytes()
+        if not text.startswith(b"Salted__"):
+            dumped = pathlib.Path(self.cluster.directory, "dumped", "global", "pg_control").read_bytes()
+            (line,) = (line for line in text.decode().splitlines() if line.startswith("pg_data/global/pg_control="))
+            self.assertIn(f'"checksum":"{hashlib.sha1(dumped).hexdigest()}"', line)
 
     def test_plain(self):
         self.check_repository()
@@ -360,6 +372,35 @@ class PgBackRestBackups(Bases):
 
     def test_bz2_cipher(self):
         self.check_repository(compress_type="bz2", cipher=True)
+
+    def check_blocks(self, **options):
+        """Block incremental, which is final from 2.46 on: by the pgBackRest that comes with the server of 17."""
+        program = 17 in servers() and pathlib.Path(pg_config("bindir", 17)).parents[3] / "bin" / "pgbackrest"
+        if not program or not program.exists():
+            self.skipTest("no pgbackrest of 2.46 or later (make servers)")
+        # Blocks of 8 kB for files from 16 kB on, so that super blocks are split again and again.
+        tool, labels = self.check_repository(str(program), repo1_bundle="y", repo1_block="y", **options)
+        manifest = pathlib.Path(tool.stanza, labels[-1], "backup.manifest").read_bytes()
+        self.assertEqual(b'"bim":' in manifest, "cipher" not in options)
+
+    def test_blocks_gz(self):
+        self.check_blocks(compress_type="gz")
+
+    def test_blocks_zst_cipher(self):
+        self.check_blocks(compress_type="zst", cipher=True)
+
+    def test_blocks_none_outside_bundles(self):
+        self.check_blocks(compress_type="none", repo1_bundle_limit="8KiB")
+
+    def test_blocks_lz4(self):
+        self.check_blocks(compress_type="lz4")
+
+    def test_beta_blocks_are_refused(self):
+        tool, labels = self.make("pgbackrest", {"repo1_bundle": "y", "repo1_block": "y", "beta": "y"})
+        target = f"{self.cluster.directory}/dumped"
+        done = base_dump(tool.repository, target, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"unsupported: .* is block incremental of pgBackRest before 2\.46")
 
 
 if __name__ == "__main__":

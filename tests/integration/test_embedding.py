@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import symbols
 
 BLOCK = 8192
-LIBRARIES = ("neon_redo_wal", "neon_redo", "neon_redo_verify", "neon_redo_net")
+LIBRARIES = ("neon_redo_wal", "neon_redo", "neon_redo_bases", "neon_redo_verify", "neon_redo_net")
 # Whose types no public header may have.
 THIRD_PARTIES = ("spdlog", "prometheus", "nlohmann", "libpq", "rocksdb", "fmt/", "openssl", "CLI/")
 
@@ -92,7 +92,7 @@ class Embedding(unittest.TestCase):
     def test_read_wal_links_what_it_needs(self):
         program = self.program("read_wal")
         libraries = run(["ldd", program]).stdout
-        for name in ("librocksdb", "libpq", "libssl", "libcrypto", "libprometheus", "libspdlog"):
+        for name in ("librocksdb", "libpq", "libssl", "libcrypto", "libprometheus", "libspdlog", "libarchive", "libbz2"):
             self.assertNotIn(name, libraries)
         with Cluster(settings={"wal_level": "replica"}) as cluster:
             cluster.psql("CREATE TABLE t (id int)")
@@ -112,8 +112,9 @@ class Embedding(unittest.TestCase):
             flags = self.flags(["--libs", "--static"], library)
             for name in ("-lpq", "-lssl", "-lrocksdb"):
                 self.assertNotIn(name, flags, library)
-            # SHA-2 of files, and nothing of the network.
-            self.assertEqual("-lcrypto" in flags, library == "neon_redo_verify", library)
+            # What packs and encrypts backups, and nothing of the network.
+            for name in ("-lcrypto", "-larchive", "-lbz2", "-lxxhash"):
+                self.assertEqual(name in flags, library == "neon_redo_verify", f"{library} {name}")
         self.assertIn("-lpq", self.flags(["--libs"], "neon_redo_net"))
 
     def test_last_page_manager_and_ingest(self):
