@@ -471,7 +471,9 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
 
 std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd& end) const {
   if (second_.start.valid())
-    return fmt::format("the end of the backup in {} was reached", data_directory_);
+    return fmt::format("the {} {} was reached",
+                       of_standby_ ? "minimum recovery point of" : "end of the backup in",
+                       data_directory_);
   if (compares()) return fmt::format("the shutdown checkpoint of {} was reached", data_directory_);
   return end.Reason(reader);
 }
