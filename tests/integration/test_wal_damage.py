@@ -143,7 +143,7 @@ class Damage(unittest.TestCase):
         size = self.number(record["lsn"]) % SEGMENT + 9
         os.truncate(path, size)
         for name in os.listdir(self.wal):
-            if name > self.last and name != "archive_status":
+            if name > self.last and len(name) == len(self.last):
                 os.remove(os.path.join(self.wal, name))
         result = run_neon_redo("waldump", "--wal", self.wal, check=False)
         self.assertEqual(result.returncode, 2, result.stderr)
