@@ -18,6 +18,7 @@
 #include "cpp_core/redo/worker/frames.h"
 #include "cpp_core/wal_client/message.h"
 #include "neon_redo/wal_reader.h"
+#include "tests/unit/base_backup_fixture.h"
 #include "tests/unit/version_15.h"
 
 namespace neon_redo {
@@ -191,6 +192,34 @@ void FromText(Seeds* seeds) {
   }
 }
 
+// Of each of the parsers that bases_fuzz.cpp knows by a number.
+void FromBases(Seeds* seeds) {
+  const auto write = [&](char parser, const std::string& text) {
+    seeds->Write("bases", parser + text);
+  };
+  Tar tar;
+  tar.Add("base", "", '5').Add("base/5/1259", Noise(3000)).Add("link", "", '2', "/target");
+  write(0, tar.Add("PG_VERSION", "15\n").Whole());
+  const uint32_t header[] = {0xd3ae1f0d, 2, 5, 1, 3};  // magic, blocks, truncation, their numbers
+  std::string part(reinterpret_cast<const char*>(header), sizeof(header));
+  part.resize(3 * kBlockSize);
+  write(1, part);
+  // A super block of four blocks and one of the rest (pgbackrest_block_map.cpp).
+  std::string map{0, 4 | 1, 100, '\xa6', 31, 8};
+  map += std::string(24, 'c') + std::string{'\x9b', 30, 1, 100} + std::string(6, 'd');
+  write(2, map);
+  write(3,
+        "[backrest]\nbackrest-format=5\nbackrest-version=\"2.55.1\"\n\n[backup]\n"
+        "backup-label=\"20260101-000000F\"\nbackup-reference=\"20260101-000000F\"\n\n"
+        "[backup:option]\noption-compress-type=\"gz\"\n\n[backup:target]\n"
+        "pg_tblspc/16384={\"path\":\"/far\",\"type\":\"link\"}\n\n[target:file]\n"
+        "pg_data/base/1/112={\"bi\":1,\"bim\":9,\"bni\":1,\"bno\":2,\"checksum\":"
+        "\"587b596f04f7db9c2cad3d6b87dd2b3a05de4f35\",\"repo-size\":99,\"size\":8192}\n");
+  write(4, "status=DONE\ntablespaces=[('ts', 16384, '/a\\n'), ('u', 16385, '/b')]\n");
+  for (char codec = 1; codec <= 5; codec++)
+    write(static_cast<char>(4 + codec), Packed(Noise(3000), static_cast<Codec>(codec)));
+}
+
 int Main(int argc, char** argv) {
   if (argc != 4) return 2;
   const std::string wal = argv[1];
@@ -198,6 +227,7 @@ int Main(int argc, char** argv) {
   FromSegments(wal, &seeds);
   FromReplication(&seeds);
   FromText(&seeds);
+  FromBases(&seeds);
   seeds.Write("control", ReadStart(std::string(argv[2]) + "/global/pg_control", 8192));
   auto reader = WalReader::Open({{wal}, {}, {}, {}});
   if (!reader) return fmt::print(stderr, "{}\n", reader.error().message), 1;

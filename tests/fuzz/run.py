@@ -31,7 +31,7 @@ from run_times import note_time  # noqa: E402
 
 REGRESSIONS = ROOT / "tests" / "fuzz" / "regressions"
 CORPUS = ROOT / "fuzz-corpus"
-TARGETS = ["capture", "control", "frames", "ingest", "mask", "native", "record", "replication"]
+TARGETS = ["bases", "capture", "control", "frames", "ingest", "mask", "native", "record", "replication"]
 TARGETS += ["session", "text", "tls", "wal"]
 TIMEOUT = 600  # seconds for the corpus of one target
 ENVIRONMENT = {**os.environ, **sanitized.OPTIONS}
