@@ -74,7 +74,7 @@ Result<std::optional<BarmanLayout>> FindInServer(const std::string& path,
   const bool any = options.label.empty() || options.label == "latest";
   for (const std::string& name : names) {
     if (!any && name != options.label) continue;
-    const std::string backup = base + "/" + name;
+    const std::string backup = fmt::format("{}/{}", base, name);
     if (!IsDirectory(backup)) continue;
     ASSIGN_OR_RETURN(auto info, ReadInfo(backup));
     if (!info) continue;
@@ -101,7 +101,7 @@ Result<std::optional<BarmanLayout>> FindBarmanBackup(const std::string& path,
   return layout;
 }
 
-Result<std::unique_ptr<BaseBackup>> OpenBarmanBackup(BarmanLayout layout,
+Result<std::unique_ptr<BaseBackup>> OpenBarmanBackup(const BarmanLayout& layout,
                                                      const BaseBackupOptions& options) {
   ASSIGN_OR_RETURN(auto tar, FindTarBackup(layout.directory + "/data"));
   if (tar) {
@@ -109,8 +109,8 @@ Result<std::unique_ptr<BaseBackup>> OpenBarmanBackup(BarmanLayout layout,
     return OpenTarBackup(std::move(*tar), options);
   }
   PlainLayout plain{layout.directory, "data", {}, "Barman"};
-  for (auto& [oid, target] : layout.info.tablespaces)
-    plain.beside[oid] = {fmt::to_string(oid), std::move(target)};
+  for (const auto& [oid, target] : layout.info.tablespaces)
+    plain.beside[oid] = {fmt::to_string(oid), target};
   return OpenPlainBackup(std::move(plain));
 }
 
@@ -124,7 +124,7 @@ Result<std::vector<std::string>> BarmanParents(const BarmanLayout& layout) {
           ErrorCode::kCorrupt,
           fmt::format("the Barman backup in \"{}\" builds upon \"{}\", which cannot be",
                       layout.directory, id));
-    out.push_back(base + "/" + id);
+    out.push_back(fmt::format("{}/{}", base, id));
     ASSIGN_OR_RETURN(const auto info, ReadInfo(out.back()));
     if (!info) break;  // opening it will say what is missing
     id = info->parent_id;

@@ -24,7 +24,7 @@ struct BarmanLayout {
 Result<std::optional<BarmanLayout>> FindBarmanBackup(const std::string& path,
                                                      const BaseBackupOptions& options);
 
-Result<std::unique_ptr<BaseBackup>> OpenBarmanBackup(BarmanLayout layout,
+Result<std::unique_ptr<BaseBackup>> OpenBarmanBackup(const BarmanLayout& layout,
                                                      const BaseBackupOptions& options);
 
 // Where those lie that an incremental one builds upon, as their backup.info say. kCorrupt: they go round

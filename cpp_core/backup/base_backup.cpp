@@ -96,7 +96,7 @@ Result<std::unique_ptr<BaseBackup>> OpenAlone(const std::string& path,
   ASSIGN_OR_RETURN(auto pgbackrest, FindPgBackRestBackup(path, options));
   if (pgbackrest) return OpenPgBackRestBackup(std::move(*pgbackrest), options);
   ASSIGN_OR_RETURN(auto barman, FindBarmanBackup(path, options));
-  if (barman) return OpenBarmanBackup(std::move(*barman), options);
+  if (barman) return OpenBarmanBackup(*barman, options);
   return OpenPlainBackup({path, "", {}, ""});
 }
 

@@ -57,7 +57,7 @@ Result<std::string> OnlyStanza(const std::string& backups) {
   ASSIGN_OR_RETURN(const auto names, directory.Names());
   std::vector<std::string> stanzas;
   for (const std::string& name : names)
-    if (HasStanzaInfo(backups + "/" + name)) stanzas.push_back(name);
+    if (HasStanzaInfo(fmt::format("{}/{}", backups, name))) stanzas.push_back(name);
   std::sort(stanzas.begin(), stanzas.end());
   if (stanzas.size() == 1) return stanzas[0];
   std::string list;

@@ -46,6 +46,9 @@ class PlainLister {
 
   // `below` is the name of what lies in `path`: empty, or with a slash at its end.
   Status ListBelow(const std::string& path, const std::string& below, int level = 0) {
+    const auto path_of = [&path](const std::string& name) {
+      return fmt::format("{}/{}", path, name);
+    };
     if (level > kMostLevels)
       return MakeError(
           ErrorCode::kInvalidArgument,
@@ -57,7 +60,7 @@ class PlainLister {
       for (const std::string& name : names) {
         struct stat st;
         if (fstatat(directory.fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
-          if (errno != ENOENT) return FileError("stat file", path + "/" + name);
+          if (errno != ENOENT) return FileError("stat file", path_of(name));
         } else if (below == kTablespaces && pg::ParseOid(name)) {
           if (!beside_.contains(*pg::ParseOid(name))) links.push_back(name);
         } else if (below.empty() && name == "pg_wal" && S_ISLNK(st.st_mode)) {
@@ -71,10 +74,10 @@ class PlainLister {
       }
     }
     for (const std::string& name : links)
-      RETURN_IF_ERROR(ListTablespace(*pg::ParseOid(name), path + "/" + name, level + 1));
+      RETURN_IF_ERROR(ListTablespace(*pg::ParseOid(name), path_of(name), level + 1));
     for (const std::string& name : directories) {
       out_.directories.insert(below + name);
-      RETURN_IF_ERROR(ListBelow(path + "/" + name, below + name + "/", level + 1));
+      RETURN_IF_ERROR(ListBelow(path_of(name), fmt::format("{}{}/", below, name), level + 1));
     }
     return {};
   }

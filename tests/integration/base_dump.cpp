@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "cpp_core/backup/base_backup.h"
+#include "cpp_core/base/guard.h"
 
 namespace neon_redo {
 namespace {
@@ -134,4 +135,8 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace neon_redo
 
-int main(int argc, char** argv) { return neon_redo::Main(argc, argv); }
+int main(int argc, char** argv) {
+  const auto status =
+      neon_redo::Guarded([&]() -> neon_redo::Result<int> { return neon_redo::Main(argc, argv); });
+  return status ? *status : 2;
+}

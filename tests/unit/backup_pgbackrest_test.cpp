@@ -104,7 +104,7 @@ std::string Encrypted(const std::string& plain, const std::string& passphrase, b
                     static_cast<int>(plain.size()));
   EVP_EncryptFinal_ex(context, begin + made, &last);
   EVP_CIPHER_CTX_free(context);
-  out.resize(static_cast<size_t>(made + last));
+  out.resize(static_cast<size_t>(made) + static_cast<size_t>(last));
   return (raw ? "" : "Salted__") + salt + out;
 }
 
