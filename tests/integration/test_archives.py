@@ -152,8 +152,8 @@ class Tools(unittest.TestCase):
         cluster.psql("CREATE TABLE t (i int PRIMARY KEY, filler text)")
         backup = cluster.basebackup("backup", "--wal-method=none")
         for i in range(4):
-            fill(cluster, i * 4000, i * 4000 + 3999)
-        cluster.psql("SELECT pg_switch_wal()")
+            fill(cluster, i * 1000, i * 1000 + 999)
+            cluster.psql("SELECT pg_switch_wal()")
         return backup
 
     def check(self, cluster, backup, directory):
@@ -169,7 +169,7 @@ class Tools(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("pgbackrest"), "pgbackrest is not installed")
     def test_pgbackrest(self):
-        for method in ("none", "gz", "lz4", "zst", "bz2"):
+        for method in ("none", "gz", "zst"):
             with self.subTest(method):
                 self.check_pgbackrest(method)
 
@@ -178,13 +178,13 @@ class Tools(unittest.TestCase):
         repository = os.path.join(cluster.directory, "repository")
         command = (
             f"pgbackrest --stanza=main --repo1-path={repository} --pg1-path={cluster.data}"
-            f" --pg1-socket-path={cluster.directory} --pg1-user=postgres"
             f" --log-path={cluster.directory} --lock-path={cluster.directory} --log-level-file=off"
         )
         cluster.run_as_server(["mkdir", repository])
         cluster.configure({"archive_command": f"{command} --compress-type={method} archive-push %p"})
         cluster.start()
-        cluster.run_as_server([*command.split(), "stanza-create"])
+        server = [f"--pg1-socket-path={cluster.directory}", "--pg1-user=postgres"]
+        cluster.run_as_server([*command.split(), *server, "stanza-create"])
         backup = self.work(cluster)
         cluster.stop()
         stanza = os.path.join(repository, "archive", "main")
@@ -205,7 +205,7 @@ class Tools(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("barman"), "barman is not installed")
     def test_barman(self):
-        for method in ("gzip", "bzip2", "none"):
+        for method in ("gzip", "none"):
             with self.subTest(method):
                 self.check_barman(method)
 
