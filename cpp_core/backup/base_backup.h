@@ -6,7 +6,7 @@
 //   ASSIGN_OR_RETURN(const size_t got, file->Read(3 * kBlockSize, page));
 //
 // Whatever the layout, names are those of a restored directory: "base/5/1259",
-// "pg_tblspc/16400/PG_15_202209061/5/16401", "pg_wal/000000010000000000000002".
+// "pg_tblspc/16400/PG_MAJOR_CATALOG/5/16401", "pg_wal/000000010000000000000002".
 //
 // A backup is somebody else's file. No link is followed except those of tablespaces in a plain
 // directory, no name leads out of the backup, and nothing is unpacked beyond the size that the backup

@@ -145,7 +145,7 @@ class ManifestTaker {
                                  where_, name));
   }
 
-  // "pg_data", "pg_data/base", "pg_tblspc", "pg_tblspc/16384/PG_15_202209061".
+  // "pg_data", "pg_data/base", "pg_tblspc", "pg_tblspc/16384/PG_MAJOR_CATALOG".
   Status TakePath(std::string_view key) {
     if (key == "pg_data") return {};
     const auto name = key == "pg_tblspc" ? std::string(key) : NameInCluster(key);
