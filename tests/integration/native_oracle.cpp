@@ -82,7 +82,7 @@ class Oracle {
   explicit Oracle(const Options& options) : options_(options), random_(options.seed) {}
 
   int Run() {
-    auto reader = WalReader::Open({options_.wal, {}, {}, {}});
+    auto reader = WalReader::Open({{options_.wal}, {}, {}, {}});
     if (!reader) return Fail(reader.error().message);
     BeginVersion((*reader)->version());
     for (;;) {
