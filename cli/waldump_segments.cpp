@@ -31,6 +31,7 @@ Status CheckPlace(const std::string& directory, const std::string& name) {
     if (plain || plain.error().code != ErrorCode::kNotFound) return plain;
   }
   const auto opened = WalSet::Open(directory);
+  if (!opened && !name.empty()) return CheckFile(directory + "/" + name);
   if (!opened) return tl::unexpected(opened.error());
   // Perhaps the segment is there by another name: compressed, in a directory of its own.
   const auto wanted = ParseSegmentName(name);

@@ -31,7 +31,7 @@ Status Receive(const char* conninfo, const char* directory, Lsn until) {
   options.stream.on_event = [](const std::string& event) {
     std::fprintf(stderr, "%s\n", event.c_str());
   };
-  options.directories = {directory};
+  options.directory = directory;
   options.until = until;
   auto archive = WalArchive::Open(std::move(options), stop);
   if (!archive) return tl::unexpected(archive.error());

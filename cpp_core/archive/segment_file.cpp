@@ -77,10 +77,12 @@ ssize_t ReadFully(int fd, uint8_t* out, size_t n, uint64_t offset) {
   return static_cast<ssize_t>(done);
 }
 
-Result<SegmentContent> LoadSegment(const Segment& segment, uint32_t segment_size) {
+Result<SegmentContent> LoadSegment(const Segment& segment, uint32_t segment_size,
+                                   std::unique_ptr<uint8_t[]> buffer) {
   ASSIGN_OR_RETURN(const FileDescriptor fd, OpenRegular(segment.path));
   SegmentContent out;
-  out.bytes.reset(new (std::nothrow) uint8_t[segment_size]);
+  out.bytes = std::move(buffer);
+  if (!out.bytes) out.bytes.reset(new (std::nothrow) uint8_t[segment_size]);
   if (!out.bytes)
     return MakeError(ErrorCode::kOutOfMemory,
                      fmt::format("could not read file \"{}\": out of memory", segment.path));
@@ -116,10 +118,19 @@ ssize_t SegmentReader::Read(uint8_t* out, size_t n, uint64_t offset) const {
 
 void SegmentLoader::Begin(const Segment& segment) {
   if (ahead_.size() >= most_ahead() || ahead_.contains(segment.path)) return;
+  std::unique_ptr<uint8_t[]> buffer;
+  if (!free_.empty()) {
+    buffer = std::move(free_.back());
+    free_.pop_back();
+  }
   try {
-    ahead_.emplace(segment.path, std::async(std::launch::async, [segment, size = segment_size_] {
-                     return LoadSegment(segment, size);
-                   }));
+    ahead_.emplace(segment.path,
+                   std::async(
+                       std::launch::async,
+                       [segment, size = segment_size_](std::unique_ptr<uint8_t[]> memory) {
+                         return LoadSegment(segment, size, std::move(memory));
+                       },
+                       std::move(buffer)));
   } catch (const std::system_error&) {
     // No thread can be started: Take loads it.
   }

@@ -28,7 +28,9 @@ struct SegmentContent {
 // Never more than one segment is read. Thread-safe.
 // kCorrupt: it is damaged, cut short or too long, or has another checksum; the message names the file.
 // kNotFound, kIo: it is not there, or cannot be read.
-Result<SegmentContent> LoadSegment(const Segment& segment, uint32_t segment_size);
+// buffer: of segment_size bytes, to be used for the content; null: one is allocated.
+Result<SegmentContent> LoadSegment(const Segment& segment, uint32_t segment_size,
+                                   std::unique_ptr<uint8_t[]> buffer = nullptr);
 
 // A segment file, read at any place. Not thread-safe.
 class SegmentReader {
@@ -58,9 +60,15 @@ class SegmentLoader {
   void Begin(const Segment& segment);
   // What Begin has begun, or loads it now. What is ahead of other segments is dropped.
   Result<SegmentContent> Take(const Segment& segment);
+  // Content that is no longer needed: its memory is used again, since fresh memory costs a fault for
+  // each page.
+  void Recycle(SegmentContent content) {
+    if (content.bytes) free_.push_back(std::move(content.bytes));
+  }
 
  private:
   const uint32_t segment_size_;
+  std::vector<std::unique_ptr<uint8_t[]>> free_;
   std::map<std::string, std::future<Result<SegmentContent>>> ahead_;  // by path
 };
 

@@ -1,8 +1,10 @@
 #include "cpp_core/archive/unpack.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string_view>
@@ -15,7 +17,15 @@ namespace neon_redo {
 
 namespace {
 
-constexpr size_t kInputSize = 128 * 1024;
+constexpr size_t kStartSize = 128 * 1024;  // what is read for a file's first bytes
+// A frame of zstd that is read as a whole is decompressed without a copy.
+constexpr size_t kMostInput = 4 << 20;
+
+size_t InputSize(int fd, bool only_start) {
+  struct stat st;
+  if (only_start || fstat(fd, &st) != 0) return kStartSize;
+  return std::clamp(static_cast<size_t>(st.st_size), kStartSize, kMostInput);
+}
 
 constexpr std::pair<Packing, const char*> kSuffixes[] = {{Packing::kGzip, ".gz"},
                                                          {Packing::kLz4, ".lz4"},
@@ -25,10 +35,15 @@ constexpr std::pair<Packing, const char*> kSuffixes[] = {{Packing::kGzip, ".gz"}
 
 class Unpacking {
  public:
-  Unpacking(Packing packing, int fd, const std::string& path)
-      : packing_(packing), fd_(fd), path_(path) {}
+  Unpacking(Packing packing, int fd, const std::string& path, bool only_start)
+      : packing_(packing),
+        fd_(fd),
+        path_(path),
+        only_start_(only_start),
+        input_size_(InputSize(fd, only_start)),
+        input_(new uint8_t[input_size_]) {}
 
-  Result<Unpacked> Run(uint8_t* out, size_t capacity, bool only_start);
+  Result<Unpacked> Run(uint8_t* out, size_t capacity);
 
  private:
   Status Fill();
@@ -39,7 +54,9 @@ class Unpacking {
   const Packing packing_;
   const int fd_;
   const std::string& path_;
-  const std::unique_ptr<uint8_t[]> input_{new uint8_t[kInputSize]};
+  const bool only_start_;
+  const size_t input_size_;
+  const std::unique_ptr<uint8_t[]> input_;
   Codec::Buffers buffers_;
   off_t read_ = 0;
   bool is_at_end_ = false;
@@ -48,7 +65,7 @@ class Unpacking {
 Status Unpacking::Fill() {
   if (buffers_.in_bytes > 0 || is_at_end_) return {};
   ssize_t n;
-  do n = pread(fd_, input_.get(), kInputSize, read_);
+  do n = pread(fd_, input_.get(), input_size_, read_);
   while (n < 0 && errno == EINTR);
   if (n < 0) return FileError("read file", path_);
   is_at_end_ = n == 0;
@@ -59,7 +76,7 @@ Status Unpacking::Fill() {
 }
 
 // Each turn reads something, writes something, or ends.
-Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity, bool only_start) {
+Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
   std::unique_ptr<Codec> codec;
   uint8_t surplus;  // written to where the output is full: there must be no more
   buffers_.out = out;
@@ -71,7 +88,7 @@ Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity, bool only_start) 
     const size_t size = is_full ? capacity : capacity - buffers_.out_bytes;
     if (!codec && buffers_.in_bytes == 0) return Unpacked{size, false};
     if (!is_full && buffers_.out_bytes == 0) {
-      if (only_start) return Unpacked{size, false};
+      if (only_start_) return Unpacked{size, false};
       is_full = true;
       buffers_.out = &surplus;
       buffers_.out_bytes = 1;
@@ -131,12 +148,12 @@ const char* PackingName(Packing packing) {
 
 Result<Unpacked> Unpack(Packing packing, int fd, const std::string& path, uint8_t* out,
                         size_t capacity) {
-  return Unpacking(packing, fd, path).Run(out, capacity, false);
+  return Unpacking(packing, fd, path, false).Run(out, capacity);
 }
 
 Result<Unpacked> UnpackStart(Packing packing, int fd, const std::string& path, uint8_t* out,
                              size_t capacity) {
-  return Unpacking(packing, fd, path).Run(out, capacity, true);
+  return Unpacking(packing, fd, path, true).Run(out, capacity);
 }
 
 }  // namespace neon_redo

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "cpp_core/base/files.h"
 #include "cpp_core/wal/copies.h"
@@ -92,7 +93,7 @@ void WalPageSource::Forget() {
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
   open_ = nullptr;
-  content_ = {};
+  loader_.Recycle(std::exchange(content_, {}));
 }
 
 std::string WalPageSource::Truncation(Lsn lsn) const {
@@ -141,7 +142,8 @@ bool WalPageSource::Load(Segment* segment, bool is_next) {
   }
   content_ = std::move(*content);
   open_bytes_ = segment->file_size = content_.size;
-  for (size_t i = 1; is_next && i <= loader_.most_ahead(); i++) {
+  const size_t ahead_of_it = is_next ? loader_.most_ahead() : 1;
+  for (size_t i = 1; i <= ahead_of_it; i++) {
     const Segment* ahead = Find(segment->number + i);
     if (ahead && ahead->is_loaded() && ahead->copies.empty()) loader_.Begin(*ahead);
   }

@@ -33,7 +33,14 @@ SETTINGS = {
     "wal_keep_size": "100GB",
     "synchronous_commit": "off",
 }
-PACKERS = {"gz": "gzip", "lz4": "lz4 -q", "zst": "zstd -q", "bz2": "bzip2", "xz": "xz -1"}
+# As archive commands have them: by the file's name, so that the content's size is known.
+PACKERS = {
+    "gz": "gzip <{0} >{1}",
+    "lz4": "lz4 -q {0} {1}",
+    "zst": "zstd -q {0} -o {1}",
+    "bz2": "bzip2 <{0} >{1}",
+    "xz": "xz -1 <{0} >{1}",
+}
 
 
 def make(directory, scale, transactions, packers):
@@ -54,7 +61,7 @@ def make(directory, scale, transactions, packers):
             shutil.copy(os.path.join(cluster.wal, name), plain)
             for suffix in packers:
                 packed = os.path.join(directory, suffix, f"{name}.{suffix}")
-                subprocess.run(f"{PACKERS[suffix]} <{plain} >{packed}", shell=True, check=True)
+                subprocess.run(PACKERS[suffix].format(plain, packed), shell=True, check=True)
 
 
 def verify(directory, name, module, jobs):

@@ -92,7 +92,7 @@ class Embedding(unittest.TestCase):
     def test_read_wal_links_what_it_needs(self):
         program = self.program("read_wal")
         libraries = run(["ldd", program]).stdout
-        for name in ("librocksdb", "libpq", "libssl", "libcrypto", "libprometheus", "libspdlog", "libarchive", "libbz2"):
+        for name in ("librocksdb", "libpq", "libssl", "libcrypto", "libprometheus", "libspdlog", "libarchive"):
             self.assertNotIn(name, libraries)
         with Cluster(settings={"wal_level": "replica"}) as cluster:
             cluster.psql("CREATE TABLE t (id int)")
@@ -113,7 +113,7 @@ class Embedding(unittest.TestCase):
             for name in ("-lpq", "-lssl", "-lrocksdb"):
                 self.assertNotIn(name, flags, library)
             # What packs and encrypts backups, and nothing of the network.
-            for name in ("-lcrypto", "-larchive", "-lbz2", "-lxxhash"):
+            for name in ("-lcrypto", "-larchive", "-lxxhash"):
                 self.assertEqual(name in flags, library == "neon_redo_verify", f"{library} {name}")
         self.assertIn("-lpq", self.flags(["--libs"], "neon_redo_net"))
 
