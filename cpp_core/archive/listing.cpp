@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <map>
 #include <tuple>
@@ -24,9 +25,13 @@ bool HasOnly(const std::string& text, const char* characters) {
   return !text.empty() && text.find_first_not_of(characters) == std::string::npos;
 }
 
-bool IsDirectory(const std::string& path) {
+// Only a name that is not there is no: what a link to nothing should have is not known.
+Result<bool> IsDirectory(const std::string& path) {
   struct stat st;
-  return stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+  if (stat(path.c_str(), &st) == 0) return S_ISDIR(st.st_mode);
+  const int error = errno;
+  if (error == ENOENT && lstat(path.c_str(), &st) != 0 && errno == ENOENT) return false;
+  return ErrnoError(error, fmt::format("could not look into \"{}\"", path));
 }
 
 // "15-1", the database's version and number in a pgBackRest stanza.
@@ -62,7 +67,7 @@ void WalListing::TakeName(const std::string& where, const std::string& name,
     files.push_back({std::move(file),
                      archived->segment,
                      std::string(archived->sha1),
-                     !archived->suffix.empty(),
+                     PackingOfSuffix(archived->suffix),
                      {}});
   else
     packed.push_back({std::move(file), archived->segment});
@@ -73,42 +78,52 @@ Status WalListing::ListNames(const std::string& where, Compressed compressed) {
   ASSIGN_OR_RETURN(const auto names, directory.Names());
   struct stat st;
   if (fstat(directory.fd(), &st) != 0) return FileError("stat directory", where);
-  id = {st.st_dev, st.st_ino};
+  ids.insert({st.st_dev, st.st_ino});
+  directories.push_back(where);
   path = where;
   for (const std::string& name : names) {
     const std::string inner = directory.PathOf(name);
-    if (compressed == Compressed::kRead && name.size() == 16 && HasOnly(name, "0123456789ABCDEF") &&
-        IsDirectory(inner)) {
-      ASSIGN_OR_RETURN(const Directory part, Directory::Open(inner));
-      ASSIGN_OR_RETURN(const auto inner_names, part.Names());
-      for (const std::string& file : inner_names) TakeName(inner, file, compressed);
-    } else {
-      TakeName(where, name, compressed);
+    bool is_part = compressed == Compressed::kRead && name.size() == 16 &&
+                   HasOnly(name, "0123456789ABCDEF");
+    if (is_part) {
+      ASSIGN_OR_RETURN(is_part, IsDirectory(inner));
     }
+    if (!is_part) {
+      TakeName(where, name, compressed);
+      continue;
+    }
+    ASSIGN_OR_RETURN(const Directory part, Directory::Open(inner));
+    ASSIGN_OR_RETURN(const auto inner_names, part.Names());
+    for (const std::string& file : inner_names) TakeName(inner, file, compressed);
   }
   return {};
 }
 
 Status WalListing::ListInner(const std::string& where, Compressed compressed) {
-  if (IsDirectory(where + "/pg_wal")) return ListNames(where + "/pg_wal", compressed);
+  ASSIGN_OR_RETURN(const bool has_pg_wal, IsDirectory(where + "/pg_wal"));
+  if (has_pg_wal) return ListNames(where + "/pg_wal", compressed);
   if (compressed == Compressed::kLeaveOut) return {};
-  if (IsDirectory(where + "/wals")) {
-    if (IsDirectory(where + "/streaming"))
-      RETURN_IF_ERROR(ListNames(where + "/streaming", compressed));
+  ASSIGN_OR_RETURN(const bool has_wals, IsDirectory(where + "/wals"));
+  if (has_wals) {
+    ASSIGN_OR_RETURN(const bool has_streaming, IsDirectory(where + "/streaming"));
+    if (has_streaming) RETURN_IF_ERROR(ListNames(where + "/streaming", compressed));
     return ListNames(where + "/wals", compressed);
   }
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(where));
-  ASSIGN_OR_RETURN(auto names, directory.Names());
-  std::erase_if(names, [&](const std::string& name) {
-    return !IsStanzaPart(name) || !IsDirectory(directory.PathOf(name));
-  });
-  std::sort(names.begin(), names.end());
-  if (names.size() > 1)
+  ASSIGN_OR_RETURN(const auto names, directory.Names());
+  std::vector<std::string> parts;
+  for (const std::string& name : names) {
+    if (!IsStanzaPart(name)) continue;
+    ASSIGN_OR_RETURN(const bool is_part, IsDirectory(directory.PathOf(name)));
+    if (is_part) parts.push_back(directory.PathOf(name));
+  }
+  std::sort(parts.begin(), parts.end());
+  if (parts.size() > 1)
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("\"{}\" has the WAL of several databases: name one of them, such "
                                  "as \"{}\"",
-                                 where, directory.PathOf(names.back())));
-  return names.empty() ? Status() : ListNames(directory.PathOf(names.front()), compressed);
+                                 where, parts.back()));
+  return parts.empty() ? Status() : ListNames(parts.front(), compressed);
 }
 
 Status WalListing::ReadStarts() {
@@ -118,8 +133,9 @@ Status WalListing::ReadStarts() {
     WalSegmentHead head;
     const bool is_wal =
         head.Load(Bytes(file.start.bytes, file.start.length)) && head.IsOfAnySegment();
-    if (file.has_suffix && file.start.packing == Packing::kNone && !is_wal &&
-        std::memcmp(file.start.bytes, "Salted__", 8) != 0)
+    const bool is_begun = BeginsMagic(file.packing, Bytes(file.start.bytes, file.start.length));
+    if (file.packing != Packing::kNone && file.start.packing == Packing::kNone && !is_wal &&
+        !is_begun && std::memcmp(file.start.bytes, "Salted__", 8) != 0)
       file.start.problem =
           fmt::format("file \"{}\" does not begin as one that is compressed", file.path);
     if (is_wal)
@@ -133,22 +149,29 @@ Status WalListing::ReadStarts() {
   return {};
 }
 
-// A server or a receiver renames, recycles and removes segments at any moment: what was listed may
-// have another name by the time its head is read.
+Status WalListing::List(const std::string& where, Compressed compressed) {
+  RETURN_IF_ERROR(ListNames(where, compressed));
+  if (files.empty()) RETURN_IF_ERROR(ListInner(where, compressed));
+  const auto by_path = [](const auto& a, const auto& b) { return a.path < b.path; };
+  std::sort(files.begin(), files.end(), by_path);
+  std::sort(packed.begin(), packed.end(), by_path);
+  std::sort(foreign.begin(), foreign.end());
+  return ReadStarts();
+}
+
+// A server or a receiver renames, recycles and removes segments at any moment, and an archive its
+// directories: what was listed may have another name by the time it is opened.
 Result<WalListing> WalListing::Read(const std::string& path, Compressed compressed) {
   for (int left = kTries;; left--) {
     WalListing listing;
-    RETURN_IF_ERROR(listing.ListNames(path, compressed));
-    if (listing.files.empty()) RETURN_IF_ERROR(listing.ListInner(path, compressed));
-    const auto by_path = [](const auto& a, const auto& b) { return a.path < b.path; };
-    std::sort(listing.files.begin(), listing.files.end(), by_path);
-    std::sort(listing.packed.begin(), listing.packed.end(), by_path);
-    std::sort(listing.foreign.begin(), listing.foreign.end());
-    const Status read = listing.ReadStarts();
-    if (read) return listing;
-    if (read.error().code != ErrorCode::kNotFound) return tl::unexpected(read.error());
+    const Status listed = listing.List(path, compressed);
+    if (listed) return listing;
+    const Error& error = listed.error();
+    if (error.code != ErrorCode::kNotFound) return tl::unexpected(error);
+    const auto is_there = IsDirectory(path);
+    if (is_there && !*is_there) return tl::unexpected(error);
     // A name whose file is never there: a symbolic link to nothing.
-    if (left == 1) return MakeError(ErrorCode::kIo, read.error().message);
+    if (left == 1) return MakeError(ErrorCode::kIo, error.message);
   }
 }
 

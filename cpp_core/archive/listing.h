@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +23,7 @@ struct WalListing {
     std::string path;
     SegmentName name;
     std::string sha1;
-    bool has_suffix;  // of a program that compresses
+    Packing packing;  // by the name's suffix
     FileStart start;
   };
   // That cannot be read here, or shall not be.
@@ -31,7 +32,8 @@ struct WalListing {
     SegmentName name;
   };
   std::string path;
-  std::pair<dev_t, ino_t> id;
+  std::vector<std::string> directories;     // that were listed, without those of sixteen digits
+  std::set<std::pair<dev_t, ino_t>> ids;  // theirs
   std::vector<File> files;  // in order of path
   std::vector<Packed> packed;
   std::vector<std::string> foreign;     // paths of files that are named nearly like a segment
@@ -40,11 +42,13 @@ struct WalListing {
   // Lists `path`; where it has no segments, the directory inside that has them: pg_wal of a data
   // directory, wals of a Barman server (with streaming, which has the segment in progress), the only
   // VERSION-ID of a pgBackRest stanza. Reads the start of each segment. A directory in which a
-  // segment is renamed or removed meanwhile is listed again, up to ten times.
-  // kNotFound: no such directory. kIo: not readable. kInvalidArgument: a stanza has several.
+  // segment or a directory is renamed or removed meanwhile is listed again, up to ten times.
+  // kNotFound: no such directory. kIo: it, or something in it, is not readable. kInvalidArgument: a
+  // stanza has several.
   static Result<WalListing> Read(const std::string& path, Compressed compressed);
 
  private:
+  Status List(const std::string& where, Compressed compressed);
   Status ListNames(const std::string& where, Compressed compressed);
   Status ListInner(const std::string& where, Compressed compressed);
   void TakeName(const std::string& where, const std::string& name, Compressed compressed);

@@ -130,6 +130,7 @@ Result<FileStart> ReadFileStart(const std::string& path) {
   if (n < 0) return FileError("read file", path);
   out.length = static_cast<size_t>(n);
   out.file_size = static_cast<uint64_t>(st.st_size);
+  out.id = {st.st_dev, st.st_ino};
   out.packing = PackingOf(Bytes(out.bytes, out.length));
   if (out.packing == Packing::kNone) return out;
   const auto unpacked = UnpackStart(out.packing, fd.get(), path, out.bytes, sizeof(out.bytes));

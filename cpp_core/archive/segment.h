@@ -2,10 +2,13 @@
 #ifndef NEON_REDO_ARCHIVE_SEGMENT_H_
 #define NEON_REDO_ARCHIVE_SEGMENT_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cpp_core/archive/unpack.h"
@@ -106,6 +109,7 @@ struct FileStart {
   uint8_t bytes[kLongPageHeaderSize];
   size_t length;
   uint64_t file_size;  // as it is stored
+  std::pair<dev_t, ino_t> id;
   Packing packing = Packing::kNone;
   std::string problem{};  // why it could not be decompressed; empty: it could
 };

@@ -33,6 +33,19 @@ constexpr std::pair<Packing, const char*> kSuffixes[] = {{Packing::kGzip, ".gz"}
                                                          {Packing::kBzip2, ".bz2"},
                                                          {Packing::kXz, ".xz"}};
 
+using namespace std::string_view_literals;
+constexpr std::pair<Packing, std::string_view> kMagics[] = {{Packing::kGzip, "\x1f\x8b"sv},
+                                                            {Packing::kLz4, "\x04\x22\x4d\x18"sv},
+                                                            {Packing::kZstd, "\x28\xb5\x2f\xfd"sv},
+                                                            {Packing::kBzip2, "BZh"sv},
+                                                            {Packing::kXz,
+                                                             "\xfd"
+                                                             "7zXZ\0"sv}};
+
+std::string_view TextOf(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 class Unpacking {
  public:
   Unpacking(Packing packing, int fd, const std::string& path, bool only_start)
@@ -115,16 +128,15 @@ Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
 }  // namespace
 
 Packing PackingOf(Bytes head) {
-  using namespace std::string_view_literals;
-  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
-  if (text.starts_with("\x1f\x8b"sv)) return Packing::kGzip;
-  if (text.starts_with("\x04\x22\x4d\x18"sv)) return Packing::kLz4;
-  if (text.starts_with("\x28\xb5\x2f\xfd"sv)) return Packing::kZstd;
-  if (text.starts_with("BZh"sv)) return Packing::kBzip2;
-  if (text.starts_with("\xfd"
-                       "7zXZ\0"sv))
-    return Packing::kXz;
+  for (const auto& [packing, magic] : kMagics)
+    if (TextOf(head).starts_with(magic)) return packing;
   return Packing::kNone;
+}
+
+bool BeginsMagic(Packing packing, Bytes bytes) {
+  for (const auto& [of, magic] : kMagics)
+    if (of == packing) return magic.starts_with(TextOf(bytes));
+  return false;
 }
 
 Packing PackingOfSuffix(std::string_view suffix) {

@@ -18,6 +18,8 @@ enum class Packing : uint8_t { kNone, kGzip, kZlib, kLz4, kZstd, kBzip2, kXz, kU
 
 // By a file's first bytes; kNone: by none of these.
 Packing PackingOf(Bytes head);
+// A file that has only these bytes so far may become one of this packing.
+bool BeginsMagic(Packing packing, Bytes bytes);
 // ".gz", ".lz4", ".zst", ".bz2", ".xz"; "": kNone; kUnknown for others.
 Packing PackingOfSuffix(std::string_view suffix);
 // The same the other way round; "" for kZlib and kUnknown too.

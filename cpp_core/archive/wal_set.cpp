@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "cpp_core/archive/timeline_history.h"
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/tested_version.h"
 
@@ -44,15 +46,19 @@ std::string NamePaths(const std::vector<std::string>& paths) {
 Result<WalSet> WalSet::Open(const std::vector<std::string>& paths, Compressed compressed) {
   if (paths.empty()) return MakeError(ErrorCode::kInvalidArgument, "no WAL directory is given");
   std::vector<WalListing> listings;
+  std::set<std::pair<dev_t, ino_t>> known;
   for (const std::string& path : paths) {
     ASSIGN_OR_RETURN(auto listing, WalListing::Read(path, compressed));
-    const bool is_known = std::any_of(listings.begin(), listings.end(),
-                                      [&](const WalListing& l) { return l.id == listing.id; });
-    if (!is_known) listings.push_back(std::move(listing));
+    const auto ids = listing.ids;
+    // One may have a directory of another and more: Take leaves out the files that both have.
+    if (!std::includes(known.begin(), known.end(), ids.begin(), ids.end()))
+      listings.push_back(std::move(listing));
+    known.insert(ids.begin(), ids.end());
   }
   WalSet out;
   for (const WalListing& l : listings) {
     out.paths_.push_back(l.path);
+    out.directories_.insert(out.directories_.end(), l.directories.begin(), l.directories.end());
     out.packed_.insert(out.packed_.end(), l.packed.begin(), l.packed.end());
     for (const std::string& path : l.foreign)
       out.notes_.push_back(fmt::format("\"{}\" is left out: its suffix is not known", path));
@@ -134,8 +140,11 @@ tl::unexpected<Error> WalSet::NoGoodHeader(const WalListing& listing) const {
 }
 
 void WalSet::Take(const std::vector<WalListing>& listings, Compressed compressed) {
+  std::set<std::tuple<dev_t, ino_t, std::string>> taken;
   for (const WalListing& listing : listings) {
     for (const WalListing::File& file : listing.files) {
+      const std::string name = SplitPath(file.path).name;
+      if (!taken.emplace(file.start.id.first, file.start.id.second, name).second) continue;
       Segment segment{};
       segment.path = file.path;
       segment.timeline = file.name.timeline;

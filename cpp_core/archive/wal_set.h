@@ -26,7 +26,7 @@ class WalSet {
  public:
   // Lists each path, or the directory of segments in it (WalListing), and reads the first page header
   // of each segment. Files whose names are not segment names are left alone, history files excepted.
-  // A directory that is named twice, or by a link, counts once. One without segments is left out, and
+  // A directory or a file that is named twice, or by a link, counts once. One without segments is left out, and
   // named in notes(), if another has some. Segment size, system identifier and version are those that
   // most headers of a directory agree on; a header that differs makes its segment kForeign, and Open
   // does not fail. A directory in which a segment is renamed or removed meanwhile is listed again, up
@@ -95,6 +95,7 @@ class WalSet {
   uint64_t NumberOf(const SegmentName& name) const { return SegmentNumber(name, segment_size()); }
 
   std::vector<std::string> paths_;
+  std::vector<std::string> directories_;  // the same, and Barman's other one
   std::vector<std::string> notes_;
   WalIdentity identity_{0, 0, nullptr};  // the version is known once Open has returned
   std::vector<uint32_t> timelines_;

@@ -3,10 +3,17 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
+#include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
+#include "cpp_core/archive/listing.h"
+#include "cpp_core/wal/copies.h"
+#include "tests/unit/failing_calls.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {
@@ -38,9 +45,10 @@ class TwoDirectories : public testing::Test {
     std::optional<Error> error;
     std::string notes;
   };
-  Read ReadBoth() const {
+  Read ReadBoth() const { return ReadOf({a_.path(), b_.path()}); }
+  Read ReadOf(const std::vector<std::string>& directories) const {
     Read out;
-    auto reader = WalReader::Open({{a_.path(), b_.path()}, {}, {}, {}});
+    auto reader = WalReader::Open({directories, {}, {}, {}});
     if (!reader) {
       out.error = reader.error();
       return out;
@@ -60,6 +68,47 @@ class TwoDirectories : public testing::Test {
       EXPECT_EQ(read.notes, "");
     else
       EXPECT_NE(read.notes.find(note), std::string::npos) << read.notes;
+  }
+  // Whichever of the directories is named first.
+  void ExpectAllInAnyOrder() const {
+    for (const bool a_first : {true, false}) {
+      SCOPED_TRACE(a_first ? "A first" : "B first");
+      const Read read = a_first ? ReadBoth() : ReadOf({b_.path(), a_.path()});
+      EXPECT_FALSE(read.error) << read.error->message;
+      EXPECT_EQ(read.records, wal_.written().size());
+    }
+  }
+  void ExpectErrorInAnyOrder(const std::string& words) const {
+    for (const bool a_first : {true, false}) {
+      SCOPED_TRACE(a_first ? "A first" : "B first");
+      const Read read = a_first ? ReadBoth() : ReadOf({b_.path(), a_.path()});
+      EXPECT_TRUE(read.error) << read.records << " of " << wal_.written().size();
+      if (read.error) {
+        EXPECT_NE(read.error->message.find(words), std::string::npos) << read.error->message;
+      }
+    }
+  }
+  std::string Content(uint64_t i) const {
+    std::string out = wal_.wal().substr(i * kSize, kSize);
+    out.resize(kSize, '\0');
+    return out;
+  }
+  static void Write(const std::string& path, const std::string& content) {
+    fs::create_directories(fs::path(path).parent_path());
+    std::ofstream(path, std::ios::binary) << content;
+  }
+  static std::string Gzip(const std::string& in) {
+    std::string out(in.size() + 100000, '\0');
+    z_stream stream{};
+    deflateInit2(&stream, 1, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
+    stream.avail_in = static_cast<uInt>(in.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    return out;
   }
   static void Overwrite(const std::string& path, uint64_t offset, const std::string& bytes) {
     std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
@@ -189,6 +238,68 @@ TEST_F(TwoDirectories, AnEmptyDirectoryIsNamed) {
   const auto none = WalSet::Open({b_.path(), empty.path()});
   ASSERT_FALSE(none);
   EXPECT_NE(none.error().message.find(b_.path() + " and " + empty.path()), std::string::npos);
+}
+
+TEST_F(TwoDirectories, ALinkToNothingIsNoAbsence) {
+  fs::create_symlink("/none", b_.path() + "/0000000100000000");
+  ExpectErrorInAnyOrder("/0000000100000000\": No such file");
+  fs::remove(b_.path() + "/0000000100000000");
+  for (const char* name : {"pg_wal", "wals", "15-1"}) {
+    fs::create_symlink(name, b_.path() + "/" + name);  // to itself
+    ExpectErrorInAnyOrder(b_.path() + "/" + name + "\": Too many levels");
+    fs::remove(b_.path() + "/" + name);
+  }
+  fs::create_directory(b_.path() + "/wals");
+  fs::create_symlink("/none", b_.path() + "/streaming");
+  ExpectErrorInAnyOrder("/streaming\": No such file");
+}
+
+// An archive that expires its WAL removes directories while they are listed.
+TEST_F(TwoDirectories, ADirectoryMayGoWhileItIsListed) {
+  const std::string path = a_.path() + "/00000001000000FF";
+  std::atomic<bool> is_done = false;
+  std::thread changes([&] {
+    while (!is_done) {
+      fs::create_directory(path);
+      fs::remove(path);
+    }
+  });
+  for (int i = 0; i < 300; i++) {
+    const auto listed = WalListing::Read(a_.path(), Compressed::kRead);
+    EXPECT_TRUE(listed) << listed.error().message;
+    if (!listed) break;
+  }
+  is_done = true;
+  changes.join();
+}
+
+// What its receiver or archiver has only created.
+TEST_F(TwoDirectories, AnEmptyPackedFileWaitsForItsWal) {
+  for (const std::string& content : {std::string(), std::string("\x1f")}) {
+    for (const char* suffix : {"", ".gz", ".gz.partial", ".partial.gz"}) {
+      SCOPED_TRACE(suffix);
+      const std::string path = A(5) + suffix;
+      Write(path, content);
+      ExpectAll("no WAL segments in directory \"" + b_.path());
+      fs::remove(path);
+    }
+  }
+}
+
+// Barman's streaming counts beside its wals, however they are named.
+TEST_F(TwoDirectories, ADirectoryAndThePartsOfIt) {
+  const std::string server = b_.path() + "/server";
+  for (uint64_t i = 0; i < 4; i++)
+    Write(server + "/wals/0000000100000000/" + wal_.SegmentFile(i), Content(i));
+  Write(server + "/streaming/" + wal_.SegmentFile(4) + ".partial", Content(4));
+  for (const auto& directories : {std::vector{server + "/wals", server},
+                                  std::vector{server, server + "/wals"}, std::vector{server}}) {
+    const Read read = ReadOf(directories);
+    EXPECT_FALSE(read.error) << read.error->message;
+    EXPECT_EQ(read.records, wal_.written().size());
+    const auto line = WalSet::Open(directories)->Line({}, {});
+    for (const Segment& s : *line) EXPECT_TRUE(s.copies.empty());
+  }
 }
 
 // The history of a timeline is wherever one of the directories has it.
