@@ -92,6 +92,8 @@ struct Segment {
   Packing packing = Packing::kNone;
   std::string sha1{};             // that the content must have, by the file's name; empty: none
   std::vector<Segment> copies{};  // other files of the segment, the better first; they have none
+  // Why other files of the segment are not read, which may have more of its WAL than this one.
+  std::vector<Error> doubts{};
 
   // It is read as a whole before any of it is used (segment_file.h).
   bool is_loaded() const { return packing != Packing::kNone || !sha1.empty(); }

@@ -27,7 +27,12 @@ auto Rank(const Segment& s, uint32_t segment_size) {
                                     SegmentHead::kStale, SegmentHead::kZero};
   const auto head = std::find(std::begin(kOrder), std::end(kOrder), s.head) - kOrder;
   const int completeness = s.file_size < segment_size ? 2 : s.is_partial ? 1 : 0;
-  return std::tuple(head, completeness, ~s.file_size);
+  return std::tuple(head, completeness, ~s.file_size, s.is_partial);
+}
+
+tl::unexpected<Error> CompressedError(const std::string& path) {
+  return MakeError(ErrorCode::kUnsupported,
+                   fmt::format("WAL segment \"{}\" is compressed; decompress it first", path));
 }
 
 auto KeyOf(const Segment& s) { return std::pair(s.timeline, s.number); }

@@ -104,16 +104,22 @@ std::string WalPageSource::Truncation(Lsn lsn) const {
 }
 
 // Once for each segment, when it is read: the comparison reads all of its files.
-void WalPageSource::ChooseCopyOf(uint64_t number) {
+bool WalPageSource::ChooseCopyOf(uint64_t number) {
   Segment* found = Find(number);
-  if (found == nullptr || found->copies.empty()) return;
-  const Segment* before = number > 0 ? Find(number - 1) : nullptr;
-  *found = ChooseCopy({before, *found, Find(number + 1)}, identity_, &notes_);
+  if (found == nullptr || found->copies.empty()) return true;
+  const auto index = static_cast<size_t>(found - segments_.data());
+  std::vector<std::string> notes;
+  auto chosen = ChooseCopy(segments_, index, identity_, &notes);
+  if (!chosen)
+    return Fail(WalFaultKind::kIo, Lsn(number * segment_size()), chosen.error().message);
+  *found = std::move(*chosen);
+  AddNotes(notes);
+  return true;
 }
 
 bool WalPageSource::OpenSegment(uint64_t number) {
   const Lsn start(number * segment_size());
-  ChooseCopyOf(number);
+  if (!ChooseCopyOf(number)) return false;
   Segment* segment = Find(number);
   // XLOG_SWITCH skips the rest of its segment, so a file that was cut there would not be noticed.
   const Segment* before = number > 0 ? Find(number - 1) : nullptr;

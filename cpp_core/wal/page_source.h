@@ -67,6 +67,13 @@ class WalPageSource {
   // should be; empty otherwise.
   std::string Truncation(Lsn lsn) const;
 
+  // Why the WAL of the segment that has lsn may be longer than the file that is read: the first
+  // reason, null if there is none.
+  const Error* DoubtAt(Lsn lsn) const {
+    const Segment* segment = Find(lsn.value / segment_size());
+    return segment && !segment->doubts.empty() ? &segment->doubts.front() : nullptr;
+  }
+
   // Forgets what was read, so that it is read again.
   void Forget();
 
@@ -100,7 +107,7 @@ class WalPageSource {
   bool LoadWindow(Lsn lsn, uint64_t offset);
   Segment* Find(uint64_t number);
   const Segment* Find(uint64_t number) const;
-  void ChooseCopyOf(uint64_t number);
+  bool ChooseCopyOf(uint64_t number);
   bool Fail(WalFaultKind kind, Lsn lsn, std::string what);
 
   std::vector<Segment> segments_;

@@ -20,6 +20,7 @@
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_record.h"
+#include "cpp_core/wal/copies.h"
 #include "cpp_core/wal/page_source.h"
 #include "cpp_core/wal/tail.h"
 #include "neon_redo/record.h"
@@ -46,11 +47,15 @@ Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& optio
                                  options.to->ToString(), options.from->ToString()));
   ASSIGN_OR_RETURN(auto line, set.Line(options.timeline, options.from));
   RETURN_IF_ERROR(set.RefuseCompressed(line, options.timeline, options.from, options.to));
+  std::vector<std::string> notes = set.notes();
+  if (options.from && !line.front().copies.empty()) {
+    ASSIGN_OR_RETURN(line.front(), ChooseCopy(line, 0, set.identity(), &notes));
+  }
   const auto begin =
       options.from ? FindWalBefore(line.front(), set.identity(), *options.from) : std::nullopt;
   std::unique_ptr<WalReader> reader(new WalReader(options, std::move(line), set.identity()));
   if (begin) reader->begin_ = reader->position_ = *begin;
-  reader->pages_->AddNotes(set.notes());
+  reader->pages_->AddNotes(notes);
   return reader;
 }
 
@@ -372,6 +377,13 @@ std::optional<Error> WalReader::JudgeFault() {
     return Error{ErrorCode::kCorrupt,
                  fmt::format("file \"{}\" (LSN {} by its name) is not a segment of this WAL: {}",
                              s->path, Lsn(s->number * segment_size()).ToString(), s->problem)};
+  for (const Lsn lsn : {fault_.lsn, proof_page_}) {
+    if (const Error* doubt = pages_->DoubtAt(lsn))
+      return Error{doubt->code,
+                   fmt::format("WAL ends at {}, but another file of the segment may have more, and "
+                               "is not read: {}",
+                               Place(fault_.lsn), doubt->message)};
+  }
   if (!started_)
     return Error{ErrorCode::kNotFound, fmt::format("no WAL at LSN {}: {} at {}", begin_.ToString(),
                                                    fault_.what, Place(fault_.lsn))};

@@ -240,6 +240,87 @@ TEST_F(TwoDirectories, AnEmptyDirectoryIsNamed) {
   EXPECT_NE(none.error().message.find(b_.path() + " and " + empty.path()), std::string::npos);
 }
 
+// The size that counts is that of the content, which a packed file does not show.
+TEST_F(TwoDirectories, TheLongerPackedCopyIsRead) {
+  const std::string last = Content(4);
+  fs::remove(A(4));
+  Write(A(4) + ".gz.partial", Gzip(last.substr(0, 200000)));
+  Write(B(4) + ".partial", last);
+  ExpectAllInAnyOrder();
+  fs::remove(B(4) + ".partial");
+  Write(B(4) + ".gz.partial", Gzip(last));
+  ExpectAllInAnyOrder();
+  // A good stream with less than a segment.
+  fs::copy_file(A(3), B(3));
+  fs::remove(A(3));
+  Write(A(3) + ".gz", Gzip(Content(3).substr(0, 300000)));
+  ExpectAllInAnyOrder();
+  ExpectAll("\"" + A(3) + ".gz\" is cut short: it has 300000 bytes");
+}
+
+// What is in a file that is damaged, no other one says that ends within the segment.
+TEST_F(TwoDirectories, ADamagedFileIsNotReplacedByAShorterOne) {
+  const std::string last = Content(4);
+  const auto expect = [&](const std::string& why) {
+    Write(B(4) + ".partial", last.substr(0, 100000));
+    ExpectErrorInAnyOrder(why);
+    Write(B(4) + ".partial", last.substr(0, 100000) + std::string(kSize - 100000, '\0'));
+    ExpectErrorInAnyOrder(why);
+    fs::remove(B(4) + ".partial");
+  };
+  Overwrite(A(4), 0, "damage");
+  expect("\"" + A(4) + "\" is not a segment of this WAL");
+  Write(A(4), last);
+  Overwrite(A(4), 50000, "damage");
+  expect("\"" + A(4) + "\" is damaged at LSN");
+  Write(A(4), last.substr(0, 90000));
+  expect("\"" + A(4) + "\" is cut short");
+  fs::remove(A(4));
+  std::string packed = Gzip(last);
+  packed[packed.size() / 2] = static_cast<char>(packed[packed.size() / 2] ^ 0x40);
+  Write(A(4) + ".gz", packed);
+  expect(A(4) + ".gz\" is damaged");
+  // A segment that goes to its end leaves no doubt.
+  fs::rename(A(4) + ".gz", A(3) + ".gz");
+  fs::rename(A(3), B(3));
+  Write(A(4), last);
+  ExpectAllInAnyOrder();
+}
+
+// The plain file is the better by its name, but the kernel cannot read it.
+TEST_F(TwoDirectories, AFileThatCannotBeReadIsReplaced) {
+  const std::string other = B(2) + ".partial";
+  fs::copy_file(A(2), other);
+  const auto set = WalSet::Open({a_.path(), b_.path()});
+  const auto line = set->Line({}, {});
+  ASSERT_EQ((*line)[2].path, A(2));
+  std::vector<std::string> notes;
+  pread_plan = {0, EIO};
+  const auto chosen = ChooseCopy(*line, 2, set->identity(), &notes);
+  pread_plan = {0, 0};
+  ASSERT_TRUE(chosen) << chosen.error().message;
+  EXPECT_EQ(chosen->path, other);
+  ASSERT_EQ(chosen->doubts.size(), 1u);
+  EXPECT_EQ(chosen->doubts[0].code, ErrorCode::kIo);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_EQ(notes[0].find("\"" + other + "\" is read"), 0u) << notes[0];
+  EXPECT_NE(notes[0].find(A(2) + "\": Input/output error"), std::string::npos) << notes[0];
+}
+
+// That there is no memory or descriptor says nothing about the file.
+TEST_F(TwoDirectories, AShortageIsNoReasonToReadAnother) {
+  fs::copy_file(A(2), B(2));
+  const auto set = WalSet::Open({a_.path(), b_.path()});
+  const auto line = set->Line({}, {});
+  std::vector<std::string> notes;
+  pread_plan = {0, ENOMEM};
+  const auto chosen = ChooseCopy(*line, 2, set->identity(), &notes);
+  pread_plan = {0, 0};
+  ASSERT_FALSE(chosen);
+  EXPECT_EQ(chosen.error().code, ErrorCode::kOutOfMemory);
+  EXPECT_TRUE(notes.empty());
+}
+
 TEST_F(TwoDirectories, ALinkToNothingIsNoAbsence) {
   fs::create_symlink("/none", b_.path() + "/0000000100000000");
   ExpectErrorInAnyOrder("/0000000100000000\": No such file");
