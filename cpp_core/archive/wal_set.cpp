@@ -90,6 +90,7 @@ Result<WalSet> WalSet::Open(const std::vector<std::string>& paths, Compressed co
   RETURN_IF_ERROR(out.FindIdentity(listings));
   out.Take(listings, compressed);
   out.MergeCopies();
+  out.DoubtWherePacked();
   return out;
 }
 
@@ -191,17 +192,29 @@ void WalSet::MergeCopies() {
   }
 }
 
-bool WalSet::Has(const SegmentName& name) const {
+Segment* WalSet::Find(const SegmentName& name) {
   const std::pair wanted(name.timeline, NumberOf(name));
   const auto at =
       std::lower_bound(segments_.begin(), segments_.end(), wanted,
                        [&](const Segment& s, const auto& sought) { return KeyOf(s) < sought; });
-  return at != segments_.end() && KeyOf(*at) == wanted;
+  return at != segments_.end() && KeyOf(*at) == wanted ? &*at : nullptr;
 }
 
-static tl::unexpected<Error> CompressedError(const std::string& path) {
-  return MakeError(ErrorCode::kUnsupported,
-                   fmt::format("WAL segment \"{}\" is compressed; decompress it first", path));
+const Segment* WalSet::Find(const SegmentName& name) const {
+  return const_cast<WalSet*>(this)->Find(name);
+}
+
+// A file that is not whole may end before the WAL of one that cannot be read.
+void WalSet::DoubtWherePacked() {
+  const auto is_whole = [&](const Segment& s) {
+    return s.head == SegmentHead::kWal && !s.is_partial && s.file_size == segment_size();
+  };
+  for (const WalListing::Packed& c : packed_) {
+    Segment* segment = Find(c.name);
+    if (segment != nullptr && !is_whole(*segment) &&
+        std::none_of(segment->copies.begin(), segment->copies.end(), is_whole))
+      segment->doubts.push_back(CompressedError(c.path).value());
+  }
 }
 
 Status WalSet::RefuseCompressed(const std::vector<Segment>& line, std::optional<uint32_t> timeline,
@@ -224,7 +237,10 @@ Status WalSet::RefuseCompressed(const std::vector<Segment>& line, std::optional<
     const uint64_t number = NumberOf(c.name);
     if (from && number < from->value / segment_size()) continue;
     if (to && number * segment_size() >= to->value) continue;
-    if (is_of_line(c.name) && !Has(c.name)) return CompressedError(c.path);
+    // A recycled file, or one without a good header, is not the segment.
+    const Segment* found = Find(c.name);
+    if (is_of_line(c.name) && (found == nullptr || found->head != SegmentHead::kWal))
+      return CompressedError(c.path);
   }
   return {};
 }

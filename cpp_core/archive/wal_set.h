@@ -49,7 +49,7 @@ class WalSet {
   const pg::Version& version() const { return *identity_.version; }
   // In ascending order, without duplicates.
   const std::vector<uint32_t>& timelines() const { return timelines_; }
-  bool Has(const SegmentName& name) const;
+  bool Has(const SegmentName& name) const { return Find(name) != nullptr; }
   // What is unusual in the directories, but no error: one line each.
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -69,8 +69,8 @@ class WalSet {
   Result<std::optional<std::vector<TimelineFork>>> ReadForks(uint32_t timeline) const;
 
   // kUnsupported: the WAL of this line (as Line returned it for the timeline), from `from` to `to`,
-  // has segments that are only there as compressed files that are not read: those of other programs
-  // than WalListing knows, or all with kLeaveOut. The message names the first.
+  // has segments whose WAL is only there in compressed files that are not read: those of other
+  // programs than WalListing knows, or all with kLeaveOut. The message names the first.
   Status RefuseCompressed(const std::vector<Segment>& line, std::optional<uint32_t> timeline,
                           std::optional<Lsn> from, std::optional<Lsn> to) const;
 
@@ -90,6 +90,9 @@ class WalSet {
   tl::unexpected<Error> NoGoodHeader(const WalListing& listing) const;
   void Take(const std::vector<WalListing>& listings, Compressed compressed);
   void MergeCopies();
+  void DoubtWherePacked();
+  Segment* Find(const SegmentName& name);
+  const Segment* Find(const SegmentName& name) const;
   Result<std::vector<Branch>> Descent(uint32_t timeline) const;
   Result<std::vector<Segment>> LineOf(uint32_t timeline) const;
   uint64_t NumberOf(const SegmentName& name) const { return SegmentNumber(name, segment_size()); }

@@ -258,6 +258,21 @@ TEST_F(TwoDirectories, TheLongerPackedCopyIsRead) {
   ExpectAll("\"" + A(3) + ".gz\" is cut short: it has 300000 bytes");
 }
 
+TEST_F(TwoDirectories, ARecycledFileHidesNoSegmentInAnUnknownFormat) {
+  fs::rename(A(4), A(4) + ".lzo");
+  fs::copy_file(A(2), B(4));
+  ExpectErrorInAnyOrder(A(4) + ".lzo\" is compressed");
+  // Nor does one that ends before it may.
+  Write(B(4) + ".partial", Content(4).substr(0, 200000));
+  ExpectErrorInAnyOrder(A(4) + ".lzo\" is compressed");
+  // A whole one is all there is.
+  fs::rename(A(3), A(3) + ".lzo");
+  Write(B(3), Content(3));
+  fs::remove(A(4) + ".lzo");
+  Write(B(4), Content(4));
+  ExpectAllInAnyOrder();
+}
+
 // What is in a file that is damaged, no other one says that ends within the segment.
 TEST_F(TwoDirectories, ADamagedFileIsNotReplacedByAShorterOne) {
   const std::string last = Content(4);
