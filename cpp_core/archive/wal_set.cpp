@@ -337,6 +337,14 @@ Result<std::vector<Segment>> WalSet::Line(std::optional<uint32_t> timeline,
   for (size_t i = timelines_.size(); i-- > 0;) {
     if (timeline && timelines_[i] != *timeline) continue;
     auto line = LineOf(timelines_[i]);
+    if (line && line->empty()) {
+      if (from && !timeline) continue;
+      return MakeError(
+          ErrorCode::kNotFound,
+          fmt::format("no segment in \"{}\" is WAL of timeline {}: file \"{}\" says that it begins "
+                      "after the ones that are there",
+                      NamePaths(paths_), timelines_[i], FormatHistoryName(timelines_[i])));
+    }
     if (!line || !from) return line;
     const bool covered = std::any_of(line->begin(), line->end(),
                                      [&](const Segment& s) { return s.number == wanted; });

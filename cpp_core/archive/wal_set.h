@@ -58,8 +58,8 @@ class WalSet {
   // missing. Without a timeline, the highest one whose line has the segment of `from` (or simply
   // the highest one). Descent is read from TIMELINE.history if it is there; otherwise every lower
   // timeline in the set is taken for an ancestor that was left at the child's first segment.
-  // kNotFound: no such timeline, or none that covers `from`. kCorrupt: a bad history file, or two
-  // that differ.
+  // Never empty. kNotFound: no such timeline, or none that covers `from`, or its history file leaves
+  // nothing of it. kCorrupt: a bad history file, or two that differ.
   Result<std::vector<Segment>> Line(std::optional<uint32_t> timeline,
                                     std::optional<Lsn> from) const;
 

@@ -382,6 +382,18 @@ TEST_F(TwoDirectories, AnEmptyPackedFileWaitsForItsWal) {
   }
 }
 
+TEST_F(TwoDirectories, ALineMayHaveNoSegment) {
+  WalWriter branch(kSize, 5, 2);
+  branch.Append(10, 0, 9000);
+  branch.Save(b_.path());
+  std::ofstream(b_.path() + "/00000002.history") << "1\t0/F00000\tx\n";
+  const Read read = ReadOf({b_.path()});
+  ASSERT_TRUE(read.error);
+  EXPECT_EQ(read.error->code, ErrorCode::kNotFound);
+  EXPECT_NE(read.error->message.find("00000002.history"), std::string::npos)
+      << read.error->message;
+}
+
 // Barman's streaming counts beside its wals, however they are named.
 TEST_F(TwoDirectories, ADirectoryAndThePartsOfIt) {
   const std::string server = b_.path() + "/server";
