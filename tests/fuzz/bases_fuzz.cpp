@@ -94,8 +94,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       (void)ParseBarmanInfo(text, "x");
       return 0;
     default: {
-      const auto codec = static_cast<Codec>(data[0] % 10 - 4);
-      auto source = Unpack(std::make_unique<BytesSource>(bytes), codec, "x");
+      const auto packing = static_cast<Packing>(data[0] % 10 - 4);
+      auto source = Unpack(std::make_unique<BytesSource>(bytes), packing, "x");
       if (source) (void)ReadRest(source->get(), 1 << 20, "x");
       return 0;
     }

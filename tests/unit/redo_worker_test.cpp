@@ -142,7 +142,7 @@ class RedoWorkerTest : public ::testing::Test {
  protected:
   void SetUp() override { descriptors_ = OpenDescriptors(); }
   void TearDown() override {
-    EXPECT_EQ(OpenDescriptors(), descriptors_);
+    EXPECT_LE(OpenDescriptors(), descriptors_);  // an earlier test may have let some go meanwhile
     EXPECT_FALSE(HaveChildren());
   }
   int descriptors_ = 0;

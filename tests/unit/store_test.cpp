@@ -266,8 +266,8 @@ TEST(Recorder, OnlyOnePage) {
       ASSERT_TRUE(one.Take(changes, view, {Lsn(lsn), Lsn(lsn), bytes}));
     }
     for (uint64_t lsn = 0; lsn < 31; lsn++) {
-      const auto a = PageReader(all_store.get(), {}, {}).Read(only, Lsn(lsn));
-      const auto b = PageReader(one_store.get(), {}, {}).Read(only, Lsn(lsn));
+      const auto a = PageReader(all_store.get(), {}, {.version = &kPg15}).Read(only, Lsn(lsn));
+      const auto b = PageReader(one_store.get(), {}, {.version = &kPg15}).Read(only, Lsn(lsn));
       ASSERT_EQ(a.has_value(), b.has_value());
       if (a) {
         ASSERT_EQ(a->page, b->page);
