@@ -47,8 +47,8 @@ void ReadTar(Bytes bytes) {
     if (entry.kind != TarEntry::kFile || entry.begin + entry.size > bytes.size()) continue;
     std::vector<uint8_t> content(entry.size);
     const auto got = ReadFully((*tar)->content(), content);
-    if (got && (*got != entry.size ||
-                !std::equal(content.begin(), content.end(), bytes.begin() + entry.begin)))
+    const Bytes there = bytes.subspan(entry.begin, entry.size);
+    if (got && (*got != entry.size || !std::equal(content.begin(), content.end(), there.begin())))
       std::abort();
   }
 }
