@@ -166,7 +166,7 @@ class RecorderTest : public ::testing::Test {
   Ingest ingest_;
   ChangeList changes_;
   Recorder recorder_{store_.get(), {}};
-  PageReader reader_{store_.get(), {}, {}};
+  PageReader reader_{store_.get(), {}, {.version = &kPg15}};
   Lsn lsn_;
 };
 
