@@ -127,6 +127,12 @@ TEST(Store, RocksDbKeepsWhatWasFlushed) {
   EXPECT_FALSE(OpenRocksDbStore({"/proc/nothing", 0}));
 }
 
+WorkerOptions OfPg15() {
+  WorkerOptions options;
+  options.version = &kPg15;
+  return options;
+}
+
 // Feeds records made by hand, at LSNs 100, 200, ….
 class RecorderTest : public ::testing::Test {
  protected:
@@ -166,7 +172,7 @@ class RecorderTest : public ::testing::Test {
   Ingest ingest_;
   ChangeList changes_;
   Recorder recorder_{store_.get(), {}};
-  PageReader reader_{store_.get(), {}, {.version = &kPg15}};
+  PageReader reader_{store_.get(), {}, OfPg15()};
   Lsn lsn_;
 };
 
@@ -266,8 +272,8 @@ TEST(Recorder, OnlyOnePage) {
       ASSERT_TRUE(one.Take(changes, view, {Lsn(lsn), Lsn(lsn), bytes}));
     }
     for (uint64_t lsn = 0; lsn < 31; lsn++) {
-      const auto a = PageReader(all_store.get(), {}, {.version = &kPg15}).Read(only, Lsn(lsn));
-      const auto b = PageReader(one_store.get(), {}, {.version = &kPg15}).Read(only, Lsn(lsn));
+      const auto a = PageReader(all_store.get(), {}, OfPg15()).Read(only, Lsn(lsn));
+      const auto b = PageReader(one_store.get(), {}, OfPg15()).Read(only, Lsn(lsn));
       ASSERT_EQ(a.has_value(), b.has_value());
       if (a) {
         ASSERT_EQ(a->page, b->page);
