@@ -216,8 +216,8 @@ void FromBases(Seeds* seeds) {
         "pg_data/base/1/112={\"bi\":1,\"bim\":9,\"bni\":1,\"bno\":2,\"checksum\":"
         "\"587b596f04f7db9c2cad3d6b87dd2b3a05de4f35\",\"repo-size\":99,\"size\":8192}\n");
   write(4, "status=DONE\ntablespaces=[('ts', 16384, '/a\\n'), ('u', 16385, '/b')]\n");
-  for (char codec = 1; codec <= 5; codec++)
-    write(static_cast<char>(4 + codec), Packed(Noise(3000), static_cast<Codec>(codec)));
+  for (char packing = 1; packing <= 5; packing++)
+    write(static_cast<char>(4 + packing), Packed(Noise(3000), static_cast<Packing>(packing)));
 }
 
 int Main(int argc, char** argv) {
