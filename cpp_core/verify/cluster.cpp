@@ -79,11 +79,16 @@ class ClusterConsumer : public PageConsumer {
       changed[{block->tag().rel, block->tag().fork, 0}].push_back(block->tag().block);
     const bool has_page = block->state() == PageState::kCurrent;
     catalogs.Take(block->tag(), has_page ? block->page() : nullptr, version_);
-    return check.Check(block);
+    ASSIGN_OR_RETURN(const bool was_sought, check.Check(block));
+    if (was_sought) {
+      uint32_t& end = sought[{block->tag().rel, block->tag().fork, 0}];
+      end = std::max(end, block->tag().block + 1);
+    }
+    return {};
   }
 
   PageCheck check;
-  ForkSizes touched;
+  ForkSizes touched, sought;  // see FileCheck::Expectations
   ChangedCatalogs catalogs;
   ChangedBlocks changed;
 
@@ -153,7 +158,7 @@ class ClusterVerifier {
   TwoPhaseCheck two_phase_;
   BackupProof proof_;  // unless options_.quick
   std::optional<Ingest> ingest_;
-  ForkSizes touched_;
+  ForkSizes touched_, sought_;
   ChangedBlocks changed_;
   std::set<uint32_t> dropping_;  // databases that data_directory is dropping
   bool backup_ended_ = false;
@@ -193,6 +198,7 @@ Status ClusterVerifier::CompareOthers() {
   std::function<bool(const RelFileNode&)> is_lost;
   if (!options_.quick) is_lost = [this](const RelFileNode& rel) { return proof_.HasLost(rel); };
   RETURN_IF_ERROR(files_.Compare({.touched = touched_,
+                                  .sought = sought_,
                                   .settled = second_.start,
                                   .log = &log,
                                   .may_be_prepared = two_phase_.HasPrepared(),
@@ -401,6 +407,7 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
     if (compares()) result_.compared["relation pages"] += consumer->check.pages_compared();
     for (const auto& [fork, end] : consumer->touched)
       touched_[fork] = std::max(touched_[fork], end);
+    for (const auto& [fork, end] : consumer->sought) sought_[fork] = std::max(sought_[fork], end);
   }
   const ReplayCounts counts = replay->counts();
   result_.pages_spilled += counts.spills;

@@ -172,6 +172,7 @@ struct FileCheck::Expected {
   bool knows_end = false;
   uint32_t base = 0;     // blocks of the base backup that are still there
   uint32_t touched = 0;  // one more than the last that WAL changes
+  uint32_t sought = 0;   // one more than the last that was looked for
   Event last;
 };
 
@@ -189,6 +190,8 @@ FileCheck::Expected FileCheck::Expect(const BlockTag& fork) const {
   const BlockTag main{fork.rel};
   const bool main_is_known = is_of_base && base_.forks.contains(main);
   if (const auto used = touched.find(fork); used != touched.end()) out.touched = used->second;
+  if (const auto used = expectations_->sought.find(fork); used != expectations_->sought.end())
+    out.sought = used->second;
   if (base != base_.forks.end()) {
     // An empty file may be what a drop just before the backup has left for the next checkpoint.
     out.kind = base->second.blocks > 0 ? Expected::kThere : Expected::kUnknown;
@@ -238,7 +241,7 @@ Status FileCheck::CheckFork(const BlockTag& fork) {
 
 Status FileCheck::CheckMissing(const BlockTag& fork, const Expected& expected) {
   // Else each block is reported.
-  if (expected.touched > 0 || disk_.strange_files.contains(fork)) return {};
+  if (expected.sought > 0 || disk_.strange_files.contains(fork)) return {};
   // VACUUM makes the map before it sets a bit, and does not log that: a standby has no such file.
   if (fork.fork == kVisibilityMapFork) {
     RelationFiles base(base_directory_, version_);
@@ -256,11 +259,11 @@ Status FileCheck::CheckMissing(const BlockTag& fork, const Expected& expected) {
   return {};
 }
 
-// Blocks that WAL changes are reported one by one, unless a file after the short one has them.
+// Blocks that were looked for are reported one by one, unless a file after the short one has them.
 Status FileCheck::CheckShort(const BlockTag& fork, const Expected& expected,
                              const ForkFiles& files) {
   const uint32_t on_disk = files.blocks;
-  const bool is_reported = on_disk < expected.touched && files.beyond.empty();
+  const bool is_reported = on_disk < expected.sought && files.beyond.empty();
   if (on_disk >= expected.base || is_reported) return {};
   using Found = RelationFiles::Found;
   RelationFiles base(base_directory_, version_);
@@ -395,16 +398,16 @@ void FileCheck::ReportUnknown(const BlockTag& tag, std::string file, const char*
          note);
 }
 
-// WAL changes a block of the file that begins with this one, so that reading it was tried.
-bool FileCheck::IsTouched(const BlockTag& first) const {
-  const auto used = expectations_->touched.find({first.rel, first.fork, 0});
-  if (used == expectations_->touched.end()) return false;
+// A block of the file that begins with this one was looked for, so that reading it was tried.
+bool FileCheck::WasSought(const BlockTag& first) const {
+  const auto used = expectations_->sought.find({first.rel, first.fork, 0});
+  if (used == expectations_->sought.end()) return false;
   return (used->second - 1) / pg::kBlocksPerFile == first.block / pg::kBlocksPerFile;
 }
 
 void FileCheck::CheckStrange() {
   for (const auto& [first, what] : disk_.strange_files) {
-    if (IsTouched(first) || IsDropping(first.rel.db)) continue;
+    if (WasSought(first) || IsDropping(first.rel.db)) continue;
     const BlockTag fork{first.rel, first.fork, 0};
     const bool is_known = IsKnown(first.rel) && Expect(fork).kind != Expected::kNone;
     Report(first, pg::BlockFilePath(*version_, first), Expect(fork).last,

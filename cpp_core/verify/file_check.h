@@ -52,7 +52,10 @@ class FileCheck {
   void Take(const Change& change, const WalRecord& record);
 
   struct Expectations {
-    const ForkSizes& touched;      // one more than the highest block that WAL changes and leaves
+    const ForkSizes& touched;  // one more than the highest block that WAL changes and leaves
+    // The same of those that were looked for on disk, and reported if they are not there. Others are
+    // skipped: those that change while the second backup is taken, or that no engine rebuilds.
+    const ForkSizes& sought;
     Lsn settled;                   // see PageCheck
     CommitLog* log;                // of the data directory; null: nothing is known
     bool may_be_prepared = false;  // there are prepared transactions
@@ -108,7 +111,7 @@ class FileCheck {
   Status CheckMaps();
   bool IsSettled(const Event& last);
   Expected Expect(const BlockTag& fork) const;
-  bool IsTouched(const BlockTag& first) const;
+  bool WasSought(const BlockTag& first) const;
   bool IsKnownDirectory(uint32_t spc, uint32_t db) const;
   bool MayBeBeforeItsRecord() const;
   Status ReportLong(const BlockTag& fork, const Expected& expected, RelationFiles* disk,

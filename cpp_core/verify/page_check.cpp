@@ -54,42 +54,45 @@ uint64_t HashPage(const uint8_t* page) {
 
 }  // namespace
 
-Status PageCheck::Check(FinishedBlock* finished) {
+Result<bool> PageCheck::Check(FinishedBlock* finished) {
   const BlockTag& tag = finished->tag();
   const BlockState& block = finished->block();
   if (IsDropping(options_, tag.rel.db)) {
     findings_.Skip(SkipReason::kDatabaseDropping);
-    return {};
+    return false;
   }
   switch (finished->state()) {
     case PageState::kFailed:
       Report(block, Named(tag, block, finished->failure().what));
-      return {};
+      return false;
     case PageState::kUnsupported:
       findings_.SkipUnsupported(finished->failure().rmid, finished->failure().info);
-      return {};
+      return false;
     case PageState::kCopiedDatabase:
       findings_.Skip(SkipReason::kCopiedDatabase);
-      return {};
+      return false;
     case PageState::kLostMap:
       findings_.Skip(SkipReason::kLostMap);
-      return {};
+      return false;
     case PageState::kSpoilt:
-      return {};
+      return false;
     case PageState::kNone:
     case PageState::kCurrent:
       break;
   }
   const bool is_later = options_.settled.valid() && block.last_lsn > options_.settled;
   if (is_later) findings_.Skip(SkipReason::kChangedDuringBackup);
-  if (is_later) return {};
+  if (is_later) return false;
   // Records that clear its bits do not move its LSN, so that a copy of it may be of any time.
   const bool is_map = options_.settled.valid() && tag.fork == kVisibilityMapFork;
   if (is_map) findings_.Skip(SkipReason::kMapInBackup);
-  if (is_map || finished->state() == PageState::kNone) return {};
-  if (compares()) return Compare(tag, block, finished->page());
+  if (is_map || finished->state() == PageState::kNone) return false;
+  if (compares()) {
+    RETURN_IF_ERROR(Compare(tag, block, finished->page()));
+    return true;
+  }
   Replayed(block);
-  return {};
+  return false;
 }
 
 void PageCheck::Replayed(const BlockState& block) {

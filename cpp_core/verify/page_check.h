@@ -50,9 +50,9 @@ class PageCheck {
   // Call before Check.
   void SetServer(const Server& server) { server_ = server; }
 
-  // Compares a block that is not in state kSpoilt. Changes its page. Errors: the machine is short of
-  // something.
-  Status Check(FinishedBlock* block);
+  // Compares a block that is not in state kSpoilt. Changes its page. Whether it was looked for on disk,
+  // so that it is reported if it is not there. Errors: the machine is short of something.
+  Result<bool> Check(FinishedBlock* block);
 
   // The same for a page that WAL does not change: base is the base backup's, disk the one that is to be
   // equal, and they are not the same bytes. Equal pages are not counted.

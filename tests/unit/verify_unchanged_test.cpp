@@ -56,7 +56,8 @@ class UnchangedTest : public ::testing::Test {
   void List() {
     VerifyResult ignored;
     ASSERT_TRUE(files_.ListBase(kPg15));
-    ASSERT_TRUE(files_.Compare({.touched = {}, .settled = Lsn(), .log = nullptr}, &ignored));
+    ASSERT_TRUE(
+        files_.Compare({.touched = {}, .sought = {}, .settled = Lsn(), .log = nullptr}, &ignored));
   }
   // "side file/block: damage" for each difference. good: reads that do not fail; the next one does. Below
   // 0: none fails.
