@@ -83,8 +83,8 @@ Status WalListing::ListNames(const std::string& where, Compressed compressed) {
   path = where;
   for (const std::string& name : names) {
     const std::string inner = directory.PathOf(name);
-    bool is_part = compressed == Compressed::kRead && name.size() == 16 &&
-                   HasOnly(name, "0123456789ABCDEF");
+    bool is_part =
+        compressed == Compressed::kRead && name.size() == 16 && HasOnly(name, "0123456789ABCDEF");
     if (is_part) {
       ASSIGN_OR_RETURN(is_part, IsDirectory(inner));
     }

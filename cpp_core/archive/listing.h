@@ -32,9 +32,9 @@ struct WalListing {
     SegmentName name;
   };
   std::string path;
-  std::vector<std::string> directories;     // that were listed, without those of sixteen digits
+  std::vector<std::string> directories;   // that were listed, without those of sixteen digits
   std::set<std::pair<dev_t, ino_t>> ids;  // theirs
-  std::vector<File> files;  // in order of path
+  std::vector<File> files;                // in order of path
   std::vector<Packed> packed;
   std::vector<std::string> foreign;     // paths of files that are named nearly like a segment
   WalIdentity identity{0, 0, nullptr};  // of most headers; no version: not one header is good

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <ctime>
 #include <string>
+#include <utility>
 
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/operations.h"
@@ -25,7 +26,7 @@ tl::unexpected<Error> NoTime() {
 
 // "Z", "+02", "-0530", "+05:30" in seconds east of Greenwich.
 std::optional<int64_t> ParseZone(const std::string& text) {
-  if (text == "Z" || text == "z") return 0;
+  if (text == "Z" || text == "z" || text == "UTC" || text == "GMT") return 0;
   std::string digits;
   for (const char c : text.substr(1)) {
     if (c == ':' && digits.size() == 2) continue;
@@ -35,8 +36,11 @@ std::optional<int64_t> ParseZone(const std::string& text) {
   if ((text[0] != '+' && text[0] != '-') || (digits.size() != 2 && digits.size() != 4))
     return std::nullopt;
   if (digits.size() == 2) digits += "00";
-  const int64_t seconds = ((digits[0] - '0') * 10 + (digits[1] - '0')) * int64_t{3600} +
-                          ((digits[2] - '0') * 10 + (digits[3] - '0')) * int64_t{60};
+  const int hours = (digits[0] - '0') * 10 + (digits[1] - '0');
+  const int minutes = (digits[2] - '0') * 10 + (digits[3] - '0');
+  // As in the server (MAX_TZDISP_HOUR in datatype/timestamp.h).
+  if (hours > 15 || minutes > 59) return std::nullopt;
+  const int64_t seconds = hours * int64_t{3600} + minutes * int64_t{60};
   return text[0] == '-' ? -seconds : seconds;
 }
 
@@ -44,7 +48,8 @@ std::optional<int64_t> ParseZone(const std::string& text) {
 
 Result<WalTime> ParseWalTime(std::string_view text) {
   std::string copy(text);
-  if (const size_t t = copy.find('T'); t != std::string::npos) copy[t] = ' ';
+  if (copy.find_first_not_of("0123456789") != 4) return NoTime();  // the year
+  if (copy.size() > 10 && copy[10] == 'T') copy[10] = ' ';
   std::tm fields{};
   const char* rest = strptime(copy.c_str(), "%Y-%m-%d %H:%M", &fields);
   if (rest == nullptr) return NoTime();
@@ -52,13 +57,17 @@ Result<WalTime> ParseWalTime(std::string_view text) {
   if (*rest == ':') {
     if ((rest = strptime(rest, ":%S", &fields)) == nullptr) return NoTime();
     if (*rest == '.') {
+      if (rest[1] < '0' || rest[1] > '9') return NoTime();
       int64_t unit = kMicroseconds / 10;
       for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10)
         fraction += (*rest - '0') * unit;
     }
   }
   while (*rest == ' ') ++rest;
+  if (fields.tm_sec > 60) return NoTime();
+  fraction += std::exchange(fields.tm_sec, 0) * kMicroseconds;  // 60 is the next minute
   fields.tm_isdst = -1;
+  const std::tm parsed = fields;
   int64_t seconds;
   if (*rest == 0) {
     seconds = std::mktime(&fields);
@@ -67,6 +76,10 @@ Result<WalTime> ParseWalTime(std::string_view text) {
     if (!zone) return NoTime();
     seconds = timegm(&fields) - *zone;
   }
+  // A day that the month does not have, or an hour that summer time skips.
+  if (fields.tm_mday != parsed.tm_mday || fields.tm_mon != parsed.tm_mon ||
+      fields.tm_hour != parsed.tm_hour)
+    return NoTime();
   return (seconds - kEpoch) * kMicroseconds + fraction;
 }
 

@@ -120,8 +120,8 @@ Status Chooser::Better(Segment* best, Segment copy) {
     const Error& why = *found.errors[is_best];
     Keep(is_best, best, &copy);
     if (!is_best || !found.errors[0])
-      Note(fmt::format("\"{}\" is read, since a copy of it cannot be: {}", best->path,
-                       why.message));
+      Note(
+          fmt::format("\"{}\" is read, since a copy of it cannot be: {}", best->path, why.message));
     best->doubts.push_back(why);
     return {};
   }

@@ -110,8 +110,7 @@ bool WalPageSource::ChooseCopyOf(uint64_t number) {
   const auto index = static_cast<size_t>(found - segments_.data());
   std::vector<std::string> notes;
   auto chosen = ChooseCopy(segments_, index, identity_, &notes);
-  if (!chosen)
-    return Fail(WalFaultKind::kIo, Lsn(number * segment_size()), chosen.error().message);
+  if (!chosen) return Fail(WalFaultKind::kIo, Lsn(number * segment_size()), chosen.error().message);
   *found = std::move(*chosen);
   AddNotes(notes);
   return true;

@@ -74,5 +74,21 @@ TEST_F(CommitTimes, NothingIsLostWhereTimesAreOutOfOrder) {
   }
 }
 
+TEST(WalTimes, OnlyTimesThatExist) {
+  for (const char* text :
+       {"2024-02-31 12:00Z", "2023-02-29 12:00Z", "2024-05-31 12:30:61Z", "2024-05-31 12:30+99",
+        "2024-05-31 12:30+05:99", "24-05-31 12:30Z", "2024-05-31 12:30:00.",
+        "2024-05-31 12:30:00.Z", "2024-05-31 12:30 CEST", "2024-02-31 12:00"})
+    EXPECT_FALSE(ParseWalTime(text)) << text;
+  const auto noon = ParseWalTime("2024-02-29 12:00:00Z");
+  ASSERT_TRUE(noon);
+  for (const char* text : {"2024-02-29 12:00 UTC", "2024-02-29 12:00:00.000 GMT",
+                           "2024-02-29T14:00+02", "2024-02-29 11:59:60Z"}) {
+    const auto same = ParseWalTime(text);
+    ASSERT_TRUE(same) << text;
+    EXPECT_EQ(*same, *noon) << text;
+  }
+}
+
 }  // namespace
 }  // namespace neon_redo

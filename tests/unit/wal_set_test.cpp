@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <thread>
 
 #include "cpp_core/archive/listing.h"
@@ -258,6 +259,25 @@ TEST_F(TwoDirectories, TheLongerPackedCopyIsRead) {
   ExpectAll("\"" + A(3) + ".gz\" is cut short: it has 300000 bytes");
 }
 
+// What a part of a record holds is checked only where the whole of it is read.
+TEST_F(TwoDirectories, DamageInARecordThatCrossesSegments) {
+  std::destroy_at(&wal_);
+  std::construct_at(&wal_, kSize);
+  wal_.FillUpTo(100);
+  wal_.Append(10, 0, 2500000);  // from the first segment into the third
+  while (wal_.wal().size() < 5 * kSize - 30000) wal_.Append(10, 0, 9000);
+  for (const uint64_t i : {uint64_t{1}, uint64_t{2}}) {
+    for (const bool is_a : {true, false}) {
+      wal_.Save(a_.path());
+      fs::remove(B(1));
+      fs::remove(B(2));
+      fs::copy_file(A(i), B(i));
+      Overwrite(is_a ? A(i) : B(i), 100000, "damage");
+      ExpectAllInAnyOrder();
+    }
+  }
+}
+
 TEST_F(TwoDirectories, ARecycledFileHidesNoSegmentInAnUnknownFormat) {
   fs::rename(A(4), A(4) + ".lzo");
   fs::copy_file(A(2), B(4));
@@ -390,8 +410,7 @@ TEST_F(TwoDirectories, ALineMayHaveNoSegment) {
   const Read read = ReadOf({b_.path()});
   ASSERT_TRUE(read.error);
   EXPECT_EQ(read.error->code, ErrorCode::kNotFound);
-  EXPECT_NE(read.error->message.find("00000002.history"), std::string::npos)
-      << read.error->message;
+  EXPECT_NE(read.error->message.find("00000002.history"), std::string::npos) << read.error->message;
 }
 
 // Barman's streaming counts beside its wals, however they are named.
