@@ -17,7 +17,7 @@ namespace neon_redo {
 using WalTime = int64_t;
 
 // "2024-05-31 12:30", with seconds and a fraction of them if wanted, and with a time zone "Z",
-// "+02" or "-05:30"; without one it is local time (TZ). kInvalidArgument: anything else; the
+// "UTC", "GMT", "+02" or "-05:30"; without one it is local time (TZ). kInvalidArgument: anything else; the
 // message says what a time looks like.
 Result<WalTime> ParseWalTime(std::string_view text);
 
