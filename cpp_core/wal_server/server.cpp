@@ -36,10 +36,11 @@ namespace {
 constexpr milliseconds kLookInterval{10};
 constexpr milliseconds kLinger{10'000};  // for the last words to a client that does not read
 
-// In one pass of the loop. A handshake takes a millisecond or a few of the processor's time.
-constexpr milliseconds kClientsTime{10};
-constexpr milliseconds kStrangersTime{5};
-constexpr milliseconds kNextTurnsTime{10};
+// In one pass of the loop. A handshake takes a millisecond or a few of the processor's time. A client by
+// the Unix socket waits for a pass with each of its messages, and longer where others want the processor.
+constexpr milliseconds kClientsTime{4};
+constexpr milliseconds kStrangersTime{3};
+constexpr milliseconds kNextTurnsTime{4};
 
 // A client can have a line logged as often as it likes, a stranger too.
 constexpr double kLogBurst = 200;
