@@ -12,6 +12,15 @@
 
 namespace neon_redo::cli {
 
+namespace {
+
+// Others, such as configuration files, are opened only to compare their checksums.
+const char* FilesRead(const BackupCounts& b) {
+  return b.has_manifest && b.files_by_checksum > 0 ? "all files" : "the files that hold data";
+}
+
+}  // namespace
+
 void PrintWal(const VerifyResult& r) {
   fmt::print("WAL from {} to {}{}: {} records, {} bytes\n", r.start.ToString(), r.end.ToString(),
              r.timeline > 0 ? fmt::format(", timeline {}", r.timeline) : "", Grouped(r.records),
@@ -36,13 +45,15 @@ void PrintCoverage(const VerifyReport& report, const VerifyResult& r) {
   const bool whole = r.backup.was_read;
   const std::string against = PrintableLines(report.against);
   fmt::print("\nCovered: {}the pages that this WAL changes, {}{}.\n",
-             whole ? "all files of the backup; " : "",
+             whole ? fmt::format("{} of the backup; ", FilesRead(r.backup)) : "",
              report.compares ? "compared with those in " + against : "rebuilt",
              report.compares && whole ? "; the pages that it does not change, compared" : "");
   std::vector<std::string> missing;
   if (!whole) missing.push_back("the backup's other files and pages");
   if (!report.compares) missing.push_back("a comparison with another copy (--against)");
-  missing.push_back("hint bits and the free space map, which are not in WAL");
+  missing.push_back(report.compares ? "the free space map, which is not in WAL"
+                                    : "hint bits and the free space map, which are not in WAL");
+  missing.push_back("rows of unlogged relations");
   std::string text;
   for (const std::string& item : missing) text += (text.empty() ? "" : "; ") + item;
   fmt::print("Not covered: {}.\n", text);
@@ -62,7 +73,7 @@ nlohmann::ordered_json CoverageJson(const VerifyReport& report, const VerifyResu
   if (report.images) return {{"images", true}};
   const bool compares_unchanged = report.compares && r.backup.was_read;
   return {{"images", false},
-          {"backup", r.backup.was_read ? "all files" : "not read as a whole"},
+          {"backup", r.backup.was_read ? FilesRead(r.backup) : "not read as a whole"},
           {"pages_changed_by_wal", report.compares ? "compared" : "rebuilt"},
           {"pages_not_changed_by_wal", compares_unchanged ? "compared" : "not compared"},
           {"against", report.against.empty() ? nullptr : Json(report.against)},

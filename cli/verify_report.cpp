@@ -224,14 +224,16 @@ void PrintBackup(const BackupCounts& b) {
   if (!b.was_read) return;
   fmt::print("\nBackup: {} files, {} of them read ({} bytes, {} pages); {}\n", Grouped(b.files),
              Grouped(b.files_read), Grouped(b.bytes_read), Grouped(b.pages),
-             b.losses == 0 ? "nothing is lost" : fmt::format("{} losses", Grouped(b.losses)));
+             b.losses > 0     ? fmt::format("{} losses", Grouped(b.losses))
+             : b.has_manifest ? "nothing is lost"
+                              : "no loss was found");
   if (b.has_manifest)
     fmt::print("  {:>12} files have the checksum in backup_manifest\n",
                Grouped(b.files_by_checksum));
   else
     fmt::print(
-        "  no backup_manifest: a file that was cut at the end of a block, or replaced by an "
-        "older one, may not be noticed\n");
+        "  no backup_manifest: a file that was cut at the end of a block, filled with zeroes, or "
+        "replaced by an older one, may not be noticed\n");
   if (!b.has_checksums)
     fmt::print("  the cluster has no data checksums: only the headers of pages were checked\n");
   if (b.pages_made_good > 0)
@@ -275,7 +277,10 @@ void PrintWithItems(const std::string& text, const char* name, const std::vector
 std::string BackupVerdict(const VerifyReport& report, const BackupCounts& b) {
   if (report.images) return "";
   if (report.quick) return fmt::format(" --quick: {}, and {}.", kBackupLeftOut, kUnchangedLeftOut);
-  if (b.losses == 0) return report.compares_something() ? "" : " The backup is whole.";
+  if (b.losses == 0) {
+    if (report.compares_something()) return "";
+    return b.has_manifest ? " The backup is whole." : " No loss was found in the backup.";
+  }
   return fmt::format(" The backup has {} {}: do not rely on it, and take a new one.",
                      Grouped(b.losses), b.losses == 1 ? "loss" : "losses");
 }

@@ -22,7 +22,7 @@ inline constexpr size_t kNameAt = 4, kNameSize = 64;  // NAMEDATALEN
 inline constexpr size_t kRelFileNodeAt = 88, kRelTablespaceAt = 92;
 // pg_database: datdba, encoding, three or four bytes of flags, datconnlimit, datfrozenxid, datminmxid,
 // dattablespace.
-inline constexpr size_t kDatConnLimitAt = 80, kDatTablespaceAt = 92;
+inline constexpr size_t kDatConnLimitAt = 80, kDatFrozenXidAt = 84, kDatTablespaceAt = 92;
 // DROP DATABASE sets it before it removes the first file. Nobody can connect to the database again.
 inline constexpr uint32_t kConnLimitOfDropped =
     static_cast<uint32_t>(-2);  // DATCONNLIMIT_INVALID_DB

@@ -49,8 +49,8 @@ struct ToleratedLsn {
   // No LSN that is allowed is earlier. last: the end of the page's last record.
   Lsn Earliest(Lsn last) const {
     if (rule == LsnRule::kEarlier || rule == LsnRule::kBetween) return std::min(last, lsn);
-    // R, which is not known here.
-    if (rule == LsnRule::kLater || rule == LsnRule::kUpTo) return Lsn(1);
+    // R, which is not known here; or any, where hints were not always logged.
+    if (rule != LsnRule::kExact) return Lsn(1);
     return std::max(last, Lsn(1));
   }
 

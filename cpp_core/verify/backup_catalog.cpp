@@ -21,6 +21,7 @@
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/xid.h"
 
 namespace neon_redo {
 
@@ -51,6 +52,7 @@ std::optional<CatalogRow> ReadRow(const uint8_t* tuple, size_t length, CatalogKi
     row.kind = static_cast<char>(data[version.class_persistence + 1]);
   } else if (kind == CatalogKind::kDatabase) {
     row.tablespace = pg::Get32(data + pg::kDatTablespaceAt);
+    row.frozen_xid = pg::Get32(data + pg::kDatFrozenXidAt);
     row.is_dropping = pg::Get32(data + pg::kDatConnLimitAt) == pg::kConnLimitOfDropped;
   }
   return row;
@@ -81,6 +83,7 @@ void ChangedCatalogs::Take(const BlockTag& tag, const uint8_t* page, const pg::V
   const auto relation = relations_->find(tag.rel);
   if (relation == relations_->end()) return;
   blocks_.insert(tag);
+  if (page == nullptr) unknown_.insert(tag.rel);
   if (page == nullptr) return;
   ForEachRowOfPage(page, relation->second, version, [&](CatalogRow row) {
     if (relation->second != CatalogKind::kClass || HasStorage(row))
@@ -90,6 +93,7 @@ void ChangedCatalogs::Take(const BlockTag& tag, const uint8_t* page, const pg::V
 
 void BackupCatalog::Add(ChangedCatalogs changed) {
   changed_.merge(changed.blocks_);
+  unknown_.merge(changed.unknown_);
   for (auto& [rel, row] : changed.rows_) rows_[rel].push_back(std::move(row));
 }
 
@@ -166,14 +170,28 @@ bool BackupCatalog::IsLive(const CatalogRow& row) const {
   return deleted == Fate::kAborted || deleted == Fate::kUndecided;
 }
 
+// Whether all rows of the catalogue could be read.
+bool BackupCatalog::KnowsAll(CatalogKind kind) const {
+  const auto known = std::find_if(relations_.begin(), relations_.end(),
+                                  [&](const auto& relation) { return relation.second == kind; });
+  return known != relations_.end() && !unknown_.contains(known->first);
+}
+
+void BackupCatalog::TakeFrozenXid(uint32_t xid) {
+  if (xid >= kFirstNormalXid && (oldest_xid_ == 0 || XidPrecedes(xid, oldest_xid_)))
+    oldest_xid_ = xid;
+}
+
 // Of all blocks of the relation as WAL leaves them.
 template <typename F>
 Status BackupCatalog::ForEachRow(const RelFileNode& rel, Findings* findings, F take) {
   using Found = RelationFiles::Found;
   const CatalogKind kind = relations_.at(rel);
   if (const auto changed = rows_.find(rel); changed != rows_.end())
-    for (const CatalogRow& row : changed->second)
+    for (const CatalogRow& row : changed->second) {
+      TakeFrozenXid(row.frozen_xid);
       if (IsLive(row)) take(row);
+    }
   RelationFiles base(directory_, &version_);
   alignas(8) uint8_t page[kBlockSize];
   const uint32_t end = files_.BaseEnd({rel});
@@ -183,9 +201,11 @@ Status BackupCatalog::ForEachRow(const RelFileNode& rel, Findings* findings, F t
     if (found == Found::kNoFile || found == Found::kPastEnd) break;
     if (found == Found::kUnreadable) {
       Report(pg::BlockFilePath(version_, tag), tag, Damage::kUnreadable, base.reason(), findings);
+      unknown_.insert(rel);
       continue;
     }
     ForEachRowOfPage(page, kind, version_, [&](const CatalogRow& row) {
+      TakeFrozenXid(row.frozen_xid);
       if (IsLive(row)) take(row);
     });
   }
@@ -281,8 +301,12 @@ Status BackupCatalog::Check(const Context& context, Findings* findings) {
     return db == 0 || std::any_of(databases.begin(), databases.end(),
                                   [&](const CatalogRow& row) { return row.oid == db; });
   };
+  const bool knows_databases = KnowsAll(CatalogKind::kDatabase);
   for (Mismatch& map : damaged_maps_)
-    if (is_wanted(map.tag.rel.db)) findings->Damaged(std::move(map));
+    if (is_wanted(map.tag.rel.db) || !knows_databases)
+      findings->Damaged(std::move(map));
+    else
+      findings->Note(std::move(map));
   for (const CatalogRow& row : databases) {
     if (!files_.IsDatabaseOfBase(row.tablespace, row.oid)) continue;
     const auto spc = list_.tablespaces.find(row.tablespace);

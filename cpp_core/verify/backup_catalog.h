@@ -30,6 +30,7 @@ struct CatalogRow {
   uint32_t tablespace = 0;  // reltablespace, dattablespace
   uint32_t file_node = 0;   // relfilenode
   char persistence = 0, kind = 0;
+  uint32_t frozen_xid = 0;   // datfrozenxid
   bool is_dropping = false;  // a database that DROP DATABASE has begun to remove
 };
 
@@ -49,6 +50,7 @@ class ChangedCatalogs {
   friend class BackupCatalog;
   const CatalogRelations* const& relations_;
   std::set<BlockTag> blocks_;
+  std::set<RelFileNode> unknown_;  // with a block that WAL changes and whose page is not known
   std::vector<std::pair<RelFileNode, CatalogRow>> rows_;
 };
 
@@ -78,12 +80,17 @@ class BackupCatalog {
   // After Check: databases that cannot be connected to any more, since DROP DATABASE was interrupted.
   // Files of theirs are no loss.
   const std::set<uint32_t>& dropping() const { return dropping_; }
+  // After Check: the oldest datfrozenxid of all rows of pg_database, also of rows that are not live;
+  // 0: there are none, or not all of them could be read. pg_xact has no older transactions.
+  uint32_t oldest_xid() const { return KnowsAll(CatalogKind::kDatabase) ? oldest_xid_ : 0; }
 
  private:
   using Database = std::pair<uint32_t, uint32_t>;  // tablespace, database
 
   Status TakeMap(const Database& database, std::set<std::string>* missing);
   bool IsLive(const CatalogRow& row) const;
+  void TakeFrozenXid(uint32_t xid);
+  bool KnowsAll(CatalogKind kind) const;
   template <typename F>
   Status ForEachRow(const RelFileNode& rel, Findings* findings, F take);
   void CheckDatabase(const CatalogRow& row, Findings* findings);
@@ -99,9 +106,11 @@ class BackupCatalog {
   CatalogRelations relations_;
   std::map<Database, std::vector<RelFileNode>> mapped_;
   std::set<BlockTag> changed_;
+  std::set<RelFileNode> unknown_;                        // of which not all rows are known
   std::map<RelFileNode, std::vector<CatalogRow>> rows_;  // of changed blocks
   std::vector<Mismatch> damaged_maps_;
   std::set<uint32_t> dropping_;
+  uint32_t oldest_xid_ = 0;
   const Context* context_ = nullptr;
 };
 

@@ -34,26 +34,13 @@ namespace {
 constexpr size_t kMaxManifest = size_t{512} << 20;
 constexpr const char* kPutBack = "put it back from another copy of this backup, or take a new one";
 
-// The tablespaces that tablespace_map names (read_tablespace_map in access/transam/xlogrecovery.c):
-// lines of OID, a blank and a path, in which a backslash stands before a newline.
-std::set<uint32_t> ParseTablespaceMap(const std::string& text) {
-  std::set<uint32_t> out;
-  bool at_start = true;
-  for (size_t at = 0; at < text.size(); at++) {
-    if (at_start)
-      if (const auto oid = pg::ParseOid(text.substr(at, text.find(' ', at) - at))) out.insert(*oid);
-    at_start = text[at] == '\n' || text[at] == '\r';
-    if (text[at] == '\\') at++;
-  }
-  return out;
-}
-
 std::string LinkPath(uint32_t tablespace) { return fmt::format("pg_tblspc/{}", tablespace); }
 
 }  // namespace
 
-Status BackupProof::Read(const ControlData& control) {
+Status BackupProof::Read(const ControlData& control, const std::map<BlockTag, ForkFiles>& forks) {
   control_ = control;
+  FindGaps(forks);
   ASSIGN_OR_RETURN(list_, ListBackupFiles(directory_, *control.version));
   RETURN_IF_ERROR(ReadManifest(control));
   RETURN_IF_ERROR(CheckTablespaces());
@@ -105,7 +92,9 @@ Status BackupProof::ReadManifest(const ControlData& control) {
 
 Status BackupProof::CheckTablespaces() {
   ASSIGN_OR_RETURN(const auto map, ReadFileIfThere(directory_, "tablespace_map"));
-  std::set<uint32_t> wanted = map ? ParseTablespaceMap(*map) : std::set<uint32_t>();
+  std::set<uint32_t> wanted;
+  if (map)
+    for (const auto& [oid, path] : ParseTablespaceMap(*map)) wanted.insert(oid);
   std::map<uint32_t, uint64_t> files;  // of each, by the manifest
   if (manifest_)
     for (const ManifestFile& file : manifest_->files) {
@@ -117,13 +106,12 @@ Status BackupProof::CheckTablespaces() {
     }
   for (const auto& [oid, count] : files) wanted.insert(oid);
   const auto report = [&](uint32_t oid, const std::string& what) {
-    missing_.insert(LinkPath(oid));
     const auto count = files.find(oid);
-    Report({}, LinkPath(oid), Damage::kMissingFile,
-           what +
-               (count != files.end() ? fmt::format(" ({} files by backup_manifest)", count->second)
-                                     : "") +
-               "; link it to the tablespace's copy in the backup");
+    const bool has_files = count != files.end();
+    lost_tablespaces_[oid] =
+        what + (has_files ? fmt::format(" ({} files by backup_manifest)", count->second) : "") +
+        "; link it to the tablespace's copy in the backup";
+    if (has_files) missing_.insert(LinkPath(oid));
   };
   for (const uint32_t oid : wanted)
     if (!list_.tablespaces.contains(oid)) report(oid, "the link of the tablespace is missing");
@@ -136,6 +124,15 @@ Status BackupProof::CheckTablespaces() {
                               control_.version->tablespace_directory));
   }
   return {};
+}
+
+// Once it is known which of them were dropped while the backup was taken. Of those it needs nothing.
+void BackupProof::ReportTablespaces() {
+  for (auto& [oid, problem] : lost_tablespaces_) {
+    if (dropped_tablespaces_.contains(oid) && !missing_.contains(LinkPath(oid))) continue;
+    missing_.insert(LinkPath(oid));
+    Report({}, LinkPath(oid), Damage::kMissingFile, std::move(problem));
+  }
 }
 
 // Which files there are and how long. What they contain is read later.
@@ -155,6 +152,7 @@ void BackupProof::CheckManifestFiles() {
              fmt::format("the file is missing: backup_manifest has it with {} bytes; {}", file.size,
                          kPutBack));
     } else if (!found->second.strange.empty()) {
+      missing_.insert(file.path);
       Report(tag, file.path, Damage::kUnreadable,
              fmt::format("in the place of a file stands {}", found->second.strange));
     } else if (found->second.size != file.size) {
@@ -171,6 +169,15 @@ void BackupProof::CheckManifestFiles() {
              Damage::kExtraFile, "the file is not in backup_manifest", true);
 }
 
+void BackupProof::FindGaps(const std::map<BlockTag, ForkFiles>& forks) {
+  for (const auto& [fork, files] : forks)
+    for (const auto& [number, blocks] : files.beyond)
+      if (blocks > 0) {
+        gaps_[fork] = {files.blocks, number * pg::kBlocksPerFile};
+        break;
+      }
+}
+
 // All bad pages from one block to another, both included.
 void BackupProof::MakeGood(const BlockTag& from, const BlockTag& to) {
   const auto first = bad_.lower_bound(from), last = bad_.upper_bound(to);
@@ -184,20 +191,28 @@ void BackupProof::Take(const WalRecord& record, const RecordView& view, const Ch
     if (change.kind == ChangeKind::kCreateTablespace || change.kind == ChangeKind::kDropTablespace)
       tablespaces_.insert(change.number);
   }
-  if (ended || bad_.empty() || (manifest_end_.valid() && record.start >= manifest_end_)) return;
-  for (int id = 0; id <= view.max_block_id(); id++) {
-    const BlockRef* ref = view.block(id);
-    if (ref == nullptr) continue;
-    const auto bad = bad_.find(ref->tag);
-    if (bad == bad_.end()) continue;
-    if (ref->initialises() || ref->tag.fork == kVisibilityMapFork) {
-      MakeGood(ref->tag, ref->tag);
-    } else {
-      read_bad_.insert(*bad);
-      bad_.erase(bad);
-    }
-  }
+  if (ended || (manifest_end_.valid() && record.start >= manifest_end_)) return;
+  for (const Change& change : others)
+    if (change.kind == ChangeKind::kDropTablespace) dropped_tablespaces_.insert(change.number);
+  if (bad_.empty() && gaps_.empty()) return;
+  for (int id = 0; id <= view.max_block_id(); id++)
+    if (const BlockRef* ref = view.block(id)) TakeBlock(*ref);
   for (const Change& change : others) TakeChange(change);
+}
+
+void BackupProof::TakeBlock(const BlockRef& ref) {
+  if (const auto gap = gaps_.find({ref.tag.rel, ref.tag.fork, 0});
+      gap != gaps_.end() && ref.tag.block >= gap->second.first &&
+      ref.tag.block < gap->second.second)
+    gaps_.erase(gap);
+  const auto bad = bad_.find(ref.tag);
+  if (bad == bad_.end()) return;
+  if (ref.initialises() || ref.tag.fork == kVisibilityMapFork) {
+    MakeGood(ref.tag, ref.tag);
+  } else {
+    read_bad_.insert(*bad);
+    bad_.erase(bad);
+  }
 }
 
 void BackupProof::TakeChange(const Change& change) {
@@ -211,6 +226,9 @@ void BackupProof::TakeChange(const Change& change) {
         MakeGood({rel, change.key.field5, 0}, {rel, change.key.field5, UINT32_MAX});
       return;
     case ChangeKind::kTruncateFork:
+      if (const auto gap = gaps_.find({rel, change.key.field5, 0});
+          gap != gaps_.end() && change.number < gap->second.second)
+        gaps_.erase(gap);
       return MakeGood({rel, change.key.field5, change.number},
                       {rel, change.key.field5, UINT32_MAX});
     case ChangeKind::kDropRelation:
@@ -226,6 +244,7 @@ void BackupProof::TakeChange(const Change& change) {
 }
 
 Status BackupProof::FindCatalogs(const FileCheck& files) {
+  ReportTablespaces();
   catalog_.emplace(directory_, *control_.version, list_, files);
   RETURN_IF_ERROR(catalog_->FindRelations(&missing_));
   relations_ = &catalog_->relations();
@@ -233,13 +252,14 @@ Status BackupProof::FindCatalogs(const FileCheck& files) {
 }
 
 Status BackupProof::Finish(const Wal& wal, VerifyResult* result) {
-  RETURN_IF_ERROR(CheckBackupSlrus(directory_, control_, list_, *wal.slrus, &missing_, &findings_));
   CommitLog log([&](const SlruBlock& block, uint8_t* page) { return ReadLog(wal, block, page); },
                 control_.oldest_xid, wal.next_xid);
   RETURN_IF_ERROR(catalog_->Check({&log, tablespaces_, &missing_}, &findings_));
+  RETURN_IF_ERROR(CheckBackupSlrus(directory_, control_, catalog_->oldest_xid(), list_, *wal.slrus,
+                                   &missing_, &findings_));
   wal.two_phase.CheckBase(control_.next_full_xid, missing_, &findings_);
   ReportBadPages(wal.files);
-  CheckSegments(wal);
+  CheckSegments(wal.files);
   CheckOwnVersion();
   counts_.losses = findings_.different();
   const uint64_t unchanged = result->backup.unchanged_compared;
@@ -310,28 +330,36 @@ void BackupProof::ReportBadPage(const BlockTag& tag, const BadPage& bad, bool wa
 
 // A file of 1 GB that is missing or cut before others of the same fork, which the server then never
 // reads. It may have been so while the backup was taken, if WAL then adds blocks there or cuts them off.
-void BackupProof::CheckSegments(const Wal& wal) {
-  for (const auto& [fork, files] : wal.files.base().forks) {
-    const auto used = std::find_if(files.beyond.begin(), files.beyond.end(),
-                                   [](const auto& segment) { return segment.second > 0; });
-    const auto touched = wal.touched.find(fork);
-    const bool is_by_wal = touched != wal.touched.end() && touched->second > files.blocks;
-    if (used == files.beyond.end() || is_by_wal || !wal.files.IsForkOfBase(fork) ||
-        catalog_->dropping().contains(fork.rel.db))
-      continue;
+// And files that are too long for any server.
+void BackupProof::CheckSegments(const FileCheck& files) {
+  const auto is_wanted = [&](const BlockTag& fork) {
+    return files.IsForkOfBase(fork) && !catalog_->dropping().contains(fork.rel.db);
+  };
+  for (const auto& [fork, gap] : gaps_) {
+    if (!is_wanted(fork)) continue;
     BlockTag tag = fork;
-    tag.block = files.blocks;
+    tag.block = gap.first;
     const std::string path = pg::BlockFilePath(*control_.version, tag);
     if (missing_.contains(path)) continue;
     const auto file = list_.files.find(path);
-    Report(
-        fork, path, file == list_.files.end() ? Damage::kMissingFile : Damage::kShortFile,
-        fmt::format("{}, but a later one of the relation is there: the server reads none of its "
-                    "blocks from {} on; {}",
-                    file == list_.files.end()
-                        ? "the file is missing"
-                        : fmt::format("the file has {} bytes instead of 1 GB", file->second.size),
-                    files.blocks, kPutBack));
+    const bool is_there = file != list_.files.end();
+    Report(fork, path, is_there ? Damage::kShortFile : Damage::kMissingFile,
+           fmt::format("{}, but a later one of the relation is there: the server reads none of its "
+                       "blocks from {} on; {}",
+                       is_there
+                           ? fmt::format("the file has {} bytes instead of 1 GB", file->second.size)
+                           : "the file is missing",
+                       gap.first, kPutBack));
+  }
+  for (const auto& [fork, found] : files.base().forks) {
+    if (!found.oversized || !is_wanted(fork)) continue;
+    BlockTag tag = fork;
+    tag.block = *found.oversized * pg::kBlocksPerFile;
+    const std::string path = pg::BlockFilePath(*control_.version, tag);
+    if (missing_.insert(path).second)
+      Report(
+          fork, path, Damage::kLongFile,
+          fmt::format("the file has more than 1 GB: no server reads the relation; {}", kPutBack));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "cpp_core/backup/manifest.h"
 #include "cpp_core/verify/backup_catalog.h"
@@ -28,7 +29,8 @@ class BackupProof {
       : options_(options), directory_(directory) {}
 
   // Reads the backup. Errors: a file or directory that this user may not read.
-  Status Read(const ControlData& control);
+  // forks: the relation files that it has.
+  Status Read(const ControlData& control, const std::map<BlockTag, ForkFiles>& forks);
 
   // Takes a record. others: see PageReplay::Take. ended: it is after the backup's end.
   void Take(const WalRecord& record, const RecordView& view, const ChangeList& others, bool ended);
@@ -44,8 +46,7 @@ class BackupProof {
     const FileCheck& files;  // have taken all WAL
     SlruCheck* slrus;
     const TwoPhaseCheck& two_phase;
-    const ForkSizes& touched;  // see FileCheck
-    uint32_t next_xid;         // at the end of WAL
+    uint32_t next_xid;  // at the end of WAL
   };
   // Adds losses and counts to *result. Errors: the machine is short of something.
   Status Finish(const Wal& wal, VerifyResult* result);
@@ -62,13 +63,16 @@ class BackupProof {
  private:
   Status ReadManifest(const ControlData& control);
   Status CheckTablespaces();
+  void ReportTablespaces();
   void CheckManifestFiles();
+  void FindGaps(const std::map<BlockTag, ForkFiles>& forks);
+  void TakeBlock(const BlockRef& ref);
   void TakeChange(const Change& change);
   void MakeGood(const BlockTag& from, const BlockTag& to);
   Result<bool> ReadLog(const Wal& wal, const SlruBlock& block, uint8_t* page);
   void ReportBadPages(const FileCheck& files);
   void ReportBadPage(const BlockTag& tag, const BadPage& bad, bool was_read);
-  void CheckSegments(const Wal& wal);
+  void CheckSegments(const FileCheck& files);
   void CheckOwnVersion();
   void Report(const BlockTag& tag, const std::string& path, Damage damage, std::string problem,
               bool note = false);
@@ -81,8 +85,13 @@ class BackupProof {
   Lsn manifest_end_;  // of the WAL that the backup needs, by the manifest; 0: not known
   std::map<BlockTag, BadPage> bad_;       // that WAL has not touched yet
   std::map<BlockTag, BadPage> read_bad_;  // that WAL changes without making them whole
-  std::set<uint32_t> tablespaces_;        // that WAL creates or drops
-  std::set<std::string> missing_;         // or short or unreadable: what is reported already
+  // Forks with files after one that is not full: the blocks in between, from and to, as long as WAL
+  // up to the backup's end neither adds nor cuts off any of them.
+  std::map<BlockTag, std::pair<uint32_t, uint32_t>> gaps_;
+  std::set<uint32_t> tablespaces_;                    // that WAL creates or drops
+  std::set<uint32_t> dropped_tablespaces_;            // while the backup was taken
+  std::map<uint32_t, std::string> lost_tablespaces_;  // what is wrong, unless they were dropped
+  std::set<std::string> missing_;  // or short or unreadable: what is reported already
   std::optional<BackupCatalog> catalog_;
   const CatalogRelations* relations_ = nullptr;
   BackupCounts counts_;

@@ -112,12 +112,15 @@ class SlruHoles {
 }  // namespace
 
 Status CheckBackupSlrus(const std::string& directory, const ControlData& control,
-                        const BackupFileList& list, const SlruCheck& wal,
+                        uint32_t oldest_xid, const BackupFileList& list, const SlruCheck& wal,
                         std::set<std::string>* missing, Findings* findings) {
   SlruHoles holes(list, wal, missing, findings);
   holes.CheckSizes();
+  // Redo of CLOG_TRUNCATE removes segments, and leaves pg_control's oldest transaction as it was.
+  uint32_t first = control.oldest_xid;
+  if (oldest_xid != 0 && XidPrecedes(first, oldest_xid)) first = oldest_xid;
   if (control.oldest_xid >= kFirstNormalXid)
-    holes.Check(SlruKind::kClog, control.oldest_xid, control.next_xid, "transactions");
+    holes.Check(SlruKind::kClog, first, control.next_xid, "transactions");
   if (control.track_commit_timestamp && control.oldest_commit_ts >= kFirstNormalXid)
     holes.Check(SlruKind::kCommitTs, control.oldest_commit_ts, control.newest_commit_ts + 1,
                 "commit timestamps of transactions");
@@ -130,10 +133,10 @@ Status CheckBackupSlrus(const std::string& directory, const ControlData& control
   if (!found && IsShortage(found.error().code)) return tl::unexpected(found.error());
   if (!found || !*found) return {};
   // 0: a crash has kept the multixact from being written.
-  const auto first =
+  const auto first_member =
       LoadNative<uint32_t>(page + oldest % kOffsetsPerPage * size_t{kOffsetEntrySize});
-  if (first != 0)
-    holes.Check(SlruKind::kMultixactMembers, first, control.next_multixact_offset,
+  if (first_member != 0)
+    holes.Check(SlruKind::kMultixactMembers, first_member, control.next_multixact_offset,
                 "multixact members");
   return {};
 }

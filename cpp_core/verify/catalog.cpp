@@ -29,15 +29,19 @@ void Catalog::Load(uint32_t db, Database* out) {
   }
 }
 
+// A row that may be visible counts. So a database is not dropped if it also has a row that says so, and
+// none is if not all rows could be read.
 std::set<uint32_t> Catalog::DroppingDatabases() {
-  std::set<uint32_t> out;
+  std::set<uint32_t> out, open;
   const auto map = ReadMap(pg::kGlobalTablespace, 0);
   const auto pg_database = map.find(pg::kDatabaseOid);
   if (pg_database == map.end()) return out;
   const RelFileNode rel{pg::kGlobalTablespace, 0, pg_database->second};
-  ForEachRow(rel, pg::kDatConnLimitAt, [&](uint32_t limit, uint32_t oid) {
-    if (limit == pg::kConnLimitOfDropped) out.insert(oid);
+  const bool is_whole = ForEachRow(rel, pg::kDatConnLimitAt, [&](uint32_t limit, uint32_t oid) {
+    (limit == pg::kConnLimitOfDropped ? out : open).insert(oid);
   });
+  if (!is_whole) return {};
+  for (const uint32_t oid : open) out.erase(oid);
   return out;
 }
 

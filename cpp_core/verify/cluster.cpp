@@ -173,7 +173,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   const auto started = std::chrono::steady_clock::now();
   RETURN_IF_ERROR(CheckDirectories());
   result_.version = control_.version;
-  if (!options_.quick) RETURN_IF_ERROR(proof_.Read(base_control_));
+  if (!options_.quick) RETURN_IF_ERROR(proof_.Read(base_control_, files_.base().forks));
   auto spoilt = Pass(options_.engine, nullptr);
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
   if (!spoilt) return tl::unexpected(spoilt.error());
@@ -215,7 +215,6 @@ Status ClusterVerifier::FinishBackup() {
   return proof_.Finish({.files = files_,
                         .slrus = &slrus_,
                         .two_phase = two_phase_,
-                        .touched = touched_,
                         .next_xid = next_xid != 0 ? next_xid : base_control_.next_xid},
                        &result_);
 }
@@ -232,7 +231,7 @@ Status ClusterVerifier::CompareUnchanged() {
 
 PageCheck::Server ClusterVerifier::Server() const {
   const bool is_another = label_.from_standby || of_standby_ || switched_;
-  return {Hints(), restarted_, is_another};
+  return {Hints(), restarted_, is_another, label_.start};
 }
 
 PageCheck::Options ClusterVerifier::PageOptions() const {

@@ -211,8 +211,9 @@ class Lister {
         first.block = name->segment * pg::kBlocksPerFile;
         out_.strange_files[first] = FileKindName(st);
       } else {
-        segments_[fork][name->segment] =
-            static_cast<uint32_t>(static_cast<uint64_t>(st.st_size) / kBlockSize);
+        // One more than a file may have stands for any number of them.
+        segments_[fork][name->segment] = static_cast<uint32_t>(std::min<uint64_t>(
+            static_cast<uint64_t>(st.st_size) / kBlockSize, pg::kBlocksPerFile + 1));
       }
       return Status();
     });
@@ -223,7 +224,9 @@ class Lister {
     ForkFiles out;
     uint32_t next = 0;
     bool ended = false;
-    for (const auto& [number, blocks] : segments) {
+    for (const auto& [number, found] : segments) {
+      const uint32_t blocks = std::min(found, pg::kBlocksPerFile);
+      if (found > blocks && !out.oversized) out.oversized = number;
       ended = ended || number != next++;
       if (!ended)
         out.blocks = number * pg::kBlocksPerFile + blocks;

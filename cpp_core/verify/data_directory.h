@@ -71,6 +71,8 @@ struct ForkFiles {
   // The files after that one, by their numbers, with their whole blocks. The server never looks at
   // them. It leaves them empty when it truncates the relation.
   std::vector<std::pair<uint32_t, uint32_t>> beyond{};
+  // The first file that has more than kBlocksPerFile blocks, which no server reads (mdnblocks).
+  std::optional<uint32_t> oversized{};
   bool operator==(const ForkFiles&) const = default;
 };
 

@@ -281,6 +281,11 @@ Status FileCheck::CheckShort(const BlockTag& fork, const Expected& expected,
 // Pages after the end, also in files after one that is not full, which the server never reads.
 Status FileCheck::CheckLong(const BlockTag& fork, const Expected& expected,
                             const ForkFiles& on_disk) {
+  if (on_disk.oversized) {
+    const BlockTag first = BlockOf(fork, *on_disk.oversized * pg::kBlocksPerFile);
+    Report(fork, pg::BlockFilePath(*version_, first), expected.last, Damage::kLongFile,
+           "the file on disk has more than 1 GB: no server reads the relation");
+  }
   if (!expected.knows_end) return {};
   const uint32_t end = std::max(expected.base, expected.touched);
   RelationFiles disk(data_directory_, version_);
@@ -470,9 +475,12 @@ Status FileCheck::CheckMaps() {
   }
   for (const auto& [database, map] : maps_) {
     const auto [spc, db] = database;
-    if (IsDropping(db) || !IsSettled(map.last)) continue;
+    if (IsDropping(db)) continue;
+    // A map of the backup is there, whatever it has become.
+    const bool is_settled = IsSettled(map.last);
+    if (!is_settled && !IsDatabaseOfBase(spc, db)) continue;
     const auto on_disk = ReadMap(data_directory_, *version_, spc, db);
-    map_files_++;
+    map_files_ += is_settled;
     const auto report = [&](Damage damage, std::string problem) {
       Report({{spc, db, 0}}, MapPath(*version_, spc, db), map.last, damage, std::move(problem));
     };
@@ -486,7 +494,8 @@ Status FileCheck::CheckMaps() {
       report(Damage::kMissingFile, "the relation map is missing or empty on disk");
     } else if (disk.size() < map.content.size()) {
       report(Damage::kShortFile, fmt::format("the relation map has only {} bytes", disk.size()));
-    } else if (std::memcmp(disk.data(), map.content.data(), map.content.size()) != 0) {
+    } else if (is_settled &&
+               std::memcmp(disk.data(), map.content.data(), map.content.size()) != 0) {
       const auto base = ReadMap(base_directory_, *version_, spc, db);
       const bool is_old = map.last.end.valid() && base && disk == *base;
       const bool is_zero = std::all_of(disk.begin(), disk.end(), [](char c) { return c == 0; });

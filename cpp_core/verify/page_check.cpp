@@ -10,6 +10,7 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/rmgr.h"
+#include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/verify/at_rest.h"
 #include "cpp_core/verify/backup_reader.h"
 #include "cpp_core/verify/compare.h"
@@ -104,13 +105,14 @@ void PageCheck::Equal(const BlockState& block) {
   if (!is_unchanged_) findings_.Equal(block.last_rmid);
 }
 
-void PageCheck::CompareUnchanged(const BlockTag& tag, uint8_t* base, const uint8_t* disk) {
+Status PageCheck::CompareUnchanged(const BlockTag& tag, uint8_t* base, const uint8_t* disk) {
   std::memcpy(disk_, disk, kBlockSize);
   BlockState block;
   block.last_lsn = PageView(base).lsn();
   is_unchanged_ = true;
-  ComparePage(tag, block, base);
+  Status status = ComparePage(tag, block, base);
   is_unchanged_ = false;
+  return status;
 }
 
 Status PageCheck::Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt) {
@@ -131,25 +133,32 @@ Status PageCheck::Compare(const BlockTag& tag, const BlockState& block, uint8_t*
       break;
   }
   pages_compared_++;
-  ComparePage(tag, block, rebuilt);
-  return {};
+  return ComparePage(tag, block, rebuilt);
 }
 
-void PageCheck::ComparePage(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt) {
+Status PageCheck::ComparePage(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt) {
   const uint16_t stored = PageView(disk_).checksum();
   // As for the server, a page that looks new must be all zeroes (PageIsVerifiedExtended).
   const bool wrong_checksum =
       options_.checksums && !IsZeroed(disk_) &&
       (PageView(disk_).is_new() || stored != PageChecksum(disk_, tag.block));
   const uint8_t rmid = block.mask_rmid != 0 ? block.mask_rmid : GuessResourceManager(rebuilt);
-  const AtRest at_rest{block.tolerated(), block.last_lsn, server_.hints,
-                       is_unchanged_ || block.last_rmid == kRmXlog, is_unchanged_};
-  if (!wrong_checksum && IsMapOfAnother(tag, rebuilt)) {
-    findings_.Skip(SkipReason::kMapOfAnother);
-    return;
+  // What redo stamps and the server need not write was settled before the backup began.
+  const bool is_of_another = is_unchanged_ && server_.is_another;
+  const AtRest at_rest{
+      is_of_another ? ToleratedLsn{LsnRule::kBetween, Lsn(1)} : block.tolerated(),
+      is_of_another ? std::max(block.last_lsn, server_.backup_start) : block.last_lsn,
+      server_.hints, is_unchanged_ || block.last_rmid == kRmXlog, is_unchanged_};
+  if (server_.is_another && tag.fork == kVisibilityMapFork && !wrong_checksum) {
+    ASSIGN_OR_RETURN(const bool is_of_another, IsMapOfAnother(tag, rebuilt));
+    if (is_of_another) findings_.Skip(SkipReason::kMapOfAnother);
+    if (is_of_another) return {};
   }
   const auto offset = CompareWithDisk(rmid, tag, at_rest, rebuilt, disk_);
-  if (!offset && !wrong_checksum) return CompareAtRest(tag, block, rmid, rebuilt);
+  if (!offset && !wrong_checksum) {
+    CompareAtRest(tag, block, rmid, rebuilt);
+    return {};
+  }
   const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
   const Lsn demanded = at_rest.tolerated.Demanded(rebuilt_lsn);
   const bool lsn_is_right = IsLsnRight(tag, rmid, at_rest, rebuilt, disk_);
@@ -167,15 +176,29 @@ void PageCheck::ComparePage(const BlockTag& tag, const BlockState& block, uint8_
     found.disk_hash = HashPage(masked_disk_);
   }
   Report(block, std::move(found));
+  return {};
 }
 
 // CREATE DATABASE copies the visibility map without its bits into WAL. The server that ran the command
-// has the bits, those that replay the WAL do not (docs/ingest.md).
-bool PageCheck::IsMapOfAnother(const BlockTag& tag, const uint8_t* rebuilt) const {
-  return server_.is_another && tag.fork == kVisibilityMapFork &&
-         std::memcmp(rebuilt + kPageHeaderSize, disk_ + kPageHeaderSize,
-                     kBlockSize - kPageHeaderSize) != 0 &&
-         !CheckPage(disk_, tag.block, false);
+// has the bits, those that replay the WAL do not (docs/ingest.md). Bits that the disk lacks do no harm.
+// One that it has alone is right only if the heap page has PD_ALL_VISIBLE: else a clear was lost.
+Result<bool> PageCheck::IsMapOfAnother(const BlockTag& tag, const uint8_t* rebuilt) {
+  if (CheckPage(disk_, tag.block, false)) return false;
+  bool differs = false;
+  for (uint32_t at = 0; at < kHeapBlocksOnMapPage; at++) {
+    const uint8_t demanded = VisibilityBits(rebuilt, at), found = VisibilityBits(disk_, at);
+    differs |= demanded != found;
+    if ((found & ~demanded) == 0) continue;
+    if (demanded != 0) return false;
+    const uint64_t heap_block = uint64_t{tag.block} * kHeapBlocksOnMapPage + at;
+    if (heap_block >= kNoBlockNumber) return false;
+    ASSIGN_OR_RETURN(
+        const auto heap,
+        data_.Read({tag.rel, kMainFork, static_cast<uint32_t>(heap_block)}, heap_page_));
+    if (heap != RelationFiles::Found::kPage || (pg::Flags(heap_page_) & kPdAllVisible) == 0)
+      return false;
+  }
+  return differs;
 }
 
 // Pages that are equal under the masks.

@@ -46,6 +46,7 @@ class PageCheck {
     // standby's, or of two timelines. Then each may have what the server changes without WAL, and what
     // redo makes otherwise (docs/verify-masks.md).
     bool is_another = false;
+    Lsn backup_start{};  // where the WAL after base_backup begins
   };
   // Call before Check.
   void SetServer(const Server& server) { server_ = server; }
@@ -55,8 +56,8 @@ class PageCheck {
   Result<bool> Check(FinishedBlock* block);
 
   // The same for a page that WAL does not change: base is the base backup's, disk the one that is to be
-  // equal, and they are not the same bytes. Equal pages are not counted.
-  void CompareUnchanged(const BlockTag& tag, uint8_t* base, const uint8_t* disk);
+  // equal, and they are not the same bytes. Equal pages are not counted. Errors as of Check.
+  Status CompareUnchanged(const BlockTag& tag, uint8_t* base, const uint8_t* disk);
 
   const Findings& findings() const { return findings_; }
   uint64_t pages_compared() const { return pages_compared_; }
@@ -67,8 +68,8 @@ class PageCheck {
   void Replayed(const BlockState& block);
   void Equal(const BlockState& block);
   Status Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
-  void ComparePage(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
-  bool IsMapOfAnother(const BlockTag& tag, const uint8_t* rebuilt) const;
+  Status ComparePage(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
+  Result<bool> IsMapOfAnother(const BlockTag& tag, const uint8_t* rebuilt);
   void CompareAtRest(const BlockTag& tag, const BlockState& block, uint8_t rmid,
                      const uint8_t* rebuilt);
   // What is wrong with disk_.
@@ -88,6 +89,7 @@ class PageCheck {
   Findings findings_{kMostMismatches / 8};
   uint64_t pages_compared_ = 0, pages_replayed_ = 0;
   alignas(64) uint8_t disk_[kBlockSize];
+  alignas(64) uint8_t heap_page_[kBlockSize];  // that a page of the visibility map speaks of
   // Of a page that is different.
   alignas(64) uint8_t masked_[kBlockSize];  // the rebuilt one
   alignas(64) uint8_t masked_disk_[kBlockSize];

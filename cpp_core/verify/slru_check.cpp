@@ -105,6 +105,8 @@ Status SlruCheck::Compare(const std::string& data_directory, Lsn settled, const 
       findings.SkipNotInBackup(block.kind);
     } else if (settled.valid() && page.last_end > settled) {
       findings.Skip(SkipReason::kChangedDuringBackup);
+      if (!data_directory.empty())
+        RETURN_IF_ERROR(CheckPresence(data_directory, block, page, &findings));
     } else if (data_directory.empty()) {
       findings.Equal(page.last_rmid);
       result->pages_replayed++;
@@ -120,6 +122,35 @@ Status SlruCheck::Compare(const std::string& data_directory, Lsn settled, const 
   return pool_.status();
 }
 
+// A page that the base backup has, and that WAL does not remove, is there whatever it has become.
+Status SlruCheck::CheckPresence(const std::string& data_directory, const SlruBlock& block,
+                                const Page& page, Findings* findings) {
+  if (HasRemoved(block.kind, block.segment)) return {};
+  alignas(8) uint8_t bytes[kBlockSize];
+  const auto in_base = ReadSlruPage(base_directory_, block, bytes);
+  if (!in_base && IsShortage(in_base.error().code)) return tl::unexpected(in_base.error());
+  if (!in_base || !*in_base) return {};
+  const auto on_disk = ReadSlruPage(data_directory, block, bytes);
+  if (on_disk && *on_disk) return {};
+  return ReportAbsence(block, page, on_disk, findings);
+}
+
+// on_disk: what reading the page has led to.
+Status SlruCheck::ReportAbsence(const SlruBlock& block, const Page& page,
+                                const Result<bool>& on_disk, Findings* findings) {
+  if (!on_disk && IsShortage(on_disk.error().code)) return tl::unexpected(on_disk.error());
+  Mismatch mismatch;
+  mismatch.tag.block = block.block;
+  mismatch.file = SlruFile(block.kind, block.segment);
+  mismatch.lsn = page.last_end;
+  mismatch.last_start = page.last_start;
+  mismatch.damage = on_disk ? Damage::kShortFile : Damage::kUnreadable;
+  mismatch.problem = on_disk ? "the page is not on disk: the file is missing or too short"
+                             : on_disk.error().message;
+  findings->Different(page.last_rmid, true, std::move(mismatch));
+  return {};
+}
+
 Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterState& state,
                               const SlruBlock& block, Page* page, Findings* findings) {
   uint8_t* rebuilt = pool_.Get(&page->ref);
@@ -130,19 +161,7 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
   mismatch.last_start = page->last_start;
   alignas(8) uint8_t disk[kBlockSize];
   const auto found = ReadSlruPage(data_directory, block, disk);
-  if (!found) {
-    if (IsShortage(found.error().code)) return tl::unexpected(found.error());
-    mismatch.damage = Damage::kUnreadable;
-    mismatch.problem = found.error().message;
-    findings->Different(page->last_rmid, true, std::move(mismatch));
-    return {};
-  }
-  if (!*found) {
-    mismatch.damage = Damage::kShortFile;
-    mismatch.problem = "the page is not on disk: the file is missing or too short";
-    findings->Different(page->last_rmid, true, std::move(mismatch));
-    return {};
-  }
+  if (!found || !*found) return ReportAbsence(block, *page, found, findings);
   ForgiveLastOffset(block, state, rebuilt, disk);
   const auto* differs = std::mismatch(rebuilt, rebuilt + kBlockSize, disk).first;
   if (differs == rebuilt + kBlockSize) {

@@ -73,6 +73,10 @@ class SlruCheck {
                     uint8_t rmid);
   Status ComparePage(const std::string& data_directory, const ClusterState& state,
                      const SlruBlock& block, Page* page, Findings* findings);
+  Status CheckPresence(const std::string& data_directory, const SlruBlock& block, const Page& page,
+                       Findings* findings);
+  Status ReportAbsence(const SlruBlock& block, const Page& page, const Result<bool>& on_disk,
+                       Findings* findings);
   Status FindRemoved(const std::string& data_directory, Lsn settled, Findings* findings) const;
   Status CompareUnchangedSegment(const std::string& data_directory, const ClusterState& state,
                                  SlruKind kind, uint32_t segment, Findings* findings,

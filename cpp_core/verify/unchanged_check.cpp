@@ -121,8 +121,8 @@ class UnchangedPages {
       RETURN_IF_ERROR(lane->disk.Read(at, wanted));
       const uint32_t count = std::min(lane->base.pages, lane->disk.pages);
       for (uint32_t i = 0; i < count; i++)
-        ComparePage(range, at + i, &lane->base.piece[i * kBlockSize],
-                    &lane->disk.piece[i * kBlockSize], lane);
+        RETURN_IF_ERROR(ComparePage(range, at + i, &lane->base.piece[i * kBlockSize],
+                                    &lane->disk.piece[i * kBlockSize], lane));
       at += count;
       if (count < wanted && !SkipUnreadable(range, &at, lane)) break;
       if (is_callers && options_.progress)
@@ -182,16 +182,17 @@ class UnchangedPages {
     (in_backup ? lane->losses : lane->unreadable).Damaged(std::move(mismatch));
   }
 
-  void ComparePage(const Range& range, uint32_t at, uint8_t* base, const uint8_t* disk,
-                   Lane* lane) {
+  Status ComparePage(const Range& range, uint32_t at, uint8_t* base, const uint8_t* disk,
+                     Lane* lane) {
     BlockTag tag = range.first;
     tag.block += at;
-    if (IsChanged(range, tag) || damage_.has_page(tag)) return;
+    if (IsChanged(range, tag) || damage_.has_page(tag)) return {};
     lane->pages++;
-    if (std::memcmp(base, disk, kBlockSize) == 0) return;
+    if (std::memcmp(base, disk, kBlockSize) == 0) return {};
     const bool is_unused =
         IsUnused(base) && IsUnused(disk) && !CheckPage(disk, tag.block, options_.pages.checksums);
-    if (!is_unused) lane->check->CompareUnchanged(tag, base, disk);
+    if (is_unused) return {};
+    return lane->check->CompareUnchanged(tag, base, disk);
   }
 
   const UnchangedOptions& options_;
@@ -211,10 +212,12 @@ Status CompareUnchangedPages(const UnchangedOptions& options, const FileCheck& f
   const auto& forks = files.base().forks;
   for (const auto& [fork, found] : forks) {
     const bool is_unlogged = fork.fork != kInitFork && forks.contains({fork.rel, kInitFork, 0});
-    if (fork.fork == kFreeSpaceMapFork || is_unlogged ||
-        PageCheck::IsDropping(options.pages, fork.rel.db))
-      continue;
+    if (fork.fork == kFreeSpaceMapFork || is_unlogged) continue;
     const uint32_t end = std::min(found.blocks, files.BaseEnd(fork));
+    if (PageCheck::IsDropping(options.pages, fork.rel.db)) {
+      if (end > 0) result->skipped[SkipName({SkipReason::kDatabaseDropping}, nullptr)] += end;
+      continue;
+    }
     const auto touched = changed->find(fork);
     const auto on_disk = files.disk().forks.find(fork);
     const uint32_t disk_end = on_disk == files.disk().forks.end() ? 0 : on_disk->second.blocks;

@@ -108,7 +108,7 @@ class Losses(Case):
         psql("CREATE TABLE h AS SELECT generate_series(1, 1000) a", "half")
         half = psql("SELECT pg_relation_filepath('h')", "half")
         psql("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'")
-        psql(SCHEMA)
+        psql(SCHEMA + "CREATE TABLE grown AS SELECT generate_series(1, 1000) a;")
         # Two transactions that lock a row make a multixact.
         psql("BEGIN; SELECT FROM locked FOR KEY SHARE; PREPARE TRANSACTION 'lock'")
         psql("SELECT count(*) FROM (SELECT FROM locked FOR KEY SHARE) l")
@@ -116,7 +116,7 @@ class Losses(Case):
         cls.backup = pathlib.Path(take_backup(cls.cluster, "backup"))
         cls.paths = {
             name: psql(f"SELECT pg_relation_filepath('{name}')")
-            for name in ("t", "t_pkey", "s", "far", "unlogged", "pg_class")
+            for name in ("t", "t_pkey", "s", "far", "unlogged", "pg_class", "grown")
         }
         cls.paths["toast"] = psql(
             "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE relname = 'toasted'"
@@ -126,7 +126,7 @@ class Losses(Case):
         cls.paths["o"] = psql("SELECT pg_relation_filepath('o')", "other")
         cls.tablespace = psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
         cls.multixacts = psql("SELECT next_multixact_id FROM pg_control_checkpoint()") != "1"
-        psql("UPDATE t SET b = 'u' WHERE a = 2500")
+        psql("UPDATE t SET b = 'u' WHERE a = 2500; INSERT INTO grown SELECT generate_series(1001, 5000)")
         cls.cluster.stop()
 
     def copy(self, manifest=True):
@@ -341,20 +341,19 @@ class Losses(Case):
         self.assertEqual([(n["file"], n["damage"]) for n in self.notes], [("more", "extra file")])
 
     def test_a_later_segment_alone(self):
+        page = (self.backup / self.paths["t"]).read_bytes()[:BLOCK]
+
+        # Also where WAL after the backup's end adds blocks in between.
+        for name in (self.paths["t"], self.paths["grown"]):
+            backup = self.copy(False)
+            (backup / f"{name}.1").write_bytes(page)
+            found = self.found(backup)
+            self.assertIn((name, "short file"), found)
+
+    def test_file_of_more_than_1_gb(self):
+        """No server reads it."""
         name = self.paths["t"]
-        page = (self.backup / name).read_bytes()[:BLOCK]
-
-        def add(backup):
-            zeroes = bytearray(page)
-            if self.checksums:
-                zeroes = bytearray(BLOCK)
-                zeroes[:BLOCK] = page
-            (backup / f"{name}.1").write_bytes(zeroes)
-
-        backup = self.copy(False)
-        add(backup)
-        found = self.found(backup)
-        self.assertIn((name, "short file"), found)
+        self.check(lambda b: os.truncate(b / name, (1 << 30) + BLOCK), (name, "long file"))
 
     def test_quick(self):
         backup = self.copy()
@@ -367,6 +366,8 @@ class Losses(Case):
         self.assertEqual(report["coverage"]["pages_not_changed_by_wal"], "not compared")
         whole = self.verify_status(0, "--base-backup", self.copy(), "--wal", self.cluster.wal)
         self.assertEqual(whole["coverage"]["backup"], "all files")
+        without = self.verify_status(0, "--base-backup", self.copy(False), "--wal", self.cluster.wal)
+        self.assertEqual(without["coverage"]["backup"], "the files that hold data")
         text = run_neon_redo(
             "verify", "--engine", "native", "--no-progress", "--quick", "--base-backup", backup,
             "--wal", self.cluster.wal,
@@ -469,6 +470,27 @@ class Unchanged(Case):
                     self.assertIn("no WAL since the base backup changes this page", mismatch["problem"])
                     self.verify_status(0, *self.against(data), "--quick")
                     self.doCleanups()
+
+    def test_file_of_more_than_1_gb(self):
+        """No server reads it."""
+        for data in (self.cluster.data, self.later):
+            path = pathlib.Path(data, self.paths["toasted"])
+            size = path.stat().st_size
+            self.addCleanup(os.truncate, path, size)
+            os.truncate(path, (1 << 30) + BLOCK)
+            report = self.verify_status(1, *self.against(data))
+            self.assertIn("long file", report["damage"])
+            self.doCleanups()
+
+    def test_missing_file_that_changed_during_the_later_backup(self):
+        """Blocks that are not compared hide no file that is gone."""
+        later = pathlib.Path(self.later)
+        for name in (self.paths["far"], self.paths["t"]):
+            hidden = later / "hidden"
+            (later / name).rename(hidden)
+            self.addCleanup(hidden.rename, later / name)
+            self.verify_status(1, *self.against(self.later))
+            self.doCleanups()
 
     def test_what_cannot_be_read(self):
         """The disk has an error where WAL changes nothing: that is never equal."""

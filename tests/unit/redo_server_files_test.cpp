@@ -9,6 +9,7 @@
 
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/redo/worker/server_files.h"
+#include "neon_redo/manager.h"
 #include "tests/unit/version_15.h"
 
 namespace neon_redo {
@@ -170,6 +171,20 @@ TEST_F(ServerFilesTest, TheServerThatTheModuleWasBuiltForIsFound) {
   const std::string m17 = Module("neon.so", "17", s17);
   EXPECT_EQ(*FindBindir("", m17, kPg17), s17);
   EXPECT_EQ(UsualBindirs(kPg17)[0], "/usr/lib/postgresql/17/bin");
+}
+
+// Before a page is rebuilt by the rules of another version.
+TEST_F(ServerFilesTest, AManagerRefusesAModuleOfAnUntestedVersion) {
+  ManagerOptions options;
+  options.worker.module = Module("of_16/neon.so", "16");
+  options.engine = Engine::kNative;
+  RedoManager manager(options);
+  EXPECT_EQ(manager.Ping().error().code, ErrorCode::kUnsupported);
+  const auto page = manager.RequestRedo(PageRequest());
+  ASSERT_FALSE(page);
+  EXPECT_NE(page.error().message.find("is of PostgreSQL 16, which this program was not tested"),
+            std::string::npos)
+      << page.error().message;
 }
 
 }  // namespace

@@ -1,5 +1,4 @@
 // The worker client against a worker that can be told to be hostile (fake_worker.cpp).
-#include <dirent.h>
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -10,10 +9,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -44,12 +46,16 @@ namespace {
 
 using std::chrono::milliseconds;
 
-int OpenDescriptors() {
-  int count = 0;
-  DIR* directory = opendir("/proc/self/fd");
-  while (readdir(directory) != nullptr) ++count;
-  closedir(directory);
-  return count;
+// "5: pipe:[123]"
+std::set<std::string> OpenDescriptors() {
+  std::set<std::string> out;
+  std::error_code gone;  // the iterator's own
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const auto target = std::filesystem::read_symlink(entry.path(), gone);
+    if (target.string().find("/proc/") == std::string::npos)
+      out.insert(entry.path().filename().string() + ": " + target.string());
+  }
+  return out;
 }
 
 bool HaveChildren() { return waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD; }
@@ -142,10 +148,12 @@ class RedoWorkerTest : public ::testing::Test {
  protected:
   void SetUp() override { descriptors_ = OpenDescriptors(); }
   void TearDown() override {
-    EXPECT_LE(OpenDescriptors(), descriptors_);  // an earlier test may have let some go meanwhile
+    // An earlier test may have let some go meanwhile.
+    for (const std::string& descriptor : OpenDescriptors())
+      EXPECT_TRUE(descriptors_.contains(descriptor)) << descriptor;
     EXPECT_FALSE(HaveChildren());
   }
-  int descriptors_ = 0;
+  std::set<std::string> descriptors_;
 };
 
 TEST_F(RedoWorkerTest, AnswersOneByOneAndInBatches) {

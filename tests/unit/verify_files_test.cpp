@@ -356,6 +356,33 @@ TEST_F(FileCheckTest, ABaseThatCannotBeRead) {
   EXPECT_FALSE(check_.ListBase(kPg15));
 }
 
+// A relation map that changes while a later backup is taken may be of any time there, but it is there.
+TEST_F(FileCheckTest, ARelationMapThatChangesLateIsThere) {
+  const std::string map(kPg15.relation_map_size, 'm');
+  const auto write = [](const std::string& directory, const std::string& text) {
+    std::ofstream(directory + "/base/5/pg_filenode.map", std::ios::binary) << text;
+  };
+  const auto compare = [&] {
+    VerifyResult result;
+    FileCheck check(base_, data_);
+    EXPECT_TRUE(check.ListBase(kPg15));
+    Change change{};
+    change.kind = ChangeKind::kRelationMap;
+    change.key = PageKey::OfRelationMap(1663, 5);
+    change.payload = {reinterpret_cast<const uint8_t*>(map.data()), map.size()};
+    check.Take(change, {Lsn(500), Lsn(600), {}});
+    EXPECT_TRUE(
+        check.Compare({.touched = {}, .sought = {}, .settled = Lsn(400), .log = nullptr}, &result));
+    return Names(result.mismatches);
+  };
+  write(base_, std::string(map.size(), 'b'));
+  EXPECT_EQ(compare(), Strings{"base/5/pg_filenode.map: missing file"});
+  write(data_, "short");
+  EXPECT_EQ(compare(), Strings{"base/5/pg_filenode.map: short file"});
+  write(data_, std::string(map.size(), 'x'));
+  EXPECT_EQ(compare(), Strings());
+}
+
 // The state files of prepared transactions.
 TEST_F(FileCheckTest, PreparedTransactions) {
   const auto write = [](const std::string& directory, const char* name, const std::string& text) {

@@ -149,7 +149,7 @@ TEST(ToleratedLsn, NothingThatIsAllowedIsEarlier) {
     EXPECT_EQ((ToleratedLsn{rule, Lsn(100)}.Earliest(Lsn(500))), Lsn(100));
     EXPECT_EQ((ToleratedLsn{rule, Lsn(100)}.Earliest(Lsn(50))), Lsn(50));
   }
-  for (const LsnRule rule : {kLater, kUpTo})
+  for (const LsnRule rule : {kLater, kUpTo, kMoved})
     EXPECT_EQ((ToleratedLsn{rule, Lsn(400)}.Earliest(Lsn(500))), Lsn(1));
 }
 

@@ -34,6 +34,8 @@ class UnchangedTest : public ::testing::Test {
     fs::remove_all(data_);
   }
 
+  static constexpr uint64_t kBackupStart = 1000;
+
   // A page with this LSN; 0: a header alone. filled: it has one tuple.
   static std::string Page(uint64_t lsn, bool filled = true) {
     alignas(8) uint8_t page[kBlockSize] = {};
@@ -63,7 +65,7 @@ class UnchangedTest : public ::testing::Test {
   // 0: none fails.
   std::vector<std::string> Compare(int good = -1, ChangedBlocks changed = {}) {
     UnchangedOptions options{{data_, base_, &kPg15, false, {}, 3, 1000},
-                             {HintLogging::kNever, false, is_another_},
+                             {HintLogging::kNever, false, is_another_, Lsn(kBackupStart)},
                              1,
                              {}};
     result_ = {};
@@ -152,12 +154,71 @@ TEST_F(UnchangedTest, PagesOfAServerAndOfOneThatReplaysItsWal) {
   Write(data_, "base/5/16385_vm", map);
   List();
   EXPECT_EQ(Compare(), Strings{"data base/5/16385_vm/0: stale"});
+  // A bit that the heap page does not bear out is an old one.
   is_another_ = true;
+  EXPECT_EQ(Compare(), Strings{"data base/5/16385_vm/0: stale"});
+  std::string heap = Page(100);
+  Write(data_, "base/5/16385", heap);
+  EXPECT_EQ(Compare(), Strings{"data base/5/16385_vm/0: stale"});
+  heap[kPageFlagsAt] = static_cast<char>(kPdAllVisible);
+  Write(data_, "base/5/16385", heap);
   EXPECT_EQ(Compare(), Strings());
   EXPECT_EQ(result_.skipped["visibility map of another server"], 1u);
+  // Bits that are missing do no harm, and more than the base has of a block that has some are old.
+  Write(base_, "base/5/16385_vm", map);
+  Write(data_, "base/5/16385_vm", Page(100, false));
+  EXPECT_EQ(Compare(), Strings());
+  map[kPageHeaderSize] = 3;
+  Write(data_, "base/5/16385_vm", map);
+  EXPECT_EQ(Compare(), Strings{"data base/5/16385_vm/0: stale"});
+  Write(base_, "base/5/16385_vm", Page(100, false));
+  map[kPageHeaderSize] = 1;
   map[kPageLowerAt] = 1;
   Write(data_, "base/5/16385_vm", map);
   EXPECT_EQ(Compare(), Strings{"data base/5/16385_vm/0: stale"});
+}
+
+// Redo stamps pages that the server leaves as they are.
+TEST_F(UnchangedTest, LsnsOfAServerAndOfOneThatReplaysItsWal) {
+  for (const auto& [base, data] : {std::pair(100, 90), {90, 100}}) {
+    Write(base_, "base/5/16386", Page(static_cast<uint64_t>(base)));
+    Write(data_, "base/5/16386", Page(static_cast<uint64_t>(data)));
+    List();
+    is_another_ = false;
+    EXPECT_EQ(Compare().size(), 1u);
+    is_another_ = true;
+    EXPECT_EQ(Compare(), Strings());
+  }
+  // No WAL since the backup's start changes the page.
+  Write(data_, "base/5/16386", Page(kBackupStart + 8));
+  EXPECT_EQ(Compare(), Strings{"data base/5/16386/0: future"});
+  std::string other = Page(90);
+  other[8100] = 1;
+  Write(data_, "base/5/16386", other);
+  EXPECT_EQ(Compare().size(), 1u);
+}
+
+// A page that changes while a later backup is taken may be of any time there, but it is there.
+TEST_F(UnchangedTest, AnSlruPageThatChangesLateIsThere) {
+  Write(base_, "pg_xact/0000", std::string(kBlockSize, '\0'));
+  const auto compare = [&] {
+    MemoryBudget memory(1 << 20);
+    SlruCheck check(base_, &memory, "/tmp");
+    Change change{};
+    change.kind = ChangeKind::kClogCommitted;
+    change.number = 700;
+    change.key = PageKey::OfSlruBlock({SlruKind::kClog, 0, 0});
+    EXPECT_TRUE(check.Take(change, {Lsn(500), Lsn(600), {}}, kRmXact));
+    result_ = {};
+    EXPECT_TRUE(check.Compare(data_, Lsn(400), {}, &result_));
+    return Names();
+  };
+  EXPECT_EQ(compare(), Strings{"data pg_xact/0000/0: short file"});
+  std::filesystem::create_directory(data_ + "/pg_xact/0000");
+  EXPECT_EQ(compare(), Strings{"data pg_xact/0000/0: unreadable"});
+  std::filesystem::remove(data_ + "/pg_xact/0000");
+  Write(data_, "pg_xact/0000", std::string(kBlockSize, '\x55'));
+  EXPECT_EQ(compare(), Strings());
 }
 
 TEST_F(UnchangedTest, AnSlruPageThatCannotBeReadIsNotEqual) {

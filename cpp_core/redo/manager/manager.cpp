@@ -12,6 +12,7 @@
 #include <mutex>
 #include <utility>
 
+#include "cpp_core/base/try.h"
 #include "cpp_core/redo/manager/capture.h"
 #include "cpp_core/redo/manager/metrics.h"
 #include "cpp_core/redo/manager/page_job.h"
@@ -27,10 +28,16 @@ size_t UsableProcessors() {
   return sched_getaffinity(0, sizeof(set), &set) == 0 ? static_cast<size_t>(CPU_COUNT(&set)) : 1;
 }
 
+// That the options name a version that is served, if they name none themselves.
+Status CheckServer(const WorkerOptions& worker) {
+  if (worker.version == nullptr) RETURN_IF_ERROR(VersionOf(worker.bindir, worker.module));
+  return {};
+}
+
 ManagerOptions Completed(ManagerOptions options) {
   if (options.max_workers == 0) options.max_workers = UsableProcessors();
   WorkerOptions& worker = options.worker;
-  // Where that is an error, each launch of a worker says so.
+  // Where that is an error, each request fails with it.
   if (worker.version == nullptr)
     worker.version = VersionOf(worker.bindir, worker.module).value_or(&BuildVersion());
   return options;
@@ -95,7 +102,8 @@ constexpr size_t kPiece = 8;
 class RedoManager::Impl {
  public:
   explicit Impl(ManagerOptions options)
-      : options_(Completed(std::move(options))),
+      : server_(CheckServer(options.worker)),
+        options_(Completed(std::move(options))),
         metrics_(MakeMetrics(options_)),
         counts_(metrics_.get()),
         capture_(options_.capture_dir, options_.capture_max_files, options_.capture_max_bytes,
@@ -113,8 +121,9 @@ class RedoManager::Impl {
  private:
   class AsyncJob;
 
-  // Counts requests, so that Shutdown can wait for them. False after Shutdown has begun.
-  bool Enter(size_t count);
+  // Counts requests, so that Shutdown can wait for them. An error after Shutdown has begun, and where
+  // the options name no version that is served.
+  Status Enter(size_t count);
   void Leave(size_t count);
   // Attempts under way point into its frame, so no exception may leave it.
   void RunJobs(std::span<PageJob* const> jobs) noexcept;
@@ -129,6 +138,7 @@ class RedoManager::Impl {
     if (metrics_) metrics_->Retried();
   }
 
+  const Status server_;
   const ManagerOptions options_;
   const std::unique_ptr<RedoMetrics> metrics_;  // or null
   RecordCounts counts_;
@@ -142,17 +152,12 @@ class RedoManager::Impl {
   WorkerPool pool_;
 };
 
-namespace {
-tl::unexpected<Error> ShutDown() {
-  return MakeError(ErrorCode::kShutdown, "the redo manager is shut down");
-}
-}  // namespace
-
-bool RedoManager::Impl::Enter(size_t count) {
+Status RedoManager::Impl::Enter(size_t count) {
+  if (!server_) return server_;
   std::lock_guard<std::mutex> lock(mutex_);
-  if (closed_) return false;
+  if (closed_) return MakeError(ErrorCode::kShutdown, "the redo manager is shut down");
   active_ += count;
-  return true;
+  return {};
 }
 
 void RedoManager::Impl::Leave(size_t count) {
@@ -180,7 +185,7 @@ Result<PageImage> RedoManager::Impl::Conclude(PageJob* job) {
 }
 
 Result<PageImage> RedoManager::Impl::Run(const PageRequest& request) {
-  if (!Enter(1)) return ShutDown();
+  RETURN_IF_ERROR(Enter(1));
   PageJob job = MakeJob(request, Clock::now());
   PageJob* const jobs[] = {&job};
   RunJobs(jobs);
@@ -192,8 +197,8 @@ Result<PageImage> RedoManager::Impl::Run(const PageRequest& request) {
 std::vector<Result<PageImage>> RedoManager::Impl::RunBatch(std::span<const PageRequest> requests) {
   std::vector<Result<PageImage>> results;
   results.reserve(requests.size());
-  if (!Enter(requests.size())) {
-    for (size_t i = 0; i < requests.size(); ++i) results.push_back(ShutDown());
+  if (const Status entered = Enter(requests.size()); !entered) {
+    results.assign(requests.size(), tl::unexpected(entered.error()));
     return results;
   }
   const Clock::time_point now = Clock::now();
@@ -295,15 +300,15 @@ class RedoManager::Impl::AsyncJob final : public AttemptSink {
 };
 
 void RedoManager::Impl::RunAsync(const PageRequest& request, Completion completion) {
-  if (!Enter(1)) {
-    completion(ShutDown());
+  if (const Status entered = Enter(1); !entered) {
+    completion(tl::unexpected(entered.error()));
     return;
   }
   (new AsyncJob(this, request, std::move(completion)))->Begin();
 }
 
 Status RedoManager::Impl::Ping() {
-  if (!Enter(1)) return ShutDown();
+  RETURN_IF_ERROR(Enter(1));
   Waiter waiter;
   const Clock::time_point deadline = Clock::now() + options_.deadline;
   const auto attempt = std::make_shared<Attempt>(RecordRun{}, nullptr, deadline, &waiter, 0);
