@@ -224,3 +224,10 @@ TEST_F(BackupTest, ATarIsNeverCutUnseen) {
 
 }  // namespace
 }  // namespace neon_redo
+  // The header is the end of a piece of 16 kB, behind which libarchive reads on.
+  Tar piece;
+  std::string zeroed =
+      piece.Add("PG_VERSION", std::string(15'360, 'x')).Add("base/5/1", Noise(3000)).Whole();
+  EXPECT_EQ(TarError(zeroed).find("corrupt"), std::string::npos);
+  zeroed.replace(15'872, 512, std::string(512, '\0'));
+  EXPECT_NE(TarError(zeroed).find("behind the end"), std::string::npos);
