@@ -21,6 +21,7 @@ constexpr std::string_view kData = "pg_data/", kTablespaces = "pg_tblspc/";
 constexpr uint64_t kBlockUnit = 8192;             // BLOCK_INCR_SIZE_FACTOR
 constexpr uint64_t kMaxBlockSize = 64 << 20;      // far above what pgBackRest chooses
 constexpr uint64_t kMaxMapSize = 64 << 20;        // some million blocks
+constexpr uint64_t kMinChecksumSize = 6;          // BLOCK_INCR_CHECKSUM_SIZE_MIN
 constexpr uint64_t kMaxSize = uint64_t{1} << 62;  // sums of two do not overflow
 
 // A field of an object. Nothing: it is not there, or of another type.
@@ -179,12 +180,12 @@ class ManifestTaker {
     if (*size > 0) file.sha1 = *sha1;
     file.map_size = Number(value, "bim").value_or(0);
     file.block_size = Number(value, "bi").value_or(0) * kBlockUnit;
-    const uint64_t checksum_size =
-        Number(value, "bic").value_or(6);  // BLOCK_INCR_CHECKSUM_SIZE_MIN
+    const uint64_t checksum_size = Number(value, "bic").value_or(kMinChecksumSize);
     const bool blocks_can_be =
         file.map_size == 0 ||
         (file.map_size <= std::min(file.stored_size, kMaxMapSize) && file.block_size > 0 &&
-         file.block_size <= kMaxBlockSize && checksum_size > 0 && checksum_size <= 16 && *size > 0);
+         file.block_size <= kMaxBlockSize && checksum_size >= kMinChecksumSize &&
+         checksum_size <= 16 && *size > 0);
     if (file.size > kMaxSize || file.stored_size > kMaxSize || file.offset > kMaxSize ||
         !blocks_can_be)
       return Corrupt(fmt::format("the numbers of file \"{}\" cannot be", key));

@@ -178,7 +178,8 @@ TEST(PgBackRestManifest, HostileLines) {
   for (const char* field :
        {"\"bim\":9,\"bi\":1,\"size\":9,\"repo-size\":8", "\"bim\":9,\"size\":9",
         "\"bim\":9,\"bi\":9000000000000000,\"size\":9", "\"bim\":9,\"bi\":1,\"bic\":17,\"size\":9",
-        "\"bim\":9,\"bi\":1,\"bic\":0,\"size\":9", "\"bno\":18446744073709551615,\"size\":9",
+        "\"bim\":9,\"bi\":1,\"bic\":0,\"size\":9", "\"bim\":9,\"bi\":1,\"bic\":1,\"size\":9",
+        "\"bim\":9,\"bi\":1,\"bic\":5,\"size\":9", "\"bno\":18446744073709551615,\"size\":9",
         "\"size\":18446744073709551615", "\"repo-size\":18446744073709551615,\"size\":9"})
     EXPECT_NE(of_file("pg_data/a", "{" + sha1 + field + "}").find("cannot be"), std::string::npos)
         << field;
