@@ -77,12 +77,12 @@ Result<pg::ControlFile> BaseBackup::ControlFile() const {
 }
 
 Result<BackupLabel> BaseBackup::Label() const {
-  ASSIGN_OR_RETURN(const auto text, ReadWhole("backup_label", kMaxLabel));
+  ASSIGN_OR_RETURN(const auto text, ReadWhole(kBackupLabelFile, kMaxLabel));
   const auto label = ParseBackupLabel(text);
   if (!label)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("{} does not say START WAL LOCATION and START TIMELINE",
-                                 Where("backup_label")));
+                                 Where(kBackupLabelFile)));
   return *label;
 }
 

@@ -14,6 +14,7 @@
 #include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/paths.h"
 
@@ -61,7 +62,7 @@ class PlainLister {
         struct stat st;
         if (fstatat(directory.fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
           if (errno != ENOENT) return FileError("stat file", path_of(name));
-        } else if (below == kTablespaces && pg::ParseOid(name)) {
+        } else if (below == pg::kTablespaceLinks && pg::ParseOid(name)) {
           if (!beside_.contains(*pg::ParseOid(name))) links.push_back(name);
         } else if (below.empty() && name == "pg_wal" && S_ISLNK(st.st_mode)) {
           out_.directories.insert(name);  // initdb --waldir; its target is no part of the backup
@@ -95,7 +96,7 @@ class PlainLister {
       tablespace.state = BaseTablespace::kBroken;
       return {};
     }
-    const std::string name = fmt::format("{}{}", kTablespaces, oid);
+    const std::string name = fmt::format("{}{}", pg::kTablespaceLinks, oid);
     const std::string below = fmt::format("{}/{}", path, version_.tablespace_directory);
     if (lstat(below.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) {
       if (errno == EACCES) return FileError("stat file", below);
@@ -150,7 +151,7 @@ class PlainBackup : public BaseBackup {
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("\"{}\" is no name of a file in a backup", name));
     for (const auto& [oid, beside] : layout_.beside) {
-      const std::string below = fmt::format("{}{}/", kTablespaces, oid);
+      const std::string below = fmt::format("{}{}/", pg::kTablespaceLinks, oid);
       if (name.starts_with(below))
         return pg::OpenClusterFile(layout_.directory,
                                    fmt::format("{}/{}", beside.name, name.substr(below.size())));
@@ -168,7 +169,8 @@ Result<std::unique_ptr<BaseBackup>> OpenPlainBackup(PlainLayout layout) {
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(layout.directory));
   const std::string data = layout.data.empty() ? "" : layout.data + "/";
   bool is_one = false;  // one of these may be what the backup has lost
-  for (const char* name : {"PG_VERSION", pg::kControlFile, "backup_label"}) {
+  for (const char* name : {"PG_VERSION", pg::kControlFile, kBackupLabelFile}) {
+    if (is_one) break;
     struct stat st;
     is_one =
         is_one || fstatat(directory.fd(), (data + name).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;

@@ -22,7 +22,6 @@ namespace neon_redo {
 
 namespace {
 
-constexpr std::string_view kTablespaces = "pg_tblspc/";
 constexpr const char* kWal = "pg_wal/";
 constexpr const char* kTablespaceMap = "tablespace_map";
 constexpr size_t kMaxTablespaceMap = 1 << 20;
@@ -44,7 +43,7 @@ std::optional<TarArchive> ParseArchiveName(const std::string& name) {
   if (stem == "pg_wal")
     out.below = kWal;
   else if (const auto oid = pg::ParseOid(stem))
-    out.below = fmt::format("{}{}/", kTablespaces, *oid);
+    out.below = fmt::format("{}{}/", pg::kTablespaceLinks, *oid);
   else if (stem != "base")
     return std::nullopt;
   return out;
@@ -94,8 +93,9 @@ class TarBackup : public BaseBackup {
   static constexpr uint32_t kManifest = UINT32_MAX;  // a file of its own
 
   static std::optional<uint32_t> TablespaceOf(std::string_view below) {
-    if (!below.starts_with(kTablespaces) || !below.ends_with('/')) return std::nullopt;
-    return pg::ParseOid(below.substr(kTablespaces.size(), below.size() - kTablespaces.size() - 1));
+    if (!below.starts_with(pg::kTablespaceLinks) || !below.ends_with('/')) return std::nullopt;
+    return pg::ParseOid(
+        below.substr(pg::kTablespaceLinks.size(), below.size() - pg::kTablespaceLinks.size() - 1));
   }
 
   // The archives have no links: tablespace_map says which tablespaces there were.
