@@ -23,22 +23,6 @@ namespace neon_redo {
 namespace {
 
 constexpr int kMostLevels = 32;  // of directories in each other; a cluster has six
-constexpr std::string_view kTablespaces = "pg_tblspc/";
-
-const char* KindName(const struct stat& st) {
-  switch (st.st_mode & S_IFMT) {
-    case S_IFDIR:
-      return "a directory";
-    case S_IFIFO:
-      return "a FIFO";
-    case S_IFSOCK:
-      return "a socket";
-    case S_IFLNK:
-      return "a symbolic link";
-    default:
-      return "a device";
-  }
-}
 
 class PlainLister {
  public:
@@ -70,7 +54,7 @@ class PlainLister {
           directories.push_back(name);
         } else {
           out_.files[below + name] = {static_cast<uint64_t>(st.st_size),
-                                      S_ISREG(st.st_mode) ? "" : KindName(st)};
+                                      S_ISREG(st.st_mode) ? "" : FileKindName(st)};
         }
       }
     }

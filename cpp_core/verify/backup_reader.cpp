@@ -207,8 +207,7 @@ std::optional<BadPage> CheckPage(const uint8_t* page, uint32_t block, bool check
   return std::nullopt;
 }
 
-Result<BackupReadResult> ReadBackupFiles(const BackupReadOptions& options,
-                                         const BackupFileList& list,
+Result<BackupReadResult> ReadBackupFiles(const BackupReadOptions& options, const BaseFiles& list,
                                          const BackupManifest* manifest) {
   return Guarded([&]() -> Result<BackupReadResult> {
     std::vector<FileTask> tasks;

@@ -32,23 +32,6 @@ Result<std::string> ReadFile(const std::string& directory, const char* name, con
 
 }  // namespace
 
-const char* FileKindName(const struct stat& st) {
-  switch (st.st_mode & S_IFMT) {
-    case S_IFDIR:
-      return "a directory";
-    case S_IFIFO:
-      return "a FIFO";
-    case S_IFSOCK:
-      return "a socket";
-    case S_IFLNK:
-      return "a symbolic link";
-    case S_IFREG:
-      return "a file";
-    default:
-      return "a device";
-  }
-}
-
 Result<std::optional<std::string>> ReadFileIfThere(const std::string& directory,
                                                    const std::string& name) {
   auto content = pg::ReadClusterFile(directory, name, kMaxFile);
