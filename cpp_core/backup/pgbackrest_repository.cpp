@@ -10,6 +10,7 @@
 #include "cpp_core/backup/manifest.h"
 #include "cpp_core/backup/pgbackrest_info.h"
 #include "cpp_core/base/directory.h"
+#include "cpp_core/backup/range_file.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"

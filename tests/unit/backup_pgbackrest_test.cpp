@@ -10,6 +10,7 @@
 #include "cpp_core/backup/pgbackrest_block_map.h"
 #include "cpp_core/backup/pgbackrest_info.h"
 #include "cpp_core/backup/pgbackrest_manifest.h"
+#include "cpp_core/backup/range_file.h"
 #include "tests/unit/base_backup_fixture.h"
 #include "tests/unit/wal_writer.h"
 
