@@ -121,7 +121,7 @@ Result<std::string> PgBackRestRepository::ReadInfo(const std::string& name,
   ASSIGN_OR_RETURN(auto fd, pg::OpenClusterFile(directory_, name));
   auto source = ReadRange(Share(std::move(fd)), 0, UINT64_MAX, directory_ + "/" + name);
   if (!passphrase.empty()) {
-    ASSIGN_OR_RETURN(source, Decrypt(std::move(source), passphrase, false, where));
+    source = Decrypt(std::move(source), passphrase, false, where);
   }
   ASSIGN_OR_RETURN(std::string text, ReadRest(source.get(), kMaxInfo, where));
   if (passphrase.empty() && LooksEncrypted(text))
@@ -215,3 +215,19 @@ Result<SharedFile> PgBackRestRepository::Open(const PgBackRestRange& range) cons
 }
 
 }  // namespace neon_redo
+std::string PgBackRestRepository::NameOf(uint64_t bundle, const std::string& stored_name,
+                                         const char* suffix) {
+  return bundle > 0 ? fmt::format("bundle/{}", bundle) : stored_name + suffix;
+}
+
+Result<std::unique_ptr<ByteSource>> PgBackRestRepository::OpenStored(
+    const PgBackRestRange& range, const std::string& cipher_pass, bool raw,
+    const std::string& where) const {
+  ASSIGN_OR_RETURN(auto file, Open(range));
+  auto source = ReadRange(std::move(file), range.begin, range.length, PathOf(range));
+  if (cipher_pass.empty()) return source;
+  return Decrypt(std::move(source), cipher_pass, raw, where);
+}
+
+Packing RawPacking(Packing packing) { return packing == Packing::kGzip ? Packing::kZlib : packing; }
+

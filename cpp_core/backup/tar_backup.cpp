@@ -119,8 +119,8 @@ class TarBackup : public BaseBackup {
     if (archive.packing != Packing::kNone && !spool_) {
       ASSIGN_OR_RETURN(spool_, Spool::Create(spool_directory_));
     }
-    ASSIGN_OR_RETURN(auto bytes, Unpack(ReadRange(opened_.back(), 0, UINT64_MAX, archive_path),
-                                        archive.packing, fmt::format("\"{}\"", archive_path)));
+    auto bytes = Unpack(ReadRange(opened_.back(), 0, UINT64_MAX, archive_path), archive.packing,
+                        fmt::format("\"{}\"", archive_path));
     ASSIGN_OR_RETURN(const auto tar, TarReader::Open(std::move(bytes), archive_path));
     bool has_entries = false;
     for (TarEntry entry;; has_entries = true) {
