@@ -102,6 +102,7 @@ Result<std::unique_ptr<BaseBackup>> OpenBaseBackup(const std::string& path,
   return Guarded([&]() -> Result<std::unique_ptr<BaseBackup>> {
     ASSIGN_OR_RETURN(auto backup, OpenAlone(path, options));
     const auto label = backup->Label();
+    if (!label && label.error().code != ErrorCode::kNotFound) return tl::unexpected(label.error());
     if (!label || !label->is_incremental) {
       if (options.prior.empty()) return backup;
       return MakeError(ErrorCode::kInvalidArgument,

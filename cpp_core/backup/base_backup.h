@@ -129,7 +129,8 @@ struct BaseBackupOptions {
 
 // Opens the backup at `path`, whose kind is told by what lies there:
 //
-//   PG_VERSION                                a plain directory
+//   PG_VERSION, global/pg_control,
+//   or backup_label                           a plain directory
 //   base.tar, base.tar.gz, .lz4, .zst         pg_basebackup's tar format
 //   backup.info, data/                        a Barman backup (SERVER/base/ID)
 //   base/, wals/                              Barman's backups of a server; options.label: an ID

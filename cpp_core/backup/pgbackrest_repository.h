@@ -47,7 +47,7 @@ class PgBackRestRepository {
     PgBackRestManifest manifest;
     std::string remark;  // what is wrong with one of its two copies; empty: nothing
   };
-  // Its manifest, or the copy if that is damaged or not there.
+  // Its manifest, or the copy if that is damaged or not there. Errors also: it could not be looked at.
   Result<ReadManifest> Manifest(const std::string& label) const;
 
   // The name below a label of what lies in a bundle or, where that is 0, in a file of its own.

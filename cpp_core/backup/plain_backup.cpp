@@ -12,7 +12,7 @@
 
 #include "cpp_core/backup/range_file.h"
 #include "cpp_core/base/directory.h"
-#include "cpp_core/base/files.h"
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/cluster_file.h"
@@ -59,7 +59,8 @@ class PlainLister {
       }
     }
     for (const std::string& name : links)
-      RETURN_IF_ERROR(ListTablespace(*pg::ParseOid(name), path_of(name), level + 1));
+      RETURN_IF_ERROR(
+          ListTablespace(*pg::ParseOid(name), path_of(name), Links::kFollow, level + 1));
     for (const std::string& name : directories) {
       out_.directories.insert(below + name);
       RETURN_IF_ERROR(ListBelow(path_of(name), fmt::format("{}{}/", below, name), level + 1));
@@ -67,13 +68,15 @@ class PlainLister {
     return {};
   }
 
-  Status ListTablespace(uint32_t oid, const std::string& path, int level) {
+  // links: what becomes of one at `path`.
+  Status ListTablespace(uint32_t oid, const std::string& path, Links links, int level) {
     BaseTablespace& tablespace = out_.tablespaces[oid];
     char target[PATH_MAX];
     const ssize_t length = readlink(path.c_str(), target, sizeof(target));
     if (length >= 0) tablespace.target.assign(target, static_cast<size_t>(length));
     struct stat st;
-    const bool is_there = stat(path.c_str(), &st) == 0;
+    const int follow = links == Links::kFollow ? 0 : AT_SYMLINK_NOFOLLOW;
+    const bool is_there = fstatat(AT_FDCWD, path.c_str(), &st, follow) == 0;
     if (!is_there && errno != ENOENT && errno != ELOOP && errno != ENOTDIR)
       return FileError("stat file", path);
     if (!is_there || !S_ISDIR(st.st_mode)) {
@@ -82,8 +85,8 @@ class PlainLister {
     }
     const std::string name = fmt::format("{}{}", pg::kTablespaceLinks, oid);
     const std::string below = fmt::format("{}/{}", path, version_.tablespace_directory);
-    if (lstat(below.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) {
-      if (errno == EACCES) return FileError("stat file", below);
+    ASSIGN_OR_RETURN(const bool has_version, IsDirectory(below, Links::kRefuse));
+    if (!has_version) {
       tablespace.state = BaseTablespace::kNoVersion;
       return {};
     }
@@ -118,7 +121,8 @@ class PlainBackup : public BaseBackup {
     PlainLister lister(*control.version, layout_.beside);
     RETURN_IF_ERROR(lister.ListBelow(data_, ""));
     for (const auto& [oid, beside] : layout_.beside) {
-      RETURN_IF_ERROR(lister.ListTablespace(oid, layout_.directory + "/" + beside.name, 0));
+      RETURN_IF_ERROR(
+          lister.ListTablespace(oid, layout_.directory + "/" + beside.name, Links::kRefuse, 0));
       lister.out().tablespaces[oid].target = beside.target;
     }
     return lister.Take();
@@ -156,8 +160,11 @@ Result<std::unique_ptr<BaseBackup>> OpenPlainBackup(PlainLayout layout) {
   for (const char* name : {"PG_VERSION", pg::kControlFile, kBackupLabelFile}) {
     if (is_one) break;
     struct stat st;
-    is_one =
-        is_one || fstatat(directory.fd(), (data + name).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    const bool is_there =
+        fstatat(directory.fd(), (data + name).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!is_there && errno != ENOENT && errno != ENOTDIR)
+      return FileError("stat file", directory.PathOf(data + name));
+    is_one = is_there;
   }
   if (!is_one)
     return MakeError(ErrorCode::kInvalidArgument,

@@ -160,10 +160,12 @@ class TarBackup : public BaseBackup {
 
   // It lies beside the archives; one in base.tar goes first.
   Status IndexManifest() {
-    if (files_.files.contains(kManifestFile) || !directory_.Has(kManifestFile)) return {};
-    ASSIGN_OR_RETURN(auto fd, directory_.OpenFile(kManifestFile, O_RDONLY));
-    ASSIGN_OR_RETURN(const uint64_t size, FileSize(fd.get(), directory_.PathOf(kManifestFile)));
-    manifest_ = Share(std::move(fd));
+    if (files_.files.contains(kManifestFile)) return {};
+    auto fd = directory_.OpenFile(kManifestFile, O_RDONLY);
+    if (!fd && fd.error().code == ErrorCode::kNotFound) return {};
+    if (!fd) return tl::unexpected(fd.error());
+    ASSIGN_OR_RETURN(const uint64_t size, FileSize(fd->get(), directory_.PathOf(kManifestFile)));
+    manifest_ = Share(std::move(*fd));
     files_.files[kManifestFile] = {size, ""};
     places_[kManifestFile] = {kManifest, 0, size};
     return {};
@@ -184,10 +186,14 @@ class TarBackup : public BaseBackup {
 Result<std::optional<TarLayout>> FindTarBackup(const std::string& path) {
   TarLayout layout{path, {}, {}};
   struct stat st;
-  if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode)) {
+  if (stat(path.c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
     const SplitPath split(path);
     const auto archive = ParseArchiveName(split.name);
-    if (!archive || !archive->below.empty()) return std::nullopt;
+    if (!S_ISREG(st.st_mode) || !archive || !archive->below.empty())
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("\"{}\" is no base backup of a known kind: it is neither a "
+                                   "directory nor a base.tar",
+                                   path));
     layout.directory = split.parent;
   }
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(layout.directory));

@@ -472,6 +472,15 @@ TEST_F(PgBackRestTest, ManifestsAndTheirCopies) {
   EXPECT_EQ((*Open(path))->Remarks().size(), 1u);
   WriteText(path + "/backup.manifest.copy", flipped);
   EXPECT_FALSE(Open(path));
+  // Of one that could not be looked at, nobody knows whether it is damaged.
+  std::filesystem::remove(path + "/backup.manifest");
+  WriteText(path + "/backup.manifest.copy", manifest);
+  EXPECT_TRUE(Open(path));
+  std::filesystem::create_symlink("backup.manifest.copy", path + "/backup.manifest");
+  ErrorCode code{};
+  EXPECT_NE(ErrorOf(Open(path), &code).find("symbolic link"), std::string::npos);
+  EXPECT_EQ(code, ErrorCode::kInvalidArgument);
+  std::filesystem::remove(path + "/backup.manifest");
   // Of another backup.
   WriteManifest(kIncremental, manifest);
   EXPECT_NE(ErrorOf(Open(repository_)).find("is the manifest of 20260101-000000F, and not"),
