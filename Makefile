@@ -215,7 +215,7 @@ servers: deps
 with-servers: all
 	PG_CONFIGS='$(PG_CONFIGS)' $(COMMAND)
 
-# What tests run, and nothing else does: the tools whose backups they read, and what unpacks them.
+# What only tests run.
 TEST_PACKAGES = barman gdb lz4 pgbackrest rsync zstd
 test: servers
 	@scripts/deps.sh $(TEST_PACKAGES)

@@ -60,9 +60,11 @@ esac
 more=""
 if [ "$major" = 17 ] && [ $source = no ]; then more=pgbackrest; fi
 
+has_more() { [ -z "$more" ] || [ -x "$target/usr/bin/$more" ]; }
+
 stamp=$target/.fetched
 leave_if_complete() {
-  if [ -s "$stamp" ] && [ $update = no ] && { [ -z "$more" ] || [ -x "$target/usr/bin/$more" ]; }; then
+  if [ -s "$stamp" ] && [ $update = no ] && has_more; then
     cat "$stamp"
     exit 0
   fi
@@ -221,7 +223,7 @@ check_server() {
 
 find_package
 fetched="PostgreSQL $major: $version of Debian ${suite%%:*}"
-if [ -s "$stamp" ] && [ "$(cat "$stamp")" = "$fetched" ] && { [ -z "$more" ] || [ -x "$target/usr/bin/$more" ]; }; then  # --update, and there is nothing newer
+if [ -s "$stamp" ] && [ "$(cat "$stamp")" = "$fetched" ] && has_more; then  # --update, and there is nothing newer
   echo "$fetched"
   exit 0
 fi

@@ -7,12 +7,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <map>
 #include <tuple>
 
 #include "cpp_core/base/directory.h"
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 
 namespace neon_redo {
@@ -23,15 +23,6 @@ constexpr int kTries = 10;  // while files are renamed
 
 bool HasOnly(const std::string& text, const char* characters) {
   return !text.empty() && text.find_first_not_of(characters) == std::string::npos;
-}
-
-// Only a name that is not there is no: what a link to nothing should have is not known.
-Result<bool> IsDirectory(const std::string& path) {
-  struct stat st;
-  if (stat(path.c_str(), &st) == 0) return S_ISDIR(st.st_mode);
-  const int error = errno;
-  if (error == ENOENT && lstat(path.c_str(), &st) != 0 && errno == ENOENT) return false;
-  return ErrnoError(error, fmt::format("could not look into \"{}\"", path));
 }
 
 // "15-1", the database's version and number in a pgBackRest stanza.
@@ -86,7 +77,7 @@ Status WalListing::ListNames(const std::string& where, Compressed compressed) {
     bool is_part =
         compressed == Compressed::kRead && name.size() == 16 && HasOnly(name, "0123456789ABCDEF");
     if (is_part) {
-      ASSIGN_OR_RETURN(is_part, IsDirectory(inner));
+      ASSIGN_OR_RETURN(is_part, IsDirectory(inner, Links::kFollow));
     }
     if (!is_part) {
       TakeName(where, name, compressed);
@@ -100,12 +91,12 @@ Status WalListing::ListNames(const std::string& where, Compressed compressed) {
 }
 
 Status WalListing::ListInner(const std::string& where, Compressed compressed) {
-  ASSIGN_OR_RETURN(const bool has_pg_wal, IsDirectory(where + "/pg_wal"));
+  ASSIGN_OR_RETURN(const bool has_pg_wal, IsDirectory(where + "/pg_wal", Links::kFollow));
   if (has_pg_wal) return ListNames(where + "/pg_wal", compressed);
   if (compressed == Compressed::kLeaveOut) return {};
-  ASSIGN_OR_RETURN(const bool has_wals, IsDirectory(where + "/wals"));
+  ASSIGN_OR_RETURN(const bool has_wals, IsDirectory(where + "/wals", Links::kFollow));
   if (has_wals) {
-    ASSIGN_OR_RETURN(const bool has_streaming, IsDirectory(where + "/streaming"));
+    ASSIGN_OR_RETURN(const bool has_streaming, IsDirectory(where + "/streaming", Links::kFollow));
     if (has_streaming) RETURN_IF_ERROR(ListNames(where + "/streaming", compressed));
     return ListNames(where + "/wals", compressed);
   }
@@ -114,7 +105,7 @@ Status WalListing::ListInner(const std::string& where, Compressed compressed) {
   std::vector<std::string> parts;
   for (const std::string& name : names) {
     if (!IsStanzaPart(name)) continue;
-    ASSIGN_OR_RETURN(const bool is_part, IsDirectory(directory.PathOf(name)));
+    ASSIGN_OR_RETURN(const bool is_part, IsDirectory(directory.PathOf(name), Links::kFollow));
     if (is_part) parts.push_back(directory.PathOf(name));
   }
   std::sort(parts.begin(), parts.end());
@@ -168,7 +159,7 @@ Result<WalListing> WalListing::Read(const std::string& path, Compressed compress
     if (listed) return listing;
     const Error& error = listed.error();
     if (error.code != ErrorCode::kNotFound) return tl::unexpected(error);
-    const auto is_there = IsDirectory(path);
+    const auto is_there = IsDirectory(path, Links::kFollow);
     if (is_there && !*is_there) return tl::unexpected(error);
     // A name whose file is never there: a symbolic link to nothing.
     if (left == 1) return MakeError(ErrorCode::kIo, error.message);

@@ -23,17 +23,6 @@ namespace {
 constexpr size_t kMaxInfo = 16 << 20;
 constexpr const char* kInfo = "backup.info";
 
-bool IsDirectory(const std::string& path) {
-  struct stat st;
-  return lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-// "/a/b" without slashes at its end.
-std::string WithoutSlash(std::string path) {
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  return path;
-}
-
 // A name of one directory in another.
 bool IsId(std::string_view name) { return IsSafeRelativePath(name) && name.find('/') == name.npos; }
 
@@ -46,7 +35,7 @@ Result<std::optional<BarmanInfo>> ReadInfo(const std::string& directory) {
   if (base.name == "base")
     places.push_back(fmt::format("{}/meta/{}-{}", base.parent, split.name, kInfo));
   for (const std::string& place : places) {
-    auto text = ReadRegularFile(place, kMaxInfo);
+    auto text = ReadRegularFile(place, kMaxInfo, Links::kRefuse);
     if (!text && text.error().code == ErrorCode::kNotFound) continue;
     RETURN_IF_ERROR(text);
     if (text->starts_with('[')) continue;  // pgBackRest has a file of the same name
@@ -67,7 +56,9 @@ Status CheckComplete(const BarmanLayout& layout) {
 Result<std::optional<BarmanLayout>> FindInServer(const std::string& path,
                                                  const BaseBackupOptions& options) {
   const std::string base = path + "/base";
-  if (!IsDirectory(base) || !IsDirectory(path + "/wals")) return std::nullopt;
+  ASSIGN_OR_RETURN(const bool has_base, IsDirectory(base, Links::kRefuse));
+  ASSIGN_OR_RETURN(const bool has_wals, IsDirectory(path + "/wals", Links::kRefuse));
+  if (!has_base || !has_wals) return std::nullopt;
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(base));
   ASSIGN_OR_RETURN(auto names, directory.Names());
   std::sort(names.rbegin(), names.rend());  // they are times: the newest is first
@@ -75,7 +66,8 @@ Result<std::optional<BarmanLayout>> FindInServer(const std::string& path,
   for (const std::string& name : names) {
     if (!any && name != options.label) continue;
     const std::string backup = fmt::format("{}/{}", base, name);
-    if (!IsDirectory(backup)) continue;
+    ASSIGN_OR_RETURN(const bool is_directory, IsDirectory(backup, Links::kRefuse));
+    if (!is_directory) continue;
     ASSIGN_OR_RETURN(auto info, ReadInfo(backup));
     if (!info) continue;
     BarmanLayout layout{backup, std::move(*info)};
@@ -93,7 +85,8 @@ Result<std::optional<BarmanLayout>> FindInServer(const std::string& path,
 Result<std::optional<BarmanLayout>> FindBarmanBackup(const std::string& path,
                                                      const BaseBackupOptions& options) {
   const std::string directory = WithoutSlash(path);
-  if (!IsDirectory(directory + "/data")) return FindInServer(directory, options);
+  ASSIGN_OR_RETURN(const bool is_backup, IsDirectory(directory + "/data", Links::kRefuse));
+  if (!is_backup) return FindInServer(directory, options);
   ASSIGN_OR_RETURN(auto info, ReadInfo(directory));
   if (!info) return std::nullopt;
   BarmanLayout layout{directory, std::move(*info)};

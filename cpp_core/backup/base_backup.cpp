@@ -11,6 +11,7 @@
 #include "cpp_core/backup/incremental_backup.h"
 #include "cpp_core/backup/pgbackrest_backup.h"
 #include "cpp_core/backup/plain_backup.h"
+#include "cpp_core/backup/range_file.h"
 #include "cpp_core/backup/tar_backup.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guard.h"
@@ -21,27 +22,12 @@ namespace neon_redo {
 namespace {
 
 constexpr size_t kMaxManifest = size_t{1} << 30;  // some million files
-constexpr size_t kMaxLabel = 64 << 10;
-
-class WholeFile : public ByteSource {
- public:
-  explicit WholeFile(std::shared_ptr<const BaseFile> file) : file_(std::move(file)) {}
-  Result<size_t> Read(WritableBytes out) override {
-    ASSIGN_OR_RETURN(const size_t got, file_->Read(at_, out));
-    at_ += got;
-    return got;
-  }
-
- private:
-  const std::shared_ptr<const BaseFile> file_;
-  uint64_t at_ = 0;
-};
 
 }  // namespace
 
 Result<std::unique_ptr<ByteSource>> BaseBackup::OpenStream(std::string_view name) const {
   ASSIGN_OR_RETURN(auto file, OpenFile(name));
-  return std::make_unique<WholeFile>(std::move(file));
+  return ReadWholeFile(std::move(file));
 }
 
 Result<std::optional<BackupManifest>> BaseBackup::Manifest() const {
@@ -77,12 +63,12 @@ Result<pg::ControlFile> BaseBackup::ControlFile() const {
 }
 
 Result<BackupLabel> BaseBackup::Label() const {
-  ASSIGN_OR_RETURN(const auto text, ReadWhole("backup_label", kMaxLabel));
+  ASSIGN_OR_RETURN(const auto text, ReadWhole(kBackupLabelFile, kMaxLabel));
   const auto label = ParseBackupLabel(text);
   if (!label)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("{} does not say START WAL LOCATION and START TIMELINE",
-                                 Where("backup_label")));
+                                 Where(kBackupLabelFile)));
   return *label;
 }
 
@@ -116,6 +102,7 @@ Result<std::unique_ptr<BaseBackup>> OpenBaseBackup(const std::string& path,
   return Guarded([&]() -> Result<std::unique_ptr<BaseBackup>> {
     ASSIGN_OR_RETURN(auto backup, OpenAlone(path, options));
     const auto label = backup->Label();
+    if (!label && label.error().code != ErrorCode::kNotFound) return tl::unexpected(label.error());
     if (!label || !label->is_incremental) {
       if (options.prior.empty()) return backup;
       return MakeError(ErrorCode::kInvalidArgument,

@@ -104,7 +104,8 @@ class BaseBackup {
 
   // global/pg_control. kNotFound: the backup has none.
   Result<pg::ControlFile> ControlFile() const;
-  // Its backup_label. kNotFound: it has none. kCorrupt: it does not say where replay begins.
+  // Its backup_label, which no backup has larger than this. kNotFound: it has none. kCorrupt: it does not say where replay begins.
+  static constexpr size_t kMaxLabel = 64 << 10;
   Result<BackupLabel> Label() const;
 
  protected:
@@ -128,7 +129,8 @@ struct BaseBackupOptions {
 
 // Opens the backup at `path`, whose kind is told by what lies there:
 //
-//   PG_VERSION                                a plain directory
+//   PG_VERSION, global/pg_control,
+//   or backup_label                           a plain directory
 //   base.tar, base.tar.gz, .lz4, .zst         pg_basebackup's tar format
 //   backup.info, data/                        a Barman backup (SERVER/base/ID)
 //   base/, wals/                              Barman's backups of a server; options.label: an ID

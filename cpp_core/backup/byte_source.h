@@ -40,10 +40,6 @@ Result<size_t> ReadFileAt(int fd, uint64_t offset, WritableBytes out, const std:
 // Its size now.
 Result<uint64_t> FileSize(int fd, const std::string& path);
 
-// The bytes [begin, begin + length) of a file; fewer if it is shorter.
-std::unique_ptr<ByteSource> ReadRange(SharedFile file, uint64_t begin, uint64_t length,
-                                      std::string path);
-
 // Reads until out is full or the source ends.
 Result<size_t> ReadFully(ByteSource* source, WritableBytes out);
 

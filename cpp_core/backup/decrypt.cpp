@@ -103,8 +103,8 @@ class DecryptSource : public ByteSource {
 
 bool LooksEncrypted(std::string_view text) { return text.starts_with(kMagic); }
 
-Result<std::unique_ptr<ByteSource>> Decrypt(std::unique_ptr<ByteSource> encrypted,
-                                            std::string passphrase, bool raw, std::string name) {
+std::unique_ptr<ByteSource> Decrypt(std::unique_ptr<ByteSource> encrypted, std::string passphrase,
+                                    bool raw, std::string name) {
   return std::make_unique<DecryptSource>(std::move(encrypted), std::move(passphrase), raw,
                                          std::move(name));
 }

@@ -16,8 +16,8 @@ bool LooksEncrypted(std::string_view text);
 // The source of what `encrypted` holds. raw: the salt comes first, without "Salted__". `name` is for
 // messages. Its errors: kCorrupt, it is damaged or the passphrase is another one; what `encrypted`
 // returns. Bytes can be damaged without an error: AES-CBC has no checksum.
-Result<std::unique_ptr<ByteSource>> Decrypt(std::unique_ptr<ByteSource> encrypted,
-                                            std::string passphrase, bool raw, std::string name);
+std::unique_ptr<ByteSource> Decrypt(std::unique_ptr<ByteSource> encrypted, std::string passphrase,
+                                    bool raw, std::string name);
 
 }  // namespace neon_redo
 

@@ -8,6 +8,7 @@
 #include "cpp_core/backup/incremental_file.h"
 #include "cpp_core/backup/range_file.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/paths.h"
 #include "neon_redo/block.h"
 
 namespace neon_redo {
@@ -15,8 +16,6 @@ namespace neon_redo {
 namespace {
 
 constexpr std::string_view kPrefix = "INCREMENTAL.";
-constexpr size_t kMaxLabel = 64 << 10;
-constexpr const char* kLabel = "backup_label";
 
 struct Link {
   std::unique_ptr<BaseBackup> backup;
@@ -37,7 +36,7 @@ std::optional<std::string> CompleteName(std::string_view name) {
   if (slash == name.npos || !name.substr(slash + 1).starts_with(kPrefix)) return std::nullopt;
   const std::string_view directory = name.substr(0, slash);
   if (directory != "global" && !directory.starts_with("base/") &&
-      !directory.starts_with("pg_tblspc/"))
+      !directory.starts_with(pg::kTablespaceLinks))
     return std::nullopt;
   return fmt::format("{}/{}", directory, name.substr(slash + 1 + kPrefix.size()));
 }
@@ -76,7 +75,7 @@ class IncrementalBackup : public BaseBackup {
       if (!out.files.insert({name, info}).second)
         out.files[name] = {0, "both a whole file and an incremental one"};
     }
-    if (const auto label = out.files.find(kLabel); label != out.files.end()) {
+    if (const auto label = out.files.find(kBackupLabelFile); label != out.files.end()) {
       ASSIGN_OR_RETURN(const std::string text, LabelText());
       label->second.size = text.size();
     }
@@ -84,13 +83,13 @@ class IncrementalBackup : public BaseBackup {
   }
 
   Result<std::shared_ptr<const BaseFile>> OpenFile(std::string_view name) const override {
-    if (name == kLabel) {
+    if (name == kBackupLabelFile) {
       ASSIGN_OR_RETURN(std::string text, LabelText());
       return MakeTextFile(std::move(text));
     }
     if (name == kManifestFile || CompleteName(name))
       return MakeError(ErrorCode::kNotFound,
-                       fmt::format("{} is none of the combined backup", Where(name)));
+                       fmt::format("{}: the combined backup does not have it", Where(name)));
     auto whole = links_[0].backup->OpenFile(name);
     if (whole || whole.error().code != ErrorCode::kNotFound) return whole;
     const std::string part = IncrementalName(name);
@@ -104,7 +103,8 @@ class IncrementalBackup : public BaseBackup {
  private:
   // What the combined backup has: it is no longer incremental.
   Result<std::string> LabelText() const {
-    ASSIGN_OR_RETURN(const std::string text, links_[0].backup->ReadWhole(kLabel, kMaxLabel));
+    ASSIGN_OR_RETURN(const std::string text,
+                     links_[0].backup->ReadWhole(kBackupLabelFile, kMaxLabel));
     std::string out;
     for (size_t at = 0; at < text.size();) {
       const size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cpp_core/base/number.h"
 #include "cpp_core/base/try.h"
 
 namespace neon_redo {
@@ -20,25 +21,6 @@ namespace {
 
 tl::unexpected<Error> ManifestError(const std::string& what) {
   return MakeError(ErrorCode::kCorrupt, "could not parse backup_manifest: " + what);
-}
-
-// Nothing: not hexadecimal.
-std::optional<std::string> FromHex(std::string_view text) {
-  const auto value = [](char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-  };
-  if (text.size() % 2 != 0) return std::nullopt;
-  std::string out;
-  out.reserve(text.size() / 2);
-  for (size_t at = 0; at < text.size(); at += 2) {
-    const int high = value(text[at]), low = value(text[at + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out.push_back(static_cast<char>(high << 4 | low));
-  }
-  return out;
 }
 
 // The events of nlohmann's parser. A function that returns false ends the parse.

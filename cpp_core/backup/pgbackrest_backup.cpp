@@ -7,10 +7,11 @@
 #include <utility>
 
 #include "cpp_core/backup/checksum.h"
-#include "cpp_core/backup/decrypt.h"
 #include "cpp_core/backup/pgbackrest_block_file.h"
 #include "cpp_core/backup/range_file.h"
 #include "cpp_core/backup/spool.h"
+#include "cpp_core/backup/unpack.h"
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 
 namespace neon_redo {
@@ -118,7 +119,7 @@ class PgBackRestBackup : public BaseBackup {
  private:
   struct Spooled {
     std::mutex mutex;
-    std::optional<uint64_t> begin;
+    std::optional<Result<uint64_t>> begin;
   };
 
   // Files are stored as they are: neither packed nor encrypted.
@@ -142,8 +143,8 @@ class PgBackRestBackup : public BaseBackup {
 
   PgBackRestRange RangeOf(const PgBackRestFile& file) const {
     return {manifest_.labels[file.reference],
-            file.bundle > 0 ? fmt::format("bundle/{}", file.bundle)
-                            : file.stored_name + PackingSuffix(manifest_.packing),
+            PgBackRestRepository::NameOf(file.bundle, file.stored_name,
+                                         PackingSuffix(manifest_.packing)),
             file.offset, file.stored_size};
   }
   std::string WhereStored(const PgBackRestFile& file) const {
@@ -152,21 +153,16 @@ class PgBackRestBackup : public BaseBackup {
 
   // What is stored, decrypted and unpacked.
   Result<std::unique_ptr<ByteSource>> OpenContent(const PgBackRestFile& file) const {
-    const PgBackRestRange range = RangeOf(file);
-    ASSIGN_OR_RETURN(auto stored, repository_.Open(range));
-    auto source =
-        ReadRange(std::move(stored), range.begin, range.length, repository_.PathOf(range));
     const bool raw = file.bundle > 0 && manifest_.bundles_are_raw;
     const std::string where = WhereStored(file);
-    if (!manifest_.cipher_pass.empty()) {
-      ASSIGN_OR_RETURN(source, Decrypt(std::move(source), manifest_.cipher_pass, raw, where));
-    }
-    const Packing packing =
-        raw && manifest_.packing == Packing::kGzip ? Packing::kZlib : manifest_.packing;
-    return Unpack(std::move(source), packing, where);
+    ASSIGN_OR_RETURN(auto stored,
+                     repository_.OpenStored(RangeOf(file), manifest_.cipher_pass, raw, where));
+    return Unpack(std::move(stored), raw ? RawPacking(manifest_.packing) : manifest_.packing,
+                  where);
   }
 
-  // Each file is unpacked once, by the first who opens it.
+  // Each file is unpacked once, by the first who opens it, even if it is damaged: what came of it stays
+  // in the spool. That the machine was short of something may be over next time.
   Result<std::shared_ptr<const BaseFile>> OpenSpooled(const std::string& name,
                                                       const PgBackRestFile& file) const {
     std::shared_ptr<Spooled> entry;
@@ -180,10 +176,10 @@ class PgBackRestBackup : public BaseBackup {
       entry = known;
     }
     const std::lock_guard lock(entry->mutex);
-    if (!entry->begin) {
-      ASSIGN_OR_RETURN(entry->begin, SpoolContent(file));
-    }
-    return MakeRangeFile(spool_->file(), *entry->begin, file.size, WhereStored(file));
+    if (!entry->begin || (!*entry->begin && IsShortage(entry->begin->error().code)))
+      entry->begin = SpoolContent(file);
+    ASSIGN_OR_RETURN(const uint64_t begin, *entry->begin);
+    return MakeRangeFile(spool_->file(), begin, file.size, WhereStored(file));
   }
 
   Result<uint64_t> SpoolContent(const PgBackRestFile& file) const {

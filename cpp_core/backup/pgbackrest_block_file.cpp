@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "cpp_core/backup/decrypt.h"
 #include "cpp_core/backup/pgbackrest_block_map.h"
+#include "cpp_core/backup/unpack.h"
 #include "cpp_core/base/try.h"
 
 namespace neon_redo {
@@ -19,9 +19,7 @@ namespace neon_redo {
 namespace {
 
 constexpr size_t kMostSuperBlocks = 4;
-
-// What is stored apart has no headers, in bundles or not.
-Packing RawPacking(Packing packing) { return packing == Packing::kGzip ? Packing::kZlib : packing; }
+constexpr const char* kSuffix = ".pgbi";
 
 class BlockFile : public BaseFile {
  public:
@@ -54,8 +52,8 @@ class BlockFile : public BaseFile {
 
   PgBackRestRange RangeOf(const PgBackRestBlock& block) const {
     return {manifest_.labels[block.reference],
-            block.bundle > 0 ? fmt::format("bundle/{}", block.bundle) : file_.stored_name + ".pgbi",
-            block.offset, block.stored_size};
+            PgBackRestRepository::NameOf(block.bundle, file_.stored_name, kSuffix), block.offset,
+            block.stored_size};
   }
 
   Status ReadInBlock(uint64_t number, uint64_t offset, WritableBytes out) const {
@@ -106,12 +104,9 @@ class BlockFile : public BaseFile {
     const PgBackRestRange range = RangeOf(block);
     const std::string where =
         fmt::format("the super block at byte {} of {}", block.offset, repository_.Where(range));
-    ASSIGN_OR_RETURN(auto file, repository_.Open(range));
-    auto source = ReadRange(std::move(file), range.begin, range.length, repository_.PathOf(range));
-    if (!manifest_.cipher_pass.empty()) {
-      ASSIGN_OR_RETURN(source, Decrypt(std::move(source), manifest_.cipher_pass, true, where));
-    }
-    ASSIGN_OR_RETURN(source, Unpack(std::move(source), RawPacking(manifest_.packing), where));
+    ASSIGN_OR_RETURN(auto stored,
+                     repository_.OpenStored(range, manifest_.cipher_pass, true, where));
+    const auto source = Unpack(std::move(stored), RawPacking(manifest_.packing), where);
     auto content = std::make_shared<std::vector<uint8_t>>(block.super_block_size);
     ASSIGN_OR_RETURN(const size_t got, ReadFully(source.get(), *content));
     uint8_t more;
@@ -136,10 +131,9 @@ class BlockFile : public BaseFile {
 Result<std::shared_ptr<const BaseFile>> OpenPgBackRestBlockFile(
     const PgBackRestRepository& repository, const PgBackRestManifest& manifest,
     const PgBackRestFile& file) {
-  PgBackRestRange range{
-      manifest.labels[file.reference],
-      file.bundle > 0 ? fmt::format("bundle/{}", file.bundle) : file.stored_name + ".pgbi",
-      file.offset + file.stored_size - file.map_size, file.map_size};
+  const PgBackRestRange range{manifest.labels[file.reference],
+                              PgBackRestRepository::NameOf(file.bundle, file.stored_name, kSuffix),
+                              file.offset + file.stored_size - file.map_size, file.map_size};
   const std::string where =
       fmt::format("file \"{}\" in {}", file.stored_name, repository.Where(range));
   if (manifest.blocks_are_beta)
@@ -147,11 +141,8 @@ Result<std::shared_ptr<const BaseFile>> OpenPgBackRestBlockFile(
                      fmt::format("{} is block incremental of pgBackRest before 2.46, where it was "
                                  "not final",
                                  where));
-  ASSIGN_OR_RETURN(auto stored, repository.Open(range));
-  auto source = ReadRange(std::move(stored), range.begin, range.length, repository.PathOf(range));
-  if (!manifest.cipher_pass.empty()) {
-    ASSIGN_OR_RETURN(source, Decrypt(std::move(source), manifest.cipher_pass, true, where));
-  }
+  ASSIGN_OR_RETURN(const auto source,
+                   repository.OpenStored(range, manifest.cipher_pass, true, where));
   ASSIGN_OR_RETURN(const std::string map,
                    ReadRest(source.get(), static_cast<size_t>(file.map_size), where));
   const PgBackRestMapShape shape{file.block_size, file.block_checksum_size, file.size,

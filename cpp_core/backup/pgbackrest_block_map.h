@@ -25,12 +25,13 @@ struct PgBackRestBlock {
 
 struct PgBackRestMapShape {
   uint64_t block_size;
-  uint32_t checksum_size;  // 1 to 16
+  uint32_t checksum_size;  // 6 to 16
   uint64_t file_size;
   uint32_t references;  // how many labels there are
 };
 
-// One entry for each block of the file, in order; 64 bytes of memory each. `where` is for messages.
+// One entry for each block of the file, in order; 64 bytes of memory each, and so at most eleven times
+// the map, in which a checksum has six bytes. `where` is for messages.
 // kCorrupt: it is damaged, does not have the blocks of the file, or has a super block of more than 64 MB.
 Result<std::vector<PgBackRestBlock>> ParsePgBackRestBlockMap(Bytes map,
                                                              const PgBackRestMapShape& shape,

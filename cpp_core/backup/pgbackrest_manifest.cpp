@@ -6,8 +6,10 @@
 #include <charconv>
 #include <utility>
 
+#include "cpp_core/archive/segment.h"
 #include "cpp_core/backup/checksum.h"
 #include "cpp_core/backup/pgbackrest_info.h"
+#include "cpp_core/base/number.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/paths.h"
 
@@ -17,8 +19,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::string_view kData = "pg_data/", kTablespaces = "pg_tblspc/";
+constexpr std::string_view kData = "pg_data/";
 constexpr uint64_t kBlockUnit = 8192;             // BLOCK_INCR_SIZE_FACTOR
+constexpr uint64_t kMinChecksumSize = 6;          // BLOCK_INCR_CHECKSUM_SIZE_MIN
 constexpr uint64_t kMaxBlockSize = 64 << 20;      // far above what pgBackRest chooses
 constexpr uint64_t kMaxMapSize = 64 << 20;        // some million blocks
 constexpr uint64_t kMaxSize = uint64_t{1} << 62;  // sums of two do not overflow
@@ -38,23 +41,11 @@ std::optional<std::string> Text(const Json& object, const char* name) {
   return found == object.end() ? std::nullopt : Text(*found);
 }
 
-std::optional<std::string> FromHex(std::string_view text) {
-  std::string out;
-  if (text.size() % 2 != 0) return std::nullopt;
-  for (size_t at = 0; at < text.size(); at += 2) {
-    unsigned value = 0;
-    const auto [end, error] = std::from_chars(text.data() + at, text.data() + at + 2, value, 16);
-    if (error != std::errc() || end != text.data() + at + 2) return std::nullopt;
-    out += static_cast<char>(value);
-  }
-  return out;
-}
-
 // In the cluster; nothing: it would lie outside.
 std::optional<std::string> NameInCluster(std::string_view stored) {
   if (!IsSafeRelativePath(stored)) return std::nullopt;
   if (stored.starts_with(kData)) return std::string(stored.substr(kData.size()));
-  if (stored.starts_with(kTablespaces)) return std::string(stored);
+  if (stored.starts_with(pg::kTablespaceLinks)) return std::string(stored);
   return std::nullopt;
 }
 
@@ -112,8 +103,8 @@ class ManifestTaker {
     if (key == "backup-bundle-raw") out_.bundles_are_raw = value == true;
     if (key == "backup-lsn-start") start_ = ParseLsn(text);
     if (key == "backup-lsn-stop") stop_ = ParseLsn(text);
-    if (key == "backup-archive-start" && text.size() == 24)
-      std::from_chars(text.data(), text.data() + 8, timeline_, 16);
+    if (const auto name = ParseSegmentName(text); name && key == "backup-archive-start")
+      timeline_ = name->timeline;
     if (key != "backup-reference") return {};
     for (size_t at = 0; at <= text.size();) {
       const size_t end = std::min(text.find(',', at), text.size());
@@ -155,8 +146,8 @@ class ManifestTaker {
   }
 
   Status TakeTarget(std::string_view key, const Json& value) {
-    if (!key.starts_with(kTablespaces)) return {};
-    const auto oid = pg::ParseOid(key.substr(kTablespaces.size()));
+    if (!key.starts_with(pg::kTablespaceLinks)) return {};
+    const auto oid = pg::ParseOid(key.substr(pg::kTablespaceLinks.size()));
     if (!oid) return Corrupt(fmt::format("\"{}\" is no tablespace", key));
     out_.tablespaces[*oid] = Text(value, "path").value_or("");
     return {};
@@ -179,12 +170,12 @@ class ManifestTaker {
     if (*size > 0) file.sha1 = *sha1;
     file.map_size = Number(value, "bim").value_or(0);
     file.block_size = Number(value, "bi").value_or(0) * kBlockUnit;
-    const uint64_t checksum_size =
-        Number(value, "bic").value_or(6);  // BLOCK_INCR_CHECKSUM_SIZE_MIN
+    const uint64_t checksum_size = Number(value, "bic").value_or(kMinChecksumSize);
     const bool blocks_can_be =
         file.map_size == 0 ||
         (file.map_size <= std::min(file.stored_size, kMaxMapSize) && file.block_size > 0 &&
-         file.block_size <= kMaxBlockSize && checksum_size > 0 && checksum_size <= 16 && *size > 0);
+         file.block_size <= kMaxBlockSize && checksum_size >= kMinChecksumSize &&
+         checksum_size <= 16 && *size > 0);
     if (file.size > kMaxSize || file.stored_size > kMaxSize || file.offset > kMaxSize ||
         !blocks_can_be)
       return Corrupt(fmt::format("the numbers of file \"{}\" cannot be", key));

@@ -4,11 +4,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "cpp_core/backup/decrypt.h"
 #include "cpp_core/backup/manifest.h"
 #include "cpp_core/backup/pgbackrest_info.h"
+#include "cpp_core/backup/range_file.h"
 #include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guarded_files.h"
@@ -25,28 +27,30 @@ constexpr const char* kInfo = "backup.info";
 constexpr const char* kManifest = "backup.manifest";
 constexpr const char* kCopy = ".copy";
 
-bool Exists(const std::string& path) {
+// Something of that name is there, if only a link.
+Result<bool> Exists(const std::string& path) {
   struct stat st;
-  return lstat(path.c_str(), &st) == 0;
+  if (lstat(path.c_str(), &st) == 0) return true;
+  if (errno == ENOENT) return false;
+  return FileError("stat file", path);
 }
-bool IsDirectory(const std::string& path) {
-  struct stat st;
-  return lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
-}
-bool HasEither(const std::string& path) { return Exists(path) || Exists(path + kCopy); }
-
-std::string WithoutSlash(std::string path) {
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  return path;
+Result<bool> HasEither(const std::string& path) {
+  ASSIGN_OR_RETURN(const bool has_first, Exists(path));
+  if (has_first) return true;
+  return Exists(path + kCopy);
 }
 
 // Barman has a file of the same name, of another form.
-bool HasStanzaInfo(const std::string& directory) {
+Result<bool> HasStanzaInfo(const std::string& directory) {
   for (const char* end : {"", kCopy}) {
-    const auto file = pg::OpenClusterFile(directory, std::string(kInfo) + end);
-    char begin[10] = {};
-    if (!file || pread(file->get(), begin, 10, 0) != 10) continue;
-    const std::string_view text(begin, 10);
+    const std::string name = std::string(kInfo) + end;
+    const auto file = pg::OpenClusterFile(directory, name);
+    if (!file && file.error().code == ErrorCode::kNotFound) continue;
+    if (!file) return tl::unexpected(file.error());
+    uint8_t begin[10];
+    ASSIGN_OR_RETURN(const size_t got,
+                     ReadFileAt(file->get(), 0, begin, fmt::format("{}/{}", directory, name)));
+    const std::string_view text(reinterpret_cast<const char*>(begin), got);
     if (text == "[backrest]" || LooksEncrypted(text)) return true;
   }
   return false;
@@ -56,8 +60,10 @@ Result<std::string> OnlyStanza(const std::string& backups) {
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(backups));
   ASSIGN_OR_RETURN(const auto names, directory.Names());
   std::vector<std::string> stanzas;
-  for (const std::string& name : names)
-    if (HasStanzaInfo(fmt::format("{}/{}", backups, name))) stanzas.push_back(name);
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(const bool is_stanza, HasStanzaInfo(fmt::format("{}/{}", backups, name)));
+    if (is_stanza) stanzas.push_back(name);
+  }
   std::sort(stanzas.begin(), stanzas.end());
   if (stanzas.size() == 1) return stanzas[0];
   std::string list;
@@ -69,28 +75,47 @@ Result<std::string> OnlyStanza(const std::string& backups) {
                                                  backups, list));
 }
 
+Result<bool> IsRepository(const std::string& path) {
+  ASSIGN_OR_RETURN(const bool has_backups, IsDirectory(path + "/backup", Links::kRefuse));
+  if (!has_backups) return false;
+  return IsDirectory(path + "/archive", Links::kRefuse);
+}
+
+// The directory of a stanza in that of all; stanza: empty, if there is only one.
+Result<std::string> StanzaOf(const std::string& backups, std::string stanza) {
+  if (stanza.empty()) {
+    ASSIGN_OR_RETURN(stanza, OnlyStanza(backups));
+  }
+  const std::string directory = backups + "/" + stanza;
+  if (IsSafeRelativePath(stanza) && stanza.find('/') == stanza.npos) {
+    ASSIGN_OR_RETURN(const bool is_stanza, HasStanzaInfo(directory));
+    if (is_stanza) return directory;
+  }
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("\"{}\" has no stanza \"{}\"", backups, stanza));
+}
+
+// Whether a file's copy is read instead: it is damaged or not there. Of one that could not be looked at
+// that is not known.
+bool CallsForCopy(const Error& error) {
+  return error.code == ErrorCode::kCorrupt || error.code == ErrorCode::kNotFound;
+}
+
 }  // namespace
 
 Result<std::optional<PgBackRestLayout>> FindPgBackRestBackup(const std::string& path,
                                                              const BaseBackupOptions& options) {
   PgBackRestLayout layout{WithoutSlash(path), options.label == "latest" ? "" : options.label};
-  if (HasEither(layout.directory + "/" + kManifest)) {
+  ASSIGN_OR_RETURN(const bool is_backup, HasEither(layout.directory + "/" + kManifest));
+  ASSIGN_OR_RETURN(const bool is_repository, IsRepository(layout.directory));
+  if (is_backup) {
     const SplitPath split(layout.directory);
     layout = {split.parent, split.name == "latest" ? "" : split.name};
-  } else if (IsDirectory(layout.directory + "/backup") &&
-             IsDirectory(layout.directory + "/archive")) {
-    const std::string backups = layout.directory + "/backup";
-    std::string stanza = options.stanza;
-    if (stanza.empty()) {
-      ASSIGN_OR_RETURN(stanza, OnlyStanza(backups));
-    }
-    layout.directory = backups + "/" + stanza;
-    if (!IsSafeRelativePath(stanza) || stanza.find('/') != stanza.npos ||
-        !HasStanzaInfo(layout.directory))
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("\"{}\" has no stanza \"{}\"", backups, stanza));
-  } else if (!HasStanzaInfo(layout.directory)) {
-    return std::nullopt;
+  } else if (is_repository) {
+    ASSIGN_OR_RETURN(layout.directory, StanzaOf(layout.directory + "/backup", options.stanza));
+  } else {
+    ASSIGN_OR_RETURN(const bool is_stanza, HasStanzaInfo(layout.directory));
+    if (!is_stanza) return std::nullopt;
   }
   if (!layout.label.empty() && !IsPgBackRestLabel(layout.label))
     return MakeError(ErrorCode::kInvalidArgument,
@@ -120,7 +145,7 @@ Result<std::string> PgBackRestRepository::ReadInfo(const std::string& name,
   ASSIGN_OR_RETURN(auto fd, pg::OpenClusterFile(directory_, name));
   auto source = ReadRange(Share(std::move(fd)), 0, UINT64_MAX, directory_ + "/" + name);
   if (!passphrase.empty()) {
-    ASSIGN_OR_RETURN(source, Decrypt(std::move(source), passphrase, false, where));
+    source = Decrypt(std::move(source), passphrase, false, where);
   }
   ASSIGN_OR_RETURN(std::string text, ReadRest(source.get(), kMaxInfo, where));
   if (passphrase.empty() && LooksEncrypted(text))
@@ -154,6 +179,7 @@ Result<PgBackRestRepository::BackupInfo> PgBackRestRepository::ReadBackupInfo() 
       std::sort(out.labels.begin(), out.labels.end());
       return out;
     }
+    if (!CallsForCopy(read.error())) return tl::unexpected(read.error());
     if (!first) first = read.error();
   }
   return tl::unexpected(*first);
@@ -190,6 +216,7 @@ Result<PgBackRestRepository::ReadManifest> PgBackRestRepository::Manifest(
                            fmt::format("\"{}/{}\" is the manifest of {}, and not of {}", directory_,
                                        name, manifest->label, label));
     if (manifest) return ReadManifest{std::move(*manifest), first ? first->message : ""};
+    if (!CallsForCopy(manifest.error())) return tl::unexpected(manifest.error());
     if (!first) first = manifest.error();
   }
   return tl::unexpected(*first);
@@ -212,5 +239,21 @@ Result<SharedFile> PgBackRestRepository::Open(const PgBackRestRange& range) cons
                    fmt::format("{} is cut off at byte {}: the backup needs bytes {} to {}",
                                Where(range), size, range.begin, range.begin + range.length));
 }
+
+std::string PgBackRestRepository::NameOf(uint64_t bundle, const std::string& stored_name,
+                                         const char* suffix) {
+  return bundle > 0 ? fmt::format("bundle/{}", bundle) : stored_name + suffix;
+}
+
+Result<std::unique_ptr<ByteSource>> PgBackRestRepository::OpenStored(
+    const PgBackRestRange& range, const std::string& cipher_pass, bool raw,
+    const std::string& where) const {
+  ASSIGN_OR_RETURN(auto file, Open(range));
+  auto source = ReadRange(std::move(file), range.begin, range.length, PathOf(range));
+  if (cipher_pass.empty()) return source;
+  return Decrypt(std::move(source), cipher_pass, raw, where);
+}
+
+Packing RawPacking(Packing packing) { return packing == Packing::kGzip ? Packing::kZlib : packing; }
 
 }  // namespace neon_redo

@@ -30,6 +30,9 @@ struct PgBackRestRange {
   uint64_t begin = 0, length = 0;
 };
 
+// How something is packed that is stored without headers: super blocks, and files in raw bundles.
+Packing RawPacking(Packing packing);
+
 // Thread-safe.
 class PgBackRestRepository {
  public:
@@ -44,9 +47,16 @@ class PgBackRestRepository {
     PgBackRestManifest manifest;
     std::string remark;  // what is wrong with one of its two copies; empty: nothing
   };
-  // Its manifest, or the copy if that is damaged or not there.
+  // Its manifest, or the copy if that is damaged or not there. Errors also: it could not be looked at.
   Result<ReadManifest> Manifest(const std::string& label) const;
 
+  // The name below a label of what lies in a bundle or, where that is 0, in a file of its own.
+  static std::string NameOf(uint64_t bundle, const std::string& stored_name, const char* suffix);
+  // The stored bytes from front to back, decrypted if there is a passphrase. raw: without a header
+  // (RawPacking). `where` is for messages. Errors: those of Open and Decrypt.
+  Result<std::unique_ptr<ByteSource>> OpenStored(const PgBackRestRange& range,
+                                                 const std::string& cipher_pass, bool raw,
+                                                 const std::string& where) const;
   // The stored bytes. kNotFound: there is no such file. kCorrupt: it ends before the range does.
   Result<SharedFile> Open(const PgBackRestRange& range) const;
   // "\"REPOSITORY/backup/STANZA/LABEL/NAME\""

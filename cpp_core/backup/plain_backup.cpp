@@ -12,8 +12,9 @@
 
 #include "cpp_core/backup/range_file.h"
 #include "cpp_core/base/directory.h"
-#include "cpp_core/base/files.h"
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/paths.h"
 
@@ -22,22 +23,6 @@ namespace neon_redo {
 namespace {
 
 constexpr int kMostLevels = 32;  // of directories in each other; a cluster has six
-constexpr std::string_view kTablespaces = "pg_tblspc/";
-
-const char* KindName(const struct stat& st) {
-  switch (st.st_mode & S_IFMT) {
-    case S_IFDIR:
-      return "a directory";
-    case S_IFIFO:
-      return "a FIFO";
-    case S_IFSOCK:
-      return "a socket";
-    case S_IFLNK:
-      return "a symbolic link";
-    default:
-      return "a device";
-  }
-}
 
 class PlainLister {
  public:
@@ -61,7 +46,7 @@ class PlainLister {
         struct stat st;
         if (fstatat(directory.fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
           if (errno != ENOENT) return FileError("stat file", path_of(name));
-        } else if (below == kTablespaces && pg::ParseOid(name)) {
+        } else if (below == pg::kTablespaceLinks && pg::ParseOid(name)) {
           if (!beside_.contains(*pg::ParseOid(name))) links.push_back(name);
         } else if (below.empty() && name == "pg_wal" && S_ISLNK(st.st_mode)) {
           out_.directories.insert(name);  // initdb --waldir; its target is no part of the backup
@@ -69,12 +54,13 @@ class PlainLister {
           directories.push_back(name);
         } else {
           out_.files[below + name] = {static_cast<uint64_t>(st.st_size),
-                                      S_ISREG(st.st_mode) ? "" : KindName(st)};
+                                      S_ISREG(st.st_mode) ? "" : FileKindName(st)};
         }
       }
     }
     for (const std::string& name : links)
-      RETURN_IF_ERROR(ListTablespace(*pg::ParseOid(name), path_of(name), level + 1));
+      RETURN_IF_ERROR(
+          ListTablespace(*pg::ParseOid(name), path_of(name), Links::kFollow, level + 1));
     for (const std::string& name : directories) {
       out_.directories.insert(below + name);
       RETURN_IF_ERROR(ListBelow(path_of(name), fmt::format("{}{}/", below, name), level + 1));
@@ -82,23 +68,25 @@ class PlainLister {
     return {};
   }
 
-  Status ListTablespace(uint32_t oid, const std::string& path, int level) {
+  // links: what becomes of one at `path`.
+  Status ListTablespace(uint32_t oid, const std::string& path, Links links, int level) {
     BaseTablespace& tablespace = out_.tablespaces[oid];
     char target[PATH_MAX];
     const ssize_t length = readlink(path.c_str(), target, sizeof(target));
     if (length >= 0) tablespace.target.assign(target, static_cast<size_t>(length));
     struct stat st;
-    const bool is_there = stat(path.c_str(), &st) == 0;
+    const int follow = links == Links::kFollow ? 0 : AT_SYMLINK_NOFOLLOW;
+    const bool is_there = fstatat(AT_FDCWD, path.c_str(), &st, follow) == 0;
     if (!is_there && errno != ENOENT && errno != ELOOP && errno != ENOTDIR)
       return FileError("stat file", path);
     if (!is_there || !S_ISDIR(st.st_mode)) {
       tablespace.state = BaseTablespace::kBroken;
       return {};
     }
-    const std::string name = fmt::format("{}{}", kTablespaces, oid);
+    const std::string name = fmt::format("{}{}", pg::kTablespaceLinks, oid);
     const std::string below = fmt::format("{}/{}", path, version_.tablespace_directory);
-    if (lstat(below.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) {
-      if (errno == EACCES) return FileError("stat file", below);
+    ASSIGN_OR_RETURN(const bool has_version, IsDirectory(below, Links::kRefuse));
+    if (!has_version) {
       tablespace.state = BaseTablespace::kNoVersion;
       return {};
     }
@@ -133,7 +121,8 @@ class PlainBackup : public BaseBackup {
     PlainLister lister(*control.version, layout_.beside);
     RETURN_IF_ERROR(lister.ListBelow(data_, ""));
     for (const auto& [oid, beside] : layout_.beside) {
-      RETURN_IF_ERROR(lister.ListTablespace(oid, layout_.directory + "/" + beside.name, 0));
+      RETURN_IF_ERROR(
+          lister.ListTablespace(oid, layout_.directory + "/" + beside.name, Links::kRefuse, 0));
       lister.out().tablespaces[oid].target = beside.target;
     }
     return lister.Take();
@@ -150,7 +139,7 @@ class PlainBackup : public BaseBackup {
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("\"{}\" is no name of a file in a backup", name));
     for (const auto& [oid, beside] : layout_.beside) {
-      const std::string below = fmt::format("{}{}/", kTablespaces, oid);
+      const std::string below = fmt::format("{}{}/", pg::kTablespaceLinks, oid);
       if (name.starts_with(below))
         return pg::OpenClusterFile(layout_.directory,
                                    fmt::format("{}/{}", beside.name, name.substr(below.size())));
@@ -168,10 +157,14 @@ Result<std::unique_ptr<BaseBackup>> OpenPlainBackup(PlainLayout layout) {
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(layout.directory));
   const std::string data = layout.data.empty() ? "" : layout.data + "/";
   bool is_one = false;  // one of these may be what the backup has lost
-  for (const char* name : {"PG_VERSION", pg::kControlFile, "backup_label"}) {
+  for (const char* name : {"PG_VERSION", pg::kControlFile, kBackupLabelFile}) {
+    if (is_one) break;
     struct stat st;
-    is_one =
-        is_one || fstatat(directory.fd(), (data + name).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    const bool is_there =
+        fstatat(directory.fd(), (data + name).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!is_there && errno != ENOENT && errno != ENOTDIR)
+      return FileError("stat file", directory.PathOf(data + name));
+    is_one = is_there;
   }
   if (!is_one)
     return MakeError(ErrorCode::kInvalidArgument,

@@ -27,7 +27,7 @@ struct PlainLayout {
 };
 
 // One file is open for each BaseFile, and none for the backup. kNotFound: there is no such directory.
-// kInvalidArgument: it has no PG_VERSION.
+// kInvalidArgument: it has none of PG_VERSION, global/pg_control and backup_label.
 Result<std::unique_ptr<BaseBackup>> OpenPlainBackup(PlainLayout layout);
 
 }  // namespace neon_redo

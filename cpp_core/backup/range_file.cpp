@@ -48,6 +48,28 @@ class TextFile : public BaseFile {
   const std::string text_;
 };
 
+class WholeFile : public ByteSource {
+ public:
+  explicit WholeFile(std::shared_ptr<const BaseFile> file) : file_(std::move(file)) {}
+  Result<size_t> Read(WritableBytes out) override {
+    ASSIGN_OR_RETURN(const size_t got, file_->Read(at_, out));
+    at_ += got;
+    return got;
+  }
+
+  uint64_t Skip(uint64_t count) override {
+    const auto size = file_->Size();
+    if (!size || *size <= at_) return 0;
+    const uint64_t skipped = std::min(count, *size - at_);
+    at_ += skipped;
+    return skipped;
+  }
+
+ private:
+  const std::shared_ptr<const BaseFile> file_;
+  uint64_t at_ = 0;
+};
+
 }  // namespace
 
 std::shared_ptr<const BaseFile> MakeRangeFile(SharedFile file, uint64_t begin, uint64_t length,
@@ -57,6 +79,15 @@ std::shared_ptr<const BaseFile> MakeRangeFile(SharedFile file, uint64_t begin, u
 
 std::shared_ptr<const BaseFile> MakeTextFile(std::string text) {
   return std::make_shared<TextFile>(std::move(text));
+}
+
+std::unique_ptr<ByteSource> ReadWholeFile(std::shared_ptr<const BaseFile> file) {
+  return std::make_unique<WholeFile>(std::move(file));
+}
+
+std::unique_ptr<ByteSource> ReadRange(SharedFile file, uint64_t begin, uint64_t length,
+                                      std::string path) {
+  return ReadWholeFile(MakeRangeFile(std::move(file), begin, length, std::move(path)));
 }
 
 }  // namespace neon_redo

@@ -16,6 +16,11 @@ std::shared_ptr<const BaseFile> MakeRangeFile(SharedFile file, uint64_t begin, u
 
 std::shared_ptr<const BaseFile> MakeTextFile(std::string text);
 
+// The bytes of a file from front to back.
+std::unique_ptr<ByteSource> ReadWholeFile(std::shared_ptr<const BaseFile> file);
+std::unique_ptr<ByteSource> ReadRange(SharedFile file, uint64_t begin, uint64_t length,
+                                      std::string path);
+
 }  // namespace neon_redo
 
 #endif  // NEON_REDO_BACKUP_RANGE_FILE_H_

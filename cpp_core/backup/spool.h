@@ -24,8 +24,7 @@ class Spool {
   Result<uint64_t> Take(ByteSource* source, uint64_t size, const std::string& name);
 
   const SharedFile& file() const { return file_; }
-  const std::string& path() const { return path_; }  // for messages
-  uint64_t size() const { return size_; }            // bytes that were taken, or are being taken
+  uint64_t size() const { return size_; }  // bytes that were taken, or are being taken
 
  private:
   Spool(SharedFile file, std::string directory, uint64_t room);

@@ -22,7 +22,6 @@ namespace neon_redo {
 
 namespace {
 
-constexpr std::string_view kTablespaces = "pg_tblspc/";
 constexpr const char* kWal = "pg_wal/";
 constexpr const char* kTablespaceMap = "tablespace_map";
 constexpr size_t kMaxTablespaceMap = 1 << 20;
@@ -44,7 +43,7 @@ std::optional<TarArchive> ParseArchiveName(const std::string& name) {
   if (stem == "pg_wal")
     out.below = kWal;
   else if (const auto oid = pg::ParseOid(stem))
-    out.below = fmt::format("{}{}/", kTablespaces, *oid);
+    out.below = fmt::format("{}{}/", pg::kTablespaceLinks, *oid);
   else if (stem != "base")
     return std::nullopt;
   return out;
@@ -94,8 +93,9 @@ class TarBackup : public BaseBackup {
   static constexpr uint32_t kManifest = UINT32_MAX;  // a file of its own
 
   static std::optional<uint32_t> TablespaceOf(std::string_view below) {
-    if (!below.starts_with(kTablespaces) || !below.ends_with('/')) return std::nullopt;
-    return pg::ParseOid(below.substr(kTablespaces.size(), below.size() - kTablespaces.size() - 1));
+    if (!below.starts_with(pg::kTablespaceLinks) || !below.ends_with('/')) return std::nullopt;
+    return pg::ParseOid(
+        below.substr(pg::kTablespaceLinks.size(), below.size() - pg::kTablespaceLinks.size() - 1));
   }
 
   // The archives have no links: tablespace_map says which tablespaces there were.
@@ -119,8 +119,8 @@ class TarBackup : public BaseBackup {
     if (archive.packing != Packing::kNone && !spool_) {
       ASSIGN_OR_RETURN(spool_, Spool::Create(spool_directory_));
     }
-    ASSIGN_OR_RETURN(auto bytes, Unpack(ReadRange(opened_.back(), 0, UINT64_MAX, archive_path),
-                                        archive.packing, fmt::format("\"{}\"", archive_path)));
+    auto bytes = Unpack(ReadRange(opened_.back(), 0, UINT64_MAX, archive_path), archive.packing,
+                        fmt::format("\"{}\"", archive_path));
     ASSIGN_OR_RETURN(const auto tar, TarReader::Open(std::move(bytes), archive_path));
     bool has_entries = false;
     for (TarEntry entry;; has_entries = true) {
@@ -160,10 +160,12 @@ class TarBackup : public BaseBackup {
 
   // It lies beside the archives; one in base.tar goes first.
   Status IndexManifest() {
-    if (files_.files.contains(kManifestFile) || !directory_.Has(kManifestFile)) return {};
-    ASSIGN_OR_RETURN(auto fd, directory_.OpenFile(kManifestFile, O_RDONLY));
-    ASSIGN_OR_RETURN(const uint64_t size, FileSize(fd.get(), directory_.PathOf(kManifestFile)));
-    manifest_ = Share(std::move(fd));
+    if (files_.files.contains(kManifestFile)) return {};
+    auto fd = directory_.OpenFile(kManifestFile, O_RDONLY);
+    if (!fd && fd.error().code == ErrorCode::kNotFound) return {};
+    if (!fd) return tl::unexpected(fd.error());
+    ASSIGN_OR_RETURN(const uint64_t size, FileSize(fd->get(), directory_.PathOf(kManifestFile)));
+    manifest_ = Share(std::move(*fd));
     files_.files[kManifestFile] = {size, ""};
     places_[kManifestFile] = {kManifest, 0, size};
     return {};
@@ -184,10 +186,14 @@ class TarBackup : public BaseBackup {
 Result<std::optional<TarLayout>> FindTarBackup(const std::string& path) {
   TarLayout layout{path, {}, {}};
   struct stat st;
-  if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode)) {
+  if (stat(path.c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
     const SplitPath split(path);
     const auto archive = ParseArchiveName(split.name);
-    if (!archive || !archive->below.empty()) return std::nullopt;
+    if (!S_ISREG(st.st_mode) || !archive || !archive->below.empty())
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("\"{}\" is no base backup of a known kind: it is neither a "
+                                   "directory nor a base.tar",
+                                   path));
     layout.directory = split.parent;
   }
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(layout.directory));

@@ -32,7 +32,7 @@ struct TarLayout {
 };
 
 // The archives in a directory, or beside a base.tar. Nothing: there are none. kInvalidArgument: one is
-// there twice, packed and not.
+// there twice, packed and not; or `path` is neither a directory nor a base.tar.
 Result<std::optional<TarLayout>> FindTarBackup(const std::string& path);
 
 // One descriptor for each archive, and one for the spool. kCorrupt: an archive is damaged, or two

@@ -79,15 +79,11 @@ class LibarchiveReader : public TarReader, private ByteSource {
     }
     if (result != ARCHIVE_OK) return Corrupt(Reason());
     RETURN_IF_ERROR(CheckName(entry, &out->name));
-    out->target.clear();
     out->what.clear();
     out->size = 0;
     out->begin = static_cast<uint64_t>(archive_filter_bytes(archive_, 0));
     if (archive_entry_hardlink(entry) != nullptr || archive_entry_filetype(entry) == AE_IFLNK) {
       out->kind = TarEntry::kLink;
-      const char* target = archive_entry_hardlink(entry) != nullptr ? archive_entry_hardlink(entry)
-                                                                    : archive_entry_symlink(entry);
-      out->target = target != nullptr ? target : "";
       out->what = KindName(entry);
     } else if (archive_entry_filetype(entry) == AE_IFREG) {
       out->kind = TarEntry::kFile;
@@ -141,18 +137,13 @@ class LibarchiveReader : public TarReader, private ByteSource {
 
   // libarchive has stopped at a block of zeroes, or at the end of the bytes.
   Status CheckEnd() {
-    const uint64_t begin = taken_ - piece_size_;  // of the piece that is still here
-    uint64_t after = 0;
-    if (begin <= expected_end_ && expected_end_ <= taken_) {
-      const auto at = static_cast<size_t>(expected_end_ - begin);
-      const Bytes rest(piece_.data() + at, piece_size_ - at);
-      if (!IsZero(rest)) return Corrupt("something stands behind the end of the archive");
-      after = rest.size();
-    } else if (expected_end_ > taken_) {
-      return Corrupt("it is cut off");
-    } else {
-      after = taken_ - expected_end_;  // zeroes, which libarchive read
-    }
+    if (expected_end_ > taken_) return Corrupt("it is cut off");
+    uint64_t after = taken_ - expected_end_;
+    // The piece that is still here. It need not begin with the end: libarchive reads a piece on when a
+    // block of zeroes is the last one of a piece.
+    const auto here = static_cast<size_t>(std::min<uint64_t>(after, piece_size_));
+    if (!IsZero(Bytes(piece_.data() + (piece_size_ - here), here)))
+      return Corrupt("something stands behind the end of the archive");
     for (;;) {
       ASSIGN_OR_RETURN(const size_t got, ReadFully(source_.get(), piece_));
       if (!IsZero(Bytes(piece_.data(), got)))

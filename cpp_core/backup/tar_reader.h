@@ -13,10 +13,9 @@ namespace neon_redo {
 
 struct TarEntry {
   enum Kind : uint8_t { kFile, kDirectory, kLink, kOther } kind = kOther;
-  std::string name;  // safe and relative, without "./" before and "/" behind it; empty: "./" alone
-  std::string target;  // of a symbolic link
-  std::string what;    // of kLink and kOther: "a symbolic link", "a FIFO"
-  uint64_t size = 0;   // of a file
+  std::string name;   // safe and relative, without "./" before and "/" behind it; empty: "./" alone
+  std::string what;   // of kLink and kOther: "a symbolic link", "a FIFO"
+  uint64_t size = 0;  // of a file
   uint64_t begin = 0;  // where its bytes begin in the archive
 };
 

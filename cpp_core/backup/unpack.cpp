@@ -79,8 +79,8 @@ std::optional<Packing> PackingOfName(std::string_view name) {
   return packing;
 }
 
-Result<std::unique_ptr<ByteSource>> Unpack(std::unique_ptr<ByteSource> packed, Packing packing,
-                                           std::string name) {
+std::unique_ptr<ByteSource> Unpack(std::unique_ptr<ByteSource> packed, Packing packing,
+                                   std::string name) {
   if (packing == Packing::kNone) return packed;
   return std::make_unique<UnpackSource>(std::move(packed), packing, std::move(name));
 }

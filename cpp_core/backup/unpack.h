@@ -20,8 +20,8 @@ std::optional<Packing> PackingOfName(std::string_view name);
 // of `packed`. Checksums in it are checked. `name` is for messages. Its errors: kCorrupt, with the
 // offset in the packed bytes; what `packed` returns; kOutOfMemory. Uses some hundred kB, zstd and xz up
 // to 128 MB if the frame says so, and no memory by the size of what comes out.
-Result<std::unique_ptr<ByteSource>> Unpack(std::unique_ptr<ByteSource> packed, Packing packing,
-                                           std::string name);
+std::unique_ptr<ByteSource> Unpack(std::unique_ptr<ByteSource> packed, Packing packing,
+                                   std::string name);
 
 }  // namespace neon_redo
 

@@ -21,6 +21,23 @@ tl::unexpected<Error> FileError(const char* verb, const std::string& path) {
                    fmt::format("could not {} \"{}\": {}{}", verb, path, strerror(error), advice));
 }
 
+const char* FileKindName(const struct stat& st) {
+  switch (st.st_mode & S_IFMT) {
+    case S_IFDIR:
+      return "a directory";
+    case S_IFIFO:
+      return "a FIFO";
+    case S_IFSOCK:
+      return "a socket";
+    case S_IFLNK:
+      return "a symbolic link";
+    case S_IFREG:
+      return "a file";
+    default:
+      return "a device";
+  }
+}
+
 Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path) {
   while (!bytes.empty()) {
     const ssize_t n = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -38,6 +55,11 @@ Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path) {
 Status SyncFile(int fd, const std::string& path) {
   if (fdatasync(fd) != 0) return FileError("flush file", path);
   return {};
+}
+
+std::string WithoutSlash(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
 }
 
 SplitPath::SplitPath(const std::string& path) {

@@ -2,6 +2,8 @@
 #ifndef NEON_REDO_BASE_FILES_H_
 #define NEON_REDO_BASE_FILES_H_
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <string>
 
@@ -22,11 +24,16 @@ constexpr bool IsShortage(ErrorCode code) {
   return code == ErrorCode::kOutOfMemory || code == ErrorCode::kTooManyOpenFiles;
 }
 
+// What something is that is no regular file: "a FIFO".
+const char* FileKindName(const struct stat& st);
+
 // Writes all of the bytes at that offset of the file.
 Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path);
 // Flushes the file's data to disk.
 Status SyncFile(int fd, const std::string& path);
 
+// "/a/b" without slashes at its end.
+std::string WithoutSlash(std::string path);
 // A path's directory ("." or "/" where none is named) and the name in it.
 struct SplitPath {
   explicit SplitPath(const std::string& path);

@@ -35,6 +35,16 @@ Result<std::string> ReadAll(const FileDescriptor& fd, const std::string& path, s
   }
 }
 
+Result<bool> IsDirectory(const std::string& path, Links links) {
+  struct stat st;
+  const bool is_there =
+      links == Links::kFollow ? stat(path.c_str(), &st) == 0 : lstat(path.c_str(), &st) == 0;
+  if (is_there) return S_ISDIR(st.st_mode);
+  const int error = errno;
+  if (error == ENOENT && lstat(path.c_str(), &st) != 0 && errno == ENOENT) return false;
+  return ErrnoError(error, fmt::format("could not look into \"{}\"", path));
+}
+
 Result<FileDescriptor> OpenRegularFile(const std::string& path, Links links) {
   const int no_follow = links == Links::kRefuse ? O_NOFOLLOW : 0;
   FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | no_follow));

@@ -19,6 +19,11 @@ Result<std::string> ReadAll(const FileDescriptor& fd, const std::string& path, s
 // What becomes of a symbolic link at a file's own name. Links on the way to it are followed.
 enum class Links { kFollow, kRefuse };
 
+// Whether it is a directory. Only a name that is not there, and something else there, is no. Errors:
+// it could not be looked at, or it is a link that is followed and leads nowhere: what that should have
+// is not known.
+Result<bool> IsDirectory(const std::string& path, Links links);
+
 // Opens a regular file for reading. A FIFO or a device is refused and not waited for. kNotFound:
 // there is no such file. kInvalidArgument: it is not regular, or a refused link. kIo,
 // kTooManyOpenFiles, kOutOfMemory: the operating system refused.

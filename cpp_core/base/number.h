@@ -6,6 +6,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "neon_redo/error.h"
@@ -23,6 +25,10 @@ Result<uint64_t> ParseSize(std::string_view text);
 // A duration in seconds, such as "10" or "0.5", or with a unit: us, ms, s, min, h or d. Never
 // negative.
 Result<std::chrono::duration<double>> ParseDuration(std::string_view text);
+
+// The bytes that pairs of hexadecimal digits stand for, in upper or lower case. Nothing: something else
+// is in the text, or a digit is alone.
+std::optional<std::string> FromHex(std::string_view text);
 
 }  // namespace neon_redo
 

@@ -9,7 +9,7 @@ namespace neon_redo {
 
 bool Ingest::Taker::TakeMultiXact() {
   namespace multixact = layout::multixact;
-  if (record_.version().multixact.offset_size != sizeof(multixact::Create::offset))
+  if (record_.version().multixact_offset_size != sizeof(multixact::Create::offset))
     return Wrong("the multixacts of its version are not read yet");
   switch (record_.info()) {
     case multixact::kZeroOffsetsPage: {

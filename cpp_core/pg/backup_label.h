@@ -13,6 +13,8 @@
 
 namespace neon_redo {
 
+inline constexpr const char* kBackupLabelFile = "backup_label";
+
 struct BackupLabel {
   Lsn start;  // START WAL LOCATION: replay begins here
   uint32_t timeline;

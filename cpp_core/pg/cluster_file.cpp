@@ -16,8 +16,6 @@ namespace neon_redo::pg {
 
 namespace {
 
-constexpr std::string_view kTablespaceLinks = "pg_tblspc/";
-
 tl::unexpected<Error> OpenError(const std::string& path, int error) {
   if (error == ELOOP)
     return MakeError(ErrorCode::kInvalidArgument,

@@ -20,6 +20,9 @@ inline constexpr uint32_t kBlocksPerFile = 131072;  // RELSEG_SIZE of every pack
 
 inline constexpr const char* kRelationMapFile = "pg_filenode.map";  // in a database's directory
 
+// The directory with the links of tablespaces, by OID.
+inline constexpr std::string_view kTablespaceLinks = "pg_tblspc/";
+
 // The directory of a tablespace's databases below the data directory: "base",
 // "pg_tblspc/16400/<Version::tablespace_directory>". Of the global tablespace: "global", with the
 // relations in it.

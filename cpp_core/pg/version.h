@@ -76,17 +76,6 @@ struct OperationTable {
   }
 };
 
-// Multixacts in records and files (access/multixact.h, multixact_internal.h). A multixact's offset is
-// the number of its first member.
-struct MultixactLayout {
-  uint32_t offset_size;    // sizeof(MultiXactOffset), also in pg_multixact/offsets
-  uint32_t create_offset;  // in xl_multixact_create, as the next two
-  uint32_t create_count;
-  uint32_t create_members;
-  bool truncate_names_oldest;   // xl_multixact_truncate: what stays, instead of what goes
-  uint32_t member_name_digits;  // of the files in pg_multixact/members
-};
-
 struct Version {
   int major;
   // False: the row is made from facts that were read and no server of the version was there to try it
@@ -107,7 +96,7 @@ struct Version {
   uint32_t end_of_recovery_size;     // sizeof(xl_end_of_recovery)
   bool two_phase_names_have_epoch;   // the names of the files in pg_twophase
   uint32_t largest_record;           // bytes
-  MultixactLayout multixact;
+  uint32_t multixact_offset_size;    // sizeof(MultiXactOffset), also in pg_multixact/offsets
   // False: WAL is read, and its pages are rebuilt by workers. Clusters, base backups and multixacts
   // are refused, and the native engine has no part in it.
   bool is_complete;
@@ -254,12 +243,7 @@ inline constexpr Version kVersion15 = {
     .end_of_recovery_size = 16,
     .two_phase_names_have_epoch = false,
     .largest_record = 0x3fffffff,  // MaxAllocSize
-    .multixact = {.offset_size = 4,
-                  .create_offset = 4,
-                  .create_count = 8,
-                  .create_members = 12,
-                  .truncate_names_oldest = false,
-                  .member_name_digits = 4},
+    .multixact_offset_size = 4,
     .is_complete = true,
     .worker_needs_notify = false,
     .heap_cleanup = HeapCleanup::kPruneVacuumFreeze,
@@ -359,12 +343,7 @@ constexpr Version MakeVersion19() {
                   .oldest_multixact = 64,
                   .oldest_commit_ts_xid = 80,
                   .oldest_active_xid = 88};
-  v.multixact = {.offset_size = 8,
-                 .create_offset = 8,
-                 .create_count = 16,
-                 .create_members = 20,
-                 .truncate_names_oldest = true,
-                 .member_name_digits = 15};
+  v.multixact_offset_size = 8;
   v.is_complete = false;
   v.worker_needs_notify = true;  // all of the server's shared memory is made, that of NOTIFY too
   v.heap_cleanup = HeapCleanup::kPruneFreezeMap;

@@ -232,7 +232,7 @@ void BackupCatalog::CheckFork(const BlockTag& fork, const std::string& what, Fin
   const auto spc = list_.tablespaces.find(fork.rel.spc);
   const bool is_own =
       fork.rel.spc == pg::kDefaultTablespace || fork.rel.spc == pg::kGlobalTablespace;
-  if (!is_own && (spc == list_.tablespaces.end() || spc->second.state != BackupTablespace::kThere))
+  if (!is_own && (spc == list_.tablespaces.end() || spc->second.state != BaseTablespace::kThere))
     return;
   Report(pg::BlockFilePath(version_, fork), fork, Damage::kMissingFile,
          fmt::format("the file is missing: it is that of {}{}", what, kTakeNew), findings);
@@ -312,7 +312,7 @@ Status BackupCatalog::Check(const Context& context, Findings* findings) {
     const auto spc = list_.tablespaces.find(row.tablespace);
     const bool is_lost =
         row.tablespace != pg::kDefaultTablespace &&
-        (spc == list_.tablespaces.end() || spc->second.state != BackupTablespace::kThere);
+        (spc == list_.tablespaces.end() || spc->second.state != BaseTablespace::kThere);
     if (is_lost) continue;  // as a whole
     CheckDatabase(row, findings);
     RETURN_IF_ERROR(CheckRelations({row.tablespace, row.oid}, findings));

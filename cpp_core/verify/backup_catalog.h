@@ -58,8 +58,8 @@ class ChangedCatalogs {
 class BackupCatalog {
  public:
   // files: has taken all WAL before FindRelations is called. All must outlive the object.
-  BackupCatalog(const std::string& directory, const pg::Version& version,
-                const BackupFileList& list, const FileCheck& files)
+  BackupCatalog(const std::string& directory, const pg::Version& version, const BaseFiles& list,
+                const FileCheck& files)
       : directory_(directory), version_(version), list_(list), files_(files) {}
 
   // By the relation maps. Check reports damaged maps. missing: paths that are reported already; gets new
@@ -101,7 +101,7 @@ class BackupCatalog {
 
   const std::string& directory_;
   const pg::Version& version_;
-  const BackupFileList& list_;
+  const BaseFiles& list_;
   const FileCheck& files_;
   CatalogRelations relations_;
   std::map<Database, std::vector<RelFileNode>> mapped_;

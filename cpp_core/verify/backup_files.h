@@ -2,40 +2,20 @@
 #ifndef NEON_REDO_VERIFY_BACKUP_FILES_H_
 #define NEON_REDO_VERIFY_BACKUP_FILES_H_
 
-#include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "cpp_core/backup/base_backup.h"
 #include "cpp_core/pg/version.h"
 #include "neon_redo/block.h"
 #include "neon_redo/error.h"
 
 namespace neon_redo {
 
-struct BackupFile {
-  uint64_t size = 0;
-  std::string strange;  // what it is, if it is no regular file: "a FIFO"
-};
-
-struct BackupTablespace {
-  enum State : uint8_t {
-    kThere,
-    kBroken,     // a link that leads nowhere, or something that is no directory
-    kNoVersion,  // a directory without the one of this version (Version::tablespace_directory)
-  } state = kThere;
-  std::string target;  // of the link; empty: it is none
-};
-
-struct BackupFileList {
-  // By path below the backup's directory. Without pg_wal, and of tablespaces only what is of this
-  // version. About 150 bytes of memory a file.
-  std::map<std::string, BackupFile> files;
-  std::map<uint32_t, BackupTablespace> tablespaces;  // by what is in pg_tblspc
-};
-
-// Follows the links of tablespaces, and no others. Errors: a directory that cannot be looked at.
-Result<BackupFileList> ListBackupFiles(const std::string& directory, const pg::Version& version);
+// All files but those of pg_wal: WAL is read as the caller says. Follows the links of tablespaces, and no
+// others. Errors: a directory or pg_control that cannot be looked at; it is no backup.
+Result<BaseFiles> ListBackupFiles(const std::string& directory);
 
 // The first block of a relation's file: "base/5/16384_vm.1". Nothing: the path is none of a relation,
 // or of a temporary one.

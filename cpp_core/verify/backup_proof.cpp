@@ -41,7 +41,7 @@ std::string LinkPath(uint32_t tablespace) { return fmt::format("pg_tblspc/{}", t
 Status BackupProof::Read(const ControlData& control, const std::map<BlockTag, ForkFiles>& forks) {
   control_ = control;
   FindGaps(forks);
-  ASSIGN_OR_RETURN(list_, ListBackupFiles(directory_, *control.version));
+  ASSIGN_OR_RETURN(list_, ListBackupFiles(directory_));
   RETURN_IF_ERROR(ReadManifest(control));
   RETURN_IF_ERROR(CheckTablespaces());
   if (manifest_) CheckManifestFiles();
@@ -116,10 +116,10 @@ Status BackupProof::CheckTablespaces() {
   for (const uint32_t oid : wanted)
     if (!list_.tablespaces.contains(oid)) report(oid, "the link of the tablespace is missing");
   for (const auto& [oid, tablespace] : list_.tablespaces) {
-    if (tablespace.state == BackupTablespace::kBroken)
+    if (tablespace.state == BaseTablespace::kBroken)
       report(oid, fmt::format("the link of the tablespace is broken: there is no directory \"{}\"",
                               tablespace.target));
-    if (tablespace.state == BackupTablespace::kNoVersion)
+    if (tablespace.state == BaseTablespace::kNoVersion)
       report(oid, fmt::format("the tablespace has no directory {}: it is not the backup's",
                               control_.version->tablespace_directory));
   }

@@ -51,7 +51,7 @@ class BackupProof {
   // Adds losses and counts to *result. Errors: the machine is short of something.
   Status Finish(const Wal& wal, VerifyResult* result);
 
-  const BackupFileList& list() const { return list_; }
+  const BaseFiles& list() const { return list_; }
   // Pages that are damaged and that WAL does not make good.
   bool IsBad(const BlockTag& tag) const { return bad_.contains(tag) || read_bad_.contains(tag); }
   // After Finish: the file is missing, short or unreadable.
@@ -80,7 +80,7 @@ class BackupProof {
   const VerifyOptions& options_;
   const std::string& directory_;
   ControlData control_;
-  BackupFileList list_;
+  BaseFiles list_;
   std::optional<BackupManifest> manifest_;
   Lsn manifest_end_;  // of the WAL that the backup needs, by the manifest; 0: not known
   std::map<BlockTag, BadPage> bad_;       // that WAL has not touched yet

@@ -16,6 +16,7 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/slru.h"
 
 namespace neon_redo {
@@ -27,7 +28,8 @@ constexpr size_t kPieceSize = 64 * kBlockSize;
 // Without these files, or with what they hold wrong, the cluster has lost data. Of others, such as
 // postgresql.conf, only the manifest knows.
 bool IsOfData(std::string_view path) {
-  for (const std::string_view below : {"base/", "global/", "pg_tblspc/", "pg_twophase/"})
+  constexpr std::string_view kBelow[] = {"base/", "global/", pg::kTablespaceLinks, "pg_twophase/"};
+  for (const std::string_view below : kBelow)
     if (path.starts_with(below)) return true;
   for (int kind = 0; kind < kSlruKinds; kind++) {
     const std::string_view directory = SlruDirectory(static_cast<SlruKind>(kind));
@@ -205,8 +207,7 @@ std::optional<BadPage> CheckPage(const uint8_t* page, uint32_t block, bool check
   return std::nullopt;
 }
 
-Result<BackupReadResult> ReadBackupFiles(const BackupReadOptions& options,
-                                         const BackupFileList& list,
+Result<BackupReadResult> ReadBackupFiles(const BackupReadOptions& options, const BaseFiles& list,
                                          const BackupManifest* manifest) {
   return Guarded([&]() -> Result<BackupReadResult> {
     std::vector<FileTask> tasks;

@@ -56,8 +56,7 @@ inline constexpr size_t kMostBadPages = 200'000;
 //
 // Errors: kIo, a file that this user may not read; the machine is short of something. A file that is
 // damaged is a finding.
-Result<BackupReadResult> ReadBackupFiles(const BackupReadOptions& options,
-                                         const BackupFileList& list,
+Result<BackupReadResult> ReadBackupFiles(const BackupReadOptions& options, const BaseFiles& list,
                                          const BackupManifest* manifest);
 
 }  // namespace neon_redo

@@ -18,7 +18,7 @@ constexpr const char* kTakeNewBackup = "take a new backup";
 
 class SlruHoles {
  public:
-  SlruHoles(const BackupFileList& list, const SlruCheck& wal, std::set<std::string>* missing,
+  SlruHoles(const BaseFiles& list, const SlruCheck& wal, std::set<std::string>* missing,
             Findings* findings)
       : list_(list), wal_(wal), missing_(*missing), findings_(*findings) {}
 
@@ -59,7 +59,8 @@ class SlruHoles {
   }
 
   // A page that is there in part is no loss if WAL begins it.
-  void CheckSize(SlruKind kind, uint32_t segment, const std::string& path, const BackupFile& file) {
+  void CheckSize(SlruKind kind, uint32_t segment, const std::string& path,
+                 const BaseFileInfo& file) {
     if (missing_.contains(path) || !file.strange.empty()) return;
     const uint64_t pages = file.size / kBlockSize;
     const SlruBlock last{kind, segment, static_cast<uint32_t>(pages)};
@@ -103,7 +104,7 @@ class SlruHoles {
     findings_.Damaged(std::move(mismatch));
   }
 
-  const BackupFileList& list_;
+  const BaseFiles& list_;
   const SlruCheck& wal_;
   std::set<std::string>& missing_;
   Findings& findings_;
@@ -112,7 +113,7 @@ class SlruHoles {
 }  // namespace
 
 Status CheckBackupSlrus(const std::string& directory, const ControlData& control,
-                        uint32_t oldest_xid, const BackupFileList& list, const SlruCheck& wal,
+                        uint32_t oldest_xid, const BaseFiles& list, const SlruCheck& wal,
                         std::set<std::string>* missing, Findings* findings) {
   SlruHoles holes(list, wal, missing, findings);
   holes.CheckSizes();

@@ -18,7 +18,7 @@ namespace neon_redo {
 // come and go with it. No file ends within a page, or after the last page of a segment. missing: files
 // that are reported already; gets new ones. Errors: the machine is short of something.
 Status CheckBackupSlrus(const std::string& directory, const ControlData& control,
-                        uint32_t oldest_xid, const BackupFileList& list, const SlruCheck& wal,
+                        uint32_t oldest_xid, const BaseFiles& list, const SlruCheck& wal,
                         std::set<std::string>* missing, Findings* findings);
 
 }  // namespace neon_redo

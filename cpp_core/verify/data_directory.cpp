@@ -32,23 +32,6 @@ Result<std::string> ReadFile(const std::string& directory, const char* name, con
 
 }  // namespace
 
-const char* FileKindName(const struct stat& st) {
-  switch (st.st_mode & S_IFMT) {
-    case S_IFDIR:
-      return "a directory";
-    case S_IFIFO:
-      return "a FIFO";
-    case S_IFSOCK:
-      return "a socket";
-    case S_IFLNK:
-      return "a symbolic link";
-    case S_IFREG:
-      return "a file";
-    default:
-      return "a device";
-  }
-}
-
 Result<std::optional<std::string>> ReadFileIfThere(const std::string& directory,
                                                    const std::string& name) {
   auto content = pg::ReadClusterFile(directory, name, kMaxFile);
@@ -91,12 +74,12 @@ Result<ControlData> ReadControlData(const std::string& directory) {
 }
 
 Result<BackupLabel> ReadBackupLabel(const std::string& directory) {
-  const std::string path = directory + "/backup_label";
+  const std::string path = fmt::format("{}/{}", directory, kBackupLabelFile);
   const auto is_there = [&](const char* name) {
     return access((directory + name).c_str(), F_OK) == 0;
   };
   const bool is_tar = is_there("/base.tar") || is_there("/base.tar.gz");
-  auto content = ReadFile(directory, "backup_label",
+  auto content = ReadFile(directory, kBackupLabelFile,
                           is_tar ? " (unpack base.tar first, or take the backup with "
                                    "pg_basebackup --format=plain)"
                                  : " (it must be a base backup as pg_basebackup leaves it; a "

@@ -3,8 +3,6 @@
 #ifndef NEON_REDO_VERIFY_DATA_DIRECTORY_H_
 #define NEON_REDO_VERIFY_DATA_DIRECTORY_H_
 
-#include <sys/stat.h>
-
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -61,9 +59,6 @@ Status CheckDescent(const BackupLabel& label, const std::string& backup, const W
 // The content of a file below the directory; empty when there is none. Errors as ReadClusterFile.
 Result<std::optional<std::string>> ReadFileIfThere(const std::string& directory,
                                                    const std::string& name);
-
-// What something is that is no regular file: "a FIFO".
-const char* FileKindName(const struct stat& st);
 
 // The files of one fork.
 struct ForkFiles {

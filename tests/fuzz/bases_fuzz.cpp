@@ -77,7 +77,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const Bytes bytes(data + 1, size - 1);
   const std::string text(bytes.begin(), bytes.end());
-  switch (data[0] % 10) {
+  switch (data[0] % 11) {
     case 0:
       ReadTar(bytes);
       return 0;
@@ -94,9 +94,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       (void)ParseBarmanInfo(text, "x");
       return 0;
     default: {
-      const auto packing = static_cast<Packing>(data[0] % 10 - 4);
-      auto source = Unpack(std::make_unique<BytesSource>(bytes), packing, "x");
-      if (source) (void)ReadRest(source->get(), 1 << 20, "x");
+      const auto packing = static_cast<Packing>(data[0] % 11 - 4);
+      const auto source = Unpack(std::make_unique<BytesSource>(bytes), packing, "x");
+      (void)ReadRest(source.get(), 1 << 20, "x");
       return 0;
     }
   }

@@ -216,7 +216,7 @@ void FromBases(Seeds* seeds) {
         "pg_data/base/1/112={\"bi\":1,\"bim\":9,\"bni\":1,\"bno\":2,\"checksum\":"
         "\"587b596f04f7db9c2cad3d6b87dd2b3a05de4f35\",\"repo-size\":99,\"size\":8192}\n");
   write(4, "status=DONE\ntablespaces=[('ts', 16384, '/a\\n'), ('u', 16385, '/b')]\n");
-  for (char packing = 1; packing <= 5; packing++)
+  for (char packing = 1; packing <= 6; packing++)
     write(static_cast<char>(4 + packing), Packed(Noise(3000), static_cast<Packing>(packing)));
 }
 

@@ -3,9 +3,10 @@ the cluster's directory."""
 
 import os
 import pathlib
+import re
 import shutil
 
-from cluster import make_directory
+from cluster import make_directory, run
 
 # Its words are options, the host (also as an empty word by rsync) and the command.
 NO_SSH = """#!/bin/sh
@@ -24,6 +25,13 @@ def need(case, program):
     """Skips a test without the program, which `make test` installs."""
     if shutil.which(program) is None:
         case.skipTest(f"{program} is not installed")
+
+
+def version_of(program):
+    """(2, 55, 1): what the tools do and where they keep it differs."""
+    option = "--version" if program == "barman" else "version"
+    text = run([program, option]).stdout
+    return tuple(int(part) for part in re.search(r"\d+(\.\d+)+", text)[0].split("."))
 
 
 def write_program(path, text):
@@ -77,6 +85,12 @@ class Barman:
         self.run("backup", "--immediate-checkpoint", "main")
         self.run("switch-wal", "--force", "--archive", "--archive-timeout=60", "main")
         return os.path.join(self.server, "base", self.run("list-backup", "--minimal", "main").stdout.split()[0])
+
+    def info(self, backup):
+        """The path of its backup.info."""
+        if version_of("barman") < (3, 13):
+            return os.path.join(backup, "backup.info")
+        return os.path.join(self.server, "meta", os.path.basename(backup) + "-backup.info")
 
     def recover(self, backup, target, *options):
         staging = f"--recovery-staging-path={self.home}"

@@ -8,7 +8,7 @@ import pathlib
 import shutil
 import unittest
 
-from backup_tools import Barman, PgBackRest, need
+from backup_tools import Barman, PgBackRest, need, version_of
 from cluster import ROOT, Cluster, make_directory, pg_config, run, servers
 
 SETTINGS = {"wal_level": "replica", "max_wal_size": "2GB", "autovacuum": "off"}
@@ -271,7 +271,7 @@ class BarmanBackups(Bases):
             label = pathlib.Path(target, "backup_label").read_text()
             self.assertEqual(label, pathlib.Path(backup, "data", "backup_label").read_text())
         # The list of tablespaces is what tells them from directories that are none.
-        info = pathlib.Path(first, "backup.info")
+        info = pathlib.Path(barman.info(first))
         text = info.read_text()
         for old, new, message in (
             ("status=DONE", "status=FAILED", "is not complete: its status is FAILED"),
@@ -298,6 +298,7 @@ class PgBackRestBackups(Bases):
 
     ARCHIVED = {"archive_mode": "on", "archive_command": "/bin/true"}
     PASSPHRASE = "a long passphrase"
+    BLOCKS = (2, 46)  # has them in their final form
     WRITTEN = ("postgresql.auto.conf", "recovery.signal", "tablespace_map")  # by pgbackrest restore
 
     @classmethod
@@ -342,7 +343,7 @@ class PgBackRestBackups(Bases):
                 (tool.repository, []),
             )[number]
             # From 2.51 on, restore makes pg_control useless without backup_label.
-            written = self.WRITTEN if program == "pgbackrest" else (*self.WRITTEN, "global/pg_control")
+            written = (*self.WRITTEN, "global/pg_control") if version_of(program) >= (2, 51) else self.WRITTEN
             said = self.check(path, restored, *say, *more, leave_out=written)
             self.check_control_file(os.path.join(tool.stanza, label, "backup.manifest"))
             self.assertEqual(said["kind"], "a pgBackRest backup")
@@ -374,12 +375,16 @@ class PgBackRestBackups(Bases):
         self.check_repository(compress_type="bz2", cipher=True)
 
     def check_blocks(self, **options):
-        """Block incremental, which is final from 2.46 on: by the pgBackRest that comes with the server of 17."""
-        program = 17 in servers() and pathlib.Path(pg_config("bindir", 17)).parents[3] / "bin" / "pgbackrest"
-        if not program or not program.exists():
+        """Block incremental, which is final from 2.46 on: by the pgBackRest of the system, or the one that comes
+        with the server of 17."""
+        programs = [shutil.which("pgbackrest")]
+        if 17 in servers():
+            programs.append(shutil.which(pathlib.Path(pg_config("bindir", 17)).parents[3] / "bin" / "pgbackrest"))
+        program = next((path for path in programs if path and version_of(path) >= self.BLOCKS), None)
+        if program is None:
             self.skipTest("no pgbackrest of 2.46 or later (make servers)")
         # Blocks of 8 kB for files from 16 kB on, so that super blocks are split again and again.
-        tool, labels = self.check_repository(str(program), repo1_bundle="y", repo1_block="y", **options)
+        tool, labels = self.check_repository(program, repo1_bundle="y", repo1_block="y", **options)
         manifest = pathlib.Path(tool.stanza, labels[-1], "backup.manifest").read_bytes()
         self.assertEqual(b'"bim":' in manifest, "cipher" not in options)
 
@@ -396,6 +401,9 @@ class PgBackRestBackups(Bases):
         self.check_blocks(compress_type="lz4")
 
     def test_beta_blocks_are_refused(self):
+        need(self, "pgbackrest")
+        if version_of("pgbackrest") >= self.BLOCKS:
+            self.skipTest("the beta is of pgbackrest before 2.46")
         tool, labels = self.make("pgbackrest", {"repo1_bundle": "y", "repo1_block": "y", "beta": "y"})
         target = f"{self.cluster.directory}/dumped"
         done = base_dump(tool.repository, target, check=False)

@@ -1,21 +1,17 @@
 // Compressed segments: each format, damage in it, and content that is larger than a segment.
 #include "cpp_core/archive/unpack.h"
 
-#include <bzlib.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <lz4frame.h>
-#include <lzma.h>
 #include <nettle/sha1.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "cpp_core/archive/segment_file.h"
 #include "cpp_core/archive/wal_set.h"
+#include "tests/unit/packed.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {
@@ -26,46 +22,6 @@ namespace fs = std::filesystem;
 constexpr Packing kAll[] = {Packing::kGzip, Packing::kLz4, Packing::kZstd, Packing::kBzip2,
                             Packing::kXz};
 constexpr const char* kSuffixes[] = {".gz", ".lz4", ".zst", ".bz2", ".xz"};
-
-std::string Pack(Packing packing, const std::string& in) {
-  std::string out(in.size() * 2 + 100000, '\0');
-  size_t size = out.size();
-  auto* to = reinterpret_cast<uint8_t*>(out.data());
-  const auto* from = reinterpret_cast<const uint8_t*>(in.data());
-  if (packing == Packing::kGzip) {
-    z_stream stream{};
-    deflateInit2(&stream, 1, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
-    stream.next_in = const_cast<Bytef*>(from);
-    stream.avail_in = static_cast<uInt>(in.size());
-    stream.next_out = to;
-    stream.avail_out = static_cast<uInt>(size);
-    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    size -= stream.avail_out;
-    deflateEnd(&stream);
-  } else if (packing == Packing::kLz4) {
-    LZ4F_preferences_t preferences = LZ4F_INIT_PREFERENCES;
-    preferences.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled;
-    size = LZ4F_compressFrame(to, size, from, in.size(), &preferences);
-  } else if (packing == Packing::kZstd) {
-    ZSTD_CCtx* context = ZSTD_createCCtx();
-    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
-    size = ZSTD_compress2(context, to, size, from, in.size());
-    ZSTD_freeCCtx(context);
-  } else if (packing == Packing::kBzip2) {
-    auto bytes = static_cast<unsigned>(size);
-    EXPECT_EQ(BZ2_bzBuffToBuffCompress(out.data(), &bytes, const_cast<char*>(in.data()),
-                                       static_cast<unsigned>(in.size()), 1, 0, 0),
-              BZ_OK);
-    size = bytes;
-  } else {
-    size_t at = 0;
-    EXPECT_EQ(lzma_easy_buffer_encode(0, LZMA_CHECK_CRC32, nullptr, from, in.size(), to, &at, size),
-              LZMA_OK);
-    size = at;
-  }
-  out.resize(size);
-  return out;
-}
 
 class UnpackTest : public testing::Test {
  protected:
@@ -104,7 +60,7 @@ TEST_F(UnpackTest, EachFormat) {
   const std::string content = Noise(700000);
   for (const Packing packing : kAll) {
     SCOPED_TRACE(PackingName(packing));
-    const std::string packed = Pack(packing, content);
+    const std::string packed = Packed(content, packing);
     EXPECT_EQ(PackingOf(Bytes(reinterpret_cast<const uint8_t*>(packed.data()), 8)), packing);
     for (const size_t capacity : {content.size(), content.size() + 1, size_t{1} << 20}) {
       const auto read = Read(packing, packed, capacity);
@@ -115,7 +71,7 @@ TEST_F(UnpackTest, EachFormat) {
     const auto twice = Read(packing, packed + packed, 2 << 20);
     ASSERT_TRUE(twice) << twice.error().message;
     EXPECT_EQ(*twice, content + content);
-    EXPECT_EQ(*Read(packing, Pack(packing, ""), 100), "");
+    EXPECT_EQ(*Read(packing, Packed("", packing), 100), "");
   }
 }
 
@@ -123,7 +79,7 @@ TEST_F(UnpackTest, MoreThanASegmentIsDamage) {
   const std::string bomb = std::string(50 << 20, '\0');
   for (const Packing packing : kAll) {
     SCOPED_TRACE(PackingName(packing));
-    const std::string packed = Pack(packing, bomb);
+    const std::string packed = Packed(bomb, packing);
     for (const size_t capacity : {size_t{0}, size_t{1}, size_t{1} << 20, bomb.size() - 1}) {
       const auto read = Read(packing, packed, capacity);
       ASSERT_FALSE(read);
@@ -138,7 +94,7 @@ TEST_F(UnpackTest, ACutFileIsTold) {
   const std::string content = Noise(300000);
   for (const Packing packing : kAll) {
     SCOPED_TRACE(PackingName(packing));
-    const std::string packed = Pack(packing, content);
+    const std::string packed = Packed(content, packing);
     for (size_t cut = 1; cut < packed.size(); cut += 1 + packed.size() / 97) {
       bool is_cut = false;
       const auto read = Read(packing, packed.substr(0, cut), 1 << 20, &is_cut);
@@ -155,7 +111,7 @@ TEST_F(UnpackTest, FlippedBitsGiveNoOtherContent) {
   const std::string content = Noise(60000);
   for (const Packing packing : kAll) {
     SCOPED_TRACE(PackingName(packing));
-    const std::string packed = Pack(packing, content);
+    const std::string packed = Packed(content, packing);
     for (size_t at = 0; at < packed.size(); at += 1 + packed.size() / 211) {
       std::string flipped = packed;
       flipped[at] = static_cast<char>(flipped[at] ^ (1 << at % 8));
@@ -217,7 +173,7 @@ TEST_F(PackedSegments, EachFormatWithSuffixAndWithout) {
   for (const bool with_suffix : {true, false}) {
     for (uint64_t i = 0; i < 5; i++) {
       fs::remove(dir_.path() + "/" + wal_.SegmentFile(i) + kSuffixes[i]);
-      Write(wal_.SegmentFile(i) + (with_suffix ? kSuffixes[i] : ""), Pack(kAll[i], Content(i)));
+      Write(wal_.SegmentFile(i) + (with_suffix ? kSuffixes[i] : ""), Packed(Content(i), kAll[i]));
     }
     Write(wal_.SegmentFile(5), Content(5));
     ExpectAll(dir_.path());
@@ -229,8 +185,8 @@ TEST_F(PackedSegments, PgBackRestAndBarman) {
     const std::string name = wal_.SegmentFile(i), directory = name.substr(0, 16) + "/";
     const std::string hash = "-" + Sha1(Content(i));
     Write("stanza/15-1/" + directory + name + hash + (i % 2 ? ".gz" : ""),
-          i % 2 ? Pack(Packing::kGzip, Content(i)) : Content(i));
-    Write("server/wals/" + directory + name, Pack(Packing::kBzip2, Content(i)));
+          i % 2 ? Packed(Content(i), Packing::kGzip) : Content(i));
+    Write("server/wals/" + directory + name, Packed(Content(i), Packing::kBzip2));
   }
   Write("stanza/15-1/0000000100000000/" + wal_.SegmentFile(1) + ".00000028.backup", "START WAL");
   Write("stanza/archive.info", "[backrest]");
@@ -253,14 +209,14 @@ TEST_F(PackedSegments, DamageIsNamed) {
   const std::string name = wal_.SegmentFile(2);
   fs::remove(dir_.path() + "/" + name);
   for (size_t format = 0; format < 5; format++) {
-    const std::string file = name + kSuffixes[format], packed = Pack(kAll[format], Content(2));
+    const std::string file = name + kSuffixes[format], packed = Packed(Content(2), kAll[format]);
     Write(file, packed.substr(0, packed.size() / 2));
     ExpectError(file + "\" is cut short");
     Write(file, packed + packed);
     ExpectError(file + "\" is damaged: it has more than 1048576 bytes");
     Write(file, "not compressed");
     ExpectError(file + "\" does not begin as one that is compressed");
-    Write(file, Pack(kAll[format], Content(2).substr(0, kSize / 2)));
+    Write(file, Packed(Content(2).substr(0, kSize / 2), kAll[format]));
     ExpectError(name);
     // A good copy beside it is read.
     Write(file, packed.substr(0, packed.size() / 2));
@@ -270,7 +226,7 @@ TEST_F(PackedSegments, DamageIsNamed) {
     fs::remove(dir_.path() + "/" + file);
   }
   const std::string other = name + "-" + Sha1("another") + ".gz";
-  Write(other, Pack(Packing::kGzip, Content(2)));
+  Write(other, Packed(Content(2), Packing::kGzip));
   ExpectError("SHA-1");
 }
 
@@ -281,7 +237,7 @@ TEST_F(PackedSegments, APartialFileMayBeCut) {
     for (const std::string& suffix : {std::string(kSuffixes[format]) + ".partial",
                                       ".partial" + std::string(kSuffixes[format])}) {
       const std::string file = wal_.SegmentFile(5) + suffix;
-      const std::string packed = Pack(kAll[format], Content(5));
+      const std::string packed = Packed(Content(5), kAll[format]);
       Write(file, packed.substr(0, packed.size() - 1000));
       const ReadAll read(dir_.path());
       EXPECT_FALSE(read.error) << read.error->message;

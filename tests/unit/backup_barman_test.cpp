@@ -125,5 +125,28 @@ TEST_F(BarmanTest, TablespacesLieBesideTheData) {
   EXPECT_EQ((*opened)->ReadWhole(name, 9), "abc");
 }
 
+TEST_F(BarmanTest, NoLinkIsFollowed) {
+  const std::string backup =
+      Write("1", "tablespaces=[('ts', 16384, '/was/there')]\n", LabelAt("0/2000028"));
+  const std::string outside = directory_.path() + "/outside";
+  WriteText(outside + "/" + kPg17.tablespace_directory + "/5/1", "abc");
+  std::filesystem::create_directory_symlink(outside, backup + "/16384");
+  const auto opened = OpenBaseBackup(backup, {});
+  ASSERT_TRUE(opened) << opened.error().message;
+  const auto files = (*opened)->List();
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_EQ(files->tablespaces.at(16384).state, BaseTablespace::kBroken);
+  EXPECT_EQ(files->tablespaces.at(16384).target, "/was/there");
+  EXPECT_EQ(files->files.size(), 3u);
+  std::filesystem::rename(backup + "/backup.info", outside + "/info");
+  std::filesystem::create_directories(server_ + "/meta");
+  for (const std::string& place : {server_ + "/meta/1-backup.info", backup + "/backup.info"}) {
+    std::filesystem::create_symlink(outside + "/info", place);
+    ErrorCode code{};
+    EXPECT_NE(ErrorOf(OpenBaseBackup(backup, {}), &code).find("symbolic link"), std::string::npos);
+    EXPECT_EQ(code, ErrorCode::kInvalidArgument);
+  }
+}
+
 }  // namespace
 }  // namespace neon_redo

@@ -10,6 +10,7 @@
 #include "cpp_core/backup/pgbackrest_block_map.h"
 #include "cpp_core/backup/pgbackrest_info.h"
 #include "cpp_core/backup/pgbackrest_manifest.h"
+#include "cpp_core/backup/range_file.h"
 #include "tests/unit/base_backup_fixture.h"
 #include "tests/unit/wal_writer.h"
 
@@ -178,7 +179,8 @@ TEST(PgBackRestManifest, HostileLines) {
   for (const char* field :
        {"\"bim\":9,\"bi\":1,\"size\":9,\"repo-size\":8", "\"bim\":9,\"size\":9",
         "\"bim\":9,\"bi\":9000000000000000,\"size\":9", "\"bim\":9,\"bi\":1,\"bic\":17,\"size\":9",
-        "\"bim\":9,\"bi\":1,\"bic\":0,\"size\":9", "\"bno\":18446744073709551615,\"size\":9",
+        "\"bim\":9,\"bi\":1,\"bic\":0,\"size\":9", "\"bim\":9,\"bi\":1,\"bic\":1,\"size\":9",
+        "\"bim\":9,\"bi\":1,\"bic\":5,\"size\":9", "\"bno\":18446744073709551615,\"size\":9",
         "\"size\":18446744073709551615", "\"repo-size\":18446744073709551615,\"size\":9"})
     EXPECT_NE(of_file("pg_data/a", "{" + sha1 + field + "}").find("cannot be"), std::string::npos)
         << field;
@@ -205,9 +207,9 @@ Result<std::string> Decrypted(const std::string& text, const std::string& passph
   TempDirectory directory;
   WriteText(directory.path() + "/x", text);
   FileDescriptor fd(open((directory.path() + "/x").c_str(), O_RDONLY));
-  auto source =
+  const auto source =
       Decrypt(ReadRange(Share(std::move(fd)), 0, UINT64_MAX, "x"), passphrase, raw, "file \"x\"");
-  return ReadRest(source->get(), 1 << 20, "x");
+  return ReadRest(source.get(), 1 << 20, "x");
 }
 
 TEST(Decrypt, WhatOpensslEncrypts) {
@@ -409,7 +411,15 @@ TEST_F(PgBackRestTest, DamagedFiles) {
     const auto backup = Open(repository_);
     EXPECT_TRUE(backup) << backup.error().message;
     const std::string by_stream = ErrorOf((*backup)->ReadWhole("base/1", 1 << 20));
-    return std::pair(ErrorOf((*backup)->OpenFile("base/1")), by_stream);
+    const std::string by_file = ErrorOf((*backup)->OpenFile("base/1"));
+    // Who opens a damaged file again does not have it unpacked again.
+    const uint64_t spooled = (*backup)->spooled();
+    const bool is_cut =
+        by_file.find("is cut off at byte") != std::string::npos;  // none of it is read
+    EXPECT_EQ(spooled, is_cut ? 0 : claimed.size());
+    EXPECT_EQ(ErrorOf((*backup)->OpenFile("base/1")), by_file);
+    EXPECT_EQ((*backup)->spooled(), spooled);
+    return std::pair(by_file, by_stream);
   };
   const auto whole = damage(packed, content, packed.size());
   EXPECT_EQ(whole.first, "");
@@ -462,6 +472,15 @@ TEST_F(PgBackRestTest, ManifestsAndTheirCopies) {
   EXPECT_EQ((*Open(path))->Remarks().size(), 1u);
   WriteText(path + "/backup.manifest.copy", flipped);
   EXPECT_FALSE(Open(path));
+  // Of one that could not be looked at, nobody knows whether it is damaged.
+  std::filesystem::remove(path + "/backup.manifest");
+  WriteText(path + "/backup.manifest.copy", manifest);
+  EXPECT_TRUE(Open(path));
+  std::filesystem::create_symlink("backup.manifest.copy", path + "/backup.manifest");
+  ErrorCode code{};
+  EXPECT_NE(ErrorOf(Open(path), &code).find("symbolic link"), std::string::npos);
+  EXPECT_EQ(code, ErrorCode::kInvalidArgument);
+  std::filesystem::remove(path + "/backup.manifest");
   // Of another backup.
   WriteManifest(kIncremental, manifest);
   EXPECT_NE(ErrorOf(Open(repository_)).find("is the manifest of 20260101-000000F, and not"),

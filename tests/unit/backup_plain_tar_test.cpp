@@ -79,6 +79,7 @@ TEST_F(BackupTest, TablespacesOfAPlainDirectory) {
   std::filesystem::create_symlink(far, plain_ + "/pg_tblspc/16399");
   std::filesystem::create_symlink("/nowhere", plain_ + "/pg_tblspc/16500");
   std::filesystem::create_directories(plain_ + "/pg_tblspc/16600");
+  WriteText(plain_ + "/pg_tblspc/16700/" + kVersionDirectory, "no directory");
   const auto backup = Open(plain_);
   const auto files = (*backup)->List();
   ASSERT_TRUE(files) << files.error().message;
@@ -86,6 +87,7 @@ TEST_F(BackupTest, TablespacesOfAPlainDirectory) {
   EXPECT_EQ(files->tablespaces.at(16399).target, far);
   EXPECT_EQ(files->tablespaces.at(16500).state, BaseTablespace::kBroken);
   EXPECT_EQ(files->tablespaces.at(16600).state, BaseTablespace::kNoVersion);
+  EXPECT_EQ(files->tablespaces.at(16700).state, BaseTablespace::kNoVersion);
   EXPECT_EQ(files->files.size(), 6u);
   EXPECT_EQ((*backup)->ReadWhole("pg_tblspc/16399/" + kVersionDirectory + "/5/16400", 9), "abc");
 }
@@ -114,6 +116,33 @@ TEST_F(BackupTest, WhatIsNoBackup) {
   WriteText(plain_ + "/readme", "hello");
   EXPECT_NE(ErrorOf(Open(plain_), &code).find("no base backup"), std::string::npos);
   EXPECT_EQ(code, ErrorCode::kInvalidArgument);
+  ASSERT_EQ(mkfifo((plain_ + "/fifo").c_str(), 0600), 0);
+  for (const char* name : {"/readme", "/fifo"}) {
+    EXPECT_NE(ErrorOf(Open(plain_ + name), &code).find("neither a directory nor a base.tar"),
+              std::string::npos);
+    EXPECT_EQ(code, ErrorCode::kInvalidArgument) << name;
+  }
+}
+
+// What is in it is not known, and so not that it is no backup.
+TEST_F(BackupTest, ADirectoryThatCannotBeLookedInto) {
+  std::string path = directory_.path();
+  while (path.size() < 4090)
+    path += "/" + std::string(std::min<size_t>(200, 4090 - path.size() - 1), 'x');
+  std::filesystem::create_directories(path);
+  ErrorCode code{};
+  EXPECT_NE(ErrorOf(Open(path), &code).find("too long"), std::string::npos);
+  EXPECT_EQ(code, ErrorCode::kIo);
+}
+
+// An incremental backup would else be opened as a full one.
+TEST_F(BackupTest, ALabelThatCannotBeReadIsNotNone) {
+  WritePlain(plain_);
+  std::filesystem::rename(plain_ + "/backup_label", directory_.path() + "/label");
+  EXPECT_TRUE(Open(plain_));
+  std::filesystem::create_symlink("../label", plain_ + "/backup_label");
+  EXPECT_NE(ErrorOf(Open(plain_)).find("backup_label\": it is, or lies below, a symbolic link"),
+            std::string::npos);
 }
 
 TEST_F(BackupTest, TarOfEveryKind) {
@@ -220,6 +249,13 @@ TEST_F(BackupTest, ATarIsNeverCutUnseen) {
     zeroed.replace(at, 512, std::string(512, '\0'));
     EXPECT_NE(TarError(zeroed).find("corrupt"), std::string::npos) << at;
   }
+  // The header is the end of a piece of 16 kB, behind which libarchive reads on.
+  Tar piece;
+  std::string zeroed =
+      piece.Add("PG_VERSION", std::string(15'360, 'x')).Add("base/5/1", Noise(3000)).Whole();
+  EXPECT_EQ(TarError(zeroed).find("corrupt"), std::string::npos);
+  zeroed.replace(15'872, 512, std::string(512, '\0'));
+  EXPECT_NE(TarError(zeroed).find("behind the end"), std::string::npos);
 }
 
 }  // namespace

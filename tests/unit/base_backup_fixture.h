@@ -2,12 +2,8 @@
 #ifndef NEON_REDO_TESTS_UNIT_BASE_BACKUP_FIXTURE_H_
 #define NEON_REDO_TESTS_UNIT_BASE_BACKUP_FIXTURE_H_
 
-#include <bzlib.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <lz4frame.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -18,6 +14,7 @@
 #include "cpp_core/backup/base_backup.h"
 #include "cpp_core/backup/unpack.h"
 #include "cpp_core/pg/control_file.h"
+#include "tests/unit/packed.h"
 #include "tests/unit/version_15.h"
 
 namespace neon_redo {
@@ -33,41 +30,6 @@ inline std::string Noise(size_t size, uint32_t seed = 1) {
   std::string out(size, '\0');
   for (size_t at = 0; at < size; at++)
     out[at] = static_cast<char>(at % 4096 < 2048 ? random() : at / 4096);
-  return out;
-}
-
-inline std::string Packed(const std::string& plain, Packing packing) {
-  std::string out(plain.size() * 2 + 4096, '\0');
-  size_t size = 0;
-  if (packing == Packing::kNone) return plain;
-  if (packing == Packing::kGzip || packing == Packing::kZlib) {
-    z_stream stream{};
-    deflateInit2(&stream, 6, Z_DEFLATED, packing == Packing::kGzip ? 31 : 15, 9,
-                 Z_DEFAULT_STRATEGY);
-    stream.next_in = reinterpret_cast<uint8_t*>(const_cast<char*>(plain.data()));
-    stream.avail_in = static_cast<uInt>(plain.size());
-    stream.next_out = reinterpret_cast<uint8_t*>(out.data());
-    stream.avail_out = static_cast<uInt>(out.size());
-    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    size = stream.total_out;
-    deflateEnd(&stream);
-  } else if (packing == Packing::kLz4) {
-    LZ4F_preferences_t preferences = LZ4F_INIT_PREFERENCES;
-    preferences.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled;
-    size = LZ4F_compressFrame(out.data(), out.size(), plain.data(), plain.size(), &preferences);
-  } else if (packing == Packing::kZstd) {
-    ZSTD_CCtx* context = ZSTD_createCCtx();
-    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
-    size = ZSTD_compress2(context, out.data(), out.size(), plain.data(), plain.size());
-    ZSTD_freeCCtx(context);
-  } else {
-    auto length = static_cast<unsigned>(out.size());
-    EXPECT_EQ(BZ2_bzBuffToBuffCompress(out.data(), &length, const_cast<char*>(plain.data()),
-                                       static_cast<unsigned>(plain.size()), 9, 0, 0),
-              BZ_OK);
-    size = length;
-  }
-  out.resize(size);
   return out;
 }
 

@@ -154,6 +154,21 @@ TEST_F(DirectoryTest, PrivateFiles) {
   EXPECT_TRUE(WritePrivateFile("/dev/null", AsBytes("page")));
 }
 
+TEST_F(DirectoryTest, WhatIsADirectory) {
+  const std::string link = root_.path() + "/link_to_it", nowhere = root_.path() + "/nowhere";
+  std::filesystem::create_directory_symlink(root_.path(), link);
+  std::filesystem::create_symlink("none", nowhere);
+  for (const Links links : {Links::kFollow, Links::kRefuse}) {
+    const bool follows = links == Links::kFollow;
+    EXPECT_EQ(IsDirectory(root_.path(), links), true);
+    EXPECT_EQ(IsDirectory(link, links), follows);
+    EXPECT_EQ(IsDirectory(precious_, links), false);
+    EXPECT_EQ(IsDirectory(root_.path() + "/none", links), false);
+    EXPECT_EQ(IsDirectory(nowhere, links).has_value(), !follows);
+    EXPECT_FALSE(IsDirectory(root_.path() + "/" + std::string(300, 'x'), links));
+  }
+}
+
 TEST_F(DirectoryTest, FilesAreBounded) {
   EXPECT_EQ(*ReadRegularFile(precious_, 8), "precious");
   EXPECT_FALSE(ReadRegularFile(precious_, 7));

@@ -156,7 +156,7 @@ TEST(IngestVersions, MultixactsOf19AreRefused) {
   const RecordBuilder create =
       RecordBuilder(kRmMultiXact, 0x20).Main(Fields().U32(7).U32(0).U64(3).U32(1).U32(700).U32(1));
   EXPECT_EQ(TakeAs(kPg19, create), Texts{"fault: the multixacts of its version are not read yet"});
-  EXPECT_EQ(kPg19.multixact.create_members, 20u);
+  EXPECT_EQ(kPg19.multixact_offset_size, 8u);
 }
 
 TEST(IngestVersions, WalOfAnUntestedVersionIsRefused) {

@@ -177,7 +177,7 @@ SAME(kHeapBlocksInMapByte* BITS_PER_HEAPBLOCK, BITS_PER_BYTE);
 // SLRUs. The entries on a page are private to clog.c, multixact.c and commit_ts.c.
 SAME(kXactCommitted, TRANSACTION_STATUS_COMMITTED);
 SAME(kXactAborted, TRANSACTION_STATUS_ABORTED);
-SAME(kServer.multixact.offset_size, sizeof(MultiXactOffset));
+SAME(kServer.multixact_offset_size, sizeof(MultiXactOffset));
 #if PG_VERSION_NUM < 190000
 SAME(kOffsetEntrySize, sizeof(MultiXactOffset));
 #endif

@@ -232,12 +232,7 @@ SAME(multixact::kTruncateId, XLOG_MULTIXACT_TRUNCATE_ID);
 SAME(sizeof(multixact::Member), sizeof(MultiXactMember));
 SAME_FIELD(multixact::Member, xid, MultiXactMember, xid);
 SAME_FIELD(multixact::Member, status, MultiXactMember, status);
-SAME(kServer.multixact.create_offset, offsetof(xl_multixact_create, moff));
-SAME(kServer.multixact.create_count, offsetof(xl_multixact_create, nmembers));
-SAME(kServer.multixact.create_members, SizeOfMultiXactCreate);
-#if PG_VERSION_NUM >= 190000
-SAME(kServer.multixact.truncate_names_oldest, sizeof(xl_multixact_truncate::oldestOffset) != 0);
-#else
+#if PG_VERSION_NUM < 190000
 SAME(sizeof(multixact::Create), SizeOfMultiXactCreate);
 SAME_FIELD(multixact::Create, multixact, xl_multixact_create, mid);
 SAME_FIELD(multixact::Create, offset, xl_multixact_create, moff);

@@ -6,12 +6,14 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/verify/backup_files.h"
 #include "cpp_core/verify/backup_reader.h"
+#include "tests/unit/base_backup_fixture.h"
 #include "tests/unit/failing_calls.h"
 
 namespace neon_redo {
@@ -109,8 +111,17 @@ class BackupDirectory : public testing::Test {
     page.Seal(block);
     return {reinterpret_cast<const char*>(page.bytes()), kBlockSize};
   }
+  // Without the control file, which only says of what version it is. No planned fault is met by it.
+  Result<BaseFiles> List() {
+    Write(pg::kControlFile, ControlFileOf(kVersion));
+    const auto plan = std::exchange(pread_plan, {});
+    auto list = ListBackupFiles(directory_);
+    pread_plan = plan;
+    if (list) list->files.erase(pg::kControlFile);
+    return list;
+  }
   BackupReadResult Read(const BackupManifest* manifest = nullptr, int jobs = 1) {
-    const auto list = ListBackupFiles(directory_, kVersion);
+    const auto list = List();
     EXPECT_TRUE(list);
     auto result = ReadBackupFiles({directory_, &kVersion, true, jobs, {}}, *list, manifest);
     EXPECT_TRUE(result);
@@ -135,17 +146,17 @@ TEST_F(BackupDirectory, Lists) {
   link("../empty", "11");
   link("12", "12");
   std::filesystem::create_symlink("base", directory_ + "/link");
-  const auto list = ListBackupFiles(directory_, kVersion);
+  const auto list = List();
   ASSERT_TRUE(list);
   EXPECT_EQ(list->files.at("base/5/16384").size, 0u);
   EXPECT_EQ(list->files.at("pg_tblspc/9/PG_15_202209061/5/7").size, 2u);
   EXPECT_EQ(list->files.at("link").strange, "a symbolic link");
   EXPECT_FALSE(list->files.contains("pg_wal/000000010000000000000001"));
   EXPECT_FALSE(list->files.contains("pg_tblspc/9/PG_14_202107181/5/7"));
-  EXPECT_EQ(list->tablespaces.at(9).state, BackupTablespace::kThere);
-  EXPECT_EQ(list->tablespaces.at(10).state, BackupTablespace::kBroken);
-  EXPECT_EQ(list->tablespaces.at(11).state, BackupTablespace::kNoVersion);
-  EXPECT_EQ(list->tablespaces.at(12).state, BackupTablespace::kBroken);
+  EXPECT_EQ(list->tablespaces.at(9).state, BaseTablespace::kThere);
+  EXPECT_EQ(list->tablespaces.at(10).state, BaseTablespace::kBroken);
+  EXPECT_EQ(list->tablespaces.at(11).state, BaseTablespace::kNoVersion);
+  EXPECT_EQ(list->tablespaces.at(12).state, BaseTablespace::kBroken);
 }
 
 TEST_F(BackupDirectory, BadPages) {
@@ -183,7 +194,7 @@ TEST_F(BackupDirectory, WhatCannotBeReadIsAFinding) {
 
 TEST_F(BackupDirectory, AFileThatChangesMeanwhile) {
   Write("base/5/7", PageText(0) + PageText(1));
-  auto list = ListBackupFiles(directory_, kVersion);
+  auto list = List();
   ASSERT_TRUE(list);
   std::filesystem::resize_file(directory_ + "/base/5/7", kBlockSize);
   const auto result = ReadBackupFiles({directory_, &kVersion, true, 1, {}}, *list, nullptr);
