@@ -116,7 +116,8 @@ struct FileStart {
   std::string problem{};  // why it could not be decompressed; empty: it could
 };
 
-// kNotFound: no file has the name. kIo: it cannot be read, or is not a regular file.
+// kNotFound: no file has the name. kIo: it cannot be read, or is not a regular file. kOutOfMemory.
+// kUnsupported: it needs too much memory to be decompressed.
 Result<FileStart> ReadFileStart(const std::string& path);
 
 // Says what the file holds, as a segment of this WAL: sets head and what follows from it. The other

@@ -52,6 +52,7 @@ class Unpacking {
       : packing_(packing),
         fd_(fd),
         path_(path),
+        what_(fmt::format("file \"{}\"", path)),
         only_start_(only_start),
         input_size_(InputSize(fd, only_start)),
         input_(new uint8_t[input_size_]) {}
@@ -61,12 +62,13 @@ class Unpacking {
  private:
   Status Fill();
   tl::unexpected<Error> Damage(std::string_view why) const {
-    return MakeError(ErrorCode::kCorrupt, fmt::format("file \"{}\" is damaged: {}", path_, why));
+    return MakeError(ErrorCode::kCorrupt, fmt::format("{} is damaged: {}", what_, why));
   }
 
   const Packing packing_;
   const int fd_;
   const std::string& path_;
+  const std::string what_;  // for messages
   const bool only_start_;
   const size_t input_size_;
   const std::unique_ptr<uint8_t[]> input_;
@@ -107,9 +109,10 @@ Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
       buffers_.out_bytes = 1;
     }
     if (!codec && !(codec = Codec::Make(packing_)))
-      return MakeError(ErrorCode::kOutOfMemory, "out of memory");
+      return tl::unexpected(*CodecRefusal(Codec::State::kNoMemory, what_));
     const Codec::Buffers before = buffers_;
     const Codec::State state = codec->Step(&buffers_);
+    if (auto refusal = CodecRefusal(state, what_)) return tl::unexpected(std::move(*refusal));
     if (state == Codec::State::kDamaged)
       return Damage(fmt::format("its {} data are not valid{}{}", PackingName(packing_),
                                 codec->why() ? ": " : "", codec->why() ? codec->why() : ""));

@@ -34,6 +34,7 @@ struct Unpacked {
 // Decompresses the file, which may have several streams one after another, from its start. Never
 // writes more than `capacity` bytes to `out`. Thread-safe. path: for messages.
 // kCorrupt: it is damaged, or has more than `capacity` bytes. kIo: it cannot be read.
+// kOutOfMemory. kUnsupported: it needs more than 128 MB of memory.
 Result<Unpacked> Unpack(Packing packing, int fd, const std::string& path, uint8_t* out,
                         size_t capacity);
 // The same for the first `capacity` bytes: the rest of the file is not looked at.
