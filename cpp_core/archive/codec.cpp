@@ -192,6 +192,11 @@ std::unique_ptr<Codec> Codec::Make(Packing packing) {
   return nullptr;
 }
 
+void Codec::SkipPadding(Packing packing, Buffers* buffers) {
+  if (packing != Packing::kGzip && packing != Packing::kXz) return;
+  for (; buffers->in_bytes > 0 && *buffers->in == 0; buffers->in++) buffers->in_bytes--;
+}
+
 std::optional<Error> CodecRefusal(Codec::State state, const std::string& what) {
   if (state == Codec::State::kNoMemory)
     return Error{ErrorCode::kOutOfMemory,

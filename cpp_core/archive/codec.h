@@ -31,6 +31,10 @@ class Codec {
     kTooLarge,  // the stream asks for more memory than the limit
   };
 
+  // Leaves out what may follow a stream and is not another one: zeroes, as a tape or a disk pads a file
+  // (gzip ignores them; xz has them in its format).
+  static void SkipPadding(Packing packing, Buffers* buffers);
+
   // Null: out of memory. Memory is limited, whatever the stream asks for.
   static std::unique_ptr<Codec> Make(Packing packing);
   virtual ~Codec() = default;

@@ -93,6 +93,7 @@ Status Unpacking::Fill() {
 // Each turn reads something, writes something, or ends.
 Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
   std::unique_ptr<Codec> codec;
+  bool has_streams = false;
   uint8_t surplus;  // written to where the output is full: there must be no more
   buffers_.out = out;
   buffers_.out_bytes = capacity;
@@ -100,6 +101,10 @@ Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
   for (;;) {
     const Status filled = Fill();
     if (!filled) return tl::unexpected(filled.error());
+    if (!codec && has_streams) {
+      Codec::SkipPadding(packing_, &buffers_);
+      if (buffers_.in_bytes == 0 && !is_at_end_) continue;
+    }
     const size_t size = is_full ? capacity : capacity - buffers_.out_bytes;
     if (!codec && buffers_.in_bytes == 0) return Unpacked{size, false};
     if (!is_full && buffers_.out_bytes == 0) {
@@ -110,6 +115,7 @@ Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
     }
     if (!codec && !(codec = Codec::Make(packing_)))
       return tl::unexpected(*CodecRefusal(Codec::State::kNoMemory, what_));
+    has_streams = true;
     const Codec::Buffers before = buffers_;
     const Codec::State state = codec->Step(&buffers_);
     if (auto refusal = CodecRefusal(state, what_)) return tl::unexpected(std::move(*refusal));

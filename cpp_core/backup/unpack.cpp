@@ -26,6 +26,10 @@ class UnpackSource : public ByteSource {
     buffers_.out_bytes = out.size();
     for (;;) {
       if (buffers_.in_bytes == 0 && !is_at_end_) RETURN_IF_ERROR(Fill());
+      if (!codec_ && has_streams_) {
+        Codec::SkipPadding(packing_, &buffers_);
+        if (buffers_.in_bytes == 0 && !is_at_end_) continue;
+      }
       // Nothing at all is a stream that is cut off.
       if (!codec_ && has_streams_ && buffers_.in_bytes == 0) return 0;
       if (!codec_ && !(codec_ = Codec::Make(packing_)))

@@ -137,6 +137,25 @@ TEST_F(UnpackTest, MoreThanASegmentIsDamage) {
   }
 }
 
+TEST_F(UnpackTest, ZeroesAfterAStreamOfGzipOrXzAreNoDamage) {
+  const std::string content = Noise(70000), end = "end";
+  for (const Packing packing : kAll) {
+    SCOPED_TRACE(PackingName(packing));
+    const bool allows = packing == Packing::kGzip || packing == Packing::kXz;
+    const std::string packed = Pack(packing, content);
+    for (const size_t zeroes : {4, 512, 300000}) {
+      const std::string padded = packed + std::string(zeroes, '\0');
+      bool is_cut = false;
+      const auto read = Read(packing, padded, 1 << 20, &is_cut);
+      EXPECT_EQ(read.has_value() && !is_cut, allows) << zeroes;
+      if (!allows) continue;
+      EXPECT_TRUE(*read == content) << zeroes;
+      EXPECT_TRUE(*Read(packing, padded + Pack(packing, end), 1 << 20) == content + end);
+      EXPECT_FALSE(Read(packing, padded + "garbage", 1 << 20));
+    }
+  }
+}
+
 TEST_F(UnpackTest, ACutFileIsTold) {
   const std::string content = Noise(300000);
   for (const Packing packing : kAll) {
