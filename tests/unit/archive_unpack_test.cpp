@@ -151,7 +151,7 @@ TEST_F(UnpackTest, ZeroesAfterAStreamOfGzipOrXzAreNoDamage) {
       if (!allows) continue;
       EXPECT_TRUE(*read == content) << zeroes;
       EXPECT_TRUE(*Read(packing, padded + Pack(packing, end), 1 << 20) == content + end);
-      EXPECT_FALSE(Read(packing, padded + "garbage", 1 << 20));
+      EXPECT_FALSE(Read(packing, padded + "trailing garbage", 1 << 20));
     }
   }
 }
