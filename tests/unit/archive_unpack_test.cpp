@@ -211,8 +211,14 @@ std::string XzWithDictionary(const std::string& in, uint8_t code) {
   constexpr size_t kHeader = LZMA_STREAM_HEADER_SIZE;
   auto* header = reinterpret_cast<uint8_t*>(out.data()) + kHeader;
   const size_t size = (header[0] + size_t{1}) * 4 - 4;
-  EXPECT_EQ(header[2], 0x21);  // LZMA2
-  header[4] = code;
+  size_t at = 2;
+  for (const uint8_t has_size : {0x40, 0x80}) {
+    if ((header[1] & has_size) == 0) continue;
+    while (header[at] & 0x80) at++;
+    at++;
+  }
+  EXPECT_EQ(header[at], 0x21);  // LZMA2
+  header[at + 2] = code;
   const uint32_t crc = lzma_crc32(header, size, 0);
   std::memcpy(header + size, &crc, sizeof(crc));
   return out;
