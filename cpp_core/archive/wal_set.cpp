@@ -258,6 +258,7 @@ Result<std::optional<Segment>> WalSet::Look(uint32_t timeline, uint64_t number) 
       const auto start = ReadFileStart(segment.path);
       if (!start && start.error().code == ErrorCode::kNotFound) continue;
       if (!start) return tl::unexpected(start.error());
+      if (start->packing != Packing::kNone) return CompressedError(segment.path);
       segment.file_size = start->file_size;
       JudgeSegment(identity_, *start, &segment);
       return segment;

@@ -430,6 +430,19 @@ TEST_F(TwoDirectories, ADirectoryAndThePartsOfIt) {
 }
 
 // The history of a timeline is wherever one of the directories has it.
+// Barman compresses files and leaves them their names.
+TEST_F(TwoDirectories, ACompressedFileIsNotLookedAtAsWal) {
+  const auto set = WalSet::Open(a_.path());
+  ASSERT_TRUE(set);
+  EXPECT_TRUE(set->Look(1, 5).value());
+  Write(A(2), Gzip(Content(2)));
+  const auto look = set->Look(1, 5);
+  ASSERT_FALSE(look);
+  EXPECT_EQ(look.error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(look.error().message,
+            fmt::format("WAL segment \"{}\" is compressed; decompress it first", A(2)));
+}
+
 TEST_F(TwoDirectories, HistoryFilesOfAllCount) {
   WalWriter branch(kSize, 5, 2);
   while (branch.wal().size() < 2 * kSize - 30000) branch.Append(10, 0, 9000);
