@@ -1,16 +1,13 @@
 // A page header that fits but for the address may be that of a recycled segment.
 #include "cpp_core/archive/segment.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
-#include "cpp_core/base/files.h"
+#include "cpp_core/base/guarded_files.h"
 #include "neon_redo/bytes.h"
 
 namespace neon_redo {
@@ -111,22 +108,17 @@ std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segme
 }
 
 Result<FileStart> ReadFileStart(const std::string& path) {
-  // Without O_NONBLOCK a FIFO of that name would be waited for.
-  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (fd.get() < 0) {
-    const bool missing = errno == ENOENT;
-    auto error = FileError("open file", path);
-    if (missing) error.value().code = ErrorCode::kNotFound;
-    return error;
-  }
-  struct stat st;
-  if (fstat(fd.get(), &st) != 0) return FileError("stat file", path);
-  if (!S_ISREG(st.st_mode))
+  const auto opened = OpenRegularFile(path, Links::kFollow);
+  if (!opened && opened.error().code == ErrorCode::kInvalidArgument)
     return MakeError(
         ErrorCode::kIo,
         fmt::format("\"{}\" has the name of a WAL segment, but is not a regular file", path));
+  if (!opened) return tl::unexpected(opened.error());
+  const FileDescriptor& fd = *opened;
+  struct stat st;
+  if (fstat(fd.get(), &st) != 0) return FileError("stat file", path);
   FileStart out{};
-  const ssize_t n = pread(fd.get(), out.bytes, sizeof(out.bytes), 0);
+  const ssize_t n = ReadFully(fd.get(), out.bytes, sizeof(out.bytes), 0);
   if (n < 0) return FileError("read file", path);
   out.length = static_cast<size_t>(n);
   out.file_size = static_cast<uint64_t>(st.st_size);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "cpp_core/archive/timeline_history.h"
 #include "cpp_core/base/files.h"
@@ -192,16 +193,16 @@ void WalSet::MergeCopies() {
   }
 }
 
-Segment* WalSet::Find(const SegmentName& name) {
-  const std::pair wanted(name.timeline, NumberOf(name));
+const Segment* WalSet::Find(uint32_t timeline, uint64_t number) const {
+  const std::pair wanted(timeline, number);
   const auto at =
       std::lower_bound(segments_.begin(), segments_.end(), wanted,
-                       [&](const Segment& s, const auto& sought) { return KeyOf(s) < sought; });
+                       [](const Segment& s, const auto& key) { return KeyOf(s) < key; });
   return at != segments_.end() && KeyOf(*at) == wanted ? &*at : nullptr;
 }
 
-const Segment* WalSet::Find(const SegmentName& name) const {
-  return const_cast<WalSet*>(this)->Find(name);
+Segment* WalSet::Find(const SegmentName& name) {
+  return const_cast<Segment*>(std::as_const(*this).Find(name));
 }
 
 // A file that is not whole may end before the WAL of one that cannot be read.

@@ -43,6 +43,8 @@ class WalSet {
   // Where segments are, in the order that they were given: never empty.
   const std::vector<std::string>& paths() const { return paths_; }
   const std::string& path() const { return paths_.front(); }
+  // The same, and Barman's other one: a set of these has what this one has.
+  const std::vector<std::string>& directories() const { return directories_; }
   const WalIdentity& identity() const { return identity_; }
   uint32_t segment_size() const { return identity_.segment_size; }
   uint64_t system_identifier() const { return identity_.system_identifier; }
@@ -50,6 +52,8 @@ class WalSet {
   // In ascending order, without duplicates.
   const std::vector<uint32_t>& timelines() const { return timelines_; }
   bool Has(const SegmentName& name) const { return Find(name) != nullptr; }
+  // Null: the set has no such segment.
+  const Segment* Find(uint32_t timeline, uint64_t number) const;
   // What is unusual in the directories, but no error: one line each.
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -92,13 +96,13 @@ class WalSet {
   void MergeCopies();
   void DoubtWherePacked();
   Segment* Find(const SegmentName& name);
-  const Segment* Find(const SegmentName& name) const;
+  const Segment* Find(const SegmentName& name) const { return Find(name.timeline, NumberOf(name)); }
   Result<std::vector<Branch>> Descent(uint32_t timeline) const;
   Result<std::vector<Segment>> LineOf(uint32_t timeline) const;
   uint64_t NumberOf(const SegmentName& name) const { return SegmentNumber(name, segment_size()); }
 
   std::vector<std::string> paths_;
-  std::vector<std::string> directories_;  // the same, and Barman's other one
+  std::vector<std::string> directories_;
   std::vector<std::string> notes_;
   WalIdentity identity_{0, 0, nullptr};  // the version is known once Open has returned
   std::vector<uint32_t> timelines_;

@@ -2,6 +2,9 @@
 #ifndef NEON_REDO_BASE_FILES_H_
 #define NEON_REDO_BASE_FILES_H_
 
+#include <sys/types.h>
+
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -22,6 +25,8 @@ constexpr bool IsShortage(ErrorCode code) {
   return code == ErrorCode::kOutOfMemory || code == ErrorCode::kTooManyOpenFiles;
 }
 
+// Reads until n bytes or the end of the file; the number read, or -1 (errno).
+ssize_t ReadFully(int fd, uint8_t* out, size_t n, uint64_t offset);
 // Writes all of the bytes at that offset of the file.
 Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path);
 // Flushes the file's data to disk.

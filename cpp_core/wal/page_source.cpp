@@ -6,14 +6,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/wal/copies.h"
 #include "neon_redo/bytes.h"
 
@@ -59,10 +60,6 @@ WalPageSource::WalPageSource(std::vector<Segment> segments, const WalIdentity& i
       loader_(identity.segment_size),
       buffer_(new uint8_t[kWindowSize]) {}
 
-WalPageSource::~WalPageSource() {
-  if (fd_ >= 0) close(fd_);
-}
-
 bool WalPageSource::Fail(WalFaultKind kind, Lsn lsn, std::string what) {
   fault_ = WalFault{kind, lsn, std::move(what)};
   return false;
@@ -90,8 +87,7 @@ std::string WalPageSource::FileOf(Lsn lsn) const {
 void WalPageSource::Forget() {
   window_bytes_ = 0;
   refused_ = nullptr;
-  if (fd_ >= 0) close(fd_);
-  fd_ = -1;
+  fd_.Reset();
   open_ = nullptr;
   loader_.Recycle(std::exchange(content_, {}));
 }
@@ -131,48 +127,56 @@ bool WalPageSource::OpenSegment(uint64_t number) {
                 fmt::format("not a segment of this WAL: {}", segment->problem));
   const bool is_next = open_ != nullptr && open_->number + 1 == number;
   Forget();
-  if (segment->is_loaded() ? !Load(segment, is_next) : !OpenFile(*segment)) return false;
+  Status opened = OpenContent(segment, is_next);
+  if (!opened && opened.error().code == ErrorCode::kNotFound && FindAgain(segment))
+    opened = OpenContent(segment, is_next);
+  if (!opened)
+    return Fail(opened.error().code == ErrorCode::kCorrupt ? WalFaultKind::kBad : WalFaultKind::kIo,
+                start, opened.error().message);
   open_ = segment;
   return true;
 }
 
+Status WalPageSource::OpenContent(Segment* segment, bool is_next) {
+  return segment->is_loaded() ? Load(segment, is_next) : OpenFile(*segment);
+}
+
+// A receiver gives a segment its final name, and an archive may compress it or move it to another
+// directory. The file that has it then is one of the same segment.
+bool WalPageSource::FindAgain(Segment* segment) {
+  if (directories_.empty()) return false;
+  const auto set = WalSet::Open(directories_);
+  if (!set || set->system_identifier() != identity_.system_identifier ||
+      set->segment_size() != segment_size())
+    return false;
+  const Segment* found = set->Find(segment->timeline, segment->number);
+  if (found == nullptr || found->head != SegmentHead::kWal) return false;
+  std::vector<Error> doubts = std::move(segment->doubts);
+  *segment = *found;
+  segment->doubts.insert(segment->doubts.end(), doubts.begin(), doubts.end());
+  return ChooseCopyOf(segment->number);
+}
+
 // The content of a file that is compressed or has a checksum in its name. Who reads one segment after
 // another has the next ones loaded meanwhile.
-bool WalPageSource::Load(Segment* segment, bool is_next) {
-  auto content = loader_.Take(*segment);
-  if (!content) {
-    const bool is_damage = content.error().code == ErrorCode::kCorrupt;
-    return Fail(is_damage ? WalFaultKind::kBad : WalFaultKind::kIo,
-                Lsn(segment->number * segment_size()), content.error().message);
-  }
-  content_ = std::move(*content);
+Status WalPageSource::Load(Segment* segment, bool is_next) {
+  ASSIGN_OR_RETURN(content_, loader_.Take(*segment));
   open_bytes_ = segment->file_size = content_.size;
   const size_t ahead_of_it = is_next ? loader_.most_ahead() : 1;
   for (size_t i = 1; i <= ahead_of_it; i++) {
     const Segment* ahead = Find(segment->number + i);
     if (ahead && ahead->is_loaded() && ahead->copies.empty()) loader_.Begin(*ahead);
   }
-  return true;
+  return {};
 }
 
-// The file may have been replaced since it was listed (a FIFO would be waited for), or it is whole by
-// now.
-bool WalPageSource::OpenFile(const Segment& segment) {
-  const Lsn start(segment.number * segment_size());
-  std::string path = segment.path;
-  fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd_ < 0 && errno == ENOENT && path.ends_with(kPartialSuffix)) {
-    path.resize(path.size() - kPartialSuffix.size());
-    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  }
+Status WalPageSource::OpenFile(const Segment& segment) {
+  ASSIGN_OR_RETURN(fd_, OpenSegmentFile(segment.path));
   struct stat st;
-  if (fd_ < 0 || fstat(fd_, &st) != 0)
-    return Fail(WalFaultKind::kIo, start, fmt::format("could not open: {}", strerror(errno)));
-  if (!S_ISREG(st.st_mode))
-    return Fail(WalFaultKind::kIo, start, "could not open: it is not a regular file");
-  posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  if (fstat(fd_.get(), &st) != 0) return FileError("examine file", segment.path);
+  posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   open_bytes_ = static_cast<uint64_t>(st.st_size);
-  return true;
+  return {};
 }
 
 const uint8_t* WalPageSource::LoadPage(Lsn lsn) {
@@ -194,7 +198,7 @@ bool WalPageSource::LoadWindow(Lsn lsn, uint64_t offset) {
   if (content_.bytes) {
     window_ = content_.bytes.get() + offset;
   } else {
-    const ssize_t got = ReadFully(fd_, buffer_.get(), std::min(kWindowSize, bytes), offset);
+    const ssize_t got = ReadFully(fd_.get(), buffer_.get(), std::min(kWindowSize, bytes), offset);
     if (got < 0)
       return Fail(WalFaultKind::kIo, lsn, fmt::format("could not read: {}", strerror(errno)));
     window_ = buffer_.get();

@@ -56,6 +56,7 @@ Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& optio
   std::unique_ptr<WalReader> reader(new WalReader(options, std::move(line), set.identity()));
   if (begin) reader->begin_ = reader->position_ = *begin;
   reader->pages_->AddNotes(notes);
+  reader->pages_->set_directories(set.directories());
   return reader;
 }
 

@@ -430,6 +430,48 @@ TEST_F(TwoDirectories, ADirectoryAndThePartsOfIt) {
 }
 
 // The history of a timeline is wherever one of the directories has it.
+// Its receiver has completed it, an archive compresses it, Barman moves it to another directory.
+TEST_F(TwoDirectories, AFileThatGetsAnotherNameMeanwhileIsFound) {
+  const std::string part = fs::path(A(4)).filename().string().substr(0, 16) + "/";
+  const std::string name = fs::path(A(4)).filename();
+  const std::string whole = Content(4), packed = Gzip(whole);
+  const struct {
+    std::string before, content, after, content_after;
+  } kChanges[] = {
+      {name + ".partial", whole, name, whole},
+      {name + ".gz.partial", packed.substr(0, packed.size() / 2), name + ".gz", packed},
+      {name + ".partial.gz", packed.substr(0, packed.size() / 2), name + ".gz", packed},
+      {name, whole, name + ".gz", packed},
+      {name + ".partial", whole, part + name, packed},
+  };
+  fs::remove(A(4));
+  for (const auto& change : kChanges) {
+    SCOPED_TRACE(change.before + " becomes " + change.after);
+    Write(b_.path() + "/" + change.before, change.content);
+    auto reader = WalReader::Open({{a_.path(), b_.path()}, {}, {}, {}});
+    ASSERT_TRUE(reader) << reader.error().message;
+    WalRecord record;
+    ASSERT_TRUE((*reader)->Next(&record));
+    fs::remove(b_.path() + "/" + change.before);
+    Write(b_.path() + "/" + change.after, change.content_after);
+    size_t records = 1;
+    while ((*reader)->Next(&record)) records++;
+    EXPECT_FALSE((*reader)->error()) << (*reader)->error()->message;
+    EXPECT_EQ(records, wal_.written().size());
+    fs::remove(b_.path() + "/" + change.after);
+  }
+  // Not one that is gone.
+  Write(A(4), whole);
+  auto reader = WalReader::Open({{a_.path()}, {}, {}, {}});
+  WalRecord record;
+  ASSERT_TRUE((*reader)->Next(&record));
+  fs::remove(A(4));
+  while ((*reader)->Next(&record)) {
+  }
+  ASSERT_TRUE((*reader)->error());
+  EXPECT_EQ((*reader)->error()->code, ErrorCode::kIo);
+}
+
 // Barman compresses files and leaves them their names.
 TEST_F(TwoDirectories, ACompressedFileIsNotLookedAtAsWal) {
   const auto set = WalSet::Open(a_.path());
