@@ -248,21 +248,39 @@ bool WalPageSource::CheckHeader(const uint8_t* page, Lsn lsn) {
   return true;
 }
 
-std::optional<Lsn> WalPageSource::FindLaterWal(Lsn lsn, uint64_t within) {
+// The same in the segment of `lsn`.
+Result<std::optional<Lsn>> WalPageSource::FindLaterPage(const Segment& segment, Lsn lsn,
+                                                        uint64_t within) const {
+  const bool is_in_memory = open_ == &segment && content_.bytes;
+  SegmentReader file;
+  if (!is_in_memory) {
+    ASSIGN_OR_RETURN(file, SegmentReader::Open(segment, segment_size()));
+  }
+  const uint64_t end = (segment.number + 1) * segment_size();
+  for (uint64_t page = (lsn.value & ~kWalPageMask) + kWalPageSize;
+       page < end && page - lsn.value < within; page += kWalPageSize) {
+    const uint64_t offset = page & (segment_size() - 1);
+    WalPageHeader h;
+    if (is_in_memory) {
+      if (offset + sizeof(h) > content_.size) break;
+      h = LoadNative<WalPageHeader>(content_.bytes.get() + offset);
+    } else {
+      const ssize_t n = file.Read(reinterpret_cast<uint8_t*>(&h), sizeof(h), offset);
+      if (n < 0) return FileError("read file", segment.path);
+      if (n != sizeof(h)) break;
+    }
+    WalPagePlace place = PlaceAt(Lsn(page));
+    place.max_timeline = segment.timeline;
+    if (CheckWalPageHeader(h, place) == WalPageFault::kNone) return Lsn(page);
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<Lsn>> WalPageSource::FindLaterWal(Lsn lsn, uint64_t within) {
   const uint64_t number = lsn.value / segment_size();
   if (const Segment* segment = Find(number)) {
-    const auto file = SegmentReader::Open(*segment, segment_size());
-    for (uint64_t page = (lsn.value & ~kWalPageMask) + kWalPageSize;
-         file && page / segment_size() == number && page - lsn.value < within;
-         page += kWalPageSize) {
-      WalPageHeader h;
-      if (file->Read(reinterpret_cast<uint8_t*>(&h), sizeof(h), page & (segment_size() - 1)) !=
-          sizeof(h))
-        break;
-      WalPagePlace place = PlaceAt(Lsn(page));
-      place.max_timeline = segment->timeline;
-      if (CheckWalPageHeader(h, place) == WalPageFault::kNone) return Lsn(page);
-    }
+    ASSIGN_OR_RETURN(const auto later, FindLaterPage(*segment, lsn, within));
+    if (later) return later;
   }
   for (const Segment& s : segments_) {
     if (s.number > number && s.head == SegmentHead::kWal && s.head_timeline >= timeline_)

@@ -61,8 +61,9 @@ class WalPageSource {
 
   // Where valid WAL of this line starts again after the page at lsn: a page header with the address
   // of its place, in the rest of the segment or at the start of a later one. within: looks at no
-  // more than so many bytes of the segment (each page is a system call).
-  std::optional<Lsn> FindLaterWal(Lsn lsn, uint64_t within = UINT64_MAX);
+  // more than so many bytes of the segment (each page is a system call). Errors: the segment cannot be
+  // read, so that it is not known.
+  Result<std::optional<Lsn>> FindLaterWal(Lsn lsn, uint64_t within = UINT64_MAX);
   // The first segment that does not belong here among those after the one of lsn; null if none.
   const Segment* FindForeign(Lsn lsn) const;
   // There are files of later segments, whatever they hold.
@@ -113,6 +114,7 @@ class WalPageSource {
   Status Load(Segment* segment, bool is_next);
   Status OpenFile(const Segment& segment);
   bool FindAgain(Segment* segment);
+  Result<std::optional<Lsn>> FindLaterPage(const Segment& segment, Lsn lsn, uint64_t within) const;
   bool LoadWindow(Lsn lsn, uint64_t offset);
   Segment* Find(uint64_t number);
   const Segment* Find(uint64_t number) const;

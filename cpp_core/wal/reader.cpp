@@ -372,8 +372,12 @@ std::optional<Error> WalReader::JudgeFault() {
   }
   if (auto proof = FindProof())
     return damage(fmt::format("; a valid record follows it at {}", proof->ToString()));
-  if (auto later = pages_->FindLaterWal(proof_page_))
-    return damage(fmt::format("; valid WAL follows at {}", later->ToString()));
+  const auto later = pages_->FindLaterWal(proof_page_);
+  if (!later)
+    return Error{later.error().code,
+                 fmt::format("{}: {}, and whether WAL follows is not known: {}", Place(fault_.lsn),
+                             fault_.what, later.error().message)};
+  if (*later) return damage(fmt::format("; valid WAL follows at {}", (*later)->ToString()));
   if (const Segment* s = pages_->FindForeign(fault_.lsn))
     return Error{ErrorCode::kCorrupt,
                  fmt::format("file \"{}\" (LSN {} by its name) is not a segment of this WAL: {}",

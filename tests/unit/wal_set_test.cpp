@@ -430,6 +430,30 @@ TEST_F(TwoDirectories, ADirectoryAndThePartsOfIt) {
 }
 
 // The history of a timeline is wherever one of the directories has it.
+// The page without a header is damage, since a page follows that has one. Whichever call fails once,
+// WAL does not seem to end there.
+TEST_F(TwoDirectories, WalThatCannotBeLookedForIsNotTakenForNone) {
+  Overwrite(A(4), 3 * kWalPageSize, std::string(kWalPageSize, '\0'));
+  const auto error = [&](int failing) -> std::optional<Error> {
+    auto reader = WalReader::Open({{a_.path()}, At(4, 0), {}, {}});
+    if (!reader) return reader.error();
+    pread_plan = {failing, EIO};
+    WalRecord record;
+    while ((*reader)->Next(&record)) {
+    }
+    return (*reader)->error();
+  };
+  int failing = 0;
+  for (; pread_plan.error == 0; failing++) {
+    ASSERT_LT(failing, 1000);
+    const auto found = error(failing);
+    ASSERT_TRUE(found) << failing;
+    EXPECT_TRUE(found->code == ErrorCode::kCorrupt || found->code == ErrorCode::kIo) << failing;
+  }
+  pread_plan = {0, 0};
+  EXPECT_GT(failing, 3);
+}
+
 // Its receiver has completed it, an archive compresses it, Barman moves it to another directory.
 TEST_F(TwoDirectories, AFileThatGetsAnotherNameMeanwhileIsFound) {
   const std::string part = fs::path(A(4)).filename().string().substr(0, 16) + "/";
