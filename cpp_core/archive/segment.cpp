@@ -52,10 +52,8 @@ std::optional<CompressedName> ParseCompressedName(std::string_view name) {
   CompressedName out{*segment, name.substr(kNameLength)};
   out.segment.partial = out.suffix.ends_with(kPartialSuffix);
   if (out.segment.partial) out.suffix.remove_suffix(kPartialSuffix.size());
-  for (const char* suffix : kCompressedSuffixes) {
-    if (out.suffix == suffix) return out;
-  }
-  return std::nullopt;
+  if (!IsCompressedSuffix(out.suffix)) return std::nullopt;
+  return out;
 }
 
 std::optional<ArchivedName> ParseArchivedName(std::string_view name) {
@@ -78,28 +76,18 @@ std::optional<ArchivedName> ParseArchivedName(std::string_view name) {
     out.suffix.remove_prefix(1 + kSha1Length);
     if (out.suffix.empty()) return out;
   }
-  for (const char* suffix : kCompressedSuffixes) {
-    if (out.suffix == suffix) return out;
-  }
-  return std::nullopt;
+  if (!IsCompressedSuffix(out.suffix)) return std::nullopt;
+  return out;
 }
 
 const char* CompressionOf(Bytes head) {
-  struct Magic {
-    std::string_view bytes;
-    const char* name;
-  };
+  if (const Packing packing = PackingOf(head); packing != Packing::kNone)
+    return PackingName(packing);
   using namespace std::string_view_literals;
+  // By programs whose files are not read.
   const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
-  for (const Magic& magic : {Magic{"\x1f\x8b"sv, "gzip"}, Magic{"\x04\x22\x4d\x18"sv, "lz4"},
-                             Magic{"\x28\xb5\x2f\xfd"sv, "zstd"}, Magic{"BZh"sv, "bzip2"},
-                             Magic{"\xfd"
-                                   "7zXZ\0"sv,
-                                   "xz"},
-                             Magic{"\x89LZO\0"sv, "lzop"}, Magic{"\x1f\x9d"sv, "compress"}}) {
-    if (text.starts_with(magic.bytes)) return magic.name;
-  }
-  return nullptr;
+  if (text.starts_with("\x89LZO\0"sv)) return "lzop";
+  return text.starts_with("\x1f\x9d") ? "compress" : nullptr;
 }
 
 std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size) {

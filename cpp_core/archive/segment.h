@@ -55,10 +55,6 @@ std::optional<ArchivedName> ParseArchivedName(std::string_view name);
 // "gzip", "lz4", "zstd", … when a file that begins with these bytes is compressed so; else null.
 const char* CompressionOf(Bytes head);
 
-// The suffixes of compressed segments, the known ones.
-inline constexpr const char* kCompressedSuffixes[] = {
-    ".gz", ".lz4", ".zst", ".bz2", ".xz", ".lzma", ".lzo", ".br", ".zstd", ".Z", ".sz"};
-
 constexpr uint64_t SegmentsPerLog(uint32_t segment_size) {
   return (uint64_t{1} << 32) / segment_size;
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -26,12 +27,6 @@ size_t InputSize(int fd, bool only_start) {
   if (only_start || fstat(fd, &st) != 0) return kStartSize;
   return std::clamp(static_cast<size_t>(st.st_size), kStartSize, kMostInput);
 }
-
-constexpr std::pair<Packing, const char*> kSuffixes[] = {{Packing::kGzip, ".gz"},
-                                                         {Packing::kLz4, ".lz4"},
-                                                         {Packing::kZstd, ".zst"},
-                                                         {Packing::kBzip2, ".bz2"},
-                                                         {Packing::kXz, ".xz"}};
 
 using namespace std::string_view_literals;
 constexpr std::pair<Packing, std::string_view> kMagics[] = {{Packing::kGzip, "\x1f\x8b"sv},
@@ -148,16 +143,21 @@ bool BeginsMagic(Packing packing, Bytes bytes) {
   return false;
 }
 
+bool IsCompressedSuffix(std::string_view suffix) {
+  return std::any_of(std::begin(kCompressedSuffixes), std::end(kCompressedSuffixes),
+                     [&](const auto& known) { return suffix == known.second; });
+}
+
 Packing PackingOfSuffix(std::string_view suffix) {
   if (suffix.empty()) return Packing::kNone;
-  for (const auto& [packing, known] : kSuffixes)
+  for (const auto& [packing, known] : kCompressedSuffixes)
     if (suffix == known) return packing;
   return Packing::kUnknown;
 }
 
 const char* PackingSuffix(Packing packing) {
-  for (const auto& [of, suffix] : kSuffixes)
-    if (of == packing) return suffix;
+  for (const auto& [of, suffix] : kCompressedSuffixes)
+    if (of == packing && packing != Packing::kUnknown) return suffix;
   return "";
 }
 

@@ -266,8 +266,8 @@ Result<std::optional<Segment>> WalSet::Look(uint32_t timeline, uint64_t number) 
     }
   }
   for (const std::string& path : paths_) {
-    for (const char* suffix : kCompressedSuffixes) {
-      const std::string packed = fmt::format("{}/{}{}", path, name, suffix);
+    for (const auto& known : kCompressedSuffixes) {
+      const std::string packed = fmt::format("{}/{}{}", path, name, known.second);
       if (access(packed.c_str(), F_OK) == 0) return CompressedError(packed);
     }
   }
