@@ -143,8 +143,7 @@ Status WalListing::ReadStarts() {
     const bool is_begun = BeginsMagic(file.packing, Bytes(file.start.bytes, file.start.length));
     if (file.packing != Packing::kNone && file.start.packing == Packing::kNone && !is_wal &&
         !is_begun && std::memcmp(file.start.bytes, "Salted__", 8) != 0)
-      file.start.problem =
-          fmt::format("file \"{}\" does not begin as one that is compressed", file.path);
+      file.start.problem = "it does not begin as a file that is compressed";
     if (is_wal)
       votes[{head.segment.system_identifier, head.segment.segment_size,
              pg::FindVersionByWalMagic(head.page.magic)}]++;

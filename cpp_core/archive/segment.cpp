@@ -33,6 +33,12 @@ bool ParseHex8(std::string_view digits, uint32_t* out) {
   return true;
 }
 
+// "file "PATH" is damaged" becomes "it is damaged": who says so names the file.
+std::string WithoutFile(const std::string& message, const std::string& path) {
+  const std::string file = fmt::format("file \"{}\"", path);
+  return message.starts_with(file) ? "it" + message.substr(file.size()) : message;
+}
+
 }  // namespace
 
 std::optional<SegmentName> ParseSegmentName(std::string_view name) {
@@ -116,7 +122,7 @@ Result<FileStart> ReadFileStart(const std::string& path) {
   const auto unpacked = UnpackStart(out.packing, fd.get(), path, out.bytes, sizeof(out.bytes));
   if (!unpacked && unpacked.error().code != ErrorCode::kCorrupt)
     return tl::unexpected(unpacked.error());
-  if (!unpacked) out.problem = unpacked.error().message;
+  if (!unpacked) out.problem = WithoutFile(unpacked.error().message, path);
   out.length = unpacked ? unpacked->size : 0;
   return out;
 }
@@ -130,27 +136,30 @@ static void JudgeHead(const WalIdentity& identity, const WalSegmentHead& head, W
           ? WalPageFault::kNone
           : CheckWalLongPageHeader(head.segment, identity.system_identifier, segment_size);
   if (fault == WalPageFault::kUnknownMagic) {
-    segment->problem =
-        fmt::format("page magic {:04X}, expected {}", head.page.magic, pg::SupportedWalMagics());
+    segment->problem = fmt::format("it has page magic {:04X}, expected {}", head.page.magic,
+                                   pg::SupportedWalMagics());
   } else if (fault == WalPageFault::kOtherVersion) {
-    segment->problem = fmt::format("page magic {:04X}, the other segments are of PostgreSQL {}",
-                                   head.page.magic, identity.version->major);
-  } else if (fault == WalPageFault::kFlags || fault == WalPageFault::kHeaderKind) {
     segment->problem =
-        fmt::format("page flags {:04X} are not those of a segment's first page", head.page.info);
+        fmt::format("it has page magic {:04X}, the other segments are of PostgreSQL {}",
+                    head.page.magic, identity.version->major);
+  } else if (fault == WalPageFault::kFlags || fault == WalPageFault::kHeaderKind) {
+    segment->problem = fmt::format(
+        "it has page flags {:04X}, which are not those of a segment's first page", head.page.info);
   } else if (long_fault == WalPageFault::kSystemIdentifier) {
     segment->problem = fmt::format("it is of system {}, the other segments are of system {}",
                                    head.segment.system_identifier, identity.system_identifier);
   } else if (head.segment.segment_size != segment_size) {
-    segment->problem =
-        fmt::format("its page header says segments of {} bytes, the other segments say {}",
-                    head.segment.segment_size, segment_size);
+    segment->problem = fmt::format(
+        "it has a page header that says segments of {} bytes, the other segments say {}",
+        head.segment.segment_size, segment_size);
   } else if (head.segment.page_size != kWalPageSize) {
-    segment->problem = fmt::format("its page header says WAL pages of {} bytes, expected {}",
-                                   head.segment.page_size, kWalPageSize);
+    segment->problem =
+        fmt::format("it has a page header that says WAL pages of {} bytes, expected {}",
+                    head.segment.page_size, kWalPageSize);
   } else if (fault == WalPageFault::kLaterTimeline) {
-    segment->problem = fmt::format("its first page is of timeline {}, its file name of timeline {}",
-                                   head.page.timeline, segment->timeline);
+    segment->problem =
+        fmt::format("it has a first page of timeline {}, and a file name of timeline {}",
+                    head.page.timeline, segment->timeline);
   } else if (fault == WalPageFault::kNone) {
     segment->head = SegmentHead::kWal;
     segment->head_timeline = head.page.timeline;
@@ -158,7 +167,7 @@ static void JudgeHead(const WalIdentity& identity, const WalSegmentHead& head, W
              (head.page.address < start.value || head.page.timeline < segment->timeline)) {
     segment->head = SegmentHead::kStale;
   } else {
-    segment->problem = fmt::format("its first page has address {}, expected {}",
+    segment->problem = fmt::format("it has a first page with address {}, expected {}",
                                    Lsn(head.page.address).ToString(), start.ToString());
   }
 }
@@ -180,8 +189,8 @@ void JudgeSegment(const WalIdentity& identity, const FileStart& start, Segment* 
     if (start.packing == Packing::kNone || segment->is_partial)
       segment->head = SegmentHead::kShort;
     else
-      segment->problem = fmt::format("file \"{}\" is cut short: its {} data end after {} bytes",
-                                     segment->path, PackingName(start.packing), bytes.size());
+      segment->problem = fmt::format("it is cut short: its {} data end after {} bytes",
+                                     PackingName(start.packing), bytes.size());
   } else if (std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == 0; })) {
     segment->head = SegmentHead::kZero;
   } else if (const char* compression = CompressionOf(bytes)) {

@@ -49,6 +49,11 @@ std::string NamePaths(const std::vector<std::string>& paths) {
   return out;
 }
 
+std::string QuotePaths(std::vector<std::string> paths) {
+  for (std::string& path : paths) path = fmt::format("\"{}\"", path);
+  return NamePaths(paths);
+}
+
 Result<WalSet> WalSet::Open(const std::vector<std::string>& paths, Compressed compressed) {
   if (paths.empty()) return MakeError(ErrorCode::kInvalidArgument, "no WAL directory is given");
   std::vector<WalListing> listings;
@@ -79,11 +84,11 @@ Result<WalSet> WalSet::Open(const std::vector<std::string>& paths, Compressed co
   if (empty == listings.begin()) {
     if (!out.packed_.empty())
       return MakeError(ErrorCode::kNotFound,
-                       fmt::format("no WAL segments in directory \"{}\": its segments are "
+                       fmt::format("no WAL segments in directory {}: its segments are "
                                    "compressed, such as \"{}\"; decompress them first",
-                                   NamePaths(paths), out.packed_.front().path));
+                                   QuotePaths(paths), out.packed_.front().path));
     return MakeError(ErrorCode::kNotFound,
-                     fmt::format("no WAL segments in directory \"{}\"", NamePaths(paths)));
+                     fmt::format("no WAL segments in directory {}", QuotePaths(paths)));
   }
   for (auto l = empty; l != listings.end(); ++l)
     out.notes_.push_back(fmt::format("no WAL segments in directory \"{}\"", l->path));
@@ -168,7 +173,8 @@ void WalSet::Take(const std::vector<WalListing>& listings, Compressed compressed
       }
       if (file.name.segment >= SegmentsPerLog(segment_size())) {
         segment.head = SegmentHead::kForeign;
-        segment.problem = fmt::format("no segment of {} bytes has this file name", segment_size());
+        segment.problem =
+            fmt::format("it has the file name of no segment of {} bytes", segment_size());
       }
       segments_.push_back(std::move(segment));
     }
@@ -343,9 +349,9 @@ Result<std::vector<Segment>> WalSet::Line(std::optional<uint32_t> timeline,
       if (from && !timeline) continue;
       return MakeError(
           ErrorCode::kNotFound,
-          fmt::format("no segment in \"{}\" is WAL of timeline {}: file \"{}\" says that it begins "
+          fmt::format("no segment in {} is WAL of timeline {}: file \"{}\" says that it begins "
                       "after the ones that are there",
-                      NamePaths(paths_), timelines_[i], FormatHistoryName(timelines_[i])));
+                      QuotePaths(paths_), timelines_[i], FormatHistoryName(timelines_[i])));
     }
     if (!line || !from) return line;
     const bool covered = std::any_of(line->begin(), line->end(),
@@ -360,11 +366,11 @@ Result<std::vector<Segment>> WalSet::Line(std::optional<uint32_t> timeline,
       return CompressedError(c.path);
   }
   if (timeline && !std::binary_search(timelines_.begin(), timelines_.end(), *timeline))
-    return MakeError(ErrorCode::kNotFound, fmt::format("no segments of timeline {} in \"{}\"",
-                                                       *timeline, NamePaths(paths_)));
+    return MakeError(ErrorCode::kNotFound, fmt::format("no segments of timeline {} in {}",
+                                                       *timeline, QuotePaths(paths_)));
   return MakeError(
       ErrorCode::kNotFound,
-      fmt::format("no segment in \"{}\" has LSN {}: file \"{}\" is missing", NamePaths(paths_),
+      fmt::format("no segment in {} has LSN {}: file \"{}\" is missing", QuotePaths(paths_),
                   from->ToString(),
                   FormatSegmentName(timeline.value_or(timelines_.back()), wanted, segment_size())));
 }

@@ -16,8 +16,10 @@ namespace neon_redo {
 
 struct TimelineFork;  // timeline_history.h
 
-// Paths for a message: "a", "a and b", "a, b and c".
+// Paths for a message: a, a and b, a, b and c.
 std::string NamePaths(const std::vector<std::string>& paths);
+// The same with quotes around each.
+std::string QuotePaths(std::vector<std::string> paths);
 
 // The segments of one cluster, and their size. An immutable value: it is a snapshot, files that come
 // later are not seen. Where several files have one segment of one timeline, the set has the one that

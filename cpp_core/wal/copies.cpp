@@ -96,7 +96,8 @@ void Chooser::LeaveOut(Segment* best, const Segment& copy) {
   if (best->head != SegmentHead::kWal) return;
   std::string why;
   if (copy.head == SegmentHead::kForeign)
-    why = fmt::format("\"{}\" is not a segment of this WAL: {}", copy.path, copy.problem);
+    why =
+        fmt::format("\"{}\" cannot be read as a segment of this WAL: {}", copy.path, copy.problem);
   else if (copy.file_size < identity_.segment_size && !copy.is_partial)
     why = fmt::format("\"{}\" is cut short: it has {} bytes instead of {}", copy.path,
                       copy.file_size, identity_.segment_size);

@@ -124,7 +124,7 @@ bool WalPageSource::OpenSegment(uint64_t number) {
   if (!segment) return Fail(WalFaultKind::kMissing, start, "the segment is missing");
   if (segment->head == SegmentHead::kForeign)
     return Fail(WalFaultKind::kBad, start,
-                fmt::format("not a segment of this WAL: {}", segment->problem));
+                fmt::format("it cannot be read as a segment of this WAL: {}", segment->problem));
   const bool is_next = open_ != nullptr && open_->number + 1 == number;
   Forget();
   Status opened = OpenContent(segment, is_next);

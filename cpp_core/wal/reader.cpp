@@ -379,9 +379,10 @@ std::optional<Error> WalReader::JudgeFault() {
                              fault_.what, later.error().message)};
   if (*later) return damage(fmt::format("; valid WAL follows at {}", (*later)->ToString()));
   if (const Segment* s = pages_->FindForeign(fault_.lsn))
-    return Error{ErrorCode::kCorrupt,
-                 fmt::format("file \"{}\" (LSN {} by its name) is not a segment of this WAL: {}",
-                             s->path, Lsn(s->number * segment_size()).ToString(), s->problem)};
+    return Error{
+        ErrorCode::kCorrupt,
+        fmt::format("file \"{}\" (LSN {} by its name) cannot be read as a segment of this WAL: {}",
+                    s->path, Lsn(s->number * segment_size()).ToString(), s->problem)};
   for (const Lsn lsn : {fault_.lsn, proof_page_}) {
     if (const Error* doubt = pages_->DoubtAt(lsn))
       return Error{doubt->code,

@@ -351,7 +351,9 @@ TEST_F(PackedSegments, DamageIsNamed) {
     Write(file, packed + packed);
     ExpectError(file + "\" is damaged: it has more than 1048576 bytes");
     Write(file, "not compressed");
-    ExpectError(file + "\" does not begin as one that is compressed");
+    ExpectError(
+        file +
+        "\", offset 0): it cannot be read as a segment of this WAL: it does not begin as a file that is compressed");
     Write(file, Pack(kAll[format], Content(2).substr(0, kSize / 2)));
     ExpectError(name);
     // A good copy beside it is read.

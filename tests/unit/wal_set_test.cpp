@@ -304,7 +304,7 @@ TEST_F(TwoDirectories, ADamagedFileIsNotReplacedByAShorterOne) {
     fs::remove(B(4) + ".partial");
   };
   Overwrite(A(4), 0, "damage");
-  expect("\"" + A(4) + "\" is not a segment of this WAL");
+  expect("\"" + A(4) + "\" cannot be read as a segment of this WAL: it has page magic");
   Write(A(4), last);
   Overwrite(A(4), 50000, "damage");
   expect("\"" + A(4) + "\" is damaged at LSN");
@@ -507,6 +507,31 @@ TEST_F(TwoDirectories, ACompressedFileIsNotLookedAtAsWal) {
   EXPECT_EQ(look.error().code, ErrorCode::kUnsupported);
   EXPECT_EQ(look.error().message,
             fmt::format("WAL segment \"{}\" is compressed; decompress it first", A(2)));
+}
+
+TEST_F(TwoDirectories, EachPathHasItsOwnQuotes) {
+  const auto none = WalSet::Open({a_.path(), b_.path()})->Line(7, {});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().message,
+            fmt::format("no segments of timeline 7 in \"{}\" and \"{}\"", a_.path(), b_.path()));
+  TempDirectory c;
+  const auto empty = WalSet::Open({b_.path(), c.path()});
+  ASSERT_FALSE(empty);
+  EXPECT_EQ(empty.error().message,
+            fmt::format("no WAL segments in directory \"{}\" and \"{}\"", b_.path(), c.path()));
+}
+
+// A message names the damaged file once.
+TEST_F(TwoDirectories, WhatIsWrongWithAFileIsSaidOfIt) {
+  for (const std::string& content : {std::string("\x1f\x8b"
+                                                 "damage"),
+                                     Gzip("WAL")}) {
+    Write(A(4), content);
+    const std::string message = ReadOf({a_.path()}).error.value_or(Error{}).message;
+    EXPECT_NE(message.find(" cannot be read as a segment of this WAL: it is "), std::string::npos)
+        << message;
+    EXPECT_EQ(message.find(A(4)), message.rfind(A(4))) << message;
+  }
 }
 
 TEST_F(TwoDirectories, HistoryFilesOfAllCount) {
