@@ -280,22 +280,47 @@ Result<std::optional<Segment>> WalSet::Look(uint32_t timeline, uint64_t number) 
   return std::nullopt;
 }
 
+// The names that the history file of a timeline has, or may have, in one directory.
+static Result<std::vector<std::string>> FindHistories(const std::string& directory,
+                                                      uint32_t timeline) {
+  const std::string plain = directory + "/" + FormatHistoryName(timeline);
+  std::vector<std::string> found;
+  std::string unreadable;
+  const auto is_there = [](const std::string& file) { return access(file.c_str(), F_OK) == 0; };
+  for (const auto& [packing, suffix] : kCompressedSuffixes) {
+    const std::string file = plain + suffix;
+    if (!is_there(file)) continue;
+    if (packing == Packing::kUnknown)
+      unreadable = file;
+    else
+      found.push_back(file);
+  }
+  found.insert(found.begin(), plain);
+  if (found.size() == 1 && !unreadable.empty() && !is_there(plain))
+    return MakeError(
+        ErrorCode::kUnsupported,
+        fmt::format("timeline history file \"{}\" is compressed; decompress it first", unreadable));
+  return found;
+}
+
 Result<std::optional<std::vector<TimelineFork>>> WalSet::ReadForks(uint32_t timeline) const {
   std::optional<std::vector<TimelineFork>> out;
-  std::string first, first_content;
-  for (const std::string& path : paths_) {
-    const std::string file = path + "/" + FormatHistoryName(timeline);
-    const auto content = ReadHistoryFile(file);
-    if (!content && content.error().code == ErrorCode::kNotFound) continue;
-    if (!content) return tl::unexpected(content.error());
-    if (out && *content != first_content)
-      return MakeError(ErrorCode::kCorrupt,
-                       fmt::format("timeline history files \"{}\" and \"{}\" differ: remove the "
-                                   "wrong one",
-                                   first, file));
-    ASSIGN_OR_RETURN(out, ParseTimelineHistory(*content, timeline, file));
-    first = file;
-    first_content = *content;
+  std::string first;
+  for (const std::string& directory : directories_) {
+    ASSIGN_OR_RETURN(const auto files, FindHistories(directory, timeline));
+    for (const std::string& file : files) {
+      const auto content = ReadHistoryFile(file);
+      if (!content && content.error().code == ErrorCode::kNotFound) continue;
+      if (!content) return tl::unexpected(content.error());
+      ASSIGN_OR_RETURN(auto forks, ParseTimelineHistory(*content, timeline, file));
+      if (out && forks != *out)
+        return MakeError(ErrorCode::kCorrupt,
+                         fmt::format("timeline history files \"{}\" and \"{}\" differ: remove the "
+                                     "wrong one",
+                                     first, file));
+      out = std::move(forks);
+      first = file;
+    }
   }
   return out;
 }

@@ -62,7 +62,8 @@ class WalSet {
   // The segments that make up the WAL of one timeline: its own, and those of the timelines it
   // descends from up to the segment where each was left. In order of number; numbers may be
   // missing. Without a timeline, the highest one whose line has the segment of `from` (or simply
-  // the highest one). Descent is read from TIMELINE.history if it is there; otherwise every lower
+  // the highest one). Descent is read from TIMELINE.history, perhaps with a suffix of compression,
+  // if it is there; otherwise every lower
   // timeline in the set is taken for an ancestor that was left at the child's first segment.
   // Never empty. kNotFound: no such timeline, or none that covers `from`, or its history file leaves
   // nothing of it. kCorrupt: a bad history file, or two that differ.
