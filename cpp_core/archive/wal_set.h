@@ -35,7 +35,8 @@ class WalSet {
   // to ten times.
   // kInvalidArgument: two directories are of different clusters, versions or segment sizes; the
   // message names both. kNotFound: no such directory, or no segments. kIo: not readable. kCorrupt:
-  // not one header is good; the message names the first file.
+  // not one header is good; the message names the first file. kUnsupported: the version was not tested
+  // (pg::CheckTested).
   static Result<WalSet> Open(const std::vector<std::string>& paths,
                              Compressed compressed = Compressed::kRead);
   static Result<WalSet> Open(const std::string& path, Compressed compressed = Compressed::kRead) {
@@ -66,13 +67,14 @@ class WalSet {
   // if it is there; otherwise every lower
   // timeline in the set is taken for an ancestor that was left at the child's first segment.
   // Never empty. kNotFound: no such timeline, or none that covers `from`, or its history file leaves
-  // nothing of it. kCorrupt: a bad history file, or two that differ.
+  // nothing of it. kCorrupt: a bad history file, or two that differ. kUnsupported: the history file, or
+  // the segment of `from`, is compressed by a program whose files are not read.
   Result<std::vector<Segment>> Line(std::optional<uint32_t> timeline,
                                     std::optional<Lsn> from) const;
 
   // The ancestors of a timeline by its history file, the oldest first. Nothing: there is no such
-  // file. kCorrupt: it is bad, or two directories have files that differ. Other errors: it cannot be
-  // read.
+  // file. kCorrupt: it is bad, or two files differ. kUnsupported: it is compressed by a program whose
+  // files are not read. Other errors: it cannot be read.
   Result<std::optional<std::vector<TimelineFork>>> ReadForks(uint32_t timeline) const;
 
   // kUnsupported: the WAL of this line (as Line returned it for the timeline), from `from` to `to`,
