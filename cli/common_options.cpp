@@ -29,8 +29,9 @@ void SayTablespaces(const std::string& directory, std::optional<uint32_t> only) 
 Option& AddWalDirectories(Options* options, std::vector<std::string>* directories) {
   return options->PathList(
       "--wal=DIR", directories,
-      "directory of WAL segments, or a data directory with a pg_wal in it; can "
-      "be repeated: the segments of all are read as one");
+      "directory of WAL segments, which may be compressed, a data directory with a pg_wal in it, a "
+      "pgBackRest archive or a Barman server's directory; can be repeated: the segments of all are "
+      "read as one");
 }
 
 void SayNotes(const std::vector<std::string>& notes) {

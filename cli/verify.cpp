@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
@@ -94,8 +95,11 @@ Outcome Explain(const VerifyArguments& arguments) {
     else
       fmt::print("{}\n    {}\n", record, change);
   };
-  ASSIGN_OR_RETURN(const auto found, ExplainPage(wal, track_commit_timestamp, page, print));
-  if (!arguments.json) fmt::print("{} changes of {}\n", Grouped(found), page.Describe());
+  ASSIGN_OR_RETURN(const auto reader, WalReader::Open(wal));
+  const auto found = ExplainPage(reader.get(), track_commit_timestamp, page, print);
+  SayNotes(reader->notes());
+  if (!found) return tl::unexpected(found.error());
+  if (!arguments.json) fmt::print("{} changes of {}\n", Grouped(*found), page.Describe());
   return kExitFine;
 }
 
@@ -110,11 +114,12 @@ void TakePgdata(VerifyArguments* arguments) {
                   pgdata));
 }
 
-// The options that name the input, for a command that the report suggests.
-std::string InputOptions(const VerifyArguments& arguments) {
-  if (arguments.verify.wal.empty()) return "--wal=DIR";
+// The options that name the input, for a command that the report suggests. wal: what was read, with the
+// data directory's own pg_wal.
+std::string InputOptions(const VerifyArguments& arguments, const std::vector<std::string>& wal) {
+  if (wal.empty()) return "--wal=DIR";
   std::string out;
-  for (const std::string& directory : arguments.verify.wal)
+  for (const std::string& directory : wal)
     out += (out.empty() ? "--wal=" : " --wal=") + ShellWord(directory);
   if (!arguments.base_backup.empty()) out += " --base-backup=" + ShellWord(arguments.base_backup);
   if (arguments.verify.timeline) out += fmt::format(" --timeline={}", *arguments.verify.timeline);
@@ -142,7 +147,7 @@ Outcome Run(VerifyArguments arguments) {
                             verify.jobs,
                             arguments.images || arguments.follow.follow,
                             !arguments.against.empty(),
-                            InputOptions(arguments),
+                            InputOptions(arguments, result->wal_directories),
                             verify.quick,
                             arguments.against,
                             arguments.until};

@@ -213,7 +213,8 @@ std::optional<Error> Dump::ReaderFailure(const Result<bool>& opened) const {
 
 Status Dump::Follow() {
   const CancelSignal& stop = StopOnSignals();
-  WalWatch watch(arguments_.directories);
+  ASSIGN_OR_RETURN(const auto set, WalSet::Open(arguments_.directories));
+  WalWatch watch(set.directories());
   watch.Begin(WalWatch::Clock::now());
   std::optional<Lsn> failed_at;
   for (Result<bool> opened = true;;) {

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <system_error>
 
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/files.h"
@@ -29,9 +30,10 @@ Status CheckPlace(const std::string& directory, const std::string& name) {
   if (!name.empty()) {
     const Status plain = CheckFile(directory + "/" + name);
     if (plain || plain.error().code != ErrorCode::kNotFound) return plain;
+    std::error_code error;
+    if (!std::filesystem::is_directory(directory, error)) return plain;
   }
   const auto opened = WalSet::Open(directory);
-  if (!opened && !name.empty()) return CheckFile(directory + "/" + name);
   if (!opened) return tl::unexpected(opened.error());
   // Perhaps the segment is there by another name: compressed, in a directory of its own.
   const auto wanted = ParseSegmentName(name);
@@ -94,8 +96,8 @@ Status ReadSegmentNames(const std::vector<std::string>& segments,
   }
   ASSIGN_OR_RETURN(const auto wal, WalSet::Open(*directories));
   const uint64_t size = wal.segment_size();
-  const auto start_of = [size](const SegmentName& name) {
-    return Lsn(uint64_t{name.log} << 32) + name.segment * size;
+  const auto start_of = [&wal](const SegmentName& name) {
+    return wal.SegmentStart(SegmentNumber(name, wal.segment_size()));
   };
   const Lsn first = start_of(names.front());
   const Lsn last = start_of(names.back());

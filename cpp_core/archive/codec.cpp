@@ -1,12 +1,15 @@
 #include "cpp_core/archive/codec.h"
 
 #include <bzlib.h>
+#include <fmt/format.h>
 #include <lz4frame.h>
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 namespace neon_redo {
@@ -39,6 +42,7 @@ class Inflate : public Codec {
     b->out += out - stream_.avail_out;
     b->out_bytes -= out - stream_.avail_out;
     if (result == Z_STREAM_END) return State::kEnd;
+    if (result == Z_MEM_ERROR) return State::kNoMemory;
     return result == Z_OK || result == Z_BUF_ERROR ? State::kMore : Damaged(stream_.msg);
   }
 
@@ -65,6 +69,7 @@ class Bzip2 : public Codec {
     b->out += out - stream_.avail_out;
     b->out_bytes -= out - stream_.avail_out;
     if (result == BZ_STREAM_END) return State::kEnd;
+    if (result == BZ_MEM_ERROR) return State::kNoMemory;
     return result == BZ_OK ? State::kMore : Damaged(nullptr);
   }
 
@@ -90,7 +95,8 @@ class Xz : public Codec {
     b->out = stream_.next_out;
     b->out_bytes = stream_.avail_out;
     if (result == LZMA_STREAM_END) return State::kEnd;
-    if (result == LZMA_MEMLIMIT_ERROR) return Damaged("it needs more than 128 MB of memory");
+    if (result == LZMA_MEM_ERROR) return State::kNoMemory;
+    if (result == LZMA_MEMLIMIT_ERROR) return State::kTooLarge;
     return result == LZMA_OK || result == LZMA_BUF_ERROR ? State::kMore : Damaged(nullptr);
   }
 
@@ -112,7 +118,16 @@ class Zstd : public Codec {
     b->in_bytes -= in.pos;
     b->out += out.pos;
     b->out_bytes -= out.pos;
-    if (ZSTD_isError(result)) return Damaged(ZSTD_getErrorName(result));
+    switch (ZSTD_getErrorCode(result)) {
+      case ZSTD_error_no_error:
+        break;
+      case ZSTD_error_memory_allocation:
+        return State::kNoMemory;
+      case ZSTD_error_frameParameter_windowTooLarge:
+        return State::kTooLarge;
+      default:
+        return Damaged(ZSTD_getErrorName(result));
+    }
     return result == 0 ? State::kEnd : State::kMore;
   }
 
@@ -131,7 +146,11 @@ class Lz4 : public Codec {
   State Step(Buffers* b) override {
     size_t in = b->in_bytes, out = b->out_bytes;
     const size_t result = LZ4F_decompress(context_, b->out, &out, b->in, &in, nullptr);
-    if (LZ4F_isError(result)) return Damaged(LZ4F_getErrorName(result));
+    if (LZ4F_isError(result)) {
+      // Its error codes are in the header of the static library alone.
+      const char* const why = LZ4F_getErrorName(result);
+      return std::strcmp(why, "ERROR_allocation_failed") == 0 ? State::kNoMemory : Damaged(why);
+    }
     b->in += in;
     b->in_bytes -= in;
     b->out += out;
@@ -171,6 +190,23 @@ std::unique_ptr<Codec> Codec::Make(Packing packing) {
       return MakeOpen<Xz>();
   }
   return nullptr;
+}
+
+void Codec::SkipPadding(Packing packing, Buffers* buffers) {
+  if (packing != Packing::kGzip && packing != Packing::kXz) return;
+  for (; buffers->in_bytes > 0 && *buffers->in == 0; buffers->in++) buffers->in_bytes--;
+}
+
+std::optional<Error> CodecRefusal(Codec::State state, const std::string& what) {
+  if (state == Codec::State::kNoMemory)
+    return Error{ErrorCode::kOutOfMemory,
+                 fmt::format("could not decompress {}: out of memory", what)};
+  if (state == Codec::State::kTooLarge)
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("could not decompress {}: it needs more than 128 MB of memory; "
+                             "decompress it first",
+                             what)};
+  return std::nullopt;
 }
 
 }  // namespace neon_redo

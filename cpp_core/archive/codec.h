@@ -5,8 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "cpp_core/archive/unpack.h"
+#include "neon_redo/error.h"
 
 namespace neon_redo {
 
@@ -20,7 +23,17 @@ class Codec {
     uint8_t* out = nullptr;
     size_t out_bytes = 0;
   };
-  enum class State { kMore, kEnd, kDamaged };
+  enum class State {
+    kMore,
+    kEnd,
+    kDamaged,
+    kNoMemory,  // the process is short of it
+    kTooLarge,  // the stream asks for more memory than the limit
+  };
+
+  // Leaves out what may follow a stream and is not another one: zeroes, as a tape or a disk pads a file
+  // (gzip ignores them; xz has them in its format).
+  static void SkipPadding(Packing packing, Buffers* buffers);
 
   // Null: out of memory. Memory is limited, whatever the stream asks for.
   static std::unique_ptr<Codec> Make(Packing packing);
@@ -41,6 +54,10 @@ class Codec {
  private:
   const char* why_ = nullptr;
 };
+
+// Why the stream of `what`, as in "file \"x\"", cannot be decompressed here, whatever it holds:
+// kOutOfMemory or kUnsupported. Nothing for the other states.
+std::optional<Error> CodecRefusal(Codec::State state, const std::string& what);
 
 }  // namespace neon_redo
 

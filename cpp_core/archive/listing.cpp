@@ -119,20 +119,28 @@ Status WalListing::ListInner(const std::string& where, Compressed compressed) {
 
 Status WalListing::ReadStarts() {
   std::map<std::tuple<uint64_t, uint32_t, const pg::Version*>, size_t> votes;
+  std::vector<File> read;
   for (File& file : files) {
-    ASSIGN_OR_RETURN(file.start, ReadFileStart(file.path));
+    auto start = ReadFileStart(file.path);
+    if (!start && start.error().code == ErrorCode::kUnsupported) {
+      packed.push_back({file.path, file.name});
+      continue;
+    }
+    if (!start) return tl::unexpected(start.error());
+    file.start = std::move(*start);
     WalSegmentHead head;
     const bool is_wal =
         head.Load(Bytes(file.start.bytes, file.start.length)) && head.IsOfAnySegment();
     const bool is_begun = BeginsMagic(file.packing, Bytes(file.start.bytes, file.start.length));
     if (file.packing != Packing::kNone && file.start.packing == Packing::kNone && !is_wal &&
         !is_begun && std::memcmp(file.start.bytes, "Salted__", 8) != 0)
-      file.start.problem =
-          fmt::format("file \"{}\" does not begin as one that is compressed", file.path);
+      file.start.problem = "it does not begin as a file that is compressed";
     if (is_wal)
       votes[{head.segment.system_identifier, head.segment.segment_size,
              pg::FindVersionByWalMagic(head.page.magic)}]++;
+    read.push_back(std::move(file));
   }
+  files = std::move(read);
   if (votes.empty()) return {};
   const auto winner = std::max_element(votes.begin(), votes.end(),
                                        [](auto& a, auto& b) { return a.second < b.second; });
@@ -145,9 +153,10 @@ Status WalListing::List(const std::string& where, Compressed compressed) {
   if (files.empty()) RETURN_IF_ERROR(ListInner(where, compressed));
   const auto by_path = [](const auto& a, const auto& b) { return a.path < b.path; };
   std::sort(files.begin(), files.end(), by_path);
-  std::sort(packed.begin(), packed.end(), by_path);
   std::sort(foreign.begin(), foreign.end());
-  return ReadStarts();
+  RETURN_IF_ERROR(ReadStarts());
+  std::sort(packed.begin(), packed.end(), by_path);
+  return {};
 }
 
 // A server or a receiver renames, recycles and removes segments at any moment, and an archive its

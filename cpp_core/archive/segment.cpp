@@ -1,16 +1,13 @@
 // A page header that fits but for the address may be that of a recycled segment.
 #include "cpp_core/archive/segment.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
-#include "cpp_core/base/files.h"
+#include "cpp_core/base/guarded_files.h"
 #include "neon_redo/bytes.h"
 
 namespace neon_redo {
@@ -36,6 +33,12 @@ bool ParseHex8(std::string_view digits, uint32_t* out) {
   return true;
 }
 
+// "file "PATH" is damaged" becomes "it is damaged": who says so names the file.
+std::string WithoutFile(const std::string& message, const std::string& path) {
+  const std::string file = fmt::format("file \"{}\"", path);
+  return message.starts_with(file) ? "it" + message.substr(file.size()) : message;
+}
+
 }  // namespace
 
 std::optional<SegmentName> ParseSegmentName(std::string_view name) {
@@ -55,10 +58,8 @@ std::optional<CompressedName> ParseCompressedName(std::string_view name) {
   CompressedName out{*segment, name.substr(kNameLength)};
   out.segment.partial = out.suffix.ends_with(kPartialSuffix);
   if (out.segment.partial) out.suffix.remove_suffix(kPartialSuffix.size());
-  for (const char* suffix : kCompressedSuffixes) {
-    if (out.suffix == suffix) return out;
-  }
-  return std::nullopt;
+  if (!IsCompressedSuffix(out.suffix)) return std::nullopt;
+  return out;
 }
 
 std::optional<ArchivedName> ParseArchivedName(std::string_view name) {
@@ -81,28 +82,18 @@ std::optional<ArchivedName> ParseArchivedName(std::string_view name) {
     out.suffix.remove_prefix(1 + kSha1Length);
     if (out.suffix.empty()) return out;
   }
-  for (const char* suffix : kCompressedSuffixes) {
-    if (out.suffix == suffix) return out;
-  }
-  return std::nullopt;
+  if (!IsCompressedSuffix(out.suffix)) return std::nullopt;
+  return out;
 }
 
 const char* CompressionOf(Bytes head) {
-  struct Magic {
-    std::string_view bytes;
-    const char* name;
-  };
+  if (const Packing packing = PackingOf(head); packing != Packing::kNone)
+    return PackingName(packing);
   using namespace std::string_view_literals;
+  // By programs whose files are not read.
   const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
-  for (const Magic& magic : {Magic{"\x1f\x8b"sv, "gzip"}, Magic{"\x04\x22\x4d\x18"sv, "lz4"},
-                             Magic{"\x28\xb5\x2f\xfd"sv, "zstd"}, Magic{"BZh"sv, "bzip2"},
-                             Magic{"\xfd"
-                                   "7zXZ\0"sv,
-                                   "xz"},
-                             Magic{"\x89LZO\0"sv, "lzop"}, Magic{"\x1f\x9d"sv, "compress"}}) {
-    if (text.starts_with(magic.bytes)) return magic.name;
-  }
-  return nullptr;
+  if (text.starts_with("\x89LZO\0"sv)) return "lzop";
+  return text.starts_with("\x1f\x9d") ? "compress" : nullptr;
 }
 
 std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size) {
@@ -111,22 +102,17 @@ std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segme
 }
 
 Result<FileStart> ReadFileStart(const std::string& path) {
-  // Without O_NONBLOCK a FIFO of that name would be waited for.
-  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (fd.get() < 0) {
-    const bool missing = errno == ENOENT;
-    auto error = FileError("open file", path);
-    if (missing) error.value().code = ErrorCode::kNotFound;
-    return error;
-  }
-  struct stat st;
-  if (fstat(fd.get(), &st) != 0) return FileError("stat file", path);
-  if (!S_ISREG(st.st_mode))
+  const auto opened = OpenRegularFile(path, Links::kFollow);
+  if (!opened && opened.error().code == ErrorCode::kInvalidArgument)
     return MakeError(
         ErrorCode::kIo,
         fmt::format("\"{}\" has the name of a WAL segment, but is not a regular file", path));
+  if (!opened) return tl::unexpected(opened.error());
+  const FileDescriptor& fd = *opened;
+  struct stat st;
+  if (fstat(fd.get(), &st) != 0) return FileError("stat file", path);
   FileStart out{};
-  const ssize_t n = pread(fd.get(), out.bytes, sizeof(out.bytes), 0);
+  const ssize_t n = ReadFully(fd.get(), out.bytes, sizeof(out.bytes), 0);
   if (n < 0) return FileError("read file", path);
   out.length = static_cast<size_t>(n);
   out.file_size = static_cast<uint64_t>(st.st_size);
@@ -136,7 +122,7 @@ Result<FileStart> ReadFileStart(const std::string& path) {
   const auto unpacked = UnpackStart(out.packing, fd.get(), path, out.bytes, sizeof(out.bytes));
   if (!unpacked && unpacked.error().code != ErrorCode::kCorrupt)
     return tl::unexpected(unpacked.error());
-  if (!unpacked) out.problem = unpacked.error().message;
+  if (!unpacked) out.problem = WithoutFile(unpacked.error().message, path);
   out.length = unpacked ? unpacked->size : 0;
   return out;
 }
@@ -150,27 +136,30 @@ static void JudgeHead(const WalIdentity& identity, const WalSegmentHead& head, W
           ? WalPageFault::kNone
           : CheckWalLongPageHeader(head.segment, identity.system_identifier, segment_size);
   if (fault == WalPageFault::kUnknownMagic) {
-    segment->problem =
-        fmt::format("page magic {:04X}, expected {}", head.page.magic, pg::SupportedWalMagics());
+    segment->problem = fmt::format("it has page magic {:04X}, expected {}", head.page.magic,
+                                   pg::SupportedWalMagics());
   } else if (fault == WalPageFault::kOtherVersion) {
-    segment->problem = fmt::format("page magic {:04X}, the other segments are of PostgreSQL {}",
-                                   head.page.magic, identity.version->major);
-  } else if (fault == WalPageFault::kFlags || fault == WalPageFault::kHeaderKind) {
     segment->problem =
-        fmt::format("page flags {:04X} are not those of a segment's first page", head.page.info);
+        fmt::format("it has page magic {:04X}, the other segments are of PostgreSQL {}",
+                    head.page.magic, identity.version->major);
+  } else if (fault == WalPageFault::kFlags || fault == WalPageFault::kHeaderKind) {
+    segment->problem = fmt::format(
+        "it has page flags {:04X}, which are not those of a segment's first page", head.page.info);
   } else if (long_fault == WalPageFault::kSystemIdentifier) {
     segment->problem = fmt::format("it is of system {}, the other segments are of system {}",
                                    head.segment.system_identifier, identity.system_identifier);
   } else if (head.segment.segment_size != segment_size) {
-    segment->problem =
-        fmt::format("its page header says segments of {} bytes, the other segments say {}",
-                    head.segment.segment_size, segment_size);
+    segment->problem = fmt::format(
+        "it has a page header that says segments of {} bytes, the other segments say {}",
+        head.segment.segment_size, segment_size);
   } else if (head.segment.page_size != kWalPageSize) {
-    segment->problem = fmt::format("its page header says WAL pages of {} bytes, expected {}",
-                                   head.segment.page_size, kWalPageSize);
+    segment->problem =
+        fmt::format("it has a page header that says WAL pages of {} bytes, expected {}",
+                    head.segment.page_size, kWalPageSize);
   } else if (fault == WalPageFault::kLaterTimeline) {
-    segment->problem = fmt::format("its first page is of timeline {}, its file name of timeline {}",
-                                   head.page.timeline, segment->timeline);
+    segment->problem =
+        fmt::format("it has a first page of timeline {}, and a file name of timeline {}",
+                    head.page.timeline, segment->timeline);
   } else if (fault == WalPageFault::kNone) {
     segment->head = SegmentHead::kWal;
     segment->head_timeline = head.page.timeline;
@@ -178,7 +167,7 @@ static void JudgeHead(const WalIdentity& identity, const WalSegmentHead& head, W
              (head.page.address < start.value || head.page.timeline < segment->timeline)) {
     segment->head = SegmentHead::kStale;
   } else {
-    segment->problem = fmt::format("its first page has address {}, expected {}",
+    segment->problem = fmt::format("it has a first page with address {}, expected {}",
                                    Lsn(head.page.address).ToString(), start.ToString());
   }
 }
@@ -200,8 +189,8 @@ void JudgeSegment(const WalIdentity& identity, const FileStart& start, Segment* 
     if (start.packing == Packing::kNone || segment->is_partial)
       segment->head = SegmentHead::kShort;
     else
-      segment->problem = fmt::format("file \"{}\" is cut short: its {} data end after {} bytes",
-                                     segment->path, PackingName(start.packing), bytes.size());
+      segment->problem = fmt::format("it is cut short: its {} data end after {} bytes",
+                                     PackingName(start.packing), bytes.size());
   } else if (std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == 0; })) {
     segment->head = SegmentHead::kZero;
   } else if (const char* compression = CompressionOf(bytes)) {

@@ -55,10 +55,6 @@ std::optional<ArchivedName> ParseArchivedName(std::string_view name);
 // "gzip", "lz4", "zstd", … when a file that begins with these bytes is compressed so; else null.
 const char* CompressionOf(Bytes head);
 
-// The suffixes of compressed segments, the known ones.
-inline constexpr const char* kCompressedSuffixes[] = {
-    ".gz", ".lz4", ".zst", ".bz2", ".xz", ".lzma", ".lzo", ".br", ".zstd", ".Z", ".sz"};
-
 constexpr uint64_t SegmentsPerLog(uint32_t segment_size) {
   return (uint64_t{1} << 32) / segment_size;
 }
@@ -77,7 +73,7 @@ enum class SegmentHead {
   kZero,     // zeroes: allocated ahead of use
   kStale,    // a page of older WAL: recycled, not yet overwritten
   kShort,    // the file ends inside the header
-  kForeign,  // something that does not belong here; Segment::problem says what
+  kForeign,  // something that cannot be read as this segment; Segment::problem says why
 };
 
 struct Segment {
@@ -87,7 +83,7 @@ struct Segment {
   uint64_t file_size;  // of a compressed file what it should have when it is decompressed
   SegmentHead head;
   uint32_t head_timeline;  // of the first page; 0 unless head is kWal
-  std::string problem;
+  std::string problem;     // begins with "it"
   bool is_partial = false;
   Packing packing = Packing::kNone;
   std::string sha1{};             // that the content must have, by the file's name; empty: none
@@ -113,10 +109,11 @@ struct FileStart {
   uint64_t file_size;  // as it is stored
   std::pair<dev_t, ino_t> id;
   Packing packing = Packing::kNone;
-  std::string problem{};  // why it could not be decompressed; empty: it could
+  std::string problem{};  // why it could not be decompressed, as Segment's; empty: it could
 };
 
-// kNotFound: no file has the name. kIo: it cannot be read, or is not a regular file.
+// kNotFound: no file has the name. kIo: it cannot be read, or is not a regular file. kOutOfMemory.
+// kUnsupported: it needs too much memory to be decompressed.
 Result<FileStart> ReadFileStart(const std::string& path);
 
 // Says what the file holds, as a segment of this WAL: sets head and what follows from it. The other

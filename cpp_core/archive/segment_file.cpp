@@ -1,18 +1,14 @@
 #include "cpp_core/archive/segment_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <nettle/sha1.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <new>
 #include <system_error>
 
-#include "cpp_core/base/files.h"
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 
 namespace neon_redo {
@@ -28,22 +24,6 @@ std::string Sha1Of(const SegmentContent& content) {
   std::string out;
   for (const uint8_t byte : digest) out += fmt::format("{:02x}", byte);
   return out;
-}
-
-// The file may have been replaced since it was listed; a FIFO would be waited for.
-Result<FileDescriptor> OpenRegular(const std::string& path) {
-  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) {
-    const bool missing = errno == ENOENT;
-    auto error = FileError("open file", path);
-    if (missing) error.value().code = ErrorCode::kNotFound;
-    return error;
-  }
-  struct stat st;
-  if (fstat(fd.get(), &st) != 0) return FileError("stat file", path);
-  if (!S_ISREG(st.st_mode))
-    return MakeError(ErrorCode::kIo, fmt::format("\"{}\" is not a regular file", path));
-  return fd;
 }
 
 Status Fill(const Segment& segment, int fd, uint32_t segment_size, SegmentContent* out) {
@@ -65,21 +45,20 @@ Status Fill(const Segment& segment, int fd, uint32_t segment_size, SegmentConten
 
 }  // namespace
 
-ssize_t ReadFully(int fd, uint8_t* out, size_t n, uint64_t offset) {
-  size_t done = 0;
-  while (done < n) {
-    const ssize_t r = pread(fd, out + done, n - done, static_cast<off_t>(offset + done));
-    if (r < 0 && errno == EINTR) continue;
-    if (r < 0) return -1;
-    if (r == 0) break;
-    done += static_cast<size_t>(r);
+Result<FileDescriptor> OpenSegmentFile(std::string path) {
+  auto fd = OpenRegularFile(path, Links::kFollow);
+  if (!fd && fd.error().code == ErrorCode::kNotFound && path.ends_with(kPartialSuffix)) {
+    path.resize(path.size() - kPartialSuffix.size());
+    auto whole = OpenRegularFile(path, Links::kFollow);
+    if (whole || whole.error().code != ErrorCode::kNotFound) fd = std::move(whole);
   }
-  return static_cast<ssize_t>(done);
+  if (!fd && fd.error().code == ErrorCode::kInvalidArgument) fd.error().code = ErrorCode::kIo;
+  return fd;
 }
 
 Result<SegmentContent> LoadSegment(const Segment& segment, uint32_t segment_size,
                                    std::unique_ptr<uint8_t[]> buffer) {
-  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenRegular(segment.path));
+  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenSegmentFile(segment.path));
   SegmentContent out;
   out.bytes = std::move(buffer);
   if (!out.bytes) out.bytes.reset(new (std::nothrow) uint8_t[segment_size]);
@@ -103,7 +82,7 @@ Result<SegmentReader> SegmentReader::Open(const Segment& segment, uint32_t segme
   if (segment.is_loaded()) {
     ASSIGN_OR_RETURN(out.content_, LoadSegment(segment, segment_size));
   } else {
-    ASSIGN_OR_RETURN(out.fd_, OpenRegular(segment.path));
+    ASSIGN_OR_RETURN(out.fd_, OpenSegmentFile(segment.path));
   }
   return out;
 }

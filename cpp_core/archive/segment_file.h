@@ -23,6 +23,10 @@ struct SegmentContent {
   uint64_t size = 0;
 };
 
+// Opens the file of a segment, which may have been replaced since it was listed: NAME.partial may be
+// NAME by now. kNotFound: it is not there. kIo: it cannot be opened, or is no regular file.
+Result<FileDescriptor> OpenSegmentFile(std::string path);
+
 // Reads the file, decompresses it and checks its SHA-1, if its name has one. A .partial file may end
 // within its compressed stream, since its receiver was interrupted; the content is then what is there.
 // Never more than one segment is read. Thread-safe.
@@ -44,9 +48,6 @@ class SegmentReader {
   FileDescriptor fd_;
   SegmentContent content_;  // of a file that is loaded
 };
-
-// Reads until n bytes or the end of the file; the number read, or -1 (errno).
-ssize_t ReadFully(int fd, uint8_t* out, size_t n, uint64_t offset);
 
 // Loads segments ahead of a reader, each on a thread of its own. Not thread-safe.
 class SegmentLoader {

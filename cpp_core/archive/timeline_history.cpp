@@ -7,12 +7,29 @@
 #include <cstdio>
 #include <sstream>
 
+#include "cpp_core/archive/unpack.h"
+#include "cpp_core/base/try.h"
+
 namespace neon_redo {
 
 std::string FormatHistoryName(uint32_t timeline) { return fmt::format("{:08X}.history", timeline); }
 
 Result<std::string> ReadHistoryFile(const std::string& path, Links links) {
-  return ReadRegularFile(path, size_t{1} << 20, links);
+  constexpr size_t kLimit = 1 << 20;
+  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenRegularFile(path, links));
+  ASSIGN_OR_RETURN(const std::string content, ReadAll(fd, path, kLimit));
+  const Packing packing =
+      PackingOf(Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()));
+  if (packing == Packing::kNone) return content;
+  std::string out(kLimit, '\0');
+  ASSIGN_OR_RETURN(const auto unpacked, Unpack(packing, fd.get(), path,
+                                               reinterpret_cast<uint8_t*>(out.data()), out.size()));
+  if (unpacked.is_cut)
+    return MakeError(ErrorCode::kCorrupt, fmt::format("timeline history file \"{}\" is cut short: "
+                                                      "its {} data have no end",
+                                                      path, PackingName(packing)));
+  out.resize(unpacked.size);
+  return out;
 }
 
 Result<std::vector<TimelineFork>> ParseTimelineHistory(const std::string& content,

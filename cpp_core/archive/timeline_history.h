@@ -16,13 +16,15 @@ namespace neon_redo {
 struct TimelineFork {
   uint32_t timeline;
   Lsn end;
+  bool operator==(const TimelineFork&) const = default;
 };
 
 // The name of a timeline's history file (TLHistoryFileName).
 std::string FormatHistoryName(uint32_t timeline);
 
-// The content of a history file. kNotFound: there is none. kInvalidArgument: it is not a regular
-// file, a refused link, or of more than 1 MB; a line has some 40 bytes.
+// The content of a history file, decompressed if it is compressed. kNotFound: there is none.
+// kInvalidArgument: it is not a regular file, a refused link, or of more than 1 MB; a line has some 40
+// bytes. kCorrupt: its compressed data are damaged or cut short.
 Result<std::string> ReadHistoryFile(const std::string& path, Links links = Links::kFollow);
 
 // The ancestors of `timeline`, the oldest first. kCorrupt: a bad line; the message quotes it and

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -27,12 +28,6 @@ size_t InputSize(int fd, bool only_start) {
   return std::clamp(static_cast<size_t>(st.st_size), kStartSize, kMostInput);
 }
 
-constexpr std::pair<Packing, const char*> kSuffixes[] = {{Packing::kGzip, ".gz"},
-                                                         {Packing::kLz4, ".lz4"},
-                                                         {Packing::kZstd, ".zst"},
-                                                         {Packing::kBzip2, ".bz2"},
-                                                         {Packing::kXz, ".xz"}};
-
 using namespace std::string_view_literals;
 constexpr std::pair<Packing, std::string_view> kMagics[] = {{Packing::kGzip, "\x1f\x8b"sv},
                                                             {Packing::kLz4, "\x04\x22\x4d\x18"sv},
@@ -52,6 +47,7 @@ class Unpacking {
       : packing_(packing),
         fd_(fd),
         path_(path),
+        what_(fmt::format("file \"{}\"", path)),
         only_start_(only_start),
         input_size_(InputSize(fd, only_start)),
         input_(new uint8_t[input_size_]) {}
@@ -61,12 +57,13 @@ class Unpacking {
  private:
   Status Fill();
   tl::unexpected<Error> Damage(std::string_view why) const {
-    return MakeError(ErrorCode::kCorrupt, fmt::format("file \"{}\" is damaged: {}", path_, why));
+    return MakeError(ErrorCode::kCorrupt, fmt::format("{} is damaged: {}", what_, why));
   }
 
   const Packing packing_;
   const int fd_;
   const std::string& path_;
+  const std::string what_;  // for messages
   const bool only_start_;
   const size_t input_size_;
   const std::unique_ptr<uint8_t[]> input_;
@@ -91,6 +88,7 @@ Status Unpacking::Fill() {
 // Each turn reads something, writes something, or ends.
 Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
   std::unique_ptr<Codec> codec;
+  bool has_streams = false;
   uint8_t surplus;  // written to where the output is full: there must be no more
   buffers_.out = out;
   buffers_.out_bytes = capacity;
@@ -98,6 +96,10 @@ Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
   for (;;) {
     const Status filled = Fill();
     if (!filled) return tl::unexpected(filled.error());
+    if (!codec && has_streams) {
+      Codec::SkipPadding(packing_, &buffers_);
+      if (buffers_.in_bytes == 0 && !is_at_end_) continue;
+    }
     const size_t size = is_full ? capacity : capacity - buffers_.out_bytes;
     if (!codec && buffers_.in_bytes == 0) return Unpacked{size, false};
     if (!is_full && buffers_.out_bytes == 0) {
@@ -107,9 +109,11 @@ Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
       buffers_.out_bytes = 1;
     }
     if (!codec && !(codec = Codec::Make(packing_)))
-      return MakeError(ErrorCode::kOutOfMemory, "out of memory");
+      return tl::unexpected(*CodecRefusal(Codec::State::kNoMemory, what_));
+    has_streams = true;
     const Codec::Buffers before = buffers_;
     const Codec::State state = codec->Step(&buffers_);
+    if (auto refusal = CodecRefusal(state, what_)) return tl::unexpected(std::move(*refusal));
     if (state == Codec::State::kDamaged)
       return Damage(fmt::format("its {} data are not valid{}{}", PackingName(packing_),
                                 codec->why() ? ": " : "", codec->why() ? codec->why() : ""));
@@ -139,16 +143,21 @@ bool BeginsMagic(Packing packing, Bytes bytes) {
   return false;
 }
 
+bool IsCompressedSuffix(std::string_view suffix) {
+  return std::any_of(std::begin(kCompressedSuffixes), std::end(kCompressedSuffixes),
+                     [&](const auto& known) { return suffix == known.second; });
+}
+
 Packing PackingOfSuffix(std::string_view suffix) {
   if (suffix.empty()) return Packing::kNone;
-  for (const auto& [packing, known] : kSuffixes)
+  for (const auto& [packing, known] : kCompressedSuffixes)
     if (suffix == known) return packing;
   return Packing::kUnknown;
 }
 
 const char* PackingSuffix(Packing packing) {
-  for (const auto& [of, suffix] : kSuffixes)
-    if (of == packing) return suffix;
+  for (const auto& [of, suffix] : kCompressedSuffixes)
+    if (of == packing && packing != Packing::kUnknown) return suffix;
   return "";
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "neon_redo/bytes.h"
 #include "neon_redo/error.h"
@@ -20,7 +21,14 @@ enum class Packing : uint8_t { kNone, kGzip, kZlib, kLz4, kZstd, kBzip2, kXz, kU
 Packing PackingOf(Bytes head);
 // A file that has only these bytes so far may become one of this packing.
 bool BeginsMagic(Packing packing, Bytes bytes);
-// ".gz", ".lz4", ".zst", ".bz2", ".xz"; "": kNone; kUnknown for others.
+// The suffixes of compressed files, the known ones.
+inline constexpr std::pair<Packing, const char*> kCompressedSuffixes[] = {
+    {Packing::kGzip, ".gz"},     {Packing::kLz4, ".lz4"},    {Packing::kZstd, ".zst"},
+    {Packing::kBzip2, ".bz2"},   {Packing::kXz, ".xz"},      {Packing::kUnknown, ".lzma"},
+    {Packing::kUnknown, ".lzo"}, {Packing::kUnknown, ".br"}, {Packing::kUnknown, ".zstd"},
+    {Packing::kUnknown, ".Z"},   {Packing::kUnknown, ".sz"}};
+bool IsCompressedSuffix(std::string_view suffix);
+// Of the list; "": kNone; kUnknown for others, too.
 Packing PackingOfSuffix(std::string_view suffix);
 // The same the other way round; "" for kZlib and kUnknown too.
 const char* PackingSuffix(Packing packing);
@@ -34,6 +42,7 @@ struct Unpacked {
 // Decompresses the file, which may have several streams one after another, from its start. Never
 // writes more than `capacity` bytes to `out`. Thread-safe. path: for messages.
 // kCorrupt: it is damaged, or has more than `capacity` bytes. kIo: it cannot be read.
+// kOutOfMemory. kUnsupported: it needs more than 128 MB of memory.
 Result<Unpacked> Unpack(Packing packing, int fd, const std::string& path, uint8_t* out,
                         size_t capacity);
 // The same for the first `capacity` bytes: the rest of the file is not looked at.

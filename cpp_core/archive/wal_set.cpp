@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "cpp_core/archive/timeline_history.h"
 #include "cpp_core/base/files.h"
@@ -48,6 +49,11 @@ std::string NamePaths(const std::vector<std::string>& paths) {
   return out;
 }
 
+std::string QuotePaths(std::vector<std::string> paths) {
+  for (std::string& path : paths) path = fmt::format("\"{}\"", path);
+  return NamePaths(paths);
+}
+
 Result<WalSet> WalSet::Open(const std::vector<std::string>& paths, Compressed compressed) {
   if (paths.empty()) return MakeError(ErrorCode::kInvalidArgument, "no WAL directory is given");
   std::vector<WalListing> listings;
@@ -78,11 +84,11 @@ Result<WalSet> WalSet::Open(const std::vector<std::string>& paths, Compressed co
   if (empty == listings.begin()) {
     if (!out.packed_.empty())
       return MakeError(ErrorCode::kNotFound,
-                       fmt::format("no WAL segments in directory \"{}\": its segments are "
+                       fmt::format("no WAL segments in directory {}: its segments are "
                                    "compressed, such as \"{}\"; decompress them first",
-                                   NamePaths(paths), out.packed_.front().path));
+                                   QuotePaths(paths), out.packed_.front().path));
     return MakeError(ErrorCode::kNotFound,
-                     fmt::format("no WAL segments in directory \"{}\"", NamePaths(paths)));
+                     fmt::format("no WAL segments in directory {}", QuotePaths(paths)));
   }
   for (auto l = empty; l != listings.end(); ++l)
     out.notes_.push_back(fmt::format("no WAL segments in directory \"{}\"", l->path));
@@ -167,7 +173,8 @@ void WalSet::Take(const std::vector<WalListing>& listings, Compressed compressed
       }
       if (file.name.segment >= SegmentsPerLog(segment_size())) {
         segment.head = SegmentHead::kForeign;
-        segment.problem = fmt::format("no segment of {} bytes has this file name", segment_size());
+        segment.problem =
+            fmt::format("it has the file name of no segment of {} bytes", segment_size());
       }
       segments_.push_back(std::move(segment));
     }
@@ -192,16 +199,16 @@ void WalSet::MergeCopies() {
   }
 }
 
-Segment* WalSet::Find(const SegmentName& name) {
-  const std::pair wanted(name.timeline, NumberOf(name));
+const Segment* WalSet::Find(uint32_t timeline, uint64_t number) const {
+  const std::pair wanted(timeline, number);
   const auto at =
       std::lower_bound(segments_.begin(), segments_.end(), wanted,
-                       [&](const Segment& s, const auto& sought) { return KeyOf(s) < sought; });
+                       [](const Segment& s, const auto& key) { return KeyOf(s) < key; });
   return at != segments_.end() && KeyOf(*at) == wanted ? &*at : nullptr;
 }
 
-const Segment* WalSet::Find(const SegmentName& name) const {
-  return const_cast<WalSet*>(this)->Find(name);
+Segment* WalSet::Find(const SegmentName& name) {
+  return const_cast<Segment*>(std::as_const(*this).Find(name));
 }
 
 // A file that is not whole may end before the WAL of one that cannot be read.
@@ -258,36 +265,62 @@ Result<std::optional<Segment>> WalSet::Look(uint32_t timeline, uint64_t number) 
       const auto start = ReadFileStart(segment.path);
       if (!start && start.error().code == ErrorCode::kNotFound) continue;
       if (!start) return tl::unexpected(start.error());
+      if (start->packing != Packing::kNone) return CompressedError(segment.path);
       segment.file_size = start->file_size;
       JudgeSegment(identity_, *start, &segment);
       return segment;
     }
   }
   for (const std::string& path : paths_) {
-    for (const char* suffix : kCompressedSuffixes) {
-      const std::string packed = fmt::format("{}/{}{}", path, name, suffix);
+    for (const auto& known : kCompressedSuffixes) {
+      const std::string packed = fmt::format("{}/{}{}", path, name, known.second);
       if (access(packed.c_str(), F_OK) == 0) return CompressedError(packed);
     }
   }
   return std::nullopt;
 }
 
+// The names that the history file of a timeline has, or may have, in one directory.
+static Result<std::vector<std::string>> FindHistories(const std::string& directory,
+                                                      uint32_t timeline) {
+  const std::string plain = directory + "/" + FormatHistoryName(timeline);
+  std::vector<std::string> found;
+  std::string unreadable;
+  const auto is_there = [](const std::string& file) { return access(file.c_str(), F_OK) == 0; };
+  for (const auto& [packing, suffix] : kCompressedSuffixes) {
+    const std::string file = plain + suffix;
+    if (!is_there(file)) continue;
+    if (packing == Packing::kUnknown)
+      unreadable = file;
+    else
+      found.push_back(file);
+  }
+  found.insert(found.begin(), plain);
+  if (found.size() == 1 && !unreadable.empty() && !is_there(plain))
+    return MakeError(
+        ErrorCode::kUnsupported,
+        fmt::format("timeline history file \"{}\" is compressed; decompress it first", unreadable));
+  return found;
+}
+
 Result<std::optional<std::vector<TimelineFork>>> WalSet::ReadForks(uint32_t timeline) const {
   std::optional<std::vector<TimelineFork>> out;
-  std::string first, first_content;
-  for (const std::string& path : paths_) {
-    const std::string file = path + "/" + FormatHistoryName(timeline);
-    const auto content = ReadHistoryFile(file);
-    if (!content && content.error().code == ErrorCode::kNotFound) continue;
-    if (!content) return tl::unexpected(content.error());
-    if (out && *content != first_content)
-      return MakeError(ErrorCode::kCorrupt,
-                       fmt::format("timeline history files \"{}\" and \"{}\" differ: remove the "
-                                   "wrong one",
-                                   first, file));
-    ASSIGN_OR_RETURN(out, ParseTimelineHistory(*content, timeline, file));
-    first = file;
-    first_content = *content;
+  std::string first;
+  for (const std::string& directory : directories_) {
+    ASSIGN_OR_RETURN(const auto files, FindHistories(directory, timeline));
+    for (const std::string& file : files) {
+      const auto content = ReadHistoryFile(file);
+      if (!content && content.error().code == ErrorCode::kNotFound) continue;
+      if (!content) return tl::unexpected(content.error());
+      ASSIGN_OR_RETURN(auto forks, ParseTimelineHistory(*content, timeline, file));
+      if (out && forks != *out)
+        return MakeError(ErrorCode::kCorrupt,
+                         fmt::format("timeline history files \"{}\" and \"{}\" differ: remove the "
+                                     "wrong one",
+                                     first, file));
+      out = std::move(forks);
+      first = file;
+    }
   }
   return out;
 }
@@ -341,9 +374,9 @@ Result<std::vector<Segment>> WalSet::Line(std::optional<uint32_t> timeline,
       if (from && !timeline) continue;
       return MakeError(
           ErrorCode::kNotFound,
-          fmt::format("no segment in \"{}\" is WAL of timeline {}: file \"{}\" says that it begins "
+          fmt::format("no segment in {} is WAL of timeline {}: file \"{}\" says that it begins "
                       "after the ones that are there",
-                      NamePaths(paths_), timelines_[i], FormatHistoryName(timelines_[i])));
+                      QuotePaths(paths_), timelines_[i], FormatHistoryName(timelines_[i])));
     }
     if (!line || !from) return line;
     const bool covered = std::any_of(line->begin(), line->end(),
@@ -358,11 +391,11 @@ Result<std::vector<Segment>> WalSet::Line(std::optional<uint32_t> timeline,
       return CompressedError(c.path);
   }
   if (timeline && !std::binary_search(timelines_.begin(), timelines_.end(), *timeline))
-    return MakeError(ErrorCode::kNotFound, fmt::format("no segments of timeline {} in \"{}\"",
-                                                       *timeline, NamePaths(paths_)));
+    return MakeError(ErrorCode::kNotFound, fmt::format("no segments of timeline {} in {}",
+                                                       *timeline, QuotePaths(paths_)));
   return MakeError(
       ErrorCode::kNotFound,
-      fmt::format("no segment in \"{}\" has LSN {}: file \"{}\" is missing", NamePaths(paths_),
+      fmt::format("no segment in {} has LSN {}: file \"{}\" is missing", QuotePaths(paths_),
                   from->ToString(),
                   FormatSegmentName(timeline.value_or(timelines_.back()), wanted, segment_size())));
 }

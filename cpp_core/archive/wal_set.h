@@ -16,8 +16,10 @@ namespace neon_redo {
 
 struct TimelineFork;  // timeline_history.h
 
-// Paths for a message: "a", "a and b", "a, b and c".
+// Paths for a message: a, a and b, a, b and c.
 std::string NamePaths(const std::vector<std::string>& paths);
+// The same with quotes around each.
+std::string QuotePaths(std::vector<std::string> paths);
 
 // The segments of one cluster, and their size. An immutable value: it is a snapshot, files that come
 // later are not seen. Where several files have one segment of one timeline, the set has the one that
@@ -33,7 +35,8 @@ class WalSet {
   // to ten times.
   // kInvalidArgument: two directories are of different clusters, versions or segment sizes; the
   // message names both. kNotFound: no such directory, or no segments. kIo: not readable. kCorrupt:
-  // not one header is good; the message names the first file.
+  // not one header is good; the message names the first file. kUnsupported: the version was not tested
+  // (pg::CheckTested).
   static Result<WalSet> Open(const std::vector<std::string>& paths,
                              Compressed compressed = Compressed::kRead);
   static Result<WalSet> Open(const std::string& path, Compressed compressed = Compressed::kRead) {
@@ -43,6 +46,8 @@ class WalSet {
   // Where segments are, in the order that they were given: never empty.
   const std::vector<std::string>& paths() const { return paths_; }
   const std::string& path() const { return paths_.front(); }
+  // The same, and Barman's other one: a set of these has what this one has.
+  const std::vector<std::string>& directories() const { return directories_; }
   const WalIdentity& identity() const { return identity_; }
   uint32_t segment_size() const { return identity_.segment_size; }
   uint64_t system_identifier() const { return identity_.system_identifier; }
@@ -50,22 +55,26 @@ class WalSet {
   // In ascending order, without duplicates.
   const std::vector<uint32_t>& timelines() const { return timelines_; }
   bool Has(const SegmentName& name) const { return Find(name) != nullptr; }
+  // Null: the set has no such segment.
+  const Segment* Find(uint32_t timeline, uint64_t number) const;
   // What is unusual in the directories, but no error: one line each.
   const std::vector<std::string>& notes() const { return notes_; }
 
   // The segments that make up the WAL of one timeline: its own, and those of the timelines it
   // descends from up to the segment where each was left. In order of number; numbers may be
   // missing. Without a timeline, the highest one whose line has the segment of `from` (or simply
-  // the highest one). Descent is read from TIMELINE.history if it is there; otherwise every lower
+  // the highest one). Descent is read from TIMELINE.history, perhaps with a suffix of compression,
+  // if it is there; otherwise every lower
   // timeline in the set is taken for an ancestor that was left at the child's first segment.
   // Never empty. kNotFound: no such timeline, or none that covers `from`, or its history file leaves
-  // nothing of it. kCorrupt: a bad history file, or two that differ.
+  // nothing of it. kCorrupt: a bad history file, or two that differ. kUnsupported: the history file, or
+  // the segment of `from`, is compressed by a program whose files are not read.
   Result<std::vector<Segment>> Line(std::optional<uint32_t> timeline,
                                     std::optional<Lsn> from) const;
 
   // The ancestors of a timeline by its history file, the oldest first. Nothing: there is no such
-  // file. kCorrupt: it is bad, or two directories have files that differ. Other errors: it cannot be
-  // read.
+  // file. kCorrupt: it is bad, or two files differ. kUnsupported: it is compressed by a program whose
+  // files are not read. Other errors: it cannot be read.
   Result<std::optional<std::vector<TimelineFork>>> ReadForks(uint32_t timeline) const;
 
   // kUnsupported: the WAL of this line (as Line returned it for the timeline), from `from` to `to`,
@@ -92,13 +101,13 @@ class WalSet {
   void MergeCopies();
   void DoubtWherePacked();
   Segment* Find(const SegmentName& name);
-  const Segment* Find(const SegmentName& name) const;
+  const Segment* Find(const SegmentName& name) const { return Find(name.timeline, NumberOf(name)); }
   Result<std::vector<Branch>> Descent(uint32_t timeline) const;
   Result<std::vector<Segment>> LineOf(uint32_t timeline) const;
   uint64_t NumberOf(const SegmentName& name) const { return SegmentNumber(name, segment_size()); }
 
   std::vector<std::string> paths_;
-  std::vector<std::string> directories_;  // the same, and Barman's other one
+  std::vector<std::string> directories_;
   std::vector<std::string> notes_;
   WalIdentity identity_{0, 0, nullptr};  // the version is known once Open has returned
   std::vector<uint32_t> timelines_;

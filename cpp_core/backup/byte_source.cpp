@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -17,16 +17,9 @@ SharedFile Share(FileDescriptor fd) {
 }
 
 Result<size_t> ReadFileAt(int fd, uint64_t offset, WritableBytes out, const std::string& path) {
-  size_t filled = 0;
-  while (filled < out.size()) {
-    const ssize_t got =
-        pread(fd, out.data() + filled, out.size() - filled, static_cast<off_t>(offset + filled));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return FileError("read file", path);
-    if (got == 0) break;
-    filled += static_cast<size_t>(got);
-  }
-  return filled;
+  const ssize_t got = ReadFully(fd, out.data(), out.size(), offset);
+  if (got < 0) return FileError("read file", path);
+  return static_cast<size_t>(got);
 }
 
 Result<uint64_t> FileSize(int fd, const std::string& path) {

@@ -26,13 +26,18 @@ class UnpackSource : public ByteSource {
     buffers_.out_bytes = out.size();
     for (;;) {
       if (buffers_.in_bytes == 0 && !is_at_end_) RETURN_IF_ERROR(Fill());
+      if (!codec_ && has_streams_) {
+        Codec::SkipPadding(packing_, &buffers_);
+        if (buffers_.in_bytes == 0 && !is_at_end_) continue;
+      }
       // Nothing at all is a stream that is cut off.
       if (!codec_ && has_streams_ && buffers_.in_bytes == 0) return 0;
       if (!codec_ && !(codec_ = Codec::Make(packing_)))
-        return MakeError(ErrorCode::kOutOfMemory, "out of memory");
+        return tl::unexpected(*CodecRefusal(Codec::State::kNoMemory, name_));
       has_streams_ = true;
       const size_t before = buffers_.in_bytes;
       const Codec::State state = codec_->Step(&buffers_);
+      if (auto refusal = CodecRefusal(state, name_)) return tl::unexpected(std::move(*refusal));
       if (state == Codec::State::kDamaged)
         return Corrupt(codec_->why() != nullptr ? codec_->why() : "damaged data");
       const bool ended = state == Codec::State::kEnd;

@@ -19,7 +19,8 @@ std::optional<Packing> PackingOfName(std::string_view name);
 // The source of what `packed` holds: one or more gzip members or frames after each other, to the end
 // of `packed`. Checksums in it are checked. `name` is for messages. Its errors: kCorrupt, with the
 // offset in the packed bytes; what `packed` returns; kOutOfMemory. Uses some hundred kB, zstd and xz up
-// to 128 MB if the frame says so, and no memory by the size of what comes out.
+// to 128 MB if the frame says so, and no memory by the size of what comes out. kUnsupported: the frame
+// asks for more.
 std::unique_ptr<ByteSource> Unpack(std::unique_ptr<ByteSource> packed, Packing packing,
                                    std::string name);
 

@@ -3,7 +3,9 @@
 #define NEON_REDO_BASE_FILES_H_
 
 #include <sys/stat.h>
+#include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -27,6 +29,8 @@ constexpr bool IsShortage(ErrorCode code) {
 // What something is that is no regular file: "a FIFO".
 const char* FileKindName(const struct stat& st);
 
+// Reads until n bytes or the end of the file; the number read, or -1 (errno).
+ssize_t ReadFully(int fd, uint8_t* out, size_t n, uint64_t offset);
 // Writes all of the bytes at that offset of the file.
 Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path);
 // Flushes the file's data to disk.

@@ -36,13 +36,12 @@ bool Concerns(const Change& change, const PageKey& page) {
 
 }  // namespace
 
-Result<uint64_t> ExplainPage(const WalReaderOptions& wal, bool track_commit_timestamp,
-                             const PageKey& page, const ExplainSink& sink) {
-  ASSIGN_OR_RETURN(auto reader, WalReader::Open(wal));
+Result<uint64_t> ExplainPage(WalReader* wal, bool track_commit_timestamp, const PageKey& page,
+                             const ExplainSink& sink) {
   Ingest ingest({track_commit_timestamp});
   uint64_t found = 0;
   const Status status = ingest.TakeAll(
-      reader.get(),
+      wal,
       [&](const ChangeList& changes, const RecordView& view, const WalRecord& record) -> Status {
         for (const Change& change : changes) {
           if (!Concerns(change, page)) continue;

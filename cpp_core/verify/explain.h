@@ -15,10 +15,10 @@ namespace neon_redo {
 using ExplainSink = std::function<void(const std::string& record, const std::string& change)>;
 
 // Calls the sink for each change to the page, or to the relation, database or SLRU that it is of,
-// in the order of WAL. track_commit_timestamp: whether the cluster keeps them where WAL begins.
-// Returns how many changes there were; errors as of WalReader.
-Result<uint64_t> ExplainPage(const WalReaderOptions& wal, bool track_commit_timestamp,
-                             const PageKey& page, const ExplainSink& sink);
+// in the order of WAL, which is read to its end. track_commit_timestamp: whether the cluster keeps them
+// where WAL begins. Returns how many changes there were; errors as of WalReader.
+Result<uint64_t> ExplainPage(WalReader* wal, bool track_commit_timestamp, const PageKey& page,
+                             const ExplainSink& sink);
 
 }  // namespace neon_redo
 

@@ -81,8 +81,8 @@ class Chooser {
   Result<Reach> ReachOf(const Segment& segment, bool with_before);
   Result<Reach> ReachIn(std::vector<Segment> segments) const;
   // Not merely ended before this place, the first that differs.
-  bool IsDamaged(const Segment& segment, Lsn at) const;
-  bool HasPageAfter(const Segment& segment, Lsn lsn) const;
+  Result<bool> IsDamaged(const Segment& segment, Lsn at) const;
+  Result<bool> HasPageAfter(const Segment& segment, Lsn lsn) const;
 
   const std::vector<Segment>& all_;
   const size_t index_;
@@ -96,7 +96,8 @@ void Chooser::LeaveOut(Segment* best, const Segment& copy) {
   if (best->head != SegmentHead::kWal) return;
   std::string why;
   if (copy.head == SegmentHead::kForeign)
-    why = fmt::format("\"{}\" is not a segment of this WAL: {}", copy.path, copy.problem);
+    why =
+        fmt::format("\"{}\" cannot be read as a segment of this WAL: {}", copy.path, copy.problem);
   else if (copy.file_size < identity_.segment_size && !copy.is_partial)
     why = fmt::format("\"{}\" is cut short: it has {} bytes instead of {}", copy.path,
                       copy.file_size, identity_.segment_size);
@@ -148,14 +149,20 @@ Status Chooser::BetterWal(Lsn at, Segment* best, Segment* copy) {
   if (std::min(of_best, of_copy).complete > at) {
     Note(fmt::format("\"{}\" and \"{}\" hold different WAL at LSN {}: the first is read",
                      best->path, copy->path, at.ToString()));
-  } else if (of_best != of_copy && IsDamaged(*copy, at)) {
-    std::string why = fmt::format("\"{}\" is damaged at LSN {}", copy->path, at.ToString());
-    Note(fmt::format("\"{}\" is read, since {}", best->path, why));
-    if (HasPageAfter(*copy, std::max(of_best, of_copy).complete))
-      best->doubts.push_back({ErrorCode::kCorrupt, std::move(why)});
-  } else {
-    LeaveOut(best, *copy);
+    return {};
   }
+  bool is_damaged = false;
+  if (of_best != of_copy) {
+    ASSIGN_OR_RETURN(is_damaged, IsDamaged(*copy, at));
+  }
+  if (!is_damaged) {
+    LeaveOut(best, *copy);
+    return {};
+  }
+  std::string why = fmt::format("\"{}\" is damaged at LSN {}", copy->path, at.ToString());
+  Note(fmt::format("\"{}\" is read, since {}", best->path, why));
+  ASSIGN_OR_RETURN(const bool has_more, HasPageAfter(*copy, std::max(of_best, of_copy).complete));
+  if (has_more) best->doubts.push_back({ErrorCode::kCorrupt, std::move(why)});
   return {};
 }
 
@@ -266,10 +273,13 @@ Result<Reach> Chooser::ReachIn(std::vector<Segment> segments) const {
 
 // The server fills a page with zeroes before it writes records to it. So where a copy merely ends
 // earlier, zeroes follow to the end of the page, and no page of this WAL after it.
-bool Chooser::IsDamaged(const Segment& segment, Lsn at) const {
+Result<bool> Chooser::IsDamaged(const Segment& segment, Lsn at) const {
   WalPageSource pages({segment}, identity_);
   const Lsn page_lsn(at.value & ~kWalPageMask);
   const uint8_t* page = pages.Page(page_lsn);
+  if (page == nullptr && pages.fault().kind == WalFaultKind::kIo)
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("LSN {}: {}", page_lsn.ToString(), pages.fault().what));
   if (page != nullptr &&
       std::any_of(page + (at - page_lsn), page + kWalPageSize, [](uint8_t b) { return b != 0; }))
     return true;
@@ -277,8 +287,8 @@ bool Chooser::IsDamaged(const Segment& segment, Lsn at) const {
 }
 
 // A page of this WAL, after the one that has the LSN.
-bool Chooser::HasPageAfter(const Segment& segment, Lsn lsn) const {
-  const auto later = WalPageSource({segment}, identity_).FindLaterWal(lsn);
+Result<bool> Chooser::HasPageAfter(const Segment& segment, Lsn lsn) const {
+  ASSIGN_OR_RETURN(const auto later, WalPageSource({segment}, identity_).FindLaterWal(lsn));
   return later && *later < end_;
 }
 

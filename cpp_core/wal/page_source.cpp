@@ -6,14 +6,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
 #include "cpp_core/wal/copies.h"
 #include "neon_redo/bytes.h"
 
@@ -59,10 +60,6 @@ WalPageSource::WalPageSource(std::vector<Segment> segments, const WalIdentity& i
       loader_(identity.segment_size),
       buffer_(new uint8_t[kWindowSize]) {}
 
-WalPageSource::~WalPageSource() {
-  if (fd_ >= 0) close(fd_);
-}
-
 bool WalPageSource::Fail(WalFaultKind kind, Lsn lsn, std::string what) {
   fault_ = WalFault{kind, lsn, std::move(what)};
   return false;
@@ -90,8 +87,7 @@ std::string WalPageSource::FileOf(Lsn lsn) const {
 void WalPageSource::Forget() {
   window_bytes_ = 0;
   refused_ = nullptr;
-  if (fd_ >= 0) close(fd_);
-  fd_ = -1;
+  fd_.Reset();
   open_ = nullptr;
   loader_.Recycle(std::exchange(content_, {}));
 }
@@ -128,51 +124,59 @@ bool WalPageSource::OpenSegment(uint64_t number) {
   if (!segment) return Fail(WalFaultKind::kMissing, start, "the segment is missing");
   if (segment->head == SegmentHead::kForeign)
     return Fail(WalFaultKind::kBad, start,
-                fmt::format("not a segment of this WAL: {}", segment->problem));
+                fmt::format("it cannot be read as a segment of this WAL: {}", segment->problem));
   const bool is_next = open_ != nullptr && open_->number + 1 == number;
   Forget();
-  if (segment->is_loaded() ? !Load(segment, is_next) : !OpenFile(*segment)) return false;
+  Status opened = OpenContent(segment, is_next);
+  if (!opened && opened.error().code == ErrorCode::kNotFound && FindAgain(segment))
+    opened = OpenContent(segment, is_next);
+  if (!opened)
+    return Fail(opened.error().code == ErrorCode::kCorrupt ? WalFaultKind::kBad : WalFaultKind::kIo,
+                start, opened.error().message);
   open_ = segment;
   return true;
 }
 
+Status WalPageSource::OpenContent(Segment* segment, bool is_next) {
+  return segment->is_loaded() ? Load(segment, is_next) : OpenFile(*segment);
+}
+
+// A receiver gives a segment its final name, and an archive may compress it or move it to another
+// directory. The file that has it then is one of the same segment.
+bool WalPageSource::FindAgain(Segment* segment) {
+  if (directories_.empty()) return false;
+  const auto set = WalSet::Open(directories_);
+  if (!set || set->system_identifier() != identity_.system_identifier ||
+      set->segment_size() != segment_size())
+    return false;
+  const Segment* found = set->Find(segment->timeline, segment->number);
+  if (found == nullptr || found->head != SegmentHead::kWal) return false;
+  std::vector<Error> doubts = std::move(segment->doubts);
+  *segment = *found;
+  segment->doubts.insert(segment->doubts.end(), doubts.begin(), doubts.end());
+  return ChooseCopyOf(segment->number);
+}
+
 // The content of a file that is compressed or has a checksum in its name. Who reads one segment after
 // another has the next ones loaded meanwhile.
-bool WalPageSource::Load(Segment* segment, bool is_next) {
-  auto content = loader_.Take(*segment);
-  if (!content) {
-    const bool is_damage = content.error().code == ErrorCode::kCorrupt;
-    return Fail(is_damage ? WalFaultKind::kBad : WalFaultKind::kIo,
-                Lsn(segment->number * segment_size()), content.error().message);
-  }
-  content_ = std::move(*content);
+Status WalPageSource::Load(Segment* segment, bool is_next) {
+  ASSIGN_OR_RETURN(content_, loader_.Take(*segment));
   open_bytes_ = segment->file_size = content_.size;
   const size_t ahead_of_it = is_next ? loader_.most_ahead() : 1;
   for (size_t i = 1; i <= ahead_of_it; i++) {
     const Segment* ahead = Find(segment->number + i);
     if (ahead && ahead->is_loaded() && ahead->copies.empty()) loader_.Begin(*ahead);
   }
-  return true;
+  return {};
 }
 
-// The file may have been replaced since it was listed (a FIFO would be waited for), or it is whole by
-// now.
-bool WalPageSource::OpenFile(const Segment& segment) {
-  const Lsn start(segment.number * segment_size());
-  std::string path = segment.path;
-  fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd_ < 0 && errno == ENOENT && path.ends_with(kPartialSuffix)) {
-    path.resize(path.size() - kPartialSuffix.size());
-    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  }
+Status WalPageSource::OpenFile(const Segment& segment) {
+  ASSIGN_OR_RETURN(fd_, OpenSegmentFile(segment.path));
   struct stat st;
-  if (fd_ < 0 || fstat(fd_, &st) != 0)
-    return Fail(WalFaultKind::kIo, start, fmt::format("could not open: {}", strerror(errno)));
-  if (!S_ISREG(st.st_mode))
-    return Fail(WalFaultKind::kIo, start, "could not open: it is not a regular file");
-  posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  if (fstat(fd_.get(), &st) != 0) return FileError("examine file", segment.path);
+  posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   open_bytes_ = static_cast<uint64_t>(st.st_size);
-  return true;
+  return {};
 }
 
 const uint8_t* WalPageSource::LoadPage(Lsn lsn) {
@@ -194,7 +198,7 @@ bool WalPageSource::LoadWindow(Lsn lsn, uint64_t offset) {
   if (content_.bytes) {
     window_ = content_.bytes.get() + offset;
   } else {
-    const ssize_t got = ReadFully(fd_, buffer_.get(), std::min(kWindowSize, bytes), offset);
+    const ssize_t got = ReadFully(fd_.get(), buffer_.get(), std::min(kWindowSize, bytes), offset);
     if (got < 0)
       return Fail(WalFaultKind::kIo, lsn, fmt::format("could not read: {}", strerror(errno)));
     window_ = buffer_.get();
@@ -244,21 +248,39 @@ bool WalPageSource::CheckHeader(const uint8_t* page, Lsn lsn) {
   return true;
 }
 
-std::optional<Lsn> WalPageSource::FindLaterWal(Lsn lsn, uint64_t within) {
+// The same in the segment of `lsn`.
+Result<std::optional<Lsn>> WalPageSource::FindLaterPage(const Segment& segment, Lsn lsn,
+                                                        uint64_t within) const {
+  const bool is_in_memory = open_ == &segment && content_.bytes;
+  SegmentReader file;
+  if (!is_in_memory) {
+    ASSIGN_OR_RETURN(file, SegmentReader::Open(segment, segment_size()));
+  }
+  const uint64_t end = (segment.number + 1) * segment_size();
+  for (uint64_t page = (lsn.value & ~kWalPageMask) + kWalPageSize;
+       page < end && page - lsn.value < within; page += kWalPageSize) {
+    const uint64_t offset = page & (segment_size() - 1);
+    WalPageHeader h;
+    if (is_in_memory) {
+      if (offset + sizeof(h) > content_.size) break;
+      h = LoadNative<WalPageHeader>(content_.bytes.get() + offset);
+    } else {
+      const ssize_t n = file.Read(reinterpret_cast<uint8_t*>(&h), sizeof(h), offset);
+      if (n < 0) return FileError("read file", segment.path);
+      if (n != sizeof(h)) break;
+    }
+    WalPagePlace place = PlaceAt(Lsn(page));
+    place.max_timeline = segment.timeline;
+    if (CheckWalPageHeader(h, place) == WalPageFault::kNone) return Lsn(page);
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<Lsn>> WalPageSource::FindLaterWal(Lsn lsn, uint64_t within) {
   const uint64_t number = lsn.value / segment_size();
   if (const Segment* segment = Find(number)) {
-    const auto file = SegmentReader::Open(*segment, segment_size());
-    for (uint64_t page = (lsn.value & ~kWalPageMask) + kWalPageSize;
-         file && page / segment_size() == number && page - lsn.value < within;
-         page += kWalPageSize) {
-      WalPageHeader h;
-      if (file->Read(reinterpret_cast<uint8_t*>(&h), sizeof(h), page & (segment_size() - 1)) !=
-          sizeof(h))
-        break;
-      WalPagePlace place = PlaceAt(Lsn(page));
-      place.max_timeline = segment->timeline;
-      if (CheckWalPageHeader(h, place) == WalPageFault::kNone) return Lsn(page);
-    }
+    ASSIGN_OR_RETURN(const auto later, FindLaterPage(*segment, lsn, within));
+    if (later) return later;
   }
   for (const Segment& s : segments_) {
     if (s.number > number && s.head == SegmentHead::kWal && s.head_timeline >= timeline_)

@@ -7,10 +7,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cpp_core/archive/segment.h"
 #include "cpp_core/archive/segment_file.h"
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "neon_redo/bytes.h"
@@ -29,7 +31,6 @@ class WalPageSource {
  public:
   // The segments of one line in order of number (WalSet::Line), not empty.
   WalPageSource(std::vector<Segment> segments, const WalIdentity& identity);
-  ~WalPageSource();
   WalPageSource(const WalPageSource&) = delete;
   WalPageSource& operator=(const WalPageSource&) = delete;
 
@@ -49,13 +50,20 @@ class WalPageSource {
   }
   const WalFault& fault() const { return fault_; }
 
+  // Where the segments were listed (WalSet::directories). A file that is no longer there when it is
+  // to be read is looked for in them once more.
+  void set_directories(std::vector<std::string> directories) {
+    directories_ = std::move(directories);
+  }
+
   // The bytes of the page Page() last looked at and refused, if they were read at all.
   const uint8_t* refused_page() const { return refused_; }
 
   // Where valid WAL of this line starts again after the page at lsn: a page header with the address
   // of its place, in the rest of the segment or at the start of a later one. within: looks at no
-  // more than so many bytes of the segment (each page is a system call).
-  std::optional<Lsn> FindLaterWal(Lsn lsn, uint64_t within = UINT64_MAX);
+  // more than so many bytes of the segment (each page is a system call). Errors: the segment cannot be
+  // read, so that it is not known.
+  Result<std::optional<Lsn>> FindLaterWal(Lsn lsn, uint64_t within = UINT64_MAX);
   // The first segment that does not belong here among those after the one of lsn; null if none.
   const Segment* FindForeign(Lsn lsn) const;
   // There are files of later segments, whatever they hold.
@@ -102,8 +110,11 @@ class WalPageSource {
   bool CheckHeader(const uint8_t* page, Lsn lsn);
   const uint8_t* LoadPage(Lsn lsn);
   bool OpenSegment(uint64_t number);
-  bool Load(Segment* segment, bool is_next);
-  bool OpenFile(const Segment& segment);
+  Status OpenContent(Segment* segment, bool is_next);
+  Status Load(Segment* segment, bool is_next);
+  Status OpenFile(const Segment& segment);
+  bool FindAgain(Segment* segment);
+  Result<std::optional<Lsn>> FindLaterPage(const Segment& segment, Lsn lsn, uint64_t within) const;
   bool LoadWindow(Lsn lsn, uint64_t offset);
   Segment* Find(uint64_t number);
   const Segment* Find(uint64_t number) const;
@@ -111,11 +122,12 @@ class WalPageSource {
   bool Fail(WalFaultKind kind, Lsn lsn, std::string what);
 
   std::vector<Segment> segments_;
+  std::vector<std::string> directories_;
   std::vector<std::string> notes_;
   const WalIdentity identity_;
   uint32_t timeline_ = 0;  // of the last good page: it never goes back
   const Segment* open_ = nullptr;
-  int fd_ = -1;
+  FileDescriptor fd_;
   uint64_t open_bytes_ = 0;  // size of the open file
   SegmentContent content_;   // of the open segment, if it is loaded as a whole
   SegmentLoader loader_;

@@ -56,6 +56,7 @@ Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& optio
   std::unique_ptr<WalReader> reader(new WalReader(options, std::move(line), set.identity()));
   if (begin) reader->begin_ = reader->position_ = *begin;
   reader->pages_->AddNotes(notes);
+  reader->pages_->set_directories(set.directories());
   return reader;
 }
 
@@ -371,12 +372,17 @@ std::optional<Error> WalReader::JudgeFault() {
   }
   if (auto proof = FindProof())
     return damage(fmt::format("; a valid record follows it at {}", proof->ToString()));
-  if (auto later = pages_->FindLaterWal(proof_page_))
-    return damage(fmt::format("; valid WAL follows at {}", later->ToString()));
+  const auto later = pages_->FindLaterWal(proof_page_);
+  if (!later)
+    return Error{later.error().code,
+                 fmt::format("{}: {}, and whether WAL follows is not known: {}", Place(fault_.lsn),
+                             fault_.what, later.error().message)};
+  if (*later) return damage(fmt::format("; valid WAL follows at {}", (*later)->ToString()));
   if (const Segment* s = pages_->FindForeign(fault_.lsn))
-    return Error{ErrorCode::kCorrupt,
-                 fmt::format("file \"{}\" (LSN {} by its name) is not a segment of this WAL: {}",
-                             s->path, Lsn(s->number * segment_size()).ToString(), s->problem)};
+    return Error{
+        ErrorCode::kCorrupt,
+        fmt::format("file \"{}\" (LSN {} by its name) cannot be read as a segment of this WAL: {}",
+                    s->path, Lsn(s->number * segment_size()).ToString(), s->problem)};
   for (const Lsn lsn : {fault_.lsn, proof_page_}) {
     if (const Error* doubt = pages_->DoubtAt(lsn))
       return Error{doubt->code,

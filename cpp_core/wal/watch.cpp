@@ -31,9 +31,10 @@ bool WalWatch::MayHaveGrown(uint32_t timeline, Lsn end, uint32_t segment_size,
   for (const std::string& directory : directories_) {
     states.push_back(StateOf(directory));
     for (const uint64_t ahead : {0, 1}) {
-      const std::string path =
-          fmt::format("{}/{}", directory,
-                      FormatSegmentName(timeline, end.value / segment_size + ahead, segment_size));
+      const std::string name =
+          FormatSegmentName(timeline, end.value / segment_size + ahead, segment_size);
+      const std::string path = fmt::format("{}/{}", directory, name);
+      states.push_back(StateOf(fmt::format("{}/{}", directory, name.substr(0, 16))));
       states.push_back(StateOf(path));
       states.push_back(StateOf(fmt::format("{}{}", path, kPartialSuffix)));
     }

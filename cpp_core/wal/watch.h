@@ -7,26 +7,22 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "neon_redo/lsn.h"
 
 namespace neon_redo {
 
-// Compares what the file system says about each directory, about the segment that reading ended in,
-// and about the one after it. So nothing is opened while no WAL comes, however many segments there
+// Compares what the file system says about each directory, about the segment that reading ended in
+// and the one after it, and about the directories inside that may have these (pgBackRest, Barman). So nothing is opened while no WAL comes, however many segments there
 // are. Not thread-safe.
 class WalWatch {
  public:
   using Clock = std::chrono::system_clock;  // that of files' times
 
-  // The directories as WalReader::Open takes them.
-  explicit WalWatch(const std::vector<std::string>& directories) {
-    for (const std::string& directory : directories) {
-      directories_.push_back(directory);
-      directories_.push_back(directory + "/pg_wal");
-    }
-  }
+  // The directories that have the segments (WalSet::directories).
+  explicit WalWatch(std::vector<std::string> directories) : directories_(std::move(directories)) {}
 
   // Reading begins.
   void Begin(Clock::time_point now) { began_ = now; }

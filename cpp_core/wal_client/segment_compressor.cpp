@@ -6,11 +6,9 @@
 #include <fmt/format.h>
 #include <lz4frame.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <system_error>
 #include <vector>
 
@@ -37,14 +35,9 @@ Result<std::vector<uint8_t>> ReadUpTo(const Directory& directory, const std::str
   const std::string path = directory.PathOf(name);
   ASSIGN_OR_RETURN(const size_t size, SizeOf(fd, path));
   std::vector<uint8_t> out(std::min(size, limit));
-  for (size_t done = 0; done < out.size();) {
-    const ssize_t n =
-        pread(fd.get(), out.data() + done, out.size() - done, static_cast<off_t>(done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return FileError("read file", path);
-    if (n == 0) out.resize(done);
-    done += static_cast<size_t>(n);
-  }
+  const ssize_t n = ReadFully(fd.get(), out.data(), out.size(), 0);
+  if (n < 0) return FileError("read file", path);
+  out.resize(static_cast<size_t>(n));
   return out;
 }
 

@@ -86,8 +86,9 @@ Status WalSource::RefuseDamage(uint64_t within) const {
                       }).base();
     if (next == line.end()) continue;
     const Lsn start = directory_->SegmentStart(next->number);
-    if (!WalPageSource({next, line.end()}, directory_->identity()).FindLaterWal(start, within))
-      continue;
+    WalPageSource rest({next, line.end()}, directory_->identity());
+    ASSIGN_OR_RETURN(const auto later, rest.FindLaterWal(start, within));
+    if (!later) continue;
     ASSIGN_OR_RETURN(const auto reader,
                      WalReader::Open({{directory_->path()}, start, std::nullopt, timeline}));
     if (const auto record = reader->Next(); !record) return tl::unexpected(record.error());

@@ -20,6 +20,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
 from cluster import (  # noqa: E402  (needs the path above)
+    MUCH_WAL,
     Cluster,
     copy_module,
     exit_on_signals,
@@ -27,12 +28,6 @@ from cluster import (  # noqa: E402  (needs the path above)
     neon_redo_program,
 )
 
-SETTINGS = {
-    "checkpoint_timeout": "1d",
-    "max_wal_size": "100GB",
-    "wal_keep_size": "100GB",
-    "synchronous_commit": "off",
-}
 # As archive commands have them: by the file's name, so that the content's size is known.
 PACKERS = {
     "gz": "gzip <{0} >{1}",
@@ -44,7 +39,7 @@ PACKERS = {
 
 
 def make(directory, scale, transactions, packers):
-    with Cluster(settings=SETTINGS) as cluster:
+    with Cluster(settings=MUCH_WAL) as cluster:
         cluster.pgbench("--initialize", "--quiet", f"--scale={scale}")
         backup = cluster.basebackup("backup", "--wal-method=none")
         cluster.pgbench("--client=4", f"--transactions={transactions // 4}", "--no-vacuum",

@@ -8,7 +8,7 @@ import unittest
 
 from cluster import Cluster, run_neon_redo
 from test_verify import verify
-from test_wal_set import SEGMENT, archived_cluster, fill, segments
+from test_wal_set import SEGMENT, fill, segments, set_up_archive
 
 # Suffix, and the command that compresses its standard input.
 PACKERS = {
@@ -29,13 +29,7 @@ def pack(suffix, source, target):
 class Compressed(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster, cls.archive = archived_cluster("compressed")
-        cls.addClassCleanup(cls.cluster.close)
-        cls.cluster.psql("CREATE TABLE t (i int PRIMARY KEY, filler text)")
-        cls.backup = cls.cluster.basebackup("backup", "--wal-method=none")
-        for i in range(8):
-            fill(cls.cluster, i * 4000, i * 4000 + 3999)
-        cls.cluster.stop()
+        set_up_archive(cls, "compressed", inserts=8)
         cls.names = segments(cls.archive)
 
     def setUp(self):

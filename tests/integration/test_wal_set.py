@@ -40,19 +40,24 @@ def segments(directory):
     return sorted(name for name in os.listdir(directory) if len(name) == 24)
 
 
+def set_up_archive(case, name, inserts):
+    """Gives the class of tests a stopped cluster with its archive, and a backup before the inserts."""
+    case.cluster, case.archive = archived_cluster(name)
+    case.addClassCleanup(case.cluster.close)
+    case.cluster.psql("CREATE TABLE t (i int PRIMARY KEY, filler text)")
+    fill(case.cluster, -1000, -1)
+    case.backup = case.cluster.basebackup("backup", "--wal-method=none")
+    for i in range(inserts):
+        fill(case.cluster, i * 4000, i * 4000 + 3999)
+    case.cluster.stop()
+
+
 class Archive(unittest.TestCase):
     """An archive of archive_command, which never gets the segment of the shutdown checkpoint."""
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster, cls.archive = archived_cluster("archived")
-        cls.addClassCleanup(cls.cluster.close)
-        cls.cluster.psql("CREATE TABLE t (i int PRIMARY KEY, filler text)")
-        fill(cls.cluster, 1, 1000)
-        cls.backup = cls.cluster.basebackup("backup", "--wal-method=none")
-        for i in range(1, 6):
-            fill(cls.cluster, i * 4000, i * 4000 + 3999)
-        cls.cluster.stop()
+        set_up_archive(cls, "archived", inserts=5)
         cls.wal = cls.cluster.wal
         cls.archived = segments(cls.archive)[-1]
 

@@ -241,6 +241,21 @@ class AsPgWaldump(unittest.TestCase):
         result = run_neon_redo("waldump", "--path", segment, os.path.basename(segment), check=False)
         self.assertIn("could not find file", result.stderr)
 
+    def test_why_a_segment_cannot_be_looked_for(self):
+        stanza = os.path.join(self.directory, "stanza")
+        name = "0" * 7 + "1" + "0" * 15 + "3"
+        for part in ("15-1", "17-2"):
+            os.makedirs(os.path.join(stanza, part))
+        result = run_neon_redo("waldump", "--path", stanza, name, check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("has the WAL of several databases: name one of them", result.stderr)
+        shutil.rmtree(os.path.join(stanza, "15-1"))
+        os.symlink("loop", os.path.join(stanza, "17-2", "loop"))
+        os.rename(os.path.join(stanza, "17-2", "loop"), os.path.join(stanza, "17-2", name[:16]))
+        result = run_neon_redo("waldump", "--path", stanza, name, check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(f'could not look into "{stanza}/17-2/{name[:16]}"', result.stderr)
+
     def test_no_directory_of_images_without_wal(self):
         images = os.path.join(self.directory, "none")
         options = ["--wal", self.directory + "/empty of WAL", "--save-fullpage", images]

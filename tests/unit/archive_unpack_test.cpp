@@ -5,7 +5,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nettle/sha1.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <zstd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -90,6 +94,25 @@ TEST_F(UnpackTest, MoreThanASegmentIsDamage) {
   }
 }
 
+TEST_F(UnpackTest, ZeroesAfterAStreamOfGzipOrXzAreNoDamage) {
+  const std::string content = Noise(70000), end = "end";
+  for (const Packing packing : kAll) {
+    SCOPED_TRACE(PackingName(packing));
+    const bool allows = packing == Packing::kGzip || packing == Packing::kXz;
+    const std::string packed = Packed(content, packing);
+    for (const size_t zeroes : {4, 512, 300000}) {
+      const std::string padded = packed + std::string(zeroes, '\0');
+      bool is_cut = false;
+      const auto read = Read(packing, padded, 1 << 20, &is_cut);
+      EXPECT_EQ(read.has_value() && !is_cut, allows) << zeroes;
+      if (!allows) continue;
+      EXPECT_TRUE(*read == content) << zeroes;
+      EXPECT_TRUE(*Read(packing, padded + Packed(end, packing), 1 << 20) == content + end);
+      EXPECT_FALSE(Read(packing, padded + "trailing garbage", 1 << 20));
+    }
+  }
+}
+
 TEST_F(UnpackTest, ACutFileIsTold) {
   const std::string content = Noise(300000);
   for (const Packing packing : kAll) {
@@ -123,6 +146,76 @@ TEST_F(UnpackTest, FlippedBitsGiveNoOtherContent) {
     }
   }
 }
+
+// A frame whose header asks for this window, whatever it holds.
+std::string ZstdWithWindow(const std::string& in, int window_log) {
+  std::string out(ZSTD_compressBound(in.size()), '\0');
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log);
+  ZSTD_inBuffer from{in.data(), in.size(), 0};
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  // Not in one call, after which the frame would have the size of its content.
+  EXPECT_FALSE(ZSTD_isError(ZSTD_compressStream2(context, &to, &from, ZSTD_e_flush)));
+  EXPECT_EQ(ZSTD_compressStream2(context, &to, &from, ZSTD_e_end), 0u);
+  ZSTD_freeCCtx(context);
+  out.resize(to.pos);
+  return out;
+}
+
+// The header of the first block is made to ask for a dictionary of 4 << (code / 2 + 10) bytes.
+std::string XzWithDictionary(const std::string& in, uint8_t code) {
+  std::string out = Packed(in, Packing::kXz);
+  constexpr size_t kHeader = LZMA_STREAM_HEADER_SIZE;
+  auto* header = reinterpret_cast<uint8_t*>(out.data()) + kHeader;
+  const size_t size = (header[0] + size_t{1}) * 4 - 4;
+  size_t at = 2;
+  for (const uint8_t has_size : {0x40, 0x80}) {
+    if ((header[1] & has_size) == 0) continue;
+    while (header[at] & 0x80) at++;
+    at++;
+  }
+  EXPECT_EQ(header[at], 0x21);  // LZMA2
+  header[at + 2] = code;
+  const uint32_t crc = lzma_crc32(header, size, 0);
+  std::memcpy(header + size, &crc, sizeof(crc));
+  return out;
+}
+
+TEST_F(UnpackTest, AStreamThatNeedsTooMuchMemoryIsNotDamaged) {
+  const std::string content = Noise(100000);
+  EXPECT_EQ(*Read(Packing::kZstd, ZstdWithWindow(content, 27), 1 << 20), content);
+  EXPECT_EQ(*Read(Packing::kXz, XzWithDictionary(content, 28), 1 << 20), content);
+  for (const auto& [packing, packed] : {std::pair(Packing::kZstd, ZstdWithWindow(content, 28)),
+                                        std::pair(Packing::kXz, XzWithDictionary(content, 32))}) {
+    SCOPED_TRACE(PackingName(packing));
+    const auto read = Read(packing, packed, 1 << 20);
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().code, ErrorCode::kUnsupported);
+    EXPECT_NE(read.error().message.find("/packed\": it needs more than 128 MB"), std::string::npos)
+        << read.error().message;
+  }
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// With no room for the stream's window: in a process of its own, since the limit is the process's.
+TEST_F(UnpackTest, AShortageOfMemoryIsNotDamage) {
+  const std::string content = Noise(100000);
+  for (const auto& [packing, packed] : {std::pair(Packing::kZstd, ZstdWithWindow(content, 27)),
+                                        std::pair(Packing::kXz, XzWithDictionary(content, 28))}) {
+    const auto in_little_memory = [&] {
+      const rlimit limit{uint64_t{64} << 20, uint64_t{64} << 20};
+      if (setrlimit(RLIMIT_DATA, &limit) != 0) _exit(2);
+      const auto read = Read(packing, packed, 1 << 20);
+      const bool is_right =
+          !read && read.error().code == ErrorCode::kOutOfMemory &&
+          read.error().message.find("/packed\": out of memory") != std::string::npos;
+      if (!is_right) fmt::print(stderr, "{}\n", read ? "it was read" : read.error().message);
+      _exit(is_right ? 0 : 1);
+    };
+    EXPECT_EXIT(in_little_memory(), testing::ExitedWithCode(0), "") << PackingName(packing);
+  }
+}
+#endif
 
 class PackedSegments : public testing::Test {
  protected:
@@ -215,7 +308,9 @@ TEST_F(PackedSegments, DamageIsNamed) {
     Write(file, packed + packed);
     ExpectError(file + "\" is damaged: it has more than 1048576 bytes");
     Write(file, "not compressed");
-    ExpectError(file + "\" does not begin as one that is compressed");
+    ExpectError(
+        file +
+        "\", offset 0): it cannot be read as a segment of this WAL: it does not begin as a file that is compressed");
     Write(file, Packed(Content(2).substr(0, kSize / 2), kAll[format]));
     ExpectError(name);
     // A good copy beside it is read.
@@ -228,6 +323,22 @@ TEST_F(PackedSegments, DamageIsNamed) {
   const std::string other = name + "-" + Sha1("another") + ".gz";
   Write(other, Packed(Content(2), Packing::kGzip));
   ExpectError("SHA-1");
+}
+
+TEST_F(PackedSegments, ASegmentThatNeedsTooMuchMemoryIsNamed) {
+  for (uint64_t i = 0; i < 6; i++) Write(wal_.SegmentFile(i), Content(i));
+  const std::string name = wal_.SegmentFile(2);
+  fs::remove(dir_.path() + "/" + name);
+  Write(name + ".zst", ZstdWithWindow(Content(2), 28));
+  const auto read =
+      WalReader::Open({.directories = {dir_.path()}, .from = {}, .to = {}, .timeline = {}});
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(read.error().message.find(name + ".zst\" is compressed; decompress it first"),
+            std::string::npos)
+      << read.error().message;
+  Write(name, Content(2));
+  ExpectAll(dir_.path());
 }
 
 // A receiver was interrupted: its last file has no end.

@@ -82,6 +82,27 @@ TEST(Unpack, NoFlippedByteGivesAnotherText) {
   }
 }
 
+TEST(Unpack, ZeroesAfterGzipAreNoDamage) {
+  const std::string plain = Noise(3000);
+  for (const Packing packing : kPackings) {
+    const auto got = Unpacked(Packed(plain, packing) + std::string(200000, '\0'), packing);
+    EXPECT_EQ(got.has_value(), packing == Packing::kGzip) << static_cast<int>(packing);
+    if (got) {
+      EXPECT_TRUE(*got == plain);
+    }
+  }
+}
+
+// The header of a frame of zstd: magic, no flags, a window of 256 MB. Then the frame needs no content.
+TEST(Unpack, AFrameThatNeedsTooMuchMemoryIsNotDamaged) {
+  const auto got = Unpacked(std::string("\x28\xb5\x2f\xfd\0\x90\x01\0\0", 9), Packing::kZstd);
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(
+      got.error().message,
+      "could not decompress file \"x\": it needs more than 128 MB of memory; decompress it first");
+}
+
 TEST(Unpack, Names) {
   EXPECT_EQ(PackingOfName("base.tar.gz"), Packing::kGzip);
   EXPECT_EQ(PackingOfName("16384.bz2"), Packing::kBzip2);

@@ -83,6 +83,14 @@ TEST(WalWatch, WalThatMayHaveComeIsSeen) {
   std::ofstream(dir.path() + "/00000002.history") << "x";
   EXPECT_TRUE(grown());
   EXPECT_FALSE(grown());
+  // As pgBackRest and Barman keep them.
+  const std::string part = dir.path() + "/" + wal.SegmentFile(0).substr(0, 16);
+  std::filesystem::create_directory(part);
+  EXPECT_TRUE(grown());
+  EXPECT_FALSE(grown());
+  std::ofstream(part + "/" + wal.SegmentFile(1) + ".gz") << "x";
+  EXPECT_TRUE(grown());
+  EXPECT_FALSE(grown());
   EXPECT_TRUE(watch.MayHaveGrown(1, end, kSize, now + WalWatch::kLongest));
   // What was written while WAL was read may have the same time as what was read.
   watch.Begin(WalWatch::Clock::now());

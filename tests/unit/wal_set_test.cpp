@@ -304,7 +304,7 @@ TEST_F(TwoDirectories, ADamagedFileIsNotReplacedByAShorterOne) {
     fs::remove(B(4) + ".partial");
   };
   Overwrite(A(4), 0, "damage");
-  expect("\"" + A(4) + "\" is not a segment of this WAL");
+  expect("\"" + A(4) + "\" cannot be read as a segment of this WAL: it has page magic");
   Write(A(4), last);
   Overwrite(A(4), 50000, "damage");
   expect("\"" + A(4) + "\" is damaged at LSN");
@@ -430,6 +430,110 @@ TEST_F(TwoDirectories, ADirectoryAndThePartsOfIt) {
 }
 
 // The history of a timeline is wherever one of the directories has it.
+// The page without a header is damage, since a page follows that has one. Whichever call fails once,
+// WAL does not seem to end there.
+TEST_F(TwoDirectories, WalThatCannotBeLookedForIsNotTakenForNone) {
+  Overwrite(A(4), 3 * kWalPageSize, std::string(kWalPageSize, '\0'));
+  const auto error = [&](int failing) -> std::optional<Error> {
+    auto reader = WalReader::Open({{a_.path()}, At(4, 0), {}, {}});
+    if (!reader) return reader.error();
+    pread_plan = {failing, EIO};
+    WalRecord record;
+    while ((*reader)->Next(&record)) {
+    }
+    return (*reader)->error();
+  };
+  int failing = 0;
+  for (; pread_plan.error == 0; failing++) {
+    ASSERT_LT(failing, 1000);
+    const auto found = error(failing);
+    ASSERT_TRUE(found) << failing;
+    EXPECT_TRUE(found->code == ErrorCode::kCorrupt || found->code == ErrorCode::kIo) << failing;
+  }
+  pread_plan = {0, 0};
+  EXPECT_GT(failing, 3);
+}
+
+// Its receiver has completed it, an archive compresses it, Barman moves it to another directory.
+TEST_F(TwoDirectories, AFileThatGetsAnotherNameMeanwhileIsFound) {
+  const std::string part = fs::path(A(4)).filename().string().substr(0, 16) + "/";
+  const std::string name = fs::path(A(4)).filename();
+  const std::string whole = Content(4), packed = Gzip(whole);
+  const struct {
+    std::string before, content, after, content_after;
+  } kChanges[] = {
+      {name + ".partial", whole, name, whole},
+      {name + ".gz.partial", packed.substr(0, packed.size() / 2), name + ".gz", packed},
+      {name + ".partial.gz", packed.substr(0, packed.size() / 2), name + ".gz", packed},
+      {name, whole, name + ".gz", packed},
+      {name + ".partial", whole, part + name, packed},
+  };
+  fs::remove(A(4));
+  for (const auto& change : kChanges) {
+    SCOPED_TRACE(change.before + " becomes " + change.after);
+    Write(b_.path() + "/" + change.before, change.content);
+    auto reader = WalReader::Open({{a_.path(), b_.path()}, {}, {}, {}});
+    ASSERT_TRUE(reader) << reader.error().message;
+    WalRecord record;
+    ASSERT_TRUE((*reader)->Next(&record));
+    fs::remove(b_.path() + "/" + change.before);
+    Write(b_.path() + "/" + change.after, change.content_after);
+    size_t records = 1;
+    while ((*reader)->Next(&record)) records++;
+    EXPECT_FALSE((*reader)->error()) << (*reader)->error()->message;
+    EXPECT_EQ(records, wal_.written().size());
+    fs::remove(b_.path() + "/" + change.after);
+  }
+  // Not one that is gone.
+  Write(A(4), whole);
+  auto reader = WalReader::Open({{a_.path()}, {}, {}, {}});
+  WalRecord record;
+  ASSERT_TRUE((*reader)->Next(&record));
+  fs::remove(A(4));
+  while ((*reader)->Next(&record)) {
+  }
+  ASSERT_TRUE((*reader)->error());
+  EXPECT_EQ((*reader)->error()->code, ErrorCode::kIo);
+}
+
+// Barman compresses files and leaves them their names.
+TEST_F(TwoDirectories, ACompressedFileIsNotLookedAtAsWal) {
+  const auto set = WalSet::Open(a_.path());
+  ASSERT_TRUE(set);
+  EXPECT_TRUE(set->Look(1, 5).value());
+  Write(A(2), Gzip(Content(2)));
+  const auto look = set->Look(1, 5);
+  ASSERT_FALSE(look);
+  EXPECT_EQ(look.error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(look.error().message,
+            fmt::format("WAL segment \"{}\" is compressed; decompress it first", A(2)));
+}
+
+TEST_F(TwoDirectories, EachPathHasItsOwnQuotes) {
+  const auto none = WalSet::Open({a_.path(), b_.path()})->Line(7, {});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().message,
+            fmt::format("no segments of timeline 7 in \"{}\" and \"{}\"", a_.path(), b_.path()));
+  TempDirectory c;
+  const auto empty = WalSet::Open({b_.path(), c.path()});
+  ASSERT_FALSE(empty);
+  EXPECT_EQ(empty.error().message,
+            fmt::format("no WAL segments in directory \"{}\" and \"{}\"", b_.path(), c.path()));
+}
+
+// A message names the damaged file once.
+TEST_F(TwoDirectories, WhatIsWrongWithAFileIsSaidOfIt) {
+  for (const std::string& content : {std::string("\x1f\x8b"
+                                                 "damage"),
+                                     Gzip("WAL")}) {
+    Write(A(4), content);
+    const std::string message = ReadOf({a_.path()}).error.value_or(Error{}).message;
+    EXPECT_NE(message.find(" cannot be read as a segment of this WAL: it is "), std::string::npos)
+        << message;
+    EXPECT_EQ(message.find(A(4)), message.rfind(A(4))) << message;
+  }
+}
+
 TEST_F(TwoDirectories, HistoryFilesOfAllCount) {
   WalWriter branch(kSize, 5, 2);
   while (branch.wal().size() < 2 * kSize - 30000) branch.Append(10, 0, 9000);
@@ -447,6 +551,25 @@ TEST_F(TwoDirectories, HistoryFilesOfAllCount) {
   EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
   fs::copy_file(a_.path() + "/00000002.history", b_.path() + "/00000002.history");
   EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
+  // Barman compresses it in place, other programs give it a suffix, and the words may differ.
+  fs::remove(a_.path() + "/00000002.history");
+  Write(b_.path() + "/00000002.history", Gzip("1\t0/600010\tno reason\n"));
+  EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
+  fs::rename(b_.path() + "/00000002.history", b_.path() + "/00000002.history.gz");
+  EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
+  Write(a_.path() + "/00000002.history", "# of the promotion\n1\t0/600010\tanother\n");
+  EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
+  fs::remove(a_.path() + "/00000002.history");
+  const std::string packed = Gzip("1\t0/600010\tno reason\n");
+  Write(b_.path() + "/00000002.history.gz", packed.substr(0, packed.size() - 9));
+  EXPECT_NE(line(2).find("00000002.history.gz\" is cut short"), std::string::npos) << line(2);
+  Write(b_.path() + "/00000002.history.gz", Gzip(std::string(2 << 20, 'x')));
+  EXPECT_NE(line(2).find("it has more than 1048576 bytes"), std::string::npos) << line(2);
+  fs::rename(b_.path() + "/00000002.history.gz", b_.path() + "/00000002.history.lzo");
+  EXPECT_NE(line(2).find(".lzo\" is compressed; decompress it first"), std::string::npos)
+      << line(2);
+  Write(a_.path() + "/00000002.history", "1\t0/600010\tno reason\n");
+  fs::remove(b_.path() + "/00000002.history.lzo");
   std::ofstream(b_.path() + "/00000002.history") << "1\t0/500010\tno reason\n";
   EXPECT_NE(line(2).find("00000002.history\" differ"), std::string::npos) << line(2);
   EXPECT_EQ(line(1), "1.3 1.4 1.5 1.6 1.7 ");

@@ -57,8 +57,10 @@ struct WalRecord {
 };
 
 struct WalReaderOptions {
-  // Of segments, or data directories with a pg_wal inside; at least one. All are of one cluster. Of
-  // a segment that is in several, the copy with the longest valid WAL is read.
+  // Of segments, or data directories with a pg_wal inside, pgBackRest archives (a stanza, or its
+  // VERSION-ID), Barman servers' directories; at least one. All are of one cluster. Segments may be
+  // compressed by gzip, lz4, zstd, bzip2 or xz. Of a segment that is in several, the copy with the
+  // longest valid WAL is read.
   std::vector<std::string> directories;
   std::optional<Lsn> from;           // the first record that starts here or later
   std::optional<Lsn> to;             // only records that lie wholly before this
@@ -87,6 +89,8 @@ class WalReader {
   // timelines it descends from (TIMELINE.history). Reads no record yet. kInvalidArgument: the
   // directories are not of one cluster. kNotFound: no such directory or timeline, or no segments.
   // kIo: a file cannot be read. kCorrupt: not one header is good, or a history file is bad.
+  // kUnsupported: a segment of the range, or a history file, is only there compressed by another
+  // program; or the WAL is of a version that was not tested.
   static Result<std::unique_ptr<WalReader>> Open(const WalReaderOptions& options);
   ~WalReader();
   WalReader(const WalReader&) = delete;
