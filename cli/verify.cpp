@@ -119,8 +119,9 @@ void TakePgdata(VerifyArguments* arguments) {
 std::string InputOptions(const VerifyArguments& arguments, const std::vector<std::string>& wal) {
   if (wal.empty()) return "--wal=DIR";
   std::string out;
-  for (const std::string& directory : wal)
-    out += (out.empty() ? "--wal=" : " --wal=") + ShellWord(directory);
+  for (auto directory = wal.begin(); directory != wal.end(); ++directory)
+    if (std::find(wal.begin(), directory, *directory) == directory)
+      out += (out.empty() ? "--wal=" : " --wal=") + ShellWord(*directory);
   if (!arguments.base_backup.empty()) out += " --base-backup=" + ShellWord(arguments.base_backup);
   if (arguments.verify.timeline) out += fmt::format(" --timeline={}", *arguments.verify.timeline);
   return out;

@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import threading
 import unittest
@@ -46,6 +48,7 @@ def set_up_archive(case, name, inserts):
     case.addClassCleanup(case.cluster.close)
     case.cluster.psql("CREATE TABLE t (i int PRIMARY KEY, filler text)")
     fill(case.cluster, -1000, -1)
+    case.table = case.cluster.psql("SELECT pg_relation_filepath('t')").strip()
     case.backup = case.cluster.basebackup("backup", "--wal-method=none")
     for i in range(inserts):
         fill(case.cluster, i * 4000, i * 4000 + 3999)
@@ -102,6 +105,25 @@ class Archive(unittest.TestCase):
         ).stdout
         for line in ("End: the shutdown checkpoint", "Read from: ", "Covered: all files of"):
             self.assertIn("\n" + line, text)
+
+    def test_commands_name_the_wal_that_was_read(self):
+        archive = self.copy("archive", self.archive)
+        victim = archive / segments(archive)[-2]
+        victim.write_bytes(victim.read_bytes()[: SEGMENT // 2])
+        data = self.copy("data", self.cluster.data)
+        shutil.copytree(self.wal, data / "pg_wal", dirs_exist_ok=True)
+        with open(data / self.table, "r+b") as file:
+            file.seek(8100)
+            file.write(b"\xa5\x5a")
+        options = ["--base-backup", self.backup, "--wal", archive, "--against", data]
+        result = verify(self.cluster, *options)
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        command = re.search(r"All records of a page: neon-redo (verify --explain .*)\n", result.stdout)[1]
+        self.assertIn(f" --wal={archive} --wal={data}/pg_wal --base-backup=", command)
+        # The segment of the first directory is cut short: without the second it could not be read.
+        explained = run_neon_redo(*shlex.split(command))
+        self.assertRegex(explained.stdout, "[0-9] changes of")
+        self.assertIn(f'note: "{data}/pg_wal/{victim.name}" is read', explained.stderr)
 
     def test_pg_wal_on_another_disk(self):
         elsewhere = os.path.join(self.copies, "disk")
