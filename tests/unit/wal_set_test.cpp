@@ -238,7 +238,7 @@ TEST_F(TwoDirectories, AnEmptyDirectoryIsNamed) {
   TempDirectory empty;
   const auto none = WalSet::Open({b_.path(), empty.path()});
   ASSERT_FALSE(none);
-  EXPECT_NE(none.error().message.find(b_.path() + " and " + empty.path()), std::string::npos);
+  EXPECT_NE(none.error().message.find(b_.path() + "\" and \"" + empty.path()), std::string::npos);
 }
 
 // The size that counts is that of the content, which a packed file does not show.
