@@ -200,12 +200,14 @@ TEST_F(UnpackTest, AStreamThatNeedsTooMuchMemoryIsNotDamaged) {
 // With no room for the stream's window: in a process of its own, since the limit is the process's.
 TEST_F(UnpackTest, AShortageOfMemoryIsNotDamage) {
   const std::string content = Noise(100000);
-  for (const auto& [packing, packed] : {std::pair(Packing::kZstd, ZstdWithWindow(content, 27)),
-                                        std::pair(Packing::kXz, XzWithDictionary(content, 28))}) {
+  const std::pair<Packing, std::string> streams[] = {{Packing::kZstd, ZstdWithWindow(content, 27)},
+                                                     {Packing::kXz, XzWithDictionary(content, 28)}};
+  for (const auto& stream : streams) {
+    const Packing packing = stream.first;
     const auto in_little_memory = [&] {
       const rlimit limit{uint64_t{64} << 20, uint64_t{64} << 20};
       if (setrlimit(RLIMIT_DATA, &limit) != 0) _exit(2);
-      const auto read = Read(packing, packed, 1 << 20);
+      const auto read = Read(packing, stream.second, 1 << 20);
       const bool is_right =
           !read && read.error().code == ErrorCode::kOutOfMemory &&
           read.error().message.find("/packed\": out of memory") != std::string::npos;
