@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "cli/backup_options.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
@@ -21,6 +22,7 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/slru_page.h"
+#include "cpp_core/verify/cluster.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/explain.h"
 #include "cpp_core/wal/commit_time.h"
@@ -34,7 +36,7 @@ struct VerifyArguments {
   VerifyOptions verify;
   FollowArguments follow;
   bool images = false;
-  std::string base_backup;
+  BackupArguments base_backup;
   std::string against;
   std::string explain;
   std::string until;
@@ -46,8 +48,9 @@ struct VerifyArguments {
 std::string CheckOptions(const VerifyArguments& arguments) {
   if (arguments.follow.follow && arguments.verify.until_time)
     return "--until must be an LSN with --follow";
+  if (std::string bad = CheckBaseBackup(arguments.base_backup); !bad.empty()) return bad;
   if (arguments.follow.follow)
-    return arguments.images || !arguments.base_backup.empty() || !arguments.against.empty() ||
+    return arguments.images || arguments.base_backup.given() || !arguments.against.empty() ||
                    !arguments.verify.wal.empty() || arguments.verify.timeline
                ? "--follow takes its WAL from a server: leave out --wal, --timeline, --images, "
                  "--base-backup and --against"
@@ -62,10 +65,10 @@ std::string CheckOptions(const VerifyArguments& arguments) {
     return arguments.images ? "--explain lists the records of a page: leave out --images" : "";
   if (arguments.verify.quick && (arguments.images || !arguments.explain.empty()))
     return "--quick is for --base-backup: leave out --images and --explain";
-  if (arguments.images && (!arguments.base_backup.empty() || !arguments.against.empty()))
+  if (arguments.images && (arguments.base_backup.given() || !arguments.against.empty()))
     return "--images compares with the WAL's own images: leave out --base-backup and --against";
-  if (!arguments.images && arguments.base_backup.empty())
-    return "give --base-backup DIR (and --against PGDATA, to compare with it), or --images for WAL "
+  if (!arguments.images && !arguments.base_backup.given())
+    return "give --base-backup PATH (and --against PGDATA, to compare with it), or --images for WAL "
            "written with wal_consistency_checking = 'all'";
   return "";
 }
@@ -82,12 +85,14 @@ Outcome Explain(const VerifyArguments& arguments) {
   ASSIGN_OR_RETURN(const PageKey page, ParsePageName(arguments.explain));
   WalReaderOptions wal{arguments.verify.wal, {}, {}, arguments.verify.timeline};
   bool track_commit_timestamp = false;
-  if (!arguments.base_backup.empty()) {
-    ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(arguments.base_backup));
+  if (arguments.base_backup.given()) {
+    ASSIGN_OR_RETURN(const auto backup, OpenBackup(arguments.base_backup));
+    ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(*backup));
     wal.from = label.start;
-    ASSIGN_OR_RETURN(const auto control, ReadControlData(arguments.base_backup));
-    RETURN_IF_ERROR(CheckBackupBeforeWal(arguments.base_backup, label, control, wal));
-    ASSIGN_OR_RETURN(track_commit_timestamp, HasCommitTimestamps(arguments.base_backup));
+    ASSIGN_OR_RETURN(const auto control, ReadControlData(*backup));
+    RETURN_IF_ERROR(CheckBackupBeforeWal(backup->path(), label, control, wal));
+    ASSIGN_OR_RETURN(const auto files, backup->ListData());
+    track_commit_timestamp = HasCommitTimestamps(files);
   }
   const auto print = [&](const std::string& record, const std::string& change) {
     if (arguments.json)
@@ -122,9 +127,20 @@ std::string InputOptions(const VerifyArguments& arguments, const std::vector<std
   for (auto directory = wal.begin(); directory != wal.end(); ++directory)
     if (std::find(wal.begin(), directory, *directory) == directory)
       out += (out.empty() ? "--wal=" : " --wal=") + ShellWord(*directory);
-  if (!arguments.base_backup.empty()) out += " --base-backup=" + ShellWord(arguments.base_backup);
+  if (arguments.base_backup.given()) out += " " + arguments.base_backup.Words();
   if (arguments.verify.timeline) out += fmt::format(" --timeline={}", *arguments.verify.timeline);
   return out;
+}
+
+Result<VerifyResult> Compare(const VerifyArguments& arguments) {
+  ASSIGN_OR_RETURN(const auto base, OpenBackup(arguments.base_backup));
+  std::unique_ptr<BaseBackup> data;
+  if (!arguments.against.empty()) {
+    SayTablespaces(arguments.against);
+    ASSIGN_OR_RETURN(data, OpenComparedWith(arguments.against,
+                                            {.spool_directory = TemporaryDirectory()}));
+  }
+  return VerifyBackup(arguments.verify, *base, data.get());
 }
 
 Outcome Run(VerifyArguments arguments) {
@@ -132,16 +148,13 @@ Outcome Run(VerifyArguments arguments) {
   if (!arguments.explain.empty()) return Explain(arguments);
   TakePgdata(&arguments);
   VerifyOptions& verify = arguments.verify;
-  if (const char* directory = std::getenv("TMPDIR"); directory != nullptr && *directory != '\0')
-    verify.spill_directory = directory;
-  for (const std::string& directory : {arguments.base_backup, arguments.against})
-    if (!directory.empty()) SayTablespaces(directory);
+  verify.spill_directory = TemporaryDirectory();
   ProgressBar bar(!arguments.no_progress);
   verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
   const auto result =
       arguments.follow.follow ? Follow(arguments.follow, verify, !arguments.no_progress)
       : arguments.images      ? VerifyImages(verify)
-                              : VerifyCluster(verify, arguments.base_backup, arguments.against);
+                              : Compare(arguments);
   bar.Clear();
   if (!result) return tl::unexpected(Failure(result.error()));
   const VerifyReport report{verify.engine,
@@ -180,8 +193,10 @@ Status ReadUntil(const std::string& text, VerifyArguments* arguments) {
 void AddInputs(Options* options, VerifyArguments* arguments) {
   AddWalDirectories(options, &arguments->verify.wal);
   AddUntestedVersion(options);
-  options->Path("--base-backup=DIR", &arguments->base_backup,
-                "base backup, as pg_basebackup made it, where the WAL starts");
+  AddBaseBackup(options, &arguments->base_backup,
+                "base backup where the WAL starts: a directory, a base.tar or the directory with it, "
+                "a pgBackRest repository, or a Barman server's directory; of an incremental backup "
+                "give the full one and all after it, the newest last");
   options->Path("--against=PGDATA", &arguments->against,
                 "data directory to compare with: of the cluster, which must be shut down, or a "
                 "later base backup. It is only read. (default: $PGDATA; without either, the backup "
@@ -223,8 +238,8 @@ CommandFunction DeclareVerify(Options* options) {
   arguments->verify.jobs =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
   options->Usage(
-      "[OPTION]... --wal=DIR... --base-backup=DIR [--against=PGDATA]\n"
-      "  neon-redo verify [OPTION]... --wal=DIR... --base-backup=DIR --until=LSN|TIME\n"
+      "[OPTION]... --wal=DIR... --base-backup=PATH [--against=PGDATA]\n"
+      "  neon-redo verify [OPTION]... --wal=DIR... --base-backup=PATH --until=LSN|TIME\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --images\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --explain=PAGE\n"
       "  neon-redo verify [OPTION]... --follow --dbname=CONNSTR");
@@ -254,6 +269,8 @@ CommandFunction DeclareVerify(Options* options) {
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
       "    --until='2024-05-31 14:00'\n"
+      "  neon-redo verify --base-backup=/var/lib/pgbackrest --stanza=main \\\n"
+      "    --wal=/var/lib/pgbackrest\n"
       "  neon-redo verify --explain=base/5/16384/7 --wal=/archive\n"
       "  neon-redo verify --images --format=json \\\n"
       "    --wal=/var/lib/postgresql/15/main/pg_wal\n"

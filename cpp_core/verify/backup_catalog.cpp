@@ -192,7 +192,7 @@ Status BackupCatalog::ForEachRow(const RelFileNode& rel, Findings* findings, F t
       TakeFrozenXid(row.frozen_xid);
       if (IsLive(row)) take(row);
     }
-  RelationFiles base(directory_, &version_);
+  RelationFiles base(&base_, &version_);
   alignas(8) uint8_t page[kBlockSize];
   const uint32_t end = files_.BaseEnd({rel});
   for (BlockTag tag{rel}; tag.block < end; tag.block++) {

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "cpp_core/backup/base_backup.h"
 #include "cpp_core/pg/version.h"
-#include "cpp_core/verify/backup_files.h"
 #include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
@@ -58,9 +58,9 @@ class ChangedCatalogs {
 class BackupCatalog {
  public:
   // files: has taken all WAL before FindRelations is called. All must outlive the object.
-  BackupCatalog(const std::string& directory, const pg::Version& version, const BaseFiles& list,
+  BackupCatalog(const BaseBackup& base, const pg::Version& version, const BaseFiles& list,
                 const FileCheck& files)
-      : directory_(directory), version_(version), list_(list), files_(files) {}
+      : base_(base), version_(version), list_(list), files_(files) {}
 
   // By the relation maps. Check reports damaged maps. missing: paths that are reported already; gets new
   // ones. Errors: the machine is short of something.
@@ -99,7 +99,7 @@ class BackupCatalog {
   void Report(const std::string& path, const BlockTag& tag, Damage damage,
               const std::string& problem, Findings* findings);
 
-  const std::string& directory_;
+  const BaseBackup& base_;
   const pg::Version& version_;
   const BaseFiles& list_;
   const FileCheck& files_;

@@ -7,6 +7,7 @@
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/verify/data_directory.h"
 
 namespace neon_redo {
 
@@ -48,8 +49,8 @@ std::set<uint32_t> Catalog::DroppingDatabases() {
 // Empty when it cannot be read.
 Catalog::Map Catalog::ReadMap(uint32_t spc, uint32_t db) const {
   Map out;
-  const auto content =
-      ReadFileIfThere(directory_, pg::DatabasePath(version_, spc, db) + "/" + pg::kRelationMapFile);
+  const auto content = data_.ReadIfThere(
+      pg::DatabasePath(version_, spc, db) + "/" + pg::kRelationMapFile, kMaxSmallFile);
   if (!content || !*content || (*content)->size() < 8) return out;
   const auto* bytes = reinterpret_cast<const uint8_t*>((*content)->data());
   if (LoadNative<uint32_t>(bytes) != pg::kRelationMapMagic) return out;
@@ -76,7 +77,7 @@ bool Catalog::IsVisible(const uint8_t* tuple) {
 
 bool Catalog::ForEachRow(const RelFileNode& rel, size_t column, const TakeRow& take) {
   using Found = RelationFiles::Found;
-  RelationFiles files(directory_, &version_);
+  RelationFiles files(&data_, &version_);
   alignas(8) uint8_t page[kBlockSize];
   for (BlockTag tag{rel};; tag.block++) {
     const auto found = files.Read(tag, page);

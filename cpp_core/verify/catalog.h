@@ -6,12 +6,11 @@
 #include <functional>
 #include <map>
 #include <set>
-#include <string>
 #include <utility>
 
 #include "cpp_core/pg/version.h"
 #include "cpp_core/verify/commit_log.h"
-#include "cpp_core/verify/data_directory.h"
+#include "cpp_core/verify/relation_files.h"
 
 namespace neon_redo {
 
@@ -19,11 +18,11 @@ namespace neon_redo {
 // thread-safe.
 class Catalog {
  public:
-  // All must outlive the object. list: of the directory. may_be_prepared: transactions that are not
+  // All must outlive the object. list: of the same. may_be_prepared: transactions that are not
   // decided may be prepared ones.
-  Catalog(const std::string& data_directory, const pg::Version& version,
-          const RelationFileList& list, CommitLog* log, bool may_be_prepared)
-      : directory_(data_directory),
+  Catalog(const BaseBackup& data, const pg::Version& version, const RelationFileList& list,
+          CommitLog* log, bool may_be_prepared)
+      : data_(data),
         version_(version),
         list_(list),
         log_(*log),
@@ -52,7 +51,7 @@ class Catalog {
   bool ForEachRow(const RelFileNode& rel, size_t column, const TakeRow& take);
   bool IsVisible(const uint8_t* tuple);
 
-  const std::string& directory_;
+  const BaseBackup& data_;
   const pg::Version& version_;
   const RelationFileList& list_;
   CommitLog& log_;
