@@ -407,7 +407,9 @@ Result<std::unique_ptr<BaseBackup>> OpenComparedWith(const std::string& path,
   ASSIGN_OR_RETURN(const bool is_there, IsDirectory(path, Links::kFollow));
   ASSIGN_OR_RETURN(const bool is_plain, IsDirectory(path + "/global", Links::kFollow));
   if (is_plain || !is_there) return DataDirectory(path);
-  return OpenBaseBackup(path, options);
+  auto backup = OpenBaseBackup(path, options);
+  if (!backup) backup.error().message += " (is this a data directory?)";
+  return backup;
 }
 
 Result<VerifyResult> VerifyBackup(const VerifyOptions& options, const BaseBackup& base,
