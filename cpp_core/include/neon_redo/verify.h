@@ -174,6 +174,10 @@ struct VerifyOptions {
 // end of the backup makes the page whole before it is read. What is lost or damaged in the backup is a
 // Mismatch with in_backup. What WAL does not change in data_directory must be as it is in the backup.
 //
+// base_backup lies as its tool keeps it: a plain directory, tar archives, or the newest backup of a pgBackRest
+// repository or a Barman server (docs/verify.md). What is compressed is unpacked to a file without a name in
+// options.spill_directory.
+//
 // data_directory may be a later base backup of a running server. Then WAL is replayed to that
 // backup's end, and what no record changes from its start on is compared.
 //
