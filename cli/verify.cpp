@@ -270,7 +270,7 @@ CommandFunction DeclareVerify(Options* options) {
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
       "    --until='2024-05-31 14:00'\n"
       "  neon-redo verify --base-backup=/var/lib/pgbackrest --stanza=main \\\n"
-      "    --wal=/var/lib/pgbackrest\n"
+      "    --wal=/var/lib/pgbackrest/archive/main\n"
       "  neon-redo verify --explain=base/5/16384/7 --wal=/archive\n"
       "  neon-redo verify --images --format=json \\\n"
       "    --wal=/var/lib/postgresql/15/main/pg_wal\n"

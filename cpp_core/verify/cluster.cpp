@@ -41,6 +41,7 @@
 #include "cpp_core/verify/page_check.h"
 #include "cpp_core/verify/replay_end.h"
 #include "cpp_core/verify/slru_check.h"
+#include "cpp_core/verify/subjects.h"
 #include "cpp_core/verify/two_phase_check.h"
 #include "cpp_core/verify/unchanged_check.h"
 #include "neon_redo/wal_reader.h"
@@ -81,6 +82,7 @@ class ClusterVerifier {
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
   void CountForgotten(const ReplayCounts& counts);
   void NameSkipsOfStandby();
+  void FindSubjects();
   Status ReadAll(PageReplay* replay, bool first_pass);
   Status CheckEnd(const WalReader& reader, const ReplayEnd& replay_end, Lsn last) const;
   std::string EndReason(const WalReader& reader, const ReplayEnd& end) const;
@@ -139,6 +141,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   if (in_.of_standby) NameSkipsOfStandby();
   ListInOrder(&result_);
   FindMisplaced(&result_);
+  FindSubjects();
   if (free_space_map_ > 0)
     result_.skipped[SkipName({SkipReason::kFreeSpaceMap}, nullptr)] = free_space_map_;
   RETURN_IF_ERROR(DescribeLastRecords(in_.wal, in_.Timeline(options_), &result_.mismatches));
@@ -260,6 +263,15 @@ void ClusterVerifier::NameSkipsOfStandby() {
   if (later.empty()) return;
   later.key() = "changed after the standby's last restartpoint";
   result_.skipped.insert(std::move(later));
+}
+
+// By the catalogs of what is compared, which has the newest names.
+void ClusterVerifier::FindSubjects() {
+  if (result_.mismatches.empty() && result_.notes.empty()) return;
+  CommitLog log(compares() ? *in_.data : in_.base, in_.control.oldest_xid, in_.control.next_xid);
+  Catalog catalog(compares() ? *in_.data : in_.base, *in_.control.version,
+                  compares() ? files_.disk() : files_.base(), &log, true);
+  NameSubjects(&catalog, &result_);
 }
 
 void ClusterVerifier::CountForgotten(const ReplayCounts& counts) {

@@ -75,6 +75,8 @@ struct Mismatch {
   Lsn rebuilt_lsn{};
   uint32_t blocks = 1;     // how many, from tag.block on; the other fields are those of the first
   bool in_backup = false;  // in the base backup itself, not in data_directory
+  // What it is of, as far as the catalogs say: "table public.t of database app", "transactions 0 to 32767".
+  std::string subject{};
 };
 
 // What was read of the base backup itself.
