@@ -127,12 +127,12 @@ Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn 
     const auto block = key.ToBlock();
     ASSIGN_OR_RETURN(backup,
                      OpenBackup(arguments.base_backup, block ? block->rel.spc : uint32_t{0}));
-    ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(*backup));
-    recording.wal.from = label.start;
+    ASSIGN_OR_RETURN(const auto control, ReadControlData(*backup));
+    ASSIGN_OR_RETURN(const auto start, ReadReplayStart(*backup, control));
+    recording.wal.from = start.label.start;
     ASSIGN_OR_RETURN(const auto files, backup->ListData());
     recording.track_commit_timestamp = HasCommitTimestamps(files);
-    ASSIGN_OR_RETURN(const auto control, ReadControlData(*backup));
-    RETURN_IF_ERROR(CheckBackupBeforeWal(backup->path(), label, control, recording.wal));
+    RETURN_IF_ERROR(CheckBackupBeforeWal(backup->path(), start.label, control, recording.wal));
     base = PagesOf(*backup, *control.version, control.checksums);
     worker.version = control.version;
     RETURN_IF_ERROR(CheckWorkerFiles(worker, *control.version, Engine::kAuto));

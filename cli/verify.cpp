@@ -87,10 +87,10 @@ Outcome Explain(const VerifyArguments& arguments) {
   bool track_commit_timestamp = false;
   if (arguments.base_backup.given()) {
     ASSIGN_OR_RETURN(const auto backup, OpenBackup(arguments.base_backup));
-    ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(*backup));
-    wal.from = label.start;
     ASSIGN_OR_RETURN(const auto control, ReadControlData(*backup));
-    RETURN_IF_ERROR(CheckBackupBeforeWal(backup->path(), label, control, wal));
+    ASSIGN_OR_RETURN(const auto start, ReadReplayStart(*backup, control));
+    wal.from = start.label.start;
+    RETURN_IF_ERROR(CheckBackupBeforeWal(backup->path(), start.label, control, wal));
     ASSIGN_OR_RETURN(const auto files, backup->ListData());
     track_commit_timestamp = HasCommitTimestamps(files);
   }
@@ -198,7 +198,7 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
                 "a pgBackRest repository, or a Barman server's directory; of an incremental backup "
                 "give the full one and all after it, the newest last");
   options->Path("--against=PGDATA", &arguments->against,
-                "data directory to compare with: of the cluster, which must be shut down, or a "
+                "data directory to compare with: of a cluster or standby that no server runs on, or a "
                 "later base backup. It is only read. (default: $PGDATA; without either, the backup "
                 "itself is checked, and WAL is replayed to its end)");
   options->Flag("--quick", &arguments->verify.quick,

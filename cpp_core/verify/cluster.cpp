@@ -60,13 +60,15 @@ class ClusterVerifier {
         files_(in_.base, in_.data),
         proof_(options, in_.base),
         ingest_(IngestOptions{HasCommitTimestamps(in_.base_files)}),
+        restarted_(in_.crashed),
         second_end_(in_.second_end) {}
 
   Result<VerifyResult> Run();
 
  private:
   bool HasEnded(Lsn last) const {
-    return compares() && (in_.second.start.valid() ? second_end_.valid() && last >= second_end_
+    return compares() && !in_.crashed &&
+           (in_.second.start.valid() ? second_end_.valid() && last >= second_end_
                                                 : last >= in_.control.checkpoint);
   }
   bool compares() const { return in_.compares(); }
@@ -81,7 +83,7 @@ class ClusterVerifier {
   PageCheck::Server Server() const;
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
   void CountForgotten(const ReplayCounts& counts);
-  void NameSkipsOfStandby();
+  void NameSkips();
   void FindSubjects();
   Status ReadAll(PageReplay* replay, bool first_pass);
   Status CheckEnd(const WalReader& reader, const ReplayEnd& replay_end, Lsn last) const;
@@ -108,7 +110,7 @@ class ClusterVerifier {
   std::set<uint32_t> dropping_;  // databases that the data directory is dropping
   bool backup_ended_ = false;
   bool hints_changed_ = false;  // by a record
-  bool restarted_ = false;      // the server was, perhaps after a crash
+  bool restarted_;              // the server was, perhaps after a crash
   bool switched_ = false;       // WAL begins a timeline
   Lsn second_end_;  // start of the record that ends the second backup, or ClusterInputs::second_end; 0: not seen yet
 };
@@ -138,7 +140,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   if (!options_.quick) RETURN_IF_ERROR(FinishBackup());
   if (compares()) RETURN_IF_ERROR(CompareOthers());
   if (!options_.quick && compares()) RETURN_IF_ERROR(CompareUnchanged());
-  if (in_.of_standby) NameSkipsOfStandby();
+  NameSkips();
   ListInOrder(&result_);
   FindMisplaced(&result_);
   FindSubjects();
@@ -258,10 +260,12 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   return replay->spoilt();
 }
 
-void ClusterVerifier::NameSkipsOfStandby() {
+// What is skipped as changed while a backup was taken.
+void ClusterVerifier::NameSkips() {
   auto later = result_.skipped.extract(SkipName({SkipReason::kChangedDuringBackup}, nullptr));
   if (later.empty()) return;
-  later.key() = "changed after the standby's last restartpoint";
+  if (in_.of_standby) later.key() = "changed after the standby's last restartpoint";
+  if (in_.crashed) later.key() = "changed after the cluster's last checkpoint";
   result_.skipped.insert(std::move(later));
 }
 
@@ -289,7 +293,7 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
   const std::string wal = NamePaths(in_.wal);
   if (!compares()) {
     const Lsn replayed = replay_end.reached() ? replay_end.end() : reader.end_of_wal();
-    const bool is_at_end = in_.label.from_standby && replayed >= in_.base_control.min_recovery_point;
+    const bool is_at_end = in_.consistent_at.valid() && replayed >= in_.consistent_at;
     const bool ended = backup_ended_ || is_at_end;
     RETURN_IF_ERROR(replay_end.Check(reader, wal, in_.base.path(), ended));
     if (ended) return {};
@@ -299,7 +303,9 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
                     "backup cannot be made consistent; add the missing segments",
                     wal, end, reader.end_reason(), in_.base.path()));
   }
-  if (in_.second.start.valid()) {
+  // All WAL that there is, with the cluster's own.
+  if (in_.crashed && last >= in_.control.checkpoint) return {};
+  if (in_.second.start.valid() && !in_.crashed) {
     if (in_.of_standby ? reader.end_of_wal() >= second_end_ : second_end_.valid()) return {};
     return MakeError(
         ErrorCode::kNotFound,
@@ -310,8 +316,8 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
   }
   if (last < in_.control.checkpoint)
     return MakeError(ErrorCode::kNotFound,
-                     fmt::format("the WAL in {} ends at {} ({}), but the cluster in {} was shut "
-                                 "down by the checkpoint at {}: add the missing segments",
+                     fmt::format("the WAL in {} ends at {} ({}), but the last checkpoint of the "
+                                 "cluster in {} is at {}: add the missing segments",
                                  wal, end, reader.end_reason(), in_.data->path(),
                                  in_.control.checkpoint.ToString()));
   if (last > in_.control.checkpoint)
@@ -323,6 +329,7 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
 }
 
 std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd& end) const {
+  if (in_.crashed) return end.Reason(reader);
   if (in_.second.start.valid())
     return fmt::format("the {} {} was reached",
                        in_.of_standby ? "minimum recovery point of" : "end of the backup in",
@@ -369,8 +376,8 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
 
 Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageReplay* replay) {
   RETURN_IF_ERROR(ParseRecord(record, &view_));
-  // WAL has no record of the end.
-  if (in_.label.from_standby) backup_ended_ |= record.start >= in_.base_control.min_recovery_point;
+  // WAL need not have a record of the end.
+  if (in_.consistent_at.valid()) backup_ended_ |= record.start >= in_.consistent_at;
   for (int id = 0; id <= view_.max_block_id(); id++) {
     const BlockRef* ref = view_.block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;

@@ -20,9 +20,13 @@ class InputReader {
       : options_(options), in_{base, data} {}
 
   Result<ClusterInputs> Read() {
-    ASSIGN_OR_RETURN(in_.label, ReadBackupLabel(in_.base));
     ASSIGN_OR_RETURN(in_.base_control, ReadControlData(in_.base));
     in_.control = in_.base_control;
+    ASSIGN_OR_RETURN(const auto start, ReadReplayStart(in_.base, in_.base_control));
+    in_.label = start.label;
+    in_.consistent_at = start.consistent_at;
+    in_.wal = options_.wal;
+    if (!start.has_label) TakeCopy();
     ASSIGN_OR_RETURN(in_.base_files, in_.base.List());
     std::erase_if(in_.base_files.files, [](const auto& file) {
       return file.first == "pg_wal" || file.first.starts_with("pg_wal/");
@@ -34,6 +38,7 @@ class InputReader {
   }
 
  private:
+  void TakeCopy();
   Status ReadData();
   Status ReadState();
   void TakeStandby();
@@ -43,6 +48,19 @@ class InputReader {
   const VerifyOptions& options_;
   ClusterInputs in_;
 };
+
+// A copy without backup_label has the WAL that makes it consistent.
+void InputReader::TakeCopy() {
+  in_.wal_notes.push_back(fmt::format(
+      "\"{}\" has no backup_label, so it is taken for {} (state: {}): replay begins at {}, its last "
+      "checkpoint's redo point",
+      in_.base.path(),
+      in_.base_control.shut_down || in_.base_control.is_standby ? "a copy of a stopped cluster"
+                                                                : "a snapshot",
+      in_.base_control.state, in_.label.start.ToString()));
+  const std::string own = in_.base.path() + "/pg_wal";
+  if (access(own.c_str(), F_OK) == 0) in_.wal.push_back(own);
+}
 
 Status InputReader::ReadData() {
   const std::string& base = in_.base.path();
@@ -87,22 +105,26 @@ Status InputReader::ReadState() {
                                    "taken later",
                                    data));
     if (in_.second.from_standby) TakeStandby();
-  } else if (in_.control.is_standby) {
+  } else if (!in_.control.shut_down) {
+    ASSIGN_OR_RETURN(const bool is_running, IsServerRunning(*in_.data));
+    if (is_running)
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the cluster in {0} is not shut down (state: {1}), so its pages are not "
+                      "all written: stop it with pg_ctl stop -D {0}",
+                      data, in_.control.state));
+    const bool is_standby = in_.control.is_standby || in_.control.in_recovery;
     in_.second.start = in_.control.redo;
     if (in_.second.start < in_.label.start)
       return MakeError(
           ErrorCode::kInvalidArgument,
-          fmt::format("the last restartpoint of the standby in {} is at {}, before the "
-                      "start of the backup in {}: start the standby, and stop it once "
-                      "it has replayed a checkpoint since",
-                      data, in_.control.redo.ToString(), in_.base.path()));
-    TakeStandby();
-  } else if (!in_.control.shut_down) {
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        fmt::format("the cluster in {0} is not shut down (state: {1}), so its pages are not "
-                    "all written: stop it with pg_ctl stop -D {0} (after a crash, start it first)",
-                    data, in_.control.state));
+          fmt::format("the last {} of the {} in {} is at {}, before the start of the backup in {}: "
+                      "start it, and stop it once it has {} a checkpoint since",
+                      is_standby ? "restartpoint" : "checkpoint",
+                      is_standby ? "standby" : "cluster", data, in_.control.redo.ToString(),
+                      in_.base.path(), is_standby ? "replayed" : "completed"));
+    if (is_standby) TakeStandby();
+    in_.crashed = !is_standby;
   }
   return {};
 }
@@ -118,7 +140,6 @@ void InputReader::TakeStandby() {
 // The shutdown checkpoint is in a segment that is never archived: it is in the cluster's own pg_wal,
 // perhaps by a link. A backup may have been taken without.
 Status InputReader::FindWal() {
-  in_.wal = options_.wal;
   if (!in_.compares()) return {};
   const std::string own = in_.data->path() + "/pg_wal";
   if (access(own.c_str(), F_OK) != 0) {

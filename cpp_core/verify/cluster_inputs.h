@@ -21,11 +21,14 @@ struct ClusterInputs {
 
   BaseFiles base_files{};  // without pg_wal
   ControlData base_control{};
-  BackupLabel label{};
+  BackupLabel label{};  // of base, or what stands for it
+  Lsn consistent_at{};  // ReplayStart's
   ControlData control{};  // of data; without it the base backup's
-  // Of data, if that is a base backup; of a standby only `start`, its last restartpoint. Else its LSN is 0.
+  // Of data, if that is a base backup; of a standby or a crashed cluster only `start`, its last restartpoint or
+  // checkpoint. Else its LSN is 0.
   BackupLabel second{};
   bool of_standby = false;  // data is a standby's, or a backup of one
+  bool crashed = false;     // data was not shut down, and no server runs on it
   // Of a standby's: the minimum recovery point. Else 0.
   Lsn second_end{};
 

@@ -1,6 +1,12 @@
 #include "cpp_core/verify/data_directory.h"
 
 #include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/try.h"
@@ -19,6 +25,7 @@ Result<ControlData> ReadControlData(const BaseBackup& backup) {
   data.system_identifier = control.system_identifier;
   data.shut_down = control.status == pg::ClusterStatus::kShutDown;
   data.is_standby = control.status == pg::ClusterStatus::kShutDownInRecovery;
+  data.in_recovery = control.status == pg::ClusterStatus::kInArchiveRecovery;
   data.state = pg::ClusterStatusText(control.status);
   data.checkpoint = control.checkpoint;
   data.redo = control.checkpoint_copy.redo;
@@ -39,12 +46,64 @@ Result<ControlData> ReadControlData(const BaseBackup& backup) {
   return data;
 }
 
-Result<BackupLabel> ReadBackupLabel(const BaseBackup& backup) {
+Result<bool> IsServerRunning(const BaseBackup& directory) {
+  ASSIGN_OR_RETURN(const auto text, directory.ReadIfThere("postmaster.pid", kMaxSmallFile));
+  if (!text) return false;
+  // CreateLockFile in utils/init/miscinit.c: the process, below 0 of a single-user server, and the data
+  // directory. A snapshot has the file, too.
+  const size_t line = std::min(text->find('\n'), text->size());
+  const int pid = std::abs(std::atoi(text->substr(0, line).c_str()));
+  if (pid == 0 || (kill(pid, 0) != 0 && errno != EPERM)) return false;
+  const size_t begin = std::min(line + 1, text->size());
+  const std::string of = text->substr(begin, text->find('\n', begin) - begin);
+  struct stat named, here;
+  return stat(of.c_str(), &named) == 0 && stat(directory.path().c_str(), &here) == 0 &&
+         named.st_dev == here.st_dev && named.st_ino == here.st_ino;
+}
+
+namespace {
+
+// The end of the WAL that the copy has itself. All that was on disk when it was made is older.
+Result<Lsn> EndOfOwnWal(const BaseBackup& backup, const ControlData& control) {
+  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({.directories = {backup.path() + "/pg_wal"},
+                                                       .from = control.redo,
+                                                       .to = {},
+                                                       .timeline = control.timeline}));
+  WalRecord record;
+  while (reader->Next(&record)) {
+  }
+  if (reader->error()) return tl::unexpected(*reader->error());
+  return reader->end_of_wal();
+}
+
+}  // namespace
+
+Result<ReplayStart> ReadReplayStart(const BaseBackup& backup, const ControlData& control) {
+  ReplayStart out;
   auto label = backup.Label();
-  if (!label && label.error().code == ErrorCode::kNotFound)
-    label.error().message +=
-        " (it must be a base backup as its tool leaves it; a server started on it removes the file)";
-  return label;
+  if (label) {
+    out.label = *label;
+    if (out.label.from_standby) out.consistent_at = control.min_recovery_point;
+    return out;
+  }
+  if (label.error().code != ErrorCode::kNotFound) return tl::unexpected(label.error());
+  ASSIGN_OR_RETURN(const bool is_running, IsServerRunning(backup));
+  if (is_running)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("a server runs on {}: it is no copy; give a base backup or a snapshot of it",
+                    backup.path()));
+  out.has_label = false;
+  out.label.start = control.redo;
+  out.label.timeline = control.timeline;
+  if (control.is_standby || control.in_recovery) {
+    out.consistent_at = std::max(control.min_recovery_point, control.redo);
+  } else if (control.shut_down) {
+    out.consistent_at = control.redo;
+  } else {
+    ASSIGN_OR_RETURN(out.consistent_at, EndOfOwnWal(backup, control));
+  }
+  return out;
 }
 
 Status CheckDescent(const BackupLabel& label, const std::string& backup, const WalLineage& lineage,

@@ -23,6 +23,7 @@ struct ControlData {
   uint64_t system_identifier;
   bool shut_down;     // cleanly, by a server that was not in recovery
   bool is_standby;    // shut down cleanly in recovery
+  bool in_recovery;   // a standby's, or one that is being restored, and not shut down
   std::string state;  // in the words of pg_controldata
   Lsn checkpoint;     // start of the last checkpoint record
   Lsn redo;           // where replay from that checkpoint starts
@@ -42,8 +43,19 @@ struct ControlData {
 // kNotFound: not a data directory. kCorrupt: bad CRC. kUnsupported: another major version.
 Result<ControlData> ReadControlData(const BaseBackup& backup);
 
-// kNotFound: not a base backup, or no longer one. kCorrupt: the lines are not there.
-Result<BackupLabel> ReadBackupLabel(const BaseBackup& backup);
+// Where replay begins: as backup_label says. A copy without one is a cold copy or a snapshot of all its file
+// systems at one moment, which begins as crash recovery does. Errors: kCorrupt: the
+// lines are not there; kInvalidArgument: a server runs on it; that its own WAL cannot be read.
+struct ReplayStart {
+  BackupLabel label;
+  bool has_label = true;
+  // Where the copy is consistent without a record that says so; 0: at the record of the backup's end.
+  Lsn consistent_at{};
+};
+Result<ReplayStart> ReadReplayStart(const BaseBackup& backup, const ControlData& control);
+
+// postmaster.pid names a process that runs here, and this directory.
+Result<bool> IsServerRunning(const BaseBackup& directory);
 
 // Of files such as a relation map or the state of a prepared transaction: for BaseBackup::ReadWhole.
 inline constexpr size_t kMaxSmallFile = 64 << 20;

@@ -26,6 +26,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     (void)ReadControlData(*DataDirectory(ScratchDirectory()));
   }
   const ScratchFile label("backup_label", data, size);
-  (void)ReadBackupLabel(*DataDirectory(ScratchDirectory()));
+  (void)DataDirectory(ScratchDirectory())->Label();
   return 0;
 }

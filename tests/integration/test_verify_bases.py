@@ -41,7 +41,7 @@ def verify(backup, *arguments):
 def packed(data, suffix):
     if PACKERS[suffix] is None:
         return data
-    return subprocess.run([PACKERS[suffix], "-c"], input=data, capture_output=True, check=True).stdout
+    return subprocess.run([PACKERS[suffix], "-1", "-c"], input=data, capture_output=True, check=True).stdout
 
 
 def unpacked(data, suffix):
@@ -282,8 +282,12 @@ class Case(unittest.TestCase):
         }
         if manifest:
             damages["manifest flipped"] = ("backup_manifest", flipped(200))
-        # Or the WAL from where it says.
-        patterns = {label: "backup_label|has LSN 70/"}
+        patterns = {
+            label: "backup_label|has LSN 70/",  # or the WAL from where it says
+            cold: "table public.cold of database postgres",
+            index: "index public.cold_pkey of database postgres",
+            "pg_xact/0000": "transactions 0 to 1048575",
+        }
         for damage, (name, change) in damages.items():
             with self.subTest(damage):
                 undo = changed(name, change)

@@ -169,7 +169,7 @@ TEST_F(FileCheckTest, RegularFilesOnly) {
   make_fifo(base_ + "/global/pg_control");
   make_fifo(base_ + "/base/5/1");
   fs::create_symlink(precious, base_ + "/base/5/2");
-  EXPECT_EQ(ReadBackupLabel(*base_files_).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(base_files_->Label().error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(ReadControlData(*base_files_).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(check_.TakeBase(FilesIn(base_), kPg15).error().code, ErrorCode::kInvalidArgument);
   RelationFiles files(base_files_.get(), &kPg15);
@@ -181,12 +181,12 @@ TEST_F(FileCheckTest, RegularFilesOnly) {
     fs::remove(base_ + name);
     fs::create_symlink("/dev/zero", base_ + name);
   }
-  EXPECT_EQ(ReadBackupLabel(*base_files_).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(base_files_->Label().error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(ReadControlData(*base_files_).error().code, ErrorCode::kInvalidArgument);
   fs::remove(base_ + "/backup_label");
   std::ofstream(base_ + "/backup_label") << "START";
   fs::resize_file(base_ + "/backup_label", uint64_t{2} << 30);
-  EXPECT_EQ(ReadBackupLabel(*base_files_).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(base_files_->Label().error().code, ErrorCode::kCorrupt);
   fs::remove(precious);
 }
 
