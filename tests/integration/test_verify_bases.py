@@ -174,6 +174,11 @@ class PgBackRestFiles(Files):
         path = self.directory / below / name
         return path.with_name(path.name + self.suffix)
 
+    def keep(self, name):
+        path = self.path(name)
+        data = path.read_bytes()
+        return lambda: path.write_bytes(data)
+
     def read(self, name):
         data = self.path(name).read_bytes()
         return data if name == "backup_manifest" else unpacked(data, self.suffix)
@@ -216,9 +221,10 @@ class Case(unittest.TestCase):
     def work(self):
         """WAL after the backup, all of it in whole segments, of which one is remembered."""
         self.segment = self.cluster.psql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
-        for line in AFTER.split(";"):
-            self.cluster.psql(line.replace("later", f"later{os.urandom(3).hex()}"))
-        self.cluster.psql("SELECT pg_switch_wal()")
+        for _ in range(2):
+            for line in AFTER.split(";"):
+                self.cluster.psql(line.replace("later", f"later{os.urandom(3).hex()}"))
+            self.cluster.psql("SELECT pg_switch_wal()")
 
     def stopped_copy(self):
         copy = os.path.join(self.scratch(), "stopped")
