@@ -14,7 +14,8 @@ namespace neon_redo::cli {
 std::string BackupArguments::Words() const {
   std::string out;
   const auto add = [&out](const char* name, const std::string& value) {
-    if (!value.empty()) out += fmt::format("{}{}={}", out.empty() ? "" : " ", name, ShellWord(value));
+    if (!value.empty())
+      out += fmt::format("{}{}={}", out.empty() ? "" : " ", name, ShellWord(value));
   };
   for (const std::string& path : paths) add("--base-backup", path);
   add("--label", options.label);

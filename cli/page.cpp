@@ -60,15 +60,14 @@ Status CheckPage(const BlockTag& tag, const uint8_t* page, const std::string& fi
 // Pages of the base backup.
 BasePage PagesOf(const BaseBackup& backup, const pg::Version& version, bool checksums) {
   auto files = std::make_shared<RelationFiles>(&backup, &version);
-  return
-      [&backup, files, &version, checksums](const PageKey& key, uint8_t* page) -> Result<bool> {
-        if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(backup, *slru, page);
-        ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
-        ASSIGN_OR_RETURN(const bool found, files->ReadOrFail(tag, page));
-        if (!found) return false;
-        if (checksums) RETURN_IF_ERROR(CheckPage(tag, page, pg::BlockFilePath(version, tag)));
-        return true;
-      };
+  return [&backup, files, &version, checksums](const PageKey& key, uint8_t* page) -> Result<bool> {
+    if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(backup, *slru, page);
+    ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
+    ASSIGN_OR_RETURN(const bool found, files->ReadOrFail(tag, page));
+    if (!found) return false;
+    if (checksums) RETURN_IF_ERROR(CheckPage(tag, page, pg::BlockFilePath(version, tag)));
+    return true;
+  };
 }
 
 void PrintText(const PageKey& key, Lsn lsn, const PageAt& at) {
@@ -220,9 +219,10 @@ CommandFunction DeclarePage(Options* options) {
           "show the page as it was after the last record that ends at or before this LSN; \"end\" "
           "means the end of WAL")
       .Required();
-  AddBaseBackup(options, &arguments->base_backup,
-                "base backup that supplies the page where WAL alone cannot, in any layout that verify "
-                "reads");
+  AddBaseBackup(
+      options, &arguments->base_backup,
+      "base backup that supplies the page where WAL alone cannot, in any layout that verify "
+      "reads");
   AddTimeline(options, &arguments->timeline);
   options->Path("--store=DIR", &arguments->store,
                 "keep all changes of the WAL in this directory, so that the next page from the "

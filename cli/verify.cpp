@@ -137,8 +137,8 @@ Result<VerifyResult> Compare(const VerifyArguments& arguments) {
   std::unique_ptr<BaseBackup> data;
   if (!arguments.against.empty()) {
     SayTablespaces(arguments.against);
-    ASSIGN_OR_RETURN(data, OpenComparedWith(arguments.against,
-                                            {.spool_directory = TemporaryDirectory()}));
+    ASSIGN_OR_RETURN(
+        data, OpenComparedWith(arguments.against, {.spool_directory = TemporaryDirectory()}));
   }
   return VerifyBackup(arguments.verify, *base, data.get());
 }
@@ -151,10 +151,10 @@ Outcome Run(VerifyArguments arguments) {
   verify.spill_directory = TemporaryDirectory();
   ProgressBar bar(!arguments.no_progress);
   verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
-  const auto result =
-      arguments.follow.follow ? Follow(arguments.follow, verify, !arguments.no_progress)
-      : arguments.images      ? VerifyImages(verify)
-                              : Compare(arguments);
+  const auto result = arguments.follow.follow
+                          ? Follow(arguments.follow, verify, !arguments.no_progress)
+                      : arguments.images ? VerifyImages(verify)
+                                         : Compare(arguments);
   bar.Clear();
   if (!result) return tl::unexpected(Failure(result.error()));
   const VerifyReport report{verify.engine,
@@ -193,14 +193,16 @@ Status ReadUntil(const std::string& text, VerifyArguments* arguments) {
 void AddInputs(Options* options, VerifyArguments* arguments) {
   AddWalDirectories(options, &arguments->verify.wal);
   AddUntestedVersion(options);
-  AddBaseBackup(options, &arguments->base_backup,
-                "base backup where the WAL starts: a directory, a base.tar or the directory with it, "
-                "a pgBackRest repository, or a Barman server's directory; of an incremental backup "
-                "give the full one and all after it, the newest last");
-  options->Path("--against=PGDATA", &arguments->against,
-                "data directory to compare with: of a cluster or standby that no server runs on, or a "
-                "later base backup. It is only read. (default: $PGDATA; without either, the backup "
-                "itself is checked, and WAL is replayed to its end)");
+  AddBaseBackup(
+      options, &arguments->base_backup,
+      "base backup where the WAL starts: a directory, a base.tar or the directory with it, "
+      "a pgBackRest repository, or a Barman server's directory; of an incremental backup "
+      "give the full one and all after it, the newest last");
+  options->Path(
+      "--against=PGDATA", &arguments->against,
+      "data directory to compare with: of a cluster or standby that no server runs on, or a "
+      "later base backup. It is only read. (default: $PGDATA; without either, the backup "
+      "itself is checked, and WAL is replayed to its end)");
   options->Flag("--quick", &arguments->verify.quick,
                 "do not read the base backup as a whole, and compare only what WAL changes");
   options->Value(

@@ -115,9 +115,7 @@ std::string DataOf(const PlainLayout& layout) {
 class PlainBackup : public BaseBackup {
  public:
   explicit PlainBackup(PlainLayout layout)
-      : BaseBackup(layout.directory),
-        layout_(std::move(layout)),
-        data_(DataOf(layout_)) {}
+      : BaseBackup(layout.directory), layout_(std::move(layout)), data_(DataOf(layout_)) {}
 
   std::string kind() const override {
     return layout_.tool.empty() ? "a plain directory"

@@ -120,9 +120,8 @@ std::optional<BlockTag> ParseRelationPath(const Version& version, std::string_vi
   if (!name) return std::nullopt;
   const auto database = ParseDatabasePath(version, path.substr(0, slash));
   if (!database) return std::nullopt;
-  return BlockTag{{database->first, database->second, name->rel},
-                  name->fork,
-                  name->segment * kBlocksPerFile};
+  return BlockTag{
+      {database->first, database->second, name->rel}, name->fork, name->segment * kBlocksPerFile};
 }
 
 }  // namespace neon_redo::pg

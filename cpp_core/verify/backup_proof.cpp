@@ -54,8 +54,8 @@ Status BackupProof::Read(const ControlData& control, const BaseFiles& list,
   }
   RETURN_IF_ERROR(CheckTablespaces());
   if (manifest_) CheckManifestFiles(base_, list, *manifest_);
-  const BackupReadOptions read{&base_,        control.version,    control.checksums,
-                               options_.jobs, options_.progress};
+  const BackupReadOptions read{&base_, control.version, control.checksums, options_.jobs,
+                               options_.progress};
   ASSIGN_OR_RETURN(auto result, ReadBackupFiles(read, list, manifest_ ? &*manifest_ : nullptr));
   TakeCounts(result);
   counts_.pages = result.pages;
@@ -122,8 +122,7 @@ Status BackupProof::CheckTablespaces() {
     for (const ManifestFile& file : manifest_->files) {
       const size_t links = pg::kTablespaceLinks.size();
       if (!file.path.starts_with(pg::kTablespaceLinks)) continue;
-      const auto oid =
-          pg::ParseOid(file.path.substr(links, file.path.find('/', links) - links));
+      const auto oid = pg::ParseOid(file.path.substr(links, file.path.find('/', links) - links));
       if (oid) files[*oid]++;
     }
   for (const auto& [oid, count] : files) wanted.insert(oid);

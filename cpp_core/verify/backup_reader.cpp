@@ -106,10 +106,13 @@ class FileReader {
       lane->out.checksums++;
     else
       Report(task, lane, Damage::kChecksum,
-             fmt::format("the file{} is not as it was backed up: its {} checksum is not the one in {}; "
-                         "put it back from another copy of this backup, or take a new one",
-                         options_.checksums_only ? fmt::format(" of the backup in \"{}\"", options_.backup->path()) : "",
-                         ChecksumName(kind), options_.backup->manifest_name()));
+             fmt::format(
+                 "the file{} is not as it was backed up: its {} checksum is not the one in {}; "
+                 "put it back from another copy of this backup, or take a new one",
+                 options_.checksums_only
+                     ? fmt::format(" of the backup in \"{}\"", options_.backup->path())
+                     : "",
+                 ChecksumName(kind), options_.backup->manifest_name()));
     return {};
   }
 

@@ -112,9 +112,9 @@ class SlruHoles {
 
 }  // namespace
 
-Status CheckBackupSlrus(const BaseBackup& base, const ControlData& control,
-                        uint32_t oldest_xid, const BaseFiles& list, const SlruCheck& wal,
-                        std::set<std::string>* missing, Findings* findings) {
+Status CheckBackupSlrus(const BaseBackup& base, const ControlData& control, uint32_t oldest_xid,
+                        const BaseFiles& list, const SlruCheck& wal, std::set<std::string>* missing,
+                        Findings* findings) {
   SlruHoles holes(list, wal, missing, findings);
   holes.CheckSizes();
   // Redo of CLOG_TRUNCATE removes segments, and leaves pg_control's oldest transaction as it was.

@@ -60,9 +60,9 @@ std::string Catalog::NameOf(const RelFileNode& rel) {
   }
   // Shared catalogs are in the pg_class of every database.
   const bool is_shared = rel.spc == pg::kGlobalTablespace;
-  const uint32_t db = !is_shared                  ? rel.db
+  const uint32_t db = !is_shared                 ? rel.db
                       : database_names_->empty() ? 0
-                                                  : database_names_->begin()->first;
+                                                 : database_names_->begin()->first;
   const Database& database = Loaded(db);
   uint32_t key = rel.rel;
   if (is_shared) {
@@ -74,10 +74,9 @@ std::string Catalog::NameOf(const RelFileNode& rel) {
   const auto relation = database.relations.find(key);
   if (relation == database.relations.end()) return "";
   const auto space = database.name_spaces.find(relation->second.name_space);
-  std::string out =
-      fmt::format("{} {}{}", KindName(relation->second.kind),
-                  space == database.name_spaces.end() ? "" : space->second + ".",
-                  relation->second.name);
+  std::string out = fmt::format("{} {}{}", KindName(relation->second.kind),
+                                space == database.name_spaces.end() ? "" : space->second + ".",
+                                relation->second.name);
   const auto name = database_names_->find(db);
   if (!is_shared && name != database_names_->end()) out += " of database " + name->second;
   return out;
@@ -103,9 +102,8 @@ void Catalog::Load(uint32_t db, Database* out) {
       if (pg::Get32(row) == pg::kNamespaceOid) name_spaces = file_node;
     });
     if (name_spaces != 0)
-      ForEachRow({spc, db, name_spaces}, pg::kNameAt + pg::kNameSize, [&](const uint8_t* row) {
-        out->name_spaces[pg::Get32(row)] = NameAt(row);
-      });
+      ForEachRow({spc, db, name_spaces}, pg::kNameAt + pg::kNameSize,
+                 [&](const uint8_t* row) { out->name_spaces[pg::Get32(row)] = NameAt(row); });
     return;
   }
 }

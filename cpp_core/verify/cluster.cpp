@@ -69,7 +69,7 @@ class ClusterVerifier {
   bool HasEnded(Lsn last) const {
     return compares() && !in_.crashed &&
            (in_.second.start.valid() ? second_end_.valid() && last >= second_end_
-                                                : last >= in_.control.checkpoint);
+                                     : last >= in_.control.checkpoint);
   }
   bool compares() const { return in_.compares(); }
   SlruCheck::Disk Disk() const { return {*in_.data, data_files_}; }
@@ -135,8 +135,8 @@ Result<VerifyResult> ClusterVerifier::Run() {
     ASSIGN_OR_RETURN(data_files_, in_.data->ListData());
   }
   const auto disk = compares() ? std::optional(Disk()) : std::nullopt;
-  RETURN_IF_ERROR(slrus_.Compare(disk ? &*disk : nullptr, in_.second.start, ingest_.state(),
-                                 &result_));
+  RETURN_IF_ERROR(
+      slrus_.Compare(disk ? &*disk : nullptr, in_.second.start, ingest_.state(), &result_));
   if (!options_.quick) RETURN_IF_ERROR(FinishBackup());
   if (compares()) RETURN_IF_ERROR(CompareOthers());
   if (!options_.quick && compares()) RETURN_IF_ERROR(CompareUnchanged());
@@ -165,7 +165,8 @@ Status ClusterVerifier::CompareOthers() {
                                   .is_lost = std::move(is_lost),
                                   .dropping = &dropping_},
                                  &result_));
-  return two_phase_.Compare(*in_.data, data_files_, in_.control.next_full_xid, in_.second.start, &result_);
+  return two_phase_.Compare(*in_.data, data_files_, in_.control.next_full_xid, in_.second.start,
+                            &result_);
 }
 
 // What the base backup lacks, once it is known what WAL does.
@@ -185,7 +186,8 @@ Status ClusterVerifier::CompareUnchanged() {
       .has_page = [this](const BlockTag& tag) { return proof_.IsBad(tag); },
       .has_file = [this](const std::string& path) { return proof_.HasReported(path); }};
   RETURN_IF_ERROR(CompareUnchangedPages(options, files_, &changed_, damage, &result_));
-  return slrus_.CompareUnchanged(in_.base_files, Disk(), ingest_.state(), damage.has_file, &result_);
+  return slrus_.CompareUnchanged(in_.base_files, Disk(), ingest_.state(), damage.has_file,
+                                 &result_);
 }
 
 PageCheck::Server ClusterVerifier::Server() const {
@@ -194,8 +196,14 @@ PageCheck::Server ClusterVerifier::Server() const {
 }
 
 PageCheck::Options ClusterVerifier::PageOptions() const {
-  return {in_.data, &in_.base, in_.control.version,  in_.control.checksums,
-          in_.second.start,   in_.control.oldest_xid, in_.control.next_xid, &dropping_};
+  return {in_.data,
+          &in_.base,
+          in_.control.version,
+          in_.control.checksums,
+          in_.second.start,
+          in_.control.oldest_xid,
+          in_.control.next_xid,
+          &dropping_};
 }
 
 std::set<uint32_t> ClusterVerifier::FindDropping() const {
@@ -227,8 +235,8 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
     consumers.push_back(consumer.get());
     return consumer;
   };
-  ASSIGN_OR_RETURN(const auto replay, PageReplay::Make(replay_options, *in_.control.version, &memory,
-                                                       make_consumer, only));
+  ASSIGN_OR_RETURN(const auto replay, PageReplay::Make(replay_options, *in_.control.version,
+                                                       &memory, make_consumer, only));
   RETURN_IF_ERROR(ReadAll(replay.get(), only == nullptr));
   if (only == nullptr && !options_.quick) RETURN_IF_ERROR(proof_.FindCatalogs(files_));
   for (ClusterConsumer* consumer : consumers) consumer->check.SetServer(Server());
@@ -344,8 +352,9 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
                                                  .to = {},
                                                  .timeline = in_.Timeline(options_)}));
   WalReader& reader = *opened;
-  const uint64_t total = compares() && !in_.second.start.valid() ? in_.control.checkpoint - in_.label.start
-                                                              : reader.bytes_total();
+  const uint64_t total = compares() && !in_.second.start.valid()
+                             ? in_.control.checkpoint - in_.label.start
+                             : reader.bytes_total();
   Lsn last;
   uint64_t records = 0;
   free_space_map_ = 0;
@@ -382,8 +391,8 @@ Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageRepla
     const BlockRef* ref = view_.block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
   }
-  const RecordFault fault = first_pass ? ingest_.TakeBeyondBlocks(view_, &others_)
-                                       : TakeRelationChanges(view_, &others_);
+  const RecordFault fault =
+      first_pass ? ingest_.TakeBeyondBlocks(view_, &others_) : TakeRelationChanges(view_, &others_);
   if (fault)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));

@@ -79,11 +79,11 @@ Status InputReader::ReadData() {
         fmt::format("the cluster in {} is on timeline {}, not {}: leave out --timeline", data,
                     in_.control.timeline, *options_.timeline));
   if (in_.base_control.system_identifier != in_.control.system_identifier)
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("{} is not a backup of the cluster in {}: system identifiers {} "
-                                 "and {}",
-                                 base, data, in_.base_control.system_identifier,
-                                 in_.control.system_identifier));
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{} is not a backup of the cluster in {}: system identifiers {} "
+                    "and {}",
+                    base, data, in_.base_control.system_identifier, in_.control.system_identifier));
   return {};
 }
 
@@ -95,10 +95,11 @@ Status InputReader::ReadState() {
   if (label) {
     in_.second = *label;
     if (label->is_incremental)
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("the backup in {} is an incremental one, and can be compared "
-                                   "only once pg_combinebackup has combined it with those before it",
-                                   data));
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the backup in {} is an incremental one, and can be compared "
+                      "only once pg_combinebackup has combined it with those before it",
+                      data));
     if (in_.second.start < in_.label.start)
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("the backup in {} is older than the one to start from: give one "
@@ -164,9 +165,9 @@ Status InputReader::CheckTimeline() {
   if (!timeline) {
     ASSIGN_OR_RETURN(in_.other_timelines, ReadOtherTimelines(in_.wal, lineage));
   }
-  Status status = CheckDescent(
-      in_.label, in_.base.path(), lineage,
-      in_.compares() ? "the cluster in " + in_.data->path() : "the WAL in " + places);
+  Status status =
+      CheckDescent(in_.label, in_.base.path(), lineage,
+                   in_.compares() ? "the cluster in " + in_.data->path() : "the WAL in " + places);
   if (!status && !timeline)
     status.error().message +=
         fmt::format(", or --timeline={} to follow the backup's", in_.label.timeline);

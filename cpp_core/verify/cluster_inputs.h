@@ -21,8 +21,8 @@ struct ClusterInputs {
 
   BaseFiles base_files{};  // without pg_wal
   ControlData base_control{};
-  BackupLabel label{};  // of base, or what stands for it
-  Lsn consistent_at{};  // ReplayStart's
+  BackupLabel label{};    // of base, or what stands for it
+  Lsn consistent_at{};    // ReplayStart's
   ControlData control{};  // of data; without it the base backup's
   // Of data, if that is a base backup; of a standby or a crashed cluster only `start`, its last restartpoint or
   // checkpoint. Else its LSN is 0.

@@ -57,8 +57,8 @@ RelationFileList FindRelationFiles(const BaseFiles& list, const pg::Version& ver
       continue;
     }
     // One more than a file may have stands for any number of them.
-    segments[{tag->rel, tag->fork, 0}][tag->block / pg::kBlocksPerFile] = static_cast<uint32_t>(
-        std::min<uint64_t>(file.size / kBlockSize, pg::kBlocksPerFile + 1));
+    segments[{tag->rel, tag->fork, 0}][tag->block / pg::kBlocksPerFile] =
+        static_cast<uint32_t>(std::min<uint64_t>(file.size / kBlockSize, pg::kBlocksPerFile + 1));
   }
   for (const auto& [fork, files] : segments) out.forks[fork] = FilesOf(files);
   return out;

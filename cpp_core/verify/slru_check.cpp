@@ -105,8 +105,7 @@ Status SlruCheck::Compare(const Disk* disk, Lsn settled, const ClusterState& sta
       findings.SkipNotInBackup(block.kind);
     } else if (settled.valid() && page.last_end > settled) {
       findings.Skip(SkipReason::kChangedDuringBackup);
-      if (disk != nullptr)
-        RETURN_IF_ERROR(CheckPresence(*disk, block, page, &findings));
+      if (disk != nullptr) RETURN_IF_ERROR(CheckPresence(*disk, block, page, &findings));
     } else if (disk == nullptr) {
       findings.Equal(page.last_rmid);
       result->pages_replayed++;
@@ -123,8 +122,8 @@ Status SlruCheck::Compare(const Disk* disk, Lsn settled, const ClusterState& sta
 }
 
 // A page that the base backup has, and that WAL does not remove, is there whatever it has become.
-Status SlruCheck::CheckPresence(const Disk& disk, const SlruBlock& block,
-                                const Page& page, Findings* findings) {
+Status SlruCheck::CheckPresence(const Disk& disk, const SlruBlock& block, const Page& page,
+                                Findings* findings) {
   if (HasRemoved(block.kind, block.segment)) return {};
   alignas(8) uint8_t bytes[kBlockSize];
   const auto in_base = ReadSlruPage(base_, block, bytes);
@@ -181,8 +180,9 @@ Status SlruCheck::ComparePage(const Disk& on_disk, const ClusterState& state,
   return {};
 }
 
-Status SlruCheck::CompareUnchanged(const BaseFiles& base, const Disk& disk, const ClusterState& state,
-                                   const HasFile& is_reported, VerifyResult* result) {
+Status SlruCheck::CompareUnchanged(const BaseFiles& base, const Disk& disk,
+                                   const ClusterState& state, const HasFile& is_reported,
+                                   VerifyResult* result) {
   Findings findings, losses, ignored;
   for (int number = 0; number < kSlruKinds; number++) {
     const auto kind = static_cast<SlruKind>(number);
@@ -199,10 +199,9 @@ Status SlruCheck::CompareUnchanged(const BaseFiles& base, const Disk& disk, cons
   return {};
 }
 
-Status SlruCheck::CompareUnchangedSegment(const Disk& with,
-                                          const ClusterState& state, SlruKind kind,
-                                          uint32_t segment, Findings* findings, Findings* losses,
-                                          uint64_t* compared) {
+Status SlruCheck::CompareUnchangedSegment(const Disk& with, const ClusterState& state,
+                                          SlruKind kind, uint32_t segment, Findings* findings,
+                                          Findings* losses, uint64_t* compared) {
   alignas(8) uint8_t base[kBlockSize], disk[kBlockSize];
   for (SlruBlock block{kind, segment, 0}; block.block < kSlruPagesPerSegment; block.block++) {
     if (pages_.contains(block)) continue;
@@ -252,8 +251,7 @@ bool SlruCheck::HasPages(SlruKind kind, uint32_t segment) const {
 }
 
 // Segments on disk that WAL has removed and not begun again: pages_ has what came afterwards.
-Status SlruCheck::FindRemoved(const Disk& disk, Lsn settled,
-                              Findings* findings) const {
+Status SlruCheck::FindRemoved(const Disk& disk, Lsn settled, Findings* findings) const {
   for (int number = 0; number < kSlruKinds; number++) {
     const auto kind = static_cast<SlruKind>(number);
     for (const uint32_t segment : SlruSegments(disk.list, kind)) {

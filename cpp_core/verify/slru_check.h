@@ -76,15 +76,16 @@ class SlruCheck {
   void Close(SlruKind kind);
   Status ChangePage(const Change& change, const SlruBlock& block, const WalRecord& record,
                     uint8_t rmid);
-  Status ComparePage(const Disk& disk, const ClusterState& state, const SlruBlock& block, Page* page, Findings* findings);
+  Status ComparePage(const Disk& disk, const ClusterState& state, const SlruBlock& block,
+                     Page* page, Findings* findings);
   Status CheckPresence(const Disk& disk, const SlruBlock& block, const Page& page,
                        Findings* findings);
   Status ReportAbsence(const SlruBlock& block, const Page& page, const Result<bool>& on_disk,
                        Findings* findings);
   Status FindRemoved(const Disk& disk, Lsn settled, Findings* findings) const;
-  Status CompareUnchangedSegment(const Disk& disk, const ClusterState& state,
-                                 SlruKind kind, uint32_t segment, Findings* findings,
-                                 Findings* losses, uint64_t* compared);
+  Status CompareUnchangedSegment(const Disk& disk, const ClusterState& state, SlruKind kind,
+                                 uint32_t segment, Findings* findings, Findings* losses,
+                                 uint64_t* compared);
   bool HasPages(SlruKind kind, uint32_t segment) const;
   Damage Diagnose(const SlruBlock& block, const uint8_t* rebuilt, const uint8_t* disk) const;
 

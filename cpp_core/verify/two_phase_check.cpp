@@ -82,8 +82,8 @@ bool TwoPhaseCheck::HasPrepared() const {
                      [](const auto& found) { return found.second.content.has_value(); });
 }
 
-Status TwoPhaseCheck::Compare(const BaseBackup& data, const BaseFiles& list,
-                              uint64_t next_full_xid, Lsn settled, VerifyResult* result) const {
+Status TwoPhaseCheck::Compare(const BaseBackup& data, const BaseFiles& list, uint64_t next_full_xid,
+                              Lsn settled, VerifyResult* result) const {
   Findings findings;
   Files left = FilesOf(list, *version_);
   const auto report = [&](const std::string& file, const State& state, Damage damage,

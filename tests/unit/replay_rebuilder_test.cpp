@@ -8,11 +8,11 @@
 #include <fstream>
 #include <random>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/verify/compare.h"
-#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/verify/relation_files.h"
 #include "tests/unit/native_record.h"
 #include "tests/unit/programs.h"

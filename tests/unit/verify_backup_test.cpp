@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "cpp_core/pg/page.h"
-#include "cpp_core/pg/version.h"
 #include "cpp_core/backup/plain_backup.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/verify/backup_reader.h"
 #include "tests/unit/base_backup_fixture.h"
 #include "tests/unit/failing_calls.h"

@@ -374,13 +374,12 @@ TEST_F(FileCheckTest, ARelationMapThatChangesLateIsThere) {
     change.key = PageKey::OfRelationMap(1663, 5);
     change.payload = {reinterpret_cast<const uint8_t*>(map.data()), map.size()};
     check.Take(change, {Lsn(500), Lsn(600), {}});
-    EXPECT_TRUE(
-        check.Compare({.on_disk = FilesIn(data_),
-                       .touched = {},
-                       .sought = {},
-                       .settled = Lsn(400),
-                       .log = nullptr},
-                      &result));
+    EXPECT_TRUE(check.Compare({.on_disk = FilesIn(data_),
+                               .touched = {},
+                               .sought = {},
+                               .settled = Lsn(400),
+                               .log = nullptr},
+                              &result));
     return Names(result.mismatches);
   };
   write(base_, std::string(map.size(), 'b'));
@@ -449,11 +448,12 @@ TEST_F(FileCheckTest, PreparedTransactionsWithAnEpoch) {
   write(base_, "0000000200000300", "of the backup");
   write(base_, "00000301", "a file of 15");
   write(base_, "0000000400000300", "of another epoch");
-  ASSERT_TRUE(check.ReadBase(*base_files_, FilesIn(base_, kPg17), kPg17, uint64_t{2} << 32 | 0x2ff));
+  ASSERT_TRUE(
+      check.ReadBase(*base_files_, FilesIn(base_, kPg17), kPg17, uint64_t{2} << 32 | 0x2ff));
   const auto compare = [&] {
     VerifyResult result;
-    EXPECT_TRUE(check.Compare(*data_files_, FilesIn(data_, kPg17), uint64_t{2} << 32 | 0x500, {},
-                              &result));
+    EXPECT_TRUE(
+        check.Compare(*data_files_, FilesIn(data_, kPg17), uint64_t{2} << 32 | 0x500, {}, &result));
     ListInOrder(&result);
     return Names(result.mismatches);
   };

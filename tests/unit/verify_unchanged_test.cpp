@@ -59,12 +59,9 @@ class UnchangedTest : public ::testing::Test {
   void List() {
     VerifyResult ignored;
     ASSERT_TRUE(files_.TakeBase(FilesIn(base_), kPg15));
-    ASSERT_TRUE(files_.Compare({.on_disk = FilesIn(data_),
-                                .touched = {},
-                                .sought = {},
-                                .settled = Lsn(),
-                                .log = nullptr},
-                               &ignored));
+    ASSERT_TRUE(files_.Compare(
+        {.on_disk = FilesIn(data_), .touched = {}, .sought = {}, .settled = Lsn(), .log = nullptr},
+        &ignored));
   }
   static BaseFiles FilesIn(const std::string& directory) {
     return ListPlainFiles({directory, "", {}, ""}, kPg15, true).value();
