@@ -56,7 +56,7 @@ class ClusterVerifier {
         in_(std::move(inputs)),
         view_(*in_.control.version),
         slru_memory_(MemoryForPages(ReplayOptionsOf(options)) / 16),
-        slrus_(in_.base, &slru_memory_, options.spill_directory),
+        slrus_(in_.base, &slru_memory_, options.spill_directory, !options.quick),
         files_(in_.base, in_.data),
         proof_(options, in_.base),
         ingest_(IngestOptions{HasCommitTimestamps(in_.base_files)}),
@@ -125,7 +125,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   if (compares()) dropping_ = FindDropping();
   RETURN_IF_ERROR(files_.TakeBase(in_.base_files, *in_.control.version, !options_.quick));
   RETURN_IF_ERROR(two_phase_.ReadBase(in_.base, in_.base_files, *in_.control.version,
-                                      in_.base_control.next_full_xid));
+                                      in_.base_control.next_full_xid, !options_.quick));
   if (!options_.quick)
     RETURN_IF_ERROR(proof_.Read(in_.base_control, in_.base_files, files_.base().forks));
   auto spoilt = Pass(options_.engine, nullptr);

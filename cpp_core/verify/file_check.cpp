@@ -56,11 +56,11 @@ Result<RelationFiles::Found> FindPage(RelationFiles* files, const BlockTag& fork
 
 }  // namespace
 
-Status FileCheck::TakeBase(const BaseFiles& list, const pg::Version& version,
-                           bool may_lack_tablespaces) {
+Status FileCheck::TakeBase(const BaseFiles& list, const pg::Version& version, bool reads_all) {
   version_ = &version;
+  reads_all_ = reads_all;
   for (const auto& [oid, tablespace] : list.tablespaces)
-    if (tablespace.state != BaseTablespace::kThere && !may_lack_tablespaces)
+    if (tablespace.state != BaseTablespace::kThere && !reads_all)
       return MakeError(ErrorCode::kNotFound,
                        fmt::format("tablespace {} of the backup in \"{}\" is not there: its link "
                                    "leads to \"{}\"",
@@ -275,7 +275,7 @@ Status FileCheck::CheckShort(const BlockTag& fork, const Expected& expected,
   RelationFiles base(&base_backup_, version_);
   uint32_t block = on_disk;
   ASSIGN_OR_RETURN(const Found found, FindPage(&base, fork, &block, expected.base));
-  if (found == Found::kUnreadable) return MakeError(ErrorCode::kIo, base.reason());
+  if (found == Found::kUnreadable && !reads_all_) return MakeError(ErrorCode::kIo, base.reason());
   if (found == Found::kPage)
     ReportBlock(BlockOf(fork, block), expected.last, Damage::kShortFile,
                 fmt::format("the file on disk ends at block {}, but the base backup has {} and WAL "
@@ -475,9 +475,11 @@ void FileCheck::CheckDatabases() {
 Status FileCheck::CheckMaps() {
   for (const auto& [spc, db] : base_.databases) {
     if (databases_.contains({spc, db}) || maps_.contains({spc, db})) continue;
-    ASSIGN_OR_RETURN(const auto content, ReadMap(base_backup_, *version_, spc, db));
-    if (content.size() != version_->relation_map_size) continue;
-    maps_[{spc, db}].content.assign(content.begin(), content.end());
+    const auto content = ReadMap(base_backup_, *version_, spc, db);
+    if (!content && (!reads_all_ || IsShortage(content.error().code)))
+      return tl::unexpected(content.error());
+    if (!content || content->size() != version_->relation_map_size) continue;
+    maps_[{spc, db}].content.assign(content->begin(), content->end());
   }
   for (const auto& [database, map] : maps_) {
     const auto [spc, db] = database;

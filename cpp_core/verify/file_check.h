@@ -30,10 +30,10 @@ class FileCheck {
   // Both must outlive the object. data: null where there is nothing to compare with.
   FileCheck(const BaseBackup& base, const BaseBackup* data) : base_backup_(base), data_(data) {}
 
-  // The base backup's files. Call before Compare. Errors: they are not files. A tablespace that is not
-  // there has no files if may_lack_tablespaces.
-  Status TakeBase(const BaseFiles& list, const pg::Version& version,
-                  bool may_lack_tablespaces = false);
+  // The base backup's files. Call before Compare. Errors: they are not files. reads_all: what is missing or
+  // cannot be read in the base is reported by others, and no error; a tablespace that is not there has no
+  // files.
+  Status TakeBase(const BaseFiles& list, const pg::Version& version, bool reads_all = false);
 
   // Of the base backup, once taken.
   const RelationFileList& base() const { return base_; }
@@ -129,6 +129,7 @@ class FileCheck {
   const BaseBackup& base_backup_;
   const BaseBackup* const data_;
   const pg::Version* version_ = nullptr;  // from TakeBase on
+  bool reads_all_ = false;
   std::map<BlockTag, ForkState> forks_;
   std::map<Database, DatabaseState> databases_;
   std::map<Database, Map> maps_;

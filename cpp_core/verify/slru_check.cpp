@@ -67,8 +67,10 @@ Status SlruCheck::ChangePage(const Change& change, const SlruBlock& block, const
     open.block = block;
     open.bytes.assign(kBlockSize, 0);
     if (is_new) {
-      ASSIGN_OR_RETURN(const auto found, ReadSlruPage(base_, block, open.bytes.data()));
-      open.page->known = found;
+      const auto found = ReadSlruPage(base_, block, open.bytes.data());
+      if (!found && (!reads_all_ || IsShortage(found.error().code)))
+        return tl::unexpected(found.error());
+      open.page->known = found && *found;
     } else {
       std::memcpy(open.bytes.data(), pool_.Get(&open.page->ref), kBlockSize);
     }

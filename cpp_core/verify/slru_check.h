@@ -19,9 +19,10 @@ namespace neon_redo {
 // Not thread-safe.
 class SlruCheck {
  public:
-  // base and memory must outlive the object.
-  SlruCheck(const BaseBackup& base, MemoryBudget* memory, const std::string& spill_directory)
-      : base_(base), pool_(memory, spill_directory) {}
+  // base and memory must outlive the object. reads_all: what cannot be read in the base is reported by others.
+  SlruCheck(const BaseBackup& base, MemoryBudget* memory, const std::string& spill_directory,
+            bool reads_all = false)
+      : base_(base), reads_all_(reads_all), pool_(memory, spill_directory) {}
 
   // Takes a change of the record. Changes to anything but SLRUs are ignored.
   Status Take(const Change& change, const WalRecord& record, uint8_t rmid);
@@ -90,6 +91,7 @@ class SlruCheck {
   Damage Diagnose(const SlruBlock& block, const uint8_t* rebuilt, const uint8_t* disk) const;
 
   const BaseBackup& base_;
+  const bool reads_all_;
   PagePool pool_;
   std::map<SlruBlock, Page> pages_;
   std::vector<Removal> removals_;

@@ -34,12 +34,14 @@ Files FilesOf(const BaseFiles& list, const pg::Version& version) {
 }  // namespace
 
 Status TwoPhaseCheck::ReadBase(const BaseBackup& base, const BaseFiles& list,
-                               const pg::Version& version, uint64_t next_full_xid) {
+                               const pg::Version& version, uint64_t next_full_xid, bool reads_all) {
   version_ = &version;
   for (const auto& [file, xid] : FilesOf(list, version)) {
     if (file != pg::TwoPhasePath(version, xid, next_full_xid)) continue;  // no server reads it
-    ASSIGN_OR_RETURN(auto content, base.ReadIfThere(file, kMaxSmallFile));
-    states_[xid].content = std::move(content);
+    auto content = base.ReadIfThere(file, kMaxSmallFile);
+    if (!content && (!reads_all || IsShortage(content.error().code)))
+      return tl::unexpected(content.error());
+    if (content) states_[xid].content = std::move(*content);
   }
   return {};
 }

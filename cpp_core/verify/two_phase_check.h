@@ -20,9 +20,9 @@ namespace neon_redo {
 class TwoPhaseCheck {
  public:
   // Takes the state files of the base backup. Call before Take. version: of its server. next_full_xid:
-  // by its control file.
+  // by its control file. reads_all: one that cannot be read is reported by others, and no error.
   Status ReadBase(const BaseBackup& base, const BaseFiles& list, const pg::Version& version,
-                  uint64_t next_full_xid);
+                  uint64_t next_full_xid, bool reads_all = false);
 
   // Takes a change of the record. Changes to anything else are ignored.
   void Take(const Change& change, const WalRecord& record);
