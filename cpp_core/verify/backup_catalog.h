@@ -77,6 +77,9 @@ class BackupCatalog {
   };
   // Reports what is missing. Errors: the machine is short of something.
   Status Check(const Context& context, Findings* findings);
+  // After Check: all rows of the database's pg_class are known, and none of them, live or not, has the file. A
+  // crash has left it, and PostgreSQL does not remove it.
+  bool IsOrphan(const RelFileNode& rel) const;
   // After Check: databases that cannot be connected to any more, since DROP DATABASE was interrupted.
   // Files of theirs are no loss.
   const std::set<uint32_t>& dropping() const { return dropping_; }
@@ -89,7 +92,7 @@ class BackupCatalog {
 
   Status TakeMap(const Database& database, std::set<std::string>* missing);
   bool IsLive(const CatalogRow& row) const;
-  void TakeFrozenXid(uint32_t xid);
+  void NoteRow(const RelFileNode& rel, const CatalogRow& row);
   bool KnowsAll(CatalogKind kind) const;
   template <typename F>
   Status ForEachRow(const RelFileNode& rel, Findings* findings, F take);
@@ -110,6 +113,9 @@ class BackupCatalog {
   std::map<RelFileNode, std::vector<CatalogRow>> rows_;  // of changed blocks
   std::vector<Mismatch> damaged_maps_;
   std::set<uint32_t> dropping_;
+  std::set<RelFileNode> read_;  // each pg_class that Check has read
+  std::set<std::pair<uint32_t, uint32_t>>
+      file_nodes_;  // database and file node, of all rows of them
   uint32_t oldest_xid_ = 0;
   const Context* context_ = nullptr;
 };

@@ -328,7 +328,7 @@ void BackupProof::ReportBadPages(const FileCheck& files) {
 
 void BackupProof::ReportBadPage(const BlockTag& tag, const BadPage& bad, bool was_read) {
   const std::string path = pg::BlockFilePath(*control_.version, tag);
-  const bool is_fsm = tag.fork == kFreeSpaceMapFork;
+  const bool is_fsm = tag.fork == kFreeSpaceMapFork, is_orphan = catalog_->IsOrphan(tag.rel);
   const std::string what =
       bad.damage == Damage::kShortFile ? "the file ends within this block"
       : bad.damage == Damage::kChecksum
@@ -342,12 +342,13 @@ void BackupProof::ReportBadPage(const BlockTag& tag, const BadPage& bad, bool wa
   mismatch.disk_lsn = bad.lsn;
   mismatch.in_backup = true;
   mismatch.problem =
-      is_fsm ? what + ", which the server reads as an empty one"
-             : fmt::format("{}, and WAL {}; {}", what,
-                           was_read ? "needs it to rebuild the page"
-                                    : "up to the end of the backup does not rebuild the page",
-                           "take a new backup, and look for the damage in the cluster itself");
-  if (is_fsm)
+      is_fsm      ? what + ", which the server reads as an empty one"
+      : is_orphan ? what + ", in a file that pg_class does not have and a crash has left"
+                  : fmt::format("{}, and WAL {}; {}", what,
+                                was_read ? "needs it to rebuild the page"
+                                         : "up to the end of the backup does not rebuild the page",
+                                "take a new backup, and look for the damage in the cluster itself");
+  if (is_fsm || is_orphan)
     findings_.Note(std::move(mismatch));
   else
     findings_.Damaged(std::move(mismatch));
