@@ -116,6 +116,25 @@ TEST_F(SegmentWriterTest, ASegmentThatCannotBeReadIsAnError) {
   EXPECT_NE(foreign.error().message.find("does not begin as a WAL segment"), std::string::npos);
 }
 
+// Only the last one must be known to be whole. Others tell the system identifier.
+TEST_F(SegmentWriterTest, ASegmentInAnUnknownForm) {
+  Save(2);
+  const std::string first = root_.path() + "/" + kFirst;
+  const std::string last = root_.path() + "/000000010000000000000004";
+  std::filesystem::rename(first, first + ".br");
+  const auto found = Open()->FindResumePoint();
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ((*found)->start, Lsn(5 * kSegment));
+  EXPECT_NE((*found)->system_identifier, 0u);
+  std::filesystem::rename(last, last + ".br");
+  const auto refused = Open()->FindResumePoint();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(refused.error().message.find("04.br\" has WAL in a form that cannot be read"),
+            std::string::npos)
+      << refused.error().message;
+}
+
 TEST_F(SegmentWriterTest, ASegmentWithoutWalYetTellsNoSystemIdentifier) {
   for (const size_t length : {size_t{0}, size_t{kSegment}}) {
     std::ofstream(root_.path() + "/" + kFirst + ".partial") << std::string(length, '\0');
