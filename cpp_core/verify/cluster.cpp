@@ -124,8 +124,9 @@ Result<VerifyResult> ClusterVerifier::Run() {
     result_.other_timelines.emplace_back(other.timeline, other.start);
   if (compares()) dropping_ = FindDropping();
   RETURN_IF_ERROR(files_.TakeBase(in_.base_files, *in_.control.version, !options_.quick));
+  CommitLog log(in_.base, in_.base_control.oldest_xid, in_.base_control.next_xid);
   RETURN_IF_ERROR(two_phase_.ReadBase(in_.base, in_.base_files, *in_.control.version,
-                                      in_.base_control.next_full_xid, !options_.quick));
+                                      in_.base_control.next_full_xid, &log, !options_.quick));
   if (!options_.quick)
     RETURN_IF_ERROR(proof_.Read(in_.base_control, in_.base_files, files_.base().forks));
   auto spoilt = Pass(options_.engine, nullptr);

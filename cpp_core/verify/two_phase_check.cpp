@@ -34,26 +34,31 @@ Files FilesOf(const BaseFiles& list, const pg::Version& version) {
 }  // namespace
 
 Status TwoPhaseCheck::ReadBase(const BaseBackup& base, const BaseFiles& list,
-                               const pg::Version& version, uint64_t next_full_xid, bool reads_all) {
+                               const pg::Version& version, uint64_t next_full_xid, CommitLog* log,
+                               bool reads_all) {
   version_ = &version;
   for (const auto& [file, xid] : FilesOf(list, version)) {
     if (file != pg::TwoPhasePath(version, xid, next_full_xid)) continue;  // no server reads it
     auto content = base.ReadIfThere(file, kMaxSmallFile);
     if (!content && (!reads_all || IsShortage(content.error().code)))
       return tl::unexpected(content.error());
-    if (content) states_[xid].content = std::move(*content);
+    if (!content) continue;
+    const CommitLog::Fate fate = log->Of(xid);
+    states_[xid].content = std::move(*content);
+    states_[xid].is_stale =
+        fate == CommitLog::Fate::kCommitted || fate == CommitLog::Fate::kAborted;
   }
   return {};
 }
 
 void TwoPhaseCheck::Take(const Change& change, const WalRecord& record) {
   if (change.kind == ChangeKind::kFinishPrepared) {
-    states_[change.number] = {std::nullopt, record.start, record.end};
+    states_[change.number] = {std::nullopt, record.start, record.end, false};
   } else if (change.kind == ChangeKind::kPrepare) {
     std::string content(change.payload.begin(), change.payload.end());
     const uint32_t crc = Crc32c(change.payload);
     content.append(reinterpret_cast<const char*>(&crc), sizeof(crc));
-    states_[change.number] = {std::move(content), record.start, record.end};
+    states_[change.number] = {std::move(content), record.start, record.end, false};
   }
 }
 
@@ -61,7 +66,7 @@ void TwoPhaseCheck::Take(const Change& change, const WalRecord& record) {
 void TwoPhaseCheck::CheckBase(uint64_t next_full_xid, const std::set<std::string>& missing,
                               Findings* findings) const {
   for (const auto& [xid, state] : states_) {
-    if (!state.content || state.end.valid()) continue;
+    if (!state.content || state.end.valid() || state.is_stale) continue;
     const auto* bytes = reinterpret_cast<const uint8_t*>(state.content->data());
     const size_t size = state.content->size();
     if (size > 4 && LoadNative<uint32_t>(bytes + size - 4) == Crc32c(Bytes(bytes, size - 4)))
@@ -80,8 +85,9 @@ void TwoPhaseCheck::CheckBase(uint64_t next_full_xid, const std::set<std::string
 }
 
 bool TwoPhaseCheck::HasPrepared() const {
-  return std::any_of(states_.begin(), states_.end(),
-                     [](const auto& found) { return found.second.content.has_value(); });
+  return std::any_of(states_.begin(), states_.end(), [](const auto& found) {
+    return found.second.content.has_value() && !found.second.is_stale;
+  });
 }
 
 Status TwoPhaseCheck::Compare(const BaseBackup& data, const BaseFiles& list, uint64_t next_full_xid,
@@ -104,7 +110,7 @@ Status TwoPhaseCheck::Compare(const BaseBackup& data, const BaseFiles& list, uin
     const bool is_later = settled.valid() && state.end > settled;
     const std::string file = pg::TwoPhasePath(*version_, xid, next_full_xid);
     const bool was_there = left.erase(file) > 0;
-    if (is_later) continue;
+    if (is_later || state.is_stale) continue;
     if (!state.content) {
       if (was_there)
         report(file, state, Damage::kExtraFile,

@@ -11,6 +11,7 @@
 
 #include "cpp_core/backup/base_backup.h"
 #include "cpp_core/pg/version.h"
+#include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/findings.h"
 #include "neon_redo/ingest.h"
 
@@ -20,9 +21,10 @@ namespace neon_redo {
 class TwoPhaseCheck {
  public:
   // Takes the state files of the base backup. Call before Take. version: of its server. next_full_xid:
-  // by its control file. reads_all: one that cannot be read is reported by others, and no error.
+  // by its control file. log: of the backup. reads_all: one that cannot be read is reported by others, and no
+  // error.
   Status ReadBase(const BaseBackup& base, const BaseFiles& list, const pg::Version& version,
-                  uint64_t next_full_xid, bool reads_all = false);
+                  uint64_t next_full_xid, CommitLog* log, bool reads_all = false);
 
   // Takes a change of the record. Changes to anything else are ignored.
   void Take(const Change& change, const WalRecord& record);
@@ -43,6 +45,8 @@ class TwoPhaseCheck {
   struct State {
     std::optional<std::string> content;  // of the file; none: WAL ends the transaction
     Lsn start, end;                      // of the last record about it; 0: the base backup's
+    // pg_xact says that it has ended: a server removes the file when it starts (ProcessTwoPhaseBuffer).
+    bool is_stale = false;
   };
   const pg::Version* version_ = nullptr;  // not null from ReadBase on
   std::map<uint32_t, State> states_;

@@ -399,7 +399,14 @@ TEST_F(FileCheckTest, PreparedTransactions) {
   TwoPhaseCheck check;
   write(base_, "00000300", "of the backup");
   write(base_, "00000301", "ended later");
-  ASSERT_TRUE(check.ReadBase(*base_files_, FilesIn(base_), kPg15, 0x400));
+  // A crash has left the file of a transaction that has ended: 0x302, by pg_xact.
+  std::string log(kBlockSize, '\0');
+  log[0x302 / 4] = 2 << 2 * (0x302 % 4);
+  fs::create_directories(base_ + "/pg_xact");
+  std::ofstream(base_ + "/pg_xact/0000", std::ios::binary) << log;
+  write(base_, "00000302", "stale");
+  CommitLog commit_log(*base_files_, 3, 0x400);
+  ASSERT_TRUE(check.ReadBase(*base_files_, FilesIn(base_), kPg15, 0x400, &commit_log));
   const std::string state = "the state";
   Change change{};
   const auto take = [&](ChangeKind kind, uint32_t xid) {
@@ -448,8 +455,9 @@ TEST_F(FileCheckTest, PreparedTransactionsWithAnEpoch) {
   write(base_, "0000000200000300", "of the backup");
   write(base_, "00000301", "a file of 15");
   write(base_, "0000000400000300", "of another epoch");
-  ASSERT_TRUE(
-      check.ReadBase(*base_files_, FilesIn(base_, kPg17), kPg17, uint64_t{2} << 32 | 0x2ff));
+  CommitLog commit_log(*base_files_, 3, 0x2ff);
+  ASSERT_TRUE(check.ReadBase(*base_files_, FilesIn(base_, kPg17), kPg17, uint64_t{2} << 32 | 0x2ff,
+                             &commit_log));
   const auto compare = [&] {
     VerifyResult result;
     EXPECT_TRUE(
