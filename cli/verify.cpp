@@ -18,6 +18,7 @@
 #include "cli/progress_bar.h"
 #include "cli/verify_follow.h"
 #include "cli/verify_report.h"
+#include "cli/verify_reports.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/slru_page.h"
@@ -38,12 +39,15 @@ struct VerifyArguments {
   std::string against;
   std::string explain;
   std::string until;
+  ReportArguments reports;
   bool json = false;
   bool no_progress = false;
 };
 
 // One line that says what to do; empty when the options fit together.
 std::string CheckOptions(const VerifyArguments& arguments) {
+  if (!arguments.reports.files.empty() && (arguments.follow.follow || !arguments.explain.empty()))
+    return "--report is for --base-backup and --images: leave out --follow and --explain";
   if (arguments.follow.follow && arguments.verify.until_time)
     return "--until must be an LSN with --follow";
   if (arguments.follow.follow)
@@ -127,36 +131,81 @@ std::string InputOptions(const VerifyArguments& arguments, const std::vector<std
   return out;
 }
 
-Outcome Run(VerifyArguments arguments) {
-  if (const std::string bad = CheckOptions(arguments); !bad.empty()) return Fail(bad);
-  if (!arguments.explain.empty()) return Explain(arguments);
-  TakePgdata(&arguments);
-  VerifyOptions& verify = arguments.verify;
+// Before the work: what a report says of the input.
+Result<VerifyReports> OpenReports(const VerifyArguments& arguments) {
+  ASSIGN_OR_RETURN(VerifyReports reports, VerifyReports::Open(arguments.reports));
+  if (arguments.reports.files.empty()) return reports;
+  const VerifyOptions& verify = arguments.verify;
+  ReportFacts& facts = reports.facts();
+  const auto option = [&facts](const char* name, const std::string& value) {
+    if (!value.empty()) facts.options.emplace_back(name, value);
+  };
+  option("base-backup", arguments.base_backup);
+  option("against", arguments.against);
+  for (const std::string& directory : verify.wal) option("wal", directory);
+  option("until", arguments.until);
+  if (verify.timeline) option("timeline", std::to_string(*verify.timeline));
+  if (verify.quick) option("quick", "yes");
+  if (arguments.images) option("images", "yes");
+  option("jobs", std::to_string(verify.jobs));
+  option("memory", fmt::format("{}MB", verify.memory >> 20));
+  if (!arguments.base_backup.empty()) facts.backup = IdentityOf(arguments.base_backup);
+  if (!arguments.against.empty()) facts.cluster = IdentityOf(arguments.against);
+  return reports;
+}
+
+// Without an exception, so that a report can be written whatever happens.
+tl::expected<VerifyResult, Failure> Verify(const VerifyArguments& arguments) {
+  VerifyOptions verify = arguments.verify;
   if (const char* directory = std::getenv("TMPDIR"); directory != nullptr && *directory != '\0')
     verify.spill_directory = directory;
   for (const std::string& directory : {arguments.base_backup, arguments.against})
     if (!directory.empty()) SayTablespaces(directory);
   ProgressBar bar(!arguments.no_progress);
   verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
-  const auto result =
-      arguments.follow.follow ? Follow(arguments.follow, verify, !arguments.no_progress)
-      : arguments.images      ? VerifyImages(verify)
-                              : VerifyCluster(verify, arguments.base_backup, arguments.against);
-  bar.Clear();
-  if (!result) return tl::unexpected(Failure(result.error()));
-  const VerifyReport report{verify.engine,
-                            verify.jobs,
+  try {
+    auto result = arguments.follow.follow ? Follow(arguments.follow, verify, !arguments.no_progress)
+                  : arguments.images
+                      ? VerifyImages(verify)
+                      : VerifyCluster(verify, arguments.base_backup, arguments.against);
+    bar.Clear();
+    if (!result) return tl::unexpected(Failure(result.error()));
+    return std::move(*result);
+  } catch (...) {
+    return Fail(DescribeException());
+  }
+}
+
+Outcome Run(VerifyArguments arguments) {
+  if (const std::string bad = CheckOptions(arguments); !bad.empty()) return Fail(bad);
+  if (!arguments.explain.empty()) return Explain(arguments);
+  TakePgdata(&arguments);
+  ASSIGN_OR_RETURN(VerifyReports reports, OpenReports(arguments));
+  const auto result = Verify(arguments);
+  if (!result) {
+    const Status written = reports.Write({.failure = &result.error()});
+    if (!written) Say("error: " + written.error().message);
+    return tl::unexpected(result.error());
+  }
+  const VerifyReport report{arguments.verify.engine,
+                            arguments.verify.jobs,
                             arguments.images || arguments.follow.follow,
                             !arguments.against.empty(),
                             InputOptions(arguments, result->wal_directories),
-                            verify.quick,
+                            arguments.verify.quick,
                             arguments.against,
                             arguments.until};
   if (arguments.json)
     PrintVerifyJson(report, *result);
   else
     PrintVerifyText(report, *result);
-  return result->different == 0 ? kExitFine : kExitDifference;
+  const ReportedRun run{.report = &report, .result = &*result};
+  if (const Status written = reports.Write(run); !written) {
+    Failure failure(written.error());
+    failure.in_output = true;  // standard output has the result
+    return tl::unexpected(std::move(failure));
+  }
+  return run.status();
 }
 
 Status ReadUntil(const std::string& text, VerifyArguments* arguments) {
@@ -231,6 +280,7 @@ CommandFunction DeclareVerify(Options* options) {
   AddInputs(options, arguments.get());
   AddEngineOptions(options, arguments.get());
   AddFormat(options, &arguments->json, "text (default) or json (one object)");
+  AddReportOptions(options, &arguments->reports);
   AddNoProgress(options, &arguments->no_progress);
   AddFollowOptions(options, &arguments->follow);
   AddWorkerOptions(options, &arguments->verify.worker);
@@ -243,7 +293,7 @@ CommandFunction DeclareVerify(Options* options) {
       "pg_xact, pg_multixact and pg_commit_ts, relation maps, and which relation files\n"
       "exist. What WAL does not change must be as it is in the backup. With --images, it\n"
       "replays every record alone and compares the result with the image in the record. It\n"
-      "writes nothing.\n\n"
+      "writes nothing but the files of --report.\n\n"
       "The exit status is 0 when all pages are equal and the backup is whole, 1 when a page\n"
       "is different or could not be rebuilt or the backup has lost something, and 2 when the\n"
       "input could not be used.\n\n"
@@ -254,6 +304,8 @@ CommandFunction DeclareVerify(Options* options) {
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
       "    --until='2024-05-31 14:00'\n"
+      "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
+      "    --report=/reports/monday.html --report=/reports/monday.json\n"
       "  neon-redo verify --explain=base/5/16384/7 --wal=/archive\n"
       "  neon-redo verify --images --format=json \\\n"
       "    --wal=/var/lib/postgresql/15/main/pg_wal\n"

@@ -523,7 +523,10 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
 Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageReplay* replay) {
   RETURN_IF_ERROR(ParseRecord(record, &*view_));
   // WAL has no record of the end.
-  if (label_.from_standby) backup_ended_ |= record.start >= base_control_.min_recovery_point;
+  if (label_.from_standby) {
+    backup_ended_ |= record.start >= base_control_.min_recovery_point;
+    result_.backup_end = base_control_.min_recovery_point;
+  }
   for (int id = 0; id <= view_->max_block_id(); id++) {
     const BlockRef* ref = view_->block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
@@ -544,6 +547,7 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
     if (change.kind == ChangeKind::kBackupEnd) {
       const Lsn start(static_cast<uint64_t>(change.time));
       backup_ended_ |= start == label_.start;
+      if (start == label_.start) result_.backup_end = record.end;
       if (start == second_.start) second_end_ = record.start;
     }
     if (change.kind == ChangeKind::kParameters) RETURN_IF_ERROR(TakeParameters(change, record));
