@@ -216,7 +216,7 @@ with-servers: all
 	PG_CONFIGS='$(PG_CONFIGS)' $(COMMAND)
 
 # What only tests run.
-TEST_PACKAGES = barman gdb lz4 pgbackrest rsync zstd
+TEST_PACKAGES = barman chromium-headless-shell gdb lz4 pgbackrest python3-jsonschema python3-pil rsync zstd
 test: servers
 	@scripts/deps.sh $(TEST_PACKAGES)
 	+$(MAKE) with-servers COMMAND='python3 tests/run.py'

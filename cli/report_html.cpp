@@ -43,7 +43,9 @@ std::string Pairs(const std::vector<std::pair<std::string, std::string>>& rows) 
 
 std::string Number(uint64_t n) { return Grouped(n); }
 
-std::string LsnCode(Lsn lsn) { return lsn.valid() ? HtmlCode(lsn.ToString()) : ""; }
+std::string LsnCode(Lsn lsn) {
+  return lsn.valid() ? "<span class=\"nobreak\">" + HtmlCode(lsn.ToString()) + "</span>" : "";
+}
 
 std::string Plural(uint64_t n, const char* one, const char* many) {
   return fmt::format("{} {}", Grouped(n), n == 1 ? one : many);
@@ -102,18 +104,19 @@ std::string Identity(const DirectoryIdentity& of, const Lsn backup_end) {
   if (of.control) {
     rows.emplace_back("System identifier", HtmlCode(std::to_string(of.control->system_identifier)));
     rows.emplace_back("PostgreSQL", std::to_string(MajorVersion(*of.control->version)));
-    rows.emplace_back("State", HtmlText(of.control->state));
-    rows.emplace_back("Timeline", std::to_string(of.control->timeline));
-    rows.emplace_back("Last checkpoint", LsnCode(of.control->checkpoint));
     rows.emplace_back("Data checksums", of.control->checksums ? "on" : "off");
   }
   if (of.label) {
     rows.emplace_back("Label", HtmlText(of.label->label));
-    rows.emplace_back("Backup began", HtmlText(of.label->start_time));
-    rows.emplace_back("Backup's first LSN", LsnCode(of.label->start));
-    rows.emplace_back("Backup's last LSN", LsnCode(backup_end));
-    rows.emplace_back("Backup's timeline", std::to_string(of.label->timeline));
     rows.emplace_back("Taken from", of.label->from_standby ? "a standby" : "a primary");
+    rows.emplace_back("Began at", HtmlText(of.label->start_time));
+    rows.emplace_back("First LSN", LsnCode(of.label->start));
+    rows.emplace_back("Last LSN", LsnCode(backup_end));
+    rows.emplace_back("Timeline", std::to_string(of.label->timeline));
+  } else if (of.control) {
+    rows.emplace_back("State", HtmlText(of.control->state));
+    rows.emplace_back("Last checkpoint", LsnCode(of.control->checkpoint));
+    rows.emplace_back("Timeline", std::to_string(of.control->timeline));
   }
   return Pairs(rows);
 }
@@ -184,8 +187,18 @@ std::string RangesText(const DamagedFile& file) {
   return out;
 }
 
-std::string Maps(const VerifyResult& r, const ReportFacts& facts) {
+std::string Legend(const VerifyResult& r) {
   std::string out;
+  for (const auto& [kind, count] : r.damage)
+    if (count > 0) out += "<span class=\"nobreak\">" + DamageSwatch(kind) + "</span> ";
+  return Paragraph(out +
+                       "<span class=\"nobreak\"><span class=\"swatch undamaged\">&nbsp;</span> no "
+                       "damage found</span>",
+                   "legend");
+}
+
+std::string Maps(const VerifyResult& r, const ReportFacts& facts) {
+  std::string out = Legend(r);
   for (const DamagedFile& file : DamageByFile(r, facts)) {
     out += fmt::format("<h3>{} <span class=\"soft\">in the {}{}</span></h3>\n", HtmlCode(file.file),
                        Where(file.in_backup),
@@ -304,7 +317,7 @@ std::string NotesSection(const VerifyResult& r) {
 
 std::string SignatureText(const ReportFacts& facts, const std::string& file) {
   if (!facts.signature)
-    return "This report is not signed: whoever can write the file can change it.";
+    return "This report is not signed: anybody who can write the file can change it.";
   const std::string name = SplitPath(file).name;
   return fmt::format(
       "{} by the key whose public part has the SHA-256 {} in DER form. The signature is in {}. To prove "

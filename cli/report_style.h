@@ -30,7 +30,8 @@ ul { margin: .3rem 0; padding-left: 1.3rem; }
 .hint, .soft { color: var(--soft); font-size: .88rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem;
   margin: 1rem 0 .2rem; }
-.figures div { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .8rem; }
+.figures div { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .8rem;
+  display: flex; flex-direction: column-reverse; justify-content: flex-end; }
 .figures dt { color: var(--soft); font-size: .82rem; }
 .figures dd { margin: 0; font-size: 1.3rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 0 2rem; }
@@ -49,6 +50,9 @@ pre { background: var(--page); border: 1px solid var(--line); border-radius: 6px
 .record { color: var(--soft); margin-top: .2rem; }
 .swatch { display: inline-block; width: 1.25em; text-align: center; color: #fff; border-radius: 3px;
   font: 700 .8em/1.35 ui-monospace, "DejaVu Sans Mono", monospace; }
+.undamaged { background: var(--undamaged); }
+.legend .nobreak { margin-right: 1.1em; }
+.columns h3 { margin-top: .4rem; } h3 .soft { font-weight: 400; }
 .nobreak { white-space: nowrap; }
 svg.map { display: block; max-width: 100%; height: auto; margin: .5rem 0 .2rem; }
 svg.map .u { fill: var(--undamaged); }
