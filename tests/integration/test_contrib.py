@@ -85,16 +85,19 @@ class Contrib(unittest.TestCase):
         delete = lambda: tool.run("delete", "main", name, check=False)
         delete()  # there is no other backup
         self.assertTrue(os.path.isdir(first))
-        path = self.cluster.psql("SELECT pg_relation_filepath('t')")
-        good = pathlib.Path(self.cluster.data, path).read_bytes()
-        self.cluster.psql("CHECKPOINT")
-        self.damage(os.path.join(self.cluster.data, path))
-        # pg_basebackup itself refuses a page with a wrong checksum.
-        bad = tool.run("backup", "main", check=False)
-        self.assertNotEqual(bad.returncode, 0)
+        # A damaged one is no reason to delete an older one. The hook is called as Barman calls it.
+        second = tool.backup()
+        self.assertEqual(self.statuses(), [0, 0])
+        os.unlink(f"{self.reports}/main-{os.path.basename(second)}.proven")
+        self.damage(os.path.join(second, "data", self.cluster.psql("SELECT pg_relation_filepath('t')")))
+        names = {"SERVER": "main", "PHASE": "post", "HOOK": "backup_script", "STATUS": "DONE"}
+        names |= {"BACKUP_DIR": second, "BACKUP_ID": os.path.basename(second)}
+        settings = [f"BARMAN_{name}={value}" for name, value in names.items()]
+        result = self.cluster.run_as_server(["env", *settings, *hook.split()], check=False)
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertEqual(self.statuses(), [0, 1])
         delete()
         self.assertTrue(os.path.isdir(first))
-        pathlib.Path(self.cluster.data, path).write_bytes(good)
         tool.backup()
         delete()
         self.assertFalse(os.path.isdir(first))
