@@ -64,7 +64,7 @@ std::string Figures(const ReportedRun& run) {
   const auto figure = [&out](const char* name, const std::string& value) {
     out += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>", name, value);
   };
-  figure("Damaged pages and files", Number(r.different));
+  figure("Damaged pages, files", Number(r.different));
   if (run.report->images)
     figure("Images compared", Number(r.images_compared));
   else if (run.report->compares)
@@ -79,6 +79,12 @@ std::string Figures(const ReportedRun& run) {
   return out + "</dl>\n";
 }
 
+// "2024-05-31 14:00:00 UTC" of TimeNow.
+std::string TimeElement(const std::string& time) {
+  return fmt::format("<time datetime=\"{}\">{} {} UTC</time>", time, time.substr(0, 10),
+                     time.substr(11, 8));
+}
+
 std::string Header(const ReportedRun& run, const ReportFacts& facts) {
   std::string subject = "WAL and the page images in it";
   if (facts.backup) subject = "the base backup " + HtmlText(facts.backup->given);
@@ -90,11 +96,11 @@ std::string Header(const ReportedRun& run, const ReportFacts& facts) {
   if (run.failure != nullptr && !run.failure->hint.empty())
     out += Paragraph(HtmlText(run.failure->hint));
   if (run.result != nullptr) out += Figures(run);
-  out += Paragraph(fmt::format("Done on <strong>{}</strong> by {}, from <time>{}</time> to "
-                               "<time>{}</time> (UTC), with neon-redo {}.",
-                               HtmlText(facts.host), HtmlText(facts.user), facts.started,
-                               facts.ended, LibraryVersion()),
-                   "soft");
+  out +=
+      Paragraph(fmt::format("Done on <strong>{}</strong> by {}, from {} to {}, with neon-redo {}.",
+                            HtmlText(facts.host), HtmlText(facts.user), TimeElement(facts.started),
+                            TimeElement(facts.ended), LibraryVersion()),
+                "soft");
   return out + "</header>\n";
 }
 
@@ -253,8 +259,10 @@ std::string DamageSections(const ReportedRun& run, const ReportFacts& facts) {
 
 std::string WalSection(const VerifyResult& r) {
   std::string directories, notes, others;
+  std::set<std::string> seen;  // the data directory's own pg_wal may have been given, too
   for (const std::string& directory : r.wal_directories)
-    directories += (directories.empty() ? "" : "<br>") + HtmlCode(directory);
+    if (seen.insert(directory).second)
+      directories += (directories.empty() ? "" : "<br>") + HtmlCode(directory);
   for (const std::string& note : r.wal_notes)
     notes += (notes.empty() ? "" : "<br>") + HtmlText(note);
   for (const auto& [timeline, start] : r.other_timelines)
@@ -292,7 +300,7 @@ std::string BackupSection(const BackupCounts& b) {
               b.has_checksums ? "checked"
                               : "the cluster has none: only the headers of pages were checked"},
              {"Pages copied while written",
-              fmt::format("{}; WAL rebuilds them", Number(b.pages_made_good))}}));
+              b.pages_made_good > 0 ? Number(b.pages_made_good) + "; WAL rebuilds them" : ""}}));
 }
 
 std::string CountsSection(const char* heading, const char* what,

@@ -4,13 +4,14 @@ that their signatures can be proven."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import stat
 import time
 import unittest
 
 import browser
-from cluster import ROOT, Cluster, run, run_neon_redo
+from cluster import ROOT, Cluster, neon_redo_program, run, run_neon_redo
 
 BLOCK = 8192
 SETTINGS = {
@@ -303,6 +304,32 @@ class Reports(unittest.TestCase):
                     with open(file, "ab") as changed:
                         changed.write(b" ")
                     self.assertNotEqual(run(prove, check=False).returncode, 0)
+
+    def test_documented_commands(self):
+        """The commands of docs/report.md, and what they print but for figures."""
+        text = (ROOT / "docs" / "report.md").read_text("utf-8")
+        [block] = re.findall(r"^```\n(\$ openssl.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        directory = self.out / "documented"
+        directory.mkdir()
+        (directory / "backup").symlink_to(self.backup)
+        (directory / "archive").symlink_to(self.cluster.wal)
+        (directory / "neon-redo").symlink_to(neon_redo_program())
+        environment = {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}"}
+        without_figures = lambda line: re.sub(r"[0-9,A-F/]+", "N", line)
+        for part in block.split("$ ")[1:]:
+            command, _, expected = part.partition("\n")
+            with self.subTest(command):
+                printed = run(["bash", "-o", "pipefail", "-c", command], cwd=directory, env=environment).stdout
+                self.assertEqual(without_figures(printed), without_figures(expected))
+        gate = re.search(r"^    (neon-redo verify .*?&&)\n +rm -r /backups/sunday", text, re.MULTILINE | re.DOTALL)[1]
+        gate = gate.replace("/backups/monday", "backup").replace("/archive", "archive").replace("/reports/", "")
+        run(["bash", "-c", f"{gate} touch proven"], cwd=directory, env=environment)
+        self.assertTrue((directory / "proven").exists())
+        (directory / "backup").unlink()
+        (directory / "backup").symlink_to(self.damaged()[0])
+        result = run(["bash", "-c", f"{gate} touch damaged"], cwd=directory, env=environment, check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertFalse((directory / "damaged").exists())
 
     def test_disk_full(self):
         """A report that cannot be written ends the command with status 2, and the earlier one stays."""
