@@ -62,10 +62,12 @@ DirectoryIdentity IdentityOf(const std::string& directory) {
   else
     out.problem = control.error().message;
   const auto text = ReadFileIfThere(directory, kBackupLabelFile);
-  if (text && *text)
-    out.label = ParseBackupLabel(**text);
-  else if (!text && out.problem.empty())
+  if (text && *text) out.label = ParseBackupLabel(**text);
+  if (!out.problem.empty()) return out;
+  if (!text)
     out.problem = text.error().message;
+  else if (*text && !out.label)
+    out.problem = fmt::format("\"{}/{}\" is no backup label", out.path, kBackupLabelFile);
   return out;
 }
 
