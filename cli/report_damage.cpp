@@ -78,6 +78,7 @@ std::vector<DamagedRelation> DamageByRelation(const VerifyResult& result) {
     if (!m.file.empty()) AddOnce(&out.files, m.file);
   }
   std::vector<DamagedRelation> out;
+  out.reserve(found.size());
   for (auto& [key, relation] : found) out.push_back(std::move(relation));
   return out;
 }
@@ -101,6 +102,7 @@ std::vector<DamagedFile> DamageByFile(const VerifyResult& result, const ReportFa
       out.ranges.push_back({m.tag.block, m.tag.block + (m.blocks - 1), DamageKind(m)});
   }
   std::vector<DamagedFile> out;
+  out.reserve(found.size());
   for (auto& [key, file] : found) {
     file.ranges = Merge(std::move(file.ranges));
     file.blocks = BlocksOf(file.in_backup ? facts.backup : facts.cluster, file.file);

@@ -141,6 +141,7 @@ std::string Identities(const ReportedRun& run, const ReportFacts& facts) {
 std::string Coverage(const ReportedRun& run) {
   const auto list = [](const std::vector<std::string>& items) {
     std::vector<std::string> out;
+    out.reserve(items.size());
     for (const std::string& item : items) out.push_back(HtmlText(item));
     return HtmlList(out);
   };
@@ -172,8 +173,9 @@ std::string RelationsTable(const VerifyResult& r) {
     std::string files;
     for (const std::string& file : relation.files)
       files += (files.empty() ? "" : "<br>") + HtmlCode(file);
-    rows.push_back({relation.is_relation ? "relation " + HtmlCode(relation.name)
-                                         : "file " + HtmlCode(relation.name),
+    rows.push_back({relation.is_relation
+                        ? "<span class=\"nobreak\">relation " + HtmlCode(relation.name) + "</span>"
+                        : "file " + HtmlCode(relation.name),
                     Where(relation.in_backup), files, kinds, Number(relation.damaged)});
   }
   return HtmlTable("By relation (tablespace/database/file node) or other file.",
@@ -228,6 +230,7 @@ std::string PlaceOf(const Mismatch& m) {
 std::string FindingsTable(const VerifyResult& r) {
   std::vector<HtmlRow> rows;
   const size_t shown = std::min(r.mismatches.size(), kShownFindings);
+  rows.reserve(shown);
   for (size_t i = 0; i < shown; i++) {
     const Mismatch& m = r.mismatches[i];
     std::string problem = HtmlText(m.problem);
@@ -307,6 +310,7 @@ std::string CountsSection(const char* heading, const char* what,
                           const std::map<std::string, uint64_t>& counts) {
   if (counts.empty()) return "";
   std::vector<HtmlRow> rows;
+  rows.reserve(counts.size());
   for (const auto& [name, count] : counts) rows.push_back({HtmlText(name), Number(count)});
   return Section(heading, HtmlTable("", {what, "Count"}, rows, {1}));
 }
@@ -315,6 +319,7 @@ std::string NotesSection(const VerifyResult& r) {
   if (r.notes.empty()) return "";
   std::vector<HtmlRow> rows;
   const size_t shown = std::min(r.notes.size(), kShownFindings);
+  rows.reserve(shown);
   for (size_t i = 0; i < shown; i++)
     rows.push_back({HtmlText(PlaceOf(r.notes[i])), HtmlText(r.notes[i].problem)});
   std::string out = HtmlTable("", {"Place", "Note"}, rows);

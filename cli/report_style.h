@@ -64,8 +64,9 @@ footer { color: var(--soft); font-size: .85rem; padding: 0 .4rem; }
 @media print {
   @page { margin: 14mm; }
   :root { --text: #000; --soft: #444; --page: #fff; --card: #fff; --line: #bbb; --undamaged: #dde3e9; }
-  body { font-size: 10pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  body { font-size: 9pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   main { max-width: none; padding: 0; }
+  .figures { grid-template-columns: repeat(5, 1fr); } table.pairs tbody th { width: 9rem; }
   header, section { border-width: 0 0 1px; border-radius: 0; padding: .6rem 0; }
   header { border-top-width: 6px; }
   .table { overflow: visible; }
