@@ -11,7 +11,7 @@ import shlex
 import shutil
 import unittest
 
-from backup_tools import Barman, PgBackRest, need
+from backup_tools import Barman, PgBackRest, need, write_native_program
 from cluster import ROOT, Cluster, neon_redo_program, run
 
 CONTRIB = ROOT / "contrib"
@@ -25,7 +25,8 @@ class Contrib(unittest.TestCase):
         self.cluster.psql(SCHEMA)
         # Where the server's user may run and write it: the tree may be below /root.
         self.bin = self.make("bin")
-        shutil.copy(neon_redo_program(), f"{self.bin}/neon-redo")
+        shutil.copy(neon_redo_program(), f"{self.bin}/program")
+        write_native_program(self.bin, f"{self.bin}/program")
         for script in CONTRIB.glob("*-*"):
             shutil.copy(script, self.bin)
         run(["chmod", "-R", "a+rX", self.bin])

@@ -11,6 +11,7 @@ import time
 import unittest
 
 import browser
+from backup_tools import write_native_program
 from cluster import ROOT, Cluster, neon_redo_program, run, run_neon_redo
 
 BLOCK = 8192
@@ -313,7 +314,7 @@ class Reports(unittest.TestCase):
         directory.mkdir()
         (directory / "backup").symlink_to(self.backup)
         (directory / "archive").symlink_to(self.cluster.wal)
-        (directory / "neon-redo").symlink_to(neon_redo_program())
+        write_native_program(directory, neon_redo_program())
         environment = {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}"}
         without_figures = lambda line: re.sub(r"[0-9,A-F/]+", "N", line)
         for part in block.split("$ ")[1:]:
