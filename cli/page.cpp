@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/backup_options.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
@@ -21,6 +22,7 @@
 #include "cpp_core/store/recording.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
+#include "cpp_core/verify/relation_files.h"
 
 namespace neon_redo::cli {
 
@@ -31,7 +33,7 @@ constexpr Lsn kEnd(~uint64_t{0});  // --lsn end
 struct PageArguments {
   std::vector<std::string> names;  // one: of the page
   std::vector<std::string> wal;
-  std::string base_backup;
+  BackupArguments base_backup;
   Lsn lsn;
   std::string store;
   uint64_t memory = 128 << 20;
@@ -56,17 +58,16 @@ Status CheckPage(const BlockTag& tag, const uint8_t* page, const std::string& fi
 }
 
 // Pages of the base backup.
-BasePage PagesOf(const std::string& directory, const pg::Version& version, bool checksums) {
-  auto files = std::make_shared<RelationFiles>(directory, &version);
-  return
-      [directory, files, &version, checksums](const PageKey& key, uint8_t* page) -> Result<bool> {
-        if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(directory, *slru, page);
-        ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
-        ASSIGN_OR_RETURN(const bool found, files->ReadOrFail(tag, page));
-        if (!found) return false;
-        if (checksums) RETURN_IF_ERROR(CheckPage(tag, page, pg::BlockFilePath(version, tag)));
-        return true;
-      };
+BasePage PagesOf(const BaseBackup& backup, const pg::Version& version, bool checksums) {
+  auto files = std::make_shared<RelationFiles>(&backup, &version);
+  return [&backup, files, &version, checksums](const PageKey& key, uint8_t* page) -> Result<bool> {
+    if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(backup, *slru, page);
+    ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
+    ASSIGN_OR_RETURN(const bool found, files->ReadOrFail(tag, page));
+    if (!found) return false;
+    if (checksums) RETURN_IF_ERROR(CheckPage(tag, page, pg::BlockFilePath(version, tag)));
+    return true;
+  };
 }
 
 void PrintText(const PageKey& key, Lsn lsn, const PageAt& at) {
@@ -119,15 +120,19 @@ Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn 
   RecordingOptions recording;
   recording.wal = {arguments.wal, std::nullopt, lsn, arguments.timeline};
   BasePage base;
+  std::unique_ptr<BaseBackup> backup;
   WorkerOptions worker = arguments.worker;
-  if (!arguments.base_backup.empty()) {
-    ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(arguments.base_backup));
-    recording.wal.from = label.start;
-    ASSIGN_OR_RETURN(recording.track_commit_timestamp, HasCommitTimestamps(arguments.base_backup));
-    ASSIGN_OR_RETURN(const auto control, ReadControlData(arguments.base_backup));
-    if (const auto block = key.ToBlock()) SayTablespaces(arguments.base_backup, block->rel.spc);
-    RETURN_IF_ERROR(CheckBackupBeforeWal(arguments.base_backup, label, control, recording.wal));
-    base = PagesOf(arguments.base_backup, *control.version, control.checksums);
+  if (arguments.base_backup.given()) {
+    const auto block = key.ToBlock();
+    ASSIGN_OR_RETURN(backup,
+                     OpenBackup(arguments.base_backup, block ? block->rel.spc : uint32_t{0}));
+    ASSIGN_OR_RETURN(const auto control, ReadControlData(*backup));
+    ASSIGN_OR_RETURN(const auto start, ReadReplayStart(*backup, control));
+    recording.wal.from = start.label.start;
+    ASSIGN_OR_RETURN(const auto files, backup->ListData());
+    recording.track_commit_timestamp = HasCommitTimestamps(files);
+    RETURN_IF_ERROR(CheckBackupBeforeWal(backup->path(), start.label, control, recording.wal));
+    base = PagesOf(*backup, *control.version, control.checksums);
     worker.version = control.version;
     RETURN_IF_ERROR(CheckWorkerFiles(worker, *control.version, Engine::kAuto));
   }
@@ -167,6 +172,8 @@ Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn 
 
 Outcome Run(const PageArguments& arguments, const Options& options) {
   if (arguments.names.empty()) return tl::unexpected(options.Misuse("no page specified"));
+  if (std::string bad = CheckBaseBackup(arguments.base_backup); !bad.empty())
+    return tl::unexpected(options.Misuse(bad));
   ASSIGN_OR_RETURN(const PageKey key, ParsePageName(arguments.names[0]));
   ASSIGN_OR_RETURN(const PageAt page, ReadPage(arguments, key, arguments.lsn));
   if (!arguments.output.empty()) {
@@ -212,8 +219,10 @@ CommandFunction DeclarePage(Options* options) {
           "show the page as it was after the last record that ends at or before this LSN; \"end\" "
           "means the end of WAL")
       .Required();
-  options->Path("--base-backup=DIR", &arguments->base_backup,
-                "base backup (plain format) that supplies the page where WAL alone cannot");
+  AddBaseBackup(
+      options, &arguments->base_backup,
+      "base backup that supplies the page where WAL alone cannot, in any layout that verify "
+      "reads");
   AddTimeline(options, &arguments->timeline);
   options->Path("--store=DIR", &arguments->store,
                 "keep all changes of the WAL in this directory, so that the next page from the "

@@ -73,6 +73,7 @@ std::vector<DamagedRelation> DamageByRelation(const VerifyResult& result) {
     out.is_relation = IsOfRelation(m);
     out.name = out.is_relation ? NameOfRelation(m.tag.rel) : file;
     out.in_backup = m.in_backup;
+    if (out.subject.empty()) out.subject = m.subject;
     out.damaged += m.blocks;
     out.kinds[DamageKind(m)] += m.blocks;
     if (!m.file.empty()) AddOnce(&out.files, m.file);

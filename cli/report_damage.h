@@ -15,7 +15,8 @@ namespace neon_redo::cli {
 
 // A relation with all its forks, or a file that is no relation's.
 struct DamagedRelation {
-  std::string name;  // "1663/5/16384": tablespace, database, file node; or the file
+  std::string name;       // "1663/5/16384": tablespace, database, file node; or the file
+  std::string subject{};  // "table public.t of database app"; empty: not known
   bool is_relation = false;
   bool in_backup = false;
   std::vector<std::string> files;         // without those that no mismatch names

@@ -51,23 +51,25 @@ std::string TimeNow() {
       fmt::gmtime(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())));
 }
 
-DirectoryIdentity IdentityOf(const std::string& directory) {
-  DirectoryIdentity out{
-      .given = directory, .path = directory, .control = {}, .label = {}, .problem = {}};
-  const std::unique_ptr<char, decltype(&std::free)> real(realpath(directory.c_str(), nullptr),
+DirectoryIdentity IdentityOf(const std::string& given,
+                             const Result<std::unique_ptr<BaseBackup>>& opened) {
+  DirectoryIdentity out{.given = given, .path = given, .control = {}, .label = {}, .problem = {}};
+  if (!opened) {
+    out.problem = opened.error().message;
+    return out;
+  }
+  const BaseBackup& backup = **opened;
+  const std::unique_ptr<char, decltype(&std::free)> real(realpath(backup.path().c_str(), nullptr),
                                                          std::free);
   if (real) out.path = real.get();
-  if (auto control = ReadControlData(directory))
+  if (auto control = ReadControlData(backup))
     out.control = std::move(*control);
   else
     out.problem = control.error().message;
-  const auto text = ReadFileIfThere(directory, kBackupLabelFile);
-  if (text && *text) out.label = ParseBackupLabel(**text);
-  if (!out.problem.empty()) return out;
-  if (!text)
-    out.problem = text.error().message;
-  else if (*text && !out.label)
-    out.problem = fmt::format("\"{}/{}\" is no backup label", out.path, kBackupLabelFile);
+  if (auto label = backup.Label())
+    out.label = std::move(*label);
+  else if (label.error().code != ErrorCode::kNotFound && out.problem.empty())
+    out.problem = label.error().message;
   return out;
 }
 

@@ -2,6 +2,7 @@
 #ifndef NEON_REDO_CLI_REPORT_FACTS_H_
 #define NEON_REDO_CLI_REPORT_FACTS_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include "cli/failure.h"
 #include "cli/verify_report.h"
+#include "cpp_core/backup/base_backup.h"
 #include "cpp_core/pg/backup_label.h"
 #include "cpp_core/verify/data_directory.h"
 #include "neon_redo/verify.h"
@@ -23,7 +25,9 @@ struct DirectoryIdentity {
   std::optional<BackupLabel> label;    // none: it has no backup_label, or see problem
   std::string problem;                 // why one of them could not be read; empty: nothing
 };
-DirectoryIdentity IdentityOf(const std::string& directory);
+// opened: the directory, or why it could not be opened.
+DirectoryIdentity IdentityOf(const std::string& given,
+                             const Result<std::unique_ptr<BaseBackup>>& opened);
 
 struct ReportSignature {
   std::string algorithm;   // "Ed25519"

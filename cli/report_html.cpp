@@ -173,9 +173,11 @@ std::string RelationsTable(const VerifyResult& r) {
     std::string files;
     for (const std::string& file : relation.files)
       files += (files.empty() ? "" : "<br>") + HtmlCode(file);
-    rows.push_back({relation.is_relation
-                        ? "<span class=\"nobreak\">relation " + HtmlCode(relation.name) + "</span>"
-                        : "file " + HtmlCode(relation.name),
+    const std::string subject = relation.subject.empty() ? "" : "<br>" + HtmlText(relation.subject);
+    rows.push_back({(relation.is_relation
+                         ? "<span class=\"nobreak\">relation " + HtmlCode(relation.name) + "</span>"
+                         : "file " + HtmlCode(relation.name)) +
+                        subject,
                     Where(relation.in_backup), files, kinds, Number(relation.damaged)});
   }
   return HtmlTable("By relation (tablespace/database/file node) or other file.",

@@ -58,6 +58,7 @@ ReportObject RelationsJson(const VerifyResult& result) {
   auto out = ReportObject::array();
   for (const DamagedRelation& relation : DamageByRelation(result))
     out.push_back({{"name", relation.name},
+                   {"subject", TextOrNull(relation.subject)},
                    {"is_relation", relation.is_relation},
                    {"in_backup", relation.in_backup},
                    {"files", relation.files},

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "cli/backup_options.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
@@ -22,6 +23,7 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/slru_page.h"
+#include "cpp_core/verify/cluster.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/explain.h"
 #include "cpp_core/wal/commit_time.h"
@@ -35,7 +37,7 @@ struct VerifyArguments {
   VerifyOptions verify;
   FollowArguments follow;
   bool images = false;
-  std::string base_backup;
+  BackupArguments base_backup;
   std::string against;
   std::string explain;
   std::string until;
@@ -50,8 +52,9 @@ std::string CheckOptions(const VerifyArguments& arguments) {
     return "--report is for --base-backup and --images: leave out --follow and --explain";
   if (arguments.follow.follow && arguments.verify.until_time)
     return "--until must be an LSN with --follow";
+  if (std::string bad = CheckBaseBackup(arguments.base_backup); !bad.empty()) return bad;
   if (arguments.follow.follow)
-    return arguments.images || !arguments.base_backup.empty() || !arguments.against.empty() ||
+    return arguments.images || arguments.base_backup.given() || !arguments.against.empty() ||
                    !arguments.verify.wal.empty() || arguments.verify.timeline
                ? "--follow takes its WAL from a server: leave out --wal, --timeline, --images, "
                  "--base-backup and --against"
@@ -66,10 +69,10 @@ std::string CheckOptions(const VerifyArguments& arguments) {
     return arguments.images ? "--explain lists the records of a page: leave out --images" : "";
   if (arguments.verify.quick && (arguments.images || !arguments.explain.empty()))
     return "--quick is for --base-backup: leave out --images and --explain";
-  if (arguments.images && (!arguments.base_backup.empty() || !arguments.against.empty()))
+  if (arguments.images && (arguments.base_backup.given() || !arguments.against.empty()))
     return "--images compares with the WAL's own images: leave out --base-backup and --against";
-  if (!arguments.images && arguments.base_backup.empty())
-    return "give --base-backup DIR (and --against PGDATA, to compare with it), or --images for WAL "
+  if (!arguments.images && !arguments.base_backup.given())
+    return "give --base-backup PATH (and --against PGDATA, to compare with it), or --images for WAL "
            "written with wal_consistency_checking = 'all'";
   return "";
 }
@@ -86,12 +89,14 @@ Outcome Explain(const VerifyArguments& arguments) {
   ASSIGN_OR_RETURN(const PageKey page, ParsePageName(arguments.explain));
   WalReaderOptions wal{arguments.verify.wal, {}, {}, arguments.verify.timeline};
   bool track_commit_timestamp = false;
-  if (!arguments.base_backup.empty()) {
-    ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(arguments.base_backup));
-    wal.from = label.start;
-    ASSIGN_OR_RETURN(const auto control, ReadControlData(arguments.base_backup));
-    RETURN_IF_ERROR(CheckBackupBeforeWal(arguments.base_backup, label, control, wal));
-    ASSIGN_OR_RETURN(track_commit_timestamp, HasCommitTimestamps(arguments.base_backup));
+  if (arguments.base_backup.given()) {
+    ASSIGN_OR_RETURN(const auto backup, OpenBackup(arguments.base_backup));
+    ASSIGN_OR_RETURN(const auto control, ReadControlData(*backup));
+    ASSIGN_OR_RETURN(const auto start, ReadReplayStart(*backup, control));
+    wal.from = start.label.start;
+    RETURN_IF_ERROR(CheckBackupBeforeWal(backup->path(), start.label, control, wal));
+    ASSIGN_OR_RETURN(const auto files, backup->ListData());
+    track_commit_timestamp = HasCommitTimestamps(files);
   }
   const auto print = [&](const std::string& record, const std::string& change) {
     if (arguments.json)
@@ -126,7 +131,7 @@ std::string InputOptions(const VerifyArguments& arguments, const std::vector<std
   for (auto directory = wal.begin(); directory != wal.end(); ++directory)
     if (std::find(wal.begin(), directory, *directory) == directory)
       out += (out.empty() ? "--wal=" : " --wal=") + ShellWord(*directory);
-  if (!arguments.base_backup.empty()) out += " --base-backup=" + ShellWord(arguments.base_backup);
+  if (arguments.base_backup.given()) out += " " + arguments.base_backup.Words();
   if (arguments.verify.timeline) out += fmt::format(" --timeline={}", *arguments.verify.timeline);
   return out;
 }
@@ -140,7 +145,9 @@ Result<VerifyReports> OpenReports(const VerifyArguments& arguments) {
   const auto option = [&facts](const char* name, const std::string& value) {
     if (!value.empty()) facts.options.emplace_back(name, value);
   };
-  option("base-backup", arguments.base_backup);
+  for (const std::string& path : arguments.base_backup.paths) option("base-backup", path);
+  option("label", arguments.base_backup.options.label);
+  option("stanza", arguments.base_backup.options.stanza);
   option("against", arguments.against);
   for (const std::string& directory : verify.wal) option("wal", directory);
   option("until", arguments.until);
@@ -149,25 +156,32 @@ Result<VerifyReports> OpenReports(const VerifyArguments& arguments) {
   if (arguments.images) option("images", "yes");
   option("jobs", std::to_string(verify.jobs));
   option("memory", fmt::format("{}MB", verify.memory >> 20));
-  if (!arguments.base_backup.empty()) facts.backup = IdentityOf(arguments.base_backup);
-  if (!arguments.against.empty()) facts.cluster = IdentityOf(arguments.against);
   return reports;
 }
 
+// facts: null where there is no report.
+Result<VerifyResult> Compare(const VerifyArguments& arguments, ReportFacts* facts) {
+  const auto base = OpenBackup(arguments.base_backup);
+  if (facts) facts->backup = IdentityOf(arguments.base_backup.paths.back(), base);
+  if (!base) return tl::unexpected(base.error());
+  if (arguments.against.empty()) return VerifyBackup(arguments.verify, **base, nullptr);
+  SayTablespaces(arguments.against);
+  const auto data = OpenComparedWith(arguments.against, {.spool_directory = TemporaryDirectory()});
+  if (facts) facts->cluster = IdentityOf(arguments.against, data);
+  if (!data) return tl::unexpected(data.error());
+  return VerifyBackup(arguments.verify, **base, data->get());
+}
+
 // Without an exception, so that a report can be written whatever happens.
-tl::expected<VerifyResult, Failure> Verify(const VerifyArguments& arguments) {
-  VerifyOptions verify = arguments.verify;
-  if (const char* directory = std::getenv("TMPDIR"); directory != nullptr && *directory != '\0')
-    verify.spill_directory = directory;
-  for (const std::string& directory : {arguments.base_backup, arguments.against})
-    if (!directory.empty()) SayTablespaces(directory);
+tl::expected<VerifyResult, Failure> Verify(VerifyArguments arguments, ReportFacts* facts) {
+  VerifyOptions& verify = arguments.verify;
+  verify.spill_directory = TemporaryDirectory();
   ProgressBar bar(!arguments.no_progress);
   verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
   try {
     auto result = arguments.follow.follow ? Follow(arguments.follow, verify, !arguments.no_progress)
-                  : arguments.images
-                      ? VerifyImages(verify)
-                      : VerifyCluster(verify, arguments.base_backup, arguments.against);
+                  : arguments.images      ? VerifyImages(verify)
+                                          : Compare(arguments, facts);
     bar.Clear();
     if (!result) return tl::unexpected(Failure(result.error()));
     return std::move(*result);
@@ -181,7 +195,8 @@ Outcome Run(VerifyArguments arguments) {
   if (!arguments.explain.empty()) return Explain(arguments);
   TakePgdata(&arguments);
   ASSIGN_OR_RETURN(VerifyReports reports, OpenReports(arguments));
-  const auto result = Verify(arguments);
+  const auto result =
+      Verify(arguments, arguments.reports.files.empty() ? nullptr : &reports.facts());
   if (!result) {
     const Status written = reports.Write({.failure = &result.error()});
     if (!written) Say("error: " + written.error().message);
@@ -229,12 +244,16 @@ Status ReadUntil(const std::string& text, VerifyArguments* arguments) {
 void AddInputs(Options* options, VerifyArguments* arguments) {
   AddWalDirectories(options, &arguments->verify.wal);
   AddUntestedVersion(options);
-  options->Path("--base-backup=DIR", &arguments->base_backup,
-                "base backup, as pg_basebackup made it, where the WAL starts");
-  options->Path("--against=PGDATA", &arguments->against,
-                "data directory to compare with: of the cluster, which must be shut down, or a "
-                "later base backup. It is only read. (default: $PGDATA; without either, the backup "
-                "itself is checked, and WAL is replayed to its end)");
+  AddBaseBackup(
+      options, &arguments->base_backup,
+      "base backup where the WAL starts: a directory, a base.tar or the directory with it, "
+      "a pgBackRest repository, or a Barman server's directory; of an incremental backup "
+      "give the full one and all after it, the newest last");
+  options->Path(
+      "--against=PGDATA", &arguments->against,
+      "data directory to compare with: of a cluster or standby that no server runs on, or a "
+      "later base backup. It is only read. (default: $PGDATA; without either, the backup "
+      "itself is checked, and WAL is replayed to its end)");
   options->Flag("--quick", &arguments->verify.quick,
                 "do not read the base backup as a whole, and compare only what WAL changes");
   options->Value(
@@ -272,8 +291,8 @@ CommandFunction DeclareVerify(Options* options) {
   arguments->verify.jobs =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
   options->Usage(
-      "[OPTION]... --wal=DIR... --base-backup=DIR [--against=PGDATA]\n"
-      "  neon-redo verify [OPTION]... --wal=DIR... --base-backup=DIR --until=LSN|TIME\n"
+      "[OPTION]... --wal=DIR... --base-backup=PATH [--against=PGDATA]\n"
+      "  neon-redo verify [OPTION]... --wal=DIR... --base-backup=PATH --until=LSN|TIME\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --images\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --explain=PAGE\n"
       "  neon-redo verify [OPTION]... --follow --dbname=CONNSTR");
@@ -306,6 +325,8 @@ CommandFunction DeclareVerify(Options* options) {
       "    --until='2024-05-31 14:00'\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
       "    --report=/reports/monday.html --report=/reports/monday.json\n"
+      "  neon-redo verify --base-backup=/var/lib/pgbackrest --stanza=main \\\n"
+      "    --wal=/var/lib/pgbackrest/archive/main\n"
       "  neon-redo verify --explain=base/5/16384/7 --wal=/archive\n"
       "  neon-redo verify --images --format=json \\\n"
       "    --wal=/var/lib/postgresql/15/main/pg_wal\n"

@@ -53,6 +53,7 @@ nlohmann::ordered_json MismatchJson(const Mismatch& m) {
       {"disk_lsn", m.disk_lsn.valid() ? nlohmann::ordered_json(m.disk_lsn.ToString()) : nullptr},
       {"blocks", is_block ? Json(m.blocks) : nullptr},
       {"in_backup", m.in_backup},
+      {"subject", m.subject.empty() ? nullptr : Json(m.subject)},
   };
 }
 
@@ -152,8 +153,9 @@ std::string Place(const Mismatch& m) {
       !is_block      ? ""
       : m.blocks > 1 ? fmt::format(" blocks {} to {}", m.tag.block, m.tag.block + (m.blocks - 1))
                      : fmt::format(" block {}", m.tag.block);
-  if (!IsRelation(m)) return where + m.file + block;
-  return where + fmt::format("relation {} fork {}{}{}", RelationName(m.tag.rel),
+  const std::string subject = m.subject.empty() ? "" : fmt::format(" ({})", m.subject);
+  if (!IsRelation(m)) return where + m.file + block + subject;
+  return where + fmt::format("relation {}{} fork {}{}{}", RelationName(m.tag.rel), subject,
                              ForkName(m.tag.fork), block,
                              m.file.empty() ? "" : fmt::format(" ({})", m.file));
 }

@@ -75,6 +75,9 @@ class BaseBackup {
 
   // All files, of pg_wal too if the backup has it.
   virtual Result<BaseFiles> List() const = 0;
+  // At least those of relations, SLRUs and prepared transactions (pg::HoldsData). In a plain directory
+  // no other is looked at: this user need not be able to read what else lies in a data directory.
+  virtual Result<BaseFiles> ListData() const { return List(); }
 
   // A file to be read in any order. kNotFound: the backup does not have it. One that is packed is
   // unpacked to the spool first, and its checksum compared if the backup has one.
@@ -85,12 +88,16 @@ class BaseBackup {
 
   // What the backup says of its files, by its own kind of manifest; nothing: it has none.
   virtual Result<std::optional<BackupManifest>> Manifest() const;
+  virtual std::string_view manifest_name() const { return kManifestFile; }
   // Of a chain of incremental backups, which has no manifest: each of them by itself, the newest first.
   // Their manifests are of the files as they lie there. Empty: it stands alone.
   virtual std::vector<const BaseBackup*> Links() const { return {}; }
 
   // What is wrong with the backup and does not keep it from being read, as lines for a person.
   virtual std::vector<std::string> Remarks() const { return {}; }
+
+  // The descriptors that a BaseFile may hold.
+  virtual size_t descriptors() const { return 1; }
 
   // Bytes that were unpacked to the spool.
   virtual uint64_t spooled() const { return 0; }
@@ -118,13 +125,13 @@ class BaseBackup {
 struct BaseBackupOptions {
   // Of a repository with several backups (pgBackRest, Barman): which one; empty or "latest": the
   // newest. pgBackRest's stanza; empty: there is only one.
-  std::string label, stanza;
+  std::string label{}, stanza{};
   // Of an incremental backup: those that it builds upon, in any order, each with these options.
-  std::vector<std::string> prior;
+  std::vector<std::string> prior{};
   // A file with the passphrase of an encrypted repository.
-  std::string cipher_pass_file;
+  std::string cipher_pass_file{};
   // Where packed files are unpacked; empty: $TMPDIR, or /tmp without it.
-  std::string spool_directory;
+  std::string spool_directory{};
 };
 
 // Opens the backup at `path`, whose kind is told by what lies there:

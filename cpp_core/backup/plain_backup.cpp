@@ -26,8 +26,10 @@ constexpr int kMostLevels = 32;  // of directories in each other; a cluster has 
 
 class PlainLister {
  public:
-  PlainLister(const pg::Version& version, const std::map<uint32_t, TablespaceBeside>& beside)
-      : version_(version), beside_(beside) {}
+  // data_only: looks at nothing but what pg::HoldsData.
+  PlainLister(const pg::Version& version, const std::map<uint32_t, TablespaceBeside>& beside,
+              bool data_only)
+      : version_(version), beside_(beside), data_only_(data_only) {}
 
   // `below` is the name of what lies in `path`: empty, or with a slash at its end.
   Status ListBelow(const std::string& path, const std::string& below, int level = 0) {
@@ -43,6 +45,7 @@ class PlainLister {
       ASSIGN_OR_RETURN(const Directory directory, Directory::Open(path));
       ASSIGN_OR_RETURN(const auto names, directory.Names());
       for (const std::string& name : names) {
+        if (data_only_ && !pg::HoldsData(below + name + "/")) continue;
         struct stat st;
         if (fstatat(directory.fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
           if (errno != ENOENT) return FileError("stat file", path_of(name));
@@ -101,32 +104,26 @@ class PlainLister {
  private:
   const pg::Version& version_;
   const std::map<uint32_t, TablespaceBeside>& beside_;
+  const bool data_only_;
   BaseFiles out_;
 };
+
+std::string DataOf(const PlainLayout& layout) {
+  return layout.data.empty() ? layout.directory : layout.directory + "/" + layout.data;
+}
 
 class PlainBackup : public BaseBackup {
  public:
   explicit PlainBackup(PlainLayout layout)
-      : BaseBackup(layout.directory),
-        layout_(std::move(layout)),
-        data_(layout_.data.empty() ? layout_.directory : layout_.directory + "/" + layout_.data) {}
+      : BaseBackup(layout.directory), layout_(std::move(layout)), data_(DataOf(layout_)) {}
 
   std::string kind() const override {
     return layout_.tool.empty() ? "a plain directory"
                                 : fmt::format("a plain directory by {}", layout_.tool);
   }
 
-  Result<BaseFiles> List() const override {
-    ASSIGN_OR_RETURN(const auto control, ControlFile());
-    PlainLister lister(*control.version, layout_.beside);
-    RETURN_IF_ERROR(lister.ListBelow(data_, ""));
-    for (const auto& [oid, beside] : layout_.beside) {
-      RETURN_IF_ERROR(
-          lister.ListTablespace(oid, layout_.directory + "/" + beside.name, Links::kRefuse, 0));
-      lister.out().tablespaces[oid].target = beside.target;
-    }
-    return lister.Take();
-  }
+  Result<BaseFiles> List() const override { return ListAll(false); }
+  Result<BaseFiles> ListData() const override { return ListAll(true); }
 
   Result<std::shared_ptr<const BaseFile>> OpenFile(std::string_view name) const override {
     ASSIGN_OR_RETURN(auto fd, OpenNamed(name));
@@ -134,6 +131,11 @@ class PlainBackup : public BaseBackup {
   }
 
  private:
+  Result<BaseFiles> ListAll(bool data_only) const {
+    ASSIGN_OR_RETURN(const auto control, ControlFile());
+    return ListPlainFiles(layout_, *control.version, data_only);
+  }
+
   Result<FileDescriptor> OpenNamed(std::string_view name) const {
     if (!IsSafeRelativePath(name))
       return MakeError(ErrorCode::kInvalidArgument,
@@ -152,6 +154,18 @@ class PlainBackup : public BaseBackup {
 };
 
 }  // namespace
+
+Result<BaseFiles> ListPlainFiles(const PlainLayout& layout, const pg::Version& version,
+                                 bool data_only) {
+  PlainLister lister(version, layout.beside, data_only);
+  RETURN_IF_ERROR(lister.ListBelow(DataOf(layout), ""));
+  for (const auto& [oid, beside] : layout.beside) {
+    RETURN_IF_ERROR(
+        lister.ListTablespace(oid, layout.directory + "/" + beside.name, Links::kRefuse, 0));
+    lister.out().tablespaces[oid].target = beside.target;
+  }
+  return lister.Take();
+}
 
 Result<std::unique_ptr<BaseBackup>> OpenPlainBackup(PlainLayout layout) {
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(layout.directory));
@@ -172,6 +186,10 @@ Result<std::unique_ptr<BaseBackup>> OpenPlainBackup(PlainLayout layout) {
                                  "PG_VERSION, global/pg_control, backup_label and base.tar",
                                  layout.directory));
   return std::make_unique<PlainBackup>(std::move(layout));
+}
+
+std::unique_ptr<BaseBackup> DataDirectory(std::string directory) {
+  return std::make_unique<PlainBackup>(PlainLayout{std::move(directory), "", {}, ""});
 }
 
 }  // namespace neon_redo

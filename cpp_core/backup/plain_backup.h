@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cpp_core/backup/base_backup.h"
+#include "cpp_core/pg/version.h"
 #include "neon_redo/error.h"
 
 namespace neon_redo {
@@ -26,9 +27,17 @@ struct PlainLayout {
   std::string tool{};  // that made it: "Barman"; empty: not told
 };
 
+// The files of such a directory, of a server of this version. data_only: as BaseBackup::ListData.
+Result<BaseFiles> ListPlainFiles(const PlainLayout& layout, const pg::Version& version,
+                                 bool data_only);
+
 // One file is open for each BaseFile, and none for the backup. kNotFound: there is no such directory.
 // kInvalidArgument: it has none of PG_VERSION, global/pg_control and backup_label.
 Result<std::unique_ptr<BaseBackup>> OpenPlainBackup(PlainLayout layout);
+
+// The same of a directory that the caller knows to be one, a data directory: it is looked at when a file
+// is asked for.
+std::unique_ptr<BaseBackup> DataDirectory(std::string directory);
 
 }  // namespace neon_redo
 

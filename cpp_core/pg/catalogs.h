@@ -1,5 +1,5 @@
 // What is read of system catalogs without a server: OIDs, and offsets in rows' data (catalog/pg_class.h,
-// pg_database.h, pg_tablespace.h). Each row begins with its OID and its name.
+// pg_database.h, pg_tablespace.h, pg_namespace.h). Each row begins with its OID and its name.
 #ifndef NEON_REDO_PG_CATALOGS_H_
 #define NEON_REDO_PG_CATALOGS_H_
 
@@ -11,6 +11,7 @@ namespace neon_redo::pg {
 inline constexpr uint32_t kClassOid = 1259;       // RelationRelationId
 inline constexpr uint32_t kDatabaseOid = 1262;    // DatabaseRelationId
 inline constexpr uint32_t kTablespaceOid = 1213;  // TableSpaceRelationId
+inline constexpr uint32_t kNamespaceOid = 2615;   // NamespaceRelationId
 
 // pg_filenode.map: this number, the number of entries, then OID and file node of each (RelMapFile in
 // utils/cache/relmapper.c).
@@ -19,7 +20,7 @@ inline constexpr uint32_t kRelationMapMagic = 0x592717;  // RELMAPPER_FILEMAGIC
 inline constexpr size_t kNameAt = 4, kNameSize = 64;  // NAMEDATALEN
 // pg_class: relnamespace, reltype, reloftype, relowner, relam, then these. relpersistence and relkind:
 // Version::class_persistence.
-inline constexpr size_t kRelFileNodeAt = 88, kRelTablespaceAt = 92;
+inline constexpr size_t kRelNamespaceAt = 68, kRelFileNodeAt = 88, kRelTablespaceAt = 92;
 // pg_database: datdba, encoding, three or four bytes of flags, datconnlimit, datfrozenxid, datminmxid,
 // dattablespace.
 inline constexpr size_t kDatConnLimitAt = 80, kDatFrozenXidAt = 84, kDatTablespaceAt = 92;

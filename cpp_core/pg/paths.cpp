@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "cpp_core/pg/slru.h"
+
 namespace neon_redo::pg {
 
 std::string TablespacePath(const Version& version, uint32_t tablespace) {
@@ -28,6 +30,19 @@ std::string BlockFilePath(const Version& version, const BlockTag& tag) {
   if (const uint32_t segment = tag.block / kBlocksPerFile; segment > 0)
     path += fmt::format(".{}", segment);
   return path;
+}
+
+bool HoldsData(std::string_view path) {
+  const auto is_of = [path](std::string_view directory) {
+    return path.starts_with(directory) || (path.ends_with('/') && directory.starts_with(path));
+  };
+  for (const std::string_view directory :
+       {std::string_view("base/"), std::string_view("global/"), kTablespaceLinks})
+    if (is_of(directory)) return true;
+  if (is_of(fmt::format("{}/", kTwoPhaseDirectory))) return true;
+  for (int kind = 0; kind < kSlruKinds; kind++)
+    if (is_of(fmt::format("{}/", SlruDirectory(static_cast<SlruKind>(kind))))) return true;
+  return false;
 }
 
 std::string TwoPhasePath(const Version& version, uint32_t xid, uint64_t next_full_xid) {
@@ -76,6 +91,37 @@ std::optional<RelationFileName> ParseRelationFileName(std::string_view name) {
   if (!rel) return std::nullopt;
   out.rel = *rel;
   return out;
+}
+
+std::optional<std::pair<uint32_t, uint32_t>> ParseDatabasePath(const Version& version,
+                                                               std::string_view path) {
+  if (path == "global") return std::pair(kGlobalTablespace, 0u);
+  const size_t slash = path.rfind('/');
+  if (slash == path.npos) return std::nullopt;
+  const auto db = ParseOid(path.substr(slash + 1));
+  std::string_view above = path.substr(0, slash);
+  if (!db) return std::nullopt;
+  if (above == "base") return std::pair(kDefaultTablespace, *db);
+  const std::string version_part = fmt::format("/{}", version.tablespace_directory);
+  if (!above.starts_with(kTablespaceLinks) || !above.ends_with(version_part) ||
+      above.size() < kTablespaceLinks.size() + version_part.size())
+    return std::nullopt;
+  above.remove_prefix(kTablespaceLinks.size());
+  above.remove_suffix(version_part.size());
+  const auto spc = ParseOid(above);
+  if (!spc) return std::nullopt;
+  return std::pair(*spc, *db);
+}
+
+std::optional<BlockTag> ParseRelationPath(const Version& version, std::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (slash == path.npos) return std::nullopt;
+  const auto name = ParseRelationFileName(path.substr(slash + 1));
+  if (!name) return std::nullopt;
+  const auto database = ParseDatabasePath(version, path.substr(0, slash));
+  if (!database) return std::nullopt;
+  return BlockTag{
+      {database->first, database->second, name->rel}, name->fork, name->segment * kBlocksPerFile};
 }
 
 }  // namespace neon_redo::pg

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cpp_core/pg/version.h"
 #include "neon_redo/block.h"
@@ -34,6 +35,10 @@ std::string RelationPath(const Version& version, const RelFileNode& rel, uint8_t
 // The file that has the block, "base/5/16384_vm.1".
 std::string BlockFilePath(const Version& version, const BlockTag& tag);
 
+// Whether a path below the data directory, with its directory, is of what WAL changes: relations and
+// their maps, SLRUs, prepared transactions. Without these files the cluster has lost data.
+bool HoldsData(std::string_view path);
+
 // The file with the state of a prepared transaction, "pg_twophase/0000030A"; from 17 on
 // "pg_twophase/000000000000030A" (TwoPhaseFilePath and AdjustToFullTransactionId in
 // access/transam/twophase.c). next_full_xid: any that was current while it was prepared, or later by
@@ -42,6 +47,13 @@ inline constexpr const char* kTwoPhaseDirectory = "pg_twophase";
 std::string TwoPhasePath(const Version& version, uint32_t xid, uint64_t next_full_xid);
 // The transaction of a file with this name in the directory. Nothing: no such file's name.
 std::optional<uint32_t> ParseTwoPhaseName(const Version& version, std::string_view name);
+
+// The first block of a relation's file: "base/5/16384_vm.1". Nothing: the path is none of a relation, or
+// of a temporary one.
+std::optional<BlockTag> ParseRelationPath(const Version& version, std::string_view path);
+// Tablespace and database of a database's directory, "base/5"; of "global" 1664 and 0.
+std::optional<std::pair<uint32_t, uint32_t>> ParseDatabasePath(const Version& version,
+                                                               std::string_view path);
 
 // What the name of a relation's file says: "16384", "16384_vm", "16384.1", "16384_vm.1".
 struct RelationFileName {

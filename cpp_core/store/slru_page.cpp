@@ -1,15 +1,8 @@
 #include "cpp_core/store/slru_page.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
-#include "cpp_core/base/directory.h"
-#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/slru.h"
 
 namespace neon_redo {
@@ -25,19 +18,13 @@ void SetCommitTimestamps(const Change& change, uint8_t* page) {
 
 }  // namespace
 
-Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& block,
-                          uint8_t* page) {
-  const std::string name = SlruFile(block.kind, block.segment);
-  const auto file = pg::OpenClusterFile(data_directory, name);
+Result<bool> ReadSlruPage(const BaseBackup& files, const SlruBlock& block, uint8_t* page) {
+  const auto file = files.OpenFile(SlruFile(block.kind, block.segment));
   if (!file && file.error().code == ErrorCode::kNotFound) return false;
   if (!file) return tl::unexpected(file.error());
-  const ssize_t got =
-      pread(file->get(), page, kBlockSize, static_cast<off_t>(block.block) * kBlockSize);
-  if (got < 0)
-    return MakeError(ErrnoCode(errno),
-                     fmt::format("could not read block {} in file \"{}/{}\": {}", block.block,
-                                 data_directory, name, std::strerror(errno)));
-  return got == static_cast<ssize_t>(kBlockSize);
+  ASSIGN_OR_RETURN(const size_t got,
+                   (*file)->Read(uint64_t{block.block} * kBlockSize, {page, kBlockSize}));
+  return got == kBlockSize;
 }
 
 bool RemovesSlruSegment(const Change& change, SlruKind kind, uint32_t segment) {
@@ -71,23 +58,18 @@ Status ApplySlruChange(const Change& change, Lsn lsn, std::vector<uint8_t>* page
   }
 }
 
-Result<std::vector<uint32_t>> ListSlruSegments(const std::string& data_directory, SlruKind kind) {
-  const std::string path = data_directory + "/" + SlruDirectory(kind);
+std::vector<uint32_t> SlruSegments(const BaseFiles& list, SlruKind kind) {
+  const std::string below = fmt::format("{}/", SlruDirectory(kind));
   std::vector<uint32_t> out;
-  const auto directory = Directory::Open(path);
-  // Without the directory, each page that should be there is missing.
-  if (!directory && directory.error().code == ErrorCode::kNotFound) return out;
-  if (!directory) return tl::unexpected(directory.error());
-  ASSIGN_OR_RETURN(const auto names, directory->Names());
-  for (const std::string& name : names) {
-    if (const auto segment = ParseSlruSegment(name)) out.push_back(*segment);
-  }
+  for (auto file = list.files.lower_bound(below);
+       file != list.files.end() && file->first.starts_with(below); ++file)
+    if (const auto segment = ParseSlruSegment(std::string_view(file->first).substr(below.size())))
+      out.push_back(*segment);
   return out;
 }
 
-Result<bool> HasCommitTimestamps(const std::string& data_directory) {
-  ASSIGN_OR_RETURN(const auto segments, ListSlruSegments(data_directory, SlruKind::kCommitTs));
-  return !segments.empty();
+bool HasCommitTimestamps(const BaseFiles& list) {
+  return !SlruSegments(list, SlruKind::kCommitTs).empty();
 }
 
 }  // namespace neon_redo

@@ -1,4 +1,4 @@
-// Pages of SLRUs: reading them from a data directory, and applying changes to them.
+// Pages of SLRUs: reading them from a backup or a data directory, and applying changes to them.
 #ifndef NEON_REDO_STORE_SLRU_PAGE_H_
 #define NEON_REDO_STORE_SLRU_PAGE_H_
 
@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/backup/base_backup.h"
 #include "cpp_core/pg/slru.h"
 #include "neon_redo/error.h"
 #include "neon_redo/ingest.h"
@@ -13,8 +14,8 @@
 
 namespace neon_redo {
 
-// A page of an SLRU's files below a data directory; false when it is not there.
-Result<bool> ReadSlruPage(const std::string& data_directory, const SlruBlock& block, uint8_t* page);
+// A page of an SLRU's files; false when it is not there.
+Result<bool> ReadSlruPage(const BaseBackup& files, const SlruBlock& block, uint8_t* page);
 
 // Whether this change, of a kind that removes segments, removes this one.
 bool RemovesSlruSegment(const Change& change, SlruKind kind, uint32_t segment);
@@ -23,12 +24,11 @@ bool RemovesSlruSegment(const Change& change, SlruKind kind, uint32_t segment);
 // timestamp after its kBlockSize bytes.
 Status ApplySlruChange(const Change& change, Lsn lsn, std::vector<uint8_t>* page);
 
-// Commit timestamps are kept exactly when there are files of them (DeactivateCommitTs).
-Result<bool> HasCommitTimestamps(const std::string& data_directory);
+// The segments of an SLRU, in no order. None when there is no directory of that SLRU.
+std::vector<uint32_t> SlruSegments(const BaseFiles& list, SlruKind kind);
 
-// The segments of an SLRU that are below a data directory, in no order. None when there is no
-// directory of that SLRU.
-Result<std::vector<uint32_t>> ListSlruSegments(const std::string& data_directory, SlruKind kind);
+// Commit timestamps are kept exactly when there are files of them (DeactivateCommitTs).
+bool HasCommitTimestamps(const BaseFiles& list);
 
 }  // namespace neon_redo
 

@@ -177,9 +177,23 @@ bool BackupCatalog::KnowsAll(CatalogKind kind) const {
   return known != relations_.end() && !unknown_.contains(known->first);
 }
 
-void BackupCatalog::TakeFrozenXid(uint32_t xid) {
+// A row of this catalogue, live or not.
+void BackupCatalog::NoteRow(const RelFileNode& rel, const CatalogRow& row) {
+  const uint32_t xid = row.frozen_xid;
   if (xid >= kFirstNormalXid && (oldest_xid_ == 0 || XidPrecedes(xid, oldest_xid_)))
     oldest_xid_ = xid;
+  if (row.file_node != 0) file_nodes_.insert({rel.db, row.file_node});
+}
+
+bool BackupCatalog::IsOrphan(const RelFileNode& rel) const {
+  const auto own = std::find_if(read_.begin(), read_.end(),
+                                [&](const RelFileNode& read) { return read.db == rel.db; });
+  if (rel.db == 0 || own == read_.end() || unknown_.contains(*own)) return false;
+  const auto mapped = mapped_.find({own->spc, own->db});
+  const bool is_mapped =
+      mapped != mapped_.end() &&
+      std::find(mapped->second.begin(), mapped->second.end(), rel) != mapped->second.end();
+  return !is_mapped && !file_nodes_.contains({rel.db, rel.rel});
 }
 
 // Of all blocks of the relation as WAL leaves them.
@@ -189,10 +203,10 @@ Status BackupCatalog::ForEachRow(const RelFileNode& rel, Findings* findings, F t
   const CatalogKind kind = relations_.at(rel);
   if (const auto changed = rows_.find(rel); changed != rows_.end())
     for (const CatalogRow& row : changed->second) {
-      TakeFrozenXid(row.frozen_xid);
+      NoteRow(rel, row);
       if (IsLive(row)) take(row);
     }
-  RelationFiles base(directory_, &version_);
+  RelationFiles base(&base_, &version_);
   alignas(8) uint8_t page[kBlockSize];
   const uint32_t end = files_.BaseEnd({rel});
   for (BlockTag tag{rel}; tag.block < end; tag.block++) {
@@ -205,7 +219,7 @@ Status BackupCatalog::ForEachRow(const RelFileNode& rel, Findings* findings, F t
       continue;
     }
     ForEachRowOfPage(page, kind, version_, [&](const CatalogRow& row) {
-      TakeFrozenXid(row.frozen_xid);
+      NoteRow(rel, row);
       if (IsLive(row)) take(row);
     });
   }
@@ -261,6 +275,7 @@ Status BackupCatalog::CheckRelations(const Database& database, Findings* finding
     CheckFork({rel}, "a system catalog, by pg_filenode.map", findings);
   for (const auto& [relation, kind] : relations_) {
     if (relation.spc != spc || relation.db != db || kind != CatalogKind::kClass) continue;
+    read_.insert(relation);
     RETURN_IF_ERROR(ForEachRow(relation, findings, [&](const CatalogRow& row) {
       if (!HasStorage(row)) return;
       BlockTag fork{{row.tablespace != 0 ? row.tablespace : spc, db, row.file_node}};

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "cpp_core/backup/base_backup.h"
 #include "cpp_core/pg/version.h"
-#include "cpp_core/verify/backup_files.h"
 #include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
@@ -58,9 +58,9 @@ class ChangedCatalogs {
 class BackupCatalog {
  public:
   // files: has taken all WAL before FindRelations is called. All must outlive the object.
-  BackupCatalog(const std::string& directory, const pg::Version& version, const BaseFiles& list,
+  BackupCatalog(const BaseBackup& base, const pg::Version& version, const BaseFiles& list,
                 const FileCheck& files)
-      : directory_(directory), version_(version), list_(list), files_(files) {}
+      : base_(base), version_(version), list_(list), files_(files) {}
 
   // By the relation maps. Check reports damaged maps. missing: paths that are reported already; gets new
   // ones. Errors: the machine is short of something.
@@ -77,6 +77,9 @@ class BackupCatalog {
   };
   // Reports what is missing. Errors: the machine is short of something.
   Status Check(const Context& context, Findings* findings);
+  // After Check: all rows of the database's pg_class are known, and none of them, live or not, has the file. A
+  // crash has left it, and PostgreSQL does not remove it.
+  bool IsOrphan(const RelFileNode& rel) const;
   // After Check: databases that cannot be connected to any more, since DROP DATABASE was interrupted.
   // Files of theirs are no loss.
   const std::set<uint32_t>& dropping() const { return dropping_; }
@@ -89,7 +92,7 @@ class BackupCatalog {
 
   Status TakeMap(const Database& database, std::set<std::string>* missing);
   bool IsLive(const CatalogRow& row) const;
-  void TakeFrozenXid(uint32_t xid);
+  void NoteRow(const RelFileNode& rel, const CatalogRow& row);
   bool KnowsAll(CatalogKind kind) const;
   template <typename F>
   Status ForEachRow(const RelFileNode& rel, Findings* findings, F take);
@@ -99,7 +102,7 @@ class BackupCatalog {
   void Report(const std::string& path, const BlockTag& tag, Damage damage,
               const std::string& problem, Findings* findings);
 
-  const std::string& directory_;
+  const BaseBackup& base_;
   const pg::Version& version_;
   const BaseFiles& list_;
   const FileCheck& files_;
@@ -110,6 +113,9 @@ class BackupCatalog {
   std::map<RelFileNode, std::vector<CatalogRow>> rows_;  // of changed blocks
   std::vector<Mismatch> damaged_maps_;
   std::set<uint32_t> dropping_;
+  std::set<RelFileNode> read_;  // each pg_class that Check has read
+  std::set<std::pair<uint32_t, uint32_t>>
+      file_nodes_;  // database and file node, of all rows of them
   uint32_t oldest_xid_ = 0;
   const Context* context_ = nullptr;
 };

@@ -31,34 +31,36 @@ namespace neon_redo {
 
 namespace {
 
-constexpr size_t kMaxManifest = size_t{512} << 20;
 constexpr const char* kPutBack = "put it back from another copy of this backup, or take a new one";
 
 std::string LinkPath(uint32_t tablespace) { return fmt::format("pg_tblspc/{}", tablespace); }
 
 }  // namespace
 
-Status BackupProof::Read(const ControlData& control, const std::map<BlockTag, ForkFiles>& forks) {
+Status BackupProof::Read(const ControlData& control, const BaseFiles& list,
+                         const std::map<BlockTag, ForkFiles>& forks) {
   control_ = control;
+  list_ = &list;
+  counts_.was_read = true;
+  counts_.has_checksums = control.checksums;
+  counts_.files = list.files.size();
   FindGaps(forks);
-  ASSIGN_OR_RETURN(list_, ListBackupFiles(directory_));
-  RETURN_IF_ERROR(ReadManifest(control));
+  const auto links = base_.Links();
+  counts_.has_manifest = !links.empty();
+  for (const BaseBackup* link : links) RETURN_IF_ERROR(ReadLink(*link));
+  if (links.empty()) {
+    ASSIGN_OR_RETURN(manifest_, ReadManifest(base_));
+    counts_.has_manifest = manifest_.has_value();
+  }
   RETURN_IF_ERROR(CheckTablespaces());
-  if (manifest_) CheckManifestFiles();
-  const BackupReadOptions read{directory_, control.version, control.checksums, options_.jobs,
+  if (manifest_) CheckManifestFiles(base_, list, *manifest_);
+  const BackupReadOptions read{&base_, control.version, control.checksums, options_.jobs,
                                options_.progress};
-  ASSIGN_OR_RETURN(auto result, ReadBackupFiles(read, list_, manifest_ ? &*manifest_ : nullptr));
-  findings_.Add(result.findings);
+  ASSIGN_OR_RETURN(auto result, ReadBackupFiles(read, list, manifest_ ? &*manifest_ : nullptr));
+  TakeCounts(result);
+  counts_.pages = result.pages;
   bad_ = std::move(result.bad_pages);
   missing_.merge(result.unreadable);
-  counts_.was_read = true;
-  counts_.has_manifest = manifest_.has_value();
-  counts_.has_checksums = control.checksums;
-  counts_.files = list_.files.size();
-  counts_.files_read = result.files;
-  counts_.bytes_read = result.bytes;
-  counts_.pages = result.pages;
-  counts_.files_by_checksum = result.checksums;
   if (result.bad_pages_not_kept > 0)
     Report({}, "base", Damage::kChecksum,
            fmt::format("{} more pages are damaged than are looked at one by one",
@@ -67,41 +69,60 @@ Status BackupProof::Read(const ControlData& control, const std::map<BlockTag, Fo
   return {};
 }
 
-Status BackupProof::ReadManifest(const ControlData& control) {
-  auto text = pg::ReadClusterFile(directory_, kManifestFile, kMaxManifest);
-  if (!text && text.error().code == ErrorCode::kNotFound) return {};
-  if (!text) return tl::unexpected(text.error());
-  auto manifest = ParseBackupManifest(*text);
-  if (!manifest && manifest.error().code != ErrorCode::kCorrupt)
-    return tl::unexpected(manifest.error());
-  if (!manifest) {
-    Report({}, kManifestFile, Damage::kChecksum,
-           manifest.error().message + "; the backup is checked without it");
-    return {};
-  }
-  if (manifest->system_identifier.value_or(control.system_identifier) != control.system_identifier)
-    Report({}, kManifestFile, Damage::kContent,
-           fmt::format("the manifest is of a cluster with system identifier {}, but pg_control has "
-                       "{}: one of them is of another backup",
-                       *manifest->system_identifier, control.system_identifier));
-  for (const ManifestWalRange& range : manifest->wal_ranges)
-    manifest_end_ = std::max(manifest_end_, range.end);
-  manifest_ = std::move(*manifest);
+void BackupProof::TakeCounts(const BackupReadResult& result) {
+  findings_.Add(result.findings);
+  counts_.files_read += result.files;
+  counts_.bytes_read += result.bytes;
+  counts_.files_by_checksum += result.checksums;
+}
+
+// One backup of a chain, by its own manifest: all its files as they lie there.
+Status BackupProof::ReadLink(const BaseBackup& link) {
+  ASSIGN_OR_RETURN(const auto manifest, ReadManifest(link));
+  if (!manifest) counts_.has_manifest = false;
+  if (!manifest) return {};
+  ASSIGN_OR_RETURN(const auto list, link.List());
+  CheckManifestFiles(link, list, *manifest);
+  BackupReadOptions read{&link, control_.version, false, options_.jobs, options_.progress};
+  read.checksums_only = true;
+  ASSIGN_OR_RETURN(const auto result, ReadBackupFiles(read, list, &*manifest));
+  TakeCounts(result);
   return {};
 }
 
+// Nothing: there is none, or it is damaged, which is reported.
+Result<std::optional<BackupManifest>> BackupProof::ReadManifest(const BaseBackup& backup) {
+  const std::string name(backup.manifest_name());
+  auto manifest = backup.Manifest();
+  if (!manifest && manifest.error().code != ErrorCode::kCorrupt) return manifest;
+  if (!manifest) {
+    Report({}, name, Damage::kChecksum,
+           manifest.error().message + "; the backup is checked without it");
+    return std::nullopt;
+  }
+  if (!*manifest) return manifest;
+  const auto& identifier = (*manifest)->system_identifier;
+  if (identifier.value_or(control_.system_identifier) != control_.system_identifier)
+    Report({}, name, Damage::kContent,
+           fmt::format("the manifest is of a cluster with system identifier {}, but pg_control has "
+                       "{}: one of them is of another backup",
+                       *identifier, control_.system_identifier));
+  for (const ManifestWalRange& range : (*manifest)->wal_ranges)
+    manifest_end_ = std::max(manifest_end_, range.end);
+  return manifest;
+}
+
 Status BackupProof::CheckTablespaces() {
-  ASSIGN_OR_RETURN(const auto map, ReadFileIfThere(directory_, "tablespace_map"));
+  ASSIGN_OR_RETURN(const auto map, base_.ReadIfThere("tablespace_map", kMaxSmallFile));
   std::set<uint32_t> wanted;
   if (map)
     for (const auto& [oid, path] : ParseTablespaceMap(*map)) wanted.insert(oid);
   std::map<uint32_t, uint64_t> files;  // of each, by the manifest
   if (manifest_)
     for (const ManifestFile& file : manifest_->files) {
-      constexpr std::string_view kLinks = "pg_tblspc/";
-      if (!file.path.starts_with(kLinks)) continue;
-      const auto oid = pg::ParseOid(
-          file.path.substr(kLinks.size(), file.path.find('/', kLinks.size()) - kLinks.size()));
+      const size_t links = pg::kTablespaceLinks.size();
+      if (!file.path.starts_with(pg::kTablespaceLinks)) continue;
+      const auto oid = pg::ParseOid(file.path.substr(links, file.path.find('/', links) - links));
       if (oid) files[*oid]++;
     }
   for (const auto& [oid, count] : files) wanted.insert(oid);
@@ -114,8 +135,8 @@ Status BackupProof::CheckTablespaces() {
     if (has_files) missing_.insert(LinkPath(oid));
   };
   for (const uint32_t oid : wanted)
-    if (!list_.tablespaces.contains(oid)) report(oid, "the link of the tablespace is missing");
-  for (const auto& [oid, tablespace] : list_.tablespaces) {
+    if (!list_->tablespaces.contains(oid)) report(oid, "the link of the tablespace is missing");
+  for (const auto& [oid, tablespace] : list_->tablespaces) {
     if (tablespace.state == BaseTablespace::kBroken)
       report(oid, fmt::format("the link of the tablespace is broken: there is no directory \"{}\"",
                               tablespace.target));
@@ -136,37 +157,41 @@ void BackupProof::ReportTablespaces() {
 }
 
 // Which files there are and how long. What they contain is read later.
-void BackupProof::CheckManifestFiles() {
+void BackupProof::CheckManifestFiles(const BaseBackup& backup, const BaseFiles& list,
+                                     const BackupManifest& manifest) {
+  const bool is_link = &backup != &base_;
+  const std::string of_link = is_link ? fmt::format(" of the backup in \"{}\"", backup.path()) : "";
+  const auto report = [&](const std::string& path, Damage damage, std::string problem,
+                          bool note = false) {
+    const auto tag = pg::ParseRelationPath(*control_.version, path);
+    if (!note && !is_link) missing_.insert(path);
+    Report(tag.value_or(BlockTag{}), path, damage, std::move(problem), note);
+  };
   const auto is_lost_tablespace = [&](const std::string& path) {
     const size_t slash = path.find('/', path.find('/') + 1);
-    return path.starts_with("pg_tblspc/") && missing_.contains(path.substr(0, slash));
+    return path.starts_with(pg::kTablespaceLinks) && missing_.contains(path.substr(0, slash));
   };
-  for (const ManifestFile& file : manifest_->files) {
+  for (const ManifestFile& file : manifest.files) {
     if (IsIgnoredByManifest(file.path)) continue;
-    const BlockTag tag = ParseRelationPath(*control_.version, file.path).value_or(BlockTag{});
-    const auto found = list_.files.find(file.path);
-    if (found == list_.files.end()) {
+    const auto found = list.files.find(file.path);
+    if (found == list.files.end()) {
       if (is_lost_tablespace(file.path)) continue;
-      missing_.insert(file.path);
-      Report(tag, file.path, Damage::kMissingFile,
-             fmt::format("the file is missing: backup_manifest has it with {} bytes; {}", file.size,
-                         kPutBack));
+      report(file.path, Damage::kMissingFile,
+             fmt::format("the file{} is missing: {} has it with {} bytes; {}", of_link,
+                         backup.manifest_name(), file.size, kPutBack));
     } else if (!found->second.strange.empty()) {
-      missing_.insert(file.path);
-      Report(tag, file.path, Damage::kUnreadable,
-             fmt::format("in the place of a file stands {}", found->second.strange));
+      report(file.path, Damage::kUnreadable,
+             fmt::format("in the place of a file{} stands {}", of_link, found->second.strange));
     } else if (found->second.size != file.size) {
-      missing_.insert(file.path);
-      Report(tag, file.path,
-             found->second.size < file.size ? Damage::kShortFile : Damage::kLongFile,
-             fmt::format("the file has {} bytes, but {} by backup_manifest; {}", found->second.size,
-                         file.size, kPutBack));
+      report(file.path, found->second.size < file.size ? Damage::kShortFile : Damage::kLongFile,
+             fmt::format("the file{} has {} bytes, but {} by {}; {}", of_link, found->second.size,
+                         file.size, backup.manifest_name(), kPutBack));
     }
   }
-  for (const auto& [path, file] : list_.files)
-    if (!IsIgnoredByManifest(path) && manifest_->Find(path) == nullptr)
-      Report(ParseRelationPath(*control_.version, path).value_or(BlockTag{}), path,
-             Damage::kExtraFile, "the file is not in backup_manifest", true);
+  for (const auto& [path, file] : list.files)
+    if (!IsIgnoredByManifest(path) && manifest.Find(path) == nullptr)
+      report(path, Damage::kExtraFile,
+             fmt::format("the file{} is not in {}", of_link, backup.manifest_name()), true);
 }
 
 void BackupProof::FindGaps(const std::map<BlockTag, ForkFiles>& forks) {
@@ -245,7 +270,7 @@ void BackupProof::TakeChange(const Change& change) {
 
 Status BackupProof::FindCatalogs(const FileCheck& files) {
   ReportTablespaces();
-  catalog_.emplace(directory_, *control_.version, list_, files);
+  catalog_.emplace(base_, *control_.version, *list_, files);
   RETURN_IF_ERROR(catalog_->FindRelations(&missing_));
   relations_ = &catalog_->relations();
   return {};
@@ -255,7 +280,7 @@ Status BackupProof::Finish(const Wal& wal, VerifyResult* result) {
   CommitLog log([&](const SlruBlock& block, uint8_t* page) { return ReadLog(wal, block, page); },
                 control_.oldest_xid, wal.next_xid);
   RETURN_IF_ERROR(catalog_->Check({&log, tablespaces_, &missing_}, &findings_));
-  RETURN_IF_ERROR(CheckBackupSlrus(directory_, control_, catalog_->oldest_xid(), list_, *wal.slrus,
+  RETURN_IF_ERROR(CheckBackupSlrus(base_, control_, catalog_->oldest_xid(), *list_, *wal.slrus,
                                    &missing_, &findings_));
   wal.two_phase.CheckBase(control_.next_full_xid, missing_, &findings_);
   ReportBadPages(wal.files);
@@ -303,7 +328,7 @@ void BackupProof::ReportBadPages(const FileCheck& files) {
 
 void BackupProof::ReportBadPage(const BlockTag& tag, const BadPage& bad, bool was_read) {
   const std::string path = pg::BlockFilePath(*control_.version, tag);
-  const bool is_fsm = tag.fork == kFreeSpaceMapFork;
+  const bool is_fsm = tag.fork == kFreeSpaceMapFork, is_orphan = catalog_->IsOrphan(tag.rel);
   const std::string what =
       bad.damage == Damage::kShortFile ? "the file ends within this block"
       : bad.damage == Damage::kChecksum
@@ -317,12 +342,13 @@ void BackupProof::ReportBadPage(const BlockTag& tag, const BadPage& bad, bool wa
   mismatch.disk_lsn = bad.lsn;
   mismatch.in_backup = true;
   mismatch.problem =
-      is_fsm ? what + ", which the server reads as an empty one"
-             : fmt::format("{}, and WAL {}; {}", what,
-                           was_read ? "needs it to rebuild the page"
-                                    : "up to the end of the backup does not rebuild the page",
-                           "take a new backup, and look for the damage in the cluster itself");
-  if (is_fsm)
+      is_fsm      ? what + ", which the server reads as an empty one"
+      : is_orphan ? what + ", in a file that pg_class does not have and a crash has left"
+                  : fmt::format("{}, and WAL {}; {}", what,
+                                was_read ? "needs it to rebuild the page"
+                                         : "up to the end of the backup does not rebuild the page",
+                                "take a new backup, and look for the damage in the cluster itself");
+  if (is_fsm || is_orphan)
     findings_.Note(std::move(mismatch));
   else
     findings_.Damaged(std::move(mismatch));
@@ -341,8 +367,8 @@ void BackupProof::CheckSegments(const FileCheck& files) {
     tag.block = gap.first;
     const std::string path = pg::BlockFilePath(*control_.version, tag);
     if (missing_.contains(path)) continue;
-    const auto file = list_.files.find(path);
-    const bool is_there = file != list_.files.end();
+    const auto file = list_->files.find(path);
+    const bool is_there = file != list_->files.end();
     Report(fork, path, is_there ? Damage::kShortFile : Damage::kMissingFile,
            fmt::format("{}, but a later one of the relation is there: the server reads none of its "
                        "blocks from {} on; {}",
@@ -366,7 +392,7 @@ void BackupProof::CheckSegments(const FileCheck& files) {
 // Without the file a directory is no data directory (checkDataDir in utils/init/miscinit.c).
 void BackupProof::CheckOwnVersion() {
   constexpr const char* kName = "PG_VERSION";
-  if (!list_.files.contains(kName) && missing_.insert(kName).second)
+  if (!list_->files.contains(kName) && missing_.insert(kName).second)
     Report({}, kName, Damage::kMissingFile, "the file is missing: no server starts without it");
 }
 

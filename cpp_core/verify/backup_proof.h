@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
+#include "cpp_core/backup/base_backup.h"
 #include "cpp_core/backup/manifest.h"
 #include "cpp_core/verify/backup_catalog.h"
-#include "cpp_core/verify/backup_files.h"
 #include "cpp_core/verify/backup_reader.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/file_check.h"
@@ -25,12 +25,14 @@ namespace neon_redo {
 // Read, then Take each record, then FindCatalogs, then Finish. Not thread-safe.
 class BackupProof {
  public:
-  BackupProof(const VerifyOptions& options, const std::string& directory)
-      : options_(options), directory_(directory) {}
+  // Both must outlive the object.
+  BackupProof(const VerifyOptions& options, const BaseBackup& base)
+      : options_(options), base_(base) {}
 
-  // Reads the backup. Errors: a file or directory that this user may not read.
-  // forks: the relation files that it has.
-  Status Read(const ControlData& control, const std::map<BlockTag, ForkFiles>& forks);
+  // Reads the backup. Errors: a file or directory that this user may not read. list: its files, which
+  // must outlive the object, without pg_wal. forks: the relation files among them.
+  Status Read(const ControlData& control, const BaseFiles& list,
+              const std::map<BlockTag, ForkFiles>& forks);
 
   // Takes a record. others: see PageReplay::Take. ended: it is after the backup's end.
   void Take(const WalRecord& record, const RecordView& view, const ChangeList& others, bool ended);
@@ -51,7 +53,6 @@ class BackupProof {
   // Adds losses and counts to *result. Errors: the machine is short of something.
   Status Finish(const Wal& wal, VerifyResult* result);
 
-  const BaseFiles& list() const { return list_; }
   // Pages that are damaged and that WAL does not make good.
   bool IsBad(const BlockTag& tag) const { return bad_.contains(tag) || read_bad_.contains(tag); }
   // After Finish: the file is missing, short or unreadable.
@@ -61,10 +62,13 @@ class BackupProof {
   bool HasLost(const RelFileNode& rel) const;
 
  private:
-  Status ReadManifest(const ControlData& control);
+  Result<std::optional<BackupManifest>> ReadManifest(const BaseBackup& backup);
+  Status ReadLink(const BaseBackup& link);
   Status CheckTablespaces();
   void ReportTablespaces();
-  void CheckManifestFiles();
+  void CheckManifestFiles(const BaseBackup& backup, const BaseFiles& list,
+                          const BackupManifest& manifest);
+  void TakeCounts(const BackupReadResult& result);
   void FindGaps(const std::map<BlockTag, ForkFiles>& forks);
   void TakeBlock(const BlockRef& ref);
   void TakeChange(const Change& change);
@@ -78,9 +82,9 @@ class BackupProof {
               bool note = false);
 
   const VerifyOptions& options_;
-  const std::string& directory_;
+  const BaseBackup& base_;
   ControlData control_;
-  BaseFiles list_;
+  const BaseFiles* list_ = nullptr;  // not null from Read on
   std::optional<BackupManifest> manifest_;
   Lsn manifest_end_;  // of the WAL that the backup needs, by the manifest; 0: not known
   std::map<BlockTag, BadPage> bad_;       // that WAL has not touched yet

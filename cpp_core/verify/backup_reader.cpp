@@ -3,40 +3,22 @@
 #include "cpp_core/verify/backup_reader.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <vector>
 
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/parallel.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
-#include "cpp_core/pg/slru.h"
 
 namespace neon_redo {
 
 namespace {
 
 constexpr size_t kPieceSize = 64 * kBlockSize;
-
-// Without these files, or with what they hold wrong, the cluster has lost data. Of others, such as
-// postgresql.conf, only the manifest knows.
-bool IsOfData(std::string_view path) {
-  constexpr std::string_view kBelow[] = {"base/", "global/", pg::kTablespaceLinks, "pg_twophase/"};
-  for (const std::string_view below : kBelow)
-    if (path.starts_with(below)) return true;
-  for (int kind = 0; kind < kSlruKinds; kind++) {
-    const std::string_view directory = SlruDirectory(static_cast<SlruKind>(kind));
-    if (path.starts_with(directory) && path.substr(directory.size()).starts_with('/')) return true;
-  }
-  return false;
-}
 
 bool HasOnlyZeroes(const uint8_t* bytes, size_t size) {
   return std::all_of(bytes, bytes + size, [](uint8_t byte) { return byte == 0; });
@@ -85,12 +67,12 @@ class FileReader {
   };
 
   Status ReadOne(const FileTask& task, Lane* lane) {
-    const auto file = pg::OpenClusterFile(options_.directory, *task.path);
-    if (!file) {
-      const std::string whole = options_.directory + "/" + *task.path;
-      const bool may_not = access(whole.c_str(), R_OK) != 0 && errno == EACCES;
-      if (may_not || IsShortage(file.error().code)) return tl::unexpected(file.error());
-      Report(task, lane, Damage::kUnreadable, file.error().message);
+    auto source = options_.backup->OpenStream(*task.path);
+    if (!source) {
+      // What this user may not read is not damaged.
+      const ErrorCode code = source.error().code;
+      if (code == ErrorCode::kIo || IsShortage(code)) return tl::unexpected(source.error());
+      Report(task, lane, Damage::kUnreadable, source.error().message);
       return {};
     }
     lane->piece.resize(kPieceSize);
@@ -98,9 +80,13 @@ class FileReader {
     ASSIGN_OR_RETURN(auto checksum, FileChecksum::Make(kind));
     uint64_t at = 0;
     for (;;) {
-      ASSIGN_OR_RETURN(const ssize_t got, ReadPiece(task, file->get(), at, lane));
-      if (got < 0) return {};
-      const Bytes piece(lane->piece.data(), static_cast<size_t>(got));
+      const auto got = ReadPiece(source->get(), lane);
+      if (!got && IsShortage(got.error().code)) return tl::unexpected(got.error());
+      if (!got) {
+        Report(task, lane, Damage::kUnreadable, got.error().message);
+        return {};
+      }
+      const Bytes piece(lane->piece.data(), *got);
       RETURN_IF_ERROR(checksum.Add(piece));
       if (task.first) CheckPages(task, at / kBlockSize, piece, lane);
       at += piece.size();
@@ -120,34 +106,24 @@ class FileReader {
       lane->out.checksums++;
     else
       Report(task, lane, Damage::kChecksum,
-             fmt::format("the file is not as it was backed up: its {} checksum is not the one in "
-                         "backup_manifest; put it back from another copy of this backup, or take a "
-                         "new one",
-                         ChecksumName(kind)));
+             fmt::format(
+                 "the file{} is not as it was backed up: its {} checksum is not the one in {}; "
+                 "put it back from another copy of this backup, or take a new one",
+                 options_.checksums_only
+                     ? fmt::format(" of the backup in \"{}\"", options_.backup->path())
+                     : "",
+                 ChecksumName(kind), options_.backup->manifest_name()));
     return {};
   }
 
-  // A whole piece, or what is left of the file. Below 0: it cannot be read, which is reported.
-  Result<ssize_t> ReadPiece(const FileTask& task, int fd, uint64_t at, Lane* lane) {
-    size_t filled = 0;
-    while (filled < kPieceSize) {
-      const ssize_t got = pread(fd, lane->piece.data() + filled, kPieceSize - filled,
-                                static_cast<off_t>(at + filled));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) {
-        const Error error = FileError("read file", options_.directory + "/" + *task.path).value();
-        if (IsShortage(error.code)) return tl::unexpected(error);
-        Report(task, lane, Damage::kUnreadable, error.message);
-        return -1;
-      }
-      if (got == 0) break;
-      filled += static_cast<size_t>(got);
-    }
+  // A whole piece, or what is left of the file.
+  Result<size_t> ReadPiece(ByteSource* source, Lane* lane) {
+    ASSIGN_OR_RETURN(const size_t filled, ReadFully(source, lane->piece));
     lane->out.bytes += filled;
     done_ += filled;
     if (lane->is_callers && options_.progress)
       options_.progress({"reading the backup", done_, std::max<uint64_t>(total_, done_)});
-    return static_cast<ssize_t>(filled);
+    return filled;
   }
 
   void CheckPages(const FileTask& task, uint64_t first, Bytes piece, Lane* lane) {
@@ -213,11 +189,12 @@ Result<BackupReadResult> ReadBackupFiles(const BackupReadOptions& options, const
     std::vector<FileTask> tasks;
     for (const auto& [path, file] : list.files) {
       if (!file.strange.empty()) continue;
-      FileTask task{&path, file.size, nullptr, ParseRelationPath(*options.version, path)};
+      FileTask task{&path, file.size, nullptr, {}};
+      if (!options.checksums_only) task.first = pg::ParseRelationPath(*options.version, path);
       if (manifest != nullptr && !IsIgnoredByManifest(path)) task.expected = manifest->Find(path);
       const bool has_checksum =
           task.expected != nullptr && task.expected->kind != ChecksumKind::kNone;
-      if (has_checksum || IsOfData(path)) tasks.push_back(task);
+      if (has_checksum || (!options.checksums_only && pg::HoldsData(path))) tasks.push_back(task);
     }
     return FileReader(options, tasks).Run();
   });

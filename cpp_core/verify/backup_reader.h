@@ -8,8 +8,8 @@
 #include <set>
 #include <string>
 
+#include "cpp_core/backup/base_backup.h"
 #include "cpp_core/backup/manifest.h"
-#include "cpp_core/verify/backup_files.h"
 #include "cpp_core/verify/findings.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
@@ -30,11 +30,13 @@ struct BadPage {
 std::optional<BadPage> CheckPage(const uint8_t* page, uint32_t block, bool checksums);
 
 struct BackupReadOptions {
-  std::string directory;
+  const BaseBackup* backup;    // not null
   const pg::Version* version;  // not null
   bool checksums;              // the cluster has data checksums
   int jobs = 1;
   ProgressFunction progress;  // called on the caller's thread; may be empty
+  // Reads only what the manifest has a checksum of, and looks at no pages.
+  bool checksums_only = false;
 };
 
 struct BackupReadResult {
@@ -52,7 +54,7 @@ inline constexpr size_t kMostBadPages = 200'000;
 
 // Reads the files that hold data (relations, maps, SLRUs, prepared transactions), and those that the
 // manifest has a checksum of. manifest: null where there is none. Uses up to options.jobs threads with
-// one open file and half a megabyte each.
+// one stream and half a megabyte each.
 //
 // Errors: kIo, a file that this user may not read; the machine is short of something. A file that is
 // damaged is a finding.

@@ -112,9 +112,9 @@ class SlruHoles {
 
 }  // namespace
 
-Status CheckBackupSlrus(const std::string& directory, const ControlData& control,
-                        uint32_t oldest_xid, const BaseFiles& list, const SlruCheck& wal,
-                        std::set<std::string>* missing, Findings* findings) {
+Status CheckBackupSlrus(const BaseBackup& base, const ControlData& control, uint32_t oldest_xid,
+                        const BaseFiles& list, const SlruCheck& wal, std::set<std::string>* missing,
+                        Findings* findings) {
   SlruHoles holes(list, wal, missing, findings);
   holes.CheckSizes();
   // Redo of CLOG_TRUNCATE removes segments, and leaves pg_control's oldest transaction as it was.
@@ -130,7 +130,7 @@ Status CheckBackupSlrus(const std::string& directory, const ControlData& control
   holes.Check(SlruKind::kMultixactOffsets, oldest, control.next_multixact, "multixacts");
   alignas(8) uint8_t page[kBlockSize];
   const auto found =
-      ReadSlruPage(directory, SlruBlockOfEntry(SlruKind::kMultixactOffsets, oldest), page);
+      ReadSlruPage(base, SlruBlockOfEntry(SlruKind::kMultixactOffsets, oldest), page);
   if (!found && IsShortage(found.error().code)) return tl::unexpected(found.error());
   if (!found || !*found) return {};
   // 0: a crash has kept the multixact from being written.

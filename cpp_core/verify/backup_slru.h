@@ -5,7 +5,6 @@
 #include <set>
 #include <string>
 
-#include "cpp_core/verify/backup_files.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/slru_check.h"
@@ -17,9 +16,9 @@ namespace neon_redo {
 // WAL. A segment is one finding. pg_commit_ts is looked at if pg_control has the setting on: its files
 // come and go with it. No file ends within a page, or after the last page of a segment. missing: files
 // that are reported already; gets new ones. Errors: the machine is short of something.
-Status CheckBackupSlrus(const std::string& directory, const ControlData& control,
-                        uint32_t oldest_xid, const BaseFiles& list, const SlruCheck& wal,
-                        std::set<std::string>* missing, Findings* findings);
+Status CheckBackupSlrus(const BaseBackup& base, const ControlData& control, uint32_t oldest_xid,
+                        const BaseFiles& list, const SlruCheck& wal, std::set<std::string>* missing,
+                        Findings* findings);
 
 }  // namespace neon_redo
 

@@ -1,19 +1,85 @@
 // pg_class and pg_database are mapped relations: the relation map in the directory of the database, or
-// in "global", has their file nodes. Of pg_class's rows only relfilenode is read, of pg_database's
-// datconnlimit.
+// in "global", has their file nodes. pg_namespace stands in pg_class.
 #include "cpp_core/verify/catalog.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
 
 #include "cpp_core/pg/catalogs.h"
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/verify/data_directory.h"
 
 namespace neon_redo {
 
-bool Catalog::Lacks(uint32_t db, uint32_t file_node) {
+namespace {
+
+std::string NameAt(const uint8_t* row) {
+  const auto* name = reinterpret_cast<const char*>(row + pg::kNameAt);
+  return {name, strnlen(name, pg::kNameSize)};
+}
+
+// RELKIND_*
+const char* KindName(char kind) {
+  switch (kind) {
+    case 'i':
+      return "index";
+    case 't':
+      return "TOAST table";
+    case 'S':
+      return "sequence";
+    case 'm':
+      return "materialized view";
+    default:
+      return "table";
+  }
+}
+
+}  // namespace
+
+const Catalog::Database& Catalog::Loaded(uint32_t db) {
   const auto [at, is_new] = databases_.try_emplace(db);
   if (is_new) Load(db, &at->second);
-  return at->second.known && !at->second.file_nodes.contains(file_node);
+  return at->second;
+}
+
+bool Catalog::Lacks(uint32_t db, uint32_t file_node) {
+  const Database& database = Loaded(db);
+  return database.known && !database.file_nodes.contains(file_node);
+}
+
+std::string Catalog::NameOf(const RelFileNode& rel) {
+  if (!database_names_) {
+    database_names_.emplace();
+    const auto map = ReadMap(pg::kGlobalTablespace, 0);
+    if (const auto found = map.find(pg::kDatabaseOid); found != map.end())
+      ForEachRow({pg::kGlobalTablespace, 0, found->second}, pg::kNameAt + pg::kNameSize,
+                 [&](const uint8_t* row) { (*database_names_)[pg::Get32(row)] = NameAt(row); });
+  }
+  // Shared catalogs are in the pg_class of every database.
+  const bool is_shared = rel.spc == pg::kGlobalTablespace;
+  const uint32_t db = !is_shared                 ? rel.db
+                      : database_names_->empty() ? 0
+                                                 : database_names_->begin()->first;
+  const Database& database = Loaded(db);
+  uint32_t key = rel.rel;
+  if (is_shared) {
+    for (const auto& [oid, file_node] : ReadMap(pg::kGlobalTablespace, 0))
+      if (file_node == rel.rel) key = oid;
+  } else if (const auto mapped = database.mapped.find(rel.rel); mapped != database.mapped.end()) {
+    key = mapped->second;
+  }
+  const auto relation = database.relations.find(key);
+  if (relation == database.relations.end()) return "";
+  const auto space = database.name_spaces.find(relation->second.name_space);
+  std::string out = fmt::format("{} {}{}", KindName(relation->second.kind),
+                                space == database.name_spaces.end() ? "" : space->second + ".",
+                                relation->second.name);
+  const auto name = database_names_->find(db);
+  if (!is_shared && name != database_names_->end()) out += " of database " + name->second;
+  return out;
 }
 
 void Catalog::Load(uint32_t db, Database* out) {
@@ -22,9 +88,22 @@ void Catalog::Load(uint32_t db, Database* out) {
     const auto map = ReadMap(spc, db);
     const auto pg_class = map.find(pg::kClassOid);
     if (pg_class == map.end()) continue;
-    for (const auto& [oid, file_node] : map) out->file_nodes.insert(file_node);
-    out->known = ForEachRow({spc, db, pg_class->second}, pg::kRelFileNodeAt,
-                            [&](uint32_t value, uint32_t) { out->file_nodes.insert(value); });
+    uint32_t name_spaces = 0;  // file node of pg_namespace
+    for (const auto& [oid, file_node] : map) {
+      out->file_nodes.insert(file_node);
+      out->mapped[file_node] = oid;
+    }
+    const size_t kind_at = version_.class_persistence + 1;
+    out->known = ForEachRow({spc, db, pg_class->second}, kind_at + 1, [&](const uint8_t* row) {
+      const uint32_t file_node = pg::Get32(row + pg::kRelFileNodeAt);
+      out->file_nodes.insert(file_node);
+      out->relations[file_node != 0 ? file_node : pg::Get32(row)] = {
+          NameAt(row), pg::Get32(row + pg::kRelNamespaceAt), static_cast<char>(row[kind_at])};
+      if (pg::Get32(row) == pg::kNamespaceOid) name_spaces = file_node;
+    });
+    if (name_spaces != 0)
+      ForEachRow({spc, db, name_spaces}, pg::kNameAt + pg::kNameSize,
+                 [&](const uint8_t* row) { out->name_spaces[pg::Get32(row)] = NameAt(row); });
     return;
   }
 }
@@ -37,8 +116,9 @@ std::set<uint32_t> Catalog::DroppingDatabases() {
   const auto pg_database = map.find(pg::kDatabaseOid);
   if (pg_database == map.end()) return out;
   const RelFileNode rel{pg::kGlobalTablespace, 0, pg_database->second};
-  const bool is_whole = ForEachRow(rel, pg::kDatConnLimitAt, [&](uint32_t limit, uint32_t oid) {
-    (limit == pg::kConnLimitOfDropped ? out : open).insert(oid);
+  const bool is_whole = ForEachRow(rel, pg::kDatConnLimitAt + 4, [&](const uint8_t* row) {
+    const bool is_dropping = pg::Get32(row + pg::kDatConnLimitAt) == pg::kConnLimitOfDropped;
+    (is_dropping ? out : open).insert(pg::Get32(row));
   });
   if (!is_whole) return {};
   for (const uint32_t oid : open) out.erase(oid);
@@ -48,8 +128,8 @@ std::set<uint32_t> Catalog::DroppingDatabases() {
 // Empty when it cannot be read.
 Catalog::Map Catalog::ReadMap(uint32_t spc, uint32_t db) const {
   Map out;
-  const auto content =
-      ReadFileIfThere(directory_, pg::DatabasePath(version_, spc, db) + "/" + pg::kRelationMapFile);
+  const auto content = data_.ReadIfThere(
+      pg::DatabasePath(version_, spc, db) + "/" + pg::kRelationMapFile, kMaxSmallFile);
   if (!content || !*content || (*content)->size() < 8) return out;
   const auto* bytes = reinterpret_cast<const uint8_t*>((*content)->data());
   if (LoadNative<uint32_t>(bytes) != pg::kRelationMapMagic) return out;
@@ -74,9 +154,9 @@ bool Catalog::IsVisible(const uint8_t* tuple) {
   return !has_deleter || log_.Of(pg::Get32(tuple + kXmax)) != Fate::kCommitted;
 }
 
-bool Catalog::ForEachRow(const RelFileNode& rel, size_t column, const TakeRow& take) {
+bool Catalog::ForEachRow(const RelFileNode& rel, size_t size, const TakeRow& take) {
   using Found = RelationFiles::Found;
-  RelationFiles files(directory_, &version_);
+  RelationFiles files(&data_, &version_);
   alignas(8) uint8_t page[kBlockSize];
   for (BlockTag tag{rel};; tag.block++) {
     const auto found = files.Read(tag, page);
@@ -91,8 +171,7 @@ bool Catalog::ForEachRow(const RelFileNode& rel, size_t column, const TakeRow& t
         continue;
       const uint8_t* tuple = page + lp.offset();
       const size_t data = lp.offset() + tuple[pg::tuple::kHoff];
-      if (data + column + 4 <= kBlockSize && IsVisible(tuple))
-        take(pg::Get32(page + data + column), pg::Get32(page + data));
+      if (data + size <= kBlockSize && IsVisible(tuple)) take(page + data);
     }
   }
 }

@@ -1,17 +1,18 @@
-// Which relation files a database's pg_class has, and which databases are being dropped.
+// Which relation files a database's pg_class has, what they are called, and which databases are being dropped.
 #ifndef NEON_REDO_VERIFY_CATALOG_H_
 #define NEON_REDO_VERIFY_CATALOG_H_
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "cpp_core/pg/version.h"
 #include "cpp_core/verify/commit_log.h"
-#include "cpp_core/verify/data_directory.h"
+#include "cpp_core/verify/relation_files.h"
 
 namespace neon_redo {
 
@@ -19,11 +20,11 @@ namespace neon_redo {
 // thread-safe.
 class Catalog {
  public:
-  // All must outlive the object. list: of the directory. may_be_prepared: transactions that are not
+  // All must outlive the object. list: of the same. may_be_prepared: transactions that are not
   // decided may be prepared ones.
-  Catalog(const std::string& data_directory, const pg::Version& version,
-          const RelationFileList& list, CommitLog* log, bool may_be_prepared)
-      : directory_(data_directory),
+  Catalog(const BaseBackup& data, const pg::Version& version, const RelationFileList& list,
+          CommitLog* log, bool may_be_prepared)
+      : data_(data),
         version_(version),
         list_(list),
         log_(*log),
@@ -33,31 +34,46 @@ class Catalog {
   // file. False also if that cannot be said.
   bool Lacks(uint32_t db, uint32_t file_node);
 
+  // "table public.t of database app", or of a shared catalog "table pg_catalog.pg_authid". Empty: it is not
+  // known.
+  std::string NameOf(const RelFileNode& rel);
+
   // That DROP DATABASE has begun to remove, as far as pg_database can be read. What is there of them is
   // of no use to anybody.
   std::set<uint32_t> DroppingDatabases();
 
  private:
+  struct Relation {
+    std::string name;
+    uint32_t name_space = 0;  // OID
+    char kind = 0;            // relkind
+  };
   struct Database {
     bool known = false;
     std::set<uint32_t> file_nodes;
+    std::map<uint32_t, Relation> relations;  // by file node, or of mapped ones by OID
+    std::map<uint32_t, std::string> name_spaces;
+    std::map<uint32_t, uint32_t> mapped;  // file node to OID
   };
   using Map = std::map<uint32_t, uint32_t>;  // OID to file node
-  using TakeRow = std::function<void(uint32_t value, uint32_t oid)>;
+  // A row's data, from its OID on.
+  using TakeRow = std::function<void(const uint8_t* row)>;
 
+  const Database& Loaded(uint32_t db);
   void Load(uint32_t db, Database* out);
   Map ReadMap(uint32_t spc, uint32_t db) const;
-  // Calls take with a column's value, at this offset, and the OID of each row that is visible. False:
-  // not all of them could be read.
-  bool ForEachRow(const RelFileNode& rel, size_t column, const TakeRow& take);
+  // Calls take with each row that is visible and has at least `size` bytes. False: not all of them could be
+  // read.
+  bool ForEachRow(const RelFileNode& rel, size_t size, const TakeRow& take);
   bool IsVisible(const uint8_t* tuple);
 
-  const std::string& directory_;
+  const BaseBackup& data_;
   const pg::Version& version_;
   const RelationFileList& list_;
   CommitLog& log_;
   const bool may_be_prepared_;
   std::map<uint32_t, Database> databases_;
+  std::optional<std::map<uint32_t, std::string>> database_names_;
 };
 
 }  // namespace neon_redo

@@ -12,28 +12,28 @@
 // first pass, from the few records that change such things.
 //
 // Blocks that the native engine has spoilt are rebuilt in a second pass, by a worker alone.
-#include "neon_redo/verify.h"
+#include "cpp_core/verify/cluster.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <iterator>
 #include <optional>
 #include <set>
 
 #include "cpp_core/archive/wal_set.h"
-#include "cpp_core/base/files.h"
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/base/guard.h"
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/backup_proof.h"
-#include "cpp_core/verify/data_directory.h"
+#include "cpp_core/verify/cluster_consumer.h"
+#include "cpp_core/verify/cluster_inputs.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/last_records.h"
@@ -41,6 +41,7 @@
 #include "cpp_core/verify/page_check.h"
 #include "cpp_core/verify/replay_end.h"
 #include "cpp_core/verify/slru_check.h"
+#include "cpp_core/verify/subjects.h"
 #include "cpp_core/verify/two_phase_check.h"
 #include "cpp_core/verify/unchanged_check.h"
 #include "neon_redo/wal_reader.h"
@@ -48,83 +49,31 @@
 namespace neon_redo {
 namespace {
 
-class ClusterConsumer : public PageConsumer {
- public:
-  // relations: see ChangedCatalogs. reads_all: the base backup is read as a whole, and what cannot be
-  // read in it is reported with it.
-  ClusterConsumer(const PageCheck::Options& options, const CatalogRelations* const* relations,
-                  bool reads_all)
-      : check(options),
-        catalogs(relations),
-        base_(options.base_backup, options.version),
-        version_(*options.version),
-        reads_all_(reads_all),
-        notes_changed_(reads_all && !options.data_directory.empty()) {}
-
-  Result<bool> ReadBase(const BlockTag& tag, uint8_t* page) override {
-    const auto found = base_.ReadOrFail(tag, page);
-    // Not what happened to one block: the base is needed.
-    const bool ends = !found && (!reads_all_ || IsShortage(found.error().code));
-    if (ends && base_status_) base_status_ = tl::unexpected(found.error());
-    return found;
-  }
-
-  Status Take(FinishedBlock* block) override {
-    if (!base_status_) return base_status_;
-    if (block->state() != PageState::kNone) {
-      uint32_t& end = touched[{block->tag().rel, block->tag().fork, 0}];
-      end = std::max(end, block->tag().block + 1);
-    }
-    if (notes_changed_)
-      changed[{block->tag().rel, block->tag().fork, 0}].push_back(block->tag().block);
-    const bool has_page = block->state() == PageState::kCurrent;
-    catalogs.Take(block->tag(), has_page ? block->page() : nullptr, version_);
-    ASSIGN_OR_RETURN(const bool was_sought, check.Check(block));
-    if (was_sought) {
-      uint32_t& end = sought[{block->tag().rel, block->tag().fork, 0}];
-      end = std::max(end, block->tag().block + 1);
-    }
-    return {};
-  }
-
-  PageCheck check;
-  ForkSizes touched, sought;  // see FileCheck::Expectations
-  ChangedCatalogs catalogs;
-  ChangedBlocks changed;
-
- private:
-  RelationFiles base_;
-  const pg::Version& version_;
-  const bool reads_all_, notes_changed_;
-  Status base_status_;
-};
-
 class ClusterVerifier {
  public:
-  ClusterVerifier(const VerifyOptions& options, const std::string& base_backup,
-                  const std::string& data_directory)
+  ClusterVerifier(const VerifyOptions& options, ClusterInputs inputs)
       : options_(options),
-        base_directory_(base_backup),
-        data_directory_(data_directory),
+        in_(std::move(inputs)),
+        view_(*in_.control.version),
         slru_memory_(MemoryForPages(ReplayOptionsOf(options)) / 16),
-        slrus_(base_backup, &slru_memory_, options.spill_directory),
-        files_(base_backup, data_directory),
-        proof_(options, base_directory_) {}
+        slrus_(in_.base, &slru_memory_, options.spill_directory, !options.quick),
+        files_(in_.base, in_.data),
+        proof_(options, in_.base),
+        ingest_(IngestOptions{HasCommitTimestamps(in_.base_files)}),
+        restarted_(in_.crashed),
+        second_end_(in_.second_end) {}
 
   Result<VerifyResult> Run();
 
  private:
   bool HasEnded(Lsn last) const {
-    return compares() && (second_.start.valid() ? second_end_.valid() && last >= second_end_
-                                                : last >= control_.checkpoint);
+    return compares() && !in_.crashed &&
+           (in_.second.start.valid() ? second_end_.valid() && last >= second_end_
+                                     : last >= in_.control.checkpoint);
   }
-  bool compares() const { return !data_directory_.empty(); }
-  Status CheckDirectories();
-  Status CheckData();
-  Status FindWal();
-  void TakeStandby();
+  bool compares() const { return in_.compares(); }
+  SlruCheck::Disk Disk() const { return {*in_.data, data_files_}; }
   std::set<uint32_t> FindDropping() const;
-  Status CheckTimeline();
   HintLogging Hints() const;
   Status TakeParameters(const Change& change, const WalRecord& record);
   Status CompareOthers();
@@ -134,22 +83,20 @@ class ClusterVerifier {
   PageCheck::Server Server() const;
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
   void CountForgotten(const ReplayCounts& counts);
-  void NameSkipsOfStandby();
+  void NameSkips();
+  void FindSubjects();
   Status ReadAll(PageReplay* replay, bool first_pass);
   Status CheckEnd(const WalReader& reader, const ReplayEnd& replay_end, Lsn last) const;
   std::string EndReason(const WalReader& reader, const ReplayEnd& end) const;
   Status Take(const WalRecord& record, bool first_pass, PageReplay* replay);
   Status TakeOthers(const WalRecord& record);
-  std::optional<uint32_t> Timeline() const;
 
   const VerifyOptions& options_;
-  const std::string base_directory_, data_directory_;
-  ControlData base_control_, control_;
-  BackupLabel label_;
-  BackupLabel second_{};  // of data_directory, when that is a base backup; else its LSN is 0
+  const ClusterInputs in_;
+  BaseFiles data_files_;  // once all WAL is read
   VerifyResult result_;
   uint64_t free_space_map_ = 0;  // references to blocks of it
-  std::optional<RecordView> view_;
+  RecordView view_;
   ChangeList others_;  // of the record, beyond its blocks
   // Of what is no relation's page.
   MemoryBudget slru_memory_;
@@ -157,65 +104,78 @@ class ClusterVerifier {
   FileCheck files_;
   TwoPhaseCheck two_phase_;
   BackupProof proof_;  // unless options_.quick
-  std::optional<Ingest> ingest_;
+  Ingest ingest_;
   ForkSizes touched_, sought_;
   ChangedBlocks changed_;
-  std::set<uint32_t> dropping_;  // databases that data_directory is dropping
+  std::set<uint32_t> dropping_;  // databases that the data directory is dropping
   bool backup_ended_ = false;
   bool hints_changed_ = false;  // by a record
-  bool restarted_ = false;      // the server was, perhaps after a crash
+  bool restarted_;              // the server was, perhaps after a crash
   bool switched_ = false;       // WAL begins a timeline
-  bool of_standby_ = false;     // data_directory is a standby's, or a backup of one
-  Lsn second_end_;              // start of the record that ends the second backup; 0: not seen yet
+  Lsn second_end_;  // start of the record that ends the second backup, or ClusterInputs::second_end; 0: not seen yet
 };
 
 Result<VerifyResult> ClusterVerifier::Run() {
-  const auto started = std::chrono::steady_clock::now();
-  RETURN_IF_ERROR(CheckDirectories());
-  result_.version = control_.version;
-  if (!options_.quick) RETURN_IF_ERROR(proof_.Read(base_control_, files_.base().forks));
+  result_.version = in_.control.version;
+  result_.wal_directories = in_.wal;
+  result_.wal_notes = in_.wal_notes;
+  result_.timeline = in_.wal_timeline;
+  for (const OtherTimeline& other : in_.other_timelines)
+    result_.other_timelines.emplace_back(other.timeline, other.start);
+  if (compares()) dropping_ = FindDropping();
+  RETURN_IF_ERROR(files_.TakeBase(in_.base_files, *in_.control.version, !options_.quick));
+  RETURN_IF_ERROR(two_phase_.ReadBase(in_.base, in_.base_files, *in_.control.version,
+                                      in_.base_control.next_full_xid, !options_.quick));
+  if (!options_.quick)
+    RETURN_IF_ERROR(proof_.Read(in_.base_control, in_.base_files, files_.base().forks));
   auto spoilt = Pass(options_.engine, nullptr);
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
   if (!spoilt) return tl::unexpected(spoilt.error());
-  RETURN_IF_ERROR(slrus_.Compare(data_directory_, second_.start, ingest_->state(), &result_));
+  if (compares()) {
+    ASSIGN_OR_RETURN(data_files_, in_.data->ListData());
+  }
+  const auto disk = compares() ? std::optional(Disk()) : std::nullopt;
+  RETURN_IF_ERROR(
+      slrus_.Compare(disk ? &*disk : nullptr, in_.second.start, ingest_.state(), &result_));
   if (!options_.quick) RETURN_IF_ERROR(FinishBackup());
   if (compares()) RETURN_IF_ERROR(CompareOthers());
   if (!options_.quick && compares()) RETURN_IF_ERROR(CompareUnchanged());
-  if (of_standby_) NameSkipsOfStandby();
+  NameSkips();
   ListInOrder(&result_);
   FindMisplaced(&result_);
+  FindSubjects();
   if (free_space_map_ > 0)
     result_.skipped[SkipName({SkipReason::kFreeSpaceMap}, nullptr)] = free_space_map_;
-  RETURN_IF_ERROR(DescribeLastRecords(result_.wal_directories, Timeline(), &result_.mismatches));
-  result_.elapsed_seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  RETURN_IF_ERROR(DescribeLastRecords(in_.wal, in_.Timeline(options_), &result_.mismatches));
   return std::move(result_);
 }
 
 // What is neither a relation's page nor an SLRU's.
 Status ClusterVerifier::CompareOthers() {
-  CommitLog log(data_directory_, control_.oldest_xid, control_.next_xid);
+  CommitLog log(*in_.data, in_.control.oldest_xid, in_.control.next_xid);
   std::function<bool(const RelFileNode&)> is_lost;
   if (!options_.quick) is_lost = [this](const RelFileNode& rel) { return proof_.HasLost(rel); };
-  RETURN_IF_ERROR(files_.Compare({.touched = touched_,
+  RETURN_IF_ERROR(files_.Compare({.on_disk = data_files_,
+                                  .touched = touched_,
                                   .sought = sought_,
-                                  .settled = second_.start,
+                                  .settled = in_.second.start,
                                   .log = &log,
                                   .may_be_prepared = two_phase_.HasPrepared(),
                                   .may_have_crashed = restarted_ || Server().is_another,
                                   .is_lost = std::move(is_lost),
                                   .dropping = &dropping_},
                                  &result_));
-  return two_phase_.Compare(data_directory_, control_.next_full_xid, second_.start, &result_);
+  return two_phase_.Compare(*in_.data, data_files_, in_.control.next_full_xid, in_.second.start,
+                            &result_);
 }
 
 // What the base backup lacks, once it is known what WAL does.
 Status ClusterVerifier::FinishBackup() {
-  const auto next_xid = static_cast<uint32_t>(ingest_->state().next_xid);
+  const auto next_xid = static_cast<uint32_t>(ingest_.state().next_xid);
   return proof_.Finish({.files = files_,
                         .slrus = &slrus_,
                         .two_phase = two_phase_,
-                        .next_xid = next_xid != 0 ? next_xid : base_control_.next_xid},
+                        .next_xid = next_xid != 0 ? next_xid : in_.base_control.next_xid},
                        &result_);
 }
 
@@ -226,151 +186,44 @@ Status ClusterVerifier::CompareUnchanged() {
       .has_page = [this](const BlockTag& tag) { return proof_.IsBad(tag); },
       .has_file = [this](const std::string& path) { return proof_.HasReported(path); }};
   RETURN_IF_ERROR(CompareUnchangedPages(options, files_, &changed_, damage, &result_));
-  return slrus_.CompareUnchanged(data_directory_, ingest_->state(), damage.has_file, &result_);
+  return slrus_.CompareUnchanged(in_.base_files, Disk(), ingest_.state(), damage.has_file,
+                                 &result_);
 }
 
 PageCheck::Server ClusterVerifier::Server() const {
-  const bool is_another = label_.from_standby || of_standby_ || switched_;
-  return {Hints(), restarted_, is_another, label_.start};
+  const bool is_another = in_.label.from_standby || in_.of_standby || switched_;
+  return {Hints(), restarted_, is_another, in_.label.start};
 }
 
 PageCheck::Options ClusterVerifier::PageOptions() const {
-  return {data_directory_, base_directory_,     control_.version,  control_.checksums,
-          second_.start,   control_.oldest_xid, control_.next_xid, &dropping_};
+  return {in_.data,
+          &in_.base,
+          in_.control.version,
+          in_.control.checksums,
+          in_.second.start,
+          in_.control.oldest_xid,
+          in_.control.next_xid,
+          &dropping_};
 }
 
 std::set<uint32_t> ClusterVerifier::FindDropping() const {
-  CommitLog log(data_directory_, control_.oldest_xid, control_.next_xid);
-  return Catalog(data_directory_, *control_.version, RelationFileList(), &log, false)
+  CommitLog log(*in_.data, in_.control.oldest_xid, in_.control.next_xid);
+  return Catalog(*in_.data, *in_.control.version, RelationFileList(), &log, false)
       .DroppingDatabases();
-}
-
-Status ClusterVerifier::CheckDirectories() {
-  ASSIGN_OR_RETURN(auto label, ReadBackupLabel(base_directory_));
-  label_ = label;
-  ASSIGN_OR_RETURN(auto base, ReadControlData(base_directory_));
-  control_ = base_control_ = base;
-  view_.emplace(*control_.version);
-  ASSIGN_OR_RETURN(const bool has_timestamps, HasCommitTimestamps(base_directory_));
-  ingest_.emplace(IngestOptions{has_timestamps});
-  if (compares()) RETURN_IF_ERROR(CheckData());
-  RETURN_IF_ERROR(FindWal());
-  if (compares()) dropping_ = FindDropping();
-  RETURN_IF_ERROR(CheckTimeline());
-  RETURN_IF_ERROR(files_.ListBase(*control_.version, !options_.quick));
-  return two_phase_.ReadBase(base_directory_, *control_.version, base_control_.next_full_xid);
-}
-
-// The shutdown checkpoint is in a segment that is never archived: it is in the cluster's own pg_wal,
-// perhaps by a link. A backup may have been taken without.
-Status ClusterVerifier::FindWal() {
-  result_.wal_directories = options_.wal;
-  if (!compares()) return {};
-  const std::string own = data_directory_ + "/pg_wal";
-  if (access(own.c_str(), F_OK) != 0) {
-    if (errno != ENOENT) return FileError("access directory", own);
-    result_.wal_notes.push_back(fmt::format("there is no directory \"{}\"", own));
-    return {};
-  }
-  // In a data directory that is given as a directory of WAL, it is the same directory.
-  result_.wal_directories.push_back(own);
-  return {};
-}
-
-// The cluster descends from the backup, or the WAL to replay is of another history.
-Status ClusterVerifier::CheckTimeline() {
-  const std::vector<std::string>& wal = result_.wal_directories;
-  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal, Timeline(), label_.start));
-  RETURN_IF_ERROR(CheckOneCluster(NamePaths(wal), *lineage.version, lineage.system_identifier,
-                                  compares() ? data_directory_ : base_directory_, control_));
-  result_.timeline = lineage.timeline;
-  if (!Timeline()) {
-    ASSIGN_OR_RETURN(const auto others, ReadOtherTimelines(wal, lineage));
-    for (const OtherTimeline& other : others)
-      result_.other_timelines.emplace_back(other.timeline, other.start);
-  }
-  Status status = CheckDescent(
-      label_, base_directory_, lineage,
-      compares() ? "the cluster in " + data_directory_ : "the WAL in " + NamePaths(wal));
-  if (!status && !Timeline())
-    status.error().message +=
-        fmt::format(", or --timeline={} to follow the backup's", label_.timeline);
-  return status;
 }
 
 // As far as WAL read so far shows.
 HintLogging ClusterVerifier::Hints() const {
   const auto logs = [](const ControlData& c) { return c.checksums || c.wal_log_hints; };
-  const bool always_checksums = base_control_.checksums && control_.checksums;
-  if (logs(base_control_) != logs(control_) || (hints_changed_ && !always_checksums))
+  const bool always_checksums = in_.base_control.checksums && in_.control.checksums;
+  if (logs(in_.base_control) != logs(in_.control) || (hints_changed_ && !always_checksums))
     return HintLogging::kChanged;
-  return logs(control_) ? HintLogging::kAlways : HintLogging::kNever;
-}
-
-Status ClusterVerifier::CheckData() {
-  const uint64_t of_backup = control_.system_identifier;
-  const pg::Version* const version_of_backup = control_.version;
-  ASSIGN_OR_RETURN(auto control, ReadControlData(data_directory_));
-  control_ = control;
-  if (control_.version != version_of_backup)
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        fmt::format("the backup in {} is of PostgreSQL {}, but the cluster in {} is of PostgreSQL "
-                    "{}",
-                    base_directory_, version_of_backup->major, data_directory_,
-                    control_.version->major));
-  auto label = ReadBackupLabel(data_directory_);
-  if (!label && label.error().code != ErrorCode::kNotFound) return tl::unexpected(label.error());
-  if (label) {
-    second_ = *label;
-    if (second_.start < label_.start)
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("the backup in {} is older than the one to start from: give one "
-                                   "taken later",
-                                   data_directory_));
-    if (second_.from_standby) TakeStandby();
-  } else if (control_.is_standby) {
-    second_.start = control_.redo;
-    if (second_.start < label_.start)
-      return MakeError(
-          ErrorCode::kInvalidArgument,
-          fmt::format("the last restartpoint of the standby in {} is at {}, before the "
-                      "start of the backup in {}: start the standby, and stop it once "
-                      "it has replayed a checkpoint since",
-                      data_directory_, control_.redo.ToString(), base_directory_));
-    TakeStandby();
-  } else if (!control_.shut_down) {
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        fmt::format("the cluster in {0} is not shut down (state: {1}), so its pages are not "
-                    "all written: stop it with pg_ctl stop -D {0} (after a crash, start it first)",
-                    data_directory_, control_.state));
-  }
-  if (options_.timeline.value_or(control_.timeline) != control_.timeline)
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        fmt::format("the cluster in {} is on timeline {}, not {}: leave out --timeline",
-                    data_directory_, control_.timeline, *options_.timeline));
-  if (of_backup != control_.system_identifier)
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        fmt::format("{} is not a backup of the cluster in {}: system identifiers {} "
-                    "and {}",
-                    base_directory_, data_directory_, of_backup, control_.system_identifier));
-  return {};
-}
-
-// A standby's pages are of its last restartpoint or of any time since, up to the end of the recovery
-// that it needs. So it is looked at like a later backup.
-void ClusterVerifier::TakeStandby() {
-  second_end_ = control_.min_recovery_point;
-  control_.timeline = std::max(control_.timeline, control_.min_recovery_timeline);
-  of_standby_ = true;
+  return logs(in_.control) ? HintLogging::kAlways : HintLogging::kNever;
 }
 
 // Returns the blocks that need another pass.
 Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<BlockTag>* only) {
-  RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, *control_.version, engine));
+  RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, *in_.control.version, engine));
   ReplayOptions replay_options = ReplayOptionsOf(options_);
   replay_options.engine = engine;
   replay_options.hints_logged = Hints() == HintLogging::kAlways;
@@ -382,8 +235,8 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
     consumers.push_back(consumer.get());
     return consumer;
   };
-  ASSIGN_OR_RETURN(const auto replay, PageReplay::Make(replay_options, *control_.version, &memory,
-                                                       make_consumer, only));
+  ASSIGN_OR_RETURN(const auto replay, PageReplay::Make(replay_options, *in_.control.version,
+                                                       &memory, make_consumer, only));
   RETURN_IF_ERROR(ReadAll(replay.get(), only == nullptr));
   if (only == nullptr && !options_.quick) RETURN_IF_ERROR(proof_.FindCatalogs(files_));
   for (ClusterConsumer* consumer : consumers) consumer->check.SetServer(Server());
@@ -415,11 +268,22 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   return replay->spoilt();
 }
 
-void ClusterVerifier::NameSkipsOfStandby() {
+// What is skipped as changed while a backup was taken.
+void ClusterVerifier::NameSkips() {
   auto later = result_.skipped.extract(SkipName({SkipReason::kChangedDuringBackup}, nullptr));
   if (later.empty()) return;
-  later.key() = "changed after the standby's last restartpoint";
+  if (in_.of_standby) later.key() = "changed after the standby's last restartpoint";
+  if (in_.crashed) later.key() = "changed after the cluster's last checkpoint";
   result_.skipped.insert(std::move(later));
+}
+
+// By the catalogs of what is compared, which has the newest names.
+void ClusterVerifier::FindSubjects() {
+  if (result_.mismatches.empty() && result_.notes.empty()) return;
+  CommitLog log(compares() ? *in_.data : in_.base, in_.control.oldest_xid, in_.control.next_xid);
+  Catalog catalog(compares() ? *in_.data : in_.base, *in_.control.version,
+                  compares() ? files_.disk() : files_.base(), &log, true);
+  NameSubjects(&catalog, &result_);
 }
 
 void ClusterVerifier::CountForgotten(const ReplayCounts& counts) {
@@ -431,85 +295,84 @@ void ClusterVerifier::CountForgotten(const ReplayCounts& counts) {
       result_.skipped[SkipName({kReasons[i]}, nullptr)] += blocks;
 }
 
-// None: the highest that has the backup's start.
-std::optional<uint32_t> ClusterVerifier::Timeline() const {
-  return compares() ? std::optional(control_.timeline) : options_.timeline;
-}
-
 Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& replay_end,
                                  Lsn last) const {
   const std::string end = reader.end_of_wal().ToString();
-  const std::string wal = NamePaths(result_.wal_directories);
+  const std::string wal = NamePaths(in_.wal);
   if (!compares()) {
     const Lsn replayed = replay_end.reached() ? replay_end.end() : reader.end_of_wal();
-    const bool is_at_end = label_.from_standby && replayed >= base_control_.min_recovery_point;
+    const bool is_at_end = in_.consistent_at.valid() && replayed >= in_.consistent_at;
     const bool ended = backup_ended_ || is_at_end;
-    RETURN_IF_ERROR(replay_end.Check(reader, wal, base_directory_, ended));
+    RETURN_IF_ERROR(replay_end.Check(reader, wal, in_.base.path(), ended));
     if (ended) return {};
     return MakeError(
         ErrorCode::kNotFound,
         fmt::format("the WAL in {} ends at {} ({}), before the end of the backup in {}: the "
                     "backup cannot be made consistent; add the missing segments",
-                    wal, end, reader.end_reason(), base_directory_));
+                    wal, end, reader.end_reason(), in_.base.path()));
   }
-  if (second_.start.valid()) {
-    if (of_standby_ ? reader.end_of_wal() >= second_end_ : second_end_.valid()) return {};
+  // All WAL that there is, with the cluster's own.
+  if (in_.crashed && last >= in_.control.checkpoint) return {};
+  if (in_.second.start.valid() && !in_.crashed) {
+    if (in_.of_standby ? reader.end_of_wal() >= second_end_ : second_end_.valid()) return {};
     return MakeError(
         ErrorCode::kNotFound,
         fmt::format("the WAL in {} ends at {} ({}), before {} {}: add the missing segments", wal,
                     end, reader.end_reason(),
-                    of_standby_ ? "the minimum recovery point of" : "the end of the backup in",
-                    data_directory_));
+                    in_.of_standby ? "the minimum recovery point of" : "the end of the backup in",
+                    in_.data->path()));
   }
-  if (last < control_.checkpoint)
+  if (last < in_.control.checkpoint)
     return MakeError(ErrorCode::kNotFound,
-                     fmt::format("the WAL in {} ends at {} ({}), but the cluster in {} was shut "
-                                 "down by the checkpoint at {}: add the missing segments",
-                                 wal, end, reader.end_reason(), data_directory_,
-                                 control_.checkpoint.ToString()));
-  if (last > control_.checkpoint)
+                     fmt::format("the WAL in {} ends at {} ({}), but the last checkpoint of the "
+                                 "cluster in {} is at {}: add the missing segments",
+                                 wal, end, reader.end_reason(), in_.data->path(),
+                                 in_.control.checkpoint.ToString()));
+  if (last > in_.control.checkpoint)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("the WAL in {} has no record at {}, where {} has its shutdown "
                                  "checkpoint: it is not this cluster's WAL",
-                                 wal, control_.checkpoint.ToString(), data_directory_));
+                                 wal, in_.control.checkpoint.ToString(), in_.data->path()));
   return {};
 }
 
 std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd& end) const {
-  if (second_.start.valid())
+  if (in_.crashed) return end.Reason(reader);
+  if (in_.second.start.valid())
     return fmt::format("the {} {} was reached",
-                       of_standby_ ? "minimum recovery point of" : "end of the backup in",
-                       data_directory_);
-  if (compares()) return fmt::format("the shutdown checkpoint of {} was reached", data_directory_);
+                       in_.of_standby ? "minimum recovery point of" : "end of the backup in",
+                       in_.data->path());
+  if (compares()) return fmt::format("the shutdown checkpoint of {} was reached", in_.data->path());
   return end.Reason(reader);
 }
 
 Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
-  ASSIGN_OR_RETURN(auto opened, WalReader::Open({.directories = result_.wal_directories,
-                                                 .from = label_.start,
+  ASSIGN_OR_RETURN(auto opened, WalReader::Open({.directories = in_.wal,
+                                                 .from = in_.label.start,
                                                  .to = {},
-                                                 .timeline = Timeline()}));
+                                                 .timeline = in_.Timeline(options_)}));
   WalReader& reader = *opened;
-  const uint64_t total = compares() && !second_.start.valid() ? control_.checkpoint - label_.start
-                                                              : reader.bytes_total();
+  const uint64_t total = compares() && !in_.second.start.valid()
+                             ? in_.control.checkpoint - in_.label.start
+                             : reader.bytes_total();
   Lsn last;
   uint64_t records = 0;
   free_space_map_ = 0;
   WalRecord record;
   ReplayEnd end(options_);
   while (!HasEnded(last) && !end.reached() && reader.Next(&record)) {
-    ASSIGN_OR_RETURN(const bool stops, end.StopsBefore(record, &*view_));
+    ASSIGN_OR_RETURN(const bool stops, end.StopsBefore(record, &view_));
     if (stops) break;
     last = record.start;
     RETURN_IF_ERROR(Take(record, first_pass, replay));
     end.Took(record);
     if (++records % 4096 == 0 && options_.progress)
       options_.progress(
-          {first_pass ? "reading WAL" : "reading WAL again", last - label_.start, total});
+          {first_pass ? "reading WAL" : "reading WAL again", last - in_.label.start, total});
   }
   if (reader.error()) return tl::unexpected(*reader.error());
   RETURN_IF_ERROR(CheckEnd(reader, end, last));
-  result_.start = label_.start;
+  result_.start = in_.label.start;
   result_.end = end.reached() ? end.end() : reader.end_of_wal();
   result_.end_reason = EndReason(reader, end);
   result_.last_transaction = end.last_transaction();
@@ -521,23 +384,23 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
 }
 
 Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageReplay* replay) {
-  RETURN_IF_ERROR(ParseRecord(record, &*view_));
-  // WAL has no record of the end.
-  if (label_.from_standby) {
-    backup_ended_ |= record.start >= base_control_.min_recovery_point;
-    result_.backup_end = base_control_.min_recovery_point;
+  RETURN_IF_ERROR(ParseRecord(record, &view_));
+  // WAL need not have a record of the end.
+  if (in_.consistent_at.valid()) {
+    backup_ended_ |= record.start >= in_.consistent_at;
+    result_.backup_end = in_.consistent_at;
   }
-  for (int id = 0; id <= view_->max_block_id(); id++) {
-    const BlockRef* ref = view_->block(id);
+  for (int id = 0; id <= view_.max_block_id(); id++) {
+    const BlockRef* ref = view_.block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
   }
-  const RecordFault fault = first_pass ? ingest_->TakeBeyondBlocks(*view_, &others_)
-                                       : TakeRelationChanges(*view_, &others_);
+  const RecordFault fault =
+      first_pass ? ingest_.TakeBeyondBlocks(view_, &others_) : TakeRelationChanges(view_, &others_);
   if (fault)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
-  if (first_pass && !options_.quick) proof_.Take(record, *view_, others_, backup_ended_);
-  RETURN_IF_ERROR(replay->Take(record, *view_, others_));
+  if (first_pass && !options_.quick) proof_.Take(record, view_, others_, backup_ended_);
+  RETURN_IF_ERROR(replay->Take(record, view_, others_));
   return first_pass && !others_.empty() ? TakeOthers(record) : Status();
 }
 
@@ -546,18 +409,18 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
   for (const Change& change : others_) {
     if (change.kind == ChangeKind::kBackupEnd) {
       const Lsn start(static_cast<uint64_t>(change.time));
-      backup_ended_ |= start == label_.start;
-      if (start == label_.start) result_.backup_end = record.end;
-      if (start == second_.start) second_end_ = record.start;
+      backup_ended_ |= start == in_.label.start;
+      if (start == in_.label.start) result_.backup_end = record.end;
+      if (start == in_.second.start) second_end_ = record.start;
     }
     if (change.kind == ChangeKind::kParameters) RETURN_IF_ERROR(TakeParameters(change, record));
     switched_ |= change.kind == ChangeKind::kTimeline && change.number != change.number2;
     restarted_ |= change.kind == ChangeKind::kTimeline ||
                   (change.kind == ChangeKind::kCheckpoint && change.flags != 0 &&
-                   record.start != control_.checkpoint);
+                   record.start != in_.control.checkpoint);
     files_.Take(change, record);
     two_phase_.Take(change, record);
-    RETURN_IF_ERROR(slrus_.Take(change, record, view_->rmid()));
+    RETURN_IF_ERROR(slrus_.Take(change, record, view_.rmid()));
   }
   return {};
 }
@@ -565,18 +428,46 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
 Status ClusterVerifier::TakeParameters(const Change& change, const WalRecord& record) {
   RETURN_IF_ERROR(pg::CheckWalLevel(change.payload, record.start));
   const auto parameters = pg::ReadParameterChange(change.payload);
-  hints_changed_ |= (parameters->wal_log_hints != 0) != base_control_.wal_log_hints;
+  hints_changed_ |= (parameters->wal_log_hints != 0) != in_.base_control.wal_log_hints;
   return {};
 }
 
 }  // namespace
 
-Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
-                                   const std::string& data_directory) {
-  if (!data_directory.empty() && (options.until_lsn || options.until_time))
+Result<std::unique_ptr<BaseBackup>> OpenComparedWith(const std::string& path,
+                                                     const BaseBackupOptions& options) {
+  ASSIGN_OR_RETURN(const bool is_there, IsDirectory(path, Links::kFollow));
+  ASSIGN_OR_RETURN(const bool is_plain, IsDirectory(path + "/global", Links::kFollow));
+  if (is_plain || !is_there) return DataDirectory(path);
+  auto backup = OpenBaseBackup(path, options);
+  if (!backup) backup.error().message += " (is this a data directory?)";
+  return backup;
+}
+
+Result<VerifyResult> VerifyBackup(const VerifyOptions& options, const BaseBackup& base,
+                                  const BaseBackup* data) {
+  if (data != nullptr && (options.until_lsn || options.until_time))
     return MakeError(ErrorCode::kInvalidArgument,
                      "replay to a target cannot be compared with a data directory");
-  return Guarded([&] { return ClusterVerifier(options, base_backup, data_directory).Run(); });
+  return Guarded([&]() -> Result<VerifyResult> {
+    const auto started = std::chrono::steady_clock::now();
+    ASSIGN_OR_RETURN(auto inputs, ReadClusterInputs(options, base, data));
+    ASSIGN_OR_RETURN(auto result, ClusterVerifier(options, std::move(inputs)).Run());
+    result.elapsed_seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    return result;
+  });
+}
+
+Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
+                                   const std::string& data_directory) {
+  const BaseBackupOptions opening{.spool_directory = options.spill_directory};
+  ASSIGN_OR_RETURN(const auto base, OpenBaseBackup(base_backup, opening));
+  std::unique_ptr<BaseBackup> data;
+  if (!data_directory.empty()) {
+    ASSIGN_OR_RETURN(data, OpenComparedWith(data_directory, opening));
+  }
+  return VerifyBackup(options, *base, data.get());
 }
 
 }  // namespace neon_redo

@@ -5,6 +5,11 @@
 
 namespace neon_redo {
 
+CommitLog::CommitLog(const BaseBackup& files, uint32_t oldest, uint32_t next)
+    : CommitLog([&files](const SlruBlock& block,
+                         uint8_t* page) { return ReadSlruPage(files, block, page); },
+                oldest, next) {}
+
 CommitLog::Fate CommitLog::Of(uint32_t xid) {
   constexpr size_t kKeptPages = 16;
   if (xid < kFirstNormalXid || xid - oldest_ >= next_ - oldest_) return Fate::kUnknown;
@@ -15,8 +20,7 @@ CommitLog::Fate CommitLog::Of(uint32_t xid) {
       if (pages_.size() == kKeptPages) pages_.clear();
       Page page(kBlockSize);
       const SlruBlock block = SlruBlockOfPage(SlruKind::kClog, number);
-      const auto read =
-          read_ ? read_(block, page.data()) : ReadSlruPage(directory_, block, page.data());
+      const auto read = read_(block, page.data());
       if (!read || !*read) page.clear();
       found = pages_.emplace(number, std::move(page)).first;
     }

@@ -1,58 +1,31 @@
 #include "cpp_core/verify/data_directory.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <cstdlib>
 
 #include "cpp_core/archive/wal_set.h"
-#include "cpp_core/base/directory.h"
-#include "cpp_core/base/files.h"
-#include "cpp_core/base/open_files.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/control_file.h"
-#include "cpp_core/pg/paths.h"
 
 namespace neon_redo {
-namespace {
 
-// These files have some hundred bytes, pg_control 8 kB, the state of a transaction perhaps more.
-constexpr size_t kMaxFile = 64 << 20;
-
-Result<std::string> ReadFile(const std::string& directory, const char* name, const char* hint) {
-  auto content = pg::ReadClusterFile(directory, name, kMaxFile);
-  if (!content && content.error().code == ErrorCode::kNotFound) content.error().message += hint;
-  return content;
-}
-
-}  // namespace
-
-Result<std::optional<std::string>> ReadFileIfThere(const std::string& directory,
-                                                   const std::string& name) {
-  auto content = pg::ReadClusterFile(directory, name, kMaxFile);
-  if (content) return std::move(*content);
-  if (content.error().code == ErrorCode::kNotFound) return std::nullopt;
-  return tl::unexpected(content.error());
-}
-
-Result<ControlData> ReadControlData(const std::string& directory) {
-  const std::string path = directory + "/" + pg::kControlFile;
-  ASSIGN_OR_RETURN(auto content,
-                   ReadFile(directory, pg::kControlFile, " (is this a data directory?)"));
-  ASSIGN_OR_RETURN(
-      const auto control,
-      pg::ParseControlFile(Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()),
-                           path));
+Result<ControlData> ReadControlData(const BaseBackup& backup) {
+  auto read = backup.ControlFile();
+  if (!read && read.error().code == ErrorCode::kNotFound)
+    read.error().message += " (is this a data directory?)";
+  if (!read) return tl::unexpected(read.error());
+  const pg::ControlFile& control = *read;
   ControlData data;
   data.version = control.version;
   data.system_identifier = control.system_identifier;
   data.shut_down = control.status == pg::ClusterStatus::kShutDown;
   data.is_standby = control.status == pg::ClusterStatus::kShutDownInRecovery;
+  data.in_recovery = control.status == pg::ClusterStatus::kInArchiveRecovery;
   data.state = pg::ClusterStatusText(control.status);
   data.checkpoint = control.checkpoint;
   data.redo = control.checkpoint_copy.redo;
@@ -73,28 +46,64 @@ Result<ControlData> ReadControlData(const std::string& directory) {
   return data;
 }
 
-Result<BackupLabel> ReadBackupLabel(const std::string& directory) {
-  const std::string path = fmt::format("{}/{}", directory, kBackupLabelFile);
-  const auto is_there = [&](const char* name) {
-    return access((directory + name).c_str(), F_OK) == 0;
-  };
-  const bool is_tar = is_there("/base.tar") || is_there("/base.tar.gz");
-  auto content = ReadFile(directory, kBackupLabelFile,
-                          is_tar ? " (unpack base.tar first, or take the backup with "
-                                   "pg_basebackup --format=plain)"
-                                 : " (it must be a base backup as pg_basebackup leaves it; a "
-                                   "server started on it removes the file)");
-  if (!content) return tl::unexpected(content.error());
-  const auto label = ParseBackupLabel(*content);
-  if (!label)
-    return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("{} does not say START WAL LOCATION and START TIMELINE", path));
-  if (label->is_incremental)
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("the backup in {} is an incremental one: combine it with those "
-                                 "before it by pg_combinebackup first",
-                                 directory));
-  return *label;
+Result<bool> IsServerRunning(const BaseBackup& directory) {
+  ASSIGN_OR_RETURN(const auto text, directory.ReadIfThere("postmaster.pid", kMaxSmallFile));
+  if (!text) return false;
+  // CreateLockFile in utils/init/miscinit.c: the process, below 0 of a single-user server, and the data
+  // directory. A snapshot has the file, too.
+  const size_t line = std::min(text->find('\n'), text->size());
+  const int pid = std::abs(std::atoi(text->substr(0, line).c_str()));
+  if (pid == 0 || (kill(pid, 0) != 0 && errno != EPERM)) return false;
+  const size_t begin = std::min(line + 1, text->size());
+  const std::string of = text->substr(begin, text->find('\n', begin) - begin);
+  struct stat named, here;
+  return stat(of.c_str(), &named) == 0 && stat(directory.path().c_str(), &here) == 0 &&
+         named.st_dev == here.st_dev && named.st_ino == here.st_ino;
+}
+
+namespace {
+
+// The end of the WAL that the copy has itself. All that was on disk when it was made is older.
+Result<Lsn> EndOfOwnWal(const BaseBackup& backup, const ControlData& control) {
+  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({.directories = {backup.path() + "/pg_wal"},
+                                                       .from = control.redo,
+                                                       .to = {},
+                                                       .timeline = control.timeline}));
+  WalRecord record;
+  while (reader->Next(&record)) {
+  }
+  if (reader->error()) return tl::unexpected(*reader->error());
+  return reader->end_of_wal();
+}
+
+}  // namespace
+
+Result<ReplayStart> ReadReplayStart(const BaseBackup& backup, const ControlData& control) {
+  ReplayStart out;
+  auto label = backup.Label();
+  if (label) {
+    out.label = *label;
+    if (out.label.from_standby) out.consistent_at = control.min_recovery_point;
+    return out;
+  }
+  if (label.error().code != ErrorCode::kNotFound) return tl::unexpected(label.error());
+  ASSIGN_OR_RETURN(const bool is_running, IsServerRunning(backup));
+  if (is_running)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("a server runs on {}: it is no copy; give a base backup or a snapshot of it",
+                    backup.path()));
+  out.has_label = false;
+  out.label.start = control.redo;
+  out.label.timeline = control.timeline;
+  if (control.is_standby || control.in_recovery) {
+    out.consistent_at = std::max(control.min_recovery_point, control.redo);
+  } else if (control.shut_down) {
+    out.consistent_at = control.redo;
+  } else {
+    ASSIGN_OR_RETURN(out.consistent_at, EndOfOwnWal(backup, control));
+  }
+  return out;
 }
 
 Status CheckDescent(const BackupLabel& label, const std::string& backup, const WalLineage& lineage,
@@ -128,184 +137,6 @@ Status CheckBackupBeforeWal(const std::string& backup, const BackupLabel& label,
   RETURN_IF_ERROR(
       CheckOneCluster(places, *lineage.version, lineage.system_identifier, backup, control));
   return CheckDescent(label, backup, lineage, "the WAL in " + places);
-}
-
-namespace {
-
-using Segments = std::map<uint32_t, uint32_t>;  // a fork's files: number to whole blocks
-
-// The entries of a directory, but for those that the server has removed since. Links are not
-// followed, as OpenClusterFile follows none. Calls entry(name, stat).
-template <typename Entry>
-Status ListDirectory(const std::string& path, Entry entry) {
-  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(path));
-  ASSIGN_OR_RETURN(const auto names, directory.Names());
-  for (const std::string& name : names) {
-    struct stat st;
-    if (fstatat(directory.fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-      RETURN_IF_ERROR(entry(name, st));
-    } else if (errno != ENOENT) {
-      return FileError("stat file", path + "/" + name);
-    }
-  }
-  return {};
-}
-
-class Lister {
- public:
-  Lister(const std::string& directory, const pg::Version& version, bool may_lack_tablespaces)
-      : directory_(directory), version_(version), may_lack_(may_lack_tablespaces) {}
-
-  Result<RelationFileList> List() {
-    RETURN_IF_ERROR(ListDatabase(pg::kGlobalTablespace, 0));
-    RETURN_IF_ERROR(ListTablespace(pg::kDefaultTablespace));
-    RETURN_IF_ERROR(
-        ListDirectory(directory_ + "/pg_tblspc", [&](const std::string& name, const struct stat&) {
-          const auto spc = pg::ParseOid(name);
-          return spc ? ListTablespace(*spc) : Status();
-        }));
-    for (const auto& [fork, segments] : segments_) out_.forks[fork] = FilesOf(segments);
-    return std::move(out_);
-  }
-
- private:
-  Status ListTablespace(uint32_t spc) {
-    const std::string path = directory_ + "/" + pg::TablespacePath(version_, spc);
-    if (may_lack_ && access(path.c_str(), F_OK) != 0 && errno == ENOENT) return {};
-    return ListDirectory(path, [&](const std::string& name, const struct stat& st) {
-      const auto db = pg::ParseOid(name);
-      if (!db) return Status();
-      if (S_ISDIR(st.st_mode)) return ListDatabase(spc, *db);
-      out_.strange_databases[{spc, *db}] = FileKindName(st);
-      return Status();
-    });
-  }
-
-  // Adds what the directory of a database holds.
-  Status ListDatabase(uint32_t spc, uint32_t db) {
-    out_.databases.insert({spc, db});
-    const std::string path = directory_ + "/" + pg::DatabasePath(version_, spc, db);
-    return ListDirectory(path, [&](const std::string& file, const struct stat& st) {
-      const auto name = pg::ParseRelationFileName(file);
-      if (!name) return Status();
-      const BlockTag fork{{spc, db, name->rel}, name->fork, 0};
-      if (!S_ISREG(st.st_mode)) {
-        BlockTag first = fork;
-        first.block = name->segment * pg::kBlocksPerFile;
-        out_.strange_files[first] = FileKindName(st);
-      } else {
-        // One more than a file may have stands for any number of them.
-        segments_[fork][name->segment] = static_cast<uint32_t>(std::min<uint64_t>(
-            static_cast<uint64_t>(st.st_size) / kBlockSize, pg::kBlocksPerFile + 1));
-      }
-      return Status();
-    });
-  }
-
-  // _mdnblocks (storage/smgr/md.c)
-  static ForkFiles FilesOf(const Segments& segments) {
-    ForkFiles out;
-    uint32_t next = 0;
-    bool ended = false;
-    for (const auto& [number, found] : segments) {
-      const uint32_t blocks = std::min(found, pg::kBlocksPerFile);
-      if (found > blocks && !out.oversized) out.oversized = number;
-      ended = ended || number != next++;
-      if (!ended)
-        out.blocks = number * pg::kBlocksPerFile + blocks;
-      else
-        out.beyond.emplace_back(number, blocks);
-      ended = ended || blocks < pg::kBlocksPerFile;
-    }
-    return out;
-  }
-
-  const std::string& directory_;
-  const pg::Version& version_;
-  const bool may_lack_;
-  std::map<BlockTag, Segments> segments_;
-  RelationFileList out_;
-};
-
-}  // namespace
-
-Result<RelationFileList> ListRelationFiles(const std::string& directory, const pg::Version& version,
-                                           bool may_lack_tablespaces) {
-  return Lister(directory, version, may_lack_tablespaces).List();
-}
-
-Status CheckNothingStrange(const RelationFileList& list, const std::string& directory,
-                           const pg::Version& version) {
-  std::string path, what;
-  if (!list.strange_files.empty()) {
-    path = pg::BlockFilePath(version, list.strange_files.begin()->first);
-    what = list.strange_files.begin()->second + ", not a regular file";
-  } else if (!list.strange_databases.empty()) {
-    const auto& [database, text] = *list.strange_databases.begin();
-    path = pg::DatabasePath(version, database.first, database.second);
-    what = text + ", not a directory";
-  } else {
-    return {};
-  }
-  return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("\"{}/{}\" is {}", directory, path, what));
-}
-
-namespace {
-
-// A verification has three such objects for each of up to 64 partitions, and other files.
-size_t MostOpenFiles() {
-  constexpr size_t kObjects = 3 * 64, kOtherFiles = 128, kMost = 32;
-  const size_t limit = OpenFileLimit();
-  return limit < kOtherFiles ? 0 : std::min((limit - kOtherFiles) / kObjects, kMost);
-}
-
-}  // namespace
-
-RelationFiles::RelationFiles(std::string directory, const pg::Version* version)
-    : directory_(std::move(directory)), version_(version), most_open_(MostOpenFiles()) {}
-
-// What is wrong with the file itself; else the machine is short of something.
-Result<RelationFiles::Found> RelationFiles::Unreadable(Error error) {
-  if (IsShortage(error.code)) return tl::unexpected(std::move(error));
-  reason_ = std::move(error.message);
-  return Found::kUnreadable;
-}
-
-Result<bool> RelationFiles::ReadOrFail(const BlockTag& tag, uint8_t* page) {
-  ASSIGN_OR_RETURN(const Found found, Read(tag, page));
-  if (found == Found::kUnreadable) return MakeError(ErrorCode::kIo, reason_);
-  return found == Found::kPage;
-}
-
-Result<int> RelationFiles::Open(const BlockTag& tag) {
-  BlockTag segment = tag;
-  segment.block = tag.block / pg::kBlocksPerFile;
-  if (auto found = open_.find(segment); found != open_.end()) return found->second.get();
-  auto fd = pg::OpenClusterFile(directory_, pg::BlockFilePath(*version_, tag));
-  if (!fd && fd.error().code != ErrorCode::kNotFound) return tl::unexpected(fd.error());
-  if (open_.size() >= most_open_) open_.clear();
-  return (open_[segment] = fd ? std::move(*fd) : FileDescriptor()).get();
-}
-
-Result<RelationFiles::Found> RelationFiles::Read(const BlockTag& tag, uint8_t* page) {
-  auto found = ReadOpen(tag, page);
-  if (most_open_ == 0) open_.clear();
-  return found;
-}
-
-Result<RelationFiles::Found> RelationFiles::ReadOpen(const BlockTag& tag, uint8_t* page) {
-  auto fd = Open(tag);
-  if (!fd) return Unreadable(std::move(fd.error()));
-  // A segment that is missing while the relation is there is the end of the relation.
-  if (*fd < 0) return tag.block < pg::kBlocksPerFile ? Found::kNoFile : Found::kPastEnd;
-  const off_t offset = static_cast<off_t>(tag.block % pg::kBlocksPerFile) * kBlockSize;
-  const ssize_t got = pread(*fd, page, kBlockSize, offset);
-  if (got < 0)
-    return Unreadable(
-        {ErrnoCode(errno), fmt::format("could not read file \"{}\": {}",
-                                       pg::BlockFilePath(*version_, tag), std::strerror(errno))});
-  return got == static_cast<ssize_t>(kBlockSize) ? Found::kPage : Found::kPastEnd;
 }
 
 }  // namespace neon_redo

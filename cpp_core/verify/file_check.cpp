@@ -12,7 +12,6 @@
 
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/record_layout.h"
@@ -26,9 +25,9 @@ std::string MapPath(const pg::Version& version, uint32_t spc, uint32_t db) {
 }
 
 // Empty when it is missing. A map has 512 or 524 bytes.
-Result<std::string> ReadMap(const std::string& directory, const pg::Version& version, uint32_t spc,
+Result<std::string> ReadMap(const BaseBackup& files, const pg::Version& version, uint32_t spc,
                             uint32_t db) {
-  auto map = pg::ReadClusterFile(directory, MapPath(version, spc, db), size_t{1} << 16);
+  auto map = files.ReadWhole(MapPath(version, spc, db), size_t{1} << 16);
   if (!map && map.error().code == ErrorCode::kNotFound) return std::string();
   return map;
 }
@@ -57,10 +56,17 @@ Result<RelationFiles::Found> FindPage(RelationFiles* files, const BlockTag& fork
 
 }  // namespace
 
-Status FileCheck::ListBase(const pg::Version& version, bool may_lack_tablespaces) {
+Status FileCheck::TakeBase(const BaseFiles& list, const pg::Version& version, bool reads_all) {
   version_ = &version;
-  ASSIGN_OR_RETURN(base_, ListRelationFiles(base_directory_, version, may_lack_tablespaces));
-  return CheckNothingStrange(base_, base_directory_, version);
+  reads_all_ = reads_all;
+  for (const auto& [oid, tablespace] : list.tablespaces)
+    if (tablespace.state != BaseTablespace::kThere && !reads_all)
+      return MakeError(ErrorCode::kNotFound,
+                       fmt::format("tablespace {} of the backup in \"{}\" is not there: its link "
+                                   "leads to \"{}\"",
+                                   oid, base_backup_.path(), tablespace.target));
+  base_ = FindRelationFiles(list, version);
+  return CheckNothingStrange(base_, base_backup_.path(), version);
 }
 
 bool FileCheck::HasFork(const BlockTag& fork) const {
@@ -82,7 +88,7 @@ uint32_t FileCheck::BaseEnd(const BlockTag& fork) const {
 Result<std::string> FileCheck::FinalMap(uint32_t spc, uint32_t db) const {
   if (const auto map = maps_.find({spc, db}); map != maps_.end())
     return std::string(map->second.content.begin(), map->second.content.end());
-  return ReadMap(base_directory_, *version_, spc, db);
+  return ReadMap(base_backup_, *version_, spc, db);
 }
 
 void FileCheck::Take(const Change& change, const WalRecord& record) {
@@ -134,11 +140,11 @@ void FileCheck::TakeDatabase(const Change& change, const Event& event) {
 
 Status FileCheck::Compare(const Expectations& expectations, VerifyResult* result) {
   expectations_ = &expectations;
-  ASSIGN_OR_RETURN(disk_, ListRelationFiles(data_directory_, *version_, true));
+  disk_ = FindRelationFiles(expectations.on_disk, *version_);
   settled_ = expectations.settled;
   catalog_ = nullptr;
   if (expectations.log != nullptr)
-    catalog_ = std::make_unique<Catalog>(data_directory_, *version_, disk_, expectations.log,
+    catalog_ = std::make_unique<Catalog>(*data_, *version_, disk_, expectations.log,
                                          expectations.may_be_prepared);
   findings_ = Findings();
   files_ = map_files_ = 0;
@@ -244,7 +250,7 @@ Status FileCheck::CheckMissing(const BlockTag& fork, const Expected& expected) {
   if (expected.sought > 0 || disk_.strange_files.contains(fork)) return {};
   // VACUUM makes the map before it sets a bit, and does not log that: a standby has no such file.
   if (fork.fork == kVisibilityMapFork) {
-    RelationFiles base(base_directory_, version_);
+    RelationFiles base(&base_backup_, version_);
     uint32_t block = 0;
     ASSIGN_OR_RETURN(const auto found, FindPage(&base, fork, &block, expected.base));
     if (found == RelationFiles::Found::kPastEnd) return {};
@@ -266,10 +272,10 @@ Status FileCheck::CheckShort(const BlockTag& fork, const Expected& expected,
   const bool is_reported = on_disk < expected.sought && files.beyond.empty();
   if (on_disk >= expected.base || is_reported) return {};
   using Found = RelationFiles::Found;
-  RelationFiles base(base_directory_, version_);
+  RelationFiles base(&base_backup_, version_);
   uint32_t block = on_disk;
   ASSIGN_OR_RETURN(const Found found, FindPage(&base, fork, &block, expected.base));
-  if (found == Found::kUnreadable) return MakeError(ErrorCode::kIo, base.reason());
+  if (found == Found::kUnreadable && !reads_all_) return MakeError(ErrorCode::kIo, base.reason());
   if (found == Found::kPage)
     ReportBlock(BlockOf(fork, block), expected.last, Damage::kShortFile,
                 fmt::format("the file on disk ends at block {}, but the base backup has {} and WAL "
@@ -288,7 +294,7 @@ Status FileCheck::CheckLong(const BlockTag& fork, const Expected& expected,
   }
   if (!expected.knows_end) return {};
   const uint32_t end = std::max(expected.base, expected.touched);
-  RelationFiles disk(data_directory_, version_);
+  RelationFiles disk(data_, version_);
   RETURN_IF_ERROR(ReportLong(fork, expected, &disk, end, on_disk.blocks,
                              fmt::format("the file on disk has {} blocks, and this one is in use, "
                                          "but by WAL the file ends at block {}",
@@ -469,9 +475,11 @@ void FileCheck::CheckDatabases() {
 Status FileCheck::CheckMaps() {
   for (const auto& [spc, db] : base_.databases) {
     if (databases_.contains({spc, db}) || maps_.contains({spc, db})) continue;
-    ASSIGN_OR_RETURN(const auto content, ReadMap(base_directory_, *version_, spc, db));
-    if (content.size() != version_->relation_map_size) continue;
-    maps_[{spc, db}].content.assign(content.begin(), content.end());
+    const auto content = ReadMap(base_backup_, *version_, spc, db);
+    if (!content && (!reads_all_ || IsShortage(content.error().code)))
+      return tl::unexpected(content.error());
+    if (!content || content->size() != version_->relation_map_size) continue;
+    maps_[{spc, db}].content.assign(content->begin(), content->end());
   }
   for (const auto& [database, map] : maps_) {
     const auto [spc, db] = database;
@@ -479,7 +487,7 @@ Status FileCheck::CheckMaps() {
     // A map of the backup is there, whatever it has become.
     const bool is_settled = IsSettled(map.last);
     if (!is_settled && !IsDatabaseOfBase(spc, db)) continue;
-    const auto on_disk = ReadMap(data_directory_, *version_, spc, db);
+    const auto on_disk = ReadMap(*data_, *version_, spc, db);
     map_files_ += is_settled;
     const auto report = [&](Damage damage, std::string problem) {
       Report({{spc, db, 0}}, MapPath(*version_, spc, db), map.last, damage, std::move(problem));
@@ -496,7 +504,7 @@ Status FileCheck::CheckMaps() {
       report(Damage::kShortFile, fmt::format("the relation map has only {} bytes", disk.size()));
     } else if (is_settled &&
                std::memcmp(disk.data(), map.content.data(), map.content.size()) != 0) {
-      const auto base = ReadMap(base_directory_, *version_, spc, db);
+      const auto base = ReadMap(base_backup_, *version_, spc, db);
       const bool is_old = map.last.end.valid() && base && disk == *base;
       const bool is_zero = std::all_of(disk.begin(), disk.end(), [](char c) { return c == 0; });
       if (is_zero)

@@ -15,8 +15,8 @@
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/verify/catalog.h"
 #include "cpp_core/verify/commit_log.h"
-#include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/findings.h"
+#include "cpp_core/verify/relation_files.h"
 #include "neon_redo/ingest.h"
 
 namespace neon_redo {
@@ -27,14 +27,15 @@ using ForkSizes = std::map<BlockTag, uint32_t>;
 // Not thread-safe.
 class FileCheck {
  public:
-  FileCheck(const std::string& base_backup, const std::string& data_directory)
-      : base_directory_(base_backup), data_directory_(data_directory) {}
+  // Both must outlive the object. data: null where there is nothing to compare with.
+  FileCheck(const BaseBackup& base, const BaseBackup* data) : base_backup_(base), data_(data) {}
 
-  // Lists the base backup's files. Call before Compare. Errors: they cannot be listed, or are not
-  // files. A tablespace that is not there has no files if may_lack_tablespaces.
-  Status ListBase(const pg::Version& version, bool may_lack_tablespaces = false);
+  // The base backup's files. Call before Compare. Errors: they are not files. reads_all: what is missing or
+  // cannot be read in the base is reported by others, and no error; a tablespace that is not there has no
+  // files.
+  Status TakeBase(const BaseFiles& list, const pg::Version& version, bool reads_all = false);
 
-  // Of the base backup, once listed.
+  // Of the base backup, once taken.
   const RelationFileList& base() const { return base_; }
   // What is known after the WAL that was taken.
   // There is a file of the fork in the base backup, or WAL makes or drops it or its database.
@@ -52,6 +53,7 @@ class FileCheck {
   void Take(const Change& change, const WalRecord& record);
 
   struct Expectations {
+    const BaseFiles& on_disk;  // of the data directory
     const ForkSizes& touched;  // one more than the highest block that WAL changes and leaves
     // The same of those that were looked for on disk, and reported if they are not there. Others are
     // skipped: those that change while the second backup is taken, or that no engine rebuilds.
@@ -124,8 +126,10 @@ class FileCheck {
            std::string problem, bool note);
   void ReportUnknown(const BlockTag& tag, std::string file, const char* what, bool note);
 
-  const std::string base_directory_, data_directory_;
-  const pg::Version* version_ = nullptr;  // from ListBase on
+  const BaseBackup& base_backup_;
+  const BaseBackup* const data_;
+  const pg::Version* version_ = nullptr;  // from TakeBase on
+  bool reads_all_ = false;
   std::map<BlockTag, ForkState> forks_;
   std::map<Database, DatabaseState> databases_;
   std::map<Database, Map> maps_;

@@ -207,7 +207,7 @@ void PageCheck::CompareAtRest(const BlockTag& tag, const BlockState& block, uint
   const AtRestContext context{
       .decided = !options_.settled.valid(),
       .may_be_ahead = server_.restarted && server_.hints != HintLogging::kAlways,
-      .log = &log_};
+      .log = &*log_};
   const auto different =
       tag.fork == kMainFork ? DifferenceAtRest(rmid, rebuilt, disk_, context) : std::nullopt;
   if (!different) return Equal(block);

@@ -3,13 +3,14 @@
 #define NEON_REDO_VERIFY_PAGE_CHECK_H_
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/verify/commit_log.h"
-#include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/findings.h"
+#include "cpp_core/verify/relation_files.h"
 #include "neon_redo/verify.h"
 
 namespace neon_redo {
@@ -18,15 +19,16 @@ namespace neon_redo {
 class PageCheck {
  public:
   struct Options {
-    std::string data_directory;  // empty: there is nothing to compare with
-    std::string base_backup;
+    // Both outlive the object. data: null where there is nothing to compare with.
+    const BaseBackup* data;
+    const BaseBackup* base;
     const pg::Version* version;  // of the cluster; not null
     bool checksums;              // the cluster has data checksums
-    // When valid, data_directory is a base backup itself, and pages that were changed later may be
+    // When valid, data is a base backup itself, and pages that were changed later may be
     // older or newer in it.
     Lsn settled;
-    uint32_t oldest_xid, next_xid;  // of pg_xact in data_directory
-    // Databases that data_directory is dropping: their pages are not compared. Null: none.
+    uint32_t oldest_xid, next_xid;  // of pg_xact in data
+    // Databases that data is dropping: their pages are not compared. Null: none.
     const std::set<uint32_t>* dropping = nullptr;
   };
   static bool IsDropping(const Options& options, uint32_t db) {
@@ -34,19 +36,20 @@ class PageCheck {
   }
   explicit PageCheck(const Options& options)
       : options_(options),
-        data_(options.data_directory, options.version),
-        base_(options.base_backup, options.version),
-        log_(options.data_directory, options.oldest_xid, options.next_xid) {}
+        data_(options.data, options.version),
+        base_(options.base, options.version) {
+    if (compares()) log_.emplace(*options.data, options.oldest_xid, options.next_xid);
+  }
 
   // What is known of the server once all WAL is read.
   struct Server {
     HintLogging hints = HintLogging::kChanged;
     bool restarted = false;  // it was started again, perhaps after a crash
-    // base_backup and data_directory may be of two servers, one of which has replayed the other's WAL: a
+    // base and data may be of two servers, one of which has replayed the other's WAL: a
     // standby's, or of two timelines. Then each may have what the server changes without WAL, and what
     // redo makes otherwise (docs/verify-masks.md).
     bool is_another = false;
-    Lsn backup_start{};  // where the WAL after base_backup begins
+    Lsn backup_start{};  // where the WAL after base begins
   };
   // Call before Check.
   void SetServer(const Server& server) { server_ = server; }
@@ -64,7 +67,7 @@ class PageCheck {
   uint64_t pages_replayed() const { return pages_replayed_; }
 
  private:
-  bool compares() const { return !options_.data_directory.empty(); }
+  bool compares() const { return options_.data != nullptr; }
   void Replayed(const BlockState& block);
   void Equal(const BlockState& block);
   Status Compare(const BlockTag& tag, const BlockState& block, uint8_t* rebuilt);
@@ -83,7 +86,7 @@ class PageCheck {
 
   const Options options_;
   RelationFiles data_, base_;
-  CommitLog log_;
+  std::optional<CommitLog> log_;  // of data
   Server server_;
   bool is_unchanged_ = false;  // the page at hand is not changed by WAL
   Findings findings_{kMostMismatches / 8};

@@ -67,8 +67,10 @@ Status SlruCheck::ChangePage(const Change& change, const SlruBlock& block, const
     open.block = block;
     open.bytes.assign(kBlockSize, 0);
     if (is_new) {
-      ASSIGN_OR_RETURN(const auto found, ReadSlruPage(base_directory_, block, open.bytes.data()));
-      open.page->known = found;
+      const auto found = ReadSlruPage(base_, block, open.bytes.data());
+      if (!found && (!reads_all_ || IsShortage(found.error().code)))
+        return tl::unexpected(found.error());
+      open.page->known = found && *found;
     } else {
       std::memcpy(open.bytes.data(), pool_.Get(&open.page->ref), kBlockSize);
     }
@@ -89,14 +91,14 @@ bool SlruCheck::HasRemoved(SlruKind kind, uint32_t segment) const {
 
 Result<bool> SlruCheck::ReadFinal(const SlruBlock& block, uint8_t* page) {
   const auto found = pages_.find(block);
-  if (found == pages_.end()) return ReadSlruPage(base_directory_, block, page);
+  if (found == pages_.end()) return ReadSlruPage(base_, block, page);
   Close(block.kind);
   if (!found->second.ref.present()) return false;
   std::memcpy(page, pool_.Get(&found->second.ref), kBlockSize);
   return found->second.known;
 }
 
-Status SlruCheck::Compare(const std::string& data_directory, Lsn settled, const ClusterState& state,
+Status SlruCheck::Compare(const Disk* disk, Lsn settled, const ClusterState& state,
                           VerifyResult* result) {
   for (int kind = 0; kind < kSlruKinds; kind++) Close(static_cast<SlruKind>(kind));
   Findings findings;
@@ -105,32 +107,31 @@ Status SlruCheck::Compare(const std::string& data_directory, Lsn settled, const 
       findings.SkipNotInBackup(block.kind);
     } else if (settled.valid() && page.last_end > settled) {
       findings.Skip(SkipReason::kChangedDuringBackup);
-      if (!data_directory.empty())
-        RETURN_IF_ERROR(CheckPresence(data_directory, block, page, &findings));
-    } else if (data_directory.empty()) {
+      if (disk != nullptr) RETURN_IF_ERROR(CheckPresence(*disk, block, page, &findings));
+    } else if (disk == nullptr) {
       findings.Equal(page.last_rmid);
       result->pages_replayed++;
     } else {
-      RETURN_IF_ERROR(ComparePage(data_directory, state, block, &page, &findings));
+      RETURN_IF_ERROR(ComparePage(*disk, state, block, &page, &findings));
       result->pages_compared++;
       result->compared[SlruDirectory(block.kind)]++;
     }
   }
-  if (!data_directory.empty()) RETURN_IF_ERROR(FindRemoved(data_directory, settled, &findings));
+  if (disk != nullptr) RETURN_IF_ERROR(FindRemoved(*disk, settled, &findings));
   result->pages_spilled += pool_.spills();
   findings.AddTo(result);
   return pool_.status();
 }
 
 // A page that the base backup has, and that WAL does not remove, is there whatever it has become.
-Status SlruCheck::CheckPresence(const std::string& data_directory, const SlruBlock& block,
-                                const Page& page, Findings* findings) {
+Status SlruCheck::CheckPresence(const Disk& disk, const SlruBlock& block, const Page& page,
+                                Findings* findings) {
   if (HasRemoved(block.kind, block.segment)) return {};
   alignas(8) uint8_t bytes[kBlockSize];
-  const auto in_base = ReadSlruPage(base_directory_, block, bytes);
+  const auto in_base = ReadSlruPage(base_, block, bytes);
   if (!in_base && IsShortage(in_base.error().code)) return tl::unexpected(in_base.error());
   if (!in_base || !*in_base) return {};
-  const auto on_disk = ReadSlruPage(data_directory, block, bytes);
+  const auto on_disk = ReadSlruPage(disk.files, block, bytes);
   if (on_disk && *on_disk) return {};
   return ReportAbsence(block, page, on_disk, findings);
 }
@@ -151,7 +152,7 @@ Status SlruCheck::ReportAbsence(const SlruBlock& block, const Page& page,
   return {};
 }
 
-Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterState& state,
+Status SlruCheck::ComparePage(const Disk& on_disk, const ClusterState& state,
                               const SlruBlock& block, Page* page, Findings* findings) {
   uint8_t* rebuilt = pool_.Get(&page->ref);
   Mismatch mismatch;
@@ -160,7 +161,7 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
   mismatch.lsn = page->last_end;
   mismatch.last_start = page->last_start;
   alignas(8) uint8_t disk[kBlockSize];
-  const auto found = ReadSlruPage(data_directory, block, disk);
+  const auto found = ReadSlruPage(on_disk.files, block, disk);
   if (!found || !*found) return ReportAbsence(block, *page, found, findings);
   ForgiveLastOffset(block, state, rebuilt, disk);
   const auto* differs = std::mismatch(rebuilt, rebuilt + kBlockSize, disk).first;
@@ -181,16 +182,16 @@ Status SlruCheck::ComparePage(const std::string& data_directory, const ClusterSt
   return {};
 }
 
-Status SlruCheck::CompareUnchanged(const std::string& data_directory, const ClusterState& state,
-                                   const HasFile& is_reported, VerifyResult* result) {
+Status SlruCheck::CompareUnchanged(const BaseFiles& base, const Disk& disk,
+                                   const ClusterState& state, const HasFile& is_reported,
+                                   VerifyResult* result) {
   Findings findings, losses, ignored;
   for (int number = 0; number < kSlruKinds; number++) {
     const auto kind = static_cast<SlruKind>(number);
-    ASSIGN_OR_RETURN(const auto segments, ListSlruSegments(base_directory_, kind));
-    for (const uint32_t segment : segments)
+    for (const uint32_t segment : SlruSegments(base, kind))
       if (!HasRemoved(kind, segment))
         RETURN_IF_ERROR(
-            CompareUnchangedSegment(data_directory, state, kind, segment, &findings,
+            CompareUnchangedSegment(disk, state, kind, segment, &findings,
                                     is_reported(SlruFile(kind, segment)) ? &ignored : &losses,
                                     &result->backup.unchanged_compared));
   }
@@ -200,14 +201,13 @@ Status SlruCheck::CompareUnchanged(const std::string& data_directory, const Clus
   return {};
 }
 
-Status SlruCheck::CompareUnchangedSegment(const std::string& data_directory,
-                                          const ClusterState& state, SlruKind kind,
-                                          uint32_t segment, Findings* findings, Findings* losses,
-                                          uint64_t* compared) {
+Status SlruCheck::CompareUnchangedSegment(const Disk& with, const ClusterState& state,
+                                          SlruKind kind, uint32_t segment, Findings* findings,
+                                          Findings* losses, uint64_t* compared) {
   alignas(8) uint8_t base[kBlockSize], disk[kBlockSize];
   for (SlruBlock block{kind, segment, 0}; block.block < kSlruPagesPerSegment; block.block++) {
     if (pages_.contains(block)) continue;
-    const auto in_base = ReadSlruPage(base_directory_, block, base);
+    const auto in_base = ReadSlruPage(base_, block, base);
     if (!in_base && IsShortage(in_base.error().code)) return tl::unexpected(in_base.error());
     Mismatch mismatch;
     mismatch.tag.block = block.block;
@@ -220,7 +220,7 @@ Status SlruCheck::CompareUnchangedSegment(const std::string& data_directory,
       continue;
     }
     if (!*in_base) continue;
-    const auto on_disk = ReadSlruPage(data_directory, block, disk);
+    const auto on_disk = ReadSlruPage(with.files, block, disk);
     if (!on_disk && IsShortage(on_disk.error().code)) return tl::unexpected(on_disk.error());
     (*compared)++;
     if (!on_disk) {
@@ -253,12 +253,10 @@ bool SlruCheck::HasPages(SlruKind kind, uint32_t segment) const {
 }
 
 // Segments on disk that WAL has removed and not begun again: pages_ has what came afterwards.
-Status SlruCheck::FindRemoved(const std::string& data_directory, Lsn settled,
-                              Findings* findings) const {
+Status SlruCheck::FindRemoved(const Disk& disk, Lsn settled, Findings* findings) const {
   for (int number = 0; number < kSlruKinds; number++) {
     const auto kind = static_cast<SlruKind>(number);
-    ASSIGN_OR_RETURN(const auto segments, ListSlruSegments(data_directory, kind));
-    for (const uint32_t segment : segments) {
+    for (const uint32_t segment : SlruSegments(disk.list, kind)) {
       if (HasPages(kind, segment)) continue;
       const auto last =
           std::find_if(removals_.rbegin(), removals_.rend(), [&](const Removal& removal) {
@@ -284,7 +282,7 @@ Damage SlruCheck::Diagnose(const SlruBlock& block, const uint8_t* rebuilt,
   if (std::all_of(disk, disk + kBlockSize, [](uint8_t byte) { return byte == 0; }))
     return Damage::kZeroed;
   uint8_t base[kBlockSize];
-  const auto found = ReadSlruPage(base_directory_, block, base);
+  const auto found = ReadSlruPage(base_, block, base);
   if (!found || !*found) return Damage::kContent;
   constexpr size_t kSector = 512;
   size_t new_sectors = 0;

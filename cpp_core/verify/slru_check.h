@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/backup/base_backup.h"
 #include "cpp_core/replay/page_pool.h"
 #include "cpp_core/verify/findings.h"
 #include "neon_redo/ingest.h"
@@ -18,8 +19,10 @@ namespace neon_redo {
 // Not thread-safe.
 class SlruCheck {
  public:
-  SlruCheck(std::string base_backup, MemoryBudget* memory, const std::string& spill_directory)
-      : base_directory_(std::move(base_backup)), pool_(memory, spill_directory) {}
+  // base and memory must outlive the object. reads_all: what cannot be read in the base is reported by others.
+  SlruCheck(const BaseBackup& base, MemoryBudget* memory, const std::string& spill_directory,
+            bool reads_all = false)
+      : base_(base), reads_all_(reads_all), pool_(memory, spill_directory) {}
 
   // Takes a change of the record. Changes to anything but SLRUs are ignored.
   Status Take(const Change& change, const WalRecord& record, uint8_t rmid);
@@ -37,17 +40,20 @@ class SlruCheck {
   // The page as WAL leaves it, or the backup's: whether there is one.
   Result<bool> ReadFinal(const SlruBlock& block, uint8_t* page);
 
+  // What to compare with.
+  struct Disk {
+    const BaseBackup& files;
+    const BaseFiles& list;
+  };
   using HasFile = std::function<bool(const std::string& path)>;
-  // Compares the pages of the base backup that WAL neither changes nor removes. is_reported: the backup's
-  // file is damaged, and reported already. Call after Compare.
-  Status CompareUnchanged(const std::string& data_directory, const ClusterState& state,
+  // Compares the pages of the base backup, whose files `base` lists, that WAL neither changes nor removes.
+  // is_reported: the backup's file is damaged, and reported already. Call after Compare.
+  Status CompareUnchanged(const BaseFiles& base, const Disk& disk, const ClusterState& state,
                           const HasFile& is_reported, VerifyResult* result);
 
   // Compares all pages that WAL has changed and left, and looks for segments it has removed. state:
-  // as of the end of WAL. data_directory: empty when there is nothing to compare with. settled: see
-  // PageCheck.
-  Status Compare(const std::string& data_directory, Lsn settled, const ClusterState& state,
-                 VerifyResult* result);
+  // as of the end of WAL. disk: null when there is nothing to compare with. settled: see PageCheck.
+  Status Compare(const Disk* disk, Lsn settled, const ClusterState& state, VerifyResult* result);
 
  private:
   struct Page {
@@ -71,20 +77,21 @@ class SlruCheck {
   void Close(SlruKind kind);
   Status ChangePage(const Change& change, const SlruBlock& block, const WalRecord& record,
                     uint8_t rmid);
-  Status ComparePage(const std::string& data_directory, const ClusterState& state,
-                     const SlruBlock& block, Page* page, Findings* findings);
-  Status CheckPresence(const std::string& data_directory, const SlruBlock& block, const Page& page,
+  Status ComparePage(const Disk& disk, const ClusterState& state, const SlruBlock& block,
+                     Page* page, Findings* findings);
+  Status CheckPresence(const Disk& disk, const SlruBlock& block, const Page& page,
                        Findings* findings);
   Status ReportAbsence(const SlruBlock& block, const Page& page, const Result<bool>& on_disk,
                        Findings* findings);
-  Status FindRemoved(const std::string& data_directory, Lsn settled, Findings* findings) const;
-  Status CompareUnchangedSegment(const std::string& data_directory, const ClusterState& state,
-                                 SlruKind kind, uint32_t segment, Findings* findings,
-                                 Findings* losses, uint64_t* compared);
+  Status FindRemoved(const Disk& disk, Lsn settled, Findings* findings) const;
+  Status CompareUnchangedSegment(const Disk& disk, const ClusterState& state, SlruKind kind,
+                                 uint32_t segment, Findings* findings, Findings* losses,
+                                 uint64_t* compared);
   bool HasPages(SlruKind kind, uint32_t segment) const;
   Damage Diagnose(const SlruBlock& block, const uint8_t* rebuilt, const uint8_t* disk) const;
 
-  const std::string base_directory_;
+  const BaseBackup& base_;
+  const bool reads_all_;
   PagePool pool_;
   std::map<SlruBlock, Page> pages_;
   std::vector<Removal> removals_;

@@ -8,7 +8,6 @@
 #include <algorithm>
 
 #include "cpp_core/base/crc32c.h"
-#include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/paths.h"
@@ -21,30 +20,28 @@ namespace {
 // Paths of the files, and the transaction by each name.
 using Files = std::map<std::string, uint32_t>;
 
-Result<Files> List(const std::string& data_directory, const pg::Version& version) {
-  const std::string path = data_directory + "/" + pg::kTwoPhaseDirectory;
+Files FilesOf(const BaseFiles& list, const pg::Version& version) {
+  const std::string below = fmt::format("{}/", pg::kTwoPhaseDirectory);
   Files out;
-  const auto directory = Directory::Open(path);
-  if (!directory && directory.error().code == ErrorCode::kNotFound) return out;
-  if (!directory) return tl::unexpected(directory.error());
-  ASSIGN_OR_RETURN(const auto names, directory->Names());
-  for (const std::string& name : names) {
-    if (const auto xid = pg::ParseTwoPhaseName(version, name))
-      out[fmt::format("{}/{}", pg::kTwoPhaseDirectory, name)] = *xid;
-  }
+  for (auto file = list.files.lower_bound(below);
+       file != list.files.end() && file->first.starts_with(below); ++file)
+    if (const auto xid =
+            pg::ParseTwoPhaseName(version, std::string_view(file->first).substr(below.size())))
+      out[file->first] = *xid;
   return out;
 }
 
 }  // namespace
 
-Status TwoPhaseCheck::ReadBase(const std::string& base_backup, const pg::Version& version,
-                               uint64_t next_full_xid) {
+Status TwoPhaseCheck::ReadBase(const BaseBackup& base, const BaseFiles& list,
+                               const pg::Version& version, uint64_t next_full_xid, bool reads_all) {
   version_ = &version;
-  ASSIGN_OR_RETURN(const auto files, List(base_backup, version));
-  for (const auto& [file, xid] : files) {
+  for (const auto& [file, xid] : FilesOf(list, version)) {
     if (file != pg::TwoPhasePath(version, xid, next_full_xid)) continue;  // no server reads it
-    ASSIGN_OR_RETURN(auto content, ReadFileIfThere(base_backup, file));
-    states_[xid].content = std::move(content);
+    auto content = base.ReadIfThere(file, kMaxSmallFile);
+    if (!content && (!reads_all || IsShortage(content.error().code)))
+      return tl::unexpected(content.error());
+    if (content) states_[xid].content = std::move(*content);
   }
   return {};
 }
@@ -87,11 +84,10 @@ bool TwoPhaseCheck::HasPrepared() const {
                      [](const auto& found) { return found.second.content.has_value(); });
 }
 
-Status TwoPhaseCheck::Compare(const std::string& data_directory, uint64_t next_full_xid,
+Status TwoPhaseCheck::Compare(const BaseBackup& data, const BaseFiles& list, uint64_t next_full_xid,
                               Lsn settled, VerifyResult* result) const {
   Findings findings;
-  ASSIGN_OR_RETURN(const auto on_disk, List(data_directory, *version_));
-  Files left = on_disk;
+  Files left = FilesOf(list, *version_);
   const auto report = [&](const std::string& file, const State& state, Damage damage,
                           std::string problem) {
     Mismatch mismatch;
@@ -116,7 +112,7 @@ Status TwoPhaseCheck::Compare(const std::string& data_directory, uint64_t next_f
       continue;
     }
     result->compared[pg::kTwoPhaseDirectory]++;
-    const auto content = ReadFileIfThere(data_directory, file);
+    const auto content = data.ReadIfThere(file, kMaxSmallFile);
     if (!content && IsShortage(content.error().code)) return tl::unexpected(content.error());
     if (!content) {
       report(file, state, Damage::kUnreadable, content.error().message);

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "cpp_core/backup/base_backup.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/verify/findings.h"
 #include "neon_redo/ingest.h"
@@ -19,9 +20,9 @@ namespace neon_redo {
 class TwoPhaseCheck {
  public:
   // Takes the state files of the base backup. Call before Take. version: of its server. next_full_xid:
-  // by its control file.
-  Status ReadBase(const std::string& base_backup, const pg::Version& version,
-                  uint64_t next_full_xid);
+  // by its control file. reads_all: one that cannot be read is reported by others, and no error.
+  Status ReadBase(const BaseBackup& base, const BaseFiles& list, const pg::Version& version,
+                  uint64_t next_full_xid, bool reads_all = false);
 
   // Takes a change of the record. Changes to anything else are ignored.
   void Take(const Change& change, const WalRecord& record);
@@ -34,8 +35,8 @@ class TwoPhaseCheck {
   void CheckBase(uint64_t next_full_xid, const std::set<std::string>& missing,
                  Findings* findings) const;
 
-  // next_full_xid: of the data directory. settled: see PageCheck.
-  Status Compare(const std::string& data_directory, uint64_t next_full_xid, Lsn settled,
+  // list: of the data directory. next_full_xid: by its control file. settled: see PageCheck.
+  Status Compare(const BaseBackup& data, const BaseFiles& list, uint64_t next_full_xid, Lsn settled,
                  VerifyResult* result) const;
 
  private:

@@ -2,18 +2,14 @@
 // compared under the masks, as rebuilt pages are, unless WAL changes them.
 #include "cpp_core/verify/unchanged_check.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <cstring>
 #include <memory>
 
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/parallel.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/verify/backup_reader.h"
@@ -34,38 +30,35 @@ struct Range {
 
 // One of the two files of a range, and the piece of it that was read last.
 struct Side {
-  FileDescriptor file;
-  std::string path;
+  std::shared_ptr<const BaseFile> file;
   std::vector<uint8_t> piece;
   uint32_t pages = 0;  // whole ones in the piece
   std::string
       failure;  // why the page after them could not be read; empty: it is not there, or not wanted
 
-  Status Open(const std::string& directory, const std::string& name) {
-    path = directory + "/" + name;
-    file = FileDescriptor();
-    ASSIGN_OR_RETURN(file, pg::OpenClusterFile(directory, name));
+  Status Open(const BaseBackup& files, const std::string& name) {
+    file = nullptr;
+    ASSIGN_OR_RETURN(file, files.OpenFile(name));
     piece.resize(kPiecePages * kBlockSize);
     return {};
   }
 
   Status Read(uint32_t first, uint32_t count) {
-    const size_t size = size_t{count} * kBlockSize;
-    size_t filled = 0;
     failure.clear();
-    while (filled < size) {
-      const ssize_t got = pread(file.get(), piece.data() + filled, size - filled,
-                                static_cast<off_t>(uint64_t{first} * kBlockSize + filled));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) {
-        const Error error = FileError("read file", path).value();
-        if (IsShortage(error.code)) return tl::unexpected(error);
-        failure = error.message;
-      }
-      if (got <= 0) break;
-      filled += static_cast<size_t>(got);
+    const uint64_t offset = uint64_t{first} * kBlockSize;
+    auto got = file->Read(offset, {piece.data(), count * kBlockSize});
+    if (got) {
+      pages = static_cast<uint32_t>(*got / kBlockSize);
+      return {};
     }
-    pages = static_cast<uint32_t>(filled / kBlockSize);
+    // One of them cannot be read. Those before it are compared.
+    for (pages = 0; pages < count; pages++) {
+      const size_t at = pages * kBlockSize;
+      got = file->Read(offset + at, {piece.data() + at, kBlockSize});
+      if (!got || *got < kBlockSize) break;
+    }
+    if (!got && IsShortage(got.error().code)) return tl::unexpected(got.error());
+    if (!got) failure = got.error().message;
     return {};
   }
 };
@@ -135,11 +128,11 @@ class UnchangedPages {
   // Whether both are open. What is missing in the data directory is reported by others.
   Result<bool> OpenBoth(const Range& range, Lane* lane) {
     const std::string name = pg::BlockFilePath(*options_.pages.version, range.first);
-    const Status disk = lane->disk.Open(options_.pages.data_directory, name);
+    const Status disk = lane->disk.Open(*options_.pages.data, name);
     // What this user may not open is not.
     if (!disk && (IsShortage(disk.error().code) || disk.error().code == ErrorCode::kIo))
       return tl::unexpected(disk.error());
-    const Status base = lane->base.Open(options_.pages.base_backup, name);
+    const Status base = lane->base.Open(*options_.pages.base, name);
     if (!base && IsShortage(base.error().code)) return tl::unexpected(base.error());
     if (!base) Report(range, 0, true, base.error().message, lane);
     if (!disk && range.on_disk > 0 && disk.error().code == ErrorCode::kNotFound)

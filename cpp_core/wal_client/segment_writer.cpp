@@ -75,6 +75,13 @@ Status CheckSize(const Directory& directory, const Found& s, uint32_t segment_si
                           segment_size);
 }
 
+tl::unexpected<Error> UnknownForm(const std::string& path) {
+  return MakeError(ErrorCode::kUnsupported,
+                   fmt::format("file \"{}\" has WAL in a form that cannot be read here; decompress it "
+                               "or move it away, then start again",
+                               path));
+}
+
 // Whether one of the files of a segment has all of it. Only the last segment is asked for that, so
 // that a start does not read the archive.
 Result<bool> IsComplete(const Directory& directory, const std::vector<Found>& files,
@@ -84,11 +91,7 @@ Result<bool> IsComplete(const Directory& directory, const std::vector<Found>& fi
   }
   for (const Found& s : files) {
     const std::string path = directory.PathOf(s.file);
-    if (s.packing == Packing::kUnknown)
-      return MakeError(ErrorCode::kUnsupported,
-                       fmt::format("file \"{}\" has WAL in a form that cannot be read here; "
-                                   "decompress it or move it away, then start again",
-                                   path));
+    if (s.packing == Packing::kUnknown) return UnknownForm(path);
     ASSIGN_OR_RETURN(const bool whole, IsWhole(directory, s.file, s.packing, segment_size));
     if (whole) return true;
     notes->push_back(
@@ -99,6 +102,7 @@ Result<bool> IsComplete(const Directory& directory, const std::vector<Found>& fi
 
 // The start of a segment: shorter than asked for, or empty, when the file is cut short.
 Result<std::string> ReadHead(const Directory& directory, const Found& s) {
+  if (s.packing == Packing::kUnknown) return UnknownForm(directory.PathOf(s.file));
   if (s.packing != Packing::kNone) {
     auto head = DecompressHead(directory, s.file, s.packing, kLongPageHeaderSize);
     if (!head && head.error().code == ErrorCode::kCorrupt) return std::string();

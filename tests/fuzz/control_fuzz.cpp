@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/verify/data_directory.h"
@@ -22,9 +23,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   {
     const ScratchFile file("global/pg_control", bytes.data(), bytes.size());
-    (void)ReadControlData(ScratchDirectory());
+    (void)ReadControlData(*DataDirectory(ScratchDirectory()));
   }
   const ScratchFile label("backup_label", data, size);
-  (void)ReadBackupLabel(ScratchDirectory());
+  (void)DataDirectory(ScratchDirectory())->Label();
   return 0;
 }

@@ -6,7 +6,9 @@ import pathlib
 import re
 import shutil
 
-from cluster import make_directory, run
+from cluster import Cluster, make_directory, run
+
+SETTINGS = {"wal_level": "replica", "max_wal_size": "2GB", "autovacuum": "off"}
 
 # Its words are options, the host (also as an empty word by rsync) and the command.
 NO_SSH = """#!/bin/sh
@@ -145,3 +147,15 @@ class PgBackRest:
     def restore(self, target, label, *options):
         self.cluster.run_as_server(["mkdir", target])
         self.run("restore", f"--pg1-path={target}", f"--set={label}", "--type=none", *options)
+
+
+def with_tablespace(case, schema="", settings=None, **options):
+    """A running cluster with a tablespace "ts" in the directory "far" of its own, for a class or a test."""
+    enter = case.enterClassContext if isinstance(case, type) else case.enterContext
+    cluster = enter(Cluster(settings={**SETTINGS, **(settings or {})}, **options))
+    far = os.path.join(cluster.directory, "far")
+    cluster.run_as_server(["mkdir", far])
+    cluster.psql(f"CREATE TABLESPACE ts LOCATION '{far}'")
+    if schema:
+        cluster.psql(schema)
+    return cluster

@@ -248,6 +248,15 @@ class Losses(Case):
         self.write("base/99999/pg_filenode.map", 16, b"\x55")(backup)
         self.assertEqual(self.found(backup, 0), set())
 
+    def test_garbage_in_a_file_that_a_crash_has_left(self):
+        backup = self.copy(False)
+        directory = os.path.dirname(self.paths["t"])
+        (backup / directory / "999999").write_bytes(b"\x55" * BLOCK)
+        self.assertEqual(self.found(backup, 0), set())
+        (note,) = self.notes
+        self.assertEqual(note["file"], f"{directory}/999999")
+        self.assertIn("pg_class does not have", note["problem"])
+
     def test_database_that_is_being_dropped(self):
         """DROP DATABASE was interrupted before the backup was taken: nobody can connect any more."""
         directory = os.path.dirname(self.paths["half"])

@@ -8,10 +8,9 @@ import pathlib
 import shutil
 import unittest
 
-from backup_tools import Barman, PgBackRest, need, version_of
-from cluster import ROOT, Cluster, make_directory, pg_config, run, servers
+from backup_tools import Barman, PgBackRest, need, version_of, with_tablespace
+from cluster import ROOT, make_directory, pg_config, run, servers
 
-SETTINGS = {"wal_level": "replica", "max_wal_size": "2GB", "autovacuum": "off"}
 SCHEMA = """
 CREATE TABLE t (a int PRIMARY KEY, b text);
 INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 50000) g;
@@ -61,20 +60,10 @@ class Bases(unittest.TestCase):
         return said
 
 
-def with_tablespace(case, **options):
-    """A running cluster with a schema in two tablespaces."""
-    cluster = case.enterClassContext(Cluster(settings={**SETTINGS, **options.pop("settings", {})}, **options))
-    far = os.path.join(cluster.directory, "far")
-    cluster.run_as_server(["mkdir", far])
-    cluster.psql(f"CREATE TABLESPACE ts LOCATION '{far}'")
-    cluster.psql(SCHEMA)
-    return cluster
-
-
 class PgBasebackup(Bases):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = with_tablespace(cls)
+        cls.cluster = with_tablespace(cls, schema=SCHEMA)
         cls.oid = cls.cluster.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
 
     def basebackup(self, *options):
@@ -150,7 +139,7 @@ class Incremental(Bases):
     def setUpClass(cls):
         if cls.version is None:
             raise unittest.SkipTest("no server of 17 or later (make servers)")
-        cls.cluster = with_tablespace(cls, version=cls.version, settings={"summarize_wal": "on"})
+        cls.cluster = with_tablespace(cls, schema=SCHEMA, version=cls.version, settings={"summarize_wal": "on"})
         cls.chain = [cls.cluster.basebackup("full", *cls.mapping("full"))]
         work = (
             "UPDATE t SET b = 'changed' WHERE a % 1000 = 1; DELETE FROM far WHERE a > 9000; VACUUM far;",
@@ -232,7 +221,7 @@ class BarmanBackups(Bases):
     def check_barman(self, kind, method, **settings):
         """A backup that was checked, its directory, and Barman."""
         need(self, "barman")
-        self.cluster = with_tablespace(self, settings=self.ARCHIVED)
+        self.cluster = with_tablespace(self, schema=SCHEMA, settings=self.ARCHIVED)
         barman = Barman(self.cluster, method, **settings)
         backup = barman.backup()
         restored = f"{self.cluster.directory}/restored"
@@ -303,7 +292,7 @@ class PgBackRestBackups(Bases):
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = with_tablespace(cls, settings=cls.ARCHIVED)
+        cls.cluster = with_tablespace(cls, schema=SCHEMA, settings=cls.ARCHIVED)
 
     def make(self, program, options):
         """A repository with a full backup, and a differential and an incremental one after it."""

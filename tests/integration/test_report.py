@@ -221,17 +221,18 @@ class Reports(unittest.TestCase):
 
     def test_unusable_input(self):
         backup = self.copy(self.backup, "unusable")
-        (backup / "backup_label").unlink()
+        (backup / "global" / "pg_control").write_bytes(b"x" * BLOCK)
         report, page = self.report(2, "unusable", backup=backup)
         self.assertEqual((report["status"], report["verdict"]), (2, "Not verified"))
-        self.assertIn("backup_label", report["error"])
+        self.assertIn("pg_control", report["error"])
+        self.assertIn("pg_control", report["identity"]["backup"]["problem"])
         self.assertNotIn("mismatches", report)
         shown = browser.dump(page)
         self.assertIn("Not verified", shown.text)
         self.assertIn("This report proves nothing.", shown.text)
         self.assertNotIn("No damage", shown.text)
         missing = self.report(2, "missing", backup=self.out / "nowhere")[0]
-        self.assertIn("could not open file", missing["identity"]["backup"]["problem"])
+        self.assertIn("nowhere", missing["identity"]["backup"]["problem"])
 
     def test_no_memory(self):
         """A report is written, too, when an exception ends the work."""

@@ -14,7 +14,11 @@ import time
 import unittest
 
 from cluster import Cluster, major, run_neon_redo, servers
-from test_damage import LONG, SETTINGS, RandomWorkload
+from test_damage import LONG, RandomWorkload
+from test_damage import SETTINGS as OF_DAMAGE
+
+# Replay waits for a test's questions, however slow the machine is.
+SETTINGS = {**OF_DAMAGE, "max_standby_archive_delay": -1, "max_standby_streaming_delay": -1}
 
 # What a server changes without WAL, or otherwise than one that replays its WAL.
 SCHEMA = """

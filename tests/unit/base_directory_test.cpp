@@ -13,8 +13,8 @@
 #include <iterator>
 
 #include "cpp_core/archive/wal_set.h"
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/base/guarded_files.h"
-#include "cpp_core/store/slru_page.h"
 #include "cpp_core/wal_client/segment_writer.h"
 #include "tests/unit/failing_calls.h"
 #include "tests/unit/wal_writer.h"
@@ -111,7 +111,7 @@ TEST_F(DirectoryTest, NamesThatCannotBeReadAreAnError) {
   expect_error([&] { return WalSet::Open(path_); });
   const auto writer = SegmentWriter::Open(path_, 1 << 20, Compression::kNone);
   expect_error([&] { return (*writer)->FindResumePoint(); });
-  expect_error([&] { return ListSlruSegments(path_, SlruKind::kClog); });
+  expect_error([&] { return ListPlainFiles({path_, "", {}, ""}, kPg15, true); });
 }
 
 TEST_F(DirectoryTest, ItStaysTheOneThatWasOpened) {

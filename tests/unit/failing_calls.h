@@ -6,17 +6,18 @@
 
 namespace neon_redo {
 
-// How the next calls end: the call after `good` of them fails with `error`, and those after it
+// How the next calls end: after `good` of them `failures` fail with `error`, and those after them
 // succeed again, as fdatasync does after an error that it has reported. 0: none fails.
 struct CallPlan {
   int good = 0;
   int error = 0;
+  int failures = 1;
 
   // Whether this call fails; errno is then set.
   bool Fails() {
     if (error == 0 || good-- > 0) return false;
     errno = error;
-    error = 0;
+    if (--failures == 0) error = 0;
     return true;
   }
 };

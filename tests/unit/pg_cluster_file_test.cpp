@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/store/slru_page.h"
 #include "tests/unit/wal_writer.h"
 
@@ -76,16 +77,17 @@ TEST_F(ClusterFileTest, LinksOfTablespacesAreFollowed) {
 TEST_F(ClusterFileTest, SlruSegments) {
   const SlruBlock block{SlruKind::kClog, 0, 0};
   std::vector<uint8_t> page(kBlockSize);
-  EXPECT_FALSE(ReadSlruPage(cluster_, block, page.data()).value());
+  const auto cluster = DataDirectory(cluster_);
+  EXPECT_FALSE(ReadSlruPage(*cluster, block, page.data()).value());
   const std::string path = cluster_ + "/pg_xact/0000";
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
-  EXPECT_EQ(ReadSlruPage(cluster_, block, page.data()).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ReadSlruPage(*cluster, block, page.data()).error().code, ErrorCode::kInvalidArgument);
   fs::remove(path);
   fs::create_symlink(precious_, path);
-  EXPECT_EQ(ReadSlruPage(cluster_, block, page.data()).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ReadSlruPage(*cluster, block, page.data()).error().code, ErrorCode::kInvalidArgument);
   fs::remove(path);
   std::ofstream(path) << std::string(kBlockSize, 'x');
-  EXPECT_TRUE(ReadSlruPage(cluster_, block, page.data()).value());
+  EXPECT_TRUE(ReadSlruPage(*cluster, block, page.data()).value());
   EXPECT_EQ(page.back(), 'x');
 }
 

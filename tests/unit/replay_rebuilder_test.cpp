@@ -8,11 +8,12 @@
 #include <fstream>
 #include <random>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/visibility_map.h"
 #include "cpp_core/verify/compare.h"
-#include "cpp_core/verify/data_directory.h"
+#include "cpp_core/verify/relation_files.h"
 #include "tests/unit/native_record.h"
 #include "tests/unit/programs.h"
 #include "tests/unit/version_15.h"
@@ -116,7 +117,8 @@ class RebuilderTest : public ::testing::Test {
   }
 
   TempDirectory directory_;
-  RelationFiles files_{directory_.path(), &kPg15};
+  const std::unique_ptr<BaseBackup> base_ = DataDirectory(directory_.path());
+  RelationFiles files_{base_.get(), &kPg15};
   MemoryBudget memory_{0};
   std::unique_ptr<Rebuilder> rebuilder_;
   RedoWorker worker_;

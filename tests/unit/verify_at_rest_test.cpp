@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/mask.h"
 #include "cpp_core/pg/page.h"
@@ -63,7 +64,8 @@ class AtRestTest : public ::testing::Test {
   }
 
   const std::string directory_ = ::testing::TempDir() + "at_rest";
-  CommitLog log_{directory_, 100, 1000};
+  std::unique_ptr<BaseBackup> files_ = DataDirectory(directory_);
+  CommitLog log_{*files_, 100, 1000};
   bool may_be_ahead_ = false;
 };
 
@@ -174,7 +176,7 @@ TEST_F(AtRestTest, WhatPgXactSays) {
   EXPECT_EQ(log_.Of(99), Fate::kUnknown);
   EXPECT_EQ(log_.Of(1000), Fate::kUnknown);
   EXPECT_EQ(log_.Of(2), Fate::kUnknown);
-  CommitLog wraps(directory_, 0xfffffff0, 800);
+  CommitLog wraps(*files_, 0xfffffff0, 800);
   EXPECT_EQ(wraps.Of(kCommitted), Fate::kCommitted);
   EXPECT_EQ(wraps.Of(0xfffffff5), Fate::kUnknown);  // its segment is not there
   EXPECT_EQ(wraps.Of(900), Fate::kUnknown);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/page.h"
@@ -86,6 +87,9 @@ class FileCheckTest : public ::testing::Test {
     for (const Mismatch& m : mismatches) out.push_back(m.file + ": " + DamageName(m.damage));
     return out;
   }
+  static BaseFiles FilesIn(const std::string& directory, const pg::Version& version = kPg15) {
+    return ListPlainFiles({directory, "", {}, ""}, version, true).value();
+  }
   // "file: damage" for each difference.
   std::vector<std::string> Compare(const ForkSizes& touched = {}, bool may_have_crashed = false) {
     return Compare(touched, touched, may_have_crashed);
@@ -93,10 +97,11 @@ class FileCheckTest : public ::testing::Test {
   std::vector<std::string> Compare(const ForkSizes& touched, const ForkSizes& sought,
                                    bool may_have_crashed = false) {
     VerifyResult result;
-    CommitLog log(data_, 3, 1000);
-    Status status = check_.ListBase(kPg15);
+    CommitLog log(*data_files_, 3, 1000);
+    Status status = check_.TakeBase(FilesIn(base_), kPg15);
     if (status)
-      status = check_.Compare({.touched = touched,
+      status = check_.Compare({.on_disk = FilesIn(data_),
+                               .touched = touched,
                                .sought = sought,
                                .settled = Lsn(),
                                .log = &log,
@@ -111,7 +116,9 @@ class FileCheckTest : public ::testing::Test {
   const std::string base_ = ::testing::TempDir() + "file_check_base";
   const std::string data_ = ::testing::TempDir() + "file_check_data";
   const RelFileNode rel_{1663, 5, 16384};
-  FileCheck check_{base_, data_};
+  const std::unique_ptr<BaseBackup> base_files_ = DataDirectory(base_);
+  const std::unique_ptr<BaseBackup> data_files_ = DataDirectory(data_);
+  FileCheck check_{*base_files_, data_files_.get()};
   std::vector<std::string> notes_;  // of the last comparison
 };
 
@@ -144,13 +151,12 @@ TEST_F(FileCheckTest, ListsRelationFilesAndNothingElse) {
   for (const char* other :
        {"t3_16386", "016387", "16388_x", "16389.", "PG_VERSION", "_vm", "16390x"})
     WriteZeroes(data_, other, kBlockSize);
-  const auto list = ListRelationFiles(data_, kPg15, false);
-  ASSERT_TRUE(list) << list.error().message;
+  const auto list = FindRelationFiles(FilesIn(data_), kPg15);
   const std::map<BlockTag, ForkFiles> expected{{{rel_}, {(1 << 17) + 2}},
                                                {{rel_, kVisibilityMapFork, 0}, {1}},
                                                {{{1663, 5, 16385}, kInitFork, 0}, {0}}};
-  EXPECT_EQ(list->forks, expected);
-  EXPECT_EQ(list->databases, (std::set<std::pair<uint32_t, uint32_t>>{{1663, 5}, {1664, 0}}));
+  EXPECT_EQ(list.forks, expected);
+  EXPECT_EQ(list.databases, (std::set<std::pair<uint32_t, uint32_t>>{{1663, 5}, {1664, 0}}));
   EXPECT_EQ(pg::BlockFilePath(kPg15, {rel_, kVisibilityMapFork, 1 << 17}), "base/5/16384_vm.1");
 }
 
@@ -163,10 +169,10 @@ TEST_F(FileCheckTest, RegularFilesOnly) {
   make_fifo(base_ + "/global/pg_control");
   make_fifo(base_ + "/base/5/1");
   fs::create_symlink(precious, base_ + "/base/5/2");
-  EXPECT_EQ(ReadBackupLabel(base_).error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(ReadControlData(base_).error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(check_.ListBase(kPg15).error().code, ErrorCode::kInvalidArgument);
-  RelationFiles files(base_, &kPg15);
+  EXPECT_EQ(base_files_->Label().error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ReadControlData(*base_files_).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(check_.TakeBase(FilesIn(base_), kPg15).error().code, ErrorCode::kInvalidArgument);
+  RelationFiles files(base_files_.get(), &kPg15);
   alignas(8) uint8_t page[kBlockSize];
   for (const uint32_t rel : {1u, 2u})
     EXPECT_EQ(files.Read({{1663, 5, rel}}, page).value(), RelationFiles::Found::kUnreadable) << rel;
@@ -175,12 +181,12 @@ TEST_F(FileCheckTest, RegularFilesOnly) {
     fs::remove(base_ + name);
     fs::create_symlink("/dev/zero", base_ + name);
   }
-  EXPECT_EQ(ReadBackupLabel(base_).error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(ReadControlData(base_).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(base_files_->Label().error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ReadControlData(*base_files_).error().code, ErrorCode::kInvalidArgument);
   fs::remove(base_ + "/backup_label");
   std::ofstream(base_ + "/backup_label") << "START";
   fs::resize_file(base_ + "/backup_label", uint64_t{2} << 30);
-  EXPECT_EQ(ReadBackupLabel(base_).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(base_files_->Label().error().code, ErrorCode::kCorrupt);
   fs::remove(precious);
 }
 
@@ -257,9 +263,8 @@ TEST_F(FileCheckTest, AUsedPageInAFileAfterAShortOne) {
   EXPECT_EQ(Compare(), Strings{"base/5/16384.2: long file"});
   Write(data_, "16384.1", 1);
   EXPECT_EQ(Compare(), (Strings{"base/5/16384.1: long file", "base/5/16384.2: long file"}));
-  const auto list = ListRelationFiles(data_, kPg15, false);
-  ASSERT_TRUE(list);
-  EXPECT_EQ(list->forks.at({rel_}), (ForkFiles{3, {{1, 1}, {2, 1}}}));
+  const auto list = FindRelationFiles(FilesIn(data_), kPg15);
+  EXPECT_EQ(list.forks.at({rel_}), (ForkFiles{3, {{1, 1}, {2, 1}}}));
 }
 
 TEST_F(FileCheckTest, AShortFileBeforeAnotherOne) {
@@ -327,7 +332,7 @@ TEST_F(FileCheckTest, WhatIsNoFile) {
   EXPECT_EQ(found,
             (Strings{"base/5/1: unreadable", "base/5/2: unreadable", "base/5/3: unreadable",
                      "base/5/4: unreadable", "base/5/9: extra file", "base/7: missing file"}));
-  RelationFiles files(data_, &kPg15);
+  RelationFiles files(data_files_.get(), &kPg15);
   alignas(8) uint8_t page[kBlockSize];
   for (const uint32_t rel : {1, 2, 3, 4}) {
     const auto read = files.Read({{1663, 5, rel}, kMainFork, 0}, page);
@@ -335,25 +340,23 @@ TEST_F(FileCheckTest, WhatIsNoFile) {
     EXPECT_EQ(*read, RelationFiles::Found::kUnreadable) << rel;
     EXPECT_NE(files.reason().find(fmt::format("base/5/{}", rel)), std::string::npos);
   }
-  EXPECT_FALSE(ReadFileIfThere(data_, "base/5/1"));
-  EXPECT_FALSE(ReadFileIfThere(data_, "base/5/2"));
-  EXPECT_FALSE(ReadFileIfThere(data_, "base/5/4"));
-  EXPECT_EQ(*ReadFileIfThere(data_, "base/5/none"), std::nullopt);
+  EXPECT_FALSE(data_files_->ReadIfThere("base/5/1", kMaxSmallFile));
+  EXPECT_FALSE(data_files_->ReadIfThere("base/5/2", kMaxSmallFile));
+  EXPECT_FALSE(data_files_->ReadIfThere("base/5/4", kMaxSmallFile));
+  EXPECT_EQ(*data_files_->ReadIfThere("base/5/none", kMaxSmallFile), std::nullopt);
 }
 
 // In the base backup any of it is an error, and so is a directory that cannot be listed.
 TEST_F(FileCheckTest, ABaseThatCannotBeRead) {
-  EXPECT_TRUE(check_.ListBase(kPg15));
+  EXPECT_TRUE(check_.TakeBase(FilesIn(base_), kPg15));
   fs::create_symlink("/nonexistent", base_ + "/base/5/999999");
-  const Status strange = check_.ListBase(kPg15);
+  const Status strange = check_.TakeBase(FilesIn(base_), kPg15);
   ASSERT_FALSE(strange);
   EXPECT_NE(strange.error().message.find("base/5/999999"), std::string::npos);
   fs::remove(base_ + "/base/5/999999");
   fs::create_symlink("/nonexistent", base_ + "/pg_tblspc/16400");
-  EXPECT_FALSE(check_.ListBase(kPg15));
-  fs::remove(base_ + "/pg_tblspc/16400");
-  fs::remove_all(base_ + "/global");
-  EXPECT_FALSE(check_.ListBase(kPg15));
+  EXPECT_FALSE(check_.TakeBase(FilesIn(base_), kPg15));
+  EXPECT_TRUE(check_.TakeBase(FilesIn(base_), kPg15, true));
 }
 
 // A relation map that changes while a later backup is taken may be of any time there, but it is there.
@@ -364,15 +367,19 @@ TEST_F(FileCheckTest, ARelationMapThatChangesLateIsThere) {
   };
   const auto compare = [&] {
     VerifyResult result;
-    FileCheck check(base_, data_);
-    EXPECT_TRUE(check.ListBase(kPg15));
+    FileCheck check(*base_files_, data_files_.get());
+    EXPECT_TRUE(check.TakeBase(FilesIn(base_), kPg15));
     Change change{};
     change.kind = ChangeKind::kRelationMap;
     change.key = PageKey::OfRelationMap(1663, 5);
     change.payload = {reinterpret_cast<const uint8_t*>(map.data()), map.size()};
     check.Take(change, {Lsn(500), Lsn(600), {}});
-    EXPECT_TRUE(
-        check.Compare({.touched = {}, .sought = {}, .settled = Lsn(400), .log = nullptr}, &result));
+    EXPECT_TRUE(check.Compare({.on_disk = FilesIn(data_),
+                               .touched = {},
+                               .sought = {},
+                               .settled = Lsn(400),
+                               .log = nullptr},
+                              &result));
     return Names(result.mismatches);
   };
   write(base_, std::string(map.size(), 'b'));
@@ -392,7 +399,7 @@ TEST_F(FileCheckTest, PreparedTransactions) {
   TwoPhaseCheck check;
   write(base_, "00000300", "of the backup");
   write(base_, "00000301", "ended later");
-  ASSERT_TRUE(check.ReadBase(base_, kPg15, 0x400));
+  ASSERT_TRUE(check.ReadBase(*base_files_, FilesIn(base_), kPg15, 0x400));
   const std::string state = "the state";
   Change change{};
   const auto take = [&](ChangeKind kind, uint32_t xid) {
@@ -409,7 +416,7 @@ TEST_F(FileCheckTest, PreparedTransactions) {
   EXPECT_FALSE(TwoPhaseCheck().HasPrepared());
   const auto compare = [&](Lsn settled = {}) {
     VerifyResult result;
-    EXPECT_TRUE(check.Compare(data_, 0x500, settled, &result));
+    EXPECT_TRUE(check.Compare(*data_files_, FilesIn(data_), 0x500, settled, &result));
     ListInOrder(&result);
     return Names(result.mismatches);
   };
@@ -441,10 +448,12 @@ TEST_F(FileCheckTest, PreparedTransactionsWithAnEpoch) {
   write(base_, "0000000200000300", "of the backup");
   write(base_, "00000301", "a file of 15");
   write(base_, "0000000400000300", "of another epoch");
-  ASSERT_TRUE(check.ReadBase(base_, kPg17, uint64_t{2} << 32 | 0x2ff));
+  ASSERT_TRUE(
+      check.ReadBase(*base_files_, FilesIn(base_, kPg17), kPg17, uint64_t{2} << 32 | 0x2ff));
   const auto compare = [&] {
     VerifyResult result;
-    EXPECT_TRUE(check.Compare(data_, uint64_t{2} << 32 | 0x500, {}, &result));
+    EXPECT_TRUE(
+        check.Compare(*data_files_, FilesIn(data_, kPg17), uint64_t{2} << 32 | 0x500, {}, &result));
     ListInOrder(&result);
     return Names(result.mismatches);
   };

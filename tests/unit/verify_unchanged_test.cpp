@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/verify/slru_check.h"
 #include "tests/unit/failing_calls.h"
@@ -57,19 +58,24 @@ class UnchangedTest : public ::testing::Test {
 
   void List() {
     VerifyResult ignored;
-    ASSERT_TRUE(files_.ListBase(kPg15));
-    ASSERT_TRUE(
-        files_.Compare({.touched = {}, .sought = {}, .settled = Lsn(), .log = nullptr}, &ignored));
+    ASSERT_TRUE(files_.TakeBase(FilesIn(base_), kPg15));
+    ASSERT_TRUE(files_.Compare(
+        {.on_disk = FilesIn(data_), .touched = {}, .sought = {}, .settled = Lsn(), .log = nullptr},
+        &ignored));
+  }
+  static BaseFiles FilesIn(const std::string& directory) {
+    return ListPlainFiles({directory, "", {}, ""}, kPg15, true).value();
   }
   // "side file/block: damage" for each difference. good: reads that do not fail; the next one does. Below
   // 0: none fails.
   std::vector<std::string> Compare(int good = -1, ChangedBlocks changed = {}) {
-    UnchangedOptions options{{data_, base_, &kPg15, false, {}, 3, 1000},
+    UnchangedOptions options{{data_files_.get(), base_files_.get(), &kPg15, false, {}, 3, 1000},
                              {HintLogging::kNever, false, is_another_, Lsn(kBackupStart)},
                              1,
                              {}};
     result_ = {};
-    if (good >= 0) pread_plan = {good, EIO};
+    // A piece cannot be read, and of its pages the first.
+    if (good >= 0) pread_plan = {good, EIO, 2};
     const BackupDamage damage{[](const BlockTag&) { return false; },
                               [](const std::string&) { return false; }};
     const Status status = CompareUnchangedPages(options, files_, &changed, damage, &result_);
@@ -87,7 +93,9 @@ class UnchangedTest : public ::testing::Test {
 
   const std::string base_ = ::testing::TempDir() + "unchanged_base";
   const std::string data_ = ::testing::TempDir() + "unchanged_data";
-  FileCheck files_{base_, data_};
+  const std::unique_ptr<BaseBackup> base_files_ = DataDirectory(base_);
+  const std::unique_ptr<BaseBackup> data_files_ = DataDirectory(data_);
+  FileCheck files_{*base_files_, data_files_.get()};
   bool is_another_ = false;  // PageCheck::Server
   VerifyResult result_;
 };
@@ -203,14 +211,16 @@ TEST_F(UnchangedTest, AnSlruPageThatChangesLateIsThere) {
   Write(base_, "pg_xact/0000", std::string(kBlockSize, '\0'));
   const auto compare = [&] {
     MemoryBudget memory(1 << 20);
-    SlruCheck check(base_, &memory, "/tmp");
+    SlruCheck check(*base_files_, &memory, "/tmp");
     Change change{};
     change.kind = ChangeKind::kClogCommitted;
     change.number = 700;
     change.key = PageKey::OfSlruBlock({SlruKind::kClog, 0, 0});
     EXPECT_TRUE(check.Take(change, {Lsn(500), Lsn(600), {}}, kRmXact));
     result_ = {};
-    EXPECT_TRUE(check.Compare(data_, Lsn(400), {}, &result_));
+    const BaseFiles on_disk = FilesIn(data_);
+    const SlruCheck::Disk disk{*data_files_, on_disk};
+    EXPECT_TRUE(check.Compare(&disk, Lsn(400), {}, &result_));
     return Names();
   };
   EXPECT_EQ(compare(), Strings{"data pg_xact/0000/0: short file"});
@@ -226,11 +236,12 @@ TEST_F(UnchangedTest, AnSlruPageThatCannotBeReadIsNotEqual) {
     Write(directory, "pg_xact/0000", std::string(2 * kBlockSize, '\0'));
   const auto compare = [&](int good, bool is_reported = false) {
     MemoryBudget memory(1 << 20);
-    SlruCheck check(base_, &memory, "/tmp");
+    SlruCheck check(*base_files_, &memory, "/tmp");
     result_ = {};
     if (good >= 0) pread_plan = {good, EIO};
     const Status status = check.CompareUnchanged(
-        data_, {}, [&](const std::string&) { return is_reported; }, &result_);
+        FilesIn(base_), {*data_files_, FilesIn(data_)}, {},
+        [&](const std::string&) { return is_reported; }, &result_);
     pread_plan = {};
     EXPECT_TRUE(status);
     return Names();

@@ -75,6 +75,8 @@ struct Mismatch {
   Lsn rebuilt_lsn{};
   uint32_t blocks = 1;     // how many, from tag.block on; the other fields are those of the first
   bool in_backup = false;  // in the base backup itself, not in data_directory
+  // What it is of, as far as the catalogs say: "table public.t of database app", "transactions 0 to 32767".
+  std::string subject{};
 };
 
 // What was read of the base backup itself.
@@ -175,8 +177,14 @@ struct VerifyOptions {
 // end of the backup makes the page whole before it is read. What is lost or damaged in the backup is a
 // Mismatch with in_backup. What WAL does not change in data_directory must be as it is in the backup.
 //
+// base_backup lies as its tool keeps it: a plain directory, tar archives, or the newest backup of a pgBackRest
+// repository or a Barman server (docs/verify.md). What is compressed is unpacked to a file without a name in
+// options.spill_directory.
+//
 // data_directory may be a later base backup of a running server. Then WAL is replayed to that
-// backup's end, and what no record changes from its start on is compared.
+// backup's end, and what no record changes from its start on is compared. So it is with a standby, from its last
+// restartpoint on, and with a cluster that has crashed, from its last checkpoint on. base_backup may be a
+// snapshot or a copy of a stopped cluster, without a backup_label.
 //
 // Without a data_directory (empty): replays WAL to its end, or to options.until_lsn or until_time, and
 // compares no pages.
@@ -184,8 +192,7 @@ struct VerifyOptions {
 // Memory: options.memory. Pages that do not fit are spilled to a file. About 100 bytes for each block
 // that was touched and not dropped since are never spilled: they are the least that is needed.
 //
-// Errors: directories that are not what they must be, a cluster that is running or was not shut
-// down cleanly, WAL that is damaged or ends too early, a server that cannot be run. A record that a
+// Errors: directories that are not what they must be, a cluster that a server runs on, WAL that is damaged or ends too early, a server that cannot be run. A record that a
 // worker refuses or misapplies is a mismatch, not an error; so is a missing or damaged file.
 Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
                                    const std::string& data_directory);

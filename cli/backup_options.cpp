@@ -1,0 +1,72 @@
+#include "cli/backup_options.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "cli/common_options.h"
+#include "cli/failure.h"
+#include "cli/foreign_text.h"
+#include "cpp_core/base/try.h"
+
+namespace neon_redo::cli {
+
+std::string BackupArguments::Words() const {
+  std::string out;
+  const auto add = [&out](const char* name, const std::string& value) {
+    if (!value.empty())
+      out += fmt::format("{}{}={}", out.empty() ? "" : " ", name, ShellWord(value));
+  };
+  for (const std::string& path : paths) add("--base-backup", path);
+  add("--label", options.label);
+  add("--stanza", options.stanza);
+  add("--repo-cipher-pass-file", options.cipher_pass_file);
+  return out;
+}
+
+void AddBaseBackup(Options* options, BackupArguments* arguments, const char* help) {
+  options->PathList("--base-backup=PATH", &arguments->paths, help);
+  options->Value(
+      "--label=LABEL",
+      [arguments](const std::string& text) {
+        arguments->options.label = text;
+        return Status();
+      },
+      "which backup of a pgBackRest repository or a Barman server (default: latest)");
+  options->Value(
+      "--stanza=NAME",
+      [arguments](const std::string& text) {
+        arguments->options.stanza = text;
+        return Status();
+      },
+      "stanza of a pgBackRest repository that has several");
+  options->Path("--repo-cipher-pass-file=FILE", &arguments->options.cipher_pass_file,
+                "file with the passphrase of an encrypted pgBackRest repository");
+}
+
+std::string CheckBaseBackup(const BackupArguments& arguments) {
+  const BaseBackupOptions& options = arguments.options;
+  const bool has_others =
+      !options.label.empty() || !options.stanza.empty() || !options.cipher_pass_file.empty();
+  if (!arguments.given() && has_others)
+    return "--label, --stanza and --repo-cipher-pass-file are for --base-backup: give it too";
+  return "";
+}
+
+std::string TemporaryDirectory() {
+  const char* directory = std::getenv("TMPDIR");
+  return directory != nullptr && *directory != '\0' ? directory : "/tmp";
+}
+
+Result<std::unique_ptr<BaseBackup>> OpenBackup(const BackupArguments& arguments,
+                                               std::optional<uint32_t> only) {
+  BaseBackupOptions options = arguments.options;
+  options.prior.assign(arguments.paths.begin(), arguments.paths.end() - 1);
+  options.spool_directory = TemporaryDirectory();
+  for (const std::string& path : arguments.paths) SayTablespaces(path, only);
+  ASSIGN_OR_RETURN(auto backup, OpenBaseBackup(arguments.paths.back(), options));
+  SayNotes(backup->Remarks());
+  return backup;
+}
+
+}  // namespace neon_redo::cli

@@ -1,0 +1,39 @@
+// What becomes of the rebuilt pages of one partition, when a cluster or a backup is verified.
+#ifndef NEON_REDO_VERIFY_CLUSTER_CONSUMER_H_
+#define NEON_REDO_VERIFY_CLUSTER_CONSUMER_H_
+
+#include "cpp_core/replay/page_replay.h"
+#include "cpp_core/verify/backup_catalog.h"
+#include "cpp_core/verify/file_check.h"
+#include "cpp_core/verify/page_check.h"
+#include "cpp_core/verify/relation_files.h"
+#include "cpp_core/verify/unchanged_check.h"
+
+namespace neon_redo {
+
+// Gives pages of the base backup, and compares the finished ones. Not thread-safe.
+class ClusterConsumer : public PageConsumer {
+ public:
+  // relations: see ChangedCatalogs. reads_all: the base backup is read as a whole, and what cannot be
+  // read in it is reported with it.
+  ClusterConsumer(const PageCheck::Options& options, const CatalogRelations* const* relations,
+                  bool reads_all);
+
+  Result<bool> ReadBase(const BlockTag& tag, uint8_t* page) override;
+  Status Take(FinishedBlock* block) override;
+
+  PageCheck check;
+  ForkSizes touched, sought;  // see FileCheck::Expectations
+  ChangedCatalogs catalogs;
+  ChangedBlocks changed;
+
+ private:
+  RelationFiles base_;
+  const pg::Version& version_;
+  const bool reads_all_, notes_changed_;
+  Status base_status_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_VERIFY_CLUSTER_CONSUMER_H_

@@ -1,0 +1,184 @@
+#include "cpp_core/verify/cluster_inputs.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "cpp_core/archive/wal_set.h"
+#include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
+
+namespace neon_redo {
+
+namespace {
+
+class InputReader {
+ public:
+  InputReader(const VerifyOptions& options, const BaseBackup& base, const BaseBackup* data)
+      : options_(options), in_{base, data} {}
+
+  Result<ClusterInputs> Read() {
+    ASSIGN_OR_RETURN(in_.base_control, ReadControlData(in_.base));
+    in_.control = in_.base_control;
+    ASSIGN_OR_RETURN(const auto start, ReadReplayStart(in_.base, in_.base_control));
+    in_.label = start.label;
+    in_.consistent_at = start.consistent_at;
+    in_.wal = options_.wal;
+    if (!start.has_label) TakeCopy();
+    ASSIGN_OR_RETURN(in_.base_files, in_.base.List());
+    std::erase_if(in_.base_files.files, [](const auto& file) {
+      return file.first == "pg_wal" || file.first.starts_with("pg_wal/");
+    });
+    if (in_.compares()) RETURN_IF_ERROR(ReadData());
+    RETURN_IF_ERROR(FindWal());
+    RETURN_IF_ERROR(CheckTimeline());
+    return std::move(in_);
+  }
+
+ private:
+  void TakeCopy();
+  Status ReadData();
+  Status ReadState();
+  void TakeStandby();
+  Status FindWal();
+  Status CheckTimeline();
+
+  const VerifyOptions& options_;
+  ClusterInputs in_;
+};
+
+// A copy without backup_label has the WAL that makes it consistent.
+void InputReader::TakeCopy() {
+  in_.wal_notes.push_back(fmt::format(
+      "\"{}\" has no backup_label, so it is taken for {} (state: {}): replay begins at {}, its last "
+      "checkpoint's redo point",
+      in_.base.path(),
+      in_.base_control.shut_down || in_.base_control.is_standby ? "a copy of a stopped cluster"
+                                                                : "a snapshot",
+      in_.base_control.state, in_.label.start.ToString()));
+  const std::string own = in_.base.path() + "/pg_wal";
+  if (access(own.c_str(), F_OK) == 0) in_.wal.push_back(own);
+}
+
+Status InputReader::ReadData() {
+  const std::string& base = in_.base.path();
+  const std::string& data = in_.data->path();
+  ASSIGN_OR_RETURN(in_.control, ReadControlData(*in_.data));
+  if (in_.control.version != in_.base_control.version)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("the backup in {} is of PostgreSQL {}, but the cluster in {} is of PostgreSQL "
+                    "{}",
+                    base, in_.base_control.version->major, data, in_.control.version->major));
+  RETURN_IF_ERROR(ReadState());
+  if (options_.timeline.value_or(in_.control.timeline) != in_.control.timeline)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("the cluster in {} is on timeline {}, not {}: leave out --timeline", data,
+                    in_.control.timeline, *options_.timeline));
+  if (in_.base_control.system_identifier != in_.control.system_identifier)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{} is not a backup of the cluster in {}: system identifiers {} "
+                    "and {}",
+                    base, data, in_.base_control.system_identifier, in_.control.system_identifier));
+  return {};
+}
+
+// As what data is to be compared.
+Status InputReader::ReadState() {
+  const std::string& data = in_.data->path();
+  const auto label = in_.data->Label();
+  if (!label && label.error().code != ErrorCode::kNotFound) return tl::unexpected(label.error());
+  if (label) {
+    in_.second = *label;
+    if (label->is_incremental)
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the backup in {} is an incremental one, and can be compared "
+                      "only once pg_combinebackup has combined it with those before it",
+                      data));
+    if (in_.second.start < in_.label.start)
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("the backup in {} is older than the one to start from: give one "
+                                   "taken later",
+                                   data));
+    if (in_.second.from_standby) TakeStandby();
+  } else if (!in_.control.shut_down) {
+    ASSIGN_OR_RETURN(const bool is_running, IsServerRunning(*in_.data));
+    if (is_running)
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the cluster in {0} is not shut down (state: {1}), so its pages are not "
+                      "all written: stop it with pg_ctl stop -D {0}",
+                      data, in_.control.state));
+    const bool is_standby = in_.control.is_standby || in_.control.in_recovery;
+    in_.second.start = in_.control.redo;
+    if (in_.second.start < in_.label.start)
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the last {} of the {} in {} is at {}, before the start of the backup in {}: "
+                      "start it, and stop it once it has {} a checkpoint since",
+                      is_standby ? "restartpoint" : "checkpoint",
+                      is_standby ? "standby" : "cluster", data, in_.control.redo.ToString(),
+                      in_.base.path(), is_standby ? "replayed" : "completed"));
+    if (is_standby) TakeStandby();
+    in_.crashed = !is_standby;
+  }
+  return {};
+}
+
+// A standby's pages are of its last restartpoint or of any time since, up to the end of the recovery
+// that it needs. So it is looked at like a later backup.
+void InputReader::TakeStandby() {
+  in_.second_end = in_.control.min_recovery_point;
+  in_.control.timeline = std::max(in_.control.timeline, in_.control.min_recovery_timeline);
+  in_.of_standby = true;
+}
+
+// The shutdown checkpoint is in a segment that is never archived: it is in the cluster's own pg_wal,
+// perhaps by a link. A backup may have been taken without.
+Status InputReader::FindWal() {
+  if (!in_.compares()) return {};
+  const std::string own = in_.data->path() + "/pg_wal";
+  if (access(own.c_str(), F_OK) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR) return FileError("access directory", own);
+    in_.wal_notes.push_back(fmt::format("there is no directory \"{}\"", own));
+    return {};
+  }
+  // In a data directory that is given as a directory of WAL, it is the same directory.
+  in_.wal.push_back(own);
+  return {};
+}
+
+// The cluster descends from the backup, or the WAL to replay is of another history.
+Status InputReader::CheckTimeline() {
+  const auto timeline = in_.Timeline(options_);
+  const std::string places = NamePaths(in_.wal);
+  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(in_.wal, timeline, in_.label.start));
+  RETURN_IF_ERROR(CheckOneCluster(places, *lineage.version, lineage.system_identifier,
+                                  in_.compares() ? in_.data->path() : in_.base.path(),
+                                  in_.control));
+  in_.wal_timeline = lineage.timeline;
+  if (!timeline) {
+    ASSIGN_OR_RETURN(in_.other_timelines, ReadOtherTimelines(in_.wal, lineage));
+  }
+  Status status =
+      CheckDescent(in_.label, in_.base.path(), lineage,
+                   in_.compares() ? "the cluster in " + in_.data->path() : "the WAL in " + places);
+  if (!status && !timeline)
+    status.error().message +=
+        fmt::format(", or --timeline={} to follow the backup's", in_.label.timeline);
+  return status;
+}
+
+}  // namespace
+
+Result<ClusterInputs> ReadClusterInputs(const VerifyOptions& options, const BaseBackup& base,
+                                        const BaseBackup* data) {
+  return InputReader(options, base, data).Read();
+}
+
+}  // namespace neon_redo
