@@ -19,6 +19,7 @@
 #include "cli/progress_bar.h"
 #include "cli/verify_follow.h"
 #include "cli/verify_report.h"
+#include "cli/verify_reports.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/slru_page.h"
@@ -40,12 +41,15 @@ struct VerifyArguments {
   std::string against;
   std::string explain;
   std::string until;
+  ReportArguments reports;
   bool json = false;
   bool no_progress = false;
 };
 
 // One line that says what to do; empty when the options fit together.
 std::string CheckOptions(const VerifyArguments& arguments) {
+  if (!arguments.reports.files.empty() && (arguments.follow.follow || !arguments.explain.empty()))
+    return "--report is for --base-backup and --images: leave out --follow and --explain";
   if (arguments.follow.follow && arguments.verify.until_time)
     return "--until must be an LSN with --follow";
   if (std::string bad = CheckBaseBackup(arguments.base_backup); !bad.empty()) return bad;
@@ -132,44 +136,91 @@ std::string InputOptions(const VerifyArguments& arguments, const std::vector<std
   return out;
 }
 
-Result<VerifyResult> Compare(const VerifyArguments& arguments) {
-  ASSIGN_OR_RETURN(const auto base, OpenBackup(arguments.base_backup));
-  std::unique_ptr<BaseBackup> data;
-  if (!arguments.against.empty()) {
-    SayTablespaces(arguments.against);
-    ASSIGN_OR_RETURN(
-        data, OpenComparedWith(arguments.against, {.spool_directory = TemporaryDirectory()}));
+// Before the work: what a report says of the input.
+Result<VerifyReports> OpenReports(const VerifyArguments& arguments) {
+  ASSIGN_OR_RETURN(VerifyReports reports, VerifyReports::Open(arguments.reports));
+  if (arguments.reports.files.empty()) return reports;
+  const VerifyOptions& verify = arguments.verify;
+  ReportFacts& facts = reports.facts();
+  const auto option = [&facts](const char* name, const std::string& value) {
+    if (!value.empty()) facts.options.emplace_back(name, value);
+  };
+  for (const std::string& path : arguments.base_backup.paths) option("base-backup", path);
+  option("label", arguments.base_backup.options.label);
+  option("stanza", arguments.base_backup.options.stanza);
+  option("against", arguments.against);
+  for (const std::string& directory : verify.wal) option("wal", directory);
+  option("until", arguments.until);
+  if (verify.timeline) option("timeline", std::to_string(*verify.timeline));
+  if (verify.quick) option("quick", "yes");
+  if (arguments.images) option("images", "yes");
+  option("jobs", std::to_string(verify.jobs));
+  option("memory", fmt::format("{}MB", verify.memory >> 20));
+  return reports;
+}
+
+// facts: null where there is no report.
+Result<VerifyResult> Compare(const VerifyArguments& arguments, ReportFacts* facts) {
+  const auto base = OpenBackup(arguments.base_backup);
+  if (facts) facts->backup = IdentityOf(arguments.base_backup.paths.back(), base);
+  if (!base) return tl::unexpected(base.error());
+  if (arguments.against.empty()) return VerifyBackup(arguments.verify, **base, nullptr);
+  SayTablespaces(arguments.against);
+  const auto data = OpenComparedWith(arguments.against, {.spool_directory = TemporaryDirectory()});
+  if (facts) facts->cluster = IdentityOf(arguments.against, data);
+  if (!data) return tl::unexpected(data.error());
+  return VerifyBackup(arguments.verify, **base, data->get());
+}
+
+// Without an exception, so that a report can be written whatever happens.
+tl::expected<VerifyResult, Failure> Verify(VerifyArguments arguments, ReportFacts* facts) {
+  VerifyOptions& verify = arguments.verify;
+  verify.spill_directory = TemporaryDirectory();
+  ProgressBar bar(!arguments.no_progress);
+  verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
+  try {
+    auto result = arguments.follow.follow ? Follow(arguments.follow, verify, !arguments.no_progress)
+                  : arguments.images      ? VerifyImages(verify)
+                                          : Compare(arguments, facts);
+    bar.Clear();
+    if (!result) return tl::unexpected(Failure(result.error()));
+    return std::move(*result);
+  } catch (...) {
+    return Fail(DescribeException());
   }
-  return VerifyBackup(arguments.verify, *base, data.get());
 }
 
 Outcome Run(VerifyArguments arguments) {
   if (const std::string bad = CheckOptions(arguments); !bad.empty()) return Fail(bad);
   if (!arguments.explain.empty()) return Explain(arguments);
   TakePgdata(&arguments);
-  VerifyOptions& verify = arguments.verify;
-  verify.spill_directory = TemporaryDirectory();
-  ProgressBar bar(!arguments.no_progress);
-  verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
-  const auto result = arguments.follow.follow
-                          ? Follow(arguments.follow, verify, !arguments.no_progress)
-                      : arguments.images ? VerifyImages(verify)
-                                         : Compare(arguments);
-  bar.Clear();
-  if (!result) return tl::unexpected(Failure(result.error()));
-  const VerifyReport report{verify.engine,
-                            verify.jobs,
+  ASSIGN_OR_RETURN(VerifyReports reports, OpenReports(arguments));
+  const auto result =
+      Verify(arguments, arguments.reports.files.empty() ? nullptr : &reports.facts());
+  if (!result) {
+    const Status written = reports.Write({.failure = &result.error()});
+    if (!written) Say("error: " + written.error().message);
+    return tl::unexpected(result.error());
+  }
+  const VerifyReport report{arguments.verify.engine,
+                            arguments.verify.jobs,
                             arguments.images || arguments.follow.follow,
                             !arguments.against.empty(),
                             InputOptions(arguments, result->wal_directories),
-                            verify.quick,
+                            arguments.verify.quick,
                             arguments.against,
                             arguments.until};
   if (arguments.json)
     PrintVerifyJson(report, *result);
   else
     PrintVerifyText(report, *result);
-  return result->different == 0 ? kExitFine : kExitDifference;
+  const ReportedRun run{.report = &report, .result = &*result};
+  if (const Status written = reports.Write(run); !written) {
+    Failure failure(written.error());
+    failure.in_output = true;  // standard output has the result
+    return tl::unexpected(std::move(failure));
+  }
+  return run.status();
 }
 
 Status ReadUntil(const std::string& text, VerifyArguments* arguments) {
@@ -248,6 +299,7 @@ CommandFunction DeclareVerify(Options* options) {
   AddInputs(options, arguments.get());
   AddEngineOptions(options, arguments.get());
   AddFormat(options, &arguments->json, "text (default) or json (one object)");
+  AddReportOptions(options, &arguments->reports);
   AddNoProgress(options, &arguments->no_progress);
   AddFollowOptions(options, &arguments->follow);
   AddWorkerOptions(options, &arguments->verify.worker);
@@ -260,7 +312,7 @@ CommandFunction DeclareVerify(Options* options) {
       "pg_xact, pg_multixact and pg_commit_ts, relation maps, and which relation files\n"
       "exist. What WAL does not change must be as it is in the backup. With --images, it\n"
       "replays every record alone and compares the result with the image in the record. It\n"
-      "writes nothing.\n\n"
+      "writes nothing but the files of --report.\n\n"
       "The exit status is 0 when all pages are equal and the backup is whole, 1 when a page\n"
       "is different or could not be rebuilt or the backup has lost something, and 2 when the\n"
       "input could not be used.\n\n"
@@ -271,6 +323,8 @@ CommandFunction DeclareVerify(Options* options) {
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
       "    --until='2024-05-31 14:00'\n"
+      "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
+      "    --report=/reports/monday.html --report=/reports/monday.json\n"
       "  neon-redo verify --base-backup=/var/lib/pgbackrest --stanza=main \\\n"
       "    --wal=/var/lib/pgbackrest/archive/main\n"
       "  neon-redo verify --explain=base/5/16384/7 --wal=/archive\n"

@@ -38,25 +38,32 @@ void PrintWal(const VerifyResult& r) {
 }
 
 void PrintCoverage(const VerifyReport& report, const VerifyResult& r) {
-  if (report.images) {
-    fmt::print("\nCovered: each record of the WAL whose image has the page after it.\n");
-    return;
-  }
+  fmt::print("\nCovered: {}.\n", fmt::join(Covered(report, r), "; "));
+  if (report.images) return;
+  fmt::print("Not covered: {}.\n", fmt::join(NotCovered(report, r), "; "));
+}
+
+std::vector<std::string> Covered(const VerifyReport& report, const VerifyResult& r) {
+  if (report.images) return {"each record of the WAL whose image has the page after it"};
   const bool whole = r.backup.was_read;
-  const std::string against = PrintableLines(report.against);
-  fmt::print("\nCovered: {}the pages that this WAL changes, {}{}.\n",
-             whole ? fmt::format("{} of the backup; ", FilesRead(r.backup)) : "",
-             report.compares ? "compared with those in " + against : "rebuilt",
-             report.compares && whole ? "; the pages that it does not change, compared" : "");
+  std::vector<std::string> out;
+  if (whole) out.push_back(fmt::format("{} of the backup", FilesRead(r.backup)));
+  out.push_back("the pages that this WAL changes, " +
+                (report.compares ? "compared with those in " + PrintableLines(report.against)
+                                 : std::string("rebuilt")));
+  if (report.compares && whole) out.push_back("the pages that it does not change, compared");
+  return out;
+}
+
+std::vector<std::string> NotCovered(const VerifyReport& report, const VerifyResult& r) {
+  if (report.images) return {"pages without an image in this WAL, and all files"};
   std::vector<std::string> missing;
-  if (!whole) missing.push_back("the backup's other files and pages");
+  if (!r.backup.was_read) missing.push_back("the backup's other files and pages");
   if (!report.compares) missing.push_back("a comparison with another copy (--against)");
   missing.push_back(report.compares ? "the free space map, which is not in WAL"
                                     : "hint bits and the free space map, which are not in WAL");
   missing.push_back("rows of unlogged relations");
-  std::string text;
-  for (const std::string& item : missing) text += (text.empty() ? "" : "; ") + item;
-  fmt::print("Not covered: {}.\n", text);
+  return missing;
 }
 
 void AddWal(const VerifyResult& r, nlohmann::ordered_json* out) {

@@ -3,6 +3,8 @@
 #define NEON_REDO_CLI_VERIFY_COVERAGE_H_
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
 
 #include "cli/verify_report.h"
 #include "neon_redo/verify.h"
@@ -13,6 +15,10 @@ namespace neon_redo::cli {
 void PrintWal(const VerifyResult& result);
 // What the check compared and rebuilt, and what it left out.
 void PrintCoverage(const VerifyReport& report, const VerifyResult& result);
+
+// The items of both, without a full stop.
+std::vector<std::string> Covered(const VerifyReport& report, const VerifyResult& result);
+std::vector<std::string> NotCovered(const VerifyReport& report, const VerifyResult& result);
 
 // The same for JSON. The first adds members to an object.
 void AddWal(const VerifyResult& result, nlohmann::ordered_json* out);

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -256,23 +255,24 @@ void PrintNotes(const VerifyResult& r) {
   if (more > 0) fmt::print("  and {} more\n", Grouped(more));
 }
 
-// The text with its empty array of that name replaced by the items, one after another.
-void PrintWithItems(const std::string& text, const char* name, const std::vector<Mismatch>& items,
-                    const std::function<void(const std::string&)>& rest) {
+// Writes the text with its empty array of that name replaced by the items, one after another. Returns the
+// rest of the text, which it does not write.
+std::string WriteItems(const std::string& text, const char* name,
+                       const std::vector<Mismatch>& items, const TextSink& write) {
   const std::string empty = fmt::format("\"{}\": []", name);
   const size_t at = text.find(empty);
-  if (items.empty() || at == std::string::npos) return rest(text);
-  fmt::print("{}\"{}\": [", text.substr(0, at), name);
+  if (items.empty() || at == std::string::npos) return text;
+  write(fmt::format("{}\"{}\": [", text.substr(0, at), name));
   const char* separator = "\n";
   for (const Mismatch& m : items) {
     std::string item = JsonText(MismatchJson(m), 2);
     for (size_t line = 0; (line = item.find('\n', line)) != std::string::npos; line += 5)
       item.insert(line + 1, 4, ' ');
-    fmt::print("{}    {}", separator, item);
+    write(fmt::format("{}    {}", separator, item));
     separator = ",\n";
   }
-  fmt::print("\n  ]");
-  rest(text.substr(at + empty.size()));
+  write("\n  ]");
+  return text.substr(at + empty.size());
 }
 
 // What the last line says of the backup itself.
@@ -287,30 +287,20 @@ std::string BackupVerdict(const VerifyReport& report, const BackupCounts& b) {
                      Grouped(b.losses), b.losses == 1 ? "loss" : "losses");
 }
 
-// The last line. compared: pages, or images.
-void PrintVerdict(const VerifyReport& report, const VerifyResult& r, uint64_t compared) {
-  const char* what = report.images ? "block images" : "pages";
-  const uint64_t different = r.different - std::min(r.different, r.backup.losses);
-  const std::string of_backup = BackupVerdict(report, r.backup);
-  std::string text;
-  if (!report.compares_something())
-    text = fmt::format(
-        "WAL replays to {}: {} pages rebuilt, {} could not be.{} Nothing was compared: give "
-        "--against for that.",
-        r.end.ToString(), Grouped(compared), Grouped(different), of_backup);
-  else if (different == 0 && compared == 0)
-    text = fmt::format("Nothing was compared: WAL {}.{}",
-                       report.images ? "has no images to compare with" : "changes no pages",
-                       of_backup);
-  else if (different == 0)
-    text = fmt::format("All {} {} are equal.{}", Grouped(compared), what, of_backup);
-  else
-    text = fmt::format("{} of {} {} are different.{}", Grouped(different), Grouped(compared), what,
-                       of_backup);
-  const bool is_equal = r.different == 0 && report.compares_something() && compared > 0;
+// Pages or images that were compared, or pages that were rebuilt, as the report demands.
+uint64_t PagesDone(const VerifyReport& report, const VerifyResult& r) {
+  return report.images                 ? r.images_compared
+         : report.compares_something() ? r.pages_compared
+                                       : r.pages_replayed;
+}
+
+// The last line.
+void PrintVerdict(const VerifyReport& report, const VerifyResult& r) {
+  const bool is_equal = r.different == 0 && report.compares_something() &&
+                        PagesDone(report, r) + r.backup.unchanged_compared > 0;
   const char* paint = r.different > 0 ? "\033[31m" : is_equal ? "\033[32m" : "";
   if (!isatty(STDOUT_FILENO)) paint = "";
-  fmt::print("{}{}{}\n", paint, text, *paint != '\0' ? "\033[0m" : "");
+  fmt::print("{}{}{}\n", paint, VerdictText(report, r), *paint != '\0' ? "\033[0m" : "");
 }
 
 }  // namespace
@@ -322,7 +312,27 @@ std::string Grouped(uint64_t n) {
   return digits;
 }
 
-void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
+std::string VerdictText(const VerifyReport& report, const VerifyResult& r) {
+  const char* what = report.images ? "block images" : "pages";
+  const uint64_t compared = PagesDone(report, r) + r.backup.unchanged_compared;
+  const uint64_t different = r.different - std::min(r.different, r.backup.losses);
+  const std::string of_backup = BackupVerdict(report, r.backup);
+  if (!report.compares_something())
+    return fmt::format(
+        "WAL replays to {}: {} pages rebuilt, {} could not be.{} Nothing was compared: give "
+        "--against for that.",
+        r.end.ToString(), Grouped(compared), Grouped(different), of_backup);
+  if (different > 0)
+    return fmt::format("{} of {} {} are different.{}", Grouped(different), Grouped(compared), what,
+                       of_backup);
+  if (compared == 0)
+    return fmt::format("Nothing was compared: WAL {}.{}",
+                       report.images ? "has no images to compare with" : "changes no pages",
+                       of_backup);
+  return fmt::format("All {} {} are equal.{}", Grouped(compared), what, of_backup);
+}
+
+nlohmann::ordered_json VerifyJson(const VerifyReport& report, const VerifyResult& r) {
   const ChangeCounts all = r.engines.Total();
   nlohmann::ordered_json out = {
       {"wal_bytes", r.wal_bytes},
@@ -367,10 +377,18 @@ void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
     out["resource_managers"][RmgrDisplayName(static_cast<uint8_t>(rmid))] = {
         {"rebuilt", c.rebuilt}, {"equal", c.equal}, {"different", c.different}};
   }
-  // One by one: there may be many of them.
-  PrintWithItems(JsonText(out, 2), "mismatches", r.mismatches, [&](const std::string& rest) {
-    PrintWithItems(rest, "notes", r.notes, [](const std::string& end) { fmt::print("{}\n", end); });
-  });
+  return out;
+}
+
+void WriteVerifyJson(const nlohmann::ordered_json& json, const VerifyResult& r,
+                     const TextSink& write) {
+  const std::string rest = WriteItems(JsonText(json, 2), "mismatches", r.mismatches, write);
+  write(WriteItems(rest, "notes", r.notes, write) + "\n");
+}
+
+void PrintVerifyJson(const VerifyReport& report, const VerifyResult& r) {
+  WriteVerifyJson(VerifyJson(report, r), r,
+                  [](const std::string& text) { fmt::print("{}", text); });
 }
 
 void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
@@ -390,18 +408,13 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
       fmt::print("  {:>12} {}\n", Grouped(count), PrintableLines(reason));
   }
   PrintCoverage(report, r);
-  const bool images = report.images;
-  const bool replayed = !report.compares_something();
-  const uint64_t compared = images     ? r.images_compared
-                            : replayed ? r.pages_replayed
-                                       : r.pages_compared;
   fmt::print("\n{:.1f} s with {} {}: {} records/s, {:.1f} MB/s of WAL, {} {}/s\n",
              r.elapsed_seconds, report.jobs, report.jobs == 1 ? "thread" : "threads",
              Grouped(static_cast<uint64_t>(Rate(r.records, r.elapsed_seconds))),
              Rate(r.wal_bytes, r.elapsed_seconds) / 1e6,
-             Grouped(static_cast<uint64_t>(Rate(compared, r.elapsed_seconds))),
-             images ? "images" : "pages");
-  PrintVerdict(report, r, compared + r.backup.unchanged_compared);
+             Grouped(static_cast<uint64_t>(Rate(PagesDone(report, r), r.elapsed_seconds))),
+             report.images ? "images" : "pages");
+  PrintVerdict(report, r);
 }
 
 }  // namespace neon_redo::cli

@@ -3,6 +3,8 @@
 #define NEON_REDO_CLI_VERIFY_REPORT_H_
 
 #include <cstdint>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "neon_redo/native.h"
@@ -27,6 +29,16 @@ struct VerifyReport {
 // To stdout.
 void PrintVerifyJson(const VerifyReport& report, const VerifyResult& result);
 void PrintVerifyText(const VerifyReport& report, const VerifyResult& result);
+
+// The object that PrintVerifyJson prints, with "mismatches" and "notes" empty; and the text with both. They
+// are written one by one, since there may be many.
+using TextSink = std::function<void(const std::string&)>;
+nlohmann::ordered_json VerifyJson(const VerifyReport& report, const VerifyResult& result);
+void WriteVerifyJson(const nlohmann::ordered_json& json, const VerifyResult& result,
+                     const TextSink& write);
+
+// The last line of PrintVerifyText: what was found, in whole sentences.
+std::string VerdictText(const VerifyReport& report, const VerifyResult& result);
 
 // 1234567 as "1,234,567".
 std::string Grouped(uint64_t n);

@@ -13,6 +13,8 @@ std::optional<BackupLabel> ParseBackupLabel(const std::string& text) {
   constexpr std::string_view kTimeline = "START TIMELINE: ";
   constexpr std::string_view kFrom = "INCREMENTAL FROM LSN: ";
   constexpr std::string_view kFromTimeline = "INCREMENTAL FROM TLI: ";
+  constexpr std::string_view kLabel = "LABEL: ";
+  constexpr std::string_view kStartTime = "START TIME: ";
   const auto number = [](const std::string& line, std::string_view key) {
     return static_cast<uint32_t>(std::strtoul(line.c_str() + key.size(), nullptr, 10));
   };
@@ -31,6 +33,10 @@ std::optional<BackupLabel> ParseBackupLabel(const std::string& text) {
       label.from_timeline = number(line, kFromTimeline);
     } else if (line.starts_with(kTimeline)) {
       label.timeline = number(line, kTimeline);
+    } else if (line.starts_with(kLabel)) {
+      label.label = line.substr(kLabel.size());
+    } else if (line.starts_with(kStartTime)) {
+      label.start_time = line.substr(kStartTime.size());
     }
   }
   if (!label.start.valid() || label.timeline == 0) return std::nullopt;

@@ -23,6 +23,9 @@ struct BackupLabel {
   // START WAL LOCATION and START TIMELINE of the backup that an incremental one builds upon.
   Lsn from;
   uint32_t from_timeline;
+  // For people, as they stand there; empty: the line is missing.
+  std::string label{};       // LABEL, what the program or user that took the backup called it
+  std::string start_time{};  // START TIME
 };
 
 // Nothing: the text lacks START WAL LOCATION or START TIMELINE.

@@ -387,7 +387,10 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
 Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageReplay* replay) {
   RETURN_IF_ERROR(ParseRecord(record, &view_));
   // WAL need not have a record of the end.
-  if (in_.consistent_at.valid()) backup_ended_ |= record.start >= in_.consistent_at;
+  if (in_.consistent_at.valid()) {
+    backup_ended_ |= record.start >= in_.consistent_at;
+    result_.backup_end = in_.consistent_at;
+  }
   for (int id = 0; id <= view_.max_block_id(); id++) {
     const BlockRef* ref = view_.block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
@@ -408,6 +411,7 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
     if (change.kind == ChangeKind::kBackupEnd) {
       const Lsn start(static_cast<uint64_t>(change.time));
       backup_ended_ |= start == in_.label.start;
+      if (start == in_.label.start) result_.backup_end = record.end;
       if (start == in_.second.start) second_end_ = record.start;
     }
     if (change.kind == ChangeKind::kParameters) RETURN_IF_ERROR(TakeParameters(change, record));

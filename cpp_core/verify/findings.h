@@ -44,6 +44,10 @@ struct Skip {
 // version: of the WAL; null is good enough where no record is the reason.
 std::string SkipName(const Skip& skip, const pg::Version* version);
 
+// What VerifyResult::damage counts the mismatch as: DamageName, "could not be rebuilt" or "differs from the
+// image".
+std::string DamageKind(const Mismatch& mismatch);
+
 // Not thread-safe: one for each partition, added up at the end. Memory: some hundred bytes for each
 // difference that is kept, however many there are.
 class Findings {

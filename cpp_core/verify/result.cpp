@@ -68,12 +68,12 @@ std::string SkipName(const Skip& skip, const pg::Version* version) {
   return "";
 }
 
-namespace {
-
-std::string KindOf(const Mismatch& m) {
+std::string DamageKind(const Mismatch& m) {
   const char* name = DamageName(m.damage);
   return name ? name : m.offset ? "differs from the image" : "could not be rebuilt";
 }
+
+namespace {
 
 // Whether b is about the block after a's, and says the same of it.
 bool Continues(const Mismatch& a, const Mismatch& b) {
@@ -113,7 +113,7 @@ void Join(std::vector<Mismatch>* mismatches) {
 
 void Findings::Damaged(Mismatch mismatch) {
   different_ += mismatch.blocks;
-  damage_[KindOf(mismatch)] += mismatch.blocks;
+  damage_[DamageKind(mismatch)] += mismatch.blocks;
   if (!mismatches_.empty() && Continues(mismatches_.back(), mismatch))
     mismatches_.back().blocks += mismatch.blocks;
   else if (mismatches_.size() < most_)
@@ -187,7 +187,7 @@ void FindMisplaced(std::vector<Mismatch>* mismatches) {
 void FindMisplaced(VerifyResult* result) {
   const auto count = [result](int64_t by) {
     for (const Mismatch& m : result->mismatches) {
-      uint64_t& of_kind = result->damage[KindOf(m)];
+      uint64_t& of_kind = result->damage[DamageKind(m)];
       of_kind = static_cast<uint64_t>(static_cast<int64_t>(of_kind) + by * m.blocks);
     }
   };

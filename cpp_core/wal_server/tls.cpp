@@ -13,18 +13,11 @@
 
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/wal_server/private_key.h"
 
 namespace neon_redo {
 
 namespace {
-
-tl::unexpected<Error> TlsError(const char* what, const std::string& path) {
-  const unsigned long code = ERR_get_error();
-  ERR_clear_error();
-  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
-  return MakeError(ErrorCode::kInvalidArgument, fmt::format("could not {} \"{}\": {}", what, path,
-                                                            reason ? reason : "unknown error"));
-}
 
 // MD5 and SHA-1 count as SHA-256 (RFC 5929, section 4.1).
 std::string HashOfCertificate(const X509* certificate) {
@@ -48,19 +41,10 @@ struct FreeBio {
   void operator()(BIO* bio) const { BIO_free(bio); }
 };
 using UniqueBio = std::unique_ptr<BIO, FreeBio>;
-using UniqueKey = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY, EVP_PKEY_free>>;
 using UniqueX509 = std::unique_ptr<X509, FreeWith<X509, X509_free>>;
-
-constexpr size_t kMaxPemFile = 1 << 20;
 
 UniqueBio MemoryBio(const std::string& content) {
   return UniqueBio(BIO_new_mem_buf(content.data(), static_cast<int>(content.size())));
-}
-
-// OpenSSL's own callback would ask on the terminal.
-int RefusePassphrase(char*, int, int, void* asked) {
-  if (asked) *static_cast<bool*>(asked) = true;
-  return -1;
 }
 
 // The certificate, then its chain, as SSL_CTX_use_certificate_chain_file takes them.
@@ -69,37 +53,25 @@ Status LoadCertificate(SSL_CTX* context, const std::string& path) {
   const UniqueBio bio = MemoryBio(content);
   const UniqueX509 own(PEM_read_bio_X509_AUX(bio.get(), nullptr, RefusePassphrase, nullptr));
   if (!own || SSL_CTX_use_certificate(context, own.get()) != 1)
-    return TlsError("load certificate file", path);
+    return OpenSslError("load certificate file", path);
   for (;;) {
     UniqueX509 next(PEM_read_bio_X509(bio.get(), nullptr, RefusePassphrase, nullptr));
     if (!next) break;
     if (SSL_CTX_add0_chain_cert(context, next.get()) != 1)
-      return TlsError("load certificate file", path);
+      return OpenSslError("load certificate file", path);
     static_cast<void>(next.release());
   }
   const unsigned long end = ERR_peek_last_error();
   if (ERR_GET_LIB(end) != ERR_LIB_PEM || ERR_GET_REASON(end) != PEM_R_NO_START_LINE)
-    return TlsError("load certificate file", path);
+    return OpenSslError("load certificate file", path);
   ERR_clear_error();
   return {};
 }
 
 Status LoadKey(SSL_CTX* context, const std::string& path) {
-  ASSIGN_OR_RETURN(std::string content, ReadSecretFile(path, "private key file", kMaxPemFile));
-  bool asked = false;
-  const UniqueKey key(
-      PEM_read_bio_PrivateKey(MemoryBio(content).get(), nullptr, RefusePassphrase, &asked));
-  WipeSecret(&content);
-  if (asked) {
-    ERR_clear_error();
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("private key file \"{}\" is encrypted, and there is nobody to ask "
-                                 "for its passphrase; store the key without one",
-                                 path));
-  }
-  if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1 ||
-      SSL_CTX_check_private_key(context) != 1)
-    return TlsError("load private key file", path);
+  ASSIGN_OR_RETURN(const UniqueKey key, ReadPrivateKey(path));
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
+    return OpenSslError("load private key file", path);
   return {};
 }
 
@@ -166,11 +138,11 @@ Result<TlsContext> TlsContext::Open(const std::string& certificate, const std::s
   TlsContext out;
   out.context_.reset(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   SSL_CTX* context = out.get();
-  if (!context) return TlsError("set up TLS for", certificate);
+  if (!context) return OpenSslError("set up TLS for", certificate);
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   // For TLS 1.2; all of TLS 1.3's are such.
   if (SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
-    return TlsError("choose the ciphers for", certificate);
+    return OpenSslError("choose the ciphers for", certificate);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);

@@ -41,6 +41,12 @@ def write_program(path, text):
     os.chmod(path, 0o755)
 
 
+def write_native_program(directory, program):
+    """A neon-redo in the directory that runs the program, and needs no server of the WAL's version."""
+    text = f'#!/bin/sh\ncommand=$1\nshift\nexec "{program}" "$command" --engine=native "$@"\n'
+    write_program(os.path.join(directory, "neon-redo"), text)
+
+
 class Barman:
     """Barman's home for one cluster, whose archive_command must be the one below."""
 

@@ -60,7 +60,7 @@ class Docs(unittest.TestCase):
 
     def test_paths(self):
         """Files of the tree that sentences name."""
-        name = re.compile(r"`((?:cli|cpp_core|docs|examples|sql|src|tests)/[\w./*-]+)")
+        name = re.compile(r"`((?:cli|contrib|cpp_core|docs|examples|sql|src|tests)/[\w./*@-]+)")
         for page in PAGES:
             for path in name.findall(without_code(page.read_text("utf-8"))):
                 with self.subTest(page=page.name, path=path):

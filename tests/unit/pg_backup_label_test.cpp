@@ -5,6 +5,17 @@
 namespace neon_redo {
 namespace {
 
+TEST(BackupLabel, WhatPeopleRead) {
+  const auto label = ParseBackupLabel(
+      "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n"
+      "CHECKPOINT LOCATION: 0/2000060\nBACKUP METHOD: streamed\nBACKUP FROM: primary\n"
+      "START TIME: 2024-05-31 14:00:00 UTC\nLABEL: pg_basebackup base <b>\nSTART TIMELINE: 1\n");
+  ASSERT_TRUE(label);
+  EXPECT_EQ(label->label, "pg_basebackup base <b>");
+  EXPECT_EQ(label->start_time, "2024-05-31 14:00:00 UTC");
+  EXPECT_EQ(label->start.ToString(), "0/2000028");
+}
+
 TEST(TablespaceMap, WhatTheServerWrites) {
   using Map = std::map<uint32_t, std::string>;
   EXPECT_EQ(ParseTablespaceMap("16399 /a b\n16400 /c\\\nd\\\\e\n"),

@@ -132,6 +132,7 @@ struct VerifyResult {
   // directory do not say which timeline is meant.
   std::vector<std::pair<uint32_t, Lsn>> other_timelines{};
   BackupCounts backup{};
+  Lsn backup_end{};  // replay up to here makes the base backup consistent; 0: not known
   double elapsed_seconds = 0;
 };
 
