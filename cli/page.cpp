@@ -21,6 +21,7 @@
 #include "cpp_core/store/recording.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
+#include "cpp_core/wal/open.h"
 
 namespace neon_redo::cli {
 
@@ -31,6 +32,7 @@ constexpr Lsn kEnd(~uint64_t{0});  // --lsn end
 struct PageArguments {
   std::vector<std::string> names;  // one: of the page
   std::vector<std::string> wal;
+  std::string restore_command;
   std::string base_backup;
   Lsn lsn;
   std::string store;
@@ -116,17 +118,27 @@ Result<std::unique_ptr<Store>> OpenStore(const PageArguments& arguments) {
 }
 
 Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn lsn) {
+  WalSources sources{.directories = arguments.wal,
+                     .restore_command = arguments.restore_command,
+                     .timeline = arguments.timeline};
+  BackupLabel label;
+  if (!arguments.base_backup.empty()) {
+    ASSIGN_OR_RETURN(label, ReadBackupLabel(arguments.base_backup));
+    sources.start = label.start;
+    sources.start_timeline = label.timeline;
+  }
+  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(sources));
   RecordingOptions recording;
-  recording.wal = {arguments.wal, std::nullopt, lsn, arguments.timeline};
+  recording.range = {std::nullopt, lsn, arguments.timeline};
   BasePage base;
   WorkerOptions worker = arguments.worker;
   if (!arguments.base_backup.empty()) {
-    ASSIGN_OR_RETURN(const auto label, ReadBackupLabel(arguments.base_backup));
-    recording.wal.from = label.start;
+    recording.range.from = label.start;
     ASSIGN_OR_RETURN(recording.track_commit_timestamp, HasCommitTimestamps(arguments.base_backup));
     ASSIGN_OR_RETURN(const auto control, ReadControlData(arguments.base_backup));
     if (const auto block = key.ToBlock()) SayTablespaces(arguments.base_backup, block->rel.spc);
-    RETURN_IF_ERROR(CheckBackupBeforeWal(arguments.base_backup, label, control, recording.wal));
+    RETURN_IF_ERROR(
+        CheckBackupBeforeWal(arguments.base_backup, label, control, wal, arguments.timeline));
     base = PagesOf(arguments.base_backup, *control.version, control.checksums);
     worker.version = control.version;
     RETURN_IF_ERROR(CheckWorkerFiles(worker, *control.version, Engine::kAuto));
@@ -140,22 +152,19 @@ Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn 
     SayNotes(notes);
   };
   ASSIGN_OR_RETURN(auto store, OpenStore(arguments));
-  const auto end = RecordWal(store.get(), recording);
+  const auto end = RecordWal(store.get(), wal, recording);
   bar.Clear();
   if (!end) return tl::unexpected(end.error());
   if (*end < lsn && lsn != kEnd) {
     // Between the last record before lsn and lsn there is nothing; that WAL ends is another thing.
-    auto reader = WalReader::Open({arguments.wal, *end, std::nullopt, arguments.timeline});
+    auto reader = OpenWal(wal, {*end, std::nullopt, arguments.timeline});
     auto next = reader ? (*reader)->Next() : tl::unexpected(reader.error());
     if (!next || !*next)
       return MakeError(ErrorCode::kNotFound,
-                       fmt::format("the WAL in {} ends at {}, before {}", NamePaths(arguments.wal),
+                       fmt::format("the WAL in {} ends at {}, before {}", NamePaths(wal.given()),
                                    end->ToString(), lsn.ToString()));
   }
-  if (worker.version == nullptr) {
-    ASSIGN_OR_RETURN(const auto set, WalSet::Open(arguments.wal));
-    worker.version = &set.version();
-  }
+  if (worker.version == nullptr) worker.version = &wal.version();
   PageReader reader(store.get(), base, worker);
   auto page = reader.Read(key, lsn);
   if (page && key.ToBlock() && !PageView(page->page.data()).is_new()) {
@@ -167,6 +176,8 @@ Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn 
 
 Outcome Run(const PageArguments& arguments, const Options& options) {
   if (arguments.names.empty()) return tl::unexpected(options.Misuse("no page specified"));
+  if (arguments.wal.empty() && arguments.restore_command.empty())
+    return tl::unexpected(options.Misuse("option --wal or --restore-command is required"));
   ASSIGN_OR_RETURN(const PageKey key, ParsePageName(arguments.names[0]));
   ASSIGN_OR_RETURN(const PageAt page, ReadPage(arguments, key, arguments.lsn));
   if (!arguments.output.empty()) {
@@ -198,12 +209,16 @@ Status ReadPosition(const std::string& text, Lsn* lsn) {
 
 CommandFunction DeclarePage(Options* options) {
   auto arguments = std::make_shared<PageArguments>();
-  options->Usage("[OPTION]... --wal=DIR... --lsn=LSN PAGE");
+  options->Usage(
+      "[OPTION]... --wal=DIR... --lsn=LSN PAGE\n"
+      "  neon-redo page [OPTION]... --restore-command=COMMAND --base-backup=DIR\n"
+      "    --lsn=LSN PAGE");
   options->Introduction(
       "PAGE is the path of a file and a block number, such as base/5/16384/7,\n"
       "base/5/16384_vm/0, 1663/5/16384/7 or pg_xact/0000/3, or a page server's key.\n");
   options->Arguments(&arguments->names, 1);
-  AddWalDirectories(options, &arguments->wal).Required();
+  AddWalDirectories(options, &arguments->wal);
+  AddRestoreCommand(options, &arguments->restore_command);
   AddUntestedVersion(options);
   options
       ->Value(

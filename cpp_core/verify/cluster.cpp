@@ -43,6 +43,7 @@
 #include "cpp_core/verify/slru_check.h"
 #include "cpp_core/verify/two_phase_check.h"
 #include "cpp_core/verify/unchanged_check.h"
+#include "cpp_core/wal/open.h"
 #include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
@@ -122,6 +123,7 @@ class ClusterVerifier {
   Status CheckDirectories();
   Status CheckData();
   Status FindWal();
+  Status AddOwnWal();
   void TakeStandby();
   std::set<uint32_t> FindDropping() const;
   Status CheckTimeline();
@@ -148,6 +150,7 @@ class ClusterVerifier {
   BackupLabel label_;
   BackupLabel second_{};  // of data_directory, when that is a base backup; else its LSN is 0
   VerifyResult result_;
+  std::optional<WalSet> wal_;    // of result_.wal_directories; has a value after FindWal
   uint64_t free_space_map_ = 0;  // references to blocks of it
   std::optional<RecordView> view_;
   ChangeList others_;  // of the record, beyond its blocks
@@ -186,7 +189,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   FindMisplaced(&result_);
   if (free_space_map_ > 0)
     result_.skipped[SkipName({SkipReason::kFreeSpaceMap}, nullptr)] = free_space_map_;
-  RETURN_IF_ERROR(DescribeLastRecords(result_.wal_directories, Timeline(), &result_.mismatches));
+  RETURN_IF_ERROR(DescribeLastRecords(*wal_, Timeline(), &result_.mismatches));
   result_.elapsed_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return std::move(result_);
@@ -261,11 +264,22 @@ Status ClusterVerifier::CheckDirectories() {
   return two_phase_.ReadBase(base_directory_, *control_.version, base_control_.next_full_xid);
 }
 
-// The shutdown checkpoint is in a segment that is never archived: it is in the cluster's own pg_wal,
-// perhaps by a link. A backup may have been taken without.
+// All readers of this run see the directories as they are now.
 Status ClusterVerifier::FindWal() {
   result_.wal_directories = options_.wal;
-  if (!compares()) return {};
+  result_.restore_command = options_.restore_command;
+  if (compares()) RETURN_IF_ERROR(AddOwnWal());
+  ASSIGN_OR_RETURN(wal_, WalSet::Open(WalSources{.directories = result_.wal_directories,
+                                                 .restore_command = options_.restore_command,
+                                                 .start = label_.start,
+                                                 .timeline = Timeline(),
+                                                 .start_timeline = label_.timeline}));
+  return {};
+}
+
+// The shutdown checkpoint is in a segment that is never archived: it is in the cluster's own pg_wal,
+// perhaps by a link. A backup may have been taken without.
+Status ClusterVerifier::AddOwnWal() {
   const std::string own = data_directory_ + "/pg_wal";
   if (access(own.c_str(), F_OK) != 0) {
     if (errno != ENOENT) return FileError("access directory", own);
@@ -279,19 +293,18 @@ Status ClusterVerifier::FindWal() {
 
 // The cluster descends from the backup, or the WAL to replay is of another history.
 Status ClusterVerifier::CheckTimeline() {
-  const std::vector<std::string>& wal = result_.wal_directories;
-  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal, Timeline(), label_.start));
-  RETURN_IF_ERROR(CheckOneCluster(NamePaths(wal), *lineage.version, lineage.system_identifier,
+  const std::string wal = NamePaths(wal_->given());
+  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(*wal_, Timeline(), label_.start));
+  RETURN_IF_ERROR(CheckOneCluster(wal, *lineage.version, lineage.system_identifier,
                                   compares() ? data_directory_ : base_directory_, control_));
   result_.timeline = lineage.timeline;
   if (!Timeline()) {
-    ASSIGN_OR_RETURN(const auto others, ReadOtherTimelines(wal, lineage));
-    for (const OtherTimeline& other : others)
+    for (const OtherTimeline& other : FindOtherTimelines(*wal_, lineage))
       result_.other_timelines.emplace_back(other.timeline, other.start);
   }
-  Status status = CheckDescent(
-      label_, base_directory_, lineage,
-      compares() ? "the cluster in " + data_directory_ : "the WAL in " + NamePaths(wal));
+  Status status =
+      CheckDescent(label_, base_directory_, lineage,
+                   compares() ? "the cluster in " + data_directory_ : "the WAL in " + wal);
   if (!status && !Timeline())
     status.error().message +=
         fmt::format(", or --timeline={} to follow the backup's", label_.timeline);
@@ -439,7 +452,7 @@ std::optional<uint32_t> ClusterVerifier::Timeline() const {
 Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& replay_end,
                                  Lsn last) const {
   const std::string end = reader.end_of_wal().ToString();
-  const std::string wal = NamePaths(result_.wal_directories);
+  const std::string wal = NamePaths(wal_->given());
   if (!compares()) {
     const Lsn replayed = replay_end.reached() ? replay_end.end() : reader.end_of_wal();
     const bool is_at_end = label_.from_standby && replayed >= base_control_.min_recovery_point;
@@ -485,10 +498,7 @@ std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd&
 }
 
 Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
-  ASSIGN_OR_RETURN(auto opened, WalReader::Open({.directories = result_.wal_directories,
-                                                 .from = label_.start,
-                                                 .to = {},
-                                                 .timeline = Timeline()}));
+  ASSIGN_OR_RETURN(auto opened, OpenWal(*wal_, {.from = label_.start, .timeline = Timeline()}));
   WalReader& reader = *opened;
   const uint64_t total = compares() && !second_.start.valid() ? control_.checkpoint - label_.start
                                                               : reader.bytes_total();

@@ -122,9 +122,10 @@ Status CheckOneCluster(const std::string& wal, const pg::Version& version, uint6
 }
 
 Status CheckBackupBeforeWal(const std::string& backup, const BackupLabel& label,
-                            const ControlData& control, const WalReaderOptions& wal) {
-  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal.directories, wal.timeline, label.start));
-  const std::string places = NamePaths(wal.directories);
+                            const ControlData& control, const WalSet& wal,
+                            std::optional<uint32_t> timeline) {
+  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal, timeline, label.start));
+  const std::string places = NamePaths(wal.given());
   RETURN_IF_ERROR(
       CheckOneCluster(places, *lineage.version, lineage.system_identifier, backup, control));
   return CheckDescent(label, backup, lineage, "the WAL in " + places);

@@ -18,7 +18,6 @@
 #include "neon_redo/block.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
-#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
@@ -91,10 +90,11 @@ Result<RelationFileList> ListRelationFiles(const std::string& directory, const p
 Status CheckOneCluster(const std::string& wal, const pg::Version& version, uint64_t of_wal,
                        const std::string& directory, const ControlData& control);
 
-// The WAL is of the backup's cluster, and of a timeline that descends from the backup's. `from` of
-// wal is of no matter. kInvalidArgument: it is not.
+// The WAL of this timeline, or of the one that a reader without a timeline takes, is of the backup's
+// cluster, and its timeline descends from the backup's. kInvalidArgument: it is not.
 Status CheckBackupBeforeWal(const std::string& backup, const BackupLabel& label,
-                            const ControlData& control, const WalReaderOptions& wal);
+                            const ControlData& control, const WalSet& wal,
+                            std::optional<uint32_t> timeline);
 
 // Nothing strange: of a base backup that stands is an error.
 Status CheckNothingStrange(const RelationFileList& list, const std::string& directory,
