@@ -43,14 +43,20 @@ std::string_view TextOf(Bytes bytes) {
 
 class Unpacking {
  public:
-  Unpacking(Packing packing, int fd, const std::string& path, bool only_start)
+  Unpacking(Packing packing, int fd, const std::string& path, bool only_start, UnpackInput* input)
       : packing_(packing),
         fd_(fd),
         path_(path),
         what_(fmt::format("file \"{}\"", path)),
         only_start_(only_start),
-        input_size_(InputSize(fd, only_start)),
-        input_(new uint8_t[input_size_]) {}
+        input_size_(InputSize(fd, only_start)) {
+    if (input == nullptr || input->size < input_size_) {
+      own_.size = input != nullptr ? kMostInput : input_size_;
+      own_.bytes.reset(new uint8_t[own_.size]);
+      if (input != nullptr) *input = std::move(own_);
+    }
+    input_ = input != nullptr ? input->bytes.get() : own_.bytes.get();
+  }
 
   Result<Unpacked> Run(uint8_t* out, size_t capacity);
 
@@ -66,7 +72,8 @@ class Unpacking {
   const std::string what_;  // for messages
   const bool only_start_;
   const size_t input_size_;
-  const std::unique_ptr<uint8_t[]> input_;
+  UnpackInput own_;  // unless the caller has memory
+  uint8_t* input_;
   Codec::Buffers buffers_;
   off_t read_ = 0;
   bool is_at_end_ = false;
@@ -75,12 +82,12 @@ class Unpacking {
 Status Unpacking::Fill() {
   if (buffers_.in_bytes > 0 || is_at_end_) return {};
   ssize_t n;
-  do n = pread(fd_, input_.get(), input_size_, read_);
+  do n = pread(fd_, input_, input_size_, read_);
   while (n < 0 && errno == EINTR);
   if (n < 0) return FileError("read file", path_);
   is_at_end_ = n == 0;
   read_ += n;
-  buffers_.in = input_.get();
+  buffers_.in = input_;
   buffers_.in_bytes = static_cast<size_t>(n);
   return {};
 }
@@ -168,13 +175,13 @@ const char* PackingName(Packing packing) {
 }
 
 Result<Unpacked> Unpack(Packing packing, int fd, const std::string& path, uint8_t* out,
-                        size_t capacity) {
-  return Unpacking(packing, fd, path, false).Run(out, capacity);
+                        size_t capacity, UnpackInput* input) {
+  return Unpacking(packing, fd, path, false, input).Run(out, capacity);
 }
 
 Result<Unpacked> UnpackStart(Packing packing, int fd, const std::string& path, uint8_t* out,
                              size_t capacity) {
-  return Unpacking(packing, fd, path, true).Run(out, capacity);
+  return Unpacking(packing, fd, path, true, nullptr).Run(out, capacity);
 }
 
 }  // namespace neon_redo

@@ -31,11 +31,12 @@ bool IsZero(const uint8_t* bytes, size_t n) {
 }  // namespace
 
 std::optional<Lsn> FindWalBefore(const Segment& segment, const WalIdentity& identity, Lsn from) {
-  const auto file = SegmentReader::Open(segment, identity.segment_size);
-  if (!file) return std::nullopt;
   const uint64_t first = segment.number * identity.segment_size;
   const uint64_t wanted = from.value & ~kWalPageMask;
   if (wanted - first >= identity.segment_size) return std::nullopt;
+  const auto file =
+      SegmentReader::OpenStart(segment, static_cast<uint32_t>(wanted - first + kWalPageSize));
+  if (!file) return std::nullopt;
   for (uint64_t page = wanted;; page -= kWalPageSize) {
     WalPageHeader header;
     const bool is_read = file->Read(reinterpret_cast<uint8_t*>(&header), sizeof(header),
@@ -195,13 +196,13 @@ bool WalPageSource::FindAgain(Segment* segment) {
 // The content of a file that is compressed or has a checksum in its name. Who reads one segment after
 // another has the next ones loaded meanwhile.
 Status WalPageSource::Load(Segment* segment, bool is_next) {
-  ASSIGN_OR_RETURN(content_, loader_.Take(*segment));
-  open_bytes_ = segment->file_size = content_.size;
-  const size_t ahead_of_it = is_next ? loader_.most_ahead() : 1;
-  for (size_t i = 1; i <= ahead_of_it; i++) {
-    const Segment* ahead = Find(segment->number + i);
-    if (ahead && ahead->is_loaded() && ahead->copies.empty()) loader_.Begin(*ahead);
+  std::vector<const Segment*> after;
+  for (size_t i = 1; i <= (is_next ? loader_.most_ahead() : 1); i++) {
+    const Segment* next = Find(segment->number + i);
+    if (next && next->is_loaded() && next->copies.empty()) after.push_back(next);
   }
+  ASSIGN_OR_RETURN(content_, loader_.Take(*segment, after));
+  open_bytes_ = segment->file_size = content_.size;
   return {};
 }
 
