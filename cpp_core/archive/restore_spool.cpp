@@ -65,7 +65,7 @@ Status RestoreSpool::Begin() {
   int ends[2];
   const FileDescriptor nothing(open("/dev/null", O_WRONLY | O_CLOEXEC));
   if (!nothing || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    const Status failed = ErrnoError(errno, "could not prepare for the restore command");
+    Status failed = ErrnoError(errno, "could not prepare for the restore command");
     rmdir(directory_.c_str());
     return failed;
   }

@@ -75,6 +75,7 @@ class Unpacking {
   UnpackInput own_;  // unless the caller has memory
   uint8_t* input_;
   Codec::Buffers buffers_;
+  uint8_t surplus_ = 0;  // written to where the output is full: there must be no more
   off_t read_ = 0;
   bool is_at_end_ = false;
 };
@@ -96,7 +97,6 @@ Status Unpacking::Fill() {
 Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
   std::unique_ptr<Codec> codec;
   bool has_streams = false;
-  uint8_t surplus;  // written to where the output is full: there must be no more
   buffers_.out = out;
   buffers_.out_bytes = capacity;
   bool is_full = capacity == 0;
@@ -112,7 +112,7 @@ Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
     if (!is_full && buffers_.out_bytes == 0) {
       if (only_start_) return Unpacked{size, false};
       is_full = true;
-      buffers_.out = &surplus;
+      buffers_.out = &surplus_;
       buffers_.out_bytes = 1;
     }
     if (!codec && !(codec = Codec::Make(packing_)))
