@@ -28,7 +28,7 @@ Status CheckFile(const std::string& path) {
 
 Status CheckPlace(const std::string& directory, const std::string& name) {
   if (!name.empty()) {
-    const Status plain = CheckFile(directory + "/" + name);
+    Status plain = CheckFile(directory + "/" + name);
     if (plain || plain.error().code != ErrorCode::kNotFound) return plain;
     std::error_code error;
     if (!std::filesystem::is_directory(directory, error)) return plain;

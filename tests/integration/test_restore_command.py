@@ -10,7 +10,7 @@ import tempfile
 import time
 import unittest
 
-from cluster import neon_redo_program, run_neon_redo
+from cluster import copy_module, neon_redo_program, run_neon_redo
 from test_verify import verify
 from test_wal_set import SEGMENT, segments, set_up_archive
 
@@ -70,10 +70,11 @@ class RestoreCommand(unittest.TestCase):
 
     def test_every_command(self):
         """Each command prints the same as over the directory."""
+        module = copy_module(os.path.join(self.directory, "module"))
         for command in (
             ["waldump", f"--start={self.start}"],
             ["ingest", f"--from={self.start}", "--list"],
-            ["page", "--lsn=end", f"--base-backup={self.backup}", f"{self.table}/0"],
+            ["page", "--lsn=end", f"--base-backup={self.backup}", f"--module={module}", f"{self.table}/0"],
             ["verify", f"--explain={self.table}/0", f"--base-backup={self.backup}"],
         ):
             with self.subTest(command[0]):
