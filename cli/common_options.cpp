@@ -34,6 +34,13 @@ Option& AddWalDirectories(Options* options, std::vector<std::string>* directorie
       "read as one");
 }
 
+Option& AddRestoreCommand(Options* options, std::string* command) {
+  return options->Text(
+      "--restore-command=COMMAND", command,
+      "shell command that fetches what no --wal directory has, as the server's restore_command: it "
+      "copies the archive's file %f to the path %p");
+}
+
 void SayNotes(const std::vector<std::string>& notes) {
   for (const std::string& note : notes) Say("note: " + PrintableLines(note));
 }

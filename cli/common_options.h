@@ -35,6 +35,8 @@ void SayTablespaces(const std::string& directory, std::optional<uint32_t> only =
 // --wal, of commands that read the WAL in several directories, or in one
 Option& AddWalDirectories(Options* options, std::vector<std::string>* directories);
 Option& AddWalDirectory(Options* options, std::string* directory);
+// --restore-command, of commands that have --wal
+Option& AddRestoreCommand(Options* options, std::string* command);
 // Says on standard error what is unusual about the files that were read.
 void SayNotes(const std::vector<std::string>& notes);
 // --untested-version, of every command that reads WAL, pages or clusters, or starts workers

@@ -21,6 +21,7 @@ namespace {
 
 struct IngestArguments {
   std::vector<std::string> directories;
+  std::string restore_command;
   LsnRange range;
   std::optional<uint32_t> timeline;
   bool json = false;
@@ -114,9 +115,12 @@ void PrintJson(const IngestCounts& counts, const ClusterState& state, const WalR
   fmt::print("{}\n", JsonText(out));
 }
 
-Outcome Run(const IngestArguments& arguments) {
-  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments.directories, arguments.range.from,
-                                                       arguments.range.to, arguments.timeline}));
+Outcome Run(const IngestArguments& arguments, const Options& options) {
+  if (arguments.directories.empty() && arguments.restore_command.empty())
+    return tl::unexpected(options.Misuse("option --wal or --restore-command is required"));
+  ASSIGN_OR_RETURN(const auto reader,
+                   WalReader::Open({arguments.directories, arguments.range.from, arguments.range.to,
+                                    arguments.timeline, arguments.restore_command}));
   Ingest ingest({.track_commit_timestamp = arguments.commit_timestamps});
   ChangeSink list;
   if (arguments.list)
@@ -146,8 +150,10 @@ Outcome Run(const IngestArguments& arguments) {
 
 CommandFunction DeclareIngest(Options* options) {
   auto arguments = std::make_shared<IngestArguments>();
-  options->Usage("[OPTION]... --wal=DIR...");
-  AddWalDirectories(options, &arguments->directories).Required();
+  options->Usage(
+      "[OPTION]... --wal=DIR...\n  neon-redo ingest [OPTION]... --restore-command=COMMAND --from=LSN");
+  AddWalDirectories(options, &arguments->directories);
+  AddRestoreCommand(options, &arguments->restore_command);
   AddUntestedVersion(options);
   AddLsnRange(options, &arguments->range);
   AddTimeline(options, &arguments->timeline);
@@ -164,7 +170,7 @@ CommandFunction DeclareIngest(Options* options) {
       "Examples:\n"
       "  neon-redo ingest --wal=/var/lib/postgresql/15/main/pg_wal\n"
       "  neon-redo ingest --wal=archive --from=0/15000028 --list | grep drop_relation\n");
-  return [arguments] { return Run(*arguments); };
+  return [arguments, options] { return Run(*arguments, *options); };
 }
 
 }  // namespace neon_redo::cli

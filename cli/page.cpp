@@ -23,6 +23,7 @@
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/relation_files.h"
+#include "cpp_core/wal/open.h"
 
 namespace neon_redo::cli {
 
@@ -33,6 +34,7 @@ constexpr Lsn kEnd(~uint64_t{0});  // --lsn end
 struct PageArguments {
   std::vector<std::string> names;  // one: of the page
   std::vector<std::string> wal;
+  std::string restore_command;
   BackupArguments base_backup;
   Lsn lsn;
   std::string store;
@@ -117,21 +119,33 @@ Result<std::unique_ptr<Store>> OpenStore(const PageArguments& arguments) {
 }
 
 Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn lsn) {
-  RecordingOptions recording;
-  recording.wal = {arguments.wal, std::nullopt, lsn, arguments.timeline};
-  BasePage base;
+  WalSources sources{.directories = arguments.wal,
+                     .restore_command = arguments.restore_command,
+                     .timeline = arguments.timeline};
   std::unique_ptr<BaseBackup> backup;
-  WorkerOptions worker = arguments.worker;
+  ControlData control{};
+  ReplayStart start;
   if (arguments.base_backup.given()) {
     const auto block = key.ToBlock();
     ASSIGN_OR_RETURN(backup,
                      OpenBackup(arguments.base_backup, block ? block->rel.spc : uint32_t{0}));
-    ASSIGN_OR_RETURN(const auto control, ReadControlData(*backup));
-    ASSIGN_OR_RETURN(const auto start, ReadReplayStart(*backup, control));
-    recording.wal.from = start.label.start;
+    ASSIGN_OR_RETURN(control, ReadControlData(*backup));
+    ASSIGN_OR_RETURN(start, ReadReplayStart(*backup, control));
+    if (!start.note.empty()) SayNotes({start.note});
+    sources.start = start.label.start;
+    sources.start_timeline = start.label.timeline;
+  }
+  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(sources));
+  RecordingOptions recording;
+  recording.range = {std::nullopt, lsn, arguments.timeline};
+  BasePage base;
+  WorkerOptions worker = arguments.worker;
+  if (backup) {
+    recording.range.from = start.label.start;
     ASSIGN_OR_RETURN(const auto files, backup->ListData());
     recording.track_commit_timestamp = HasCommitTimestamps(files);
-    RETURN_IF_ERROR(CheckBackupBeforeWal(backup->path(), start.label, control, recording.wal));
+    RETURN_IF_ERROR(
+        CheckBackupBeforeWal(backup->path(), start.label, control, wal, arguments.timeline));
     base = PagesOf(*backup, *control.version, control.checksums);
     worker.version = control.version;
     RETURN_IF_ERROR(CheckWorkerFiles(worker, *control.version, Engine::kAuto));
@@ -145,22 +159,19 @@ Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn 
     SayNotes(notes);
   };
   ASSIGN_OR_RETURN(auto store, OpenStore(arguments));
-  const auto end = RecordWal(store.get(), recording);
+  const auto end = RecordWal(store.get(), wal, recording);
   bar.Clear();
   if (!end) return tl::unexpected(end.error());
   if (*end < lsn && lsn != kEnd) {
     // Between the last record before lsn and lsn there is nothing; that WAL ends is another thing.
-    auto reader = WalReader::Open({arguments.wal, *end, std::nullopt, arguments.timeline});
+    auto reader = OpenWal(wal, {*end, std::nullopt, arguments.timeline});
     auto next = reader ? (*reader)->Next() : tl::unexpected(reader.error());
     if (!next || !*next)
       return MakeError(ErrorCode::kNotFound,
-                       fmt::format("the WAL in {} ends at {}, before {}", NamePaths(arguments.wal),
+                       fmt::format("the WAL in {} ends at {}, before {}", NamePaths(wal.given()),
                                    end->ToString(), lsn.ToString()));
   }
-  if (worker.version == nullptr) {
-    ASSIGN_OR_RETURN(const auto set, WalSet::Open(arguments.wal));
-    worker.version = &set.version();
-  }
+  if (worker.version == nullptr) worker.version = &wal.version();
   PageReader reader(store.get(), base, worker);
   auto page = reader.Read(key, lsn);
   if (page && key.ToBlock() && !PageView(page->page.data()).is_new()) {
@@ -174,6 +185,8 @@ Outcome Run(const PageArguments& arguments, const Options& options) {
   if (arguments.names.empty()) return tl::unexpected(options.Misuse("no page specified"));
   if (std::string bad = CheckBaseBackup(arguments.base_backup); !bad.empty())
     return tl::unexpected(options.Misuse(bad));
+  if (arguments.wal.empty() && arguments.restore_command.empty())
+    return tl::unexpected(options.Misuse("option --wal or --restore-command is required"));
   ASSIGN_OR_RETURN(const PageKey key, ParsePageName(arguments.names[0]));
   ASSIGN_OR_RETURN(const PageAt page, ReadPage(arguments, key, arguments.lsn));
   if (!arguments.output.empty()) {
@@ -205,12 +218,16 @@ Status ReadPosition(const std::string& text, Lsn* lsn) {
 
 CommandFunction DeclarePage(Options* options) {
   auto arguments = std::make_shared<PageArguments>();
-  options->Usage("[OPTION]... --wal=DIR... --lsn=LSN PAGE");
+  options->Usage(
+      "[OPTION]... --wal=DIR... --lsn=LSN PAGE\n"
+      "  neon-redo page [OPTION]... --restore-command=COMMAND --base-backup=DIR\n"
+      "    --lsn=LSN PAGE");
   options->Introduction(
       "PAGE is the path of a file and a block number, such as base/5/16384/7,\n"
       "base/5/16384_vm/0, 1663/5/16384/7 or pg_xact/0000/3, or a page server's key.\n");
   options->Arguments(&arguments->names, 1);
-  AddWalDirectories(options, &arguments->wal).Required();
+  AddWalDirectories(options, &arguments->wal);
+  AddRestoreCommand(options, &arguments->restore_command);
   AddUntestedVersion(options);
   options
       ->Value(

@@ -20,6 +20,7 @@
 #include "cli/verify_follow.h"
 #include "cli/verify_report.h"
 #include "cli/verify_reports.h"
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/slru_page.h"
@@ -27,6 +28,7 @@
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/explain.h"
 #include "cpp_core/wal/commit_time.h"
+#include "cpp_core/wal/open.h"
 #include "neon_redo/verify.h"
 
 namespace neon_redo::cli {
@@ -55,15 +57,16 @@ std::string CheckOptions(const VerifyArguments& arguments) {
   if (std::string bad = CheckBaseBackup(arguments.base_backup); !bad.empty()) return bad;
   if (arguments.follow.follow)
     return arguments.images || arguments.base_backup.given() || !arguments.against.empty() ||
-                   !arguments.verify.wal.empty() || arguments.verify.timeline
-               ? "--follow takes its WAL from a server: leave out --wal, --timeline, --images, "
-                 "--base-backup and --against"
+                   !arguments.verify.wal.empty() || !arguments.verify.restore_command.empty() ||
+                   arguments.verify.timeline
+               ? "--follow takes its WAL from a server: leave out --wal, --restore-command, "
+                 "--timeline, --images, --base-backup and --against"
                : "";
   if (!arguments.until.empty() && !arguments.against.empty())
     return "--until ends replay before the state of --against: leave out one of them";
   if (!arguments.until.empty() && (arguments.images || !arguments.explain.empty()))
     return "--until is for --base-backup and --follow: leave out --images and --explain";
-  if (arguments.verify.wal.empty())
+  if (arguments.verify.wal.empty() && arguments.verify.restore_command.empty())
     return "give --wal DIR, or --follow --dbname CONNINFO for a running server";
   if (!arguments.explain.empty())
     return arguments.images ? "--explain lists the records of a page: leave out --images" : "";
@@ -87,14 +90,26 @@ uint64_t DefaultMemory() {
 // Prints the records that touch the page.
 Outcome Explain(const VerifyArguments& arguments) {
   ASSIGN_OR_RETURN(const PageKey page, ParsePageName(arguments.explain));
-  WalReaderOptions wal{arguments.verify.wal, {}, {}, arguments.verify.timeline};
-  bool track_commit_timestamp = false;
+  WalSources sources{.directories = arguments.verify.wal,
+                     .restore_command = arguments.verify.restore_command,
+                     .timeline = arguments.verify.timeline};
+  std::unique_ptr<BaseBackup> backup;
+  ControlData control{};
+  ReplayStart start;
   if (arguments.base_backup.given()) {
-    ASSIGN_OR_RETURN(const auto backup, OpenBackup(arguments.base_backup));
-    ASSIGN_OR_RETURN(const auto control, ReadControlData(*backup));
-    ASSIGN_OR_RETURN(const auto start, ReadReplayStart(*backup, control));
-    wal.from = start.label.start;
-    RETURN_IF_ERROR(CheckBackupBeforeWal(backup->path(), start.label, control, wal));
+    ASSIGN_OR_RETURN(backup, OpenBackup(arguments.base_backup));
+    ASSIGN_OR_RETURN(control, ReadControlData(*backup));
+    ASSIGN_OR_RETURN(start, ReadReplayStart(*backup, control));
+    if (!start.note.empty()) SayNotes({start.note});
+    sources.start = start.label.start;
+    sources.start_timeline = start.label.timeline;
+  }
+  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(sources));
+  WalRange range{.from = sources.start, .timeline = sources.timeline};
+  bool track_commit_timestamp = false;
+  if (backup) {
+    RETURN_IF_ERROR(
+        CheckBackupBeforeWal(backup->path(), start.label, control, wal, range.timeline));
     ASSIGN_OR_RETURN(const auto files, backup->ListData());
     track_commit_timestamp = HasCommitTimestamps(files);
   }
@@ -104,7 +119,7 @@ Outcome Explain(const VerifyArguments& arguments) {
     else
       fmt::print("{}\n    {}\n", record, change);
   };
-  ASSIGN_OR_RETURN(const auto reader, WalReader::Open(wal));
+  ASSIGN_OR_RETURN(const auto reader, OpenWal(wal, range));
   const auto found = ExplainPage(reader.get(), track_commit_timestamp, page, print);
   SayNotes(reader->notes());
   if (!found) return tl::unexpected(found.error());
@@ -126,11 +141,14 @@ void TakePgdata(VerifyArguments* arguments) {
 // The options that name the input, for a command that the report suggests. wal: what was read, with the
 // data directory's own pg_wal.
 std::string InputOptions(const VerifyArguments& arguments, const std::vector<std::string>& wal) {
-  if (wal.empty()) return "--wal=DIR";
+  const std::string& command = arguments.verify.restore_command;
+  if (wal.empty() && command.empty()) return "--wal=DIR";
   std::string out;
   for (auto directory = wal.begin(); directory != wal.end(); ++directory)
     if (std::find(wal.begin(), directory, *directory) == directory)
       out += (out.empty() ? "--wal=" : " --wal=") + ShellWord(*directory);
+  if (!command.empty())
+    out += (out.empty() ? "--restore-command=" : " --restore-command=") + ShellWord(command);
   if (arguments.base_backup.given()) out += " " + arguments.base_backup.Words();
   if (arguments.verify.timeline) out += fmt::format(" --timeline={}", *arguments.verify.timeline);
   return out;
@@ -243,6 +261,7 @@ Status ReadUntil(const std::string& text, VerifyArguments* arguments) {
 
 void AddInputs(Options* options, VerifyArguments* arguments) {
   AddWalDirectories(options, &arguments->verify.wal);
+  AddRestoreCommand(options, &arguments->verify.restore_command);
   AddUntestedVersion(options);
   AddBaseBackup(
       options, &arguments->base_backup,
@@ -321,6 +340,8 @@ CommandFunction DeclareVerify(Options* options) {
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
       "    --against=/var/lib/postgresql/15/main\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive\n"
+      "  neon-redo verify --base-backup=/backups/monday \\\n"
+      "    --restore-command='pgbackrest --stanza=main archive-get %f %p'\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
       "    --until='2024-05-31 14:00'\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"

@@ -28,8 +28,10 @@ void PrintWal(const VerifyResult& r) {
   if (!r.end_reason.empty()) fmt::print("End: {}\n", PrintableLines(r.end_reason));
   if (r.last_transaction)
     fmt::print("Last transaction: ended at {}\n", TimestampText(*r.last_transaction));
-  if (!r.wal_directories.empty())
-    fmt::print("Read from: {}\n", PrintableLines(NamePaths(r.wal_directories)));
+  std::vector<std::string> sources = r.wal_directories;
+  if (!r.restore_command.empty())
+    sources.push_back(fmt::format("restore command \"{}\"", r.restore_command));
+  if (!sources.empty()) fmt::print("Read from: {}\n", PrintableLines(NamePaths(sources)));
   for (const std::string& note : r.wal_notes) fmt::print("Note: {}\n", PrintableLines(note));
   fmt::print("\n");
   for (const auto& [timeline, start] : r.other_timelines)
@@ -72,6 +74,7 @@ void AddWal(const VerifyResult& r, nlohmann::ordered_json* out) {
   (*out)["last_transaction"] =
       r.last_transaction ? Json(TimestampText(*r.last_transaction)) : nullptr;
   (*out)["wal_directories"] = r.wal_directories;
+  (*out)["restore_command"] = r.restore_command.empty() ? Json(nullptr) : Json(r.restore_command);
   (*out)["wal_notes"] = r.wal_notes;
 }
 

@@ -153,7 +153,7 @@ std::string Place(const Mismatch& m) {
       !is_block      ? ""
       : m.blocks > 1 ? fmt::format(" blocks {} to {}", m.tag.block, m.tag.block + (m.blocks - 1))
                      : fmt::format(" block {}", m.tag.block);
-  const std::string subject = m.subject.empty() ? "" : fmt::format(" ({})", m.subject);
+  const std::string subject = m.subject.empty() ? "" : fmt::format(" ({})", Printable(m.subject));
   if (!IsRelation(m)) return where + m.file + block + subject;
   return where + fmt::format("relation {}{} fork {}{}{}", RelationName(m.tag.rel), subject,
                              ForkName(m.tag.fork), block,

@@ -25,6 +25,7 @@
 #include "cpp_core/pg/version.h"
 #include "cpp_core/wal/commit_time.h"
 #include "cpp_core/wal/filter.h"
+#include "cpp_core/wal/open.h"
 #include "cpp_core/wal/stats.h"
 #include "cpp_core/wal/watch.h"
 #include "neon_redo/describe.h"
@@ -36,6 +37,7 @@ namespace {
 
 struct WaldumpArguments {
   std::vector<std::string> directories;
+  std::string restore_command;
   std::vector<std::string> segments;  // STARTSEG and ENDSEG
   LsnRange range;
   std::optional<Lsn> start;  // --start: as --from, but says what it skips
@@ -83,7 +85,8 @@ tl::unexpected<Error> Invalid(std::string message) {
 // One run of the command, from the first record to the last.
 class Dump {
  public:
-  explicit Dump(const WaldumpArguments& arguments) : arguments_(arguments) {}
+  Dump(const WaldumpArguments& arguments, WalSet set)
+      : arguments_(arguments), set_(std::move(set)) {}
 
   // Reads until WAL or the range ends; with --follow until a signal.
   Status Run();
@@ -105,14 +108,14 @@ class Dump {
   Status Take(const WalRecord& record);
   void Begin(const WalRecord& first);
   Status Open(std::optional<Lsn> from) {
-    ASSIGN_OR_RETURN(auto reader, WalReader::Open({arguments_.directories, from,
-                                                   arguments_.range.to, arguments_.timeline}));
+    ASSIGN_OR_RETURN(auto reader, OpenWal(set_, {from, arguments_.range.to, arguments_.timeline}));
     reader_ = std::move(reader);
     view_.emplace(reader_->version());
     return {};
   }
 
   const WaldumpArguments& arguments_;
+  WalSet set_;  // as it was listed last
   std::unique_ptr<WalReader> reader_;
   std::unique_ptr<WalStats> stats_ = std::make_unique<WalStats>();
   std::optional<ImageWriter> images_;
@@ -185,14 +188,13 @@ Status Dump::Run() {
 
 // The segment of this LSN is not there yet: nothing after it is there either.
 bool Dump::IsStillToCome(Lsn at) const {
-  const auto set = WalSet::Open(arguments_.directories);
-  if (!set) return false;
-  const auto line = set->Line(arguments_.timeline, {});
-  return line && (line->empty() || line->back().number < at.value / set->segment_size());
+  const auto line = set_.Line(arguments_.timeline, {});
+  return line && (line->empty() || line->back().number < at.value / set_.segment_size());
 }
 
-// A new reader sees segments that came since. False: the segment of this LSN is still to come.
+// A new listing has the segments that came since. False: the segment of this LSN is still to come.
 Result<bool> Dump::Reopen(Lsn at) {
+  ASSIGN_OR_RETURN(set_, WalSet::Open(arguments_.directories));
   // The start may be ahead of the end of WAL.
   const Lsn from = std::max(at, arguments_.range.from.value_or(Lsn()));
   const Status opened = Open(from.valid() ? std::optional<Lsn>(from) : std::nullopt);
@@ -213,8 +215,7 @@ std::optional<Error> Dump::ReaderFailure(const Result<bool>& opened) const {
 
 Status Dump::Follow() {
   const CancelSignal& stop = StopOnSignals();
-  ASSIGN_OR_RETURN(const auto set, WalSet::Open(arguments_.directories));
-  WalWatch watch(set.directories());
+  WalWatch watch(set_.directories());
   watch.Begin(WalWatch::Clock::now());
   std::optional<Lsn> failed_at;
   for (Result<bool> opened = true;;) {
@@ -248,11 +249,10 @@ bool Dump::Finish(const std::optional<Error>& error) {
 }
 
 // Narrows the range to the transactions that ended in the times of --after and --before.
-Status ReadTimes(WaldumpArguments* arguments) {
+Status ReadTimes(const WalSet& set, WaldumpArguments* arguments) {
   if (!arguments->times.after && !arguments->times.before) return {};
   LsnRange& range = arguments->range;
-  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({arguments->directories, range.from, range.to,
-                                                       arguments->timeline}));
+  ASSIGN_OR_RETURN(const auto reader, OpenWal(set, {range.from, range.to, arguments->timeline}));
   const auto lsns = FindTimeRange(reader.get(), arguments->times);
   // With --follow, the first record may be still to come.
   if (!lsns && arguments->follow && lsns.error().code == ErrorCode::kNotFound) return {};
@@ -260,6 +260,21 @@ Status ReadTimes(WaldumpArguments* arguments) {
   if (lsns->from) range.from = lsns->from;
   if (lsns->to) range.to = lsns->to;
   return {};
+}
+
+// Lists the WAL that the arguments mean.
+Result<WalSet> OpenSet(WaldumpArguments* arguments) {
+  if (!arguments->segments.empty())
+    return ReadSegmentNames(arguments->segments, &arguments->directories, &arguments->range,
+                            &arguments->timeline);
+  if (arguments->directories.empty() && arguments->restore_command.empty()) {
+    ASSIGN_OR_RETURN(auto found, FindWalDirectory("", ""));
+    arguments->directories.push_back(std::move(found));
+  }
+  return WalSet::Open(WalSources{.directories = arguments->directories,
+                                 .restore_command = arguments->restore_command,
+                                 .start = arguments->range.from,
+                                 .timeline = arguments->timeline});
 }
 
 Outcome Run(WaldumpArguments arguments, const Options& options) {
@@ -270,22 +285,20 @@ Outcome Run(WaldumpArguments arguments, const Options& options) {
   }
   if (arguments.filter.block && !arguments.filter.relation)
     return tl::unexpected(options.Misuse("option --block requires option --relation"));
+  if (!arguments.restore_command.empty() && (arguments.follow || !arguments.segments.empty()))
+    return tl::unexpected(options.Misuse(
+        arguments.follow ? "options --restore-command and --follow exclude each other"
+                         : "with option --restore-command, give --start instead of STARTSEG"));
   // The times are looked for in the WAL that is there at the start.
   if (arguments.follow && arguments.times.before)
     return tl::unexpected(options.Misuse("options --before and --follow exclude each other"));
   if (arguments.start) arguments.range.from = arguments.start;
   const std::optional<Lsn> to = arguments.range.to;
-  if (!arguments.segments.empty()) {
-    RETURN_IF_ERROR(ReadSegmentNames(arguments.segments, &arguments.directories, &arguments.range,
-                                     &arguments.timeline));
-  } else if (arguments.directories.empty()) {
-    if (!arguments.range.from)
-      return tl::unexpected(options.Misuse("no WAL directory and no start specified"));
-    ASSIGN_OR_RETURN(auto found, FindWalDirectory("", ""));
-    arguments.directories.push_back(std::move(found));
-  }
-  RETURN_IF_ERROR(ReadTimes(&arguments));
-  Dump dump(arguments);
+  if (arguments.segments.empty() && arguments.directories.empty() && !arguments.range.from)
+    return tl::unexpected(options.Misuse("no WAL directory and no start specified"));
+  ASSIGN_OR_RETURN(auto set, OpenSet(&arguments));
+  RETURN_IF_ERROR(ReadTimes(set, &arguments));
+  Dump dump(arguments, std::move(set));
   const Status status = dump.Run();
   std::optional<Error> error;
   if (!status) error = status.error();
@@ -387,9 +400,12 @@ void DeclareFilters(Options* options, const std::shared_ptr<WaldumpArguments>& a
 
 CommandFunction DeclareWaldump(Options* options) {
   auto arguments = std::make_shared<WaldumpArguments>();
-  options->Usage("[OPTION]... [--wal=DIR]... [STARTSEG [ENDSEG]]");
+  options->Usage(
+      "[OPTION]... [--wal=DIR]... [STARTSEG [ENDSEG]]\n"
+      "  neon-redo waldump [OPTION]... --restore-command=COMMAND --start=LSN");
   options->Arguments(&arguments->segments, 2);
   AddWalDirectories(options, &arguments->directories);
+  AddRestoreCommand(options, &arguments->restore_command);
   AddUntestedVersion(options);
   options->PathList("-p, --path=PATH", &arguments->directories,
                     "the same as --wal (default: the directory of STARTSEG, the current directory, "
@@ -424,7 +440,9 @@ CommandFunction DeclareWaldump(Options* options) {
       "  neon-redo waldump --wal=/var/lib/postgresql/15/main/pg_wal --from=0/15000028\n"
       "  neon-redo waldump --wal=archive --rmgr=Btree --format=json\n"
       "  neon-redo waldump --wal=archive --after='2024-05-31 12:00' --rmgr=Transaction\n"
-      "  neon-redo waldump archive/000000010000000000000015 --stats=record\n");
+      "  neon-redo waldump archive/000000010000000000000015 --stats=record\n"
+      "  neon-redo waldump --start=0/15000028 \\\n"
+      "    --restore-command='pgbackrest --stanza=main archive-get %f %p'\n");
   return [arguments, options] { return Run(*arguments, *options); };
 }
 

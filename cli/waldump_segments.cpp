@@ -28,7 +28,7 @@ Status CheckFile(const std::string& path) {
 
 Status CheckPlace(const std::string& directory, const std::string& name) {
   if (!name.empty()) {
-    const Status plain = CheckFile(directory + "/" + name);
+    Status plain = CheckFile(directory + "/" + name);
     if (plain || plain.error().code != ErrorCode::kNotFound) return plain;
     std::error_code error;
     if (!std::filesystem::is_directory(directory, error)) return plain;
@@ -78,9 +78,9 @@ static Status FindInOne(const std::string& name, std::vector<std::string>* direc
   return last;
 }
 
-Status ReadSegmentNames(const std::vector<std::string>& segments,
-                        std::vector<std::string>* directories, LsnRange* range,
-                        std::optional<uint32_t>* timeline) {
+Result<WalSet> ReadSegmentNames(const std::vector<std::string>& segments,
+                                std::vector<std::string>* directories, LsnRange* range,
+                                std::optional<uint32_t>* timeline) {
   std::vector<SegmentName> names;
   for (const std::string& argument : segments) {
     const std::filesystem::path path(argument);
@@ -94,7 +94,7 @@ Status ReadSegmentNames(const std::vector<std::string>& segments,
     RETURN_IF_ERROR(FindInOne(name, directories));
     names.push_back(archived->segment);
   }
-  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(*directories));
+  ASSIGN_OR_RETURN(auto wal, WalSet::Open(*directories));
   const uint64_t size = wal.segment_size();
   const auto start_of = [&wal](const SegmentName& name) {
     return wal.SegmentStart(SegmentNumber(name, wal.segment_size()));
@@ -115,7 +115,7 @@ Status ReadSegmentNames(const std::vector<std::string>& segments,
   if (!range->from) range->from = first;
   if (!range->to) range->to = last + size;
   *timeline = names.back().timeline;
-  return {};
+  return wal;
 }
 
 }  // namespace neon_redo::cli

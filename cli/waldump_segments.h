@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/common_options.h"
+#include "cpp_core/archive/wal_set.h"
 #include "neon_redo/error.h"
 
 namespace neon_redo::cli {
@@ -17,11 +18,12 @@ namespace neon_redo::cli {
 // error of another kind in a place ends the search.
 Result<std::string> FindWalDirectory(const std::string& directory, const std::string& name);
 
-// What STARTSEG and ENDSEG, one or both, mean: directories, timeline and range. The values that were
+// What STARTSEG and ENDSEG, one or both, mean: directories, timeline and range. Returns the WAL of the
+// directories. The values that were
 // given are taken into account; the range must lie in the segments.
-Status ReadSegmentNames(const std::vector<std::string>& segments,
-                        std::vector<std::string>* directories, LsnRange* range,
-                        std::optional<uint32_t>* timeline);
+Result<WalSet> ReadSegmentNames(const std::vector<std::string>& segments,
+                                std::vector<std::string>* directories, LsnRange* range,
+                                std::optional<uint32_t>* timeline);
 
 }  // namespace neon_redo::cli
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "cpp_core/base/guarded_files.h"
 #include "neon_redo/bytes.h"
@@ -125,6 +126,15 @@ Result<FileStart> ReadFileStart(const std::string& path) {
   if (!unpacked) out.problem = WithoutFile(unpacked.error().message, path);
   out.length = unpacked ? unpacked->size : 0;
   return out;
+}
+
+void Segment::Add(Segment other) {
+  if (head == SegmentHead::kWal) {
+    copies.push_back(std::move(other));
+    return;
+  }
+  std::swap(*this, other);
+  doubts.insert(doubts.end(), other.doubts.begin(), other.doubts.end());
 }
 
 static void JudgeHead(const WalIdentity& identity, const WalSegmentHead& head, WalPageFault fault,

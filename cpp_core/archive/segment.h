@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@
 #include "neon_redo/lsn.h"
 
 namespace neon_redo {
+
+class SpooledFile;  // restore_spool.h
 
 // After the name of a segment that is not whole: of a receiver, or the last of a timeline.
 inline constexpr std::string_view kPartialSuffix = ".partial";
@@ -90,7 +93,15 @@ struct Segment {
   std::vector<Segment> copies{};  // other files of the segment, the better first; they have none
   // Why other files of the segment are not read, which may have more of its WAL than this one.
   std::vector<Error> doubts{};
+  // That a restore command brought it, and keeps `path` as long as it lives; null: it did not.
+  std::shared_ptr<const SpooledFile> spooled{};
 
+  // By its name, size and first page.
+  bool is_whole(uint32_t segment_size) const {
+    return head == SegmentHead::kWal && !is_partial && file_size == segment_size;
+  }
+  // Another file of this segment, which goes before this one if this one has no WAL.
+  void Add(Segment other);
   // It is read as a whole before any of it is used (segment_file.h).
   bool is_loaded() const { return packing != Packing::kNone || !sha1.empty(); }
 };

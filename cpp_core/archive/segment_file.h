@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <future>
 #include <map>
 #include <memory>
@@ -17,10 +18,16 @@
 
 namespace neon_redo {
 
+struct FreeMemory {
+  void operator()(uint8_t* bytes) const { std::free(bytes); }
+};
+using SegmentBytes = std::unique_ptr<uint8_t[], FreeMemory>;
+
 // A segment in memory. The rest of the last WAL page, after `size`, is zero.
 struct SegmentContent {
-  std::unique_ptr<uint8_t[]> bytes;
+  SegmentBytes bytes;
   uint64_t size = 0;
+  UnpackInput input{};  // memory that loading the next segment needs as well
 };
 
 // Opens the file of a segment, which may have been replaced since it was listed: NAME.partial may be
@@ -32,15 +39,18 @@ Result<FileDescriptor> OpenSegmentFile(std::string path);
 // Never more than one segment is read. Thread-safe.
 // kCorrupt: it is damaged, cut short or too long, or has another checksum; the message names the file.
 // kNotFound, kIo: it is not there, or cannot be read.
-// buffer: of segment_size bytes, to be used for the content; null: one is allocated.
+// memory: content of another segment of this size that is no longer needed; empty: some is allocated.
 Result<SegmentContent> LoadSegment(const Segment& segment, uint32_t segment_size,
-                                   std::unique_ptr<uint8_t[]> buffer = nullptr);
+                                   SegmentContent memory = {});
 
 // A segment file, read at any place. Not thread-safe.
 class SegmentReader {
  public:
   // Errors as LoadSegment.
   static Result<SegmentReader> Open(const Segment& segment, uint32_t segment_size);
+  // The same for the first bytes, as many as `size`: of a compressed file no more is decompressed,
+  // and no checksum of the content is looked at.
+  static Result<SegmentReader> OpenStart(const Segment& segment, uint32_t size);
   // Reads until n bytes or the end; the number read, or -1 (errno).
   ssize_t Read(uint8_t* out, size_t n, uint64_t offset) const;
 
@@ -57,19 +67,21 @@ class SegmentLoader {
   // How many segments may be ahead, besides the one that is read: two, or one where segments are
   // larger than 64 MB.
   size_t most_ahead() const { return segment_size_ > (uint32_t{64} << 20) ? 1 : 2; }
-  // Begins to load the segment, unless that has begun.
-  void Begin(const Segment& segment);
-  // What Begin has begun, or loads it now. What is ahead of other segments is dropped.
-  Result<SegmentContent> Take(const Segment& segment);
+  // The segment's content, which may have been loaded ahead; and begins to load those after it, as
+  // many as may be ahead. What is ahead of other segments is dropped.
+  Result<SegmentContent> Take(const Segment& segment, const std::vector<const Segment*>& after);
   // Content that is no longer needed: its memory is used again, since fresh memory costs a fault for
   // each page.
   void Recycle(SegmentContent content) {
-    if (content.bytes) free_.push_back(std::move(content.bytes));
+    if (content.bytes) free_.push_back(std::move(content));
   }
 
  private:
+  SegmentContent TakeMemory();
+  void Begin(const Segment& segment);
+
   const uint32_t segment_size_;
-  std::vector<std::unique_ptr<uint8_t[]>> free_;
+  std::vector<SegmentContent> free_;
   std::map<std::string, std::future<Result<SegmentContent>>> ahead_;  // by path
 };
 

@@ -43,14 +43,20 @@ std::string_view TextOf(Bytes bytes) {
 
 class Unpacking {
  public:
-  Unpacking(Packing packing, int fd, const std::string& path, bool only_start)
+  Unpacking(Packing packing, int fd, const std::string& path, bool only_start, UnpackInput* input)
       : packing_(packing),
         fd_(fd),
         path_(path),
         what_(fmt::format("file \"{}\"", path)),
         only_start_(only_start),
-        input_size_(InputSize(fd, only_start)),
-        input_(new uint8_t[input_size_]) {}
+        input_size_(InputSize(fd, only_start)) {
+    if (input == nullptr || input->size < input_size_) {
+      own_.size = input != nullptr ? kMostInput : input_size_;
+      own_.bytes.reset(new uint8_t[own_.size]);
+      if (input != nullptr) *input = std::move(own_);
+    }
+    input_ = input != nullptr ? input->bytes.get() : own_.bytes.get();
+  }
 
   Result<Unpacked> Run(uint8_t* out, size_t capacity);
 
@@ -66,8 +72,10 @@ class Unpacking {
   const std::string what_;  // for messages
   const bool only_start_;
   const size_t input_size_;
-  const std::unique_ptr<uint8_t[]> input_;
+  UnpackInput own_;  // unless the caller has memory
+  uint8_t* input_;
   Codec::Buffers buffers_;
+  uint8_t surplus_ = 0;  // written to where the output is full: there must be no more
   off_t read_ = 0;
   bool is_at_end_ = false;
 };
@@ -75,12 +83,12 @@ class Unpacking {
 Status Unpacking::Fill() {
   if (buffers_.in_bytes > 0 || is_at_end_) return {};
   ssize_t n;
-  do n = pread(fd_, input_.get(), input_size_, read_);
+  do n = pread(fd_, input_, input_size_, read_);
   while (n < 0 && errno == EINTR);
   if (n < 0) return FileError("read file", path_);
   is_at_end_ = n == 0;
   read_ += n;
-  buffers_.in = input_.get();
+  buffers_.in = input_;
   buffers_.in_bytes = static_cast<size_t>(n);
   return {};
 }
@@ -89,7 +97,6 @@ Status Unpacking::Fill() {
 Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
   std::unique_ptr<Codec> codec;
   bool has_streams = false;
-  uint8_t surplus;  // written to where the output is full: there must be no more
   buffers_.out = out;
   buffers_.out_bytes = capacity;
   bool is_full = capacity == 0;
@@ -105,7 +112,7 @@ Result<Unpacked> Unpacking::Run(uint8_t* out, size_t capacity) {
     if (!is_full && buffers_.out_bytes == 0) {
       if (only_start_) return Unpacked{size, false};
       is_full = true;
-      buffers_.out = &surplus;
+      buffers_.out = &surplus_;
       buffers_.out_bytes = 1;
     }
     if (!codec && !(codec = Codec::Make(packing_)))
@@ -168,13 +175,13 @@ const char* PackingName(Packing packing) {
 }
 
 Result<Unpacked> Unpack(Packing packing, int fd, const std::string& path, uint8_t* out,
-                        size_t capacity) {
-  return Unpacking(packing, fd, path, false).Run(out, capacity);
+                        size_t capacity, UnpackInput* input) {
+  return Unpacking(packing, fd, path, false, input).Run(out, capacity);
 }
 
 Result<Unpacked> UnpackStart(Packing packing, int fd, const std::string& path, uint8_t* out,
                              size_t capacity) {
-  return Unpacking(packing, fd, path, true).Run(out, capacity);
+  return Unpacking(packing, fd, path, true, nullptr).Run(out, capacity);
 }
 
 }  // namespace neon_redo

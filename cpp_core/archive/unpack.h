@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,12 +40,20 @@ struct Unpacked {
   bool is_cut = false;  // the file ends within a compressed stream
 };
 
+// Memory for compressed bytes that one file after another may use: fresh memory costs a fault for each
+// page. Empty at first.
+struct UnpackInput {
+  std::unique_ptr<uint8_t[]> bytes;
+  size_t size = 0;
+};
+
 // Decompresses the file, which may have several streams one after another, from its start. Never
 // writes more than `capacity` bytes to `out`. Thread-safe. path: for messages.
+// input: used again, or filled; null: memory of its own.
 // kCorrupt: it is damaged, or has more than `capacity` bytes. kIo: it cannot be read.
 // kOutOfMemory. kUnsupported: it needs more than 128 MB of memory.
 Result<Unpacked> Unpack(Packing packing, int fd, const std::string& path, uint8_t* out,
-                        size_t capacity);
+                        size_t capacity, UnpackInput* input = nullptr);
 // The same for the first `capacity` bytes: the rest of the file is not looked at.
 Result<Unpacked> UnpackStart(Packing packing, int fd, const std::string& path, uint8_t* out,
                              size_t capacity);

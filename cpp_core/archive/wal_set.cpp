@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -56,6 +57,23 @@ std::string QuotePaths(std::vector<std::string> paths) {
 
 Result<WalSet> WalSet::Open(const std::vector<std::string>& paths, Compressed compressed) {
   if (paths.empty()) return MakeError(ErrorCode::kInvalidArgument, "no WAL directory is given");
+  WalSet out;
+  RETURN_IF_ERROR(out.List(paths, compressed));
+  if (out.segments_.empty()) return out.NoSegments();
+  return out;
+}
+
+Result<WalSet> WalSet::Open(const WalSources& sources) {
+  if (sources.restore_command.empty()) return Open(sources.directories);
+  WalSet out;
+  ASSIGN_OR_RETURN(out.restore_, RestoreSpool::Open(sources.restore_command));
+  RETURN_IF_ERROR(out.List(sources.directories, Compressed::kRead));
+  out.given_.emplace_back("--restore-command");
+  RETURN_IF_ERROR(out.FindInRestore(sources));
+  return out;
+}
+
+Status WalSet::List(const std::vector<std::string>& paths, Compressed compressed) {
   std::vector<WalListing> listings;
   std::set<std::pair<dev_t, ino_t>> known;
   for (const std::string& path : paths) {
@@ -66,38 +84,67 @@ Result<WalSet> WalSet::Open(const std::vector<std::string>& paths, Compressed co
       listings.push_back(std::move(listing));
     known.insert(ids.begin(), ids.end());
   }
-  WalSet out;
+  given_ = paths;
   for (const WalListing& l : listings) {
-    out.paths_.push_back(l.path);
-    out.directories_.insert(out.directories_.end(), l.directories.begin(), l.directories.end());
-    out.packed_.insert(out.packed_.end(), l.packed.begin(), l.packed.end());
+    paths_.push_back(l.path);
+    directories_.insert(directories_.end(), l.directories.begin(), l.directories.end());
+    packed_.insert(packed_.end(), l.packed.begin(), l.packed.end());
     for (const std::string& path : l.foreign)
-      out.notes_.push_back(fmt::format("\"{}\" is left out: its suffix is not known", path));
+      notes_.push_back(fmt::format("\"{}\" is left out: its suffix is not known", path));
   }
   const auto by_name = [](const WalListing::Packed& a, const WalListing::Packed& b) {
     const auto key = [](const SegmentName& n) { return std::tuple(n.timeline, n.log, n.segment); };
     return key(a.name) < key(b.name);
   };
-  std::stable_sort(out.packed_.begin(), out.packed_.end(), by_name);
+  std::stable_sort(packed_.begin(), packed_.end(), by_name);
   const auto empty = std::stable_partition(listings.begin(), listings.end(),
                                            [](const WalListing& l) { return !l.files.empty(); });
-  if (empty == listings.begin()) {
-    if (!out.packed_.empty())
-      return MakeError(ErrorCode::kNotFound,
-                       fmt::format("no WAL segments in directory {}: its segments are "
-                                   "compressed, such as \"{}\"; decompress them first",
-                                   QuotePaths(paths), out.packed_.front().path));
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("no WAL segments in directory {}", QuotePaths(paths)));
-  }
+  if (empty == listings.begin()) return {};
   for (auto l = empty; l != listings.end(); ++l)
-    out.notes_.push_back(fmt::format("no WAL segments in directory \"{}\"", l->path));
+    notes_.push_back(fmt::format("no WAL segments in directory \"{}\"", l->path));
   listings.erase(empty, listings.end());
-  RETURN_IF_ERROR(out.FindIdentity(listings));
-  out.Take(listings, compressed);
-  out.MergeCopies();
-  out.DoubtWherePacked();
-  return out;
+  RETURN_IF_ERROR(FindIdentity(listings));
+  Take(listings, compressed);
+  MergeCopies();
+  DoubtWherePacked();
+  return {};
+}
+
+tl::unexpected<Error> WalSet::NoSegments() const {
+  if (packed_.empty())
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("no WAL segments in directory {}", QuotePaths(given_)));
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("no WAL segments in directory {}: its segments "
+                               "are compressed, such as \"{}\"; decompress "
+                               "them first",
+                               QuotePaths(given_), packed_.front().path));
+}
+
+// Its timelines, as far as recovery would know them, and the identity if no directory has it.
+Status WalSet::FindInRestore(const WalSources& sources) {
+  if (sources.timeline) {
+    restorable_ = {*sources.timeline};
+  } else {
+    const uint32_t listed = timelines_.empty() ? 1 : timelines_.back();
+    ASSIGN_OR_RETURN(
+        const uint32_t newest,
+        FindNewestTimeline(restore_.get(), std::max(listed, sources.start_timeline.value_or(1))));
+    restorable_ = {newest};
+  }
+  if (identity_.version != nullptr) return {};
+  if (!sources.start)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the restore command cannot list its archive: where WAL begins must be known, "
+                     "from a base backup, a start, or a directory with segments");
+  std::vector<uint32_t> timelines = {sources.start_timeline.value_or(restorable_.front())};
+  if (timelines.front() != restorable_.front()) timelines.push_back(restorable_.front());
+  ASSIGN_OR_RETURN(const auto forks, ReadForks(restorable_.front()));
+  if (forks)
+    for (auto fork = forks->rbegin(); fork != forks->rend(); ++fork)
+      timelines.push_back(fork->timeline);
+  ASSIGN_OR_RETURN(identity_, FetchIdentity(restore_.get(), *sources.start, timelines));
+  return pg::CheckTested(*identity_.version, "the WAL of the restore command");
 }
 
 // That of the first directory that says one; the others must say the same.
@@ -213,9 +260,7 @@ Segment* WalSet::Find(const SegmentName& name) {
 
 // A file that is not whole may end before the WAL of one that cannot be read.
 void WalSet::DoubtWherePacked() {
-  const auto is_whole = [&](const Segment& s) {
-    return s.head == SegmentHead::kWal && !s.is_partial && s.file_size == segment_size();
-  };
+  const auto is_whole = [&](const Segment& s) { return s.is_whole(segment_size()); };
   for (const WalListing::Packed& c : packed_) {
     Segment* segment = Find(c.name);
     if (segment != nullptr && !is_whole(*segment) &&
@@ -322,11 +367,15 @@ Result<std::optional<std::vector<TimelineFork>>> WalSet::ReadForks(uint32_t time
       first = file;
     }
   }
+  if (out || !restore_ || timeline == 1) return out;
+  ASSIGN_OR_RETURN(const auto content, restore_->ReadHistory(timeline));
+  if (!content) return out;
+  ASSIGN_OR_RETURN(out, ParseTimelineHistory(*content, timeline, FormatHistoryName(timeline)));
   return out;
 }
 
-Result<std::vector<WalSet::Branch>> WalSet::Descent(uint32_t timeline) const {
-  std::vector<Branch> branches;
+Result<std::vector<TimelineBranch>> WalSet::Descent(uint32_t timeline) const {
+  std::vector<TimelineBranch> branches;
   ASSIGN_OR_RETURN(const auto forks, ReadForks(timeline));
   if (!forks) {
     for (const Segment& s : segments_) {
@@ -339,6 +388,8 @@ Result<std::vector<WalSet::Branch>> WalSet::Descent(uint32_t timeline) const {
       if (branches[i - 1].first_segment >= branches[i].first_segment)
         branches.erase(branches.begin() + static_cast<long>(i - 1));
     }
+    if (restore_ && (branches.empty() || branches.back().timeline != timeline))
+      branches = {{timeline, 0}};
     return branches;
   }
   uint64_t begin = 0;
@@ -350,54 +401,87 @@ Result<std::vector<WalSet::Branch>> WalSet::Descent(uint32_t timeline) const {
   return branches;
 }
 
-Result<std::vector<Segment>> WalSet::LineOf(uint32_t timeline) const {
-  ASSIGN_OR_RETURN(auto branches, Descent(timeline));
-  std::vector<Segment> line;
-  for (size_t i = 0; i < branches.size(); i++) {
-    const Branch& b = (branches)[i];
-    const uint64_t end = i + 1 < branches.size() ? (branches)[i + 1].first_segment : ~uint64_t{0};
+Result<WalLine> WalSet::LineOf(uint32_t timeline) const {
+  WalLine line{timeline};
+  ASSIGN_OR_RETURN(line.branches, Descent(timeline));
+  for (size_t i = 0; i < line.branches.size(); i++) {
+    const TimelineBranch& b = line.branches[i];
+    const uint64_t end =
+        i + 1 < line.branches.size() ? line.branches[i + 1].first_segment : ~uint64_t{0};
     for (const Segment& s : segments_) {
       if (s.timeline == b.timeline && s.number >= b.first_segment && s.number < end)
-        line.push_back(s);
+        line.segments.push_back(s);
     }
   }
   return line;
 }
 
-Result<std::vector<Segment>> WalSet::Line(std::optional<uint32_t> timeline,
-                                          std::optional<Lsn> from) const {
+std::string WalSet::Places() const { return QuotePaths(restore_ ? given_ : paths_); }
+
+// The highest first.
+std::vector<uint32_t> WalSet::Candidates(std::optional<uint32_t> timeline) const {
+  std::set<uint32_t, std::greater<>> all(timelines_.begin(), timelines_.end());
+  all.insert(restorable_.begin(), restorable_.end());
+  if (!timeline) return {all.begin(), all.end()};
+  return all.contains(*timeline) ? std::vector{*timeline} : std::vector<uint32_t>();
+}
+
+// Adds the segment of `from`, unless a directory has the whole of it.
+Status WalSet::Restore(Lsn from, WalLine* line) const {
+  if (!restore_ || line->branches.empty()) return {};
+  const uint64_t wanted = from.value / segment_size();
+  const auto at =
+      std::lower_bound(line->segments.begin(), line->segments.end(), wanted,
+                       [](const Segment& s, uint64_t number) { return s.number < number; });
+  const bool is_there = at != line->segments.end() && at->number == wanted;
+  if (is_there && at->is_whole(segment_size())) return {};
+  ASSIGN_OR_RETURN(auto restored, Restored(*line)->Get(wanted));
+  if (!restored) return {};
+  if (!is_there)
+    line->segments.insert(at, std::move(*restored));
+  else
+    at->Add(std::move(*restored));
+  return {};
+}
+
+Result<WalLine> WalSet::FindLine(std::optional<uint32_t> timeline, std::optional<Lsn> from) const {
   const uint64_t wanted = from ? from->value / segment_size() : 0;
-  for (size_t i = timelines_.size(); i-- > 0;) {
-    if (timeline && timelines_[i] != *timeline) continue;
-    auto line = LineOf(timelines_[i]);
-    if (line && line->empty()) {
-      if (from && !timeline) continue;
+  for (const uint32_t candidate : Candidates(timeline)) {
+    auto line = LineOf(candidate);
+    if (line && from) RETURN_IF_ERROR(Restore(*from, &*line));
+    if (line && line->segments.empty()) {
+      if (from && (!timeline || restore_)) continue;
       return MakeError(
           ErrorCode::kNotFound,
           fmt::format("no segment in {} is WAL of timeline {}: file \"{}\" says that it begins "
                       "after the ones that are there",
-                      QuotePaths(paths_), timelines_[i], FormatHistoryName(timelines_[i])));
+                      Places(), candidate, FormatHistoryName(candidate)));
     }
     if (!line || !from) return line;
-    const bool covered = std::any_of(line->begin(), line->end(),
+    const bool covered = std::any_of(line->segments.begin(), line->segments.end(),
                                      [&](const Segment& s) { return s.number == wanted; });
     if (covered) {
-      std::erase_if(*line, [&](const Segment& s) { return s.number < wanted; });
+      std::erase_if(line->segments, [&](const Segment& s) { return s.number < wanted; });
       return line;
     }
   }
+  return NoLine(timeline, from);
+}
+
+tl::unexpected<Error> WalSet::NoLine(std::optional<uint32_t> timeline,
+                                     std::optional<Lsn> from) const {
+  const uint64_t wanted = from ? from->value / segment_size() : 0;
   for (const WalListing::Packed& c : packed_) {
     if ((!timeline || c.name.timeline == *timeline) && (!from || NumberOf(c.name) == wanted))
       return CompressedError(c.path);
   }
-  if (timeline && !std::binary_search(timelines_.begin(), timelines_.end(), *timeline))
-    return MakeError(ErrorCode::kNotFound, fmt::format("no segments of timeline {} in {}",
-                                                       *timeline, QuotePaths(paths_)));
+  if (timeline && Candidates(timeline).empty())
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("no segments of timeline {} in {}", *timeline, Places()));
   return MakeError(
       ErrorCode::kNotFound,
-      fmt::format("no segment in {} has LSN {}: file \"{}\" is missing", QuotePaths(paths_),
-                  from->ToString(),
-                  FormatSegmentName(timeline.value_or(timelines_.back()), wanted, segment_size())));
+      fmt::format("no segment in {} has LSN {}: file \"{}\" is missing", Places(), from->ToString(),
+                  FormatSegmentName(Candidates(timeline).front(), wanted, segment_size())));
 }
 
 }  // namespace neon_redo

@@ -3,12 +3,14 @@
 #define NEON_REDO_ARCHIVE_WAL_SET_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cpp_core/archive/listing.h"
 #include "cpp_core/archive/segment.h"
+#include "cpp_core/archive/wal_line.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 
@@ -20,6 +22,18 @@ struct TimelineFork;  // timeline_history.h
 std::string NamePaths(const std::vector<std::string>& paths);
 // The same with quotes around each.
 std::string QuotePaths(std::vector<std::string> paths);
+
+// Where WAL is.
+struct WalSources {
+  std::vector<std::string> directories{};
+  // A command that has what the directories do not have (restore_command.h). Empty: there is none.
+  std::string restore_command{};
+  // Of the command: where reading will begin, since it cannot list its archive; the timeline that is
+  // wanted, and one that has `start`.
+  std::optional<Lsn> start{};
+  std::optional<uint32_t> timeline{};
+  std::optional<uint32_t> start_timeline{};
+};
 
 // The segments of one cluster, and their size. An immutable value: it is a snapshot, files that come
 // later are not seen. Where several files have one segment of one timeline, the set has the one that
@@ -39,11 +53,18 @@ class WalSet {
   // (pg::CheckTested).
   static Result<WalSet> Open(const std::vector<std::string>& paths,
                              Compressed compressed = Compressed::kRead);
+  // The same with a restore command. Then a directory need not have segments, if sources.start says
+  // where the command is asked for the first. kInvalidArgument: it does not. Other errors: as
+  // RestoreSpool::Open and Fetch.
+  static Result<WalSet> Open(const WalSources& sources);
   static Result<WalSet> Open(const std::string& path, Compressed compressed = Compressed::kRead) {
     return Open(std::vector<std::string>{path}, compressed);
   }
 
-  // Where segments are, in the order that they were given: never empty.
+  // As they were given to Open, for messages; also "--restore-command".
+  const std::vector<std::string>& given() const { return given_; }
+  bool restores() const { return restore_ != nullptr; }
+  // Where segments are, in the same order: not empty without a restore command.
   const std::vector<std::string>& paths() const { return paths_; }
   const std::string& path() const { return paths_.front(); }
   // The same, and Barman's other one: a set of these has what this one has.
@@ -70,7 +91,19 @@ class WalSet {
   // nothing of it. kCorrupt: a bad history file, or two that differ. kUnsupported: the history file, or
   // the segment of `from`, is compressed by a program whose files are not read.
   Result<std::vector<Segment>> Line(std::optional<uint32_t> timeline,
-                                    std::optional<Lsn> from) const;
+                                    std::optional<Lsn> from) const {
+    auto line = FindLine(timeline, from);
+    if (!line) return tl::unexpected(line.error());
+    return std::move(line->segments);
+  }
+  // The same with its timelines. With a restore command, only the segment of `from` is one that it
+  // brought: Restored has the others.
+  Result<WalLine> FindLine(std::optional<uint32_t> timeline, std::optional<Lsn> from) const;
+  // What the restore command has of the line. Null: there is no command.
+  std::shared_ptr<const RestoredLine> Restored(const WalLine& line) const {
+    if (!restore_) return nullptr;
+    return std::make_shared<const RestoredLine>(restore_, line.branches, identity_);
+  }
 
   // The ancestors of a timeline by its history file, the oldest first. Nothing: there is no such
   // file. kCorrupt: it is bad, or two files differ. kUnsupported: it is compressed by a program whose
@@ -91,24 +124,30 @@ class WalSet {
   Lsn SegmentStart(uint64_t number) const { return Lsn(number * segment_size()); }
 
  private:
-  struct Branch {
-    uint32_t timeline;
-    uint64_t first_segment;
-  };
+  Status List(const std::vector<std::string>& paths, Compressed compressed);
+  Status FindInRestore(const WalSources& sources);
+  std::string Places() const;  // for messages
+  Status Restore(Lsn from, WalLine* line) const;
+  std::vector<uint32_t> Candidates(std::optional<uint32_t> timeline) const;
   Status FindIdentity(const std::vector<WalListing>& listings);
+  tl::unexpected<Error> NoSegments() const;
+  tl::unexpected<Error> NoLine(std::optional<uint32_t> timeline, std::optional<Lsn> from) const;
   tl::unexpected<Error> NoGoodHeader(const WalListing& listing) const;
   void Take(const std::vector<WalListing>& listings, Compressed compressed);
   void MergeCopies();
   void DoubtWherePacked();
   Segment* Find(const SegmentName& name);
   const Segment* Find(const SegmentName& name) const { return Find(name.timeline, NumberOf(name)); }
-  Result<std::vector<Branch>> Descent(uint32_t timeline) const;
-  Result<std::vector<Segment>> LineOf(uint32_t timeline) const;
+  Result<std::vector<TimelineBranch>> Descent(uint32_t timeline) const;
+  Result<WalLine> LineOf(uint32_t timeline) const;
   uint64_t NumberOf(const SegmentName& name) const { return SegmentNumber(name, segment_size()); }
 
+  std::vector<std::string> given_;
   std::vector<std::string> paths_;
   std::vector<std::string> directories_;
   std::vector<std::string> notes_;
+  std::shared_ptr<RestoreSpool> restore_;
+  std::vector<uint32_t> restorable_;     // timelines of the command that are known
   WalIdentity identity_{0, 0, nullptr};  // the version is known once Open has returned
   std::vector<uint32_t> timelines_;
   std::vector<Segment> segments_;           // by timeline and number

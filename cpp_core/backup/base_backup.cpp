@@ -74,16 +74,33 @@ Result<BackupLabel> BaseBackup::Label() const {
 
 namespace {
 
+// Another backup would be read than the caller means.
+Status CheckNoRepository(const std::string& path, const BaseBackupOptions& options) {
+  if (options.label.empty() && options.stanza.empty() && options.cipher_pass_file.empty())
+    return {};
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format(
+          "\"{}\" is a single backup, and no repository: a label, a stanza or the passphrase "
+          "of a cipher means nothing there",
+          path));
+}
+
 // By itself, whatever it builds upon.
 Result<std::unique_ptr<BaseBackup>> OpenAlone(const std::string& path,
                                               const BaseBackupOptions& options) {
   ASSIGN_OR_RETURN(auto tar, FindTarBackup(path));
-  if (tar) return OpenTarBackup(std::move(*tar), options);
+  if (tar) {
+    RETURN_IF_ERROR(CheckNoRepository(path, options));
+    return OpenTarBackup(std::move(*tar), options);
+  }
   ASSIGN_OR_RETURN(auto pgbackrest, FindPgBackRestBackup(path, options));
   if (pgbackrest) return OpenPgBackRestBackup(std::move(*pgbackrest), options);
   ASSIGN_OR_RETURN(auto barman, FindBarmanBackup(path, options));
   if (barman) return OpenBarmanBackup(*barman, options);
-  return OpenPlainBackup({path, "", {}, ""});
+  ASSIGN_OR_RETURN(auto plain, OpenPlainBackup({path, "", {}, ""}));
+  RETURN_IF_ERROR(CheckNoRepository(path, options));
+  return plain;
 }
 
 // Where those lie that an incremental backup builds upon: the caller says so, or Barman.
@@ -107,7 +124,7 @@ Result<std::unique_ptr<BaseBackup>> OpenBaseBackup(const std::string& path,
       if (options.prior.empty()) return backup;
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("the backup in \"{}\" is a full one and builds upon no other: "
-                                   "give no prior backup",
+                                   "give only one backup",
                                    path));
     }
     std::vector<std::unique_ptr<BaseBackup>> prior;

@@ -96,6 +96,9 @@ class BaseBackup {
   // What is wrong with the backup and does not keep it from being read, as lines for a person.
   virtual std::vector<std::string> Remarks() const { return {}; }
 
+  // A directory without a backup_label may be a data directory's copy that no tool made.
+  virtual bool may_be_copy() const { return false; }
+
   // The descriptors that a BaseFile may hold.
   virtual size_t descriptors() const { return 1; }
 

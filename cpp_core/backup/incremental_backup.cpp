@@ -55,6 +55,17 @@ class IncrementalBackup : public BaseBackup {
     for (const Link& link : links_) out.push_back(link.backup.get());
     return out;
   }
+  std::vector<std::string> Remarks() const override {
+    std::vector<std::string> out;
+    for (const Link& link : links_)
+      if (!link.manifest)
+        out.push_back(
+            fmt::format("the backup in \"{}\" has no {} that can be read, so that a file "
+                        "of it that is cut short may not be noticed",
+                        link.backup->path(), link.backup->manifest_name()));
+    return out;
+  }
+  size_t descriptors() const override { return links_.size(); }
   uint64_t spooled() const override {
     uint64_t sum = 0;
     for (const Link& link : links_) sum += link.backup->spooled();
@@ -191,8 +202,11 @@ Status CheckOneCluster(const Link& newer, const Link& older) {
 }
 
 Result<Link> MakeLink(std::unique_ptr<BaseBackup> backup) {
-  ASSIGN_OR_RETURN(auto manifest, backup->Manifest());
-  return Link{std::move(backup), std::move(manifest)};
+  auto manifest = backup->Manifest();
+  // A damaged one is for the proof to report.
+  if (!manifest && manifest.error().code != ErrorCode::kCorrupt)
+    return tl::unexpected(manifest.error());
+  return Link{std::move(backup), manifest ? std::move(*manifest) : std::nullopt};
 }
 
 }  // namespace

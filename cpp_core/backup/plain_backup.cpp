@@ -122,6 +122,8 @@ class PlainBackup : public BaseBackup {
                                 : fmt::format("a plain directory by {}", layout_.tool);
   }
 
+  bool may_be_copy() const override { return layout_.tool.empty(); }
+
   Result<BaseFiles> List() const override { return ListAll(false); }
   Result<BaseFiles> ListData() const override { return ListAll(true); }
 

@@ -32,16 +32,20 @@ std::string BlockFilePath(const Version& version, const BlockTag& tag) {
   return path;
 }
 
-bool HoldsData(std::string_view path) {
-  const auto is_of = [path](std::string_view directory) {
-    return path.starts_with(directory) || (path.ends_with('/') && directory.starts_with(path));
-  };
-  for (const std::string_view directory :
-       {std::string_view("base/"), std::string_view("global/"), kTablespaceLinks})
-    if (is_of(directory)) return true;
-  if (is_of(fmt::format("{}/", kTwoPhaseDirectory))) return true;
+std::vector<std::string> NeededDirectories() {
+  std::vector<std::string> out{"base", "global", kTwoPhaseDirectory};
+  out.emplace_back(kTablespaceLinks.substr(0, kTablespaceLinks.size() - 1));
   for (int kind = 0; kind < kSlruKinds; kind++)
-    if (is_of(fmt::format("{}/", SlruDirectory(static_cast<SlruKind>(kind))))) return true;
+    out.emplace_back(SlruDirectory(static_cast<SlruKind>(kind)));
+  return out;
+}
+
+bool HoldsData(std::string_view path) {
+  static const auto* const directories = new std::vector<std::string>(NeededDirectories());
+  for (const std::string& name : *directories) {
+    const std::string below = name + "/";
+    if (path.starts_with(below) || (path.ends_with('/') && below.starts_with(path))) return true;
+  }
   return false;
 }
 

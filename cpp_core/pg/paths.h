@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "cpp_core/pg/version.h"
 #include "neon_redo/block.h"
@@ -38,6 +39,8 @@ std::string BlockFilePath(const Version& version, const BlockTag& tag);
 // Whether a path below the data directory, with its directory, is of what WAL changes: relations and
 // their maps, SLRUs, prepared transactions. Without these files the cluster has lost data.
 bool HoldsData(std::string_view path);
+// The directories of these, which every cluster has: "base", "pg_multixact/members".
+std::vector<std::string> NeededDirectories();
 
 // The file with the state of a prepared transaction, "pg_twophase/0000030A"; from 17 on
 // "pg_twophase/000000000000030A" (TwoPhaseFilePath and AdjustToFullTransactionId in

@@ -60,18 +60,18 @@ Result<std::optional<Progress>> LoadProgress(Store* store, const RecordingOption
 }
 
 // What was derived from WAL belongs to that WAL.
-Status CheckOrigin(const Progress& progress, const WalLineage& lineage,
+Status CheckOrigin(const Progress& progress, const WalLineage& lineage, const WalSet& wal,
                    const RecordingOptions& options) {
   const Lsn end(progress.end), begin(progress.begin);
   if (progress.system_identifier != lineage.system_identifier)
     return tl::unexpected(Refusal(
         options,
         fmt::format("it is of the cluster {}, the WAL in {} of {}", progress.system_identifier,
-                    NamePaths(options.wal.directories), lineage.system_identifier)));
-  if (options.wal.from && begin > *options.wal.from)
+                    NamePaths(wal.given()), lineage.system_identifier)));
+  if (options.range.from && begin > *options.range.from)
     return tl::unexpected(
         Refusal(options, fmt::format("it begins at {}, after the backup's start at {}",
-                                     begin.ToString(), options.wal.from->ToString())));
+                                     begin.ToString(), options.range.from->ToString())));
   if (progress.reading != 0 && progress.reading != lineage.timeline)
     return tl::unexpected(
         Refusal(options, fmt::format("it was being filled from timeline {}, the WAL is of {}",
@@ -85,13 +85,11 @@ Status CheckOrigin(const Progress& progress, const WalLineage& lineage,
 }
 
 // The last record of the store is in this WAL, too, if the WAL reaches back to it.
-Status CheckLastRecord(const Progress& progress, const RecordingOptions& options) {
+Status CheckLastRecord(const Progress& progress, const WalSet& wal,
+                       const RecordingOptions& options) {
   if (progress.last_start == 0) return {};
   const Lsn start(progress.last_start);
-  WalReaderOptions wal = options.wal;
-  wal.from = start;
-  wal.to = std::nullopt;
-  auto reader = WalReader::Open(wal);
+  auto reader = OpenWal(wal, {.from = start, .timeline = options.range.timeline});
   if (!reader && reader.error().code == ErrorCode::kNotFound) return {};
   if (!reader) return tl::unexpected(reader.error());
   const auto next = (*reader)->Next();
@@ -104,13 +102,13 @@ Status CheckLastRecord(const Progress& progress, const RecordingOptions& options
   if (is_same) return {};
   return tl::unexpected(Refusal(
       options, fmt::format("the WAL in {} has another record than the store's last one at {}",
-                           NamePaths(options.wal.directories), start.ToString())));
+                           NamePaths(wal.given()), start.ToString())));
 }
 
 // Reads WAL into the store. Returns the end of the last record.
-Result<Lsn> Record(Store* store, const RecordingOptions& options, const WalReaderOptions& wal,
-                   Progress* now) {
-  ASSIGN_OR_RETURN(const auto reader, WalReader::Open(wal));
+Result<Lsn> Record(Store* store, const RecordingOptions& options, const WalSet& wal,
+                   const WalRange& range, Progress* now) {
+  ASSIGN_OR_RETURN(const auto reader, OpenWal(wal, range));
   Ingest ingest(IngestOptions{now->track_commit_timestamp != 0});
   Recorder recorder(store, options.recorder);
   uint64_t taken = 0;
@@ -136,33 +134,34 @@ Result<Lsn> Record(Store* store, const RecordingOptions& options, const WalReade
 
 }  // namespace
 
-Result<Lsn> RecordWal(Store* store, const RecordingOptions& options) {
+Result<Lsn> RecordWal(Store* store, const WalSet& wal, const RecordingOptions& options) {
   ASSIGN_OR_RETURN(const auto progress, LoadProgress(store, options));
   Progress now = progress.value_or(Progress{});
-  WalReaderOptions wal = options.wal;
+  WalRange range = options.range;
   // A first run that was interrupted need not have known where it began.
   const bool begins = !progress || (progress->begin == 0 && progress->end == 0);
   if (begins) {
-    now.begin = wal.from.value_or(Lsn()).value;
+    now.begin = range.from.value_or(Lsn()).value;
     now.track_commit_timestamp = options.track_commit_timestamp;
   } else {
-    wal.from = Lsn(progress->end != 0 ? progress->end : progress->begin);
+    range.from = Lsn(progress->end != 0 ? progress->end : progress->begin);
   }
-  auto lineage = ReadLineage(wal.directories, wal.timeline, wal.from);
+  auto lineage = ReadLineage(wal, range.timeline, range.from);
   // Perhaps no WAL is there after the store's end.
   if (!lineage && lineage.error().code == ErrorCode::kNotFound && progress)
-    lineage = ReadLineage(wal.directories, wal.timeline, std::nullopt);
+    lineage = ReadLineage(wal, range.timeline, std::nullopt);
   if (!lineage) return tl::unexpected(lineage.error());
   if (progress) {
-    RETURN_IF_ERROR(CheckOrigin(*progress, *lineage, options));
-    RETURN_IF_ERROR(CheckLastRecord(*progress, options));
-    if (wal.to && progress->end != 0 && *wal.to <= Lsn(progress->end)) return Lsn(progress->end);
+    RETURN_IF_ERROR(CheckOrigin(*progress, *lineage, wal, options));
+    RETURN_IF_ERROR(CheckLastRecord(*progress, wal, options));
+    if (range.to && progress->end != 0 && *range.to <= Lsn(progress->end))
+      return Lsn(progress->end);
   }
   now.format = kFormat;
   now.system_identifier = lineage->system_identifier;
   now.reading = lineage->timeline;
   RETURN_IF_ERROR(SaveProgress(store, now));
-  ASSIGN_OR_RETURN(const Lsn end, Record(store, options, wal, &now));
+  ASSIGN_OR_RETURN(const Lsn end, Record(store, options, wal, range, &now));
   now.end = end.value;
   now.timeline = lineage->At(end);
   now.reading = 0;

@@ -8,12 +8,14 @@
 
 #include "cpp_core/store/recorder.h"
 #include "cpp_core/store/store.h"
-#include "neon_redo/wal_reader.h"
+#include "cpp_core/wal/open.h"
 
 namespace neon_redo {
 
+class WalSet;  // cpp_core/archive/wal_set.h
+
 struct RecordingOptions {
-  WalReaderOptions wal;  // `from` is where a store that is empty begins, if it has a value
+  WalRange range;  // `from` is where a store that is empty begins, if it has a value
   RecorderOptions recorder;
   bool track_commit_timestamp = false;                          // where an empty store begins
   std::string name;                                             // of the store, for messages
@@ -21,13 +23,13 @@ struct RecordingOptions {
   std::function<void(const std::vector<std::string>&)> notes;   // WalReader::notes; may be empty
 };
 
-// Reads WAL up to options.wal.to, or its end, into the store, beginning at the end of what the
+// Reads WAL of the set up to options.range.to, or its end, into the store, beginning at the end of what the
 // store has, and flushes it. Returns the end of the last record that is in the store.
 //
 // A store belongs to one cluster, one line of timelines and one beginning. kInvalidArgument: its
-// changes are of another cluster or history than options.wal, or begin after options.wal.from.
+// changes are of another cluster or history than the WAL, or begin after options.range.from.
 // kUnsupported: WAL was written with wal_level=minimal.
-Result<Lsn> RecordWal(Store* store, const RecordingOptions& options);
+Result<Lsn> RecordWal(Store* store, const WalSet& wal, const RecordingOptions& options);
 
 }  // namespace neon_redo
 

@@ -208,7 +208,10 @@ Status BackupCatalog::ForEachRow(const RelFileNode& rel, Findings* findings, F t
     }
   RelationFiles base(&base_, &version_);
   alignas(8) uint8_t page[kBlockSize];
-  const uint32_t end = files_.BaseEnd({rel});
+  const auto listed = files_.base().forks.find({rel});
+  const uint32_t blocks = listed == files_.base().forks.end() ? 0 : listed->second.blocks;
+  const uint32_t end = std::min(files_.BaseEnd({rel}), blocks);
+  if (blocks == 0 && files_.BaseEnd({rel}) > 0) unknown_.insert(rel);
   for (BlockTag tag{rel}; tag.block < end; tag.block++) {
     if (changed_.contains(tag)) continue;
     ASSIGN_OR_RETURN(const Found found, base.Read(tag, page));

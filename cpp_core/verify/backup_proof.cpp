@@ -38,7 +38,7 @@ std::string LinkPath(uint32_t tablespace) { return fmt::format("pg_tblspc/{}", t
 }  // namespace
 
 Status BackupProof::Read(const ControlData& control, const BaseFiles& list,
-                         const std::map<BlockTag, ForkFiles>& forks) {
+                         const std::map<BlockTag, ForkFiles>& forks, bool has_manifest) {
   control_ = control;
   list_ = &list;
   counts_.was_read = true;
@@ -48,10 +48,11 @@ Status BackupProof::Read(const ControlData& control, const BaseFiles& list,
   const auto links = base_.Links();
   counts_.has_manifest = !links.empty();
   for (const BaseBackup* link : links) RETURN_IF_ERROR(ReadLink(*link));
-  if (links.empty()) {
+  if (links.empty() && has_manifest) {
     ASSIGN_OR_RETURN(manifest_, ReadManifest(base_));
     counts_.has_manifest = manifest_.has_value();
   }
+  CheckNeededDirectories();
   RETURN_IF_ERROR(CheckTablespaces());
   if (manifest_) CheckManifestFiles(base_, list, *manifest_);
   const BackupReadOptions read{&base_, control.version, control.checksums, options_.jobs,
@@ -192,6 +193,19 @@ void BackupProof::CheckManifestFiles(const BaseBackup& backup, const BaseFiles& 
     if (!IsIgnoredByManifest(path) && manifest.Find(path) == nullptr)
       report(path, Damage::kExtraFile,
              fmt::format("the file{} is not in {}", of_link, backup.manifest_name()), true);
+}
+
+void BackupProof::CheckNeededDirectories() {
+  for (const std::string& name : pg::NeededDirectories()) {
+    if (list_->directories.contains(name)) continue;
+    const auto file = list_->files.find(name);
+    const bool is_there = file != list_->files.end();
+    missing_.insert(name);
+    Report({}, name, is_there ? Damage::kUnreadable : Damage::kMissingFile,
+           is_there ? fmt::format("in the place of a directory stands {}",
+                                  file->second.strange.empty() ? "a file" : file->second.strange)
+                    : fmt::format("the directory is missing; {}", kPutBack));
+  }
 }
 
 void BackupProof::FindGaps(const std::map<BlockTag, ForkFiles>& forks) {

@@ -30,9 +30,10 @@ class BackupProof {
       : options_(options), base_(base) {}
 
   // Reads the backup. Errors: a file or directory that this user may not read. list: its files, which
-  // must outlive the object, without pg_wal. forks: the relation files among them.
+  // must outlive the object, without pg_wal. forks: the relation files among them. has_manifest: a manifest
+  // that is there is of this backup.
   Status Read(const ControlData& control, const BaseFiles& list,
-              const std::map<BlockTag, ForkFiles>& forks);
+              const std::map<BlockTag, ForkFiles>& forks, bool has_manifest = true);
 
   // Takes a record. others: see PageReplay::Take. ended: it is after the backup's end.
   void Take(const WalRecord& record, const RecordView& view, const ChangeList& others, bool ended);
@@ -69,6 +70,7 @@ class BackupProof {
   void CheckManifestFiles(const BaseBackup& backup, const BaseFiles& list,
                           const BackupManifest& manifest);
   void TakeCounts(const BackupReadResult& result);
+  void CheckNeededDirectories();
   void FindGaps(const std::map<BlockTag, ForkFiles>& forks);
   void TakeBlock(const BlockRef& ref);
   void TakeChange(const Change& change);

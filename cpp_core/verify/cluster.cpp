@@ -44,6 +44,7 @@
 #include "cpp_core/verify/subjects.h"
 #include "cpp_core/verify/two_phase_check.h"
 #include "cpp_core/verify/unchanged_check.h"
+#include "cpp_core/wal/open.h"
 #include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
@@ -118,6 +119,7 @@ class ClusterVerifier {
 Result<VerifyResult> ClusterVerifier::Run() {
   result_.version = in_.control.version;
   result_.wal_directories = in_.wal;
+  result_.restore_command = options_.restore_command;
   result_.wal_notes = in_.wal_notes;
   result_.timeline = in_.wal_timeline;
   for (const OtherTimeline& other : in_.other_timelines)
@@ -128,7 +130,8 @@ Result<VerifyResult> ClusterVerifier::Run() {
   RETURN_IF_ERROR(two_phase_.ReadBase(in_.base, in_.base_files, *in_.control.version,
                                       in_.base_control.next_full_xid, &log, !options_.quick));
   if (!options_.quick)
-    RETURN_IF_ERROR(proof_.Read(in_.base_control, in_.base_files, files_.base().forks));
+    RETURN_IF_ERROR(
+        proof_.Read(in_.base_control, in_.base_files, files_.base().forks, in_.has_label));
   auto spoilt = Pass(options_.engine, nullptr);
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
   if (!spoilt) return tl::unexpected(spoilt.error());
@@ -147,7 +150,8 @@ Result<VerifyResult> ClusterVerifier::Run() {
   FindSubjects();
   if (free_space_map_ > 0)
     result_.skipped[SkipName({SkipReason::kFreeSpaceMap}, nullptr)] = free_space_map_;
-  RETURN_IF_ERROR(DescribeLastRecords(in_.wal, in_.Timeline(options_), &result_.mismatches));
+  RETURN_IF_ERROR(DescribeLastRecords(*in_.set, in_.Timeline(options_), &result_.mismatches));
+  RETURN_IF_ERROR(CheckStillTheSame(in_));
   return std::move(result_);
 }
 
@@ -299,7 +303,7 @@ void ClusterVerifier::CountForgotten(const ReplayCounts& counts) {
 Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& replay_end,
                                  Lsn last) const {
   const std::string end = reader.end_of_wal().ToString();
-  const std::string wal = NamePaths(in_.wal);
+  const std::string wal = NamePaths(in_.set->given());
   if (!compares()) {
     const Lsn replayed = replay_end.reached() ? replay_end.end() : reader.end_of_wal();
     const bool is_at_end = in_.consistent_at.valid() && replayed >= in_.consistent_at;
@@ -348,10 +352,8 @@ std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd&
 }
 
 Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
-  ASSIGN_OR_RETURN(auto opened, WalReader::Open({.directories = in_.wal,
-                                                 .from = in_.label.start,
-                                                 .to = {},
-                                                 .timeline = in_.Timeline(options_)}));
+  ASSIGN_OR_RETURN(auto opened, OpenWal(*in_.set, {.from = in_.label.start,
+                                                   .timeline = in_.Timeline(options_)}));
   WalReader& reader = *opened;
   const uint64_t total = compares() && !in_.second.start.valid()
                              ? in_.control.checkpoint - in_.label.start
@@ -412,7 +414,7 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
       const Lsn start(static_cast<uint64_t>(change.time));
       backup_ended_ |= start == in_.label.start;
       if (start == in_.label.start) result_.backup_end = record.end;
-      if (start == in_.second.start) second_end_ = record.start;
+      if (!in_.of_standby && start == in_.second.start) second_end_ = record.start;
     }
     if (change.kind == ChangeKind::kParameters) RETURN_IF_ERROR(TakeParameters(change, record));
     switched_ |= change.kind == ChangeKind::kTimeline && change.number != change.number2;

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/paths.h"
 
 namespace neon_redo {
 
@@ -22,23 +22,27 @@ class InputReader {
   Result<ClusterInputs> Read() {
     ASSIGN_OR_RETURN(in_.base_control, ReadControlData(in_.base));
     in_.control = in_.base_control;
-    ASSIGN_OR_RETURN(const auto start, ReadReplayStart(in_.base, in_.base_control));
-    in_.label = start.label;
-    in_.consistent_at = start.consistent_at;
     in_.wal = options_.wal;
-    if (!start.has_label) TakeCopy();
-    ASSIGN_OR_RETURN(in_.base_files, in_.base.List());
+    RETURN_IF_ERROR(ReadStart());
+    ASSIGN_OR_RETURN(in_.base_files, options_.quick ? in_.base.ListData() : in_.base.List());
+    if (options_.quick) RETURN_IF_ERROR(CheckNeededDirectories());
     std::erase_if(in_.base_files.files, [](const auto& file) {
       return file.first == "pg_wal" || file.first.starts_with("pg_wal/");
     });
     if (in_.compares()) RETURN_IF_ERROR(ReadData());
     RETURN_IF_ERROR(FindWal());
+    ASSIGN_OR_RETURN(in_.set, WalSet::Open(WalSources{.directories = in_.wal,
+                                                      .restore_command = options_.restore_command,
+                                                      .start = in_.label.start,
+                                                      .timeline = in_.Timeline(options_),
+                                                      .start_timeline = in_.label.timeline}));
     RETURN_IF_ERROR(CheckTimeline());
     return std::move(in_);
   }
 
  private:
-  void TakeCopy();
+  Status ReadStart();
+  Status CheckNeededDirectories();
   Status ReadData();
   Status ReadState();
   void TakeStandby();
@@ -50,21 +54,39 @@ class InputReader {
 };
 
 // A copy without backup_label has the WAL that makes it consistent.
-void InputReader::TakeCopy() {
-  in_.wal_notes.push_back(fmt::format(
-      "\"{}\" has no backup_label, so it is taken for {} (state: {}): replay begins at {}, its last "
-      "checkpoint's redo point",
-      in_.base.path(),
-      in_.base_control.shut_down || in_.base_control.is_standby ? "a copy of a stopped cluster"
-                                                                : "a snapshot",
-      in_.base_control.state, in_.label.start.ToString()));
+Status InputReader::ReadStart() {
+  ASSIGN_OR_RETURN(const auto start, ReadReplayStart(in_.base, in_.base_control));
+  in_.label = start.label;
+  in_.consistent_at = start.consistent_at;
+  in_.has_label = start.has_label();
+  if (in_.has_label) return {};
+  ASSIGN_OR_RETURN(in_.base_state, ServerState(in_.base));
+  in_.wal_notes.push_back(start.note);
   const std::string own = in_.base.path() + "/pg_wal";
   if (access(own.c_str(), F_OK) == 0) in_.wal.push_back(own);
+  return {};
+}
+
+// Where the backup is not read as a whole, nobody else would say that all below them is missing.
+Status InputReader::CheckNeededDirectories() {
+  for (const std::string& name : pg::NeededDirectories()) {
+    if (in_.base_files.directories.contains(name)) continue;
+    const auto file = in_.base_files.files.find(name);
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        file == in_.base_files.files.end()
+            ? fmt::format("the backup in \"{}\" has no directory \"{}\"", in_.base.path(), name)
+            : fmt::format("\"{}\" of the backup in \"{}\" is {}, not a directory", name,
+                          in_.base.path(),
+                          file->second.strange.empty() ? "a file" : file->second.strange));
+  }
+  return {};
 }
 
 Status InputReader::ReadData() {
   const std::string& base = in_.base.path();
   const std::string& data = in_.data->path();
+  ASSIGN_OR_RETURN(in_.data_state, ServerState(*in_.data));
   ASSIGN_OR_RETURN(in_.control, ReadControlData(*in_.data));
   if (in_.control.version != in_.base_control.version)
     return MakeError(
@@ -107,13 +129,15 @@ Status InputReader::ReadState() {
                                    data));
     if (in_.second.from_standby) TakeStandby();
   } else if (!in_.control.shut_down) {
-    ASSIGN_OR_RETURN(const bool is_running, IsServerRunning(*in_.data));
-    if (is_running)
+    ASSIGN_OR_RETURN(const auto server, FindServer(*in_.data));
+    if (server)
       return MakeError(
           ErrorCode::kInvalidArgument,
-          fmt::format("the cluster in {0} is not shut down (state: {1}), so its pages are not "
-                      "all written: stop it with pg_ctl stop -D {0}",
-                      data, in_.control.state));
+          fmt::format(
+              "the cluster in {0} is not shut down (state: {1}), and process {2} runs, which "
+              "its postmaster.pid names: stop it with pg_ctl stop -D {0} (or remove "
+              "postmaster.pid, if that is no server of this directory)",
+              data, in_.control.state, *server));
     const bool is_standby = in_.control.is_standby || in_.control.in_recovery;
     in_.second.start = in_.control.redo;
     if (in_.second.start < in_.label.start)
@@ -126,6 +150,8 @@ Status InputReader::ReadState() {
                       in_.base.path(), is_standby ? "replayed" : "completed"));
     if (is_standby) TakeStandby();
     in_.crashed = !is_standby;
+    // Soon after a promotion the last checkpoint is of the timeline before.
+    in_.control.timeline = std::max(in_.control.timeline, in_.control.min_recovery_timeline);
   }
   return {};
 }
@@ -156,15 +182,13 @@ Status InputReader::FindWal() {
 // The cluster descends from the backup, or the WAL to replay is of another history.
 Status InputReader::CheckTimeline() {
   const auto timeline = in_.Timeline(options_);
-  const std::string places = NamePaths(in_.wal);
-  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(in_.wal, timeline, in_.label.start));
+  const std::string places = NamePaths(in_.set->given());
+  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(*in_.set, timeline, in_.label.start));
   RETURN_IF_ERROR(CheckOneCluster(places, *lineage.version, lineage.system_identifier,
                                   in_.compares() ? in_.data->path() : in_.base.path(),
                                   in_.control));
   in_.wal_timeline = lineage.timeline;
-  if (!timeline) {
-    ASSIGN_OR_RETURN(in_.other_timelines, ReadOtherTimelines(in_.wal, lineage));
-  }
+  if (!timeline) in_.other_timelines = FindOtherTimelines(*in_.set, lineage);
   Status status =
       CheckDescent(in_.label, in_.base.path(), lineage,
                    in_.compares() ? "the cluster in " + in_.data->path() : "the WAL in " + places);
@@ -175,6 +199,19 @@ Status InputReader::CheckTimeline() {
 }
 
 }  // namespace
+
+Status CheckStillTheSame(const ClusterInputs& inputs) {
+  const auto check = [](const BaseBackup& files, const std::string& before) -> Status {
+    ASSIGN_OR_RETURN(const std::string now, ServerState(files));
+    if (now == before) return {};
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("pg_control or postmaster.pid in \"{}\" changed while the command "
+                                 "ran: a server was started there; stop it, and begin again",
+                                 files.path()));
+  };
+  if (!inputs.has_label) RETURN_IF_ERROR(check(inputs.base, inputs.base_state));
+  return inputs.compares() ? check(*inputs.data, inputs.data_state) : Status();
+}
 
 Result<ClusterInputs> ReadClusterInputs(const VerifyOptions& options, const BaseBackup& base,
                                         const BaseBackup* data) {

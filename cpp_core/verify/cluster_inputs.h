@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/backup/base_backup.h"
 #include "cpp_core/pg/backup_label.h"
 #include "cpp_core/verify/data_directory.h"
+#include "cpp_core/wal/lineage.h"
 #include "neon_redo/lsn.h"
 #include "neon_redo/verify.h"
 
@@ -21,8 +23,9 @@ struct ClusterInputs {
 
   BaseFiles base_files{};  // without pg_wal
   ControlData base_control{};
-  BackupLabel label{};    // of base, or what stands for it
-  Lsn consistent_at{};    // ReplayStart's
+  BackupLabel label{};  // of base, or what stands for it
+  Lsn consistent_at{};  // ReplayStart's
+  bool has_label = true;
   ControlData control{};  // of data; without it the base backup's
   // Of data, if that is a base backup; of a standby or a crashed cluster only `start`, its last restartpoint or
   // checkpoint. Else its LSN is 0.
@@ -33,9 +36,13 @@ struct ClusterInputs {
   Lsn second_end{};
 
   std::vector<std::string> wal{};  // directories, with data's own pg_wal
+  std::optional<WalSet> set{};  // of them and the restore command, as they are at first; not empty
   std::vector<std::string> wal_notes{};
   uint32_t wal_timeline = 0;  // that WAL is to be read of
   std::vector<OtherTimeline> other_timelines{};
+
+  // ServerState of base, if it has no label, and of data.
+  std::string base_state{}, data_state{};
 
   bool compares() const { return data != nullptr; }
   // None: the highest that has the backup's start.
@@ -43,6 +50,9 @@ struct ClusterInputs {
     return compares() ? std::optional(control.timeline) : options.timeline;
   }
 };
+
+// No server has begun to run on what was read. kInvalidArgument: one has.
+Status CheckStillTheSame(const ClusterInputs& inputs);
 
 // Errors: what is not of one cluster, or cannot be compared: a running server, a backup that is older than
 // the base.

@@ -6,13 +6,20 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
+#include <charconv>
 
 #include "cpp_core/archive/wal_set.h"
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/control_file.h"
 
 namespace neon_redo {
+
+namespace {
+
+constexpr const char* kServerFile = "postmaster.pid";
+
+}  // namespace
 
 Result<ControlData> ReadControlData(const BaseBackup& backup) {
   auto read = backup.ControlFile();
@@ -46,34 +53,70 @@ Result<ControlData> ReadControlData(const BaseBackup& backup) {
   return data;
 }
 
-Result<bool> IsServerRunning(const BaseBackup& directory) {
-  ASSIGN_OR_RETURN(const auto text, directory.ReadIfThere("postmaster.pid", kMaxSmallFile));
-  if (!text) return false;
+Result<std::optional<int>> FindServer(const BaseBackup& directory) {
+  ASSIGN_OR_RETURN(const auto text, directory.ReadIfThere(kServerFile, kMaxSmallFile));
+  if (!text) return std::nullopt;
   // CreateLockFile in utils/init/miscinit.c: the process, below 0 of a single-user server, and the data
-  // directory. A snapshot has the file, too.
+  // directory as it is named there. A snapshot has the file, too.
   const size_t line = std::min(text->find('\n'), text->size());
-  const int pid = std::abs(std::atoi(text->substr(0, line).c_str()));
-  if (pid == 0 || (kill(pid, 0) != 0 && errno != EPERM)) return false;
+  const char* first = text->data() + (text->starts_with('-') ? 1 : 0);
+  int pid = 0;
+  std::from_chars(first, text->data() + line, pid);
+  if (pid <= 0 || (kill(pid, 0) != 0 && errno != EPERM)) return std::nullopt;
+  struct stat here, there;
+  if (stat(directory.path().c_str(), &here) != 0) return FileError("stat file", directory.path());
+  const auto is_here = [&] { return here.st_dev == there.st_dev && here.st_ino == there.st_ino; };
+  // A server's working directory is its data directory.
+  if (stat(fmt::format("/proc/{}/cwd", pid).c_str(), &there) == 0)
+    return is_here() ? std::optional(pid) : std::nullopt;
   const size_t begin = std::min(line + 1, text->size());
-  const std::string of = text->substr(begin, text->find('\n', begin) - begin);
-  struct stat named, here;
-  return stat(of.c_str(), &named) == 0 && stat(directory.path().c_str(), &here) == 0 &&
-         named.st_dev == here.st_dev && named.st_ino == here.st_ino;
+  const std::string named = text->substr(begin, text->find('\n', begin) - begin);
+  // It may run where this directory has another name.
+  if (stat(named.c_str(), &there) != 0 || is_here()) return pid;
+  return std::nullopt;
+}
+
+Result<std::string> ServerState(const BaseBackup& directory) {
+  ASSIGN_OR_RETURN(const auto control, directory.ReadIfThere(pg::kControlFile, kMaxSmallFile));
+  ASSIGN_OR_RETURN(const auto server, directory.ReadIfThere(kServerFile, kMaxSmallFile));
+  return control.value_or("") + server.value_or("none");
 }
 
 namespace {
 
 // The end of the WAL that the copy has itself. All that was on disk when it was made is older.
 Result<Lsn> EndOfOwnWal(const BaseBackup& backup, const ControlData& control) {
-  ASSIGN_OR_RETURN(const auto reader, WalReader::Open({.directories = {backup.path() + "/pg_wal"},
-                                                       .from = control.redo,
-                                                       .to = {},
-                                                       .timeline = control.timeline}));
+  ASSIGN_OR_RETURN(
+      const auto reader,
+      WalReader::Open({.directories = {backup.path() + "/pg_wal"},
+                       .from = control.redo,
+                       .to = {},
+                       .timeline = std::max(control.timeline, control.min_recovery_timeline)}));
   WalRecord record;
   while (reader->Next(&record)) {
   }
   if (reader->error()) return tl::unexpected(*reader->error());
   return reader->end_of_wal();
+}
+
+// Why the backup is none without its label; empty: it may be a copy that never had one.
+Result<std::string> SignsOfALabel(const BaseBackup& backup, const ControlData& control) {
+  if (!backup.may_be_copy()) return std::string("the tool that took it has put one there");
+  ASSIGN_OR_RETURN(const auto map, backup.ReadIfThere("tablespace_map", kMaxSmallFile));
+  if (map) return std::string("tablespace_map is there, which goes with it");
+  const auto manifest = backup.Manifest();
+  if (!manifest && manifest.error().code != ErrorCode::kCorrupt)
+    return tl::unexpected(manifest.error());
+  if (!manifest) return "backup_manifest, which may go with it, is damaged";
+  if (*manifest)
+    for (const ManifestWalRange& range : (*manifest)->wal_ranges)
+      // Else a server has been at work on it since.
+      if (range.end > control.redo)
+        return fmt::format("by {} it is a base backup", backup.manifest_name());
+  ASSIGN_OR_RETURN(const auto list, backup.ListData());
+  for (const auto& [name, file] : list.files)
+    if (name.find("/INCREMENTAL.") != name.npos) return "it has files of an incremental backup";
+  return std::string();
 }
 
 }  // namespace
@@ -87,16 +130,29 @@ Result<ReplayStart> ReadReplayStart(const BaseBackup& backup, const ControlData&
     return out;
   }
   if (label.error().code != ErrorCode::kNotFound) return tl::unexpected(label.error());
-  ASSIGN_OR_RETURN(const bool is_running, IsServerRunning(backup));
-  if (is_running)
+  ASSIGN_OR_RETURN(const auto server, FindServer(backup));
+  if (server)
     return MakeError(
         ErrorCode::kInvalidArgument,
-        fmt::format("a server runs on {}: it is no copy; give a base backup or a snapshot of it",
-                    backup.path()));
-  out.has_label = false;
+        fmt::format("a server (process {}) runs on {}, which has no backup_label: give "
+                    "a base backup or a snapshot of it",
+                    *server, backup.path()));
+  ASSIGN_OR_RETURN(const std::string why, SignsOfALabel(backup, control));
+  if (!why.empty())
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("{}: {}, and without it nobody knows where replay begins; take "
+                                 "another copy of this backup",
+                                 label.error().message, why));
+  const bool is_standby = control.is_standby || control.in_recovery;
+  const bool is_cold = control.is_standby || control.shut_down;
   out.label.start = control.redo;
   out.label.timeline = control.timeline;
-  if (control.is_standby || control.in_recovery) {
+  out.note = fmt::format(
+      "\"{}\" has no backup_label, so it is taken for {} (state: {}): replay begins at {}, its last "
+      "checkpoint's redo point, and a backup_manifest is not looked at",
+      backup.path(), is_cold ? "a copy of a stopped cluster" : "a snapshot", control.state,
+      control.redo.ToString());
+  if (is_standby) {
     out.consistent_at = std::max(control.min_recovery_point, control.redo);
   } else if (control.shut_down) {
     out.consistent_at = control.redo;
@@ -131,9 +187,10 @@ Status CheckOneCluster(const std::string& wal, const pg::Version& version, uint6
 }
 
 Status CheckBackupBeforeWal(const std::string& backup, const BackupLabel& label,
-                            const ControlData& control, const WalReaderOptions& wal) {
-  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal.directories, wal.timeline, label.start));
-  const std::string places = NamePaths(wal.directories);
+                            const ControlData& control, const WalSet& wal,
+                            std::optional<uint32_t> timeline) {
+  ASSIGN_OR_RETURN(const auto lineage, ReadLineage(wal, timeline, label.start));
+  const std::string places = NamePaths(wal.given());
   RETURN_IF_ERROR(
       CheckOneCluster(places, *lineage.version, lineage.system_identifier, backup, control));
   return CheckDescent(label, backup, lineage, "the WAL in " + places);

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "cpp_core/backup/base_backup.h"
@@ -13,7 +14,6 @@
 #include "cpp_core/wal/lineage.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
-#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
@@ -43,19 +43,25 @@ struct ControlData {
 // kNotFound: not a data directory. kCorrupt: bad CRC. kUnsupported: another major version.
 Result<ControlData> ReadControlData(const BaseBackup& backup);
 
-// Where replay begins: as backup_label says. A copy without one is a cold copy or a snapshot of all its file
-// systems at one moment, which begins as crash recovery does. Errors: kCorrupt: the
-// lines are not there; kInvalidArgument: a server runs on it; that its own WAL cannot be read.
+// Where replay begins: as backup_label says. A plain directory without one is a copy of a stopped cluster, or
+// a snapshot of all its file systems at one moment, and begins as crash recovery does. kNotFound: it is a base
+// backup that has lost its backup_label. kCorrupt: the label's lines are not there. kInvalidArgument: a server
+// runs on it. Others: its own WAL cannot be read.
 struct ReplayStart {
-  BackupLabel label;
-  bool has_label = true;
+  BackupLabel label{};
+  std::string note{};  // what it is taken for; empty: it has a label
   // Where the copy is consistent without a record that says so; 0: at the record of the backup's end.
   Lsn consistent_at{};
+  bool has_label() const { return note.empty(); }
 };
 Result<ReplayStart> ReadReplayStart(const BaseBackup& backup, const ControlData& control);
 
-// postmaster.pid names a process that runs here, and this directory.
-Result<bool> IsServerRunning(const BaseBackup& directory);
+// The process that postmaster.pid names, if it may be a server of this directory. Nothing: there is none, or
+// it runs elsewhere, as with a snapshot.
+Result<std::optional<int>> FindServer(const BaseBackup& directory);
+
+// What a server changes when it starts, runs or stops: two texts that differ show that one did.
+Result<std::string> ServerState(const BaseBackup& directory);
 
 // Of files such as a relation map or the state of a prepared transaction: for BaseBackup::ReadWhole.
 inline constexpr size_t kMaxSmallFile = 64 << 20;
@@ -70,10 +76,11 @@ Status CheckDescent(const BackupLabel& label, const std::string& backup, const W
 Status CheckOneCluster(const std::string& wal, const pg::Version& version, uint64_t of_wal,
                        const std::string& directory, const ControlData& control);
 
-// The WAL is of the backup's cluster, and of a timeline that descends from the backup's. `from` of
-// wal is of no matter. kInvalidArgument: it is not.
+// The WAL of this timeline, or of the one that a reader without a timeline takes, is of the backup's
+// cluster, and its timeline descends from the backup's. kInvalidArgument: it is not.
 Status CheckBackupBeforeWal(const std::string& backup, const BackupLabel& label,
-                            const ControlData& control, const WalReaderOptions& wal);
+                            const ControlData& control, const WalSet& wal,
+                            std::optional<uint32_t> timeline);
 
 }  // namespace neon_redo
 

@@ -62,9 +62,12 @@ Status FileCheck::TakeBase(const BaseFiles& list, const pg::Version& version, bo
   for (const auto& [oid, tablespace] : list.tablespaces)
     if (tablespace.state != BaseTablespace::kThere && !reads_all)
       return MakeError(ErrorCode::kNotFound,
-                       fmt::format("tablespace {} of the backup in \"{}\" is not there: its link "
-                                   "leads to \"{}\"",
-                                   oid, base_backup_.path(), tablespace.target));
+                       fmt::format("tablespace {} of the backup in \"{}\" is not there, or not of "
+                                   "this version: pg_tblspc/{} {}",
+                                   oid, base_backup_.path(), oid,
+                                   tablespace.target.empty()
+                                       ? std::string("is no link")
+                                       : fmt::format("leads to \"{}\"", tablespace.target)));
   base_ = FindRelationFiles(list, version);
   return CheckNothingStrange(base_, base_backup_.path(), version);
 }
@@ -245,7 +248,14 @@ Status FileCheck::CheckFork(const BlockTag& fork) {
   return {};
 }
 
+// A fork of an unlogged relation, which WAL does not speak of and a crash makes anew from its init fork.
+bool FileCheck::IsUnlogged(const BlockTag& fork) const {
+  const BlockTag init{fork.rel, kInitFork, 0};
+  return fork.fork != kInitFork && (base_.forks.contains(init) || disk_.forks.contains(init));
+}
+
 Status FileCheck::CheckMissing(const BlockTag& fork, const Expected& expected) {
+  if (IsUnlogged(fork)) return {};
   // Else each block is reported.
   if (expected.sought > 0 || disk_.strange_files.contains(fork)) return {};
   // VACUUM makes the map before it sets a bit, and does not log that: a standby has no such file.
@@ -268,6 +278,7 @@ Status FileCheck::CheckMissing(const BlockTag& fork, const Expected& expected) {
 // Blocks that were looked for are reported one by one, unless a file after the short one has them.
 Status FileCheck::CheckShort(const BlockTag& fork, const Expected& expected,
                              const ForkFiles& files) {
+  if (IsUnlogged(fork)) return {};
   const uint32_t on_disk = files.blocks;
   const bool is_reported = on_disk < expected.sought && files.beyond.empty();
   if (on_disk >= expected.base || is_reported) return {};
@@ -292,7 +303,7 @@ Status FileCheck::CheckLong(const BlockTag& fork, const Expected& expected,
     Report(fork, pg::BlockFilePath(*version_, first), expected.last, Damage::kLongFile,
            "the file on disk has more than 1 GB: no server reads the relation");
   }
-  if (!expected.knows_end) return {};
+  if (!expected.knows_end || IsUnlogged(fork)) return {};
   const uint32_t end = std::max(expected.base, expected.touched);
   RelationFiles disk(data_, version_);
   RETURN_IF_ERROR(ReportLong(fork, expected, &disk, end, on_disk.blocks,

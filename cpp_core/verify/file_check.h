@@ -101,6 +101,7 @@ class FileCheck {
   Status CheckLong(const BlockTag& fork, const Expected& expected, const ForkFiles& on_disk);
   void CheckUnknown();
   bool IsKnown(const RelFileNode& rel) const;
+  bool IsUnlogged(const BlockTag& fork) const;
   bool IsLost(const RelFileNode& rel) const;
   bool IsDropping(uint32_t db) const {
     return expectations_->dropping != nullptr && expectations_->dropping->contains(db);

@@ -34,6 +34,7 @@
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/last_records.h"
 #include "cpp_core/verify/options.h"
+#include "cpp_core/wal/open.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/wal_reader.h"
 
@@ -228,10 +229,11 @@ class ImageVerifier {
 
 Result<VerifyResult> ImageVerifier::Run() {
   const auto started = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(
-      auto reader,
-      WalReader::Open(
-          {.directories = options_.wal, .from = {}, .to = {}, .timeline = options_.timeline}));
+  ASSIGN_OR_RETURN(const auto wal,
+                   WalSet::Open(WalSources{.directories = options_.wal,
+                                           .restore_command = options_.restore_command,
+                                           .timeline = options_.timeline}));
+  ASSIGN_OR_RETURN(auto reader, OpenWal(wal, {.timeline = options_.timeline}));
   RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, reader->version(), options_.engine));
   const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);
   MemoryBudget memory(MemoryForPages(ReplayOptionsOf(options_)));
@@ -253,9 +255,10 @@ Result<VerifyResult> ImageVerifier::Run() {
   result_.end_reason = reader->end_reason();
   result_.timeline = reader->timeline();
   result_.wal_directories = options_.wal;
+  result_.restore_command = options_.restore_command;
   result_.wal_notes = reader->notes();
   result_.wal_bytes = reader->bytes_read();
-  RETURN_IF_ERROR(DescribeLastRecords(options_.wal, options_.timeline, &result_.mismatches));
+  RETURN_IF_ERROR(DescribeLastRecords(wal, options_.timeline, &result_.mismatches));
   result_.elapsed_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return std::move(result_);

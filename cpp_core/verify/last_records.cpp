@@ -6,12 +6,13 @@
 #include <optional>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/wal/open.h"
 #include "neon_redo/describe.h"
 #include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
-Status DescribeLastRecords(const std::vector<std::string>& wal, std::optional<uint32_t> timeline,
+Status DescribeLastRecords(const WalSet& wal, std::optional<uint32_t> timeline,
                            std::vector<Mismatch>* mismatches) {
   constexpr uint64_t kNear = 16 << 20;
   std::unique_ptr<WalReader> reader;
@@ -22,9 +23,7 @@ Status DescribeLastRecords(const std::vector<std::string>& wal, std::optional<ui
     const Lsn wanted = mismatch.last_start;
     if (!wanted.valid()) continue;
     if (!reader || wanted < at || wanted - at > kNear) {
-      ASSIGN_OR_RETURN(
-          auto opened,
-          WalReader::Open({.directories = wal, .from = wanted, .to = {}, .timeline = timeline}));
+      ASSIGN_OR_RETURN(auto opened, OpenWal(wal, {.from = wanted, .timeline = timeline}));
       reader = std::move(opened);
       view.emplace(reader->version());
       at = Lsn();

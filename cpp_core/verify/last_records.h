@@ -12,9 +12,11 @@
 
 namespace neon_redo {
 
+class WalSet;  // cpp_core/archive/wal_set.h
+
 // Sets last_record of those with last_start, by reading the WAL there once more. The mismatches are
 // in the order of LSNs. Errors as of WalReader.
-Status DescribeLastRecords(const std::vector<std::string>& wal, std::optional<uint32_t> timeline,
+Status DescribeLastRecords(const WalSet& wal, std::optional<uint32_t> timeline,
                            std::vector<Mismatch>* mismatches);
 
 }  // namespace neon_redo

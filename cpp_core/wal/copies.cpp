@@ -212,7 +212,7 @@ std::optional<Lsn> SwitchEnd(const WalRecord& record) {
 
 // All of its pages continue a record that began before it.
 bool Chooser::IsWithinRecord(const Segment& segment) const {
-  const auto file = SegmentReader::Open(segment, identity_.segment_size);
+  const auto file = SegmentReader::OpenStart(segment, kWalPageSize);
   WalPageHeader header;
   if (!file || file->Read(reinterpret_cast<uint8_t*>(&header), sizeof(header), 0) != sizeof(header))
     return false;

@@ -21,15 +21,16 @@ bool WalLineage::Has(uint32_t wanted, Lsn lsn) const {
   });
 }
 
-Result<WalLineage> ReadLineage(const std::vector<std::string>& directories,
-                               std::optional<uint32_t> timeline, std::optional<Lsn> from) {
-  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(directories));
-  ASSIGN_OR_RETURN(const auto line, wal.Line(timeline, timeline ? std::nullopt : from));
+Result<WalLineage> ReadLineage(const WalSet& wal, std::optional<uint32_t> timeline,
+                               std::optional<Lsn> from) {
+  const bool needs_from = !timeline || wal.restores();
+  ASSIGN_OR_RETURN(const auto line, wal.FindLine(timeline, needs_from ? from : std::nullopt));
   WalLineage out;
   out.version = &wal.version();
   out.system_identifier = wal.system_identifier();
-  for (const Segment& segment : line) out.timeline = std::max(out.timeline, segment.timeline);
-  if (timeline) out.timeline = *timeline;
+  for (const Segment& segment : line.segments)
+    out.timeline = std::max(out.timeline, segment.timeline);
+  if (timeline || wal.restores()) out.timeline = line.timeline;
   out.is_known = out.timeline == 1;
   if (out.is_known) return out;
   ASSIGN_OR_RETURN(auto forks, wal.ReadForks(out.timeline));
@@ -38,9 +39,7 @@ Result<WalLineage> ReadLineage(const std::vector<std::string>& directories,
   return out;
 }
 
-Result<std::vector<OtherTimeline>> ReadOtherTimelines(const std::vector<std::string>& directories,
-                                                      const WalLineage& lineage) {
-  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(directories));
+std::vector<OtherTimeline> FindOtherTimelines(const WalSet& wal, const WalLineage& lineage) {
   std::vector<OtherTimeline> out;
   for (const uint32_t timeline : wal.timelines()) {
     if (timeline == lineage.timeline || (!lineage.is_known && timeline < lineage.timeline))

@@ -1,10 +1,9 @@
-// Which timeline WAL of directories is of, and which timelines that one descends from.
+// Which timeline the WAL of a set is of, and which timelines that one descends from.
 #ifndef NEON_REDO_WAL_LINEAGE_H_
 #define NEON_REDO_WAL_LINEAGE_H_
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "cpp_core/archive/timeline_history.h"
@@ -13,6 +12,8 @@
 #include "neon_redo/version.h"
 
 namespace neon_redo {
+
+class WalSet;  // cpp_core/archive/wal_set.h
 
 struct WalLineage {
   const pg::Version* version = nullptr;  // of the WAL; not null once read
@@ -28,21 +29,20 @@ struct WalLineage {
   bool Has(uint32_t timeline, Lsn lsn) const;
 };
 
-// Of the WAL that WalReader::Open finds with the same arguments; with a timeline it need not reach back
-// to `from`. Errors as WalReader::Open; a history file that is there and cannot be read is one too.
-Result<WalLineage> ReadLineage(const std::vector<std::string>& directories,
-                               std::optional<uint32_t> timeline, std::optional<Lsn> from);
+// Of the WAL that OpenWal finds with the same arguments; with a timeline it need not reach back to
+// `from`, unless the set has a restore command. Errors as OpenWal; a history file that is there and cannot be read is one too.
+Result<WalLineage> ReadLineage(const WalSet& wal, std::optional<uint32_t> timeline,
+                               std::optional<Lsn> from);
 
-// WAL that a line does not have although the directories do.
+// WAL that a line does not have although the set does.
 struct OtherTimeline {
   uint32_t timeline;
   Lsn start;  // of the first segment of it that the line leaves out; 0: it is not known
 };
 
-// The timelines of the directories that are not, or not to their end, part of the line. Segments that
-// only wait for their use do not count. Errors as WalReader::Open.
-Result<std::vector<OtherTimeline>> ReadOtherTimelines(const std::vector<std::string>& directories,
-                                                      const WalLineage& lineage);
+// The timelines of the set that are not, or not to their end, part of the line. Segments that only
+// wait for their use do not count.
+std::vector<OtherTimeline> FindOtherTimelines(const WalSet& wal, const WalLineage& lineage);
 
 }  // namespace neon_redo
 

@@ -31,11 +31,12 @@ bool IsZero(const uint8_t* bytes, size_t n) {
 }  // namespace
 
 std::optional<Lsn> FindWalBefore(const Segment& segment, const WalIdentity& identity, Lsn from) {
-  const auto file = SegmentReader::Open(segment, identity.segment_size);
-  if (!file) return std::nullopt;
   const uint64_t first = segment.number * identity.segment_size;
   const uint64_t wanted = from.value & ~kWalPageMask;
   if (wanted - first >= identity.segment_size) return std::nullopt;
+  const auto file =
+      SegmentReader::OpenStart(segment, static_cast<uint32_t>(wanted - first + kWalPageSize));
+  if (!file) return std::nullopt;
   for (uint64_t page = wanted;; page -= kWalPageSize) {
     WalPageHeader header;
     const bool is_read = file->Read(reinterpret_cast<uint8_t*>(&header), sizeof(header),
@@ -66,6 +67,8 @@ bool WalPageSource::Fail(WalFaultKind kind, Lsn lsn, std::string what) {
 }
 
 Segment* WalPageSource::Find(uint64_t number) {
+  if (const auto fetched = fetched_.find(number); fetched != fetched_.end())
+    return &fetched->second;
   auto it = std::lower_bound(segments_.begin(), segments_.end(), number,
                              [](const Segment& s, uint64_t n) { return s.number < n; });
   return it != segments_.end() && it->number == number ? &*it : nullptr;
@@ -77,9 +80,12 @@ const Segment* WalPageSource::Find(uint64_t number) const {
 
 std::string WalPageSource::FileOf(Lsn lsn) const {
   const uint64_t number = lsn.value / segment_size();
-  if (const Segment* s = Find(number)) return s->path;
+  // The spool is gone when somebody reads the message.
+  if (const Segment* s = Find(number))
+    return s->spooled ? SplitPath(s->path).name.substr(0, 24) : s->path;
   const Segment& near = segments_.front();
-  return near.path.substr(0, near.path.rfind('/') + 1) +
+  const std::string directory = restored_ ? "" : near.path.substr(0, near.path.rfind('/') + 1);
+  return directory +
          FormatSegmentName(timeline_ ? std::max(timeline_, near.timeline) : near.timeline, number,
                            segment_size());
 }
@@ -90,6 +96,32 @@ void WalPageSource::Forget() {
   fd_.Reset();
   open_ = nullptr;
   loader_.Recycle(std::exchange(content_, {}));
+  not_there_.reset();
+}
+
+// Asks the restore command for a segment that no directory has, or has whole.
+Status WalPageSource::Restore(uint64_t number) {
+  if (!restored_ || not_there_ == number) return {};
+  Segment* const known = Find(number);
+  if (known && (known->spooled || known->is_whole(segment_size()))) return {};
+  ASSIGN_OR_RETURN(auto restored, restored_->Get(number));
+  if (!restored) {
+    not_there_ = number;
+    return {};
+  }
+  if (known != nullptr)
+    known->Add(std::move(*restored));
+  else
+    fetched_.emplace(number, std::move(*restored));
+  return {};
+}
+
+bool WalPageSource::HasLaterSegment(Lsn lsn) {
+  const uint64_t number = lsn.value / segment_size();
+  if (segments_.back().number > number || (!fetched_.empty() && fetched_.rbegin()->first > number))
+    return true;
+  // FindLaterWal has the error.
+  return Restore(number + 1) && Find(number + 1) != nullptr;
 }
 
 std::string WalPageSource::Truncation(Lsn lsn) const {
@@ -102,7 +134,7 @@ std::string WalPageSource::Truncation(Lsn lsn) const {
 // Once for each segment, when it is read: the comparison reads all of its files.
 bool WalPageSource::ChooseCopyOf(uint64_t number) {
   Segment* found = Find(number);
-  if (found == nullptr || found->copies.empty()) return true;
+  if (found == nullptr || found->copies.empty() || fetched_.contains(number)) return true;
   const auto index = static_cast<size_t>(found - segments_.data());
   std::vector<std::string> notes;
   auto chosen = ChooseCopy(segments_, index, identity_, &notes);
@@ -114,6 +146,8 @@ bool WalPageSource::ChooseCopyOf(uint64_t number) {
 
 bool WalPageSource::OpenSegment(uint64_t number) {
   const Lsn start(number * segment_size());
+  if (const Status restored = Restore(number); !restored)
+    return Fail(WalFaultKind::kIo, start, restored.error().message);
   if (!ChooseCopyOf(number)) return false;
   Segment* segment = Find(number);
   // XLOG_SWITCH skips the rest of its segment, so a file that was cut there would not be noticed.
@@ -134,6 +168,8 @@ bool WalPageSource::OpenSegment(uint64_t number) {
     return Fail(opened.error().code == ErrorCode::kCorrupt ? WalFaultKind::kBad : WalFaultKind::kIo,
                 start, opened.error().message);
   open_ = segment;
+  while (!fetched_.empty() && fetched_.begin()->first + 1 < number)
+    fetched_.erase(fetched_.begin());
   return true;
 }
 
@@ -160,13 +196,13 @@ bool WalPageSource::FindAgain(Segment* segment) {
 // The content of a file that is compressed or has a checksum in its name. Who reads one segment after
 // another has the next ones loaded meanwhile.
 Status WalPageSource::Load(Segment* segment, bool is_next) {
-  ASSIGN_OR_RETURN(content_, loader_.Take(*segment));
-  open_bytes_ = segment->file_size = content_.size;
-  const size_t ahead_of_it = is_next ? loader_.most_ahead() : 1;
-  for (size_t i = 1; i <= ahead_of_it; i++) {
-    const Segment* ahead = Find(segment->number + i);
-    if (ahead && ahead->is_loaded() && ahead->copies.empty()) loader_.Begin(*ahead);
+  std::vector<const Segment*> after;
+  for (size_t i = 1; i <= (is_next ? loader_.most_ahead() : 1); i++) {
+    const Segment* next = Find(segment->number + i);
+    if (next && next->is_loaded() && next->copies.empty()) after.push_back(next);
   }
+  ASSIGN_OR_RETURN(content_, loader_.Take(*segment, after));
+  open_bytes_ = segment->file_size = content_.size;
   return {};
 }
 
@@ -282,10 +318,14 @@ Result<std::optional<Lsn>> WalPageSource::FindLaterWal(Lsn lsn, uint64_t within)
     ASSIGN_OR_RETURN(const auto later, FindLaterPage(*segment, lsn, within));
     if (later) return later;
   }
-  for (const Segment& s : segments_) {
-    if (s.number > number && s.head == SegmentHead::kWal && s.head_timeline >= timeline_)
-      return Lsn(s.number * segment_size());
-  }
+  RETURN_IF_ERROR(Restore(number + 1));
+  const auto has_wal = [&](const Segment& s) {
+    return s.number > number && s.head == SegmentHead::kWal && s.head_timeline >= timeline_;
+  };
+  for (const Segment& s : segments_)
+    if (has_wal(s)) return Lsn(s.number * segment_size());
+  for (const auto& [fetched, s] : fetched_)
+    if (has_wal(s)) return Lsn(fetched * segment_size());
   return std::nullopt;
 }
 

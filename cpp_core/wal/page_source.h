@@ -4,6 +4,7 @@
 #define NEON_REDO_WAL_PAGE_SOURCE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "cpp_core/archive/segment.h"
 #include "cpp_core/archive/segment_file.h"
+#include "cpp_core/archive/wal_line.h"
 #include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
@@ -56,6 +58,11 @@ class WalPageSource {
     directories_ = std::move(directories);
   }
 
+  // Has the segments that are not in the directories, or not whole.
+  void set_restored(std::shared_ptr<const RestoredLine> restored) {
+    restored_ = std::move(restored);
+  }
+
   // The bytes of the page Page() last looked at and refused, if they were read at all.
   const uint8_t* refused_page() const { return refused_; }
 
@@ -66,10 +73,9 @@ class WalPageSource {
   Result<std::optional<Lsn>> FindLaterWal(Lsn lsn, uint64_t within = UINT64_MAX);
   // The first segment that does not belong here among those after the one of lsn; null if none.
   const Segment* FindForeign(Lsn lsn) const;
-  // There are files of later segments, whatever they hold.
-  bool HasLaterSegment(Lsn lsn) const {
-    return segments_.back().number > lsn.value / segment_size();
-  }
+  // There are files of later segments, whatever they hold. A restore command is asked for the next
+  // one.
+  bool HasLaterSegment(Lsn lsn);
 
   // What is wrong with the size of the segment that has lsn, when it is shorter than a segment
   // should be; empty otherwise.
@@ -119,10 +125,15 @@ class WalPageSource {
   Segment* Find(uint64_t number);
   const Segment* Find(uint64_t number) const;
   bool ChooseCopyOf(uint64_t number);
+  Status Restore(uint64_t number);
   bool Fail(WalFaultKind kind, Lsn lsn, std::string what);
 
   std::vector<Segment> segments_;
   std::vector<std::string> directories_;
+  std::shared_ptr<const RestoredLine> restored_;  // null: there is no restore command
+  // What that has brought, by number: the segments around the one that is open.
+  std::map<uint64_t, Segment> fetched_;
+  std::optional<uint64_t> not_there_;  // the segment that it was asked for last, in vain
   std::vector<std::string> notes_;
   const WalIdentity identity_;
   uint32_t timeline_ = 0;  // of the last good page: it never goes back

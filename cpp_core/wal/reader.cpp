@@ -21,6 +21,7 @@
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_record.h"
 #include "cpp_core/wal/copies.h"
+#include "cpp_core/wal/open.h"
 #include "cpp_core/wal/page_source.h"
 #include "cpp_core/wal/tail.h"
 #include "neon_redo/record.h"
@@ -40,31 +41,44 @@ constexpr Lsn NextStart(Lsn end, uint32_t segment_size) {
 }  // namespace
 
 Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& options) {
-  ASSIGN_OR_RETURN(const auto set, WalSet::Open(options.directories));
-  if (options.from && options.to && *options.to < *options.from)
+  ASSIGN_OR_RETURN(const auto set,
+                   WalSet::Open(WalSources{.directories = options.directories,
+                                           .restore_command = options.restore_command,
+                                           .start = options.from,
+                                           .timeline = options.timeline}));
+  return OpenWal(set, {options.from, options.to, options.timeline});
+}
+
+Result<std::unique_ptr<WalReader>> OpenWal(const WalSet& set, const WalRange& range) {
+  if (range.from && range.to && *range.to < *range.from)
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("the range ends at LSN {}, before it begins at {}",
-                                 options.to->ToString(), options.from->ToString()));
-  ASSIGN_OR_RETURN(auto line, set.Line(options.timeline, options.from));
-  RETURN_IF_ERROR(set.RefuseCompressed(line, options.timeline, options.from, options.to));
+                                 range.to->ToString(), range.from->ToString()));
+  ASSIGN_OR_RETURN(auto found, set.FindLine(range.timeline, range.from));
+  const auto restored = set.Restored(found);
+  std::vector<Segment> line = std::move(found.segments);
+  if (!restored) RETURN_IF_ERROR(set.RefuseCompressed(line, range.timeline, range.from, range.to));
   std::vector<std::string> notes = set.notes();
-  if (options.from && !line.front().copies.empty()) {
+  if (range.from && !line.front().copies.empty()) {
     ASSIGN_OR_RETURN(line.front(), ChooseCopy(line, 0, set.identity(), &notes));
   }
   const auto begin =
-      options.from ? FindWalBefore(line.front(), set.identity(), *options.from) : std::nullopt;
-  std::unique_ptr<WalReader> reader(new WalReader(options, std::move(line), set.identity()));
+      range.from ? FindWalBefore(line.front(), set.identity(), *range.from) : std::nullopt;
+  std::unique_ptr<WalReader> reader(
+      new WalReader(range.from, range.to, std::move(line), set.identity()));
   if (begin) reader->begin_ = reader->position_ = *begin;
   reader->pages_->AddNotes(notes);
   reader->pages_->set_directories(set.directories());
+  if (!restored) return reader;
+  reader->pages_->set_restored(restored);
+  if (!range.to) reader->bytes_total_ = 0;
   return reader;
 }
 
 std::unique_ptr<WalReader> OpenWalTail(std::vector<Segment> segments, const WalIdentity& identity,
                                        std::optional<Lsn> from) {
-  WalReaderOptions options;
-  options.from = from;
-  std::unique_ptr<WalReader> reader(new WalReader(options, std::move(segments), identity));
+  std::unique_ptr<WalReader> reader(
+      new WalReader(from, std::nullopt, std::move(segments), identity));
   reader->judges_ = false;
   return reader;
 }
@@ -75,16 +89,15 @@ uint32_t WalReader::timeline() const { return pages_->open_timeline(); }
 
 const std::vector<std::string>& WalReader::notes() const { return pages_->notes(); }
 
-WalReader::WalReader(const WalReaderOptions& options, std::vector<Segment> segments,
+WalReader::WalReader(std::optional<Lsn> from, std::optional<Lsn> to, std::vector<Segment> segments,
                      const WalIdentity& identity)
     : pages_(new WalPageSource(std::move(segments), identity)),
       segment_size_(identity.segment_size),
       system_identifier_(identity.system_identifier),
       version_(*identity.version),
-      from_(options.from.value_or(Lsn())),
-      to_(options.to.value_or(Lsn(~uint64_t{0}))),
-      begin_(
-          options.from.value_or(Lsn(pages_->segments().front().number * identity.segment_size))) {
+      from_(from.value_or(Lsn())),
+      to_(to.value_or(Lsn(~uint64_t{0}))),
+      begin_(from.value_or(Lsn(pages_->segments().front().number * identity.segment_size))) {
   position_ = begin_;
   uint64_t end = begin_.value;
   for (const Segment& s : pages_->segments()) {

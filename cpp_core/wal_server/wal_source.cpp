@@ -25,6 +25,7 @@
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
+#include "cpp_core/wal/open.h"
 #include "cpp_core/wal/page_source.h"
 #include "cpp_core/wal/tail.h"
 #include "neon_redo/bytes.h"
@@ -89,8 +90,7 @@ Status WalSource::RefuseDamage(uint64_t within) const {
     WalPageSource rest({next, line.end()}, directory_->identity());
     ASSIGN_OR_RETURN(const auto later, rest.FindLaterWal(start, within));
     if (!later) continue;
-    ASSIGN_OR_RETURN(const auto reader,
-                     WalReader::Open({{directory_->path()}, start, std::nullopt, timeline}));
+    ASSIGN_OR_RETURN(const auto reader, OpenWal(*directory_, {start, std::nullopt, timeline}));
     if (const auto record = reader->Next(); !record) return tl::unexpected(record.error());
   }
   return {};

@@ -150,16 +150,25 @@ class Tools(unittest.TestCase):
             cluster.psql("SELECT pg_switch_wal()")
         return backup
 
-    def check(self, cluster, backup, directory):
+    def check(self, cluster, backup, *source):
         result = verify(
             cluster,
-            *["--base-backup", backup, "--wal", directory, "--against", cluster.data],
+            *["--base-backup", backup, *source, "--against", cluster.data],
             "--format=json",
         )
         self.assertEqual(result.returncode, 0, result.stdout[-3000:] + result.stderr)
         report = json.loads(result.stdout)
         self.assertEqual(report["wal_notes"], [])
         return report
+
+    def check_command(self, cluster, backup, command):
+        """The command that the tool has for restore_command, without a look at its files."""
+        option = f"--restore-command={command}"
+        report = self.check(cluster, backup, option)
+        self.assertGreater(report["records"], 4000)
+        missing = run_neon_redo("waldump", "--start=F/0", option, check=False)
+        self.assertEqual(missing.returncode, 2)
+        self.assertIn("has no segment with LSN F/0", missing.stderr)
 
     @unittest.skipUnless(shutil.which("pgbackrest"), "pgbackrest is not installed")
     def test_pgbackrest(self):
@@ -188,7 +197,8 @@ class Tools(unittest.TestCase):
         suffix = "" if method == "none" else "." + method
         self.assertTrue(all(name.endswith(suffix) for name in names), names)
         for directory in (stanza, str(inner)):
-            self.check(cluster, backup, directory)
+            self.check(cluster, backup, "--wal", directory)
+        self.check_command(cluster, backup, f"{command} archive-get %f %p")
         # Another segment's file by the name of this one has another checksum.
         victim = next(inner.glob(f"*/{names[-2]}"))
         other = next(inner.glob(f"*/{names[-3]}"))
@@ -234,7 +244,9 @@ class Tools(unittest.TestCase):
         self.assertTrue(all(path.read_bytes()[:2] == magic for path in names))
         cluster.stop()
         for directory in (wals, wals.parent):
-            self.check(cluster, backup, str(directory))
+            self.check(cluster, backup, "--wal", str(directory))
+        get_wal = f"barman -c {configuration} get-wal main %f >%p"
+        self.check_command(cluster, backup, f"runuser -u postgres -- {get_wal}")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ class WrongUsage(CommandTestCase):
                 )
         self.misused(["waldump", "--wal"], 'option "--wal" requires a value')
         self.misused(["verify", "--images=yes"], 'option "--images" does not take a value')
-        self.misused(["ingest"], "option --wal is required")
+        self.misused(["ingest"], "option --wal or --restore-command is required")
         self.misused(["waldump"], "no WAL directory and no start specified")
         self.misused(["serve-wal"], "option --wal is required")
         self.misused(["page", "--wal=x", "--lsn=end"], "no page specified")

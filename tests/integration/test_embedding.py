@@ -113,7 +113,7 @@ class Embedding(unittest.TestCase):
             for name in ("-lpq", "-lssl", "-lrocksdb"):
                 self.assertNotIn(name, flags, library)
             # What packs and encrypts backups, and nothing of the network.
-            for name in ("-lcrypto", "-larchive", "-lxxhash"):
+            for name in ("-lcrypto", "-larchive"):
                 self.assertEqual(name in flags, library == "neon_redo_verify", f"{library} {name}")
         self.assertIn("-lpq", self.flags(["--libs"], "neon_redo_net"))
 

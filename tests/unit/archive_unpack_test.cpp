@@ -360,6 +360,51 @@ TEST_F(PackedSegments, APartialFileMayBeCut) {
   }
 }
 
+// To find where WAL begins, one page header is enough.
+TEST_F(PackedSegments, TheStartIsReadWithoutTheRest) {
+  const std::string content = Content(2);
+  for (size_t format = 0; format < 5; format++) {
+    SCOPED_TRACE(kSuffixes[format]);
+    const std::string file = wal_.SegmentFile(2) + kSuffixes[format];
+    const std::string packed = Packed(content + content, kAll[format]);
+    Write(file, packed);
+    Segment segment{};
+    segment.path = dir_.path() + "/" + file;
+    segment.packing = kAll[format];
+    // Two segments are too much for a whole one.
+    EXPECT_FALSE(SegmentReader::Open(segment, kSize));
+    const auto start = SegmentReader::OpenStart(segment, 3 * kWalPageSize);
+    ASSERT_TRUE(start) << start.error().message;
+    std::string read(4 * kWalPageSize, '#');
+    EXPECT_EQ(start->Read(reinterpret_cast<uint8_t*>(read.data()), read.size(), 0),
+              static_cast<ssize_t>(3 * kWalPageSize));
+    EXPECT_EQ(read.substr(0, 3 * kWalPageSize), content.substr(0, 3 * kWalPageSize));
+  }
+}
+
+TEST_F(PackedSegments, MemoryIsUsedAgain) {
+  SegmentContent content;
+  const uint8_t *bytes = nullptr, *input = nullptr;
+  for (const uint64_t i : {0, 1, 0}) {
+    const std::string file = wal_.SegmentFile(i) + ".zst";
+    Write(file, Packed(Content(i), Packing::kZstd));
+    Segment segment{};
+    segment.path = dir_.path() + "/" + file;
+    segment.packing = Packing::kZstd;
+    auto loaded = LoadSegment(segment, kSize, std::move(content));
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    content = std::move(*loaded);
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(content.bytes.get()), content.size),
+              Content(i));
+    if (bytes != nullptr) {
+      EXPECT_EQ(content.bytes.get(), bytes);
+      EXPECT_EQ(content.input.bytes.get(), input);
+    }
+    bytes = content.bytes.get();
+    input = content.input.bytes.get();
+  }
+}
+
 TEST_F(PackedSegments, FilesWithOtherSuffixesAreNamed) {
   for (uint64_t i = 0; i < 6; i++) Write(wal_.SegmentFile(i), Content(i));
   Write(wal_.SegmentFile(6) + ".7z", "x");

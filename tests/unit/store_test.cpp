@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <random>
 
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/pg/rmgr.h"
@@ -297,8 +298,7 @@ TEST(RecordWal, RefusesWalWithAnotherRecordInPlaceOfItsLast) {
     }
     wal.Save(dir.path());
     RecordingOptions options;
-    options.wal.directories = {dir.path()};
-    const auto end = RecordWal(store.get(), options);
+    const auto end = RecordWal(store.get(), *WalSet::Open(dir.path()), options);
     return end ? std::string() : end.error().message;
   };
   ASSERT_EQ(record({1, 2, 3}), "");

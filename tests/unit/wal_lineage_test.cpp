@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cpp_core/archive/wal_set.h"
+#include "cpp_core/wal/open.h"
 #include "cpp_core/wal/watch.h"
 #include "tests/unit/wal_writer.h"
 
@@ -22,11 +24,11 @@ TEST(WalLineage, AHistoryFileThatCannotBeReadIsAnError) {
   wal.Append(10, 0, 1000);
   wal.Save(dir.path());
   const std::string path = dir.path() + "/00000002.history";
-  const auto unknown = ReadLineage({dir.path()}, std::nullopt, std::nullopt);
+  const auto unknown = ReadLineage(*WalSet::Open(dir.path()), std::nullopt, std::nullopt);
   ASSERT_TRUE(unknown) << unknown.error().message;
   EXPECT_FALSE(unknown->is_known);
   std::ofstream(path) << "1\t0/300000\treason\n";
-  EXPECT_TRUE(ReadLineage({dir.path()}, std::nullopt, std::nullopt)->is_known);
+  EXPECT_TRUE(ReadLineage(*WalSet::Open(dir.path()), std::nullopt, std::nullopt)->is_known);
   for (const bool fifo : {false, true}) {
     fs::remove(path);
     if (fifo) {
@@ -34,7 +36,7 @@ TEST(WalLineage, AHistoryFileThatCannotBeReadIsAnError) {
     } else {
       std::ofstream(path) << "1\t0/300000\t" << std::string(2 << 20, 'x');
     }
-    const auto read = ReadLineage({dir.path()}, 2, std::nullopt);
+    const auto read = ReadLineage(*WalSet::Open(dir.path()), 2, std::nullopt);
     ASSERT_FALSE(read) << fifo;
     EXPECT_NE(read.error().message.find(path), std::string::npos) << read.error().message;
   }
@@ -49,14 +51,34 @@ TEST(WalLineage, ABadHistoryOfAnotherTimelineIsNoError) {
     wal.Save(dir.path());
   }
   std::ofstream(dir.path() + "/00000002.history") << "this is no history";
-  const auto lineage = ReadLineage({dir.path()}, 1, std::nullopt);
+  const auto lineage = ReadLineage(*WalSet::Open(dir.path()), 1, std::nullopt);
   ASSERT_TRUE(lineage) << lineage.error().message;
-  const auto others = ReadOtherTimelines({dir.path()}, *lineage);
-  ASSERT_TRUE(others) << others.error().message;
-  ASSERT_EQ(others->size(), 1u);
-  EXPECT_EQ((*others)[0].timeline, 2u);
-  EXPECT_FALSE((*others)[0].start.valid());
-  EXPECT_FALSE(ReadLineage({dir.path()}, 2, std::nullopt));
+  const auto others = FindOtherTimelines(*WalSet::Open(dir.path()), *lineage);
+  ASSERT_EQ(others.size(), 1u);
+  EXPECT_EQ(others[0].timeline, 2u);
+  EXPECT_FALSE(others[0].start.valid());
+  EXPECT_FALSE(ReadLineage(*WalSet::Open(dir.path()), 2, std::nullopt));
+}
+
+// Each look at the start of a compressed segment costs a decompression of its first block.
+TEST(WalLineage, AllReadersOfASetUseWhatItsOneListingFound) {
+  TempDirectory dir;
+  WalWriter wal(1 << 20, 3, 1);
+  wal.Append(10, 0, 1000);
+  wal.Save(dir.path());
+  const auto set = WalSet::Open(dir.path());
+  ASSERT_TRUE(set) << set.error().message;
+  const std::string segment = set->Line({}, {})->front().path;
+  std::filesystem::rename(segment, segment + ".gone");
+  const auto lineage = ReadLineage(*set, std::nullopt, std::nullopt);
+  ASSERT_TRUE(lineage) << lineage.error().message;
+  EXPECT_TRUE(FindOtherTimelines(*set, *lineage).empty());
+  const auto reader = OpenWal(*set, {});
+  ASSERT_TRUE(reader) << reader.error().message;
+  std::filesystem::rename(segment + ".gone", segment);
+  const auto record = (*reader)->Next();
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_TRUE(*record);
 }
 
 TEST(WalWatch, WalThatMayHaveComeIsSeen) {

@@ -104,6 +104,7 @@ struct RmgrCounts {
 struct VerifyResult {
   const pg::Version* version = nullptr;        // of the WAL; null: none was read
   std::vector<std::string> wal_directories{};  // that were read
+  std::string restore_command{};               // that had what they did not have
   // What is unusual about the files of WAL: WalReader::notes.
   std::vector<std::string> wal_notes{};
   uint64_t wal_bytes = 0;
@@ -148,6 +149,8 @@ struct VerifyOptions {
   // Directories of segments: WalReaderOptions::directories. VerifyCluster reads data_directory's own
   // pg_wal, too.
   std::vector<std::string> wal;
+  // WalReaderOptions::restore_command. VerifyImages wants a directory with segments besides.
+  std::string restore_command{};
   // To read WAL of. Else: the data directory's, or the highest one that has the first record.
   std::optional<uint32_t> timeline{};
   Engine engine = Engine::kAuto;

@@ -30,6 +30,8 @@ namespace neon_redo {
 class WalPageSource;  // where the reader gets WAL pages from
 struct Segment;       // one segment file
 struct WalIdentity;   // what segments of one WAL have in common
+class WalSet;         // the segments in the directories
+struct WalRange;      // a part of them
 
 // Why reading stopped at an LSN, in the order of growing suspicion.
 enum class WalFaultKind {
@@ -65,6 +67,11 @@ struct WalReaderOptions {
   std::optional<Lsn> from;           // the first record that starts here or later
   std::optional<Lsn> to;             // only records that lie wholly before this
   std::optional<uint32_t> timeline;  // else the highest whose WAL has `from`
+  // A command with the meaning of PostgreSQL's restore_command: it brings what the directories do not
+  // have, of which there may be none then if `from` has a value. Files are fetched ahead into a new
+  // directory in $TMPDIR or /tmp, which has a few of them at a time and is removed with the reader, or
+  // by a shell process when this process ends. Empty: there is none.
+  std::string restore_command{};
 };
 
 // Reads forward. Every record's page headers, length, xl_prev and CRC are checked before Next
@@ -87,8 +94,9 @@ class WalReader {
   // Lists the directories and checks the first page header of each segment. Segment size and system
   // identifier are those of most headers. The WAL of a timeline is its own and that of the
   // timelines it descends from (TIMELINE.history). Reads no record yet. kInvalidArgument: the
-  // directories are not of one cluster. kNotFound: no such directory or timeline, or no segments.
+  // directories are not of one cluster, or the restore command is wrong. kNotFound: no such directory or timeline, or no segments.
   // kIo: a file cannot be read. kCorrupt: not one header is good, or a history file is bad.
+  // kIo also: the restore command was killed or could not be run.
   // kUnsupported: a segment of the range, or a history file, is only there compressed by another
   // program; or the WAL is of a version that was not tested.
   static Result<std::unique_ptr<WalReader>> Open(const WalReaderOptions& options);
@@ -112,7 +120,8 @@ class WalReader {
   const std::optional<Error>& error() const { return error_; }
 
   uint64_t bytes_read() const { return position_ > begin_ ? position_ - begin_ : 0; }
-  // An estimate for progress reports: up to `to`, or the end of the last segment with WAL.
+  // An estimate for progress reports: up to `to`, or the end of the last segment with WAL; 0: a
+  // restore command may have more.
   uint64_t bytes_total() const { return bytes_total_; }
   uint32_t segment_size() const { return segment_size_; }  // bytes
   uint64_t system_identifier() const { return system_identifier_; }
@@ -134,12 +143,13 @@ class WalReader {
   bool reached_to() const { return reached_to_; }
 
  private:
-  // cpp_core/wal/tail.h
+  // cpp_core/wal/open.h, tail.h
+  friend Result<std::unique_ptr<WalReader>> OpenWal(const WalSet& set, const WalRange& range);
   friend std::unique_ptr<WalReader> OpenWalTail(std::vector<Segment> segments,
                                                 const WalIdentity& identity,
                                                 std::optional<Lsn> from);
 
-  WalReader(const WalReaderOptions& options, std::vector<Segment> segments,
+  WalReader(std::optional<Lsn> from, std::optional<Lsn> to, std::vector<Segment> segments,
             const WalIdentity& identity);
 
   struct FreeDeleter {

@@ -1,0 +1,238 @@
+// A restore command: its words, its spool, and lines of WAL that it brings.
+#include "cpp_core/archive/restore_command.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <vector>
+
+#include "cpp_core/archive/restore_spool.h"
+#include "cpp_core/archive/wal_set.h"
+#include "cpp_core/wal/lineage.h"
+#include "cpp_core/wal/open.h"
+#include "tests/unit/wal_writer.h"
+
+namespace neon_redo {
+namespace {
+
+constexpr uint32_t kSize = 1 << 20;
+
+size_t FilesIn(const std::string& directory) {
+  const std::filesystem::directory_iterator files(directory);
+  return static_cast<size_t>(std::distance(begin(files), end(files)));
+}
+
+TEST(RestoreCommand, ExpandsAsPostgresql) {
+  const auto expand = [](const char* command) { return ExpandRestoreCommand(command, "F", "/P"); };
+  EXPECT_EQ(*expand("a %f \"%p\" %%f 100%%"), "a F \"/P\" %f 100%");
+  EXPECT_EQ(*expand("%r"), "000000000000000000000000");
+  EXPECT_EQ(*expand(""), "");
+  for (const char* bad : {"%x", "%", "a %% %F"})
+    EXPECT_EQ(expand(bad).error().code, ErrorCode::kInvalidArgument) << bad;
+}
+
+TEST(RestoreCommand, ReadsStatusesAsPostgresql) {
+  const auto run = [](const char* command) {
+    return RunRestoreCommand(command, "F", "/P", [](pid_t) {});
+  };
+  EXPECT_EQ(run("exit 0"), Restored::kFetched);
+  EXPECT_EQ(run("exit 1"), Restored::kNotThere);
+  EXPECT_EQ(run("exit 125"), Restored::kNotThere);
+  for (const char* bad :
+       {"exit 126", "/no/such/program", "exit 255", "kill -TERM $$", "kill -KILL $$"}) {
+    const auto result = run(bad);
+    ASSERT_FALSE(result) << bad;
+    EXPECT_EQ(result.error().code, ErrorCode::kIo) << result.error().message;
+  }
+}
+
+class RestoreSpoolTest : public testing::Test {
+ protected:
+  std::string Copy() const { return fmt::format("cp {}/%f %p 2>/dev/null", archive_.path()); }
+  void Put(const std::string& name, const std::string& content) {
+    std::ofstream(archive_.path() + "/" + name) << content;
+  }
+
+  TempDirectory archive_;
+};
+
+TEST_F(RestoreSpoolTest, KeepsAFileAsLongAsItIsHeldAndAFewMore) {
+  for (int i = 0; i < 40; i++) Put(fmt::format("{}", i), "abc");
+  const auto spool = RestoreSpool::Open(Copy());
+  ASSERT_TRUE(spool) << spool.error().message;
+  const std::string directory = (*spool)->directory();
+  const auto held = (*spool)->Fetch("0", 3);
+  ASSERT_TRUE(held && *held);
+  for (int i = 1; i < 36; i++) {
+    const auto file = (*spool)->Fetch(fmt::format("{}", i), 3,
+                                      {fmt::format("{}", i + 1), fmt::format("{}", i + 2)});
+    ASSERT_TRUE(file && *file) << i;
+    EXPECT_TRUE(std::filesystem::exists((*file)->path()));
+    // Of the command in work, one that was just asked for, and one that is held, besides.
+    EXPECT_LE(FilesIn(directory), RestoreSpool::kMostFiles + 3) << i;
+  }
+  EXPECT_TRUE(std::filesystem::exists((*held)->path()));
+  std::weak_ptr<RestoreSpool> gone = *spool;
+  const_cast<std::shared_ptr<RestoreSpool>&>(*spool).reset();
+  EXPECT_TRUE(gone.expired());
+  EXPECT_FALSE(std::filesystem::exists(directory));
+}
+
+TEST_F(RestoreSpoolTest, TellsWhatIsMissingFromWhatFailed) {
+  Put("short", "abc");
+  const auto spool = RestoreSpool::Open(Copy());
+  ASSERT_TRUE(spool);
+  const auto missing = (*spool)->Fetch("none", 3, {"short"});
+  ASSERT_TRUE(missing) << missing.error().message;
+  EXPECT_EQ(*missing, nullptr);
+  Put("none", "abc");
+  EXPECT_TRUE(*(*spool)->Fetch("none", 3));
+  const auto wrong = (*spool)->Fetch("short", 4);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, ErrorCode::kCorrupt);
+  EXPECT_NE(wrong.error().message.find("has wrong size: 3 instead of 4"), std::string::npos);
+}
+
+TEST_F(RestoreSpoolTest, ServesSeveralThreads) {
+  for (int i = 0; i < 20; i++) Put(fmt::format("{}", i), "abc");
+  const auto spool = RestoreSpool::Open(Copy());
+  ASSERT_TRUE(spool);
+  std::atomic<int> good{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; t++)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; i++) {
+        const auto file = (*spool)->Fetch(fmt::format("{}", i), 3, {fmt::format("{}", i + 1)});
+        good += file && *file;
+        const auto missing = (*spool)->Fetch("none", 3);
+        good += missing && !*missing;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, 4 * 20 * 2);
+}
+
+TEST_F(RestoreSpoolTest, ItsEndStopsACommandThatRunsAhead) {
+  Put("a", "abc");
+  auto spool = RestoreSpool::Open(fmt::format("[ %f = a ] || exec sleep 600; {}", Copy()));
+  ASSERT_TRUE(spool);
+  ASSERT_TRUE((*spool)->Fetch("a", 3, {"b"}));
+  spool->reset();  // would wait for ten minutes
+}
+
+class RestoredWal : public RestoreSpoolTest {
+ protected:
+  // Three segments with a record in each, of one timeline. The first starts in segment 3.
+  WalWriter Write(uint32_t timeline) {
+    WalWriter wal(kSize, 3, timeline);
+    for (int i = 0; i < 12; i++) wal.Append(10, 0, 200'000);
+    wal.Save(archive_.path());
+    return wal;
+  }
+  std::string Command() const { return Copy(); }
+  WalSources Sources() const { return {.restore_command = Command(), .start = Lsn(3 * kSize)}; }
+  static size_t Count(const WalSet& set, const WalRange& range, std::string* why) {
+    const auto reader = OpenWal(set, range);
+    if (!reader) {
+      *why = reader.error().message;
+      return 0;
+    }
+    size_t n = 0;
+    WalRecord record;
+    while ((*reader)->Next(&record)) n++;
+    *why = (*reader)->error() ? (*reader)->error()->message : (*reader)->end_reason();
+    return n;
+  }
+};
+
+TEST_F(RestoredWal, NeedsAStartAndNoDirectory) {
+  Write(1);
+  WalSources sources = Sources();
+  const auto set = WalSet::Open(sources);
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_EQ(set->segment_size(), kSize);
+  std::string why;
+  EXPECT_EQ(Count(*set, {.from = Lsn(3 * kSize)}, &why), 12u) << why;
+  sources.start.reset();
+  EXPECT_EQ(WalSet::Open(sources).error().code, ErrorCode::kInvalidArgument);
+  sources.start = Lsn(100 * kSize);
+  EXPECT_EQ(WalSet::Open(sources).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(RestoredWal, FollowsHistoryFiles) {
+  Write(1);
+  // The second timeline begins within the second segment of the first.
+  WalWriter second(kSize, 3, 2);
+  for (int i = 0; i < 12; i++) second.Append(10, 0, 200'000);
+  TempDirectory all;
+  second.Save(all.path());
+  for (const auto& file : std::filesystem::directory_iterator(all.path()))
+    if (!file.path().filename().string().ends_with("03"))
+      std::filesystem::copy(file.path(), archive_.path() / file.path().filename());
+  Put("00000002.history", fmt::format("1\t{}\tx\n", Lsn(4 * kSize + 500'000).ToString()));
+  const auto set = WalSet::Open(Sources());
+  ASSERT_TRUE(set) << set.error().message;
+  const auto lineage = ReadLineage(*set, std::nullopt, Lsn(3 * kSize));
+  ASSERT_TRUE(lineage) << lineage.error().message;
+  EXPECT_EQ(lineage->timeline, 2u);
+  ASSERT_EQ(lineage->forks.size(), 1u);
+  const auto reader = OpenWal(*set, {.from = Lsn(3 * kSize)});
+  ASSERT_TRUE(reader) << reader.error().message;
+  WalRecord record;
+  while ((*reader)->Next(&record)) {
+  }
+  EXPECT_EQ((*reader)->timeline(), 2u) << (*reader)->end_reason();
+  EXPECT_FALSE((*reader)->error());
+  // The other one, when it is asked for.
+  WalSources first = Sources();
+  first.timeline = 1;
+  const auto old = WalSet::Open(first);
+  ASSERT_TRUE(old) << old.error().message;
+  std::string why;
+  EXPECT_EQ(Count(*old, {.from = Lsn(3 * kSize), .timeline = 1}, &why), 12u) << why;
+}
+
+TEST_F(RestoredWal, ADirectoryGoesFirstAndTheRestIsFetched) {
+  Write(1);
+  TempDirectory some;
+  const std::string name = FormatSegmentName(1, 4, kSize);
+  std::filesystem::copy(archive_.path() + "/" + name, some.path() + "/" + name);
+  std::filesystem::remove(archive_.path() + "/" + name);
+  WalSources sources = Sources();
+  sources.directories = {some.path()};
+  const auto set = WalSet::Open(sources);
+  ASSERT_TRUE(set) << set.error().message;
+  std::string why;
+  EXPECT_EQ(Count(*set, {.from = Lsn(3 * kSize)}, &why), 12u) << why;
+  // One that is cut short is not enough.
+  std::filesystem::copy(some.path() + "/" + name, archive_.path() + "/" + name);
+  std::filesystem::resize_file(some.path() + "/" + name, 300'000);
+  const auto cut = WalSet::Open(sources);
+  ASSERT_TRUE(cut) << cut.error().message;
+  EXPECT_EQ(Count(*cut, {.from = Lsn(3 * kSize)}, &why), 12u) << why;
+}
+
+TEST_F(RestoredWal, AGapIsDamageAndAFailureAnError) {
+  Write(1);
+  const std::string name = FormatSegmentName(1, 4, kSize);
+  std::filesystem::remove(archive_.path() + "/" + name);
+  std::string why;
+  auto set = WalSet::Open(Sources());
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_LT(Count(*set, {.from = Lsn(3 * kSize)}, &why), 12u);
+  EXPECT_NE(why.find("is missing, but later segments are there"), std::string::npos) << why;
+  WalSources sources = Sources();
+  sources.restore_command = fmt::format("[ %f = {} ] && exit 200; {}", name, Command());
+  set = WalSet::Open(sources);
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_LT(Count(*set, {.from = Lsn(3 * kSize)}, &why), 12u);
+  EXPECT_NE(why.find("ended with status 200"), std::string::npos) << why;
+}
+
+}  // namespace
+}  // namespace neon_redo
