@@ -5,14 +5,19 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
+import subprocess
+import time
 import unittest
 
-from cluster import Cluster, major, run_neon_redo, servers
+from cluster import Cluster, major, neon_redo_program, run_neon_redo, servers
 from test_damage import SETTINGS, RandomWorkload
 
 BLOCK = 8192
 COLD = """
+CREATE UNLOGGED TABLE fleeting (a int);
+INSERT INTO fleeting SELECT generate_series(1, 3000);
 CREATE TABLE cold (a int, b text);
 INSERT INTO cold SELECT g, md5(g::text) FROM generate_series(1, 20000) g;
 VACUUM (FREEZE) cold;
@@ -91,7 +96,7 @@ class Copies(unittest.TestCase):
         backup = cluster.basebackup("backup")
         status, _, text = verify(f"--base-backup={cluster.data}", f"--wal={cluster.wal}")
         self.assertEqual(status, 2)
-        self.assertIn("a server runs on", text)
+        self.assertRegex(text, "a server .* runs on")
         self.load.step(20)
         snapshot = self.snapshot("snapshot")
         self.load.step(20)
@@ -108,11 +113,74 @@ class Copies(unittest.TestCase):
             self.assertGreater(self.check(base, against)["backup"]["unchanged_compared"], 100)
         cold = self.copy("cold")
         cluster.start()
+        cluster.psql("UPDATE fleeting SET a = 0; DELETE FROM fleeting WHERE a > 3; VACUUM fleeting")
         self.load.step(20)
         cluster.stop()
         said = self.check(cold, against)
         self.assertIn("a copy of a stopped cluster", said["wal_notes"][0])
         self.check(cold)
+
+        self.check_stale_manifest(cold, backup)
+        self.check_lost_label(backup)
+        self.check_directories(cold)
+        self.check_start_meanwhile(backup)
+
+    def refused(self, words, base, *arguments, status=2):
+        got, _, text = verify(f"--base-backup={base}", f"--wal={self.cluster.wal}", *arguments)
+        self.assertEqual(got, status, text[:3000])
+        self.assertIn(words, text)
+
+    def check_stale_manifest(self, cold, backup):
+        """Of the backup that the cluster was once restored from."""
+        place = os.path.join(cold, "backup_manifest")
+        shutil.copy(os.path.join(backup, "backup_manifest"), place)
+        self.assertFalse(self.check(cold)["backup"]["manifest"])
+        os.unlink(place)
+
+    def check_lost_label(self, backup):
+        """It is no snapshot: replay would begin too late."""
+        lost = os.path.join(self.cluster.directory, "lost")
+        self.cluster.run_as_server(["cp", "-a", backup, lost])
+        os.unlink(f"{lost}/backup_label")
+        for option in ("--quick", f"--against={self.cluster.data}"):
+            self.refused("by backup_manifest it is a base backup", lost, option)
+        page = ["--lsn=end", f"{self.path}/3", f"--wal={self.cluster.wal}"]
+        done = run_neon_redo("page", f"--base-backup={lost}", *page, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("by backup_manifest it is a base backup", done.stderr)
+        os.unlink(f"{lost}/backup_manifest")
+        pathlib.Path(f"{lost}/tablespace_map").touch()
+        self.refused("tablespace_map is there", lost)
+        self.refused("no repository", backup, "--label=latest")
+
+    def check_directories(self, cold):
+        for name in ("pg_twophase", "pg_commit_ts", "pg_tblspc"):
+            place = os.path.join(cold, name)
+            os.rename(place, place + ".away")
+            self.refused(f'has no directory \\"{name}\\"', cold, "--quick")
+            self.refused(f'"{name}"', cold, status=1)
+            os.symlink(place + ".away", place)
+            self.refused(f'"{name}"', cold, status=1)
+            os.unlink(place)
+            os.rename(place + ".away", place)
+
+    def check_start_meanwhile(self, backup):
+        """A server starts and stops while the command runs, which is held meanwhile."""
+        command = [neon_redo_program(), "verify", "--engine=native", "--no-progress", "--jobs=1"]
+        command += [f"--base-backup={backup}", f"--wal={self.cluster.wal}", f"--against={self.cluster.data}"]
+        begin = time.monotonic()
+        subprocess.run(command, capture_output=True, check=True)
+        seconds = time.monotonic() - begin
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+            time.sleep(seconds / 4)
+            running.send_signal(signal.SIGSTOP)
+            self.cluster.start()
+            self.cluster.psql("UPDATE cold SET b = 'meanwhile'")
+            self.cluster.stop()
+            running.send_signal(signal.SIGCONT)
+            _, text = running.communicate(timeout=120)
+            self.assertEqual(running.returncode, 2, text)
+            self.assertIn("changed while the command ran", text)
 
     def check_snapshot(self, snapshot):
         said = self.check(snapshot)

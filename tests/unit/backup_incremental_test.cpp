@@ -1,6 +1,8 @@
 // Chains of incremental backups: which block comes from where, and chains that do not fit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "cpp_core/backup/base_backup.h"
 #include "cpp_core/backup/incremental_file.h"
 #include "cpp_core/backup/range_file.h"
@@ -159,8 +161,14 @@ TEST_F(IncrementalTest, ASizeThatTheManifestDenies) {
   Write(0, "base/5/1", Block('a'));
   EXPECT_NE(ErrorOf((*backup)->OpenFile("base/5/1")).find("has 8192 bytes, and by backup_manifest"),
             std::string::npos);
+  // A damaged manifest is reported with the backup, which is read without it.
   WriteText(Path(0) + "/backup_manifest", "{}");
-  EXPECT_NE(ErrorOf(Open(Path(1), {Path(0)})).find(Path(0)), std::string::npos);
+  backup = Open(Path(1), {Path(0)});
+  ASSERT_TRUE(backup) << backup.error().message;
+  const auto remarks = (*backup)->Remarks();
+  EXPECT_TRUE(std::any_of(remarks.begin(), remarks.end(), [&](const std::string& remark) {
+    return remark.find(Path(0)) != std::string::npos;
+  }));
 }
 
 }  // namespace
