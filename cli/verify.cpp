@@ -310,7 +310,7 @@ CommandFunction DeclareVerify(Options* options) {
   arguments->verify.jobs =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
   options->Usage(
-      "[OPTION]... --wal=DIR... --base-backup=PATH [--against=PGDATA]\n"
+      "[OPTION]... --wal=DIR... --base-backup=PATH [--against=DIR]\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --base-backup=PATH --until=LSN|TIME\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --images\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --explain=PAGE\n"

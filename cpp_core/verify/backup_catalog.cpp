@@ -110,7 +110,7 @@ Status BackupCatalog::FindRelations(std::set<std::string>* missing) {
 }
 
 Status BackupCatalog::TakeMap(const Database& database, std::set<std::string>* missing) {
-  const auto [spc, db] = database;
+  const uint32_t spc = database.first, db = database.second;
   const auto map = files_.FinalMap(spc, db);
   if (!map && IsShortage(map.error().code)) return tl::unexpected(map.error());
   const auto path = pg::DatabasePath(version_, spc, db) + "/" + pg::kRelationMapFile;
@@ -271,7 +271,7 @@ void BackupCatalog::CheckDatabase(const CatalogRow& row, Findings* findings) {
 }
 
 Status BackupCatalog::CheckRelations(const Database& database, Findings* findings) {
-  const auto [spc, db] = database;
+  const uint32_t spc = database.first, db = database.second;
   const auto mapped = mapped_.find(database);
   if (mapped == mapped_.end()) return {};
   for (const RelFileNode& rel : mapped->second)

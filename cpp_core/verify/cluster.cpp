@@ -137,6 +137,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   if (!spoilt) return tl::unexpected(spoilt.error());
   if (compares()) {
     ASSIGN_OR_RETURN(data_files_, in_.data->ListData());
+    RETURN_IF_ERROR(CheckNeededDirectories(*in_.data, data_files_, false));
   }
   const auto disk = compares() ? std::optional(Disk()) : std::nullopt;
   RETURN_IF_ERROR(

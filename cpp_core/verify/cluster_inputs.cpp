@@ -25,7 +25,8 @@ class InputReader {
     in_.wal = options_.wal;
     RETURN_IF_ERROR(ReadStart());
     ASSIGN_OR_RETURN(in_.base_files, options_.quick ? in_.base.ListData() : in_.base.List());
-    if (options_.quick) RETURN_IF_ERROR(CheckNeededDirectories());
+    // Else it is reported.
+    if (options_.quick) RETURN_IF_ERROR(CheckNeededDirectories(in_.base, in_.base_files, true));
     std::erase_if(in_.base_files.files, [](const auto& file) {
       return file.first == "pg_wal" || file.first.starts_with("pg_wal/");
     });
@@ -42,7 +43,6 @@ class InputReader {
 
  private:
   Status ReadStart();
-  Status CheckNeededDirectories();
   Status ReadData();
   Status ReadState();
   void TakeStandby();
@@ -64,22 +64,6 @@ Status InputReader::ReadStart() {
   in_.wal_notes.push_back(start.note);
   const std::string own = in_.base.path() + "/pg_wal";
   if (access(own.c_str(), F_OK) == 0) in_.wal.push_back(own);
-  return {};
-}
-
-// Where the backup is not read as a whole, nobody else would say that all below them is missing.
-Status InputReader::CheckNeededDirectories() {
-  for (const std::string& name : pg::NeededDirectories()) {
-    if (in_.base_files.directories.contains(name)) continue;
-    const auto file = in_.base_files.files.find(name);
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        file == in_.base_files.files.end()
-            ? fmt::format("the backup in \"{}\" has no directory \"{}\"", in_.base.path(), name)
-            : fmt::format("\"{}\" of the backup in \"{}\" is {}, not a directory", name,
-                          in_.base.path(),
-                          file->second.strange.empty() ? "a file" : file->second.strange));
-  }
   return {};
 }
 

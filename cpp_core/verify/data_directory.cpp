@@ -12,6 +12,8 @@
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/control_file.h"
+#include "cpp_core/pg/paths.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
@@ -74,6 +76,23 @@ Result<std::optional<int>> FindServer(const BaseBackup& directory) {
   // It may run where this directory has another name.
   if (stat(named.c_str(), &there) != 0 || is_here()) return pid;
   return std::nullopt;
+}
+
+Status CheckNeededDirectories(const BaseBackup& files, const BaseFiles& list, bool all) {
+  for (const std::string& name : pg::NeededDirectories()) {
+    if (list.directories.contains(name)) continue;
+    const auto file = list.files.find(name);
+    const bool is_missing = file == list.files.end();
+    const bool is_of_relations = name == "base" || name == "global" || name == "pg_tblspc";
+    if (is_missing && !all && !is_of_relations) continue;
+    const std::string what = is_missing                     ? "missing"
+                             : file->second.strange.empty() ? "a file"
+                                                            : file->second.strange;
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("could not open directory \"{}/{}\": it is {}", files.path(), name, what));
+  }
+  return {};
 }
 
 Result<std::string> ServerState(const BaseBackup& directory) {

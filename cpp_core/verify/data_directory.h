@@ -60,6 +60,10 @@ Result<ReplayStart> ReadReplayStart(const BaseBackup& backup, const ControlData&
 // it runs elsewhere, as with a snapshot.
 Result<std::optional<int>> FindServer(const BaseBackup& directory);
 
+// The directories are there that every cluster has, or at least those of relations, and none is anything else.
+// kInvalidArgument: one is missing.
+Status CheckNeededDirectories(const BaseBackup& files, const BaseFiles& list, bool all);
+
 // What a server changes when it starts, runs or stops: two texts that differ show that one did.
 Result<std::string> ServerState(const BaseBackup& directory);
 

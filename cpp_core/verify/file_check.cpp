@@ -492,8 +492,9 @@ Status FileCheck::CheckMaps() {
     if (!content || content->size() != version_->relation_map_size) continue;
     maps_[{spc, db}].content.assign(content->begin(), content->end());
   }
-  for (const auto& [database, map] : maps_) {
-    const auto [spc, db] = database;
+  for (const auto& entry : maps_) {
+    const Map& map = entry.second;
+    const uint32_t spc = entry.first.first, db = entry.first.second;
     if (IsDropping(db)) continue;
     // A map of the backup is there, whatever it has become.
     const bool is_settled = IsSettled(map.last);

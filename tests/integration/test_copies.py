@@ -157,7 +157,7 @@ class Copies(unittest.TestCase):
         for name in ("pg_twophase", "pg_commit_ts", "pg_tblspc"):
             place = os.path.join(cold, name)
             os.rename(place, place + ".away")
-            self.refused(f'has no directory \\"{name}\\"', cold, "--quick")
+            self.refused(f'{name}\\": it is missing', cold, "--quick")
             self.refused(f'"{name}"', cold, status=1)
             os.symlink(place + ".away", place)
             self.refused(f'"{name}"', cold, status=1)
