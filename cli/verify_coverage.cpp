@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -28,7 +29,10 @@ void PrintWal(const VerifyResult& r) {
   if (!r.end_reason.empty()) fmt::print("End: {}\n", PrintableLines(r.end_reason));
   if (r.last_transaction)
     fmt::print("Last transaction: ended at {}\n", TimestampText(*r.last_transaction));
-  std::vector<std::string> sources = r.wal_directories;
+  std::vector<std::string> sources;
+  for (const std::string& directory : r.wal_directories)
+    if (std::find(sources.begin(), sources.end(), directory) == sources.end())
+      sources.push_back(directory);
   if (!r.restore_command.empty())
     sources.push_back(fmt::format("restore command \"{}\"", r.restore_command));
   if (!sources.empty()) fmt::print("Read from: {}\n", PrintableLines(NamePaths(sources)));

@@ -13,10 +13,6 @@ inline constexpr uint32_t kDatabaseOid = 1262;    // DatabaseRelationId
 inline constexpr uint32_t kTablespaceOid = 1213;  // TableSpaceRelationId
 inline constexpr uint32_t kNamespaceOid = 2615;   // NamespaceRelationId
 
-// pg_filenode.map: this number, the number of entries, then OID and file node of each (RelMapFile in
-// utils/cache/relmapper.c).
-inline constexpr uint32_t kRelationMapMagic = 0x592717;  // RELMAPPER_FILEMAGIC
-
 inline constexpr size_t kNameAt = 4, kNameSize = 64;  // NAMEDATALEN
 // pg_class: relnamespace, reltype, reloftype, relowner, relam, then these. relpersistence and relkind:
 // Version::class_persistence.

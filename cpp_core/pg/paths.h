@@ -20,8 +20,6 @@ inline constexpr uint32_t kGlobalTablespace = 1664;
 
 inline constexpr uint32_t kBlocksPerFile = 131072;  // RELSEG_SIZE of every packaged build: 1 GB
 
-inline constexpr const char* kRelationMapFile = "pg_filenode.map";  // in a database's directory
-
 // The directory with the links of tablespaces, by OID.
 inline constexpr std::string_view kTablespaceLinks = "pg_tblspc/";
 

@@ -14,13 +14,13 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cpp_core/base/crc32c.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/catalogs.h"
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/relation_map.h"
 #include "cpp_core/pg/xid.h"
 
 namespace neon_redo {
@@ -100,8 +100,7 @@ void BackupCatalog::Add(ChangedCatalogs changed) {
 Status BackupCatalog::FindRelations(std::set<std::string>* missing) {
   for (const Database& database : files_.base().databases) {
     if (!files_.IsDatabaseOfBase(database.first, database.second)) continue;
-    const auto path =
-        pg::DatabasePath(version_, database.first, database.second) + "/" + pg::kRelationMapFile;
+    const auto path = pg::RelationMapPath(version_, database.first, database.second);
     // A database's directories in other tablespaces than its own have no map.
     if (database.second == 0 || list_.files.contains(path))
       RETURN_IF_ERROR(TakeMap(database, missing));
@@ -113,7 +112,7 @@ Status BackupCatalog::TakeMap(const Database& database, std::set<std::string>* m
   const uint32_t spc = database.first, db = database.second;
   const auto map = files_.FinalMap(spc, db);
   if (!map && IsShortage(map.error().code)) return tl::unexpected(map.error());
-  const auto path = pg::DatabasePath(version_, spc, db) + "/" + pg::kRelationMapFile;
+  const auto path = pg::RelationMapPath(version_, spc, db);
   const auto report = [&](Damage damage, std::string problem) {
     if (!missing->insert(path).second) return;
     Mismatch mismatch;
@@ -133,21 +132,17 @@ Status BackupCatalog::TakeMap(const Database& database, std::set<std::string>* m
     report(Damage::kMissingFile, "the relation map is missing: no server can open the database");
     return {};
   }
-  const size_t crc_at = pg::RelationMapCrcAt(version_);
-  const auto* bytes = reinterpret_cast<const uint8_t*>(map->data());
   if (map->size() < version_.relation_map_size) {
     report(Damage::kShortFile, fmt::format("the relation map has only {} bytes", map->size()));
     return {};
   }
-  if (pg::Get32(bytes) != pg::kRelationMapMagic ||
-      pg::Get32(bytes + crc_at) != Crc32c(Bytes(bytes, crc_at))) {
-    report(Damage::kChecksum, "the relation map's checksum does not fit its content");
+  const auto entries = pg::ParseRelationMap(version_, *map);
+  if (!entries) {
+    report(Damage::kChecksum, entries.error().message);
     return {};
   }
-  const uint32_t count = std::min<uint32_t>(pg::Get32(bytes + 4), (crc_at - 8) / 8);
-  for (uint32_t i = 0; i < count; i++) {
-    const uint32_t oid = pg::Get32(bytes + 8 + size_t{8} * i);
-    const RelFileNode rel{spc, db, pg::Get32(bytes + 12 + size_t{8} * i)};
+  for (const auto& [oid, file_node] : *entries) {
+    const RelFileNode rel{spc, db, file_node};
     mapped_[database].push_back(rel);
     if (db != 0 && oid == pg::kClassOid) relations_[rel] = CatalogKind::kClass;
     if (db == 0 && oid == pg::kDatabaseOid) relations_[rel] = CatalogKind::kDatabase;
@@ -261,8 +256,9 @@ void BackupCatalog::CheckDatabase(const CatalogRow& row, Findings* findings) {
     return Report(directory, {}, Damage::kMissingFile,
                   fmt::format("the directory of database \"{}\" is missing{}", row.name, kTakeNew),
                   findings);
-  for (const char* name : {pg::kRelationMapFile, "PG_VERSION"}) {
-    const std::string path = directory + "/" + name;
+  const std::string needed[] = {pg::RelationMapPath(version_, row.tablespace, row.oid),
+                                directory + "/PG_VERSION"};
+  for (const std::string& path : needed) {
     if (!list_.files.contains(path))
       Report(path, {}, Damage::kMissingFile,
              fmt::format("the file is missing: database \"{}\" needs it{}", row.name, kTakeNew),

@@ -10,6 +10,7 @@
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/relation_map.h"
 #include "cpp_core/verify/data_directory.h"
 
 namespace neon_redo {
@@ -126,17 +127,10 @@ std::set<uint32_t> Catalog::DroppingDatabases() {
 }
 
 // Empty when it cannot be read.
-Catalog::Map Catalog::ReadMap(uint32_t spc, uint32_t db) const {
-  Map out;
-  const auto content = data_.ReadIfThere(
-      pg::DatabasePath(version_, spc, db) + "/" + pg::kRelationMapFile, kMaxSmallFile);
-  if (!content || !*content || (*content)->size() < 8) return out;
-  const auto* bytes = reinterpret_cast<const uint8_t*>((*content)->data());
-  if (LoadNative<uint32_t>(bytes) != pg::kRelationMapMagic) return out;
-  const uint32_t count = LoadNative<uint32_t>(bytes + 4);
-  for (size_t at = 8; at < 8 + size_t{8} * count && at + 8 <= (*content)->size(); at += 8)
-    out[LoadNative<uint32_t>(bytes + at)] = LoadNative<uint32_t>(bytes + at + 4);
-  return out;
+pg::RelationMap Catalog::ReadMap(uint32_t spc, uint32_t db) const {
+  const auto content = data_.ReadIfThere(pg::RelationMapPath(version_, spc, db), kMaxSmallFile);
+  if (!content || !*content) return {};
+  return pg::ParseRelationMap(version_, **content).value_or(pg::RelationMap());
 }
 
 // Its transaction has committed, as far as is known, and no committed one has deleted it.

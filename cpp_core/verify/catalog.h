@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "cpp_core/pg/relation_map.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/relation_files.h"
@@ -55,13 +56,12 @@ class Catalog {
     std::map<uint32_t, std::string> name_spaces;
     std::map<uint32_t, uint32_t> mapped;  // file node to OID
   };
-  using Map = std::map<uint32_t, uint32_t>;  // OID to file node
   // A row's data, from its OID on.
   using TakeRow = std::function<void(const uint8_t* row)>;
 
   const Database& Loaded(uint32_t db);
   void Load(uint32_t db, Database* out);
-  Map ReadMap(uint32_t spc, uint32_t db) const;
+  pg::RelationMap ReadMap(uint32_t spc, uint32_t db) const;
   // Calls take with each row that is visible and has at least `size` bytes. False: not all of them could be
   // read.
   bool ForEachRow(const RelFileNode& rel, size_t size, const TakeRow& take);

@@ -92,7 +92,14 @@ class FileCheck {
     std::vector<uint8_t> content;
     Event last;
   };
-  struct Expected;
+  struct Expected {
+    enum Kind { kUnknown, kNone, kThere } kind = kUnknown;  // kUnknown: there may be a file
+    bool knows_end = false;
+    uint32_t base = 0;     // blocks of the base backup that are still there
+    uint32_t touched = 0;  // one more than the last that WAL changes
+    uint32_t sought = 0;   // one more than the last that was looked for
+    Event last;
+  };
 
   void TakeDatabase(const Change& change, const Event& event);
   Status CheckFork(const BlockTag& fork);
@@ -112,6 +119,8 @@ class FileCheck {
   void CheckDatabases();
   void CheckUnknownDatabases();
   Status CheckMaps();
+  // Empty when it is missing. A map has 512 or 524 bytes.
+  Result<std::string> ReadMap(const BaseBackup& files, uint32_t spc, uint32_t db) const;
   bool IsSettled(const Event& last);
   Expected Expect(const BlockTag& fork) const;
   bool WasSought(const BlockTag& first) const;

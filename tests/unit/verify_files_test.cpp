@@ -65,10 +65,13 @@ class FileCheckTest : public ::testing::Test {
     log[700 / 4] = static_cast<char>(fate);
     std::ofstream(data_ + "/pg_xact/0000", std::ios::binary) << log;
     for (const std::string& directory : {base_, data_}) {
-      std::string map(512, '\0');
+      std::string map(kPg15.relation_map_size, '\0');
       for (const auto& [at, value] :
            {std::pair<size_t, uint32_t>{0, 0x592717}, {4, 1}, {8, 1259}, {12, 1259}})
         std::memcpy(map.data() + at, &value, 4);
+      const size_t crc_at = pg::RelationMapCrcAt(kPg15);
+      const uint32_t crc = Crc32c({reinterpret_cast<const uint8_t*>(map.data()), crc_at});
+      std::memcpy(map.data() + crc_at, &crc, sizeof(crc));
       std::ofstream(directory + "/base/5/pg_filenode.map", std::ios::binary) << map;
       alignas(8) uint8_t page[kBlockSize] = {};
       pg::SetLower(page, kPageHeaderSize + kLinePointerSize);
