@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from cluster import Cluster, major, neon_redo_program, run_neon_redo, servers
+from cluster import Cluster, copy_module, major, neon_redo_program, run_neon_redo, servers
 from test_damage import SETTINGS, RandomWorkload
 
 BLOCK = 8192
@@ -201,8 +201,10 @@ class Copies(unittest.TestCase):
         self.assertIn("pg_wal", text)
         os.rename(own + ".away", own)
         output = os.path.join(self.cluster.directory, "page")
+        module = copy_module(self.cluster.directory, self.version)
+        worker = [f"--bindir={self.cluster.bindir}", f"--module={module}"]
         run_neon_redo("page", f"--base-backup={snapshot}", f"--wal={self.cluster.wal}", "--lsn=end",
-                      f"--output={output}", f"{self.path}/3")  # fmt: skip
+                      f"--output={output}", *worker, f"{self.path}/3")  # fmt: skip
         self.assertEqual(os.path.getsize(output), BLOCK)
 
     def check_crashed(self, backup, snapshot):

@@ -12,7 +12,7 @@ import tarfile
 import unittest
 
 from backup_tools import Barman, PgBackRest, need, with_tablespace
-from cluster import make_directory, run, run_neon_redo, servers
+from cluster import copy_module, make_directory, run, run_neon_redo, servers
 
 # What is read of the files themselves, and so differs between a repository and its restore.
 OF_FILES = ("manifest", "files", "files_read", "bytes_read", "files_with_right_checksum")
@@ -204,6 +204,7 @@ class Case(unittest.TestCase):
             raise unittest.SkipTest("a base of others")
         settings = {**cls.settings, "wal_keep_size": "2GB"}
         cls.cluster = with_tablespace(cls, settings=settings, checksums=True, version=cls.version)
+        cls.module = copy_module(cls.cluster.directory, cls.version)
         cls.cluster.psql(SCHEMA)
         psql = cls.cluster.psql
         names = ("cold", "cold_pkey", "far", "hot")
@@ -249,10 +250,11 @@ class Case(unittest.TestCase):
             self.assertGreater(results[0]["backup"]["pages"], 1000)
         self.assertGreater(results[0]["backup"]["unchanged_compared"], 500)
         key = f"{self.paths['hot']}/3"
+        worker = [f"--bindir={self.cluster.bindir}", f"--module={self.module}"]
         pages = []
         for base in (backup, [f"--base-backup={restored}"]):
             output = os.path.join(self.cluster.directory, "page")
-            run_neon_redo("page", *base, *wal, "--lsn=end", f"--output={output}", key)
+            run_neon_redo("page", *base, *wal, *worker, "--lsn=end", f"--output={output}", key)
             pages.append(pathlib.Path(output).read_bytes())
             os.unlink(output)
         self.assertEqual(*pages)
