@@ -219,9 +219,9 @@ class Losses(Case):
             self.check(lambda b, s=size: os.truncate(b / name, s), (name, damage), manifests=[False])
 
     def test_commit_timestamps(self):
-        for name in ("pg_commit_ts/0000", "pg_commit_ts"):
-            remove = lambda b, n=name: run(["rm", "-r", b / n])
-            self.check(remove, ("pg_commit_ts/0000", "missing file"))
+        file, directory = ("pg_commit_ts/0000", "missing file"), ("pg_commit_ts", "missing file")
+        self.check(lambda b: run(["rm", b / "pg_commit_ts/0000"]), file)
+        self.check(lambda b: run(["rm", "-r", b / "pg_commit_ts"]), file, directory)
 
     def test_unreadable_files(self):
         """Each file that holds data is read, with a manifest or without: the disk has an error there."""
