@@ -122,9 +122,9 @@ class PgBasebackup(Bases):
             backup = self.check_tar(".zst", ["-I", "zstd"], f"--compress={side}-zstd")
         target = os.path.join(self.cluster.directory, "dumped")
         packed = pathlib.Path(backup, "base.tar.zst")
-        data = bytearray(packed.read_bytes())
-        data[len(data) // 2] ^= 1
-        packed.write_bytes(data)
+        # pg_basebackup's frames have no checksum, so that a changed byte need not be noticed here.
+        data = packed.read_bytes()
+        packed.write_bytes(data[: len(data) // 2])
         done = base_dump(backup, target, check=False)
         self.assertEqual(done.returncode, 2)
         self.assertRegex(done.stderr, r"^corrupt: could not unpack .*base\.tar\.zst\" at packed byte \d+: ")
