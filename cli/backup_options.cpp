@@ -26,20 +26,10 @@ std::string BackupArguments::Words() const {
 
 void AddBaseBackup(Options* options, BackupArguments* arguments, const char* help) {
   options->PathList("--base-backup=PATH", &arguments->paths, help);
-  options->Value(
-      "--label=LABEL",
-      [arguments](const std::string& text) {
-        arguments->options.label = text;
-        return Status();
-      },
-      "which backup of a pgBackRest repository or a Barman server (default: latest)");
-  options->Value(
-      "--stanza=NAME",
-      [arguments](const std::string& text) {
-        arguments->options.stanza = text;
-        return Status();
-      },
-      "stanza of a pgBackRest repository that has several");
+  options->Text("--label=LABEL", &arguments->options.label,
+                "which backup of a pgBackRest repository or a Barman server (default: latest)");
+  options->Text("--stanza=NAME", &arguments->options.stanza,
+                "stanza of a pgBackRest repository that has several");
   options->Path("--repo-cipher-pass-file=FILE", &arguments->options.cipher_pass_file,
                 "file with the passphrase of an encrypted pgBackRest repository");
 }

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
+#include "cli/page_inputs.h"
 #include "cli/progress_bar.h"
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/guarded_files.h"
@@ -119,36 +120,23 @@ Result<std::unique_ptr<Store>> OpenStore(const PageArguments& arguments) {
 }
 
 Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn lsn) {
-  WalSources sources{.directories = arguments.wal,
-                     .restore_command = arguments.restore_command,
-                     .timeline = arguments.timeline};
-  std::unique_ptr<BaseBackup> backup;
-  ControlData control{};
-  ReplayStart start;
-  if (arguments.base_backup.given()) {
-    const auto block = key.ToBlock();
-    ASSIGN_OR_RETURN(backup,
-                     OpenBackup(arguments.base_backup, block ? block->rel.spc : uint32_t{0}));
-    ASSIGN_OR_RETURN(control, ReadControlData(*backup));
-    ASSIGN_OR_RETURN(start, ReadReplayStart(*backup, control));
-    if (!start.note.empty()) SayNotes({start.note});
-    sources.start = start.label.start;
-    sources.start_timeline = start.label.timeline;
-  }
-  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(sources));
+  const auto block = key.ToBlock();
+  ASSIGN_OR_RETURN(const auto inputs, OpenPageInputs(arguments.base_backup,
+                                                     {.directories = arguments.wal,
+                                                      .restore_command = arguments.restore_command,
+                                                      .timeline = arguments.timeline},
+                                                     block ? block->rel.spc : uint32_t{0}));
+  const WalSet& wal = inputs.wal;
   RecordingOptions recording;
   recording.range = {std::nullopt, lsn, arguments.timeline};
   BasePage base;
   WorkerOptions worker = arguments.worker;
-  if (backup) {
-    recording.range.from = start.label.start;
-    ASSIGN_OR_RETURN(const auto files, backup->ListData());
-    recording.track_commit_timestamp = HasCommitTimestamps(files);
-    RETURN_IF_ERROR(
-        CheckBackupBeforeWal(backup->path(), start.label, control, wal, arguments.timeline));
-    base = PagesOf(*backup, *control.version, control.checksums);
-    worker.version = control.version;
-    RETURN_IF_ERROR(CheckWorkerFiles(worker, *control.version, Engine::kAuto));
+  if (inputs.backup) {
+    recording.range.from = inputs.start;
+    recording.track_commit_timestamp = inputs.track_commit_timestamp;
+    base = PagesOf(*inputs.backup, *inputs.control.version, inputs.control.checksums);
+    worker.version = inputs.control.version;
+    RETURN_IF_ERROR(CheckWorkerFiles(worker, *inputs.control.version, Engine::kAuto));
   }
   if (arguments.store.empty()) recording.recorder.only = key;
   recording.name = arguments.store;

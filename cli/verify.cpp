@@ -16,16 +16,14 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
+#include "cli/page_inputs.h"
 #include "cli/progress_bar.h"
 #include "cli/verify_follow.h"
 #include "cli/verify_report.h"
 #include "cli/verify_reports.h"
-#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page_name.h"
-#include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/cluster.h"
-#include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/explain.h"
 #include "cpp_core/wal/commit_time.h"
 #include "cpp_core/wal/open.h"
@@ -90,37 +88,21 @@ uint64_t DefaultMemory() {
 // Prints the records that touch the page.
 Outcome Explain(const VerifyArguments& arguments) {
   ASSIGN_OR_RETURN(const PageKey page, ParsePageName(arguments.explain));
-  WalSources sources{.directories = arguments.verify.wal,
-                     .restore_command = arguments.verify.restore_command,
-                     .timeline = arguments.verify.timeline};
-  std::unique_ptr<BaseBackup> backup;
-  ControlData control{};
-  ReplayStart start;
-  if (arguments.base_backup.given()) {
-    ASSIGN_OR_RETURN(backup, OpenBackup(arguments.base_backup));
-    ASSIGN_OR_RETURN(control, ReadControlData(*backup));
-    ASSIGN_OR_RETURN(start, ReadReplayStart(*backup, control));
-    if (!start.note.empty()) SayNotes({start.note});
-    sources.start = start.label.start;
-    sources.start_timeline = start.label.timeline;
-  }
-  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(sources));
-  WalRange range{.from = sources.start, .timeline = sources.timeline};
-  bool track_commit_timestamp = false;
-  if (backup) {
-    RETURN_IF_ERROR(
-        CheckBackupBeforeWal(backup->path(), start.label, control, wal, range.timeline));
-    ASSIGN_OR_RETURN(const auto files, backup->ListData());
-    track_commit_timestamp = HasCommitTimestamps(files);
-  }
+  ASSIGN_OR_RETURN(
+      const auto inputs,
+      OpenPageInputs(arguments.base_backup, {.directories = arguments.verify.wal,
+                                             .restore_command = arguments.verify.restore_command,
+                                             .timeline = arguments.verify.timeline}));
+  WalRange range{.timeline = arguments.verify.timeline};
+  if (inputs.backup) range.from = inputs.start;
   const auto print = [&](const std::string& record, const std::string& change) {
     if (arguments.json)
       fmt::print("{}\n", JsonText({{"record", record}, {"change", change}}));
     else
       fmt::print("{}\n    {}\n", record, change);
   };
-  ASSIGN_OR_RETURN(const auto reader, OpenWal(wal, range));
-  const auto found = ExplainPage(reader.get(), track_commit_timestamp, page, print);
+  ASSIGN_OR_RETURN(const auto reader, OpenWal(inputs.wal, range));
+  const auto found = ExplainPage(reader.get(), inputs.track_commit_timestamp, page, print);
   SayNotes(reader->notes());
   if (!found) return tl::unexpected(found.error());
   if (!arguments.json) fmt::print("{} changes of {}\n", Grouped(*found), page.Describe());

@@ -216,6 +216,22 @@ def copy_module(directory, version=None):
     return target
 
 
+def cases_of_each_server(names, bases, seeds=None):
+    """A class of each base for each of servers(), with checksums, and for major() without them too. They get
+    version, checksums and, if seeds() is given, seed, which it says for a version; and names, those of their
+    module, has them then."""
+    for version in servers():
+        for checksums in (True, False) if version == major() else (True,):
+            for base in bases:
+                for seed in seeds(version) if seeds else (None,):
+                    name = f"{base.__name__}{version}{'' if checksums else 'WithoutChecksums'}"
+                    values = {"version": version, "checksums": checksums}
+                    if seed is not None:
+                        name, values["seed"] = f"{name}_{seed}", seed
+                    names[name] = type(name, (base,), values | {"__module__": base.__module__})
+                    yield names[name]
+
+
 def make_directory(prefix="neon_redo."):
     """A new temporary directory that belongs to the server's user."""
     directory = tempfile.mkdtemp(prefix=prefix)

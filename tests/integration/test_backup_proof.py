@@ -18,12 +18,11 @@ from cluster import (
     ROOT,
     Cluster,
     as_server_user,
-    major,
+    cases_of_each_server,
     neon_redo_program,
     run,
     run_neon_redo,
     server_user,
-    servers,
 )
 
 BLOCK = 8192
@@ -775,15 +774,8 @@ def load_tests(loader, _tests, pattern):
     del pattern
     suite = unittest.TestSuite()
     suite.addTests(loader.loadTestsFromTestCase(ManyFiles))
-    for version in servers():
-        for checksums in (True, False):
-            if not checksums and version != major():
-                continue
-            for base in (Losses, Unchanged, Busy, Whole):
-                name = f"{base.__name__}{version}{'' if checksums else 'WithoutChecksums'}"
-                case = type(name, (base,), {"version": version, "checksums": checksums})
-                globals()[name] = case
-                suite.addTests(loader.loadTestsFromTestCase(case))
+    for case in cases_of_each_server(globals(), [Losses, Unchanged, Busy, Whole]):
+        suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 
 

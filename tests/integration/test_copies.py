@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from cluster import Cluster, copy_module, major, neon_redo_program, run_neon_redo, servers
+from cluster import Cluster, cases_of_each_server, copy_module, neon_redo_program, run_neon_redo
 from test_damage import SETTINGS, RandomWorkload
 
 BLOCK = 8192
@@ -222,14 +222,8 @@ def load_tests(loader, _tests, pattern):
     """On each server, with checksums and once without."""
     del pattern
     suite = unittest.TestSuite()
-    for version in servers():
-        for checksums in (True, False):
-            if not checksums and version != major():
-                continue
-            name = f"Copies{version}{'' if checksums else 'WithoutChecksums'}"
-            case = type(name, (Copies,), {"version": version, "checksums": checksums})
-            globals()[name] = case
-            suite.addTests(loader.loadTestsFromTestCase(case))
+    for case in cases_of_each_server(globals(), [Copies]):
+        suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 
 

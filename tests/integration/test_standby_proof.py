@@ -13,7 +13,7 @@ import shutil
 import time
 import unittest
 
-from cluster import Cluster, major, run_neon_redo, servers
+from cluster import Cluster, cases_of_each_server, major, run_neon_redo
 from test_damage import LONG, RandomWorkload
 from test_damage import SETTINGS as OF_DAMAGE
 
@@ -194,17 +194,9 @@ def load_tests(loader, _tests, pattern):
     """On each server, with and without checksums."""
     del pattern
     suite = unittest.TestSuite()
-    for version in servers():
-        for checksums in (True, False):
-            if not checksums and version != major():
-                continue
-            for seed in (7, 8, 9, 10) if LONG and version == major() else (7,):
-                name = f"Standby{version}{'' if checksums else 'WithoutChecksums'}_{seed}"
-                case = type(
-                    name, (Standby,), {"version": version, "checksums": checksums, "seed": seed}
-                )
-                globals()[name] = case
-                suite.addTests(loader.loadTestsFromTestCase(case))
+    seeds = lambda version: (7, 8, 9, 10) if LONG and version == major() else (7,)
+    for case in cases_of_each_server(globals(), [Standby], seeds):
+        suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 
 
