@@ -65,19 +65,18 @@ std::string Catalog::NameOf(const RelFileNode& rel) {
                       : database_names_->empty() ? 0
                                                  : database_names_->begin()->first;
   const Database& database = Loaded(db);
-  uint32_t key = rel.rel;
-  if (is_shared) {
-    for (const auto& [oid, file_node] : ReadMap(pg::kGlobalTablespace, 0))
-      if (file_node == rel.rel) key = oid;
-  } else if (const auto mapped = database.mapped.find(rel.rel); mapped != database.mapped.end()) {
-    key = mapped->second;
-  }
-  const auto relation = database.relations.find(key);
-  if (relation == database.relations.end()) return "";
-  const auto space = database.name_spaces.find(relation->second.name_space);
-  std::string out = fmt::format("{} {}{}", KindName(relation->second.kind),
-                                space == database.name_spaces.end() ? "" : space->second + ".",
-                                relation->second.name);
+  const Relation* found = nullptr;
+  const auto take = [&](const std::map<uint32_t, Relation>& relations, uint32_t key) {
+    if (const auto at = relations.find(key); at != relations.end()) found = &at->second;
+  };
+  if (!is_shared) take(database.relations, rel.rel);
+  for (const auto& [oid, file_node] : is_shared ? ReadMap(pg::kGlobalTablespace, 0) : database.map)
+    if (file_node == rel.rel) take(database.without_file_node, oid);
+  if (found == nullptr) return "";
+  const auto space = database.name_spaces.find(found->name_space);
+  std::string out =
+      fmt::format("{} {}{}", KindName(found->kind),
+                  space == database.name_spaces.end() ? "" : space->second + ".", found->name);
   const auto name = database_names_->find(db);
   if (!is_shared && name != database_names_->end()) out += " of database " + name->second;
   return out;
@@ -86,19 +85,17 @@ std::string Catalog::NameOf(const RelFileNode& rel) {
 void Catalog::Load(uint32_t db, Database* out) {
   for (const auto& [spc, number] : list_.databases) {
     if (number != db) continue;
-    const auto map = ReadMap(spc, db);
-    const auto pg_class = map.find(pg::kClassOid);
-    if (pg_class == map.end()) continue;
+    out->map = ReadMap(spc, db);
+    const auto pg_class = out->map.find(pg::kClassOid);
+    if (pg_class == out->map.end()) continue;
     uint32_t name_spaces = 0;  // file node of pg_namespace
-    for (const auto& [oid, file_node] : map) {
-      out->file_nodes.insert(file_node);
-      out->mapped[file_node] = oid;
-    }
+    for (const auto& [oid, file_node] : out->map) out->file_nodes.insert(file_node);
     const size_t kind_at = version_.class_persistence + 1;
     out->known = ForEachRow({spc, db, pg_class->second}, kind_at + 1, [&](const uint8_t* row) {
       const uint32_t file_node = pg::Get32(row + pg::kRelFileNodeAt);
       out->file_nodes.insert(file_node);
-      out->relations[file_node != 0 ? file_node : pg::Get32(row)] = {
+      auto& relations = file_node != 0 ? out->relations : out->without_file_node;
+      relations[file_node != 0 ? file_node : pg::Get32(row)] = {
           NameAt(row), pg::Get32(row + pg::kRelNamespaceAt), static_cast<char>(row[kind_at])};
       if (pg::Get32(row) == pg::kNamespaceOid) name_spaces = file_node;
     });
@@ -161,11 +158,12 @@ bool Catalog::ForEachRow(const RelFileNode& rel, size_t size, const TakeRow& tak
     for (uint32_t number = 1; number <= count; number++) {
       LinePointer lp;
       if (!view.line_pointer(number, &lp)) break;
-      if (lp.flags() != kLpNormal || lp.offset() + pg::tuple::kTupleHeaderSize > kBlockSize)
+      const size_t end = lp.offset() + lp.length();
+      if (lp.flags() != kLpNormal || end > kBlockSize || lp.length() < pg::tuple::kTupleHeaderSize)
         continue;
       const uint8_t* tuple = page + lp.offset();
       const size_t data = lp.offset() + tuple[pg::tuple::kHoff];
-      if (data + size <= kBlockSize && IsVisible(tuple)) take(page + data);
+      if (data + size <= end && IsVisible(tuple)) take(page + data);
     }
   }
 }

@@ -52,9 +52,11 @@ class Catalog {
   struct Database {
     bool known = false;
     std::set<uint32_t> file_nodes;
-    std::map<uint32_t, Relation> relations;  // by file node, or of mapped ones by OID
+    std::map<uint32_t, Relation> relations;  // by file node
+    std::map<uint32_t, Relation>
+        without_file_node;  // by OID: mapped ones, and those without a file
     std::map<uint32_t, std::string> name_spaces;
-    std::map<uint32_t, uint32_t> mapped;  // file node to OID
+    pg::RelationMap map;
   };
   // A row's data, from its OID on.
   using TakeRow = std::function<void(const uint8_t* row)>;

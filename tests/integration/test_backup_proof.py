@@ -115,11 +115,12 @@ class Losses(Case):
         cls.backup = pathlib.Path(take_backup(cls.cluster, "backup"))
         cls.paths = {
             name: psql(f"SELECT pg_relation_filepath('{name}')")
-            for name in ("t", "t_pkey", "s", "far", "unlogged", "pg_class", "grown")
+            for name in ("t", "t_pkey", "s", "far", "unlogged", "pg_class", "pg_proc", "pg_authid", "grown")
         }
         cls.paths["toast"] = psql(
             "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE relname = 'toasted'"
         )
+        cls.toasted = psql("SELECT oid FROM pg_class WHERE relname = 'toasted'")
         cls.paths["half"] = half
         cls.prepared = "pg_twophase/" + os.listdir(cls.backup / "pg_twophase")[0]
         cls.paths["o"] = psql("SELECT pg_relation_filepath('o')", "other")
@@ -246,6 +247,24 @@ class Losses(Case):
         shutil.copytree(backup / os.path.dirname(self.paths["o"]), backup / "base/99999")
         self.write("base/99999/pg_filenode.map", 16, b"\x55")(backup)
         self.assertEqual(self.found(backup, 0), set())
+
+    def test_subjects(self):
+        """By pg_class, by a relation map and by that of the shared catalogs."""
+        subjects = {
+            "t": "table public.t of database postgres",
+            "s": "sequence public.s of database postgres",
+            "toast": f"TOAST table pg_toast.pg_toast_{self.toasted} of database postgres",
+            "o": "table public.o of database other",
+            "pg_proc": "table pg_catalog.pg_proc of database postgres",
+            "pg_authid": "table pg_catalog.pg_authid",
+        }
+        backup = self.copy()
+        for name in subjects:
+            with open(backup / self.paths[name], "ab") as file:
+                file.write(bytes(BLOCK))
+        arguments = ["--base-backup", backup, "--wal", self.cluster.wal]
+        found = {m["file"]: m["subject"] for m in self.verify_status(1, *arguments)["mismatches"]}
+        self.assertEqual(found, {self.paths[name]: subject for name, subject in subjects.items()})
 
     def test_garbage_in_a_file_that_a_crash_has_left(self):
         backup = self.copy(False)
