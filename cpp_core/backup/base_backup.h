@@ -114,7 +114,8 @@ class BaseBackup {
 
   // global/pg_control. kNotFound: the backup has none.
   Result<pg::ControlFile> ControlFile() const;
-  // Its backup_label, which no backup has larger than this. kNotFound: it has none. kCorrupt: it does not say where replay begins.
+  // Its backup_label, which no backup has larger than this. kNotFound: it has none. kCorrupt: it does not
+  // say where replay begins.
   static constexpr size_t kMaxLabel = 64 << 10;
   Result<BackupLabel> Label() const;
 

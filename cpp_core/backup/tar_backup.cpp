@@ -23,7 +23,6 @@ namespace neon_redo {
 namespace {
 
 constexpr const char* kWal = "pg_wal/";
-constexpr const char* kTablespaceMap = "tablespace_map";
 constexpr size_t kMaxTablespaceMap = 1 << 20;
 
 // Where a file's bytes lie.
@@ -100,7 +99,7 @@ class TarBackup : public BaseBackup {
 
   // The archives have no links: tablespace_map says which tablespaces there were.
   Status AddTablespaceMap() {
-    ASSIGN_OR_RETURN(const auto map, ReadIfThere(kTablespaceMap, kMaxTablespaceMap));
+    ASSIGN_OR_RETURN(const auto map, ReadIfThere(kTablespaceMapFile, kMaxTablespaceMap));
     if (!map) return {};
     for (auto& [oid, target] : ParseTablespaceMap(*map)) {
       const bool is_there = files_.tablespaces.contains(oid);

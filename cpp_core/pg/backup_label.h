@@ -14,6 +14,7 @@
 namespace neon_redo {
 
 inline constexpr const char* kBackupLabelFile = "backup_label";
+inline constexpr const char* kTablespaceMapFile = "tablespace_map";
 
 struct BackupLabel {
   Lsn start;  // START WAL LOCATION: replay begins here

@@ -22,6 +22,7 @@
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/relation_map.h"
 #include "cpp_core/pg/xid.h"
+#include "cpp_core/verify/backup_reader.h"
 
 namespace neon_redo {
 
@@ -184,6 +185,8 @@ bool BackupCatalog::IsOrphan(const RelFileNode& rel) const {
   const auto own = std::find_if(read_.begin(), read_.end(),
                                 [&](const RelFileNode& read) { return read.db == rel.db; });
   if (rel.db == 0 || own == read_.end() || unknown_.contains(*own)) return false;
+  // Perhaps cut short, or unreadable further on.
+  if (context_->missing->contains(pg::RelationPath(version_, *own, kMainFork))) return false;
   const auto mapped = mapped_.find({own->spc, own->db});
   const bool is_mapped =
       mapped != mapped_.end() &&
@@ -210,12 +213,15 @@ Status BackupCatalog::ForEachRow(const RelFileNode& rel, Findings* findings, F t
   for (BlockTag tag{rel}; tag.block < end; tag.block++) {
     if (changed_.contains(tag)) continue;
     ASSIGN_OR_RETURN(const Found found, base.Read(tag, page));
+    // The file was longer when it was listed.
+    if (found == Found::kNoFile || found == Found::kPastEnd) unknown_.insert(rel);
     if (found == Found::kNoFile || found == Found::kPastEnd) break;
     if (found == Found::kUnreadable) {
       Report(pg::BlockFilePath(version_, tag), tag, Damage::kUnreadable, base.reason(), findings);
       unknown_.insert(rel);
       continue;
     }
+    if (CheckPage(page, tag.block, checksums_)) unknown_.insert(rel);
     ForEachRowOfPage(page, kind, version_, [&](const CatalogRow& row) {
       NoteRow(rel, row);
       if (IsLive(row)) take(row);

@@ -58,9 +58,10 @@ class ChangedCatalogs {
 class BackupCatalog {
  public:
   // files: has taken all WAL before FindRelations is called. All must outlive the object.
-  BackupCatalog(const BaseBackup& base, const pg::Version& version, const BaseFiles& list,
-                const FileCheck& files)
-      : base_(base), version_(version), list_(list), files_(files) {}
+  // checksums: pages have them.
+  BackupCatalog(const BaseBackup& base, const pg::Version& version, bool checksums,
+                const BaseFiles& list, const FileCheck& files)
+      : base_(base), version_(version), checksums_(checksums), list_(list), files_(files) {}
 
   // By the relation maps. Check reports damaged maps. missing: paths that are reported already; gets new
   // ones. Errors: the machine is short of something.
@@ -75,7 +76,8 @@ class BackupCatalog {
     const std::set<uint32_t>& tablespaces;  // that WAL creates or drops
     std::set<std::string>* missing;         // paths that are reported already; gets new ones
   };
-  // Reports what is missing. Errors: the machine is short of something.
+  // Reports what is missing. context must live as long as IsOrphan is asked. Errors: the machine is short of
+  // something.
   Status Check(const Context& context, Findings* findings);
   // After Check: all rows of the database's pg_class are known, and none of them, live or not, has the file. A
   // crash has left it, and PostgreSQL does not remove it.
@@ -104,6 +106,7 @@ class BackupCatalog {
 
   const BaseBackup& base_;
   const pg::Version& version_;
+  const bool checksums_;
   const BaseFiles& list_;
   const FileCheck& files_;
   CatalogRelations relations_;

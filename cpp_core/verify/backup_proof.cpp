@@ -114,7 +114,7 @@ Result<std::optional<BackupManifest>> BackupProof::ReadManifest(const BaseBackup
 }
 
 Status BackupProof::CheckTablespaces() {
-  ASSIGN_OR_RETURN(const auto map, base_.ReadIfThere("tablespace_map", kMaxSmallFile));
+  ASSIGN_OR_RETURN(const auto map, base_.ReadIfThere(kTablespaceMapFile, kMaxSmallFile));
   std::set<uint32_t> wanted;
   if (map)
     for (const auto& [oid, path] : ParseTablespaceMap(*map)) wanted.insert(oid);
@@ -284,7 +284,7 @@ void BackupProof::TakeChange(const Change& change) {
 
 Status BackupProof::FindCatalogs(const FileCheck& files) {
   ReportTablespaces();
-  catalog_.emplace(base_, *control_.version, *list_, files);
+  catalog_.emplace(base_, *control_.version, control_.checksums, *list_, files);
   RETURN_IF_ERROR(catalog_->FindRelations(&missing_));
   relations_ = &catalog_->relations();
   return {};
@@ -293,7 +293,8 @@ Status BackupProof::FindCatalogs(const FileCheck& files) {
 Status BackupProof::Finish(const Wal& wal, VerifyResult* result) {
   CommitLog log([&](const SlruBlock& block, uint8_t* page) { return ReadLog(wal, block, page); },
                 control_.oldest_xid, wal.next_xid);
-  RETURN_IF_ERROR(catalog_->Check({&log, tablespaces_, &missing_}, &findings_));
+  const BackupCatalog::Context context{&log, tablespaces_, &missing_};
+  RETURN_IF_ERROR(catalog_->Check(context, &findings_));
   RETURN_IF_ERROR(CheckBackupSlrus(base_, control_, catalog_->oldest_xid(), *list_, *wal.slrus,
                                    &missing_, &findings_));
   wal.two_phase.CheckBase(control_.next_full_xid, missing_, &findings_);

@@ -11,6 +11,7 @@
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/relation_map.h"
+#include "cpp_core/verify/backup_reader.h"
 #include "cpp_core/verify/data_directory.h"
 
 namespace neon_redo {
@@ -153,6 +154,7 @@ bool Catalog::ForEachRow(const RelFileNode& rel, size_t size, const TakeRow& tak
     const auto found = files.Read(tag, page);
     if (!found || *found == Found::kUnreadable) return false;
     if (*found != Found::kPage) return tag.block > 0;
+    if (CheckPage(page, tag.block, false)) return false;
     const PageView view(page);
     const uint32_t count = view.line_pointer_count();
     for (uint32_t number = 1; number <= count; number++) {

@@ -119,6 +119,7 @@ class ClusterVerifier {
 Result<VerifyResult> ClusterVerifier::Run() {
   result_.version = in_.control.version;
   result_.wal_directories = in_.wal;
+  result_.backup_end = in_.consistent_at;
   result_.restore_command = options_.restore_command;
   result_.wal_notes = in_.wal_notes;
   result_.timeline = in_.wal_timeline;
@@ -171,8 +172,11 @@ Status ClusterVerifier::CompareOthers() {
                                   .is_lost = std::move(is_lost),
                                   .dropping = &dropping_},
                                  &result_));
+  TwoPhaseCheck::IsLost has_lost;
+  if (!options_.quick)
+    has_lost = [this](const std::string& file) { return proof_.HasReported(file); };
   return two_phase_.Compare(*in_.data, data_files_, in_.control.next_full_xid, in_.second.start,
-                            &result_);
+                            has_lost, &result_);
 }
 
 // What the base backup lacks, once it is known what WAL does.
@@ -390,10 +394,7 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
 Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageReplay* replay) {
   RETURN_IF_ERROR(ParseRecord(record, &view_));
   // WAL need not have a record of the end.
-  if (in_.consistent_at.valid()) {
-    backup_ended_ |= record.start >= in_.consistent_at;
-    result_.backup_end = in_.consistent_at;
-  }
+  if (in_.consistent_at.valid()) backup_ended_ |= record.start >= in_.consistent_at;
   for (int id = 0; id <= view_.max_block_id(); id++) {
     const BlockRef* ref = view_.block(id);
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;

@@ -39,7 +39,9 @@ Status ClusterConsumer::Take(FinishedBlock* block) {
   if (block->state() != PageState::kNone) Extend(&touched, tag);
   if (notes_changed_) changed[{tag.rel, tag.fork, 0}].push_back(tag.block);
   const bool has_page = block->state() == PageState::kCurrent;
-  catalogs.Take(tag, has_page ? block->page() : nullptr, version_);
+  // One that is spoilt comes again, in the worker's pass.
+  if (block->state() != PageState::kSpoilt)
+    catalogs.Take(tag, has_page ? block->page() : nullptr, version_);
   ASSIGN_OR_RETURN(const bool was_sought, check.Check(block));
   if (was_sought) Extend(&sought, tag);
   return {};

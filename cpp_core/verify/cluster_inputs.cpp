@@ -22,7 +22,7 @@ class InputReader {
   Result<ClusterInputs> Read() {
     ASSIGN_OR_RETURN(in_.base_control, ReadControlData(in_.base));
     in_.control = in_.base_control;
-    in_.wal = options_.wal;
+    for (const std::string& directory : options_.wal) AddWal(directory);
     RETURN_IF_ERROR(ReadStart());
     ASSIGN_OR_RETURN(in_.base_files, options_.quick ? in_.base.ListData() : in_.base.List());
     // Else it is reported.
@@ -42,6 +42,11 @@ class InputReader {
   }
 
  private:
+  // A directory that is given, too, is read once.
+  void AddWal(const std::string& directory) {
+    if (std::find(in_.wal.begin(), in_.wal.end(), directory) == in_.wal.end())
+      in_.wal.push_back(directory);
+  }
   Status ReadStart();
   Status ReadData();
   Status ReadState();
@@ -63,7 +68,7 @@ Status InputReader::ReadStart() {
   ASSIGN_OR_RETURN(in_.base_state, ServerState(in_.base));
   in_.wal_notes.push_back(start.note);
   const std::string own = in_.base.path() + "/pg_wal";
-  if (access(own.c_str(), F_OK) == 0) in_.wal.push_back(own);
+  if (access(own.c_str(), F_OK) == 0) AddWal(own);
   return {};
 }
 
@@ -159,7 +164,7 @@ Status InputReader::FindWal() {
     return {};
   }
   // In a data directory that is given as a directory of WAL, it is the same directory.
-  in_.wal.push_back(own);
+  AddWal(own);
   return {};
 }
 

@@ -121,7 +121,7 @@ Result<Lsn> EndOfOwnWal(const BaseBackup& backup, const ControlData& control) {
 // Why the backup is none without its label; empty: it may be a copy that never had one.
 Result<std::string> SignsOfALabel(const BaseBackup& backup, const ControlData& control) {
   if (!backup.may_be_copy()) return std::string("the tool that took it has put one there");
-  ASSIGN_OR_RETURN(const auto map, backup.ReadIfThere("tablespace_map", kMaxSmallFile));
+  ASSIGN_OR_RETURN(const auto map, backup.ReadIfThere(kTablespaceMapFile, kMaxSmallFile));
   if (map) return std::string("tablespace_map is there, which goes with it");
   const auto manifest = backup.Manifest();
   if (!manifest && manifest.error().code != ErrorCode::kCorrupt)

@@ -250,6 +250,8 @@ Status FileCheck::CheckMissing(const BlockTag& fork, const Expected& expected) {
     uint32_t block = 0;
     ASSIGN_OR_RETURN(const auto found, FindPage(&base, fork, &block, expected.base));
     if (found == RelationFiles::Found::kPastEnd) return {};
+    if (found == RelationFiles::Found::kUnreadable && !reads_all_)
+      return MakeError(ErrorCode::kIo, base.reason());
   }
   // What a crash has left in the backup's cluster never came to a standby.
   const bool orphan =
@@ -271,8 +273,12 @@ Status FileCheck::CheckShort(const BlockTag& fork, const Expected& expected,
   using Found = RelationFiles::Found;
   RelationFiles base(&base_backup_, version_);
   uint32_t block = on_disk;
-  ASSIGN_OR_RETURN(const Found found, FindPage(&base, fork, &block, expected.base));
+  ASSIGN_OR_RETURN(Found found, FindPage(&base, fork, &block, expected.base));
   if (found == Found::kUnreadable && !reads_all_) return MakeError(ErrorCode::kIo, base.reason());
+  // Those that cannot be read in the backup are reported with it.
+  while (found == Found::kUnreadable && ++block < expected.base) {
+    ASSIGN_OR_RETURN(found, FindPage(&base, fork, &block, expected.base));
+  }
   if (found == Found::kPage)
     ReportBlock(BlockOf(fork, block), expected.last, Damage::kShortFile,
                 fmt::format("the file on disk ends at block {}, but the base backup has {} and WAL "

@@ -30,7 +30,7 @@ class FileCheck {
   // Both must outlive the object. data: null where there is nothing to compare with.
   FileCheck(const BaseBackup& base, const BaseBackup* data) : base_backup_(base), data_(data) {}
 
-  // The base backup's files. Call before Compare. Errors: they are not files. reads_all: what is missing or
+  // The base backup's files. Call before Compare. Errors: in the place of one stands something else. reads_all: what is missing or
   // cannot be read in the base is reported by others, and no error; a tablespace that is not there has no
   // files.
   Status TakeBase(const BaseFiles& list, const pg::Version& version, bool reads_all = false);

@@ -125,8 +125,16 @@ Status FileCheck::CheckMaps() {
     const auto content = ReadMap(base_backup_, spc, db);
     if (!content && (!reads_all_ || IsShortage(content.error().code)))
       return tl::unexpected(content.error());
-    if (!content || content->size() != version_->relation_map_size) continue;
-    maps_[{spc, db}].content.assign(content->begin(), content->end());
+    if (!content || content->empty()) continue;  // of a directory in another tablespace
+    if (content->size() >= version_->relation_map_size) {
+      maps_[{spc, db}].content.assign(content->begin(),
+                                      content->begin() + version_->relation_map_size);
+    } else if (!reads_all_) {
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("{} has only {} bytes",
+                                   base_backup_.Where(pg::RelationMapPath(*version_, spc, db)),
+                                   content->size()));
+    }
   }
   for (const auto& entry : maps_) {
     const Map& map = entry.second;

@@ -150,9 +150,9 @@ Status PageCheck::ComparePage(const BlockTag& tag, const BlockState& block, uint
       is_of_another ? std::max(block.last_lsn, server_.backup_start) : block.last_lsn,
       server_.hints, is_unchanged_ || block.last_rmid == kRmXlog, is_unchanged_};
   if (server_.is_another && tag.fork == kVisibilityMapFork && !wrong_checksum) {
-    ASSIGN_OR_RETURN(const bool is_of_another, IsMapOfAnother(tag, rebuilt));
-    if (is_of_another) findings_.Skip(SkipReason::kMapOfAnother);
-    if (is_of_another) return {};
+    ASSIGN_OR_RETURN(const bool is_map_of_another, IsMapOfAnother(tag, rebuilt));
+    if (is_map_of_another) findings_.Skip(SkipReason::kMapOfAnother);
+    if (is_map_of_another) return {};
   }
   const auto offset = CompareWithDisk(rmid, tag, at_rest, rebuilt, disk_);
   if (!offset && !wrong_checksum) {

@@ -42,6 +42,7 @@ Status TwoPhaseCheck::ReadBase(const BaseBackup& base, const BaseFiles& list,
     auto content = base.ReadIfThere(file, kMaxSmallFile);
     if (!content && (!reads_all || IsShortage(content.error().code)))
       return tl::unexpected(content.error());
+    if (!content) unreadable_[file] = content.error().message;
     if (!content) continue;
     const CommitLog::Fate fate = log->Of(xid);
     states_[xid].content = std::move(*content);
@@ -65,6 +66,16 @@ void TwoPhaseCheck::Take(const Change& change, const WalRecord& record) {
 // ReadTwoPhaseFile, which ends the server's start.
 void TwoPhaseCheck::CheckBase(uint64_t next_full_xid, const std::set<std::string>& missing,
                               Findings* findings) const {
+  for (const auto& [file, why] : unreadable_) {
+    if (missing.contains(file)) continue;
+    Mismatch mismatch;
+    mismatch.tag.block = kNoBlockNumber;
+    mismatch.file = file;
+    mismatch.damage = Damage::kUnreadable;
+    mismatch.problem = why;
+    mismatch.in_backup = true;
+    findings->Damaged(std::move(mismatch));
+  }
   for (const auto& [xid, state] : states_) {
     if (!state.content || state.end.valid() || state.is_stale) continue;
     const auto* bytes = reinterpret_cast<const uint8_t*>(state.content->data());
@@ -85,13 +96,13 @@ void TwoPhaseCheck::CheckBase(uint64_t next_full_xid, const std::set<std::string
 }
 
 bool TwoPhaseCheck::HasPrepared() const {
-  return std::any_of(states_.begin(), states_.end(), [](const auto& found) {
+  return !unreadable_.empty() || std::any_of(states_.begin(), states_.end(), [](const auto& found) {
     return found.second.content.has_value() && !found.second.is_stale;
   });
 }
 
 Status TwoPhaseCheck::Compare(const BaseBackup& data, const BaseFiles& list, uint64_t next_full_xid,
-                              Lsn settled, VerifyResult* result) const {
+                              Lsn settled, const IsLost& is_lost, VerifyResult* result) const {
   Findings findings;
   Files left = FilesOf(list, *version_);
   const auto report = [&](const std::string& file, const State& state, Damage damage,
@@ -141,8 +152,9 @@ Status TwoPhaseCheck::Compare(const BaseBackup& data, const BaseFiles& list, uin
   }
   if (!settled.valid())
     for (const auto& [file, xid] : left)
-      report(file, {}, Damage::kExtraFile,
-             "neither the base backup nor WAL has this prepared transaction");
+      if (!unreadable_.contains(file) && !(is_lost && is_lost(file)))
+        report(file, {}, Damage::kExtraFile,
+               "neither the base backup nor WAL has this prepared transaction");
   findings.AddTo(result);
   return {};
 }

@@ -4,6 +4,7 @@
 #define NEON_REDO_VERIFY_TWO_PHASE_CHECK_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -21,8 +22,8 @@ namespace neon_redo {
 class TwoPhaseCheck {
  public:
   // Takes the state files of the base backup. Call before Take. version: of its server. next_full_xid:
-  // by its control file. log: of the backup. reads_all: one that cannot be read is reported by others, and no
-  // error.
+  // by its control file. log: of the backup. reads_all: one that cannot be read is no
+  // error, and CheckBase reports it.
   Status ReadBase(const BaseBackup& base, const BaseFiles& list, const pg::Version& version,
                   uint64_t next_full_xid, CommitLog* log, bool reads_all = false);
 
@@ -32,14 +33,17 @@ class TwoPhaseCheck {
   // Transactions are prepared after the last record.
   bool HasPrepared() const;
 
-  // Reports the backup's state files that WAL neither writes again nor ends, and that are damaged. missing:
+  // Reports the backup's state files that WAL neither writes again nor ends, and that are damaged or cannot be
+  // read. missing:
   // files that are reported already.
   void CheckBase(uint64_t next_full_xid, const std::set<std::string>& missing,
                  Findings* findings) const;
 
-  // list: of the data directory. next_full_xid: by its control file. settled: see PageCheck.
+  // list: of the data directory. next_full_xid: by its control file. settled: see PageCheck. is_lost: the
+  // backup has lost this file, so that nothing is known of it; empty: it has lost none.
+  using IsLost = std::function<bool(const std::string& file)>;
   Status Compare(const BaseBackup& data, const BaseFiles& list, uint64_t next_full_xid, Lsn settled,
-                 VerifyResult* result) const;
+                 const IsLost& is_lost, VerifyResult* result) const;
 
  private:
   struct State {
@@ -50,6 +54,7 @@ class TwoPhaseCheck {
   };
   const pg::Version* version_ = nullptr;  // not null from ReadBase on
   std::map<uint32_t, State> states_;
+  std::map<std::string, std::string> unreadable_;  // files of the base backup: why
 };
 
 }  // namespace neon_redo

@@ -125,7 +125,7 @@ class UnchangedPages {
     return {};
   }
 
-  // Whether both are open. What is missing in the data directory is reported by others.
+  // Whether both are open. What was not there when the data directory was listed is reported by others.
   Result<bool> OpenBoth(const Range& range, Lane* lane) {
     const std::string name = pg::BlockFilePath(*options_.pages.version, range.first);
     const Status disk = lane->disk.Open(*options_.pages.data, name);
@@ -135,9 +135,12 @@ class UnchangedPages {
     const Status base = lane->base.Open(*options_.pages.base, name);
     if (!base && IsShortage(base.error().code)) return tl::unexpected(base.error());
     if (!base) Report(range, 0, true, base.error().message, lane);
-    if (!disk && range.on_disk > 0 && disk.error().code == ErrorCode::kNotFound)
-      Report(range, 0, false,
-             "the file was there when the data directory was listed, but not any more", lane);
+    if (!disk && range.on_disk > 0)
+      ReportFile(range,
+                 disk.error().code == ErrorCode::kNotFound
+                     ? "the file was there when the data directory was listed, but not any more"
+                     : disk.error().message,
+                 lane);
     return disk.has_value() && base.has_value();
   }
 
@@ -158,6 +161,17 @@ class UnchangedPages {
   bool IsChanged(const Range& range, const BlockTag& tag) const {
     return range.changed != nullptr &&
            std::binary_search(range.changed->begin(), range.changed->end(), tag.block);
+  }
+
+  // Of the data directory, as a whole: whatever WAL does to its first block.
+  void ReportFile(const Range& range, std::string problem, Lane* lane) {
+    Mismatch mismatch;
+    mismatch.tag = range.first;
+    mismatch.tag.block = kNoBlockNumber;
+    mismatch.file = pg::BlockFilePath(*options_.pages.version, range.first);
+    mismatch.damage = Damage::kUnreadable;
+    mismatch.problem = std::move(problem);
+    lane->unreadable.Damaged(std::move(mismatch));
   }
 
   // What WAL changes is looked at with the rebuilt pages.

@@ -488,6 +488,25 @@ class PgBackRestBackups(Case):
             largest.write_bytes(data)
         self.assertEqual(verify(base, *wal)[0], 0)
 
+    def test_as_what_is_compared(self):
+        """A file of a packed later backup that cannot be unpacked is not equal."""
+        base = f"{self.scratch()}/base"
+        far = os.path.join(self.cluster.directory, "far")
+        self.cluster.basebackup(base, f"--tablespace-mapping={far}={base}.far", "--wal-method=none")
+        self.work()
+        tool, labels = self.make(compress_type="gz")
+        later = os.path.join(tool.stanza, labels[0])
+        arguments = [f"--wal={self.cluster.wal}", f"--against={later}"]
+        status, said, text = verify([f"--base-backup={base}"], *arguments)
+        self.assertEqual(status, 0, text)
+        self.assertGreater(said["backup"]["unchanged_compared"], 500)
+        stored = PgBackRestFiles(later, ".gz").path(self.paths["cold"])
+        flip(stored, stored.stat().st_size // 2)
+        status, said, text = verify([f"--base-backup={base}"], *arguments)
+        self.assertEqual(status, 1, text)
+        found = {(m["file"], m["damage"], m["in_backup"]) for m in said["mismatches"]}
+        self.assertEqual(found, {(self.paths["cold"], "unreadable", False)})
+
     def test_plain(self):
         self.check("")
 

@@ -190,11 +190,11 @@ TEST_F(BackupDirectory, WhatCannotBeReadIsAFinding) {
     const bool all_went_well = pread_plan.error != 0;
     pread_plan = {};
     if (all_went_well) break;
-    const int call = calls;
-    EXPECT_EQ(result.files, 3u) << call;
-    EXPECT_EQ(result.findings.different(), 1u) << call;
-    EXPECT_EQ(result.unreadable.size(), 1u) << call;
+    EXPECT_EQ(result.files, 3u) << calls;
+    EXPECT_EQ(result.findings.different(), 1u) << calls;
+    EXPECT_EQ(result.unreadable.size(), 1u) << calls;
   }
+  EXPECT_GE(calls, 4);
 }
 
 TEST_F(BackupDirectory, AFileThatChangesMeanwhile) {

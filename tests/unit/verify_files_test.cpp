@@ -77,6 +77,7 @@ class FileCheckTest : public ::testing::Test {
       pg::SetLower(page, kPageHeaderSize + kLinePointerSize);
       pg::SetUpper(page, 8000);
       pg::SetSpecial(page, kBlockSize);
+      pg::SetSizeAndVersion(page, kPageSizeAndVersion);
       pg::Put32(page + kPageHeaderSize, LinePointer::Of(8000, kLpNormal, 150).bits);
       pg::Put32(page + 8000, 700);
       page[8000 + pg::tuple::kHoff] = 32;
@@ -426,12 +427,33 @@ TEST_F(FileCheckTest, PreparedTransactions) {
   EXPECT_FALSE(TwoPhaseCheck().HasPrepared());
   const auto compare = [&](Lsn settled = {}) {
     VerifyResult result;
-    EXPECT_TRUE(check.Compare(*data_files_, FilesIn(data_), 0x500, settled, &result));
+    EXPECT_TRUE(check.Compare(*data_files_, FilesIn(data_), 0x500, settled, {}, &result));
     ListInOrder(&result);
     return Names(result.mismatches);
   };
   EXPECT_EQ(compare(),
             (Strings{"pg_twophase/00000300: missing file", "pg_twophase/0000030A: missing file"}));
+  // The backup has one that cannot be read, and has lost another: nothing is known of them on disk.
+  fs::create_directories(base_ + "/pg_twophase/00000303");
+  BaseFiles listed = FilesIn(base_);
+  listed.files["pg_twophase/00000303"] = {0, ""};
+  TwoPhaseCheck damaged;
+  ASSERT_FALSE(damaged.ReadBase(*base_files_, listed, kPg15, 0x400, &commit_log));
+  ASSERT_TRUE(damaged.ReadBase(*base_files_, listed, kPg15, 0x400, &commit_log, true));
+  EXPECT_TRUE(damaged.HasPrepared());
+  Findings losses;
+  damaged.CheckBase(0x400, {"pg_twophase/00000300", "pg_twophase/00000301"}, &losses);
+  EXPECT_EQ(losses.different(), 1u);
+  for (const char* name : {"00000303", "00000304", "00000305"}) write(data_, name, "on disk");
+  VerifyResult with_damage;
+  ASSERT_TRUE(damaged.Compare(
+      *data_files_, FilesIn(data_), 0x500, {},
+      [](const std::string& file) { return file.ends_with("304"); }, &with_damage));
+  ListInOrder(&with_damage);
+  EXPECT_EQ(Names(with_damage.mismatches),
+            (Strings{"pg_twophase/00000300: missing file", "pg_twophase/00000301: missing file",
+                     "pg_twophase/00000305: extra file"}));
+  fs::remove_all(data_ + "/pg_twophase");
   std::string file = state;
   const uint32_t crc = Crc32c({reinterpret_cast<const uint8_t*>(state.data()), state.size()});
   file.append(reinterpret_cast<const char*>(&crc), sizeof(crc));
@@ -463,8 +485,8 @@ TEST_F(FileCheckTest, PreparedTransactionsWithAnEpoch) {
                              &commit_log));
   const auto compare = [&] {
     VerifyResult result;
-    EXPECT_TRUE(
-        check.Compare(*data_files_, FilesIn(data_, kPg17), uint64_t{2} << 32 | 0x500, {}, &result));
+    EXPECT_TRUE(check.Compare(*data_files_, FilesIn(data_, kPg17), uint64_t{2} << 32 | 0x500, {},
+                              {}, &result));
     ListInOrder(&result);
     return Names(result.mismatches);
   };

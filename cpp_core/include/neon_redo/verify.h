@@ -185,9 +185,9 @@ struct VerifyOptions {
 // options.spill_directory.
 //
 // data_directory may be a later base backup of a running server. Then WAL is replayed to that
-// backup's end, and what no record changes from its start on is compared. So it is with a standby, from its last
-// restartpoint on, and with a cluster that has crashed, from its last checkpoint on. base_backup may be a
-// snapshot or a copy of a stopped cluster, without a backup_label.
+// backup's end, and what no record changes from its start on is compared. So it is with a standby, from
+// its last restartpoint on, and with a cluster that has crashed, from its last checkpoint on. base_backup
+// may be a snapshot or a copy of a stopped cluster, without a backup_label.
 //
 // Without a data_directory (empty): replays WAL to its end, or to options.until_lsn or until_time, and
 // compares no pages.
@@ -195,8 +195,9 @@ struct VerifyOptions {
 // Memory: options.memory. Pages that do not fit are spilled to a file. About 100 bytes for each block
 // that was touched and not dropped since are never spilled: they are the least that is needed.
 //
-// Errors: directories that are not what they must be, a cluster that a server runs on, WAL that is damaged or ends too early, a server that cannot be run. A record that a
-// worker refuses or misapplies is a mismatch, not an error; so is a missing or damaged file.
+// Errors: directories that are not what they must be, a cluster that a server runs on, WAL that is damaged
+// or ends too early, a server that cannot be run. A record that a worker refuses or misapplies is a
+// mismatch, not an error; so is a missing or damaged file.
 Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
                                    const std::string& data_directory);
 
