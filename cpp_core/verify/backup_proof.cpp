@@ -20,6 +20,7 @@
 
 #include <algorithm>
 
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/cluster_file.h"
 #include "cpp_core/pg/paths.h"
@@ -52,7 +53,7 @@ Status BackupProof::Read(const ControlData& control, const BaseFiles& list,
     ASSIGN_OR_RETURN(manifest_, ReadManifest(base_));
     counts_.has_manifest = manifest_.has_value();
   }
-  CheckNeededDirectories();
+  ReportAbsentDirectories();
   RETURN_IF_ERROR(CheckTablespaces());
   if (manifest_) CheckManifestFiles(base_, list, *manifest_);
   const BackupReadOptions read{&base_, control.version, control.checksums, options_.jobs,
@@ -195,16 +196,12 @@ void BackupProof::CheckManifestFiles(const BaseBackup& backup, const BaseFiles& 
              fmt::format("the file{} is not in {}", of_link, backup.manifest_name()), true);
 }
 
-void BackupProof::CheckNeededDirectories() {
-  for (const std::string& name : pg::NeededDirectories()) {
-    if (list_->directories.contains(name)) continue;
-    const auto file = list_->files.find(name);
-    const bool is_there = file != list_->files.end();
+void BackupProof::ReportAbsentDirectories() {
+  for (const auto& [name, what] : AbsentDirectories(*list_)) {
     missing_.insert(name);
-    Report({}, name, is_there ? Damage::kUnreadable : Damage::kMissingFile,
-           is_there ? fmt::format("in the place of a directory stands {}",
-                                  file->second.strange.empty() ? "a file" : file->second.strange)
-                    : fmt::format("the directory is missing; {}", kPutBack));
+    Report({}, name, what.empty() ? Damage::kMissingFile : Damage::kUnreadable,
+           what.empty() ? fmt::format("the directory is missing; {}", kPutBack)
+                        : fmt::format("in the place of a directory stands {}", what));
   }
 }
 
@@ -295,6 +292,7 @@ Status BackupProof::Finish(const Wal& wal, VerifyResult* result) {
                 control_.oldest_xid, wal.next_xid);
   const BackupCatalog::Context context{&log, tablespaces_, &missing_};
   RETURN_IF_ERROR(catalog_->Check(context, &findings_));
+  RETURN_IF_ERROR(log_status_);
   RETURN_IF_ERROR(CheckBackupSlrus(base_, control_, catalog_->oldest_xid(), *list_, *wal.slrus,
                                    &missing_, &findings_));
   wal.two_phase.CheckBase(control_.next_full_xid, missing_, &findings_);
@@ -312,6 +310,10 @@ Status BackupProof::Finish(const Wal& wal, VerifyResult* result) {
 // Rows of transactions that cannot be looked up demand nothing, so that this is a loss by itself.
 Result<bool> BackupProof::ReadLog(const Wal& wal, const SlruBlock& block, uint8_t* page) {
   auto found = wal.slrus->ReadFinal(block, page);
+  if (!found && IsShortage(found.error().code)) {
+    log_status_ = tl::unexpected(found.error());
+    return found;
+  }
   const std::string path = SlruFile(block.kind, block.segment);
   if (!found && missing_.insert(path).second)
     Report({}, path, Damage::kUnreadable, found.error().message);

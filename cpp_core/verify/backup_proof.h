@@ -70,7 +70,7 @@ class BackupProof {
   void CheckManifestFiles(const BaseBackup& backup, const BaseFiles& list,
                           const BackupManifest& manifest);
   void TakeCounts(const BackupReadResult& result);
-  void CheckNeededDirectories();
+  void ReportAbsentDirectories();
   void FindGaps(const std::map<BlockTag, ForkFiles>& forks);
   void TakeBlock(const BlockRef& ref);
   void TakeChange(const Change& change);
@@ -100,6 +100,7 @@ class BackupProof {
   std::set<std::string> missing_;  // or short or unreadable: what is reported already
   std::optional<BackupCatalog> catalog_;
   const CatalogRelations* relations_ = nullptr;
+  Status log_status_;  // of ReadLog: the machine was short of something
   BackupCounts counts_;
   Findings findings_;
 };

@@ -55,8 +55,8 @@ bool Catalog::Lacks(uint32_t db, uint32_t file_node) {
 std::string Catalog::NameOf(const RelFileNode& rel) {
   if (!database_names_) {
     database_names_.emplace();
-    const auto map = ReadMap(pg::kGlobalTablespace, 0);
-    if (const auto found = map.find(pg::kDatabaseOid); found != map.end())
+    shared_map_ = ReadMap(pg::kGlobalTablespace, 0);
+    if (const auto found = shared_map_.find(pg::kDatabaseOid); found != shared_map_.end())
       ForEachRow({pg::kGlobalTablespace, 0, found->second}, pg::kNameAt + pg::kNameSize,
                  [&](const uint8_t* row) { (*database_names_)[pg::Get32(row)] = NameAt(row); });
   }
@@ -71,7 +71,7 @@ std::string Catalog::NameOf(const RelFileNode& rel) {
     if (const auto at = relations.find(key); at != relations.end()) found = &at->second;
   };
   if (!is_shared) take(database.relations, rel.rel);
-  for (const auto& [oid, file_node] : is_shared ? ReadMap(pg::kGlobalTablespace, 0) : database.map)
+  for (const auto& [oid, file_node] : is_shared ? shared_map_ : database.map)
     if (file_node == rel.rel) take(database.without_file_node, oid);
   if (found == nullptr) return "";
   const auto space = database.name_spaces.find(found->name_space);

@@ -75,7 +75,8 @@ class Catalog {
   CommitLog& log_;
   const bool may_be_prepared_;
   std::map<uint32_t, Database> databases_;
-  std::optional<std::map<uint32_t, std::string>> database_names_;
+  std::optional<std::map<uint32_t, std::string>> database_names_;  // once a name was asked for
+  pg::RelationMap shared_map_;                                     // the same
 };
 
 }  // namespace neon_redo

@@ -78,19 +78,24 @@ Result<std::optional<int>> FindServer(const BaseBackup& directory) {
   return std::nullopt;
 }
 
-Status CheckNeededDirectories(const BaseBackup& files, const BaseFiles& list, bool all) {
+std::map<std::string, std::string> AbsentDirectories(const BaseFiles& list) {
+  std::map<std::string, std::string> out;
   for (const std::string& name : pg::NeededDirectories()) {
     if (list.directories.contains(name)) continue;
     const auto file = list.files.find(name);
-    const bool is_missing = file == list.files.end();
+    const bool is_there = file != list.files.end();
+    out[name] = !is_there ? "" : file->second.strange.empty() ? "a file" : file->second.strange;
+  }
+  return out;
+}
+
+Status CheckNeededDirectories(const BaseBackup& files, const BaseFiles& list, bool all) {
+  for (const auto& [name, what] : AbsentDirectories(list)) {
     const bool is_of_relations = name == "base" || name == "global" || name == "pg_tblspc";
-    if (is_missing && !all && !is_of_relations) continue;
-    const std::string what = is_missing                     ? "missing"
-                             : file->second.strange.empty() ? "a file"
-                                                            : file->second.strange;
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        fmt::format("could not open directory \"{}/{}\": it is {}", files.path(), name, what));
+    if (what.empty() && !all && !is_of_relations) continue;
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("could not open directory \"{}/{}\": it is {}", files.path(), name,
+                                 what.empty() ? "missing" : what));
   }
   return {};
 }

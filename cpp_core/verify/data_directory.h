@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -59,6 +60,10 @@ Result<ReplayStart> ReadReplayStart(const BaseBackup& backup, const ControlData&
 // The process that postmaster.pid names, if it may be a server of this directory. Nothing: there is none, or
 // it runs elsewhere, as with a snapshot.
 Result<std::optional<int>> FindServer(const BaseBackup& directory);
+
+// Of the directories that every cluster has, those that are not there, and what stands in their place; empty:
+// nothing.
+std::map<std::string, std::string> AbsentDirectories(const BaseFiles& list);
 
 // The directories are there that every cluster has, or at least those of relations, and none is anything else.
 // kInvalidArgument: one is missing.
