@@ -124,11 +124,16 @@ std::set<uint32_t> Catalog::DroppingDatabases() {
   return out;
 }
 
-// Empty when it cannot be read.
+// Empty when it cannot be read. VACUUM FULL and the like move a mapped catalog, so that an earlier map may name
+// files that are gone: then no row is read of them.
 pg::RelationMap Catalog::ReadMap(uint32_t spc, uint32_t db) const {
-  const auto content = data_.ReadIfThere(pg::RelationMapPath(version_, spc, db), kMaxSmallFile);
-  if (!content || !*content) return {};
-  return pg::ParseRelationMap(version_, **content).value_or(pg::RelationMap());
+  for (const BaseBackup* files : {&data_, earlier_}) {
+    if (files == nullptr) continue;
+    const auto content = files->ReadIfThere(pg::RelationMapPath(version_, spc, db), kMaxSmallFile);
+    if (!content || !*content) continue;
+    if (auto map = pg::ParseRelationMap(version_, **content)) return std::move(*map);
+  }
+  return {};
 }
 
 // Its transaction has committed, as far as is known, and no committed one has deleted it.

@@ -22,14 +22,16 @@ namespace neon_redo {
 class Catalog {
  public:
   // All must outlive the object. list: of the same. may_be_prepared: transactions that are not
-  // decided may be prepared ones.
+  // decided may be prepared ones. earlier: an earlier state of it, whose relation maps stand for damaged
+  // ones; null: there is none.
   Catalog(const BaseBackup& data, const pg::Version& version, const RelationFileList& list,
-          CommitLog* log, bool may_be_prepared)
+          CommitLog* log, bool may_be_prepared, const BaseBackup* earlier = nullptr)
       : data_(data),
         version_(version),
         list_(list),
         log_(*log),
-        may_be_prepared_(may_be_prepared) {}
+        may_be_prepared_(may_be_prepared),
+        earlier_(earlier) {}
 
   // No row of the database's pg_class that is visible, and no entry of its relation map, has the
   // file. False also if that cannot be said.
@@ -74,6 +76,7 @@ class Catalog {
   const RelationFileList& list_;
   CommitLog& log_;
   const bool may_be_prepared_;
+  const BaseBackup* const earlier_;
   std::map<uint32_t, Database> databases_;
   std::optional<std::map<uint32_t, std::string>> database_names_;  // once a name was asked for
   pg::RelationMap shared_map_;                                     // the same

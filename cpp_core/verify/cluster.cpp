@@ -218,7 +218,7 @@ PageCheck::Options ClusterVerifier::PageOptions() const {
 
 std::set<uint32_t> ClusterVerifier::FindDropping() const {
   CommitLog log(*in_.data, in_.control.oldest_xid, in_.control.next_xid);
-  return Catalog(*in_.data, *in_.control.version, RelationFileList(), &log, false)
+  return Catalog(*in_.data, *in_.control.version, RelationFileList(), &log, false, &in_.base)
       .DroppingDatabases();
 }
 
@@ -292,7 +292,7 @@ void ClusterVerifier::FindSubjects() {
   if (result_.mismatches.empty() && result_.notes.empty()) return;
   CommitLog log(compares() ? *in_.data : in_.base, in_.control.oldest_xid, in_.control.next_xid);
   Catalog catalog(compares() ? *in_.data : in_.base, *in_.control.version,
-                  compares() ? files_.disk() : files_.base(), &log, true);
+                  compares() ? files_.disk() : files_.base(), &log, true, &in_.base);
   NameSubjects(&catalog, &result_);
 }
 

@@ -143,7 +143,7 @@ Status FileCheck::Compare(const Expectations& expectations, VerifyResult* result
   catalog_ = nullptr;
   if (expectations.log != nullptr)
     catalog_ = std::make_unique<Catalog>(*data_, *version_, disk_, expectations.log,
-                                         expectations.may_be_prepared);
+                                         expectations.may_be_prepared, &base_backup_);
   findings_ = Findings();
   files_ = map_files_ = 0;
   std::set<BlockTag> forks;
