@@ -26,7 +26,7 @@ ClusterConsumer::ClusterConsumer(const PageCheck::Options& options,
       notes_changed_(reads_all && options.data != nullptr) {}
 
 Result<bool> ClusterConsumer::ReadBase(const BlockTag& tag, uint8_t* page) {
-  const auto found = base_.ReadOrFail(tag, page);
+  auto found = base_.ReadOrFail(tag, page);
   // Not what happened to one block: the base is needed.
   const bool ends = !found && (!reads_all_ || IsShortage(found.error().code));
   if (ends && base_status_) base_status_ = tl::unexpected(found.error());
