@@ -33,12 +33,12 @@ class SpawnPlan {
     sigset_t set;
     sigemptyset(&set);
     posix_spawnattr_setsigmask(&attributes_, &set);
-    // What this process ignores, the command need not.
+    // The command starts with default signal handling.
     for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGHUP, SIGQUIT}) sigaddset(&set, signal);
     posix_spawnattr_setsigdefault(&attributes_, &set);
-    posix_spawnattr_setpgroup(&attributes_, 0);
-    posix_spawnattr_setflags(
-        &attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    // Without a terminal: a group in the background that asks on it would be stopped for ever.
+    posix_spawnattr_setflags(&attributes_,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
   }
   ~SpawnPlan() {
     posix_spawn_file_actions_destroy(&actions_);
@@ -51,8 +51,16 @@ class SpawnPlan {
   posix_spawnattr_t attributes_;
 };
 
-Result<int> WaitFor(pid_t pid) {
-  int status = 0;
+// How the process ended. Calls `ended` before its id can become another process's.
+Result<int> WaitFor(pid_t pid, const std::function<void()>& ended) {
+  siginfo_t info;
+  int result = 0, error = 0, status = 0;
+  do {
+    result = waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT);
+    error = errno;
+  } while (result < 0 && error == EINTR);
+  ended();
+  if (result < 0) return ErrnoError(error, "could not wait for the restore command");
   while (waitpid(pid, &status, 0) < 0)
     if (errno != EINTR) return ErrnoError(errno, "could not wait for the restore command");
   return status;
@@ -95,6 +103,7 @@ Result<pid_t> StartShell(const std::string& script, const std::string& argument,
   SpawnPlan plan;
   posix_spawn_file_actions_adddup2(&plan.actions_, input, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&plan.actions_, output, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&plan.actions_, output, STDERR_FILENO);
   char shell[] = "sh", option[] = "-c";
   std::string text = script, word = argument;
   char* arguments[] = {shell,  option, text.data(), shell, word.empty() ? nullptr : word.data(),
@@ -114,10 +123,7 @@ Result<Restored> RunRestoreCommand(const std::string& command, const std::string
   if (!nothing) return FileError("open file", "/dev/null");
   ASSIGN_OR_RETURN(const pid_t pid, StartShell(expanded, "", nothing.get(), STDERR_FILENO));
   started(pid);
-  const auto waited = WaitFor(pid);
-  started(0);
-  if (!waited) return tl::unexpected(waited.error());
-  const int status = *waited;
+  ASSIGN_OR_RETURN(const int status, WaitFor(pid, [&] { started(0); }));
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return Restored::kFetched;
   if (WIFEXITED(status) && WEXITSTATUS(status) <= kMostNotThere) return Restored::kNotThere;
   const std::string end = WIFSIGNALED(status)

@@ -24,16 +24,16 @@ enum class Restored {
 };
 
 // Runs the command and waits for its end, however long that takes. It gets no input; what it prints
-// goes to standard error. It is in a process group of its own: started(pid) is called with the
-// group's leader, and with 0 once that has ended. Thread-safe.
+// goes to standard error. It is in a session of its own, without a terminal: started(pid) is called
+// with its leader, and with 0 once that has ended, before another process can have its id. Thread-safe.
 // kIo: a signal killed it, or its status is above 125 (the shell could not run it): nobody knows
 // whether the archive has the file. kOutOfMemory, kTooManyOpenFiles: it cannot be started.
 Result<Restored> RunRestoreCommand(const std::string& command, const std::string& name,
                                    const std::string& path,
                                    const std::function<void(pid_t)>& started);
 
-// Starts /bin/sh -c SCRIPT sh ARGUMENT (or without an argument, if that is empty) in a process group of its own, whose standard input is `input`
-// and whose output goes to `output`. The process id.
+// Starts /bin/sh -c SCRIPT sh ARGUMENT in a session of its own; an ARGUMENT that is empty is left out.
+// Its standard input is `input`; its output and its errors go to `output`. The process id.
 Result<pid_t> StartShell(const std::string& script, const std::string& argument, int input,
                          int output);
 

@@ -1,5 +1,5 @@
-// The shell that cleans up reads the process group of each command from a socket, and an empty line once
-// the command has ended. The stream ends with this process, even by SIGKILL. A handler of signals in a
+// The shell that cleans up reads the session of each command from a socket, and an empty line once the
+// command has ended. The stream ends with this process, even by SIGKILL. A handler of signals in a
 // library would be in the way of the program's own.
 #include "cpp_core/archive/restore_spool.h"
 
@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <system_error>
@@ -30,6 +31,8 @@ constexpr const char* kKeeper =
     "trap '' INT TERM HUP QUIT; group=; while read -r line; do group=$line; done;"
     " [ -z \"$group\" ] || kill -TERM \"-$group\"; rm -rf -- \"$1\";"
     " [ -z \"$group\" ] || { sleep 1; kill -KILL \"-$group\"; rm -rf -- \"$1\"; }";
+
+constexpr std::chrono::seconds kTimeToEnd{1};
 
 // Characters that no shell takes for anything but themselves.
 bool IsPlainPath(const std::string& path) {
@@ -87,13 +90,14 @@ Status RestoreSpool::Begin() {
 
 RestoreSpool::~RestoreSpool() {
   if (thread_.joinable()) {
-    {
-      const std::lock_guard lock(mutex_);
-      is_ending_ = true;
-      queue_.clear();
-      if (running_ != 0) kill(-running_, SIGTERM);
-    }
+    std::unique_lock lock(mutex_);
+    is_ending_ = true;
+    queue_.clear();
     changed_.notify_all();
+    if (running_ != 0) kill(-running_, SIGTERM);
+    changed_.wait_for(lock, kTimeToEnd, [this] { return has_ended_; });
+    if (running_ != 0) kill(-running_, SIGKILL);
+    lock.unlock();
     thread_.join();
   }
   entries_.clear();
@@ -114,7 +118,7 @@ Result<RestoreSpool::File> RestoreSpool::Run(const std::string& name, uint64_t s
     const std::string line = pid != 0 ? fmt::format("{}\n", pid) : "\n";
     // Without a reader nobody cleans up; that is no reason to stop.
     static_cast<void>(send(keeper_.get(), line.data(), line.size(), MSG_NOSIGNAL));
-    if (pid != 0 && is_ending_) kill(-pid, SIGTERM);
+    if (pid != 0 && is_ending_) kill(-pid, SIGKILL);
   };
   ASSIGN_OR_RETURN(const Restored restored, RunRestoreCommand(command_, name, file->path(), note));
   if (restored == Restored::kNotThere) return File();
@@ -138,7 +142,7 @@ void RestoreSpool::Work() {
   std::unique_lock lock(mutex_);
   for (uint64_t serial = 1;; serial++) {
     changed_.wait(lock, [this] { return is_ending_ || !queue_.empty(); });
-    if (is_ending_) return;
+    if (is_ending_) break;
     const std::string name = queue_.front();
     queue_.pop_front();
     const uint64_t size = entries_.at(name).size;
@@ -147,10 +151,17 @@ void RestoreSpool::Work() {
     lock.lock();
     // What follows a file that is not there is not there either.
     if (!file || !*file) DropAhead();
-    entries_.at(name).file = std::move(file);
+    const auto at = entries_.find(name);
+    // The answer may be another one when somebody asks for the file.
+    if ((!file || !*file) && at->second.waiting == 0)
+      entries_.erase(at);
+    else
+      at->second.file = std::move(file);
     DropOld();
     changed_.notify_all();
   }
+  has_ended_ = true;
+  changed_.notify_all();
 }
 
 // Entries in work are neither in the queue nor do they have a file.

@@ -37,7 +37,8 @@ class SpooledFile {
 // while that reads. The spool has at most kMostFiles files, besides those that readers hold.
 //
 // The directory is a new one in $TMPDIR or /tmp. A shell that waits for the end of this process, in
-// whatever way it ends, then ends a command that is running, and removes the directory.
+// whatever way it ends, then ends a command that is running, and removes the directory. The end of the
+// object ends a command that is running, too; one that ignores SIGTERM has a second.
 //
 // Thread-safe.
 class RestoreSpool {
@@ -84,7 +85,7 @@ class RestoreSpool {
 
   const std::string command_;
   std::string directory_;
-  FileDescriptor keeper_;  // to the shell's standard input: process groups, a line each
+  FileDescriptor keeper_;  // to the shell's standard input: sessions, a line each
   pid_t keeper_pid_ = 0;
 
   std::mutex mutex_;  // guards what follows
@@ -95,6 +96,7 @@ class RestoreSpool {
   uint64_t uses_ = 0;
   pid_t running_ = 0;
   bool is_ending_ = false;
+  bool has_ended_ = false;  // the thread's work
   std::thread thread_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "cpp_core/archive/timeline_history.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
 
@@ -58,10 +59,19 @@ Result<std::optional<Segment>> RestoredLine::Get(uint64_t number) const {
 }
 
 Result<uint32_t> FindNewestTimeline(RestoreSpool* spool, uint32_t timeline) {
-  for (;; timeline++) {
+  for (; timeline < UINT32_MAX; timeline++) {
+    const std::string name = FormatHistoryName(timeline + 1);
     ASSIGN_OR_RETURN(const auto history, spool->ReadHistory(timeline + 1));
-    if (!history) return timeline;
+    if (!history) break;
+    // A command that brings something for every name would be asked for ever.
+    ASSIGN_OR_RETURN(const auto forks, ParseTimelineHistory(*history, timeline + 1, name));
+    if (forks.empty())
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("timeline history file \"{}\" from the restore command names "
+                                   "no timeline before it",
+                                   name));
   }
+  return timeline;
 }
 
 Result<WalIdentity> FetchIdentity(RestoreSpool* spool, Lsn start,

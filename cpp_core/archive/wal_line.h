@@ -47,7 +47,8 @@ class RestoredLine {
 };
 
 // The newest timeline that has a history file after this one, as recovery looks for it
-// (findNewestTimeLine in access/transam/timeline.c).
+// (findNewestTimeLine in access/transam/timeline.c). kCorrupt: such a file is none, or names no timeline
+// before its own. Other errors as RestoreSpool::ReadHistory.
 Result<uint32_t> FindNewestTimeline(RestoreSpool* spool, uint32_t timeline);
 
 // What the header of the segment says that has this LSN, on the first of these timelines that has one.

@@ -177,7 +177,7 @@ class RestoreCommand(unittest.TestCase):
                 script = f"case %f in *.history) exit 1;; esac; echo $$ >{pid_file}; sleep 600; exit 1"
                 program = subprocess.Popen(
                     [neon_redo_program(), "waldump", f"--start={self.start}", f"--restore-command={script}"],
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.environment,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.environment,
                 )
                 try:
                     wait_until(lambda: pid_file.exists() and pid_file.read_text("utf-8").strip())
@@ -185,8 +185,10 @@ class RestoreCommand(unittest.TestCase):
                     self.assertEqual(self.spools()[0].stat().st_mode & 0o777, 0o700)
                 finally:
                     program.send_signal(number)
-                    program.wait(timeout=20)
+                    # Nobody else has the pipe once the program has ended, or has a word to say.
+                    _, errors = program.communicate(timeout=20)
                 self.assertEqual(program.returncode, -number)
+                self.assertEqual(errors, "")
                 wait_until(lambda: not self.spools())
                 pid = int(pid_file.read_text("utf-8"))
                 wait_until(lambda: not os.path.exists(f"/proc/{pid}"))

@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -25,6 +28,16 @@ constexpr uint32_t kSize = 1 << 20;
 size_t FilesIn(const std::string& directory) {
   const std::filesystem::directory_iterator files(directory);
   return static_cast<size_t>(std::distance(begin(files), end(files)));
+}
+
+// False: it took too long.
+bool WaitUntil(const std::function<bool()>& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
 }
 
 TEST(RestoreCommand, ExpandsAsPostgresql) {
@@ -49,6 +62,23 @@ TEST(RestoreCommand, ReadsStatusesAsPostgresql) {
     ASSERT_FALSE(result) << bad;
     EXPECT_EQ(result.error().code, ErrorCode::kIo) << result.error().message;
   }
+}
+
+// In the session of this process it could ask on the terminal, and would be stopped.
+TEST(RestoreCommand, IsInASessionOfItsOwn) {
+  EXPECT_EQ(RunRestoreCommand("[ $(cut -d' ' -f6 /proc/$$/stat) = $$ ]", "F", "/P", [](pid_t) {}),
+            Restored::kFetched);
+}
+
+TEST(RestoreCommand, SaysThatItHasEndedWhileItsIdIsStillItsOwn) {
+  pid_t running = 0;
+  bool was_there = false;
+  const auto started = [&](pid_t pid) {
+    if (pid == 0) was_there = kill(running, 0) == 0;
+    running = pid;
+  };
+  EXPECT_EQ(RunRestoreCommand("exit 0", "F", "/P", started), Restored::kFetched);
+  EXPECT_TRUE(was_there);
 }
 
 class RestoreSpoolTest : public testing::Test {
@@ -125,6 +155,37 @@ TEST_F(RestoreSpoolTest, ItsEndStopsACommandThatRunsAhead) {
   spool->reset();  // would wait for ten minutes
 }
 
+TEST_F(RestoreSpoolTest, ItsEndStopsACommandThatIgnoresSignals) {
+  Put("a", "abc");
+  const std::string ignores = archive_.path() + "/ignores";
+  auto spool = RestoreSpool::Open(
+      fmt::format("[ %f = a ] || {{ trap '' TERM; touch {}; sleep 600; }}; {}", ignores, Copy()));
+  ASSERT_TRUE(spool);
+  ASSERT_TRUE((*spool)->Fetch("a", 3, {"b"}));
+  ASSERT_TRUE(WaitUntil([&] { return std::filesystem::exists(ignores); }));
+  spool->reset();  // would wait for ten minutes
+}
+
+TEST_F(RestoreSpoolTest, AsksAgainForWhatWasNotThereAheadOfItsUse) {
+  Put("a", "abc");
+  for (const char* failure : {"exit 1", "exit 200"}) {
+    const std::string asked = archive_.path() + "/asked";
+    const auto spool = RestoreSpool::Open(fmt::format(
+        "[ %f = a ] || [ -e {0} ] || {{ touch {0}; {1}; }}; {2}", asked, failure, Copy()));
+    ASSERT_TRUE(spool);
+    ASSERT_TRUE((*spool)->Fetch("a", 3, {"b"}));
+    ASSERT_TRUE(WaitUntil([&] { return std::filesystem::exists(asked); }));
+    // The thread takes one after another: then it has the answer for "b".
+    ASSERT_TRUE((*spool)->Fetch("none", 3));
+    Put("b", "abc");
+    const auto file = (*spool)->Fetch("b", 3);
+    ASSERT_TRUE(file) << file.error().message;
+    EXPECT_TRUE(*file) << failure;
+    std::filesystem::remove(asked);
+    std::filesystem::remove(archive_.path() + "/b");
+  }
+}
+
 class RestoredWal : public RestoreSpoolTest {
  protected:
   // Three segments with a record in each, of one timeline. The first starts in segment 3.
@@ -162,6 +223,20 @@ TEST_F(RestoredWal, NeedsAStartAndNoDirectory) {
   EXPECT_EQ(WalSet::Open(sources).error().code, ErrorCode::kInvalidArgument);
   sources.start = Lsn(100 * kSize);
   EXPECT_EQ(WalSet::Open(sources).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(RestoredWal, RefusesWhatIsNoHistoryFile) {
+  Write(1);
+  // A command that fetches from the web may bring a page that says so, with status 0.
+  for (const char* page : {"echo '<html>' >%p", "touch %p"}) {
+    WalSources sources = Sources();
+    sources.restore_command =
+        fmt::format("case %f in *.history) {}; exit 0;; esac; {}", page, Command());
+    const auto set = WalSet::Open(sources);
+    ASSERT_FALSE(set) << page;
+    EXPECT_EQ(set.error().code, ErrorCode::kCorrupt) << set.error().message;
+    EXPECT_NE(set.error().message.find("00000002.history"), std::string::npos);
+  }
 }
 
 TEST_F(RestoredWal, FollowsHistoryFiles) {
