@@ -18,6 +18,7 @@
 #include <system_error>
 
 #include "cpp_core/archive/restore_command.h"
+#include "cpp_core/archive/segment.h"
 #include "cpp_core/archive/timeline_history.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guarded_files.h"
@@ -33,6 +34,7 @@ constexpr const char* kKeeper =
     " [ -z \"$group\" ] || { sleep 1; kill -KILL \"-$group\"; rm -rf -- \"$1\"; }";
 
 constexpr std::chrono::seconds kTimeToEnd{1};
+constexpr uint64_t kLargeSize = uint64_t{64} << 20;
 
 // Characters that no shell takes for anything but themselves.
 bool IsPlainPath(const std::string& path) {
@@ -42,7 +44,29 @@ bool IsPlainPath(const std::string& path) {
              "/._-+,:@") == std::string::npos;
 }
 
+// Of a file that the command brought.
+Status CheckSize(const std::string& name, const std::string& path, const struct stat& st,
+                 uint64_t size) {
+  if (!S_ISREG(st.st_mode))
+    return MakeError(ErrorCode::kCorrupt, fmt::format("file \"{}\" from the restore command is {}",
+                                                      name, FileKindName(st)));
+  if (static_cast<uint64_t>(st.st_size) == size) return {};
+  const auto start = ReadFileStart(path);
+  if (start && start->packing != Packing::kNone) return CompressedByCommand(name);
+  return MakeError(
+      ErrorCode::kCorrupt,
+      fmt::format("file \"{}\" from the restore command has wrong size: {} instead of {}", name,
+                  st.st_size, size));
+}
+
 }  // namespace
+
+tl::unexpected<Error> CompressedByCommand(const std::string& name) {
+  return MakeError(ErrorCode::kCorrupt,
+                   fmt::format("file \"{}\" from the restore command is no WAL segment: it is "
+                               "compressed, and the command must decompress it",
+                               name));
+}
 
 SpooledFile::~SpooledFile() { unlink(path_.c_str()); }
 
@@ -130,11 +154,7 @@ Result<RestoreSpool::File> RestoreSpool::Run(const std::string& name, uint64_t s
                                  "with status 0, but did not make the file %p",
                                  name, command_));
   }
-  if (size != 0 && (!S_ISREG(st.st_mode) || static_cast<uint64_t>(st.st_size) != size))
-    return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("file \"{}\" from the restore command has wrong size: {} instead "
-                                 "of {}",
-                                 name, st.st_size, size));
+  if (size != 0) RETURN_IF_ERROR(CheckSize(name, file->path(), st, size));
   return File(file);
 }
 
@@ -157,7 +177,7 @@ void RestoreSpool::Work() {
       entries_.erase(at);
     else
       at->second.file = std::move(file);
-    DropOld();
+    DropOld(size > kLargeSize ? kMostLargeFiles : kMostFiles);
     changed_.notify_all();
   }
   has_ended_ = true;
@@ -186,8 +206,8 @@ void RestoreSpool::DropAhead() {
   });
 }
 
-void RestoreSpool::DropOld() {
-  while (entries_.size() > kMostFiles) {
+void RestoreSpool::DropOld(size_t most) {
+  while (entries_.size() > most) {
     auto oldest = entries_.end();
     for (auto at = entries_.begin(); at != entries_.end(); ++at)
       if (at->second.file && at->second.waiting == 0 &&

@@ -33,8 +33,12 @@ class SpooledFile {
   const std::string path_;
 };
 
+// kCorrupt: the command did not decompress this file.
+tl::unexpected<Error> CompressedByCommand(const std::string& name);
+
 // Runs the command on a thread of its own, for one file at a time, and for files ahead of the reader
-// while that reads. The spool has at most kMostFiles files, besides those that readers hold.
+// while that reads. The spool keeps the last kMostFiles files, or kMostLargeFiles if they must have
+// more than 64 MB, besides those that readers hold.
 //
 // The directory is a new one in $TMPDIR or /tmp. A shell that waits for the end of this process, in
 // whatever way it ends, then ends a command that is running, and removes the directory. The end of the
@@ -44,6 +48,7 @@ class SpooledFile {
 class RestoreSpool {
  public:
   static constexpr size_t kMostFiles = 6;
+  static constexpr size_t kMostLargeFiles = 3;
 
   // kInvalidArgument: ExpandRestoreCommand refuses the command, or the path of the directory would
   // have to be quoted in it. kIo: the directory cannot be made.
@@ -54,8 +59,8 @@ class RestoreSpool {
 
   // The file of this name, and begins to fetch those ahead of it, until the first that is not there.
   // Null: the archive has no such file. size: that it must have; 0: any.
-  // kCorrupt: it has another size. kIo: the command failed, or said that it brought the file, and did
-  // not. Errors are not kept: the next call runs the command again.
+  // kCorrupt: it has another size, or is no regular file. kIo: the command failed, or said that it
+  // brought the file, and did not. Errors are not kept: the next call runs the command again.
   Result<std::shared_ptr<const SpooledFile>> Fetch(const std::string& name, uint64_t size,
                                                    const std::vector<std::string>& ahead = {});
 
@@ -81,7 +86,7 @@ class RestoreSpool {
   void Work();
   void Enqueue(const std::string& name, uint64_t size, bool is_wanted_now);
   void DropAhead();
-  void DropOld();
+  void DropOld(size_t most);
 
   const std::string command_;
   std::string directory_;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/guarded_files.h"
 #include "neon_redo/bytes.h"
 
@@ -97,6 +98,11 @@ const char* CompressionOf(Bytes head) {
   return text.starts_with("\x1f\x9d") ? "compress" : nullptr;
 }
 
+tl::unexpected<Error> CompressedError(const std::string& path) {
+  return MakeError(ErrorCode::kUnsupported,
+                   fmt::format("WAL segment \"{}\" is compressed; decompress it first", path));
+}
+
 std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size) {
   const uint64_t per_log = SegmentsPerLog(segment_size);
   return fmt::format("{:08X}{:08X}{:08X}", timeline, number / per_log, number % per_log);
@@ -126,6 +132,10 @@ Result<FileStart> ReadFileStart(const std::string& path) {
   if (!unpacked) out.problem = WithoutFile(unpacked.error().message, path);
   out.length = unpacked ? unpacked->size : 0;
   return out;
+}
+
+std::string Segment::ShownAs() const {
+  return spooled ? SplitPath(path).name.substr(0, kNameLength) : path;
 }
 
 void Segment::Add(Segment other) {

@@ -67,6 +67,9 @@ constexpr uint64_t SegmentNumber(const SegmentName& name, uint32_t segment_size)
   return name.log * SegmentsPerLog(segment_size) + name.segment;
 }
 
+// kUnsupported: this file of a segment is compressed by a program whose files are not read.
+tl::unexpected<Error> CompressedError(const std::string& path);
+
 // The name of a whole segment (XLogFileName).
 std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segment_size);
 
@@ -96,6 +99,9 @@ struct Segment {
   // That a restore command brought it, and keeps `path` as long as it lives; null: it did not.
   std::shared_ptr<const SpooledFile> spooled{};
 
+  // For messages: the path, or what the restore command was asked for, since its spool is gone when
+  // somebody reads the message.
+  std::string ShownAs() const;
   // By its name, size and first page.
   bool is_whole(uint32_t segment_size) const {
     return head == SegmentHead::kWal && !is_partial && file_size == segment_size;

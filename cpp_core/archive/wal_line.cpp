@@ -6,6 +6,7 @@
 
 #include "cpp_core/archive/timeline_history.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
 
 namespace neon_redo {
@@ -29,6 +30,17 @@ Result<Fetched> FetchAt(RestoreSpool* spool, Lsn start, uint32_t size,
     if (file) return Fetched{std::move(file), std::move(name)};
   }
   return Fetched{};
+}
+
+// page: its first, if it has one that could be of a version that is not known.
+tl::unexpected<Error> NoSegment(const std::string& name, const WalPageHeader* page) {
+  const bool is_of_version = page == nullptr || pg::FindVersionByWalMagic(page->magic) != nullptr;
+  return MakeError(
+      ErrorCode::kCorrupt,
+      fmt::format("file \"{}\" from the restore command is no WAL segment{}", name,
+                  is_of_version ? ""
+                                : fmt::format(": it has page magic {:04X}, expected {}",
+                                              page->magic, pg::SupportedWalMagics())));
 }
 
 }  // namespace
@@ -58,6 +70,12 @@ Result<std::optional<Segment>> RestoredLine::Get(uint64_t number) const {
   return out;
 }
 
+Status RestoredLine::RefuseCompressed(uint64_t number) const {
+  const auto packed = packed_.find({TimelineOf(number), number});
+  if (packed != packed_.end()) return CompressedError(packed->second);
+  return {};
+}
+
 Result<uint32_t> FindNewestTimeline(RestoreSpool* spool, uint32_t timeline) {
   for (; timeline < UINT32_MAX; timeline++) {
     const std::string name = FormatHistoryName(timeline + 1);
@@ -79,27 +97,21 @@ Result<WalIdentity> FetchIdentity(RestoreSpool* spool, Lsn start,
   std::vector<uint32_t> sizes = {kUsualSize};
   for (uint64_t size = uint64_t{1} << 20; size <= uint64_t{1} << 30; size *= 2)
     if (size != kUsualSize) sizes.push_back(static_cast<uint32_t>(size));
-  bool is_told = false;  // the size, by a header
+  bool is_known = false;  // the size, by a header
   for (size_t i = 0; i < sizes.size(); i++) {
     ASSIGN_OR_RETURN(const Fetched fetched, FetchAt(spool, start, sizes[i], timelines));
     if (!fetched.file) continue;
     ASSIGN_OR_RETURN(const FileStart read, ReadFileStart(fetched.file->path()));
     WalSegmentHead head;
-    const bool is_wal = read.packing == Packing::kNone &&
-                        head.Load(Bytes(read.bytes, read.length)) && head.IsOfAnySegment() &&
-                        pg::FindVersionByWalMagic(head.page.magic) != nullptr;
-    if (!is_wal)
-      return MakeError(
-          ErrorCode::kCorrupt,
-          fmt::format("file \"{}\" from the restore command is no WAL segment{}", fetched.name,
-                      read.packing == Packing::kNone
-                          ? ""
-                          : ": it is compressed, and the command must decompress it"));
+    if (read.packing != Packing::kNone) return CompressedByCommand(fetched.name);
+    const bool has_head = head.Load(Bytes(read.bytes, read.length));
+    if (!has_head || !head.IsOfAnySegment())
+      return NoSegment(fetched.name, has_head ? &head.page : nullptr);
     const uint32_t size = head.segment.segment_size;
     // Another file than the one that has the LSN.
     if (size != sizes[i]) {
-      if (is_told) break;
-      is_told = true;
+      if (is_known) break;
+      is_known = true;
       sizes = {sizes[i], size};
       i = 0;
       continue;

@@ -3,8 +3,10 @@
 #define NEON_REDO_ARCHIVE_WAL_LINE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -30,13 +32,22 @@ struct WalLine {
 // The segments of one line, one by one, as a restore command brings them. Thread-safe.
 class RestoredLine {
  public:
+  // Paths of segments, by timeline and number, that directories only have in a form that is not read.
+  using Packed = std::map<std::pair<uint32_t, uint64_t>, std::string>;
+
   RestoredLine(std::shared_ptr<RestoreSpool> spool, std::vector<TimelineBranch> branches,
-               const WalIdentity& identity)
-      : spool_(std::move(spool)), branches_(std::move(branches)), identity_(identity) {}
+               const WalIdentity& identity, Packed packed)
+      : spool_(std::move(spool)),
+        branches_(std::move(branches)),
+        identity_(identity),
+        packed_(std::move(packed)) {}
 
   // Nothing: the archive does not have it. Begins to fetch those after it. Errors as
   // RestoreSpool::Fetch.
   Result<std::optional<Segment>> Get(uint64_t number) const;
+
+  // kUnsupported: of a segment that the archive does not have, a directory has such a file.
+  Status RefuseCompressed(uint64_t number) const;
 
  private:
   uint32_t TimelineOf(uint64_t number) const;
@@ -44,6 +55,7 @@ class RestoredLine {
   std::shared_ptr<RestoreSpool> spool_;
   std::vector<TimelineBranch> branches_;
   WalIdentity identity_;
+  Packed packed_;
 };
 
 // The newest timeline that has a history file after this one, as recovery looks for it

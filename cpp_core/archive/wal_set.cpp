@@ -32,11 +32,6 @@ auto Rank(const Segment& s, uint32_t segment_size) {
   return std::tuple(head, completeness, ~s.file_size, s.is_partial);
 }
 
-tl::unexpected<Error> CompressedError(const std::string& path) {
-  return MakeError(ErrorCode::kUnsupported,
-                   fmt::format("WAL segment \"{}\" is compressed; decompress it first", path));
-}
-
 auto KeyOf(const Segment& s) { return std::pair(s.timeline, s.number); }
 
 }  // namespace
@@ -416,6 +411,15 @@ Result<WalLine> WalSet::LineOf(uint32_t timeline) const {
   return line;
 }
 
+std::shared_ptr<const RestoredLine> WalSet::Restored(const WalLine& line) const {
+  if (!restore_) return nullptr;
+  RestoredLine::Packed packed;
+  for (const WalListing::Packed& c : packed_)
+    packed.emplace(std::pair(c.name.timeline, NumberOf(c.name)), c.path);
+  return std::make_shared<const RestoredLine>(restore_, line.branches, identity_,
+                                              std::move(packed));
+}
+
 std::string WalSet::Places() const { return QuotePaths(restore_ ? given_ : paths_); }
 
 // The highest first.
@@ -435,8 +439,10 @@ Status WalSet::Restore(Lsn from, WalLine* line) const {
                        [](const Segment& s, uint64_t number) { return s.number < number; });
   const bool is_there = at != line->segments.end() && at->number == wanted;
   if (is_there && at->is_whole(segment_size())) return {};
-  ASSIGN_OR_RETURN(auto restored, Restored(*line)->Get(wanted));
-  if (!restored) return {};
+  const auto command = Restored(*line);
+  ASSIGN_OR_RETURN(auto restored, command->Get(wanted));
+  if (!restored && is_there && at->head == SegmentHead::kWal) return {};
+  if (!restored) return command->RefuseCompressed(wanted);
   if (!is_there)
     line->segments.insert(at, std::move(*restored));
   else
@@ -451,6 +457,12 @@ Result<WalLine> WalSet::FindLine(std::optional<uint32_t> timeline, std::optional
     if (line && from) RETURN_IF_ERROR(Restore(*from, &*line));
     if (line && line->segments.empty()) {
       if (from && (!timeline || restore_)) continue;
+      if (restore_)
+        return MakeError(
+            ErrorCode::kNotFound,
+            fmt::format("no segment in {} is WAL of timeline {}, and the restore command "
+                        "cannot list its archive: where WAL begins must be known",
+                        Places(), candidate));
       return MakeError(
           ErrorCode::kNotFound,
           fmt::format("no segment in {} is WAL of timeline {}: file \"{}\" says that it begins "

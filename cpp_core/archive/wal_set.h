@@ -42,11 +42,11 @@ class WalSet {
  public:
   // Lists each path, or the directory of segments in it (WalListing), and reads the first page header
   // of each segment. Files whose names are not segment names are left alone, history files excepted.
-  // A directory or a file that is named twice, or by a link, counts once. One without segments is left out, and
-  // named in notes(), if another has some. Segment size, system identifier and version are those that
-  // most headers of a directory agree on; a header that differs makes its segment kForeign, and Open
-  // does not fail. A directory in which a segment is renamed or removed meanwhile is listed again, up
-  // to ten times.
+  // A directory or a file that is named twice, or by a link, counts once. One without segments is
+  // left out, and named in notes(), if another has some. Segment size, system identifier and version
+  // are those that most headers of a directory agree on; a header that differs makes its segment
+  // kForeign, and Open does not fail. A directory in which a segment is renamed or removed meanwhile
+  // is listed again, up to ten times.
   // kInvalidArgument: two directories are of different clusters, versions or segment sizes; the
   // message names both. kNotFound: no such directory, or no segments. kIo: not readable. kCorrupt:
   // not one header is good; the message names the first file. kUnsupported: the version was not tested
@@ -100,10 +100,7 @@ class WalSet {
   // brought: Restored has the others.
   Result<WalLine> FindLine(std::optional<uint32_t> timeline, std::optional<Lsn> from) const;
   // What the restore command has of the line. Null: there is no command.
-  std::shared_ptr<const RestoredLine> Restored(const WalLine& line) const {
-    if (!restore_) return nullptr;
-    return std::make_shared<const RestoredLine>(restore_, line.branches, identity_);
-  }
+  std::shared_ptr<const RestoredLine> Restored(const WalLine& line) const;
 
   // The ancestors of a timeline by its history file, the oldest first. Nothing: there is no such
   // file. kCorrupt: it is bad, or two files differ. kUnsupported: it is compressed by a program whose

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "cpp_core/archive/wal_set.h"
@@ -105,15 +106,36 @@ Status CheckLastRecord(const Progress& progress, const WalSet& wal,
                            NamePaths(wal.given()), start.ToString())));
 }
 
+// Where the WAL of the store is looked for if none is there after its end. A restore command cannot
+// list its archive.
+std::optional<Lsn> PlaceBeforeEnd(const Progress& progress, const WalSet& wal) {
+  if (!wal.restores()) return std::nullopt;
+  return Lsn(progress.last_start != 0 ? progress.last_start : progress.begin);
+}
+
+// There is WAL after the segment in which the store ends, so that it cannot be read on across a gap. Of
+// a restore command only the next segment is asked for.
+Result<bool> HasWalAfterGap(const Progress& progress, const WalSet& wal, const WalRange& range) {
+  ASSIGN_OR_RETURN(const WalLine line, wal.FindLine(range.timeline, PlaceBeforeEnd(progress, wal)));
+  const uint64_t number = progress.end / wal.segment_size();
+  const auto is_after = [&](const Segment& s) {
+    return s.number > number && (s.head == SegmentHead::kWal || s.head == SegmentHead::kForeign);
+  };
+  if (std::any_of(line.segments.begin(), line.segments.end(), is_after)) return true;
+  const auto command = wal.Restored(line);
+  if (!command) return false;
+  ASSIGN_OR_RETURN(const auto next, command->Get(number + 1));
+  return next.has_value();
+}
+
 // Reads WAL into the store. Returns the end of the last record.
-Result<Lsn> Record(Store* store, const RecordingOptions& options, const WalSet& wal,
-                   const WalRange& range, Progress* now) {
-  ASSIGN_OR_RETURN(const auto reader, OpenWal(wal, range));
+Result<Lsn> Record(Store* store, const RecordingOptions& options, WalReader* reader,
+                   Progress* now) {
   Ingest ingest(IngestOptions{now->track_commit_timestamp != 0});
   Recorder recorder(store, options.recorder);
   uint64_t taken = 0;
   const Status status = ingest.TakeAll(
-      reader.get(),
+      reader,
       [&](const ChangeList& changes, const RecordView& view, const WalRecord& record) -> Status {
         if (options.progress && taken++ % 4096 == 0)
           options.progress(reader->bytes_read(), reader->bytes_total());
@@ -149,7 +171,7 @@ Result<Lsn> RecordWal(Store* store, const WalSet& wal, const RecordingOptions& o
   auto lineage = ReadLineage(wal, range.timeline, range.from);
   // Perhaps no WAL is there after the store's end.
   if (!lineage && lineage.error().code == ErrorCode::kNotFound && progress)
-    lineage = ReadLineage(wal, range.timeline, std::nullopt);
+    lineage = ReadLineage(wal, range.timeline, PlaceBeforeEnd(*progress, wal));
   if (!lineage) return tl::unexpected(lineage.error());
   if (progress) {
     RETURN_IF_ERROR(CheckOrigin(*progress, *lineage, wal, options));
@@ -157,11 +179,17 @@ Result<Lsn> RecordWal(Store* store, const WalSet& wal, const RecordingOptions& o
     if (range.to && progress->end != 0 && *range.to <= Lsn(progress->end))
       return Lsn(progress->end);
   }
+  const auto reader = OpenWal(wal, range);
+  if (!reader && reader.error().code == ErrorCode::kNotFound && progress && progress->end != 0) {
+    ASSIGN_OR_RETURN(const bool is_gap, HasWalAfterGap(*progress, wal, range));
+    if (!is_gap) return Lsn(progress->end);
+  }
+  if (!reader) return tl::unexpected(reader.error());
   now.format = kFormat;
   now.system_identifier = lineage->system_identifier;
   now.reading = lineage->timeline;
   RETURN_IF_ERROR(SaveProgress(store, now));
-  ASSIGN_OR_RETURN(const Lsn end, Record(store, options, wal, range, &now));
+  ASSIGN_OR_RETURN(const Lsn end, Record(store, options, reader->get(), &now));
   now.end = end.value;
   now.timeline = lineage->At(end);
   now.reading = 0;

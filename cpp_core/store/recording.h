@@ -23,8 +23,9 @@ struct RecordingOptions {
   std::function<void(const std::vector<std::string>&)> notes;   // WalReader::notes; may be empty
 };
 
-// Reads WAL of the set up to options.range.to, or its end, into the store, beginning at the end of what the
-// store has, and flushes it. Returns the end of the last record that is in the store.
+// Reads WAL of the set up to options.range.to, or its end, into the store, beginning at the end of
+// what the store has, and flushes it. Returns the end of the last record that is in the store, also
+// where the set has no WAL after it.
 //
 // A store belongs to one cluster, one line of timelines and one beginning. kInvalidArgument: its
 // changes are of another cluster or history than the WAL, or begin after options.range.from.

@@ -96,14 +96,14 @@ void Chooser::LeaveOut(Segment* best, const Segment& copy) {
   if (best->head != SegmentHead::kWal) return;
   std::string why;
   if (copy.head == SegmentHead::kForeign)
-    why =
-        fmt::format("\"{}\" cannot be read as a segment of this WAL: {}", copy.path, copy.problem);
+    why = fmt::format("\"{}\" cannot be read as a segment of this WAL: {}", copy.ShownAs(),
+                      copy.problem);
   else if (copy.file_size < identity_.segment_size && !copy.is_partial)
-    why = fmt::format("\"{}\" is cut short: it has {} bytes instead of {}", copy.path,
+    why = fmt::format("\"{}\" is cut short: it has {} bytes instead of {}", copy.ShownAs(),
                       copy.file_size, identity_.segment_size);
   else
     return;
-  Note(fmt::format("\"{}\" is read, since {}", best->path, why));
+  Note(fmt::format("\"{}\" is read, since {}", best->ShownAs(), why));
   best->doubts.push_back({ErrorCode::kCorrupt, std::move(why)});
 }
 
@@ -121,8 +121,8 @@ Status Chooser::Better(Segment* best, Segment copy) {
     const Error& why = *found.errors[is_best];
     Keep(is_best, best, &copy);
     if (!is_best || !found.errors[0])
-      Note(
-          fmt::format("\"{}\" is read, since a copy of it cannot be: {}", best->path, why.message));
+      Note(fmt::format("\"{}\" is read, since a copy of it cannot be: {}", best->ShownAs(),
+                       why.message));
     best->doubts.push_back(why);
     return {};
   }
@@ -148,7 +148,7 @@ Status Chooser::BetterWal(Lsn at, Segment* best, Segment* copy) {
   Keep(of_best >= of_copy, best, copy);
   if (std::min(of_best, of_copy).complete > at) {
     Note(fmt::format("\"{}\" and \"{}\" hold different WAL at LSN {}: the first is read",
-                     best->path, copy->path, at.ToString()));
+                     best->ShownAs(), copy->ShownAs(), at.ToString()));
     return {};
   }
   bool is_damaged = false;
@@ -159,8 +159,8 @@ Status Chooser::BetterWal(Lsn at, Segment* best, Segment* copy) {
     LeaveOut(best, *copy);
     return {};
   }
-  std::string why = fmt::format("\"{}\" is damaged at LSN {}", copy->path, at.ToString());
-  Note(fmt::format("\"{}\" is read, since {}", best->path, why));
+  std::string why = fmt::format("\"{}\" is damaged at LSN {}", copy->ShownAs(), at.ToString());
+  Note(fmt::format("\"{}\" is read, since {}", best->ShownAs(), why));
   ASSIGN_OR_RETURN(const bool has_more, HasPageAfter(*copy, std::max(of_best, of_copy).complete));
   if (has_more) best->doubts.push_back({ErrorCode::kCorrupt, std::move(why)});
   return {};
@@ -187,7 +187,7 @@ Comparison Chooser::Compare(const Segment& a, const Segment& b) const {
       const size_t wanted = std::min<uint64_t>(kChunk, identity_.segment_size - done);
       const ssize_t n = opened[i]->Read(buffers.get() + i * kChunk, wanted, done);
       if (n < 0) {
-        out.errors[i] = FileError("read file", files[i]->path).value();
+        out.errors[i] = FileError("read file", files[i]->ShownAs()).value();
         return out;
       }
       bytes[i] = static_cast<size_t>(n);

@@ -30,7 +30,8 @@ struct WalLineage {
 };
 
 // Of the WAL that OpenWal finds with the same arguments; with a timeline it need not reach back to
-// `from`, unless the set has a restore command. Errors as OpenWal; a history file that is there and cannot be read is one too.
+// `from`, unless the set has a restore command. Errors as OpenWal; a history file that is there and
+// cannot be read is one too.
 Result<WalLineage> ReadLineage(const WalSet& wal, std::optional<uint32_t> timeline,
                                std::optional<Lsn> from);
 

@@ -80,9 +80,7 @@ const Segment* WalPageSource::Find(uint64_t number) const {
 
 std::string WalPageSource::FileOf(Lsn lsn) const {
   const uint64_t number = lsn.value / segment_size();
-  // The spool is gone when somebody reads the message.
-  if (const Segment* s = Find(number))
-    return s->spooled ? SplitPath(s->path).name.substr(0, 24) : s->path;
+  if (const Segment* s = Find(number)) return s->ShownAs();
   const Segment& near = segments_.front();
   const std::string directory = restored_ ? "" : near.path.substr(0, near.path.rfind('/') + 1);
   return directory +
@@ -106,6 +104,8 @@ Status WalPageSource::Restore(uint64_t number) {
   if (known && (known->spooled || known->is_whole(segment_size()))) return {};
   ASSIGN_OR_RETURN(auto restored, restored_->Get(number));
   if (!restored) {
+    if (!known || known->head != SegmentHead::kWal)
+      RETURN_IF_ERROR(restored_->RefuseCompressed(number));
     not_there_ = number;
     return {};
   }
@@ -209,7 +209,7 @@ Status WalPageSource::Load(Segment* segment, bool is_next) {
 Status WalPageSource::OpenFile(const Segment& segment) {
   ASSIGN_OR_RETURN(fd_, OpenSegmentFile(segment.path));
   struct stat st;
-  if (fstat(fd_.get(), &st) != 0) return FileError("examine file", segment.path);
+  if (fstat(fd_.get(), &st) != 0) return FileError("examine file", segment.ShownAs());
   posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   open_bytes_ = static_cast<uint64_t>(st.st_size);
   return {};
@@ -302,7 +302,7 @@ Result<std::optional<Lsn>> WalPageSource::FindLaterPage(const Segment& segment, 
       h = LoadNative<WalPageHeader>(content_.bytes.get() + offset);
     } else {
       const ssize_t n = file.Read(reinterpret_cast<uint8_t*>(&h), sizeof(h), offset);
-      if (n < 0) return FileError("read file", segment.path);
+      if (n < 0) return FileError("read file", segment.ShownAs());
       if (n != sizeof(h)) break;
     }
     WalPagePlace place = PlaceAt(Lsn(page));
@@ -330,9 +330,13 @@ Result<std::optional<Lsn>> WalPageSource::FindLaterWal(Lsn lsn, uint64_t within)
 }
 
 const Segment* WalPageSource::FindForeign(Lsn lsn) const {
-  for (const Segment& s : segments_) {
-    if (s.number > lsn.value / segment_size() && s.head == SegmentHead::kForeign) return &s;
-  }
+  const auto is_foreign = [&](const Segment& s) {
+    return s.number > lsn.value / segment_size() && s.head == SegmentHead::kForeign;
+  };
+  for (const Segment& s : segments_)
+    if (is_foreign(s)) return &s;
+  for (const auto& [number, s] : fetched_)
+    if (is_foreign(s)) return &s;
   return nullptr;
 }
 

@@ -395,7 +395,7 @@ std::optional<Error> WalReader::JudgeFault() {
     return Error{
         ErrorCode::kCorrupt,
         fmt::format("file \"{}\" (LSN {} by its name) cannot be read as a segment of this WAL: {}",
-                    s->path, Lsn(s->number * segment_size()).ToString(), s->problem)};
+                    s->ShownAs(), Lsn(s->number * segment_size()).ToString(), s->problem)};
   for (const Lsn lsn : {fault_.lsn, proof_page_}) {
     if (const Error* doubt = pages_->DoubtAt(lsn))
       return Error{doubt->code,

@@ -15,8 +15,8 @@
 namespace neon_redo {
 
 // Compares what the file system says about each directory, about the segment that reading ended in
-// and the one after it, and about the directories inside that may have these (pgBackRest, Barman). So nothing is opened while no WAL comes, however many segments there
-// are. Not thread-safe.
+// and the one after it, and about the directories inside that may have these (pgBackRest, Barman). So
+// nothing is opened while no WAL comes, however many segments there are. Not thread-safe.
 class WalWatch {
  public:
   using Clock = std::chrono::system_clock;  // that of files' times

@@ -116,7 +116,7 @@ Result<std::string> ReadHead(const Directory& directory, const Found& s) {
 // or has no WAL yet.
 Result<uint64_t> SystemIdentifierOf(const Directory& directory, const Found& s,
                                     uint32_t segment_size) {
-  // Another segment tells.
+  // Another segment has it.
   if (s.packing == Packing::kUnknown) return 0;
   const auto head = ReadHead(directory, s);
   // Somebody may clean the archive up meanwhile.

@@ -1,7 +1,6 @@
 #include "cpp_core/wal_server/private_key.h"
 
 #include <fmt/format.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
@@ -10,13 +9,9 @@
 
 namespace neon_redo {
 
-namespace {
-
-struct FreeBio {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-
-}  // namespace
+UniqueBio MemoryBio(const std::string& content) {
+  return UniqueBio(BIO_new_mem_buf(content.data(), static_cast<int>(content.size())));
+}
 
 tl::unexpected<Error> OpenSslError(const char* what, const std::string& path) {
   const unsigned long code = ERR_get_error();
@@ -34,8 +29,7 @@ int RefusePassphrase(char*, int, int, void* asked) {
 Result<UniqueKey> ReadPrivateKey(const std::string& path) {
   ASSIGN_OR_RETURN(std::string content, ReadSecretFile(path, "private key file", kMaxPemFile));
   bool asked = false;
-  const std::unique_ptr<BIO, FreeBio> bio(
-      BIO_new_mem_buf(content.data(), static_cast<int>(content.size())));
+  const UniqueBio bio = MemoryBio(content);
   UniqueKey key(PEM_read_bio_PrivateKey(bio.get(), nullptr, RefusePassphrase, &asked));
   WipeSecret(&content);
   if (asked) {

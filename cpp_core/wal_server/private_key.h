@@ -2,6 +2,7 @@
 #ifndef NEON_REDO_WAL_SERVER_PRIVATE_KEY_H_
 #define NEON_REDO_WAL_SERVER_PRIVATE_KEY_H_
 
+#include <openssl/bio.h>
 #include <openssl/evp.h>
 
 #include <memory>
@@ -16,6 +17,11 @@ struct FreeKey {
 };
 using UniqueKey = std::unique_ptr<EVP_PKEY, FreeKey>;
 
+struct FreeBio {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+};
+using UniqueBio = std::unique_ptr<BIO, FreeBio>;
+
 inline constexpr size_t kMaxPemFile = 1 << 20;
 
 // The functions below are thread-safe.
@@ -23,6 +29,9 @@ inline constexpr size_t kMaxPemFile = 1 << 20;
 // A key without a passphrase. kInvalidArgument: it is none, is encrypted, or others may read the file
 // (ReadSecretFile). Errors of opening are those of OpenRegularFile.
 Result<UniqueKey> ReadPrivateKey(const std::string& path);
+
+// Reads the content, which must live as long.
+UniqueBio MemoryBio(const std::string& content);
 
 // "could not WHAT "PATH": REASON", with OpenSSL's last error of this thread, which is cleared.
 tl::unexpected<Error> OpenSslError(const char* what, const std::string& path);

@@ -37,15 +37,7 @@ template <typename T, void (*kFree)(T*)>
 struct FreeWith {
   void operator()(T* object) const { kFree(object); }
 };
-struct FreeBio {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-using UniqueBio = std::unique_ptr<BIO, FreeBio>;
 using UniqueX509 = std::unique_ptr<X509, FreeWith<X509, X509_free>>;
-
-UniqueBio MemoryBio(const std::string& content) {
-  return UniqueBio(BIO_new_mem_buf(content.data(), static_cast<int>(content.size())));
-}
 
 // The certificate, then its chain, as SSL_CTX_use_certificate_chain_file takes them.
 Status LoadCertificate(SSL_CTX* context, const std::string& path) {

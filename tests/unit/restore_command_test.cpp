@@ -292,6 +292,91 @@ TEST_F(RestoredWal, ADirectoryGoesFirstAndTheRestIsFetched) {
   EXPECT_EQ(Count(*cut, {.from = Lsn(3 * kSize)}, &why), 12u) << why;
 }
 
+TEST_F(RestoredWal, RefusesASegmentThatADirectoryOnlyHasInAFormThatIsNotRead) {
+  Write(1);
+  TempDirectory some;
+  const std::string last = FormatSegmentName(1, 5, kSize),
+                    packed = some.path() + "/" + last + ".lzo";
+  const std::string third = FormatSegmentName(1, 3, kSize);
+  std::filesystem::copy(archive_.path() + "/" + third, some.path() + "/" + third);
+  std::filesystem::rename(archive_.path() + "/" + last, packed);
+  WalSources sources = Sources();
+  sources.directories = {some.path()};
+  std::string why;
+  const auto set = WalSet::Open(sources);
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_LT(Count(*set, {.from = Lsn(3 * kSize)}, &why), 12u);
+  EXPECT_NE(why.find(packed + "\" is compressed"), std::string::npos) << why;
+  const auto begins = OpenWal(*set, {.from = Lsn(5 * kSize)});
+  ASSERT_FALSE(begins);
+  EXPECT_EQ(begins.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(begins.error().message.find(packed + "\" is compressed"), std::string::npos);
+}
+
+// Of WAL that ends within a segment.
+TEST_F(RestoredWal, SaysThatALaterFileIsNoWal) {
+  Write(1);
+  const std::string end = FormatSegmentName(1, 4, kSize), later = FormatSegmentName(1, 5, kSize);
+  std::filesystem::resize_file(archive_.path() + "/" + end, 500'000);
+  std::filesystem::resize_file(archive_.path() + "/" + end, kSize);
+  Put(later, std::string(kSize, 'x'));
+  std::string why;
+  const auto set = WalSet::Open(Sources());
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_LT(Count(*set, {.from = Lsn(3 * kSize)}, &why), 12u);
+  EXPECT_NE(why.find(fmt::format("file \"{}\" (LSN 0/500000 by its name) cannot be read", later)),
+            std::string::npos)
+      << why;
+}
+
+TEST_F(RestoredWal, SaysWhatIsWrongWithAFileOfTheCommand) {
+  Write(1);
+  const std::string name = FormatSegmentName(1, 4, kSize), path = archive_.path() + "/" + name;
+  std::string why;
+  const auto refused = [&](const std::string& command) {
+    WalSources sources = Sources();
+    sources.restore_command =
+        fmt::format("if [ %f = {} ]; then {}; else {}; fi", name, command, Command());
+    const auto set = WalSet::Open(sources);
+    if (!set) return set.error().message;
+    EXPECT_LT(Count(*set, {.from = Lsn(3 * kSize)}, &why), 12u);
+    return why;
+  };
+  const std::string compressed = refused("gzip <" + path + " >%p");
+  EXPECT_NE(compressed.find("the command must decompress it"), std::string::npos) << compressed;
+  const std::string directory = refused("mkdir %p");
+  EXPECT_NE(directory.find("from the restore command is a directory"), std::string::npos)
+      << directory;
+  // The first one, from which the segment size is known, of another version.
+  const std::string first = FormatSegmentName(1, 3, kSize);
+  std::fstream(archive_.path() + "/" + first, std::ios::in | std::ios::out).write("\x34\x12", 2);
+  const auto set = WalSet::Open(Sources());
+  ASSERT_FALSE(set);
+  EXPECT_NE(set.error().message.find("page magic 1234, expected D110"), std::string::npos)
+      << set.error().message;
+}
+
+// The spool is gone when somebody reads it.
+TEST_F(RestoredWal, NamesNoFileOfTheSpoolInANote) {
+  Write(1);
+  TempDirectory some;
+  const std::string name = FormatSegmentName(1, 4, kSize);
+  std::filesystem::copy(archive_.path() + "/" + name, some.path() + "/" + name);
+  std::filesystem::resize_file(some.path() + "/" + name, 300'000);
+  WalSources sources = Sources();
+  sources.directories = {some.path()};
+  const auto set = WalSet::Open(sources);
+  ASSERT_TRUE(set) << set.error().message;
+  const auto reader = OpenWal(*set, {.from = Lsn(3 * kSize)});
+  ASSERT_TRUE(reader) << reader.error().message;
+  WalRecord record;
+  while ((*reader)->Next(&record)) {
+  }
+  ASSERT_EQ((*reader)->notes().size(), 1u);
+  EXPECT_EQ((*reader)->notes()[0].find(fmt::format("\"{}\" is read, since", name)), 0u)
+      << (*reader)->notes()[0];
+}
+
 TEST_F(RestoredWal, AGapIsDamageAndAFailureAnError) {
   Write(1);
   const std::string name = FormatSegmentName(1, 4, kSize);

@@ -2,9 +2,11 @@
 // reader make of relations that grow, are cut, dropped and copied.
 #include "cpp_core/store/store.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <random>
 
 #include "cpp_core/archive/wal_set.h"
@@ -312,6 +314,43 @@ TEST(RecordWal, RefusesWalWithAnotherRecordInPlaceOfItsLast) {
   for (const std::vector<uint32_t>& pages : {std::vector<uint32_t>{1}, {1, 2}})
     EXPECT_EQ(record(pages).find(other), std::string::npos) << record(pages);
   EXPECT_EQ(record({1, 2, 3, 4}), "");
+}
+
+// A store that has all WAL of an archive may end in a segment that is not archived yet.
+TEST(RecordWal, GoesOnWhereNoWalIsAfterItsEnd) {
+  constexpr uint32_t kSize = 1 << 20;
+  for (const bool restores : {false, true}) {
+    TempDirectory dir;
+    const auto store = MakeMemoryStore();
+    RecordingOptions options;
+    options.range.from = Lsn(3 * kSize);
+    const auto run = [&](int records, const char* without) {
+      WalWriter wal(kSize);
+      for (int i = 0; i < records; i++) wal.Append(kRmXlog, 0x20, 200'000);  // XLOG_NOOP
+      wal.Save(dir.path());
+      if (without) std::filesystem::remove(dir.path() + "/" + without);
+      WalSources sources{.directories = {dir.path()}};
+      if (restores)
+        sources = {.restore_command = fmt::format("cp {}/%f %p 2>/dev/null", dir.path()),
+                   .start = Lsn(3 * kSize)};
+      const auto set = WalSet::Open(sources);
+      return set ? RecordWal(store.get(), *set, options) : tl::unexpected(set.error());
+    };
+    const auto end = run(6, nullptr);
+    ASSERT_TRUE(end) << end.error().message;
+    ASSERT_EQ(end->value / kSize, 4u);
+    const std::string last = FormatSegmentName(1, 4, kSize);
+    const auto again = run(6, last.c_str());
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(*again, *end);
+    // But not where WAL follows that cannot be reached.
+    const auto gap = run(12, last.c_str());
+    ASSERT_FALSE(gap);
+    EXPECT_NE(gap.error().message.find(last), std::string::npos) << gap.error().message;
+    const auto more = run(12, nullptr);
+    ASSERT_TRUE(more) << more.error().message;
+    EXPECT_GT(*more, *end);
+  }
 }
 
 TEST(PageName, Forms) {

@@ -94,9 +94,9 @@ class WalReader {
   // Lists the directories and checks the first page header of each segment. Segment size and system
   // identifier are those of most headers. The WAL of a timeline is its own and that of the
   // timelines it descends from (TIMELINE.history). Reads no record yet. kInvalidArgument: the
-  // directories are not of one cluster, or the restore command is wrong. kNotFound: no such directory or timeline, or no segments.
-  // kIo: a file cannot be read. kCorrupt: not one header is good, or a history file is bad.
-  // kIo also: the restore command was killed or could not be run.
+  // directories are not of one cluster, or the restore command is wrong. kNotFound: no such directory
+  // or timeline, or no segments. kIo: a file cannot be read, or the restore command was killed or
+  // could not be run. kCorrupt: not one header is good, or a history file is bad.
   // kUnsupported: a segment of the range, or a history file, is only there compressed by another
   // program; or the WAL is of a version that was not tested.
   static Result<std::unique_ptr<WalReader>> Open(const WalReaderOptions& options);
