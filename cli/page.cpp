@@ -208,7 +208,7 @@ CommandFunction DeclarePage(Options* options) {
   auto arguments = std::make_shared<PageArguments>();
   options->Usage(
       "[OPTION]... --wal=DIR... --lsn=LSN PAGE\n"
-      "  neon-redo page [OPTION]... --restore-command=COMMAND --base-backup=DIR\n"
+      "  neon-redo page [OPTION]... --restore-command=COMMAND --base-backup=PATH\n"
       "    --lsn=LSN PAGE");
   options->Introduction(
       "PAGE is the path of a file and a block number, such as base/5/16384/7,\n"

@@ -283,6 +283,7 @@ std::string WalSection(const VerifyResult& r) {
                         {"Records", Number(r.records)},
                         {"Bytes", Number(r.wal_bytes)},
                         {"Read from", directories},
+                        {"Restore command", r.restore_command.empty() ? "" : HtmlCode(r.restore_command)},
                         {"Notes on the files", notes},
                         {"Timelines not read", others}}));
 }
@@ -295,7 +296,7 @@ std::string BackupSection(const BackupCounts& b) {
              {"Files read", Number(b.files_read)},
              {"Bytes read", Number(b.bytes_read)},
              {"Pages read", Number(b.pages)},
-             {"backup_manifest",
+             {"Manifest",
               b.has_manifest
                   ? fmt::format("{} have the checksum in it",
                                 Plural(b.files_by_checksum, "file", "files"))
@@ -335,7 +336,7 @@ std::string SignatureText(const ReportFacts& facts, const std::string& file) {
     return "This report is not signed: anybody who can write the file can change it.";
   const std::string name = SplitPath(file).name;
   return fmt::format(
-      "{} by the key whose public part has the SHA-256 {} in DER form. The signature is in {}. To prove "
+      "{} by the key whose public part has the SHA-256 {} in DER form. The signature is in {}. To verify "
       "it:<pre>{}</pre>",
       HtmlText(facts.signature->algorithm), HtmlCode(facts.signature->key_sha256),
       HtmlCode(name + ".sig"),

@@ -148,12 +148,15 @@ Result<VerifyReports> OpenReports(const VerifyArguments& arguments) {
   for (const std::string& path : arguments.base_backup.paths) option("base-backup", path);
   option("label", arguments.base_backup.options.label);
   option("stanza", arguments.base_backup.options.stanza);
+  option("repo-cipher-pass-file", arguments.base_backup.options.cipher_pass_file);
   option("against", arguments.against);
   for (const std::string& directory : verify.wal) option("wal", directory);
+  option("restore-command", verify.restore_command);
   option("until", arguments.until);
   if (verify.timeline) option("timeline", std::to_string(*verify.timeline));
   if (verify.quick) option("quick", "yes");
   if (arguments.images) option("images", "yes");
+  option("engine", EngineName(verify.engine));
   option("jobs", std::to_string(verify.jobs));
   option("memory", fmt::format("{}MB", verify.memory >> 20));
   return reports;
@@ -305,15 +308,15 @@ CommandFunction DeclareVerify(Options* options) {
   AddFollowOptions(options, &arguments->follow);
   AddWorkerOptions(options, &arguments->verify.worker);
   options->Notes(
-      "The command reads the whole base backup: files and checksums by backup_manifest,\n"
-      "headers and checksums of pages, tablespaces, and the files that pg_control and the\n"
-      "catalogues demand. It rebuilds every page that WAL changes, from the base backup to\n"
-      "the shutdown of the cluster. It compares each page with the page on disk, except for\n"
-      "what PostgreSQL changes without WAL (hint bits, free space): pages of relations,\n"
-      "pg_xact, pg_multixact and pg_commit_ts, relation maps, and which relation files\n"
-      "exist. What WAL does not change must be as it is in the backup. With --images, it\n"
-      "replays every record alone and compares the result with the image in the record. It\n"
-      "writes nothing but the files of --report.\n\n"
+      "The command reads the whole base backup: files and checksums by the backup's\n"
+      "manifest, headers and checksums of pages, tablespaces, and the files that\n"
+      "pg_control and the catalogues demand. It rebuilds every page that WAL changes, from\n"
+      "the base backup to the end of the cluster's WAL. It compares each page with the page\n"
+      "on disk, except for what PostgreSQL changes without WAL (hint bits, free space):\n"
+      "pages of relations, pg_xact, pg_multixact and pg_commit_ts, relation maps, and which\n"
+      "relation files exist. What WAL does not change must be as it is in the backup. With\n"
+      "--images, it replays every record alone and compares the result with the image in\n"
+      "the record. Beside temporary files, it writes those of --report only.\n\n"
       "The exit status is 0 when all pages are equal and the backup is whole, 1 when a page\n"
       "is different or could not be rebuilt or the backup has lost something, and 2 when the\n"
       "input could not be used.\n\n"

@@ -69,6 +69,7 @@ std::vector<std::string> NotCovered(const VerifyReport& report, const VerifyResu
   missing.push_back(report.compares ? "the free space map, which is not in WAL"
                                     : "hint bits and the free space map, which are not in WAL");
   missing.push_back("rows of unlogged relations");
+  if (!r.skipped.empty()) missing.push_back("the pages that are counted as skipped");
   return missing;
 }
 

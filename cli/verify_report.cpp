@@ -22,10 +22,6 @@ constexpr size_t kShownMismatches = 20;
 constexpr const char* kBackupLeftOut = "the backup was not read as a whole";
 constexpr const char* kUnchangedLeftOut = "nothing was compared that WAL does not change";
 
-const char* EngineName(Engine engine) {
-  return engine == Engine::kNative ? "native" : engine == Engine::kWorker ? "worker" : "auto";
-}
-
 // Of what is not a relation's the file tells where it is.
 bool IsRelation(const Mismatch& m) { return m.tag.rel.rel != 0; }
 
@@ -229,12 +225,12 @@ void PrintBackup(const BackupCounts& b) {
              : b.has_manifest ? "nothing is lost"
                               : "no loss was found");
   if (b.has_manifest)
-    fmt::print("  {:>12} files have the checksum in backup_manifest\n",
+    fmt::print("  {:>12} files have the checksum in the backup's manifest\n",
                Grouped(b.files_by_checksum));
   else
     fmt::print(
-        "  no backup_manifest: a file that was cut at the end of a block, filled with zeroes, or "
-        "replaced by an older one, may not be noticed\n");
+        "  the backup has no manifest that can be used: a file that was cut at the end of a block, "
+        "filled with zeroes, or replaced by an older one, may not be noticed\n");
   if (!b.has_checksums)
     fmt::print("  the cluster has no data checksums: only the headers of pages were checked\n");
   if (b.pages_made_good > 0)
@@ -304,6 +300,10 @@ void PrintVerdict(const VerifyReport& report, const VerifyResult& r) {
 }
 
 }  // namespace
+
+const char* EngineName(Engine engine) {
+  return engine == Engine::kNative ? "native" : engine == Engine::kWorker ? "worker" : "auto";
+}
 
 std::string Grouped(uint64_t n) {
   std::string digits = std::to_string(n);

@@ -40,6 +40,9 @@ void WriteVerifyJson(const nlohmann::ordered_json& json, const VerifyResult& res
 // The last line of PrintVerifyText: what was found, in whole sentences.
 std::string VerdictText(const VerifyReport& report, const VerifyResult& result);
 
+// As --engine takes it.
+const char* EngineName(Engine engine);
+
 // 1234567 as "1,234,567".
 std::string Grouped(uint64_t n);
 

@@ -76,9 +76,10 @@ Result<VerifyReports> VerifyReports::Open(const ReportArguments& arguments) {
 }
 
 Status VerifyReports::WriteOne(const std::string& path, const std::string& text) const {
-  RETURN_IF_ERROR(WriteFileDurably(path, BytesOfText(text)));
-  if (!signer_) return {};
+  if (!signer_) return WriteFileDurably(path, BytesOfText(text));
+  // First: a new report beside the signature of an older one would look like a forged one.
   ASSIGN_OR_RETURN(const std::string signature, signer_->Sign(BytesOfText(text)));
+  RETURN_IF_ERROR(WriteFileDurably(path, BytesOfText(text)));
   return WriteFileDurably(path + kSignatureSuffix, BytesOfText(signature));
 }
 

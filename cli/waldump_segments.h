@@ -19,8 +19,7 @@ namespace neon_redo::cli {
 Result<std::string> FindWalDirectory(const std::string& directory, const std::string& name);
 
 // What STARTSEG and ENDSEG, one or both, mean: directories, timeline and range. Returns the WAL of the
-// directories. The values that were
-// given are taken into account; the range must lie in the segments.
+// directories. The values that were given are taken into account; the range must lie in the segments.
 Result<WalSet> ReadSegmentNames(const std::vector<std::string>& segments,
                                 std::vector<std::string>* directories, LsnRange* range,
                                 std::optional<uint32_t>* timeline);

@@ -40,8 +40,8 @@ class Bench:
         psql("CREATE TABLE cold AS SELECT g a, md5(g::text) b FROM generate_series(1, 50000) g")
         self.cold = psql("SELECT pg_relation_filepath('cold')")
         psql("CHECKPOINT")
+        # The older version of the file, which is put back later.
         self.old = pathlib.Path(cluster.data, self.cold).read_bytes()
-        # The cluster itself loses a write before the backups are taken: no list of checksums knows of it.
         psql("UPDATE cold SET b = 'new'; VACUUM cold; CHECKPOINT")
         self.tool = PgBackRest(cluster, compress_type="zst")
         self.plain = cluster.basebackup(f"{directory}/plain", "--wal-method=none")

@@ -1,5 +1,5 @@
 """neon-redo verify --report: what the JSON and the page say, that they are written whatever is found, and
-that their signatures can be proven."""
+that their signatures can be verified."""
 
 import json
 import os
@@ -117,6 +117,9 @@ class Reports(unittest.TestCase):
         self.assertEqual(report["command_line"][-1], f"--report={self.out}/whole.json")
         self.assertEqual(report["host"], os.uname().nodename)
         self.assertEqual(report["options"]["base-backup"], str(self.backup))
+        self.assertEqual(report["options"]["engine"], "native")
+        self.assertTrue(report["skipped"])
+        self.assertIn("the pages that are counted as skipped", report["not_covered"])
         backup, cluster = report["identity"]["backup"], report["identity"]["cluster"]
         self.assertEqual(backup["backup_label"]["label"], "</td><b>evil</b>")
         self.assertEqual(cluster["control"]["state"], "shut down")
@@ -162,12 +165,14 @@ class Reports(unittest.TestCase):
             "Last record: rmgr: Heap",
             "rows of unlogged relations",
             "Each square stands for 2 blocks",
-            "backup_manifest",
+            "Manifest",
         ):
             self.assertIn(expected, page.text)
         # The hostile file is a note, in words, and no element of the page.
         self.assertIn(r"<img src=x onerror=alert(1)>\u202egnp.\x1b]", page.text)
         self.assertEqual([page.count(tag) for tag in ("img", "script", "link", "iframe", "i", "b")], [0] * 6)
+        policy = [a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
+        self.assertEqual(policy, ["default-src 'none'; style-src 'unsafe-inline'"])
         for tag, attributes in page.elements:
             self.assertFalse({"href", "src", "onerror", "onload"} & attributes.keys(), (tag, attributes))
         maps = [attributes for tag, attributes in page.elements if tag == "svg"]
@@ -208,6 +213,16 @@ class Reports(unittest.TestCase):
         text = browser.dump(page).text
         self.assertIn("No damage found in what was checked", text)
         self.assertIn("the backup's other files and pages", text)
+
+    def test_restore_command(self):
+        command = f"cp {self.cluster.wal}/%f %p"
+        file, page = self.out / "fetched.json", self.out / "fetched.html"
+        options = ["--engine=native", "--base-backup", self.backup, "--restore-command", command]
+        run_neon_redo("verify", *options, "--report", file, "--report", page)
+        self.check_schema(file)
+        report = json.loads(file.read_text("utf-8"))
+        self.assertEqual((report["restore_command"], report["options"]["restore-command"]), (command, command))
+        self.assertIn(f"Restore command</th><td><code>{command}</code>", page.read_text("utf-8"))
 
     def test_images(self):
         file, page = self.out / "images.json", self.out / "images.html"
@@ -342,6 +357,13 @@ class Reports(unittest.TestCase):
         self.assertIn("could not write file", result.stderr)
         self.assertEqual(file.read_text("utf-8"), "earlier")
         self.assertFalse((self.out / "full.json.tmp").exists())
+
+    def test_both_fail(self):
+        """The verification, and its report: both are said, and the verification's error is the last word."""
+        file = self.out / "both.json"
+        result = self.verify(2, f"--report={file}", backup=self.out / "nowhere", preexec_fn=limit_files)
+        self.assertRegex(result.stderr, r"could not write file .*both\.json(.|\n)*error: .*nowhere")
+        self.assertFalse(file.exists())
 
 
 def limit_files():

@@ -82,7 +82,7 @@ struct Mismatch {
 // What was read of the base backup itself.
 struct BackupCounts {
   bool was_read = false;       // false: VerifyOptions::quick, or there is no backup
-  bool has_manifest = false;   // backup_manifest is there and whole
+  bool has_manifest = false;   // the backup's manifest is there and whole
   bool has_checksums = false;  // pages have checksums
   uint64_t files = 0;          // that are there, without pg_wal
   uint64_t files_read = 0, bytes_read = 0;
