@@ -78,8 +78,12 @@ class Contrib(unittest.TestCase):
     def test_barman(self):
         need(self, "barman")
         hook = " ".join([*self.with_path(), f"{self.bin}/barman-verify-hook", self.reports])
-        tool = Barman(self.cluster, post_backup_script=hook, pre_delete_retry_script=hook)
+        packed = {"backup_compression": "gzip"}
+        tool = Barman(self.cluster, post_backup_script=hook, pre_delete_retry_script=hook, **packed)
         first = tool.backup()
+        # The others are plain, so that one of their files can be damaged.
+        configuration = pathlib.Path(tool.configuration)
+        configuration.write_text(configuration.read_text("utf-8").replace("backup_compression = gzip", ""), "utf-8")
         name = os.path.basename(first)
         self.assertEqual(self.statuses(), [0])
         self.assertTrue(os.path.exists(f"{self.reports}/main-{name}.proven"))
@@ -89,14 +93,21 @@ class Contrib(unittest.TestCase):
         # A damaged one is no reason to delete an older one. The hook is called as Barman calls it.
         second = tool.backup()
         self.assertEqual(self.statuses(), [0, 0])
-        os.unlink(f"{self.reports}/main-{os.path.basename(second)}.proven")
+        proven = f"{self.reports}/main-{os.path.basename(second)}.proven"
+        self.assertTrue(os.path.exists(proven))
         self.damage(os.path.join(second, "data", self.cluster.psql("SELECT pg_relation_filepath('t')")))
         names = {"SERVER": "main", "PHASE": "post", "HOOK": "backup_script", "STATUS": "DONE"}
         names |= {"BACKUP_DIR": second, "BACKUP_ID": os.path.basename(second)}
-        settings = [f"BARMAN_{name}={value}" for name, value in names.items()]
-        result = self.cluster.run_as_server(["env", *settings, *hook.split()], check=False)
+        call = lambda **changed: self.cluster.run_as_server(
+            ["env", *(f"BARMAN_{name}={value}" for name, value in (names | changed).items()), *hook.split()], check=False
+        )
+        result = call()
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
         self.assertEqual(self.statuses(), [0, 1])
+        self.assertFalse(os.path.exists(proven))
+        result = call(PHASE="pre")
+        self.assertEqual(result.returncode, 2, result.stdout)
+        self.assertIn("not a hook of this script: pre backup_script", result.stderr)
         delete()
         self.assertTrue(os.path.isdir(first))
         tool.backup()
