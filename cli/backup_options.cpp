@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
-
 #include "cli/common_options.h"
 #include "cli/failure.h"
 #include "cli/foreign_text.h"
@@ -43,16 +41,10 @@ std::string CheckBaseBackup(const BackupArguments& arguments) {
   return "";
 }
 
-std::string TemporaryDirectory() {
-  const char* directory = std::getenv("TMPDIR");
-  return directory != nullptr && *directory != '\0' ? directory : "/tmp";
-}
-
 Result<std::unique_ptr<BaseBackup>> OpenBackup(const BackupArguments& arguments,
                                                std::optional<uint32_t> only) {
   BaseBackupOptions options = arguments.options;
   options.prior.assign(arguments.paths.begin(), arguments.paths.end() - 1);
-  options.spool_directory = TemporaryDirectory();
   for (const std::string& path : arguments.paths) SayTablespaces(path, only);
   ASSIGN_OR_RETURN(auto backup, OpenBaseBackup(arguments.paths.back(), options));
   SayNotes(backup->Remarks());

@@ -28,9 +28,6 @@ void AddBaseBackup(Options* options, BackupArguments* arguments, const char* hel
 // What does not fit together: one line; empty: all does.
 std::string CheckBaseBackup(const BackupArguments& arguments);
 
-// Where temporary files go: $TMPDIR, or /tmp.
-std::string TemporaryDirectory();
-
 // Opens it, and says on standard error where its tablespaces are read from (only: this one, if it is one)
 // and what is unusual about it.
 Result<std::unique_ptr<BaseBackup>> OpenBackup(const BackupArguments& arguments,

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "cli/foreign_text.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/verify/findings.h"
 
@@ -14,20 +15,14 @@ namespace neon_redo::cli {
 
 namespace {
 
-bool IsOfRelation(const Mismatch& m) { return m.tag.rel.rel != 0; }
-
-std::string NameOfRelation(const RelFileNode& rel) {
-  return fmt::format("{}/{}/{}", rel.spc, rel.db, rel.rel);
-}
-
 std::string NameOfFile(const Mismatch& m) {
   return !m.file.empty() ? m.file
-                         : fmt::format("{} {}", NameOfRelation(m.tag.rel), ForkName(m.tag.fork));
+                         : fmt::format("{} {}", RelationName(m.tag.rel), ForkName(m.tag.fork));
 }
 
 // The first block of the file, which its name says.
 uint32_t FirstBlock(const Mismatch& m) {
-  if (!IsOfRelation(m) || m.file.empty()) return 0;
+  if (!IsRelation(m) || m.file.empty()) return 0;
   const auto name =
       pg::ParseRelationFileName(std::string_view(m.file).substr(m.file.rfind('/') + 1));
   return name ? name->segment * pg::kBlocksPerFile : 0;
@@ -65,16 +60,44 @@ void AddOnce(std::vector<std::string>* list, const std::string& text) {
 
 }  // namespace
 
+bool IsRelation(const Mismatch& m) { return m.tag.rel.rel != 0; }
+
+std::string RelationName(const RelFileNode& rel) {
+  return fmt::format("{}/{}/{}", rel.spc, rel.db, rel.rel);
+}
+
+std::string BlocksText(uint32_t first, uint32_t last) {
+  return first == last ? fmt::format("block {}", first)
+                       : fmt::format("blocks {} to {}", first, last);
+}
+
+std::string Place(const Mismatch& m) {
+  const std::string where = m.in_backup ? "in the backup: " : "";
+  const std::string block = m.tag.block == kNoBlockNumber
+                                ? ""
+                                : " " + BlocksText(m.tag.block, m.tag.block + (m.blocks - 1));
+  const std::string subject = m.subject.empty() ? "" : fmt::format(" ({})", Printable(m.subject));
+  if (!IsRelation(m)) return where + m.file + block + subject;
+  return where + fmt::format("relation {}{} fork {}{}{}", RelationName(m.tag.rel), subject,
+                             ForkName(m.tag.fork), block,
+                             m.file.empty() ? "" : fmt::format(" ({})", m.file));
+}
+
+uint64_t DamagedRelation::damaged() const {
+  uint64_t sum = 0;
+  for (const auto& [kind, count] : kinds) sum += count;
+  return sum;
+}
+
 std::vector<DamagedRelation> DamageByRelation(const VerifyResult& result) {
   std::map<std::tuple<bool, RelFileNode, std::string>, DamagedRelation> found;
   for (const Mismatch& m : result.mismatches) {
-    const std::string file = IsOfRelation(m) ? "" : m.file;
+    const std::string file = IsRelation(m) ? "" : m.file;
     DamagedRelation& out = found[{!m.in_backup, m.tag.rel, file}];
-    out.is_relation = IsOfRelation(m);
-    out.name = out.is_relation ? NameOfRelation(m.tag.rel) : file;
+    out.is_relation = IsRelation(m);
+    out.name = out.is_relation ? RelationName(m.tag.rel) : file;
     out.in_backup = m.in_backup;
     if (out.subject.empty()) out.subject = m.subject;
-    out.damaged += m.blocks;
     out.kinds[DamageKind(m)] += m.blocks;
     if (!m.file.empty()) AddOnce(&out.files, m.file);
   }
@@ -93,8 +116,8 @@ std::vector<DamagedFile> DamageByFile(const VerifyResult& result, const ReportFa
     out.file = NameOfFile(m);
     out.in_backup = m.in_backup;
     out.first_block = place.block;
-    if (IsOfRelation(m)) {
-      out.relation = NameOfRelation(m.tag.rel);
+    if (IsRelation(m)) {
+      out.relation = RelationName(m.tag.rel);
       out.fork = ForkName(m.tag.fork);
     }
     if (m.tag.block == kNoBlockNumber)

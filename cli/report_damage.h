@@ -20,8 +20,8 @@ struct DamagedRelation {
   bool is_relation = false;
   bool in_backup = false;
   std::vector<std::string> files;         // without those that no mismatch names
-  uint64_t damaged = 0;                   // pages, and files as a whole
-  std::map<std::string, uint64_t> kinds;  // the same by kind: DamageKind
+  std::map<std::string, uint64_t> kinds;  // pages, and files as a whole, by kind: DamageKind
+  uint64_t damaged() const;               // of all kinds
 };
 
 // Blocks of one file that have one kind of damage. Numbers are those of the relation, which count over
@@ -42,6 +42,14 @@ struct DamagedFile {
   std::optional<uint32_t>
       blocks{};  // of the file as it is, also a last one that is not whole; none: not known
 };
+
+// Of what is not a relation's the file tells where it is.
+bool IsRelation(const Mismatch& m);
+std::string RelationName(const RelFileNode& rel);  // "1663/5/16384"
+// "block 3", or "blocks 3 to 7".
+std::string BlocksText(uint32_t first, uint32_t last);
+// "in the backup: relation 1663/5/16384 (table public.t of database app) fork main block 3 (base/5/16384)"
+std::string Place(const Mismatch& m);
 
 // Both by the order of the files, those of the backup first.
 std::vector<DamagedRelation> DamageByRelation(const VerifyResult& result);

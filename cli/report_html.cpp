@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "cli/foreign_text.h"
 #include "cli/report_damage.h"
@@ -13,15 +12,14 @@
 #include "cli/verify_coverage.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/describe/operation.h"
-#include "cpp_core/verify/findings.h"
 #include "neon_redo/version.h"
 
 namespace neon_redo::cli {
 
 namespace {
 
-// Findings and notes that are listed. The ranges of each file are complete.
-constexpr size_t kShownFindings = 1000;
+// Findings, notes and relations that are listed, and files that are mapped. The ranges of these are complete.
+constexpr size_t kShownFindings = 1000, kShownFiles = 100;
 
 std::string Section(const std::string& heading, const std::string& content) {
   return fmt::format("<section>\n<h2>{}</h2>\n{}</section>\n", heading, content);
@@ -41,14 +39,19 @@ std::string Pairs(const std::vector<std::pair<std::string, std::string>>& rows) 
   return out + "</tbody></table></div>\n";
 }
 
-std::string Number(uint64_t n) { return Grouped(n); }
-
 std::string LsnCode(Lsn lsn) {
   return lsn.valid() ? "<span class=\"nobreak\">" + HtmlCode(lsn.ToString()) + "</span>" : "";
 }
 
 std::string Plural(uint64_t n, const char* one, const char* many) {
   return fmt::format("{} {}", Grouped(n), n == 1 ? one : many);
+}
+
+// What a page leaves out, if anything.
+std::string More(size_t count, const char* one, const char* many) {
+  return count == 0
+             ? ""
+             : Paragraph(Plural(count, one, many) + " in the JSON report (--report=FILE.json).");
 }
 
 const char* StateClass(const ReportedRun& run) {
@@ -64,18 +67,18 @@ std::string Figures(const ReportedRun& run) {
   const auto figure = [&out](const char* name, const std::string& value) {
     out += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>", name, value);
   };
-  figure("Damaged pages, files", Number(r.different));
+  figure("Damaged pages, files", Grouped(r.different));
   if (run.report->images)
-    figure("Images compared", Number(r.images_compared));
-  else if (run.report->compares)
-    figure("Pages compared", Number(r.pages_compared + r.backup.unchanged_compared));
+    figure("Images compared", Grouped(r.images_compared));
+  else if (run.report->compares())
+    figure("Pages compared", Grouped(r.pages_compared + r.backup.unchanged_compared));
   else
-    figure("Pages rebuilt from WAL", Number(r.pages_replayed));
+    figure("Pages rebuilt from WAL", Grouped(r.pages_replayed));
   if (r.backup.was_read) {
-    figure("Files of the backup read", Number(r.backup.files_read));
-    figure("Losses in the backup", Number(r.backup.losses));
+    figure("Files of the backup read", Grouped(r.backup.files_read));
+    figure("Losses in the backup", Grouped(r.backup.losses));
   }
-  figure("WAL records replayed", Number(r.records));
+  figure("WAL records replayed", Grouped(r.records));
   return out + "</dl>\n";
 }
 
@@ -156,7 +159,7 @@ std::string KindsTable(const VerifyResult& r) {
   for (const auto& [kind, count] : r.damage)
     if (count > 0)
       rows.push_back({"<span class=\"nobreak\">" + DamageSwatch(kind) + "</span>",
-                      StyleOf(kind).meaning, Number(count)});
+                      StyleOf(kind).meaning, Grouped(count)});
   return HtmlTable("By kind. The letters stand for the kinds in the maps below.",
                    {"Kind", "Meaning", "Pages and files"}, rows, {2});
 }
@@ -165,7 +168,11 @@ std::string Where(bool in_backup) { return in_backup ? "base backup" : "cluster"
 
 std::string RelationsTable(const VerifyResult& r) {
   std::vector<HtmlRow> rows;
-  for (const DamagedRelation& relation : DamageByRelation(r)) {
+  const auto relations = DamageByRelation(r);
+  const size_t shown = std::min(relations.size(), kShownFindings);
+  rows.reserve(shown);
+  for (size_t i = 0; i < shown; i++) {
+    const DamagedRelation& relation = relations[i];
     std::string kinds;
     for (const auto& [kind, count] : relation.kinds)
       kinds += fmt::format("{}<span class=\"nobreak\">{} {}</span>", kinds.empty() ? "" : ", ",
@@ -178,10 +185,11 @@ std::string RelationsTable(const VerifyResult& r) {
                          ? "<span class=\"nobreak\">relation " + HtmlCode(relation.name) + "</span>"
                          : "file " + HtmlCode(relation.name)) +
                         subject,
-                    Where(relation.in_backup), files, kinds, Number(relation.damaged)});
+                    Where(relation.in_backup), files, kinds, Grouped(relation.damaged())});
   }
   return HtmlTable("By relation (tablespace/database/file node) or other file.",
-                   {"Relation", "In the", "Files", "Damage", "Pages and files"}, rows, {4});
+                   {"Relation", "In the", "Files", "Damage", "Pages and files"}, rows, {4}) +
+         More(relations.size() - shown, "more relation or file is", "more relations and files are");
 }
 
 std::string RangesText(const DamagedFile& file) {
@@ -190,10 +198,7 @@ std::string RangesText(const DamagedFile& file) {
     out += (out.empty() ? "the whole file: " : ", ") + HtmlText(kind);
   for (const DamagedRange& range : file.ranges)
     out += fmt::format("{}<span class=\"nobreak\">{}: {}</span>", out.empty() ? "" : "; ",
-                       range.first == range.last
-                           ? fmt::format("block {}", range.first)
-                           : fmt::format("blocks {} to {}", range.first, range.last),
-                       HtmlText(range.kind));
+                       BlocksText(range.first, range.last), HtmlText(range.kind));
   return out;
 }
 
@@ -209,24 +214,17 @@ std::string Legend(const VerifyResult& r) {
 
 std::string Maps(const VerifyResult& r, const ReportFacts& facts) {
   std::string out = Legend(r);
-  for (const DamagedFile& file : DamageByFile(r, facts)) {
+  const auto files = DamageByFile(r, facts);
+  const size_t shown = std::min(files.size(), kShownFiles);
+  for (size_t i = 0; i < shown; i++) {
+    const DamagedFile& file = files[i];
     out += fmt::format("<h3>{} <span class=\"soft\">in the {}{}</span></h3>\n", HtmlCode(file.file),
                        Where(file.in_backup),
                        file.blocks ? ", " + Plural(*file.blocks, "block", "blocks") : "");
     out += DamageMap(file) + Paragraph(RangesText(file));
   }
+  out += More(files.size() - shown, "more damaged file is", "more damaged files are");
   return Section("Damaged files", out);
-}
-
-std::string PlaceOf(const Mismatch& m) {
-  std::string out = m.in_backup ? "base backup: " : "";
-  out += m.file.empty() ? fmt::format("relation {}/{}/{} fork {}", m.tag.rel.spc, m.tag.rel.db,
-                                      m.tag.rel.rel, ForkName(m.tag.fork))
-                        : m.file;
-  if (m.tag.block == kNoBlockNumber) return out;
-  return out + (m.blocks == 1
-                    ? fmt::format(", block {}", m.tag.block)
-                    : fmt::format(", blocks {} to {}", m.tag.block, m.tag.block + (m.blocks - 1)));
 }
 
 std::string FindingsTable(const VerifyResult& r) {
@@ -239,14 +237,10 @@ std::string FindingsTable(const VerifyResult& r) {
     if (m.offset) problem += fmt::format("; first different byte: {}", *m.offset);
     if (!m.last_record.empty())
       problem += "<div class=\"record\">Last record: " + HtmlCode(m.last_record) + "</div>";
-    rows.push_back({HtmlText(PlaceOf(m)), m.in_backup ? "" : LsnCode(m.lsn), problem});
+    rows.push_back({HtmlText(Place(m)), m.in_backup ? "" : LsnCode(m.lsn), problem});
   }
-  std::string out =
-      HtmlTable("", {"Place", "LSN", "What is wrong, and the last record of the page"}, rows);
-  if (shown < r.mismatches.size())
-    out += Paragraph(Plural(r.mismatches.size() - shown, "more finding is", "more findings are") +
-                     " in the JSON report (--report=FILE.json).");
-  return out;
+  return HtmlTable("", {"Place", "LSN", "What is wrong, and the last record of the page"}, rows) +
+         More(r.mismatches.size() - shown, "more finding is", "more findings are");
 }
 
 std::string DamageSections(const ReportedRun& run, const ReportFacts& facts) {
@@ -264,38 +258,37 @@ std::string DamageSections(const ReportedRun& run, const ReportFacts& facts) {
 
 std::string WalSection(const VerifyResult& r) {
   std::string directories, notes, others;
-  std::set<std::string> seen;  // the data directory's own pg_wal may have been given, too
   for (const std::string& directory : r.wal_directories)
-    if (seen.insert(directory).second)
-      directories += (directories.empty() ? "" : "<br>") + HtmlCode(directory);
+    directories += (directories.empty() ? "" : "<br>") + HtmlCode(directory);
   for (const std::string& note : r.wal_notes)
     notes += (notes.empty() ? "" : "<br>") + HtmlText(note);
   for (const auto& [timeline, start] : r.other_timelines)
     others += fmt::format("{}{}{}", others.empty() ? "" : "<br>", timeline,
                           start.valid() ? " from " + LsnCode(start) + " on" : "");
-  return Section("WAL",
-                 Pairs({{"From", LsnCode(r.start)},
-                        {"To", LsnCode(r.end)},
-                        {"Timeline", r.timeline > 0 ? std::to_string(r.timeline) : ""},
-                        {"Why it ends there", HtmlText(r.end_reason)},
-                        {"Last transaction ended",
-                         r.last_transaction ? HtmlText(TimestampText(*r.last_transaction)) : ""},
-                        {"Records", Number(r.records)},
-                        {"Bytes", Number(r.wal_bytes)},
-                        {"Read from", directories},
-                        {"Restore command", r.restore_command.empty() ? "" : HtmlCode(r.restore_command)},
-                        {"Notes on the files", notes},
-                        {"Timelines not read", others}}));
+  return Section(
+      "WAL",
+      Pairs({{"From", LsnCode(r.start)},
+             {"To", LsnCode(r.end)},
+             {"Timeline", r.timeline > 0 ? std::to_string(r.timeline) : ""},
+             {"Why it ends there", HtmlText(r.end_reason)},
+             {"Last transaction ended",
+              r.last_transaction ? HtmlText(TimestampText(*r.last_transaction)) : ""},
+             {"Records", Grouped(r.records)},
+             {"Bytes", Grouped(r.wal_bytes)},
+             {"Read from", directories},
+             {"Restore command", r.restore_command.empty() ? "" : HtmlCode(r.restore_command)},
+             {"Notes on the files", notes},
+             {"Timelines not read", others}}));
 }
 
 std::string BackupSection(const BackupCounts& b) {
   if (!b.was_read) return "";
   return Section(
       "Reading of the backup",
-      Pairs({{"Files", Number(b.files)},
-             {"Files read", Number(b.files_read)},
-             {"Bytes read", Number(b.bytes_read)},
-             {"Pages read", Number(b.pages)},
+      Pairs({{"Files", Grouped(b.files)},
+             {"Files read", Grouped(b.files_read)},
+             {"Bytes read", Grouped(b.bytes_read)},
+             {"Pages read", Grouped(b.pages)},
              {"Manifest",
               b.has_manifest
                   ? fmt::format("{} have the checksum in it",
@@ -306,7 +299,7 @@ std::string BackupSection(const BackupCounts& b) {
               b.has_checksums ? "checked"
                               : "the cluster has none: only the headers of pages were checked"},
              {"Pages copied while written",
-              b.pages_made_good > 0 ? Number(b.pages_made_good) + "; WAL rebuilds them" : ""}}));
+              b.pages_made_good > 0 ? Grouped(b.pages_made_good) + "; WAL rebuilds them" : ""}}));
 }
 
 std::string CountsSection(const char* heading, const char* what,
@@ -314,7 +307,7 @@ std::string CountsSection(const char* heading, const char* what,
   if (counts.empty()) return "";
   std::vector<HtmlRow> rows;
   rows.reserve(counts.size());
-  for (const auto& [name, count] : counts) rows.push_back({HtmlText(name), Number(count)});
+  for (const auto& [name, count] : counts) rows.push_back({HtmlText(name), Grouped(count)});
   return Section(heading, HtmlTable("", {what, "Count"}, rows, {1}));
 }
 
@@ -324,7 +317,7 @@ std::string NotesSection(const VerifyResult& r) {
   const size_t shown = std::min(r.notes.size(), kShownFindings);
   rows.reserve(shown);
   for (size_t i = 0; i < shown; i++)
-    rows.push_back({HtmlText(PlaceOf(r.notes[i])), HtmlText(r.notes[i].problem)});
+    rows.push_back({HtmlText(Place(r.notes[i])), HtmlText(r.notes[i].problem)});
   std::string out = HtmlTable("", {"Place", "Note"}, rows);
   if (const uint64_t more = r.notes.size() - shown + r.notes_not_listed; more > 0)
     out += Paragraph(fmt::format("And {} more.", Grouped(more)));

@@ -62,7 +62,7 @@ ReportObject RelationsJson(const VerifyResult& result) {
                    {"is_relation", relation.is_relation},
                    {"in_backup", relation.in_backup},
                    {"files", relation.files},
-                   {"damaged", relation.damaged},
+                   {"damaged", relation.damaged()},
                    {"damage", relation.kinds}});
   return out;
 }

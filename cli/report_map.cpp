@@ -73,11 +73,6 @@ std::string DamagedSquares(uint64_t from, uint64_t last, const DamageStyle& styl
   return out;
 }
 
-std::string BlocksText(const DamagedRange& range) {
-  return range.first == range.last ? fmt::format("block {}", range.first)
-                                   : fmt::format("blocks {} to {}", range.first, range.last);
-}
-
 }  // namespace
 
 const DamageStyle& StyleOf(const std::string& kind) {
@@ -105,15 +100,15 @@ std::string DamageMap(const DamagedFile& file) {
   }
   for (const DamagedRange& range : file.ranges) {
     const DamageStyle& style = StyleOf(range.kind);
-    out +=
-        fmt::format("<g><title>{}: {}</title>{}</g>", BlocksText(range), HtmlText(range.kind),
-                    DamagedSquares(grid.SquareOf(range.first), grid.SquareOf(range.last), style));
+    out += fmt::format(
+        "<g><title>{}: {}</title>{}</g>", BlocksText(range.first, range.last), HtmlText(range.kind),
+        DamagedSquares(grid.SquareOf(range.first), grid.SquareOf(range.last), style));
   }
   // Lines between the squares, over all of them.
   for (uint64_t column = 1; column < grid.columns(); column++)
     out += fmt::format("<path class=\"g\" d=\"M{0} 0V{1}\"/>", kMargin + column * kSquare - 1,
                        grid.rows() * kSquare);
-  title += fmt::format("{} ranges", file.ranges.size());
+  title += fmt::format("{} {}", file.ranges.size(), file.ranges.size() == 1 ? "range" : "ranges");
   const uint64_t width = kMargin + grid.columns() * kSquare, height = grid.rows() * kSquare;
   return fmt::format(
       "<svg class=\"map\" role=\"img\" aria-label=\"{}\" width=\"{}\" height=\"{}\" "

@@ -60,7 +60,6 @@ svg.map .g { stroke: var(--card); stroke-width: 1; }
 svg.map text { font: 10px ui-monospace, "DejaVu Sans Mono", monospace; }
 svg.map .n { fill: var(--soft); text-anchor: end; }
 svg.map .l { fill: #fff; text-anchor: middle; font-weight: 700; }
-footer { color: var(--soft); font-size: .85rem; padding: 0 .4rem; }
 @media print {
   @page { margin: 14mm; }
   :root { --text: #000; --soft: #444; --page: #fff; --card: #fff; --line: #bbb; --undamaged: #dde3e9; }

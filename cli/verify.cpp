@@ -21,6 +21,7 @@
 #include "cli/verify_follow.h"
 #include "cli/verify_report.h"
 #include "cli/verify_reports.h"
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/verify/cluster.h"
@@ -65,7 +66,8 @@ std::string CheckOptions(const VerifyArguments& arguments) {
   if (!arguments.until.empty() && (arguments.images || !arguments.explain.empty()))
     return "--until is for --base-backup and --follow: leave out --images and --explain";
   if (arguments.verify.wal.empty() && arguments.verify.restore_command.empty())
-    return "give --wal DIR, or --follow --dbname CONNINFO for a running server";
+    return "give --wal DIR or --restore-command COMMAND, or --follow --dbname CONNINFO for a running "
+           "server";
   if (!arguments.explain.empty())
     return arguments.images ? "--explain lists the records of a page: leave out --images" : "";
   if (arguments.verify.quick && (arguments.images || !arguments.explain.empty()))
@@ -126,9 +128,8 @@ std::string InputOptions(const VerifyArguments& arguments, const std::vector<std
   const std::string& command = arguments.verify.restore_command;
   if (wal.empty() && command.empty()) return "--wal=DIR";
   std::string out;
-  for (auto directory = wal.begin(); directory != wal.end(); ++directory)
-    if (std::find(wal.begin(), directory, *directory) == directory)
-      out += (out.empty() ? "--wal=" : " --wal=") + ShellWord(*directory);
+  for (const std::string& directory : wal)
+    out += (out.empty() ? "--wal=" : " --wal=") + ShellWord(directory);
   if (!command.empty())
     out += (out.empty() ? "--restore-command=" : " --restore-command=") + ShellWord(command);
   if (arguments.base_backup.given()) out += " " + arguments.base_backup.Words();
@@ -169,7 +170,7 @@ Result<VerifyResult> Compare(const VerifyArguments& arguments, ReportFacts* fact
   if (!base) return tl::unexpected(base.error());
   if (arguments.against.empty()) return VerifyBackup(arguments.verify, **base, nullptr);
   SayTablespaces(arguments.against);
-  const auto data = OpenComparedWith(arguments.against, {.spool_directory = TemporaryDirectory()});
+  const auto data = OpenComparedWith(arguments.against, {});
   if (facts) facts->cluster = IdentityOf(arguments.against, data);
   if (!data) return tl::unexpected(data.error());
   return VerifyBackup(arguments.verify, **base, data->get());
@@ -208,7 +209,6 @@ Outcome Run(VerifyArguments arguments) {
   const VerifyReport report{arguments.verify.engine,
                             arguments.verify.jobs,
                             arguments.images || arguments.follow.follow,
-                            !arguments.against.empty(),
                             InputOptions(arguments, result->wal_directories),
                             arguments.verify.quick,
                             arguments.against,

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -29,10 +28,7 @@ void PrintWal(const VerifyResult& r) {
   if (!r.end_reason.empty()) fmt::print("End: {}\n", PrintableLines(r.end_reason));
   if (r.last_transaction)
     fmt::print("Last transaction: ended at {}\n", TimestampText(*r.last_transaction));
-  std::vector<std::string> sources;
-  for (const std::string& directory : r.wal_directories)
-    if (std::find(sources.begin(), sources.end(), directory) == sources.end())
-      sources.push_back(directory);
+  std::vector<std::string> sources = r.wal_directories;
   if (!r.restore_command.empty())
     sources.push_back(fmt::format("restore command \"{}\"", r.restore_command));
   if (!sources.empty()) fmt::print("Read from: {}\n", PrintableLines(NamePaths(sources)));
@@ -55,9 +51,9 @@ std::vector<std::string> Covered(const VerifyReport& report, const VerifyResult&
   std::vector<std::string> out;
   if (whole) out.push_back(fmt::format("{} of the backup", FilesRead(r.backup)));
   out.push_back("the pages that this WAL changes, " +
-                (report.compares ? "compared with those in " + PrintableLines(report.against)
-                                 : std::string("rebuilt")));
-  if (report.compares && whole) out.push_back("the pages that it does not change, compared");
+                (report.compares() ? "compared with those in " + PrintableLines(report.against)
+                                   : std::string("rebuilt")));
+  if (report.compares() && whole) out.push_back("the pages that it does not change, compared");
   return out;
 }
 
@@ -65,9 +61,9 @@ std::vector<std::string> NotCovered(const VerifyReport& report, const VerifyResu
   if (report.images) return {"pages without an image in this WAL, and all files"};
   std::vector<std::string> missing;
   if (!r.backup.was_read) missing.push_back("the backup's other files and pages");
-  if (!report.compares) missing.push_back("a comparison with another copy (--against)");
-  missing.push_back(report.compares ? "the free space map, which is not in WAL"
-                                    : "hint bits and the free space map, which are not in WAL");
+  if (!report.compares()) missing.push_back("a comparison with another copy (--against)");
+  missing.push_back(report.compares() ? "the free space map, which is not in WAL"
+                                      : "hint bits and the free space map, which are not in WAL");
   missing.push_back("rows of unlogged relations");
   if (!r.skipped.empty()) missing.push_back("the pages that are counted as skipped");
   return missing;
@@ -86,10 +82,10 @@ void AddWal(const VerifyResult& r, nlohmann::ordered_json* out) {
 nlohmann::ordered_json CoverageJson(const VerifyReport& report, const VerifyResult& r) {
   using Json = nlohmann::ordered_json;
   if (report.images) return {{"images", true}};
-  const bool compares_unchanged = report.compares && r.backup.was_read;
+  const bool compares_unchanged = report.compares() && r.backup.was_read;
   return {{"images", false},
           {"backup", r.backup.was_read ? FilesRead(r.backup) : "not read as a whole"},
-          {"pages_changed_by_wal", report.compares ? "compared" : "rebuilt"},
+          {"pages_changed_by_wal", report.compares() ? "compared" : "rebuilt"},
           {"pages_not_changed_by_wal", compares_unchanged ? "compared" : "not compared"},
           {"against", report.against.empty() ? nullptr : Json(report.against)},
           {"until", report.until.empty() ? nullptr : Json(report.until)}};

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cli/foreign_text.h"
+#include "cli/report_damage.h"
 #include "cli/verify_coverage.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/verify/data_directory.h"
@@ -21,13 +22,6 @@ constexpr size_t kShownMismatches = 20;
 // By --quick.
 constexpr const char* kBackupLeftOut = "the backup was not read as a whole";
 constexpr const char* kUnchangedLeftOut = "nothing was compared that WAL does not change";
-
-// Of what is not a relation's the file tells where it is.
-bool IsRelation(const Mismatch& m) { return m.tag.rel.rel != 0; }
-
-std::string RelationName(const RelFileNode& rel) {
-  return fmt::format("{}/{}/{}", rel.spc, rel.db, rel.rel);
-}
 
 double Rate(uint64_t n, double seconds) {
   return seconds > 0 ? static_cast<double>(n) / seconds : 0;
@@ -140,20 +134,6 @@ void PrintEngines(const VerifyReport& report, const VerifyResult& r) {
   }
   if (all.behind > 0)
     fmt::print("  {:>12} {}: behind one of these on the same page\n", Grouped(all.behind), by_whom);
-}
-
-std::string Place(const Mismatch& m) {
-  const std::string where = m.in_backup ? "in the backup: " : "";
-  const bool is_block = m.tag.block != kNoBlockNumber;
-  const std::string block =
-      !is_block      ? ""
-      : m.blocks > 1 ? fmt::format(" blocks {} to {}", m.tag.block, m.tag.block + (m.blocks - 1))
-                     : fmt::format(" block {}", m.tag.block);
-  const std::string subject = m.subject.empty() ? "" : fmt::format(" ({})", Printable(m.subject));
-  if (!IsRelation(m)) return where + m.file + block + subject;
-  return where + fmt::format("relation {}{} fork {}{}{}", RelationName(m.tag.rel), subject,
-                             ForkName(m.tag.fork), block,
-                             m.file.empty() ? "" : fmt::format(" ({})", m.file));
 }
 
 // The first mismatch with a page and its file's name; null when there is none.

@@ -16,9 +16,9 @@ namespace neon_redo::cli {
 struct VerifyReport {
   Engine engine;
   int jobs;
-  bool images;    // compared with images in WAL
-  bool compares;  // else: with a cluster's files, or with nothing
-  bool compares_something() const { return images || compares; }
+  bool images;  // compared with images in WAL
+  bool compares() const { return !against.empty(); }
+  bool compares_something() const { return images || compares(); }
 
   std::string input;    // the options that named it, for a shell
   bool quick = false;   // the backup was not read as a whole

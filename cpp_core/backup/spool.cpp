@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -38,10 +37,7 @@ Spool::Spool(SharedFile file, std::string directory, uint64_t room)
       room_(room) {}
 
 Result<std::unique_ptr<Spool>> Spool::Create(std::string directory) {
-  if (directory.empty()) {
-    const char* variable = std::getenv("TMPDIR");
-    directory = variable != nullptr && *variable != '\0' ? variable : "/tmp";
-  }
+  if (directory.empty()) directory = TemporaryDirectory();
   FileDescriptor fd = OpenNameless(directory);
   if (!fd) return FileError("create a file for unpacked data in directory", directory);
   struct statvfs st;

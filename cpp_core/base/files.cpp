@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "cpp_core/base/directory.h"
@@ -67,6 +68,11 @@ Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path) {
 Status SyncFile(int fd, const std::string& path) {
   if (fdatasync(fd) != 0) return FileError("flush file", path);
   return {};
+}
+
+std::string TemporaryDirectory() {
+  const char* directory = std::getenv("TMPDIR");
+  return directory != nullptr && *directory != '\0' ? directory : "/tmp";
 }
 
 std::string WithoutSlash(std::string path) {

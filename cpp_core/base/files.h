@@ -36,6 +36,9 @@ Status WriteAll(int fd, Bytes bytes, uint64_t offset, const std::string& path);
 // Flushes the file's data to disk.
 Status SyncFile(int fd, const std::string& path);
 
+// Where temporary files go: $TMPDIR, or /tmp.
+std::string TemporaryDirectory();
+
 // "/a/b" without slashes at its end.
 std::string WithoutSlash(std::string path);
 // A path's directory ("." or "/" where none is named) and the name in it.

@@ -105,6 +105,14 @@ class WrongUsage(CommandTestCase):
         self.misused(["waldump"], "no WAL directory and no start specified")
         self.misused(["serve-wal"], "option --wal is required")
         self.misused(["page", "--wal=x", "--lsn=end"], "no page specified")
+        self.misused(["page", "--lsn=end", "base/5/1/0"], "option --wal or --restore-command is required")
+        for_backup = "--label, --stanza and --repo-cipher-pass-file are for --base-backup: give it too"
+        self.misused(["page", "--wal=x", "--lsn=end", "--stanza=x", "base/5/1/0"], for_backup)
+        self.refused(["verify", "--wal=x", "--images", "--label=x"], for_backup)
+        self.refused(
+            ["verify", "--images"],
+            "give --wal DIR or --restore-command COMMAND, or --follow --dbname CONNINFO for a running server",
+        )
         self.misused(["replay"], "no file specified")
         self.misused(
             ["receive", "--wal=x", "--create-slot"], "option --create-slot requires option --slot"

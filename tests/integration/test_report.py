@@ -206,6 +206,19 @@ class Reports(unittest.TestCase):
         letters = [a for tag, a in browser.dump(page).elements if tag == "text" and a.get("class") == "l"]
         self.assertEqual(len(letters), blocks - 10)
 
+    def test_many_files(self):
+        """The page has 100 maps at most, and says how many files it leaves out."""
+        data = self.copy(self.data, "many_data")
+        for path in [*data.glob("base/1/*[0-9]"), *data.glob("base/4/*[0-9]")]:
+            if path.stat().st_size > 0:
+                self.overwrite(path, 0, b"XYZ")
+        report, page = self.report(1, "many", "--against", data)
+        files = len(report["damaged_files"])
+        self.assertGreater(files, 110)
+        shown = browser.dump(page)
+        self.assertEqual(shown.count("svg"), 100)
+        self.assertIn(f"{files - 100} more damaged files are in the JSON report", shown.text)
+
     def test_quick(self):
         report, page = self.report(0, "quick", "--quick")
         self.assertEqual(report["verdict"], "No damage found in what was checked")

@@ -70,7 +70,7 @@ TEST(ReportDamage, FilesOfOneRelation) {
   const auto relations = cli::DamageByRelation(result);
   ASSERT_EQ(relations.size(), 2u);
   EXPECT_TRUE(relations[0].in_backup);
-  EXPECT_EQ(relations[1].damaged, 4u);
+  EXPECT_EQ(relations[1].damaged(), 4u);
   EXPECT_EQ(relations[1].kinds, (std::map<std::string, uint64_t>{{"torn", 1}, {"zeroed", 3}}));
   EXPECT_EQ(relations[1].files, (std::vector<std::string>{"base/5/16384", "base/5/16384.1"}));
 }
