@@ -75,6 +75,17 @@ TEST(ReportDamage, FilesOfOneRelation) {
   EXPECT_EQ(relations[1].files, (std::vector<std::string>{"base/5/16384", "base/5/16384.1"}));
 }
 
+TEST(ReportDamage, PlacesInWords) {
+  Mismatch m = OnBlock("base/5/16384", 5, Damage::kZeroed, 3);
+  m.subject = "table public.t";
+  EXPECT_EQ(cli::Place(m),
+            "relation 1663/5/16384 (table public.t) fork main blocks 5 to 7 (base/5/16384)");
+  m = OnBlock("global/pg_control", kNoBlockNumber, Damage::kUnreadable);
+  m.tag.rel = {};
+  m.in_backup = true;
+  EXPECT_EQ(cli::Place(m), "in the backup: global/pg_control");
+}
+
 size_t Count(const std::string& text, const std::string& part) {
   size_t count = 0;
   for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; at++) count++;
@@ -90,6 +101,7 @@ TEST(ReportMap, FitsAPage) {
   const std::string small = cli::DamageMap(file);
   EXPECT_EQ(Count(small, "class=\"l\""), 2u);
   EXPECT_EQ(Count(small, "<x>"), 0u);
+  EXPECT_EQ(Count(small, ": 1 range\""), 1u);
   EXPECT_NE(small.find(">131072</text>"), std::string::npos);
   // A whole gigabyte, and all blocks there can be.
   file.blocks = 131072;
