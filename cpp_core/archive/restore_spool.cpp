@@ -78,8 +78,7 @@ Result<std::shared_ptr<RestoreSpool>> RestoreSpool::Open(const std::string& comm
 }
 
 Status RestoreSpool::Begin() {
-  const char* const given = std::getenv("TMPDIR");
-  std::string path = given != nullptr && *given != '\0' ? WithoutSlash(given) : "/tmp";
+  std::string path = WithoutSlash(TemporaryDirectory());
   if (!IsPlainPath(path))
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("files of the restore command cannot be kept in \"{}\": the path "
