@@ -1,7 +1,8 @@
-"""verify and the store of changes stay below --memory for any amount of WAL.
+"""verify and the store of changes stay below --memory for any amount of WAL and any number of files, with the
+256 descriptors that a process may have where nobody raised the limit.
 
-With NEON_REDO_LONG=1 (make test-memory) there are 20 GB of WAL and 512 MB of memory. The directory for
-temporary files then needs about 35 GB.
+With NEON_REDO_LONG=1 (make test-memory) there are 20 GB of WAL, 50,000 files and 512 MB of memory. The
+directory for temporary files then needs about 35 GB.
 """
 
 import json
@@ -15,6 +16,8 @@ from cluster import MUCH_WAL, Cluster, copy_module, neon_redo_program, run
 LONG = bool(os.environ.get("NEON_REDO_LONG"))
 WAL = (20 << 30) if LONG else (300 << 20)
 MEMORY = 512 if LONG else 96  # MB
+FILES = 50_000 if LONG else 2_000
+DESCRIPTORS = 256
 SCALE = 100 if LONG else 10  # 1.5 GB of pages, or 150 MB: more than fit
 SETTINGS = {**MUCH_WAL, "shared_buffers": "1GB" if LONG else "128MB"}
 
@@ -23,9 +26,23 @@ SETTINGS = {**MUCH_WAL, "shared_buffers": "1GB" if LONG else "128MB"}
 # own, since a peak counts what was there before execve: here, all of this test program.
 MEASURE = """
 import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
 status = os.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
 sys.exit(status)
+""".replace("DESCRIPTORS", str(DESCRIPTORS))
+
+# Four files each: the heap, its index, the TOAST table and its index.
+TABLES = f"""
+SELECT format('CREATE TABLE small_%s (id int PRIMARY KEY, t text)', n)
+  FROM generate_series(1, {FILES // 4}) n \\gexec
+"""
+
+
+def rows(key):
+    return f"""
+SELECT format('INSERT INTO small_%s VALUES ({key}, %L)', n, 'x')
+  FROM generate_series(1, {FILES // 4}) n \\gexec
 """
 
 
@@ -43,7 +60,9 @@ class Memory(unittest.TestCase):
         cls.cluster.__enter__()
         cls.addClassCleanup(cls.cluster.close)
         cls.cluster.pgbench("-i", "-q", "-s", str(SCALE), "-F", "80")
+        cls.cluster.psql(TABLES + rows(1))
         cls.backup = cls.cluster.basebackup()
+        cls.cluster.psql(rows(2))
         start = cls.cluster.psql("SELECT pg_current_wal_lsn()")
         part = 0
         while True:
@@ -76,6 +95,7 @@ class Memory(unittest.TestCase):
                 report = json.loads(output)
                 self.assertEqual(report["mismatches"], [])
                 self.assertGreater(report["pages_spilled"], 0)
+                self.assertGreaterEqual(report["backup"]["files"], FILES)
                 self.check(f"verify --jobs {jobs}", peak, report["wal_bytes"])
 
     def test_store(self):
