@@ -1,0 +1,80 @@
+// neon-redo index: makes or completes the index of an archive of WAL.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cli/index_options.h"
+#include "cpp_core/base/try.h"
+
+namespace neon_redo::cli {
+
+namespace {
+
+struct IndexArguments {
+  std::vector<std::string> wal;
+  LsnRange range;
+  std::optional<uint32_t> timeline;
+  std::string index;
+  int jobs = 1;
+  bool json = false;
+};
+
+Outcome Run(const IndexArguments& arguments, const Options& options) {
+  if (arguments.wal.empty()) return tl::unexpected(options.Misuse("option --wal is required"));
+  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(arguments.wal));
+  ASSIGN_OR_RETURN(const auto index,
+                   OpenIndex(wal, {arguments.range.from, arguments.range.to, arguments.timeline},
+                             arguments.index, arguments.jobs));
+  const IndexCounts& counts = index->counts();
+  const uint64_t segments = index->segments()->size();
+  if (arguments.json) {
+    const nlohmann::ordered_json out = {{"directory", index->directory()},
+                                        {"end_lsn", index->end().ToString()},
+                                        {"segments", segments},
+                                        {"segments_indexed", counts.segments_indexed},
+                                        {"files", counts.files},
+                                        {"bytes", counts.bytes}};
+    fmt::print("{}\n", JsonText(out));
+    return kExitFine;
+  }
+  fmt::print("directory:         {}\n", index->directory());
+  fmt::print("WAL indexed up to: {}\n", index->end().ToString());
+  fmt::print("segments:          {}, {} of them indexed now\n", segments, counts.segments_indexed);
+  fmt::print("files:             {}, {} bytes\n", counts.files, counts.bytes);
+  return kExitFine;
+}
+
+}  // namespace
+
+CommandFunction DeclareIndex(Options* options) {
+  auto arguments = std::make_shared<IndexArguments>();
+  arguments->jobs = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
+  options->Usage("[OPTION]... --wal=DIR...");
+  options->Introduction(
+      "The index says which records concern a page, a relation or a transaction. It has\n"
+      "no page and no record. Commands that need it make what is missing by themselves.\n");
+  AddWalDirectories(options, &arguments->wal);
+  AddUntestedVersion(options);
+  AddLsnRange(options, &arguments->range);
+  AddTimeline(options, &arguments->timeline);
+  AddIndex(options, &arguments->index);
+  options->Integer("--jobs=N", &arguments->jobs, {1, 256},
+                   "threads that index WAL (default: one for each processor)");
+  AddFormat(options, &arguments->json, "text (default) or json");
+  options->Notes(
+      "The command never writes to the WAL directory. A file of the index names the\n"
+      "segments that it is of. It is made anew when one of these has changed.\n\n"
+      "Example:\n"
+      "  neon-redo index --wal=archive --index=/var/cache/neon_redo\n");
+  return [arguments, options] { return Run(*arguments, *options); };
+}
+
+}  // namespace neon_redo::cli

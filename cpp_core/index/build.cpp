@@ -1,0 +1,180 @@
+// A file is written under another name and renamed when it is whole. Its maker holds a lock on it, which
+// ends with the process in whatever way that ends: a file that is not locked is nobody's.
+#include "cpp_core/index/build.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <cerrno>
+#include <ctime>
+#include <memory>
+#include <vector>
+
+#include "cpp_core/archive/segment_file.h"
+#include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/index/collector.h"
+#include "cpp_core/pg/tested_version.h"
+#include "cpp_core/wal/open.h"
+#include "neon_redo/ingest.h"
+#include "neon_redo/wal_reader.h"
+
+namespace neon_redo {
+
+namespace {
+
+constexpr std::string_view kUnfinished = ".tmp";
+constexpr int64_t kBillion = 1'000'000'000;
+constexpr int64_t kSettled =
+    2 * kBillion;  // nanoseconds after which a time stamp tells versions apart
+
+int64_t Nanoseconds(const struct timespec& t) { return t.tv_sec * kBillion + t.tv_nsec; }
+
+// A new file that this process has locked.
+Result<FileDescriptor> CreateLocked(const Directory& directory, const std::string& name) {
+  for (;;) {
+    ASSIGN_OR_RETURN(FileDescriptor fd, directory.CreateFile(name));
+    if (flock(fd.get(), LOCK_EX) != 0) return FileError("lock file", directory.PathOf(name));
+    struct stat st;
+    if (fstat(fd.get(), &st) != 0) return FileError("examine file", directory.PathOf(name));
+    if (st.st_nlink != 0) return fd;  // else it was taken for a leftover before it was locked
+  }
+}
+
+struct Indexed {
+  Lsn end;
+  Lsn last_start;
+  uint32_t last_crc = 0;
+};
+
+// Reads the records that start in the segments.
+Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Collector* collector,
+                        std::atomic<uint64_t>* done) {
+  // Commit timestamps: whether they are kept is known to those who ask.
+  Ingest ingest({.track_commit_timestamp = true});
+  RecordView view(reader->version());
+  ChangeList changes;
+  WalRecord record;
+  Indexed out{begin, Lsn(), 0};
+  uint64_t told = 0, count = 0;
+  while (reader->Next(&record) && record.start < end) {
+    RETURN_IF_ERROR(ParseRecord(record, &view));
+    if (RecordFault fault = ingest.Take(view, &changes))
+      return MakeError(ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}: {}",
+                                                        record.start.ToString(), fault.what));
+    if (!changes.empty()) collector->Take(changes, view, record);
+    out = {std::min(record.end, end), record.start, view.header().crc};
+    if (++count % 4096 != 0) continue;
+    const uint64_t now = out.end - begin;
+    *done += now - told;
+    told = now;
+  }
+  if (reader->error()) return tl::unexpected(*reader->error());
+  *done += (end - begin) - told;
+  // There is WAL behind the segments.
+  if (record.start >= end && out.end < end) out.end = end;
+  return out;
+}
+
+}  // namespace
+
+std::string IndexFileName(std::span<const Segment> segments, uint32_t segment_size) {
+  const auto name = [&](const Segment& s) {
+    return FormatSegmentName(s.timeline, s.number, segment_size);
+  };
+  const std::string first = name(segments.front());
+  return segments.size() == 1 ? first + ".sst" : first + "-" + name(segments.back()) + ".sst";
+}
+
+Result<IndexedSegment> LookAtSegment(const Segment& segment) {
+  struct stat st;
+  if (stat(segment.path.c_str(), &st) != 0) return FileError("examine file", segment.path);
+  return IndexedSegment{.timeline = segment.timeline,
+                        .number = segment.number,
+                        .stored_size = static_cast<uint64_t>(st.st_size),
+                        .hash = 0,
+                        .device = st.st_dev,
+                        .inode = st.st_ino,
+                        .modified = Nanoseconds(st.st_mtim),
+                        .changed = Nanoseconds(st.st_ctim)};
+}
+
+bool IsUntouched(const IndexedSegment& a, const IndexedSegment& b) {
+  return a.changed != 0 && a.stored_size == b.stored_size && a.device == b.device &&
+         a.inode == b.inode && a.modified == b.modified && a.changed == b.changed;
+}
+
+Result<IndexedSegment> DescribeSegment(const Segment& segment, uint32_t segment_size) {
+  ASSIGN_OR_RETURN(IndexedSegment out, LookAtSegment(segment));
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (Nanoseconds(now) - out.changed < kSettled) out.changed = 0;
+  ASSIGN_OR_RETURN(const auto reader, SegmentReader::Open(segment, segment_size));
+  constexpr size_t kChunk = 1 << 18;
+  const auto buffer = std::make_unique<uint8_t[]>(kChunk);
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(),
+                                                                       XXH3_freeState);
+  XXH3_64bits_reset(state.get());
+  for (uint64_t at = 0; at < segment_size;) {
+    const ssize_t n = reader.Read(buffer.get(), kChunk, at);
+    if (n < 0) return FileError("read file", segment.ShownAs());
+    if (n == 0) break;
+    XXH3_64bits_update(state.get(), buffer.get(), static_cast<size_t>(n));
+    at += static_cast<uint64_t>(n);
+  }
+  out.hash = XXH3_64bits_digest(state.get());
+  return out;
+}
+
+Status BuildIndexFile(const WalSet& wal, std::optional<uint32_t> timeline,
+                      std::span<const Segment> segments, const Directory& directory,
+                      std::atomic<uint64_t>* done) {
+  const uint32_t size = wal.segment_size();
+  const Lsn begin = wal.SegmentStart(segments.front().number);
+  const Lsn end = wal.SegmentStart(segments.back().number + 1);
+  IndexHeader header{
+      .system_identifier = wal.system_identifier(), .segment_size = size, .begin = begin};
+  for (const Segment& segment : segments) {
+    ASSIGN_OR_RETURN(const IndexedSegment described, DescribeSegment(segment, size));
+    header.segments.push_back(described);
+  }
+  ASSIGN_OR_RETURN(const auto reader, OpenWal(wal, {.from = begin, .timeline = timeline}));
+  RETURN_IF_ERROR(pg::CheckComplete(reader->version(), "the WAL"));
+  Collector collector(begin);
+  ASSIGN_OR_RETURN(const Indexed indexed, Collect(reader.get(), begin, end, &collector, done));
+  header.end = indexed.end;
+  header.last_start = indexed.last_start;
+  header.last_crc = indexed.last_crc;
+
+  const std::string name = IndexFileName(segments, size);
+  const std::string unfinished = fmt::format("{}.{}{}", name, getpid(), kUnfinished);
+  ASSIGN_OR_RETURN(const FileDescriptor lock, CreateLocked(directory, unfinished));
+  const auto write = [&]() -> Status {
+    ASSIGN_OR_RETURN(const auto writer, IndexFileWriter::Create(directory.PathOf(unfinished)));
+    RETURN_IF_ERROR(
+        collector.ForEach([&](const PageKey& key, const std::vector<IndexEntry>& entries) {
+          return writer->Add(key, entries);
+        }));
+    return writer->Finish(header);
+  };
+  Status status = write();
+  if (status) status = directory.Rename(unfinished, name);
+  if (!status) static_cast<void>(directory.Remove(unfinished));
+  return status;
+}
+
+Status RemoveLeftovers(const Directory& directory) {
+  ASSIGN_OR_RETURN(const auto names, directory.Names());
+  for (const std::string& name : names) {
+    if (!name.ends_with(kUnfinished)) continue;
+    const auto fd = directory.OpenFile(name, O_RDONLY);
+    if (fd && flock(fd->get(), LOCK_EX | LOCK_NB) == 0) RETURN_IF_ERROR(directory.Remove(name));
+  }
+  return {};
+}
+
+}  // namespace neon_redo

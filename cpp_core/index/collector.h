@@ -1,0 +1,63 @@
+// The entries of a stretch of WAL, gathered by key.
+#ifndef NEON_REDO_INDEX_COLLECTOR_H_
+#define NEON_REDO_INDEX_COLLECTOR_H_
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "cpp_core/index/entry.h"
+#include "neon_redo/ingest.h"
+
+namespace neon_redo {
+
+// Takes changes in the order of WAL, of at most 2^34 bytes of it. Not thread-safe. Memory: about 30
+// bytes for an entry, and 60 for a key.
+class Collector {
+ public:
+  // begin: where the stretch begins.
+  explicit Collector(Lsn begin);
+
+  void Take(const ChangeList& changes, const RecordView& view, const WalRecord& record);
+
+  // Calls take(key, entries) for each key in ascending order, until it fails. entries is valid during
+  // the call.
+  using Sink = std::function<Status(const PageKey&, const std::vector<IndexEntry>&)>;
+  Status ForEach(const Sink& sink) const;
+
+ private:
+  struct Item {
+    uint32_t place;  // of the record, in units of 8 bytes after `begin`
+    uint32_t next;   // number of the key's next item plus one; 0: none
+    uint32_t extra;  // number in sizes_ or commits_, or 1 if it makes the page whole
+  };
+  struct Commit {
+    uint32_t xid;
+    int64_t time;
+  };
+  struct List {
+    PageKey key;
+    uint32_t first;  // numbers of items, plus one
+    uint32_t last;
+    uint32_t high_hash;
+  };
+
+  List* ListOf(const PageKey& key);
+  void Grow();
+  void Add(List* list, uint32_t extra);
+  void AddRecord(const PageKey& key, bool makes_whole);
+  void AddSize(const PageKey& key, const SizeBounds& change);
+  void TakeSize(const Change& change);
+
+  const Lsn begin_;
+  uint32_t place_ = 0;            // of the record that is taken
+  std::vector<uint32_t> places_;  // a hash table: numbers in lists_ plus one
+  std::vector<List> lists_;
+  std::vector<Item> items_;
+  std::vector<SizeBounds> sizes_;
+  std::vector<Commit> commits_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_INDEX_COLLECTOR_H_

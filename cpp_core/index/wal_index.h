@@ -1,0 +1,78 @@
+// An index of one line of WAL: which records concern a page, a relation or the cluster.
+#ifndef NEON_REDO_INDEX_WAL_INDEX_H_
+#define NEON_REDO_INDEX_WAL_INDEX_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpp_core/archive/wal_set.h"
+#include "cpp_core/index/file.h"
+#include "cpp_core/wal/open.h"
+#include "neon_redo/error.h"
+#include "neon_redo/lsn.h"
+
+namespace neon_redo {
+
+struct IndexOptions {
+  std::string directory;      // is made if it is not there, with those above it
+  int jobs = 1;               // threads that build files
+  uint64_t cache = 64 << 20;  // memory for blocks of files, in bytes
+  std::function<void(uint64_t done, uint64_t total)> progress{};  // in bytes of WAL; may be empty
+};
+
+// What WalIndex::Open has found and done.
+struct IndexCounts {
+  uint64_t files = 0;             // that answer questions
+  uint64_t built = 0;             // of them, made now
+  uint64_t segments_indexed = 0;  // by these
+  uint64_t bytes = 0;             // of all files
+};
+
+// The files for the WAL of one line. Not thread-safe; any number of them, in several processes, may use
+// one directory at once.
+class WalIndex {
+ public:
+  // Uses the files that are there for these segments as they are now, and makes the others. The WAL
+  // itself is only read. range.from: where the line begins; without it, at its first segment.
+  // kUnsupported: the set has a restore command, which cannot list its archive. Other errors: as of
+  // WalReader, where WAL that is to be indexed is damaged; kIo: the directory cannot be used.
+  static Result<std::unique_ptr<WalIndex>> Open(const WalSet& wal, const WalRange& range,
+                                                const IndexOptions& options);
+
+  // Of the files: of the cluster, below options.directory.
+  const std::string& directory() const { return directory_; }
+  const IndexCounts& counts() const { return counts_; }
+  // Of the segments that are read, each the chosen one of its copies.
+  const std::shared_ptr<const std::vector<Segment>>& segments() const { return segments_; }
+  const WalIdentity& identity() const { return identity_; }
+  // Records before this are in it: the end of the last one.
+  Lsn end() const { return files_.empty() ? Lsn() : files_.back()->header().end; }
+  // About the WAL, one line each.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+  // The key's entries of records that start before `to`, in ascending order, beginning with the last
+  // that makes the page whole, or with the first there is.
+  Result<std::vector<IndexEntry>> Get(const PageKey& key, Lsn to);
+  // All of them that start at `from` or later, and before `to`.
+  Result<std::vector<IndexEntry>> GetAll(const PageKey& key, Lsn from, Lsn to);
+  // What records before `to`, from `from` on, make of a fork's size.
+  Result<SizeBounds> GetSize(const PageKey& key, Lsn from, Lsn to);
+
+ private:
+  WalIndex() = default;
+
+  std::string directory_;
+  std::shared_ptr<const std::vector<Segment>> segments_;
+  WalIdentity identity_{};
+  std::vector<std::unique_ptr<IndexFile>> files_;  // in order of LSN
+  std::vector<std::string> notes_;
+  IndexCounts counts_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_INDEX_WAL_INDEX_H_
