@@ -1,12 +1,10 @@
 // neon-redo index: makes or completes the index of an archive of WAL.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cli/commands.h"
@@ -56,7 +54,6 @@ Outcome Run(const IndexArguments& arguments, const Options& options) {
 
 CommandFunction DeclareIndex(Options* options) {
   auto arguments = std::make_shared<IndexArguments>();
-  arguments->jobs = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
   options->Usage("[OPTION]... --wal=DIR...");
   options->Introduction(
       "The index says which records concern a page, a relation or a transaction. It has\n"
@@ -66,8 +63,7 @@ CommandFunction DeclareIndex(Options* options) {
   AddLsnRange(options, &arguments->range);
   AddTimeline(options, &arguments->timeline);
   AddIndex(options, &arguments->index);
-  options->Integer("--jobs=N", &arguments->jobs, {1, 256},
-                   "threads that index WAL (default: one for each processor)");
+  AddIndexJobs(options, &arguments->jobs);
   AddFormat(options, &arguments->json, "text (default) or json");
   options->Notes(
       "The command never writes to the WAL directory. A file of the index names the\n"

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 #include "cli/common_options.h"
 #include "cli/progress_bar.h"
@@ -30,6 +32,12 @@ Option& AddIndex(Options* options, std::string* directory) {
   return options->Path("--index=DIR", directory,
                        "directory of the index, which is made and kept up to date; a directory for "
                        "each cluster is made in it (default: ~/.cache/neon_redo/index)");
+}
+
+Option& AddIndexJobs(Options* options, int* jobs) {
+  *jobs = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
+  return options->Integer("--jobs=N", jobs, {1, 256},
+                          "threads that index WAL (default: one for each processor)");
 }
 
 Result<std::unique_ptr<WalIndex>> OpenIndex(const WalSet& wal, const WalRange& range,

@@ -12,6 +12,8 @@ namespace neon_redo::cli {
 
 // --index
 Option& AddIndex(Options* options, std::string* directory);
+// --jobs, and its default
+Option& AddIndexJobs(Options* options, int* jobs);
 
 // Opens it, with a bar of progress where files are missing, and says on standard error what is unusual about
 // the WAL, and how much was indexed and where, if any was. directory: empty stands for the user's

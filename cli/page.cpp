@@ -10,17 +10,20 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
+#include "cli/index_options.h"
 #include "cli/page_inputs.h"
 #include "cli/progress_bar.h"
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/page_name.h"
+#include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/store/page_reader.h"
-#include "cpp_core/store/recording.h"
+#include "cpp_core/store/recorder.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/relation_files.h"
@@ -38,8 +41,8 @@ struct PageArguments {
   std::string restore_command;
   BackupArguments base_backup;
   Lsn lsn;
-  std::string store;
-  uint64_t memory = 128 << 20;
+  std::string index;
+  int jobs = 1;
   std::optional<uint32_t> timeline;
   std::string output;
   bool json = false;
@@ -114,9 +117,64 @@ void PrintJson(const PageKey& key, Lsn lsn, const PageAt& at) {
   fmt::print("{}\n", JsonText(out));
 }
 
-Result<std::unique_ptr<Store>> OpenStore(const PageArguments& arguments) {
-  if (arguments.store.empty()) return MakeMemoryStore();
-  return OpenRocksDbStore({arguments.store, arguments.memory});
+// Reads all WAL up to lsn. Returns the end of the last record.
+Result<Lsn> Record(const WalSet& wal, const WalRange& range, bool track_commit_timestamp,
+                   Recorder* recorder) {
+  ASSIGN_OR_RETURN(const auto reader, OpenWal(wal, range));
+  Ingest ingest({.track_commit_timestamp = track_commit_timestamp});
+  ProgressBar bar(true);
+  uint64_t taken = 0;
+  const Status status = ingest.TakeAll(
+      reader.get(),
+      [&](const ChangeList& changes, const RecordView& view, const WalRecord& record) -> Status {
+        if (taken++ % 4096 == 0)
+          bar.Show("reading WAL", reader->bytes_read(), reader->bytes_total());
+        for (const Change& change : changes)
+          if (change.kind == ChangeKind::kParameters)
+            RETURN_IF_ERROR(pg::CheckWalLevel(change.payload, record.start));
+        recorder->Take(changes, view, record);
+        return {};
+      });
+  bar.Clear();
+  SayNotes(reader->notes());
+  if (!status) return tl::unexpected(status.error());
+  return reader->end_of_wal();
+}
+
+// What the page's changes come from: an index, or what a pass over all WAL has found.
+struct Changes {
+  std::unique_ptr<WalIndex> index;
+  std::unique_ptr<ChangeSource> source;
+};
+
+Result<Changes> OpenChanges(const PageArguments& arguments, const PageInputs& inputs,
+                            const PageKey& key, Lsn lsn) {
+  WalRange range{std::nullopt, lsn, arguments.timeline};
+  if (inputs.backup) range.from = inputs.start;
+  if (lsn == kEnd) range.to = std::nullopt;
+  Changes out;
+  Lsn end;
+  if (inputs.wal.restores()) {
+    auto recorder = std::make_unique<Recorder>(key);
+    ASSIGN_OR_RETURN(end, Record(inputs.wal, range, inputs.track_commit_timestamp, recorder.get()));
+    out.source = std::move(recorder);
+  } else {
+    ASSIGN_OR_RETURN(out.index, OpenIndex(inputs.wal, range, arguments.index, arguments.jobs));
+    end = out.index->end();
+    if (end < lsn && out.index->damage()) return tl::unexpected(*out.index->damage());
+    auto changes = std::make_unique<IndexedChanges>(out.index.get(), range.from.value_or(Lsn()),
+                                                    inputs.track_commit_timestamp);
+    RETURN_IF_ERROR(changes->CheckWalLevel(lsn));
+    out.source = std::move(changes);
+  }
+  if (lsn == kEnd || end >= lsn) return out;
+  // Between the last record before lsn and lsn there is nothing; that WAL ends is another thing.
+  auto reader = OpenWal(inputs.wal, {end, std::nullopt, arguments.timeline});
+  auto next = reader ? (*reader)->Next() : tl::unexpected(reader.error());
+  if (next && *next) return out;
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("the WAL in {} ends at {}, before {}", NamePaths(inputs.wal.given()),
+                               end.ToString(), lsn.ToString()));
 }
 
 Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn lsn) {
@@ -126,41 +184,16 @@ Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn 
                                                       .restore_command = arguments.restore_command,
                                                       .timeline = arguments.timeline},
                                                      block ? block->rel.spc : uint32_t{0}));
-  const WalSet& wal = inputs.wal;
-  RecordingOptions recording;
-  recording.range = {std::nullopt, lsn, arguments.timeline};
   BasePage base;
   WorkerOptions worker = arguments.worker;
+  worker.version = &inputs.wal.version();
   if (inputs.backup) {
-    recording.range.from = inputs.start;
-    recording.track_commit_timestamp = inputs.track_commit_timestamp;
     base = PagesOf(*inputs.backup, *inputs.control.version, inputs.control.checksums);
     worker.version = inputs.control.version;
     RETURN_IF_ERROR(CheckWorkerFiles(worker, *inputs.control.version, Engine::kAuto));
   }
-  if (arguments.store.empty()) recording.recorder.only = key;
-  recording.name = arguments.store;
-  ProgressBar bar(true);
-  recording.progress = [&](uint64_t done, uint64_t total) { bar.Show("reading WAL", done, total); };
-  recording.notes = [&](const std::vector<std::string>& notes) {
-    bar.Clear();
-    SayNotes(notes);
-  };
-  ASSIGN_OR_RETURN(auto store, OpenStore(arguments));
-  const auto end = RecordWal(store.get(), wal, recording);
-  bar.Clear();
-  if (!end) return tl::unexpected(end.error());
-  if (*end < lsn && lsn != kEnd) {
-    // Between the last record before lsn and lsn there is nothing; that WAL ends is another thing.
-    auto reader = OpenWal(wal, {*end, std::nullopt, arguments.timeline});
-    auto next = reader ? (*reader)->Next() : tl::unexpected(reader.error());
-    if (!next || !*next)
-      return MakeError(ErrorCode::kNotFound,
-                       fmt::format("the WAL in {} ends at {}, before {}", NamePaths(wal.given()),
-                                   end->ToString(), lsn.ToString()));
-  }
-  if (worker.version == nullptr) worker.version = &wal.version();
-  PageReader reader(store.get(), base, worker);
+  ASSIGN_OR_RETURN(const auto changes, OpenChanges(arguments, inputs, key, lsn));
+  PageReader reader(changes.source.get(), base, worker);
   auto page = reader.Read(key, lsn);
   if (page && key.ToBlock() && !PageView(page->page.data()).is_new()) {
     // So that it can be put in place on a cluster with data checksums.
@@ -229,15 +262,15 @@ CommandFunction DeclarePage(Options* options) {
       "base backup that supplies the page where WAL alone cannot, in any layout that verify "
       "reads");
   AddTimeline(options, &arguments->timeline);
-  options->Path("--store=DIR", &arguments->store,
-                "keep all changes of the WAL in this directory, so that the next page from the "
-                "same WAL is found quickly");
-  AddMemory(options, &arguments->memory, "memory that the store may use (default: 128MB)");
+  AddIndex(options, &arguments->index);
+  AddIndexJobs(options, &arguments->jobs);
   options->Path("--output=FILE", &arguments->output, "write the page's 8192 bytes to this file");
   AddFormat(options, &arguments->json, "text (default) or json");
   AddWorkerOptions(options, &arguments->worker);
   options->Notes(
-      "The command never writes to the WAL directory or to the backup. The page that it\n"
+      "The WAL is indexed first, where it is not yet, so that the next page is found\n"
+      "quickly; a restore command's WAL is read as a whole. The command never writes to\n"
+      "the WAL directory or to the backup. The page that it\n"
       "writes has a valid checksum. WAL contains neither hint bits nor the free space\n"
       "map: hint bits are those of the last full-page image.\n\n"
       "Examples:\n"

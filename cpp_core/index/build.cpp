@@ -49,6 +49,7 @@ struct Indexed {
   Lsn end;
   Lsn last_start;
   uint32_t last_crc = 0;
+  std::optional<Error> damage{};
 };
 
 // Reads the records that start in the segments.
@@ -59,7 +60,7 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Collector* collec
   RecordView view(reader->version());
   ChangeList changes;
   WalRecord record;
-  Indexed out{begin, Lsn(), 0};
+  Indexed out{begin, Lsn()};
   uint64_t told = 0, count = 0;
   while (reader->Next(&record) && record.start < end) {
     RETURN_IF_ERROR(ParseRecord(record, &view));
@@ -67,13 +68,14 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Collector* collec
       return MakeError(ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}: {}",
                                                         record.start.ToString(), fault.what));
     if (!changes.empty()) collector->Take(changes, view, record);
-    out = {std::min(record.end, end), record.start, view.header().crc};
+    out = {std::min(record.end, end), record.start, view.header().crc, std::nullopt};
     if (++count % 4096 != 0) continue;
     const uint64_t now = out.end - begin;
     *done += now - told;
     told = now;
   }
-  if (reader->error()) return tl::unexpected(*reader->error());
+  out.damage = reader->error();
+  if (out.damage && out.damage->code != ErrorCode::kCorrupt) return tl::unexpected(*out.damage);
   *done += (end - begin) - told;
   // There is WAL behind the segments.
   if (record.start >= end && out.end < end) out.end = end;
@@ -130,9 +132,10 @@ Result<IndexedSegment> DescribeSegment(const Segment& segment, uint32_t segment_
   return out;
 }
 
-Status BuildIndexFile(const WalSet& wal, std::optional<uint32_t> timeline,
-                      std::span<const Segment> segments, const Directory& directory,
-                      std::atomic<uint64_t>* done) {
+Result<std::optional<Error>> BuildIndexFile(const WalSet& wal, std::optional<uint32_t> timeline,
+                                            std::span<const Segment> segments,
+                                            const Directory& directory,
+                                            std::atomic<uint64_t>* done) {
   const uint32_t size = wal.segment_size();
   const Lsn begin = wal.SegmentStart(segments.front().number);
   const Lsn end = wal.SegmentStart(segments.back().number + 1);
@@ -149,6 +152,7 @@ Status BuildIndexFile(const WalSet& wal, std::optional<uint32_t> timeline,
   header.end = indexed.end;
   header.last_start = indexed.last_start;
   header.last_crc = indexed.last_crc;
+  header.is_cut = indexed.damage.has_value();
 
   const std::string name = IndexFileName(segments, size);
   const std::string unfinished = fmt::format("{}.{}{}", name, getpid(), kUnfinished);
@@ -163,8 +167,9 @@ Status BuildIndexFile(const WalSet& wal, std::optional<uint32_t> timeline,
   };
   Status status = write();
   if (status) status = directory.Rename(unfinished, name);
-  if (!status) static_cast<void>(directory.Remove(unfinished));
-  return status;
+  if (status) return indexed.damage;
+  static_cast<void>(directory.Remove(unfinished));
+  return tl::unexpected(status.error());
 }
 
 Status RemoveLeftovers(const Directory& directory) {

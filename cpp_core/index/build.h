@@ -27,11 +27,13 @@ Result<IndexedSegment> LookAtSegment(const Segment& segment);
 bool IsUntouched(const IndexedSegment& a, const IndexedSegment& b);
 
 // Indexes segments of a line, which are neighbours, and puts the file into the directory. timeline: of
-// the line. done: bytes of WAL that were read are added to it. Thread-safe. Errors as of WalReader; kIo:
-// the file cannot be written.
-Status BuildIndexFile(const WalSet& wal, std::optional<uint32_t> timeline,
-                      std::span<const Segment> segments, const Directory& directory,
-                      std::atomic<uint64_t>* done);
+// the line. done: bytes of WAL that were read are added to it. Returns why WAL cannot be read to the end of
+// the segments, if it is damaged: then the file has what is before. Thread-safe. Errors as of WalReader;
+// kIo: the file cannot be written.
+Result<std::optional<Error>> BuildIndexFile(const WalSet& wal, std::optional<uint32_t> timeline,
+                                            std::span<const Segment> segments,
+                                            const Directory& directory,
+                                            std::atomic<uint64_t>* done);
 
 // Removes what an interrupted process has left there.
 Status RemoveLeftovers(const Directory& directory);

@@ -35,7 +35,7 @@ struct StoredHeader {
   uint32_t segment_size;
   uint32_t last_crc;
   uint64_t begin, end, last_start;
-  uint64_t segments;
+  uint32_t segments, is_cut;
 };
 static_assert(sizeof(StoredHeader) == 56);
 
@@ -140,7 +140,8 @@ Status IndexFileWriter::Finish(const IndexHeader& header) {
                             .begin = header.begin.value,
                             .end = header.end.value,
                             .last_start = header.last_start.value,
-                            .segments = header.segments.size()};
+                            .segments = static_cast<uint32_t>(header.segments.size()),
+                            .is_cut = header.is_cut};
   std::string bytes(reinterpret_cast<const char*>(&stored), sizeof(stored));
   for (const IndexedSegment& s : header.segments) {
     const StoredSegment segment{s.number, s.stored_size, s.hash,    s.device,
@@ -210,7 +211,8 @@ Status IndexFile::ReadHeader() {
              .begin = Lsn(stored.begin),
              .end = Lsn(stored.end),
              .last_start = Lsn(stored.last_start),
-             .last_crc = stored.last_crc};
+             .last_crc = stored.last_crc,
+             .is_cut = stored.is_cut != 0};
   for (size_t i = 0; i < stored.segments; i++) {
     StoredSegment s;
     std::memcpy(&s, at->value().data() + sizeof(stored) + i * sizeof(s), sizeof(s));

@@ -40,6 +40,8 @@ struct IndexHeader {
   // The last record; none: 0. It may end in a segment that is not one of these.
   Lsn last_start{};
   uint32_t last_crc = 0;
+  // WAL cannot be read further than `end`. Such a file is of no use to another process.
+  bool is_cut = false;
 };
 
 // Writes a file. Not thread-safe.

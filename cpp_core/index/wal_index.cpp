@@ -87,8 +87,8 @@ Result<bool> Fits(const IndexHeader& header, Group group, const WalIdentity& ide
   const Lsn end(uint64_t{group.back().number + 1} * identity.segment_size);
   if (header.system_identifier != identity.system_identifier ||
       header.segment_size != identity.segment_size || header.segments.size() != group.size() ||
-      header.begin != Lsn(group.front().number * identity.segment_size) || header.end > end ||
-      (header.end < end && !is_last))
+      header.begin != Lsn(group.front().number * identity.segment_size) || header.is_cut ||
+      header.end > end || (header.end < end && !is_last))
     return false;
   for (size_t i = 0; i < group.size(); i++) {
     const IndexedSegment& indexed = header.segments[i];
@@ -115,68 +115,77 @@ Result<std::unique_ptr<WalIndex>> WalIndex::Open(const WalSet& wal, const WalRan
                      "cannot list its archive");
   std::unique_ptr<WalIndex> out(new WalIndex());
   out->identity_ = wal.identity();
+  out->directory_ = fmt::format("{}/{}", options.directory, wal.system_identifier());
   ASSIGN_OR_RETURN(auto segments, SegmentsToIndex(wal, range, &out->notes_));
   out->segments_ = std::make_shared<const std::vector<Segment>>(std::move(segments));
-  out->directory_ = fmt::format("{}/{}", options.directory, wal.system_identifier());
   RETURN_IF_ERROR(MakeDirectories(out->directory_));
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(out->directory_));
   RETURN_IF_ERROR(RemoveLeftovers(directory));
-
-  const auto cache = rocksdb::NewLRUCache(options.cache);
-  const std::vector<Group> groups = GroupsOf(*out->segments_, wal.segment_size());
-  out->files_.resize(groups.size());
-  RecordSource records(out->segments_, wal.identity());
-  const auto open = [&](size_t i) -> Result<bool> {
-    auto file =
-        IndexFile::Open(directory.PathOf(IndexFileName(groups[i], wal.segment_size())), cache);
-    if (!file && file.error().code == ErrorCode::kNotFound) return false;
-    if (!file && file.error().code == ErrorCode::kCorrupt) {
-      out->notes_.push_back(file.error().message + "; it is made anew");
-      return false;
-    }
-    if (!file) return tl::unexpected(file.error());
-    ASSIGN_OR_RETURN(const bool fits, Fits((*file)->header(), groups[i], wal.identity(),
-                                           i + 1 == groups.size(), &records));
-    if (fits) out->files_[i] = std::move(*file);
-    return fits;
-  };
-  std::vector<size_t> missing;
-  uint64_t total = 0;
-  for (size_t i = 0; i < groups.size(); i++) {
-    ASSIGN_OR_RETURN(const bool is_there, open(i));
-    if (is_there) continue;
-    missing.push_back(i);
-    total += groups[i].size() * wal.segment_size();
-    out->counts_.segments_indexed += groups[i].size();
-  }
-  std::atomic<uint64_t> done{0};
-  RETURN_IF_ERROR(ForEachInParallel(
-      static_cast<size_t>(options.jobs), missing.size(), [&](size_t lane, size_t item) -> Status {
-        RETURN_IF_ERROR(
-            BuildIndexFile(wal, range.timeline, groups[missing[item]], directory, &done));
-        if (lane == 0 && options.progress) options.progress(done, total);
-        return {};
-      }));
-  for (const size_t i : missing) {
-    ASSIGN_OR_RETURN(const bool is_there, open(i));
-    if (!is_there)
-      return MakeError(ErrorCode::kIo,
-                       fmt::format("segments changed while they were indexed, or somebody else "
-                                   "changes \"{}\": run the command again",
-                                   directory.PathOf(IndexFileName(groups[i], wal.segment_size()))));
-    if (groups[i].size() == 1) continue;
-    // What the group replaces.
-    for (const Segment& segment : groups[i])
-      static_cast<void>(directory.Remove(IndexFileName(Group(&segment, 1), wal.segment_size())));
-  }
-  out->counts_.files = groups.size();
-  out->counts_.built = missing.size();
+  RETURN_IF_ERROR(out->OpenFiles(wal, range, options, directory));
   for (const auto& file : out->files_) {
     struct stat st;
     if (stat(file->path().c_str(), &st) == 0)
       out->counts_.bytes += static_cast<uint64_t>(st.st_size);
   }
+  out->counts_.files = out->files_.size();
   return out;
+}
+
+Status WalIndex::OpenFiles(const WalSet& wal, const WalRange& range, const IndexOptions& options,
+                           const Directory& directory) {
+  const auto cache = rocksdb::NewLRUCache(options.cache);
+  const std::vector<Group> groups = GroupsOf(*segments_, wal.segment_size());
+  const auto name_of = [&](size_t i) { return IndexFileName(groups[i], wal.segment_size()); };
+  files_.resize(groups.size());
+  RecordSource records(segments_, identity_);
+  std::vector<size_t> missing;
+  for (size_t i = 0; i < groups.size(); i++) {
+    auto file = IndexFile::Open(directory.PathOf(name_of(i)), cache);
+    if (file) {
+      ASSIGN_OR_RETURN(const bool fits, Fits((*file)->header(), groups[i], identity_,
+                                             i + 1 == groups.size(), &records));
+      if (fits) files_[i] = std::move(*file);
+    } else if (file.error().code == ErrorCode::kCorrupt) {
+      notes_.push_back(file.error().message + "; it is made anew");
+    } else if (file.error().code != ErrorCode::kNotFound) {
+      return tl::unexpected(file.error());
+    }
+    if (!files_[i]) missing.push_back(i);
+  }
+  ASSIGN_OR_RETURN(auto damages, Build(wal, range, options, directory, groups, missing));
+  for (size_t i = 0; i < missing.size() && !damage_; i++) {
+    const size_t at = missing[i];
+    ASSIGN_OR_RETURN(files_[at], IndexFile::Open(directory.PathOf(name_of(at)), cache));
+    // Nothing behind the damage answers questions.
+    if (damages[i]) files_.resize(at + 1);
+    damage_ = std::move(damages[i]);
+    if (groups[at].size() == 1) continue;
+    // The files that it replaces.
+    for (const Segment& segment : groups[at])
+      static_cast<void>(directory.Remove(IndexFileName(Group(&segment, 1), wal.segment_size())));
+  }
+  return {};
+}
+
+// Makes the files of some groups. Returns the damage that each met.
+Result<std::vector<std::optional<Error>>> WalIndex::Build(
+    const WalSet& wal, const WalRange& range, const IndexOptions& options,
+    const Directory& directory, const std::vector<std::span<const Segment>>& groups,
+    const std::vector<size_t>& missing) {
+  uint64_t segments = 0;
+  for (const size_t i : missing) segments += groups[i].size();
+  std::atomic<uint64_t> done{0};
+  std::vector<std::optional<Error>> damages(missing.size());
+  RETURN_IF_ERROR(ForEachInParallel(
+      static_cast<size_t>(options.jobs), missing.size(), [&](size_t lane, size_t item) -> Status {
+        ASSIGN_OR_RETURN(damages[item], BuildIndexFile(wal, range.timeline, groups[missing[item]],
+                                                       directory, &done));
+        if (lane == 0 && options.progress) options.progress(done, segments * wal.segment_size());
+        return {};
+      }));
+  counts_.built = missing.size();
+  counts_.segments_indexed = segments;
+  return damages;
 }
 
 Result<std::vector<IndexEntry>> WalIndex::Get(const PageKey& key, Lsn to) {

@@ -6,10 +6,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cpp_core/archive/wal_set.h"
+#include "cpp_core/base/directory.h"
 #include "cpp_core/index/file.h"
 #include "cpp_core/wal/open.h"
 #include "neon_redo/error.h"
@@ -39,7 +41,7 @@ class WalIndex {
   // Uses the files that are there for these segments as they are now, and makes the others. The WAL
   // itself is only read. range.from: where the line begins; without it, at its first segment.
   // kUnsupported: the set has a restore command, which cannot list its archive. Other errors: as of
-  // WalReader, where WAL that is to be indexed is damaged; kIo: the directory cannot be used.
+  // WalReader, but for damage; kIo: the directory cannot be used.
   static Result<std::unique_ptr<WalIndex>> Open(const WalSet& wal, const WalRange& range,
                                                 const IndexOptions& options);
 
@@ -51,6 +53,8 @@ class WalIndex {
   const WalIdentity& identity() const { return identity_; }
   // Records before this are in it: the end of the last one.
   Lsn end() const { return files_.empty() ? Lsn() : files_.back()->header().end; }
+  // Why WAL after end() cannot be read; nothing: it ends there, or is not wanted.
+  const std::optional<Error>& damage() const { return damage_; }
   // About the WAL, one line each.
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -64,11 +68,18 @@ class WalIndex {
 
  private:
   WalIndex() = default;
+  Status OpenFiles(const WalSet& wal, const WalRange& range, const IndexOptions& options,
+                   const Directory& directory);
+  Result<std::vector<std::optional<Error>>> Build(
+      const WalSet& wal, const WalRange& range, const IndexOptions& options,
+      const Directory& directory, const std::vector<std::span<const Segment>>& groups,
+      const std::vector<size_t>& missing);
 
   std::string directory_;
   std::shared_ptr<const std::vector<Segment>> segments_;
   WalIdentity identity_{};
   std::vector<std::unique_ptr<IndexFile>> files_;  // in order of LSN
+  std::optional<Error> damage_;
   std::vector<std::string> notes_;
   IndexCounts counts_;
 };

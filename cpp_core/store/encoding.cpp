@@ -55,7 +55,7 @@ Result<DecodedChange> DecodeChange(const PageKey& key, Bytes value) {
                     (header.kind != static_cast<uint8_t>(ChangeKind::kImage) || in.Read(&image));
   if (!fine)
     return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("the store has bytes that are no change for {}", key.Describe()));
+                     fmt::format("there are bytes that are no change of {}", key.Describe()));
   Change& c = out.change;
   c.key = key;
   c.kind = static_cast<ChangeKind>(header.kind);

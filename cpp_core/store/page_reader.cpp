@@ -9,9 +9,9 @@
 #include <cstring>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/index/keys.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/apply.h"
-#include "cpp_core/store/recorder.h"
 #include "cpp_core/store/slru_page.h"
 #include "neon_redo/native.h"
 #include "neon_redo/wal_reader.h"
@@ -48,7 +48,7 @@ bool CutsOff(const Change& event, const PageKey& key) {
 
 Status PageReader::FindCut(const PageKey& events, const PageKey& key, Lsn lsn,
                            std::optional<Cut>* last) {
-  ASSIGN_OR_RETURN(auto stored, store_.Get(events, lsn));
+  ASSIGN_OR_RETURN(auto stored, source_.Get(events, lsn));
   for (StoredChange& s : stored) {
     ASSIGN_OR_RETURN(const auto event, DecodeChange(events, AsBytes(s.value)));
     const bool is_later =
@@ -79,7 +79,7 @@ Result<PageAt> PageReader::Read(const PageKey& key, Lsn lsn) {
   if (!key.ToBlock() && !key.ToSlruBlock())
     return MakeError(ErrorCode::kInvalidArgument, key.Describe() + " is not that of a page");
   ASSIGN_OR_RETURN(const auto cut, LastCut(key, lsn));
-  auto changes = store_.Get(key, lsn);
+  auto changes = source_.Get(key, lsn);
   if (!changes) return tl::unexpected(changes.error());
   if (cut) {
     std::erase_if(*changes, [&](const StoredChange& c) {
@@ -169,32 +169,17 @@ Status PageReader::Apply(const PageKey& key, const StoredChange& stored, PageAt*
 
 Status PageReader::ApplyRecord(const PageKey& key, Lsn lsn, const Change& change, PageAt* out) {
   if (RecordFault fault = view_.Parse(change.payload))
-    return MakeError(ErrorCode::kCorrupt, fmt::format("the store has a record that ends at {}: {}",
-                                                      lsn.ToString(), fault.what));
+    return MakeError(
+        ErrorCode::kCorrupt,
+        fmt::format("the record that ends at {} cannot be read: {}", lsn.ToString(), fault.what));
   if (view_.block(change.block_id) == nullptr)
-    return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("the store has a record that ends at {} and does not name {}",
-                                 lsn.ToString(), key.Describe()));
+    return MakeError(ErrorCode::kCorrupt, fmt::format("the record that ends at {} does not name {}",
+                                                      lsn.ToString(), key.Describe()));
   bool by_worker = false;
   RETURN_IF_ERROR(ApplyNow(Engine::kAuto, view_, change.block_id, lsn, out->page.data(),
                            !change.whole, &worker_, &by_worker));
   out->by_worker += by_worker;
   return {};
-}
-
-Result<std::optional<uint32_t>> PageReader::RelationSize(const RelFileNode& rel, uint8_t fork,
-                                                         Lsn lsn) {
-  ASSIGN_OR_RETURN(const auto sizes, store_.Get(PageKey::OfRelationSize(rel, fork), lsn));
-  std::optional<Cut> event;
-  RETURN_IF_ERROR(FindCut(DatabaseKey(rel.spc, rel.db), PageKey(), lsn, &event));
-  if (event && (sizes.empty() || sizes.back().lsn < event->lsn)) {
-    if (event->change.kind != ChangeKind::kCopyDatabase) return kNoBlock;
-    return RelationSize({event->change.number, event->change.number2, rel.rel}, fork, event->lsn);
-  }
-  if (sizes.empty()) return std::nullopt;
-  if (sizes.back().value.size() != 4)
-    return MakeError(ErrorCode::kCorrupt, "the store has a size that is no number");
-  return LoadNative<uint32_t>(sizes.back().value.data());
 }
 
 }  // namespace neon_redo

@@ -1,4 +1,4 @@
-// Any page as it was at an LSN, from a store of changes and a base backup.
+// Any page as it was at an LSN, from its changes and a base backup.
 #ifndef NEON_REDO_STORE_PAGE_READER_H_
 #define NEON_REDO_STORE_PAGE_READER_H_
 
@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "cpp_core/redo/worker/command_line.h"
+#include "cpp_core/store/change_source.h"
 #include "cpp_core/store/encoding.h"
-#include "cpp_core/store/store.h"
 #include "neon_redo/page_key.h"
 #include "neon_redo/worker.h"
 
@@ -35,17 +35,13 @@ class PageReader {
   // base may be empty: then pages that WAL does not make whole cannot be had. worker: what the
   // native engine does not support goes to a worker, launched when it is first needed; its version
   // is that of the WAL, and not null.
-  PageReader(Store* store, BasePage base, const WorkerOptions& worker)
-      : store_(*store), base_(std::move(base)), worker_(worker), view_(*worker.version) {}
+  PageReader(ChangeSource* changes, BasePage base, const WorkerOptions& worker)
+      : source_(*changes), base_(std::move(base)), worker_(worker), view_(*worker.version) {}
 
   // The page that key names (a relation's block or an SLRU's), as it was when the records up to lsn
   // were applied. kNotFound: there was no such page at that LSN, or it cannot be had from what
   // there is; the message says which.
   Result<PageAt> Read(const PageKey& key, Lsn lsn);
-
-  // Blocks of a fork at lsn; kNoBlock when there was none, nothing when WAL up to lsn did not
-  // change its size.
-  Result<std::optional<uint32_t>> RelationSize(const RelFileNode& rel, uint8_t fork, Lsn lsn);
 
  private:
   struct Cut {
@@ -59,7 +55,7 @@ class PageReader {
   Status Apply(const PageKey& key, const StoredChange& stored, PageAt* out);
   Status ApplyRecord(const PageKey& key, Lsn lsn, const Change& change, PageAt* out);
 
-  Store& store_;
+  ChangeSource& source_;
   BasePage base_;
   RedoWorker worker_;
   RecordView view_;
