@@ -11,7 +11,8 @@
 #   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
 #   make test-damage   neon-redo verify: 2,000 random injections, 28 random workloads
 #   make test-follow-long   neon-redo verify --follow: half an hour of mixed loads
-#   make test-memory   verify and the store of changes in 512 MB, with 20 GB of WAL (35 GB of disk)
+#   make test-memory   verify in 512 MB, with 20 GB of WAL (35 GB of disk)
+#   make test-index    100,000 pages of each version by an index, and 100 kills while it is made
 #   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
 #   make test-regression   PostgreSQL's regression suite through verify, of each server (fetches its source)
 #   make test-experimental   PostgreSQL 19 before its release: the oracle, by workers (fetches it)
@@ -270,6 +271,10 @@ test-memory: deps
 	+$(MAKE) all
 	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_memory.
 
+test-index: deps
+	+$(MAKE) all
+	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_index.
+
 bench: deps
 	+$(MAKE) all
 	python3 tests/bench/run.py
@@ -300,4 +305,4 @@ format:
 	@scripts/deps.sh clang-format
 	clang-format -i $$(git ls-files -co --exclude-standard '*.cpp' '*.h')
 
-.PHONY: all servers with-servers modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-manager-long test-regression test-debian13 test-experimental fuzz fuzz-schemas bench format
+.PHONY: all servers with-servers modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-index test-manager-long test-regression test-debian13 test-experimental fuzz fuzz-schemas bench format

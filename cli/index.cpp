@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
+#include "cli/foreign_text.h"
 #include "cli/index_options.h"
 #include "cpp_core/base/try.h"
 

@@ -6,10 +6,10 @@
 
 #include "cpp_core/base/hash_key.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/index/keys.h"
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/slru.h"
+#include "cpp_core/store/keys.h"
 
 namespace neon_redo {
 

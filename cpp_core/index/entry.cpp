@@ -3,7 +3,7 @@
 // the differences of xid and time, whose signs are the lowest bits.
 #include "cpp_core/index/entry.h"
 
-#include "cpp_core/index/keys.h"
+#include "cpp_core/store/keys.h"
 
 namespace neon_redo {
 

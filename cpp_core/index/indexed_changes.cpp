@@ -8,9 +8,9 @@
 #include <algorithm>
 
 #include "cpp_core/base/try.h"
-#include "cpp_core/index/keys.h"
 #include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/store/encoding.h"
+#include "cpp_core/store/keys.h"
 
 namespace neon_redo {
 

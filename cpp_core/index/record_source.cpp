@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"

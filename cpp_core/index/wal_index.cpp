@@ -24,8 +24,6 @@ namespace neon_redo {
 
 namespace {
 
-constexpr uint64_t kGroupBytes = uint64_t{256} << 20;
-
 using Group = std::span<const Segment>;
 
 Status MakeDirectories(const std::string& path) {
@@ -62,8 +60,9 @@ Result<std::vector<Segment>> SegmentsToIndex(const WalSet& wal, const WalRange& 
   return out;
 }
 
-std::vector<Group> GroupsOf(const std::vector<Segment>& segments, uint32_t segment_size) {
-  const uint64_t per_group = std::max<uint64_t>(1, kGroupBytes / segment_size);
+std::vector<Group> GroupsOf(const std::vector<Segment>& segments, uint32_t segment_size,
+                            uint64_t bytes) {
+  const uint64_t per_group = std::max<uint64_t>(1, bytes / segment_size);
   std::vector<Group> out;
   for (size_t i = 0; i < segments.size();) {
     size_t end = i + 1;
@@ -105,7 +104,19 @@ Result<bool> Fits(const IndexHeader& header, Group group, const WalIdentity& ide
   return last && LoadNative<RecordHeader>(last->bytes.data()).crc == header.last_crc;
 }
 
+// Drops what was taken of a file before it was made anew. part: of that file, the newest first.
+void Forget(const std::vector<IndexEntry>& part, size_t before, std::vector<IndexEntry>* out) {
+  while (out->size() > before && out->back().start <= part.back().start) out->pop_back();
+}
+
 }  // namespace
+
+WalIndex::WalIndex(const WalSet& wal, const WalRange& range, const IndexOptions& options)
+    : wal_(wal),
+      range_(range),
+      options_(options),
+      directory_(fmt::format("{}/{}", options.directory, wal.system_identifier())),
+      cache_(rocksdb::NewLRUCache(options.cache)) {}
 
 Result<std::unique_ptr<WalIndex>> WalIndex::Open(const WalSet& wal, const WalRange& range,
                                                  const IndexOptions& options) {
@@ -113,15 +124,14 @@ Result<std::unique_ptr<WalIndex>> WalIndex::Open(const WalSet& wal, const WalRan
     return MakeError(ErrorCode::kUnsupported,
                      "WAL that a restore command brings cannot be indexed, since the command "
                      "cannot list its archive");
-  std::unique_ptr<WalIndex> out(new WalIndex());
-  out->identity_ = wal.identity();
-  out->directory_ = fmt::format("{}/{}", options.directory, wal.system_identifier());
+  std::unique_ptr<WalIndex> out(new WalIndex(wal, range, options));
   ASSIGN_OR_RETURN(auto segments, SegmentsToIndex(wal, range, &out->notes_));
   out->segments_ = std::make_shared<const std::vector<Segment>>(std::move(segments));
+  out->groups_ = GroupsOf(*out->segments_, wal.segment_size(), options.group);
   RETURN_IF_ERROR(MakeDirectories(out->directory_));
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(out->directory_));
   RETURN_IF_ERROR(RemoveLeftovers(directory));
-  RETURN_IF_ERROR(out->OpenFiles(wal, range, options, directory));
+  RETURN_IF_ERROR(out->OpenFiles(directory));
   for (const auto& file : out->files_) {
     struct stat st;
     if (stat(file->path().c_str(), &st) == 0)
@@ -131,19 +141,19 @@ Result<std::unique_ptr<WalIndex>> WalIndex::Open(const WalSet& wal, const WalRan
   return out;
 }
 
-Status WalIndex::OpenFiles(const WalSet& wal, const WalRange& range, const IndexOptions& options,
-                           const Directory& directory) {
-  const auto cache = rocksdb::NewLRUCache(options.cache);
-  const std::vector<Group> groups = GroupsOf(*segments_, wal.segment_size());
-  const auto name_of = [&](size_t i) { return IndexFileName(groups[i], wal.segment_size()); };
-  files_.resize(groups.size());
-  RecordSource records(segments_, identity_);
+std::string WalIndex::PathOf(size_t group) const {
+  return directory_ + "/" + IndexFileName(groups_[group], wal_.segment_size());
+}
+
+Status WalIndex::OpenFiles(const Directory& directory) {
+  files_.resize(groups_.size());
+  RecordSource records(segments_, wal_.identity());
   std::vector<size_t> missing;
-  for (size_t i = 0; i < groups.size(); i++) {
-    auto file = IndexFile::Open(directory.PathOf(name_of(i)), cache);
+  for (size_t i = 0; i < groups_.size(); i++) {
+    auto file = IndexFile::Open(PathOf(i), cache_);
     if (file) {
-      ASSIGN_OR_RETURN(const bool fits, Fits((*file)->header(), groups[i], identity_,
-                                             i + 1 == groups.size(), &records));
+      ASSIGN_OR_RETURN(const bool fits, Fits((*file)->header(), groups_[i], wal_.identity(),
+                                             i + 1 == groups_.size(), &records));
       if (fits) files_[i] = std::move(*file);
     } else if (file.error().code == ErrorCode::kCorrupt) {
       notes_.push_back(file.error().message + "; it is made anew");
@@ -152,47 +162,65 @@ Status WalIndex::OpenFiles(const WalSet& wal, const WalRange& range, const Index
     }
     if (!files_[i]) missing.push_back(i);
   }
-  ASSIGN_OR_RETURN(auto damages, Build(wal, range, options, directory, groups, missing));
+  ASSIGN_OR_RETURN(auto damages, Build(directory, missing));
   for (size_t i = 0; i < missing.size() && !damage_; i++) {
     const size_t at = missing[i];
-    ASSIGN_OR_RETURN(files_[at], IndexFile::Open(directory.PathOf(name_of(at)), cache));
+    ASSIGN_OR_RETURN(files_[at], IndexFile::Open(PathOf(at), cache_));
     // Nothing behind the damage answers questions.
     if (damages[i]) files_.resize(at + 1);
     damage_ = std::move(damages[i]);
-    if (groups[at].size() == 1) continue;
+    if (groups_[at].size() == 1) continue;
     // The files that it replaces.
-    for (const Segment& segment : groups[at])
-      static_cast<void>(directory.Remove(IndexFileName(Group(&segment, 1), wal.segment_size())));
+    for (const Segment& segment : groups_[at])
+      static_cast<void>(directory.Remove(IndexFileName(Group(&segment, 1), wal_.segment_size())));
   }
   return {};
 }
 
-// Makes the files of some groups. Returns the damage that each met.
-Result<std::vector<std::optional<Error>>> WalIndex::Build(
-    const WalSet& wal, const WalRange& range, const IndexOptions& options,
-    const Directory& directory, const std::vector<std::span<const Segment>>& groups,
-    const std::vector<size_t>& missing) {
+// Makes the files of some groups. Returns the damage of WAL that each met.
+Result<std::vector<std::optional<Error>>> WalIndex::Build(const Directory& directory,
+                                                          const std::vector<size_t>& missing) {
   uint64_t segments = 0;
-  for (const size_t i : missing) segments += groups[i].size();
+  for (const size_t i : missing) segments += groups_[i].size();
   std::atomic<uint64_t> done{0};
   std::vector<std::optional<Error>> damages(missing.size());
   RETURN_IF_ERROR(ForEachInParallel(
-      static_cast<size_t>(options.jobs), missing.size(), [&](size_t lane, size_t item) -> Status {
-        ASSIGN_OR_RETURN(damages[item], BuildIndexFile(wal, range.timeline, groups[missing[item]],
-                                                       directory, &done));
-        if (lane == 0 && options.progress) options.progress(done, segments * wal.segment_size());
+      static_cast<size_t>(options_.jobs), missing.size(), [&](size_t lane, size_t item) -> Status {
+        ASSIGN_OR_RETURN(damages[item], BuildIndexFile(wal_, range_.timeline,
+                                                       groups_[missing[item]], directory, &done));
+        if (lane == 0 && options_.progress) options_.progress(done, segments * wal_.segment_size());
         return {};
       }));
-  counts_.built = missing.size();
-  counts_.segments_indexed = segments;
+  counts_.built += missing.size();
+  counts_.segments_indexed += segments;
   return damages;
+}
+
+Status WalIndex::Rebuild(size_t group) {
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(directory_));
+  ASSIGN_OR_RETURN(const auto damages, Build(directory, {group}));
+  if (damages[0]) return tl::unexpected(*damages[0]);
+  ASSIGN_OR_RETURN(files_[group], IndexFile::Open(PathOf(group), cache_));
+  return {};
+}
+
+// A part that is read may be taken twice: once more from the file that is made anew.
+Status WalIndex::ReadBack(size_t file, const PageKey& key, Lsn to, const IndexFile::Take& take) {
+  Status status = files_[file]->ReadBack(key, to, take);
+  if (status || status.error().code != ErrorCode::kCorrupt || files_[file]->header().is_cut)
+    return status;
+  notes_.push_back(status.error().message + "; it was made anew");
+  RETURN_IF_ERROR(Rebuild(file));
+  return files_[file]->ReadBack(key, to, take);
 }
 
 Result<std::vector<IndexEntry>> WalIndex::Get(const PageKey& key, Lsn to) {
   std::vector<IndexEntry> out;  // the newest first
   bool is_whole = false;
-  for (auto file = files_.rbegin(); file != files_.rend() && !is_whole; ++file) {
-    RETURN_IF_ERROR((*file)->ReadBack(key, to, [&](const std::vector<IndexEntry>& part) {
+  for (size_t file = files_.size(); file-- > 0 && !is_whole;) {
+    const size_t before = out.size();
+    RETURN_IF_ERROR(ReadBack(file, key, to, [&](const std::vector<IndexEntry>& part) {
+      Forget(part, before, &out);
       for (auto entry = part.rbegin(); entry != part.rend() && !is_whole; ++entry) {
         out.push_back(*entry);
         is_whole = entry->makes_whole;
@@ -206,8 +234,10 @@ Result<std::vector<IndexEntry>> WalIndex::Get(const PageKey& key, Lsn to) {
 
 Result<std::vector<IndexEntry>> WalIndex::GetAll(const PageKey& key, Lsn from, Lsn to) {
   std::vector<IndexEntry> out;
-  for (auto file = files_.rbegin(); file != files_.rend() && (*file)->header().end > from; ++file) {
-    RETURN_IF_ERROR((*file)->ReadBack(key, to, [&](const std::vector<IndexEntry>& part) {
+  for (size_t file = files_.size(); file-- > 0 && files_[file]->header().end > from;) {
+    const size_t before = out.size();
+    RETURN_IF_ERROR(ReadBack(file, key, to, [&](const std::vector<IndexEntry>& part) {
+      Forget(part, before, &out);
       out.insert(out.end(), part.rbegin(), part.rend());
       return out.back().start >= from;
     }));
@@ -219,9 +249,9 @@ Result<std::vector<IndexEntry>> WalIndex::GetAll(const PageKey& key, Lsn from, L
 
 Result<SizeBounds> WalIndex::GetSize(const PageKey& key, Lsn from, Lsn to) {
   SizeBounds out;
-  for (auto file = files_.rbegin(); file != files_.rend() && (*file)->header().end > from; ++file) {
+  for (size_t file = files_.size(); file-- > 0 && files_[file]->header().end > from;) {
     if (out.is_known()) break;
-    RETURN_IF_ERROR((*file)->ReadBack(key, to, [&](const std::vector<IndexEntry>& part) {
+    RETURN_IF_ERROR(ReadBack(file, key, to, [&](const std::vector<IndexEntry>& part) {
       out = part.back().size.Then(out);
       return false;
     }));

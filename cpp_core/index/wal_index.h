@@ -20,9 +20,10 @@
 namespace neon_redo {
 
 struct IndexOptions {
-  std::string directory;      // is made if it is not there, with those above it
-  int jobs = 1;               // threads that build files
-  uint64_t cache = 64 << 20;  // memory for blocks of files, in bytes
+  std::string directory;       // is made if it is not there, with those above it
+  int jobs = 1;                // threads that build files
+  uint64_t group = 256 << 20;  // WAL of one file, in bytes: a power of two
+  uint64_t cache = 64 << 20;   // memory for blocks of files, in bytes
   std::function<void(uint64_t done, uint64_t total)> progress{};  // in bytes of WAL; may be empty
 };
 
@@ -34,8 +35,8 @@ struct IndexCounts {
   uint64_t bytes = 0;             // of all files
 };
 
-// The files for the WAL of one line. Not thread-safe; any number of them, in several processes, may use
-// one directory at once.
+// The files for the WAL of one line. A file that turns out to be damaged is made anew, and notes() says so. Not
+// thread-safe; any number of indexes, in several processes, may use one directory at once.
 class WalIndex {
  public:
   // Uses the files that are there for these segments as they are now, and makes the others. The WAL
@@ -50,7 +51,7 @@ class WalIndex {
   const IndexCounts& counts() const { return counts_; }
   // Of the segments that are read, each the chosen one of its copies.
   const std::shared_ptr<const std::vector<Segment>>& segments() const { return segments_; }
-  const WalIdentity& identity() const { return identity_; }
+  const WalIdentity& identity() const { return wal_.identity(); }
   // Records before this are in it: the end of the last one.
   Lsn end() const { return files_.empty() ? Lsn() : files_.back()->header().end; }
   // Why WAL after end() cannot be read; nothing: it ends there, or is not wanted.
@@ -67,18 +68,24 @@ class WalIndex {
   Result<SizeBounds> GetSize(const PageKey& key, Lsn from, Lsn to);
 
  private:
-  WalIndex() = default;
-  Status OpenFiles(const WalSet& wal, const WalRange& range, const IndexOptions& options,
-                   const Directory& directory);
-  Result<std::vector<std::optional<Error>>> Build(
-      const WalSet& wal, const WalRange& range, const IndexOptions& options,
-      const Directory& directory, const std::vector<std::span<const Segment>>& groups,
-      const std::vector<size_t>& missing);
+  using Group = std::span<const Segment>;  // of segments_: those of one file
 
-  std::string directory_;
+  WalIndex(const WalSet& wal, const WalRange& range, const IndexOptions& options);
+  std::string PathOf(size_t group) const;
+  Status OpenFiles(const Directory& directory);
+  Result<std::vector<std::optional<Error>>> Build(const Directory& directory,
+                                                  const std::vector<size_t>& missing);
+  Status Rebuild(size_t group);
+  Status ReadBack(size_t file, const PageKey& key, Lsn to, const IndexFile::Take& take);
+
+  const WalSet wal_;
+  const WalRange range_;
+  const IndexOptions options_;
+  const std::string directory_;
+  std::shared_ptr<rocksdb::Cache> cache_;
   std::shared_ptr<const std::vector<Segment>> segments_;
-  WalIdentity identity_{};
-  std::vector<std::unique_ptr<IndexFile>> files_;  // in order of LSN
+  std::vector<Group> groups_;                      // in order of LSN
+  std::vector<std::unique_ptr<IndexFile>> files_;  // of the groups, but of those behind damage
   std::optional<Error> damage_;
   std::vector<std::string> notes_;
   IndexCounts counts_;

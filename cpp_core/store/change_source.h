@@ -27,7 +27,7 @@ class ChangeSource {
  public:
   virtual ~ChangeSource() = default;
 
-  // The changes of a page, or under a key of index/keys.h, up to and including lsn, oldest first,
+  // The changes of a page, or under a key of keys.h, up to and including lsn, oldest first,
   // beginning with the last that initialises, or with the first there is.
   virtual Result<std::vector<StoredChange>> Get(const PageKey& key, Lsn lsn) = 0;
 };

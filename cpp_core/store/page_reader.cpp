@@ -9,9 +9,9 @@
 #include <cstring>
 
 #include "cpp_core/base/try.h"
-#include "cpp_core/index/keys.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/redo/apply.h"
+#include "cpp_core/store/keys.h"
 #include "cpp_core/store/slru_page.h"
 #include "neon_redo/native.h"
 #include "neon_redo/wal_reader.h"

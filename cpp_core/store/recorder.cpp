@@ -1,7 +1,7 @@
 #include "cpp_core/store/recorder.h"
 
-#include "cpp_core/index/keys.h"
 #include "cpp_core/store/encoding.h"
+#include "cpp_core/store/keys.h"
 
 namespace neon_redo {
 

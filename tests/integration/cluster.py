@@ -199,8 +199,17 @@ def _link_entries(source, target):
 
 
 def run_neon_redo(*arguments, check=True, **options):
-    """Runs neon-redo, output captured; returns subprocess.CompletedProcess."""
-    return run([neon_redo_program(), *arguments], check=check, **options)
+    """Runs neon-redo, output captured; returns subprocess.CompletedProcess. Its caches are this process's."""
+    environment = {"XDG_CACHE_HOME": cache_directory(), **options.pop("env", os.environ)}
+    return run([neon_redo_program(), *arguments], check=check, env=environment, **options)
+
+
+@functools.cache
+def cache_directory():
+    """Removed at the end."""
+    directory = tempfile.mkdtemp(prefix="neon_redo.cache.")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 def copy_module(directory, version=None):

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -21,10 +21,11 @@
 
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/backup/base_backup.h"
+#include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/index/indexed_changes.h"
-#include "cpp_core/index/keys.h"
 #include "cpp_core/store/encoding.h"
+#include "cpp_core/store/keys.h"
 #include "cpp_core/store/page_reader.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
@@ -218,31 +219,44 @@ Result<int> Run(const Arguments& arguments) {
   return different == 0 ? 0 : 1;
 }
 
+std::optional<Arguments> ReadArguments(int argc, char** argv) {
+  Arguments out;
+  const std::map<std::string, std::function<void(const std::string&)>> options = {
+      {"--wal", [&](const std::string& v) { out.wal = v; }},
+      {"--index", [&](const std::string& v) { out.index = v; }},
+      {"--base-backup", [&](const std::string& v) { out.base_backup = v; }},
+      {"--timeline", [&](const std::string& v) { out.timeline = std::stoul(v); }},
+      {"--pages", [&](const std::string& v) { out.pages = std::stoull(v); }},
+      {"--seed", [&](const std::string& v) { out.seed = static_cast<uint32_t>(std::stoul(v)); }},
+      {"--threads", [&](const std::string& v) { out.threads = std::stoi(v); }},
+      {"--module", [&](const std::string& v) { out.worker.module = v; }},
+      {"--bindir", [&](const std::string& v) { out.worker.bindir = v; }}};
+  for (int i = 1; i < argc; i++) {
+    if (argv[i] == std::string("--no-check")) {
+      out.check = false;
+      continue;
+    }
+    const auto option = options.find(argv[i]);
+    if (option == options.end() || ++i == argc) return std::nullopt;
+    option->second(argv[i]);
+  }
+  return out;
+}
+
+int Main(int argc, char** argv) {
+  const auto arguments = ReadArguments(argc, argv);
+  if (!arguments) return 2;
+  const auto status = Run(*arguments);
+  if (status) return *status;
+  fmt::print(stderr, "index_oracle: {}\n", status.error().message);
+  return 2;
+}
+
 }  // namespace
 }  // namespace neon_redo
 
 int main(int argc, char** argv) {
-  neon_redo::Arguments arguments;
-  for (int i = 1; i < argc; i++) {
-    const std::string name = argv[i];
-    if (name == "--no-check") {
-      arguments.check = false;
-      continue;
-    }
-    if (++i >= argc) return 2;
-    const std::string value = argv[i];
-    if (name == "--wal") arguments.wal = value;
-    if (name == "--index") arguments.index = value;
-    if (name == "--base-backup") arguments.base_backup = value;
-    if (name == "--timeline") arguments.timeline = static_cast<uint32_t>(std::stoul(value));
-    if (name == "--pages") arguments.pages = std::stoull(value);
-    if (name == "--seed") arguments.seed = static_cast<uint32_t>(std::stoul(value));
-    if (name == "--threads") arguments.threads = std::stoi(value);
-    if (name == "--module") arguments.worker.module = value;
-    if (name == "--bindir") arguments.worker.bindir = value;
-  }
-  const auto status = neon_redo::Run(arguments);
-  if (status) return *status;
-  fmt::print(stderr, "index_oracle: {}\n", status.error().message);
-  return 2;
+  const auto status =
+      neon_redo::Guarded([&]() -> neon_redo::Result<int> { return neon_redo::Main(argc, argv); });
+  return status ? *status : 2;
 }

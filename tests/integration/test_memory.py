@@ -1,4 +1,4 @@
-"""verify and the store of changes stay below --memory for any amount of WAL and any number of files, with the
+"""verify stays below --memory for any amount of WAL and any number of files, with the
 256 descriptors that a process may have where nobody raised the limit.
 
 With NEON_REDO_LONG=1 (make test-memory) there are 20 GB of WAL, 50,000 files and 512 MB of memory. The
@@ -98,17 +98,19 @@ class Memory(unittest.TestCase):
                 self.assertGreaterEqual(report["backup"]["files"], FILES)
                 self.check(f"verify --jobs {jobs}", peak, report["wal_bytes"])
 
-    def test_store(self):
-        store = os.path.join(self.cluster.directory, "store")
-        self.addCleanup(shutil.rmtree, store)
-        node = "pg_xact/0000/0"
-        output, peak = run_measured(
-            "page", node, "--base-backup", self.backup, "--wal", self.cluster.wal,
-            "--lsn", "end", "--store", store, "--memory", f"{MEMORY}MB", "--module", self.module,
-            "--format", "json",
-        )  # fmt: skip
-        self.assertGreater(json.loads(output)["changes"], 1000)
-        self.check("page --store", peak, self.wal_bytes)
+    def test_index(self):
+        """Of all WAL, whose entries for one file are in memory while it is made."""
+        index = os.path.join(self.cluster.directory, "index")
+        self.addCleanup(shutil.rmtree, index)
+        for jobs in (1, 2):
+            with self.subTest(jobs=jobs):
+                shutil.rmtree(index, ignore_errors=True)
+                output, peak = run_measured(
+                    "index", "--wal", self.cluster.wal, "--index", index, f"--jobs={jobs}", "--format", "json"
+                )
+                self.assertGreater(json.loads(output)["segments_indexed"], 10)
+                print(f"index --jobs {jobs}: {self.wal_bytes / 1e9:.2f} GB of WAL: {peak / 2**20:.0f} MB")
+                self.assertLess(peak, (64 + 192 * jobs) << 20)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import struct
+import tempfile
 import time
 import unittest
 
@@ -40,14 +41,14 @@ class PageAtEnd(unittest.TestCase):
         workload.run(cls.cluster, ROWS, rounds=workload.ROUNDS[2:3])
         cls.cluster.stop()
         cls.module = copy_module(cls.cluster.directory)
-        cls.store = os.path.join(cls.cluster.directory, "store")
+        cls.index = os.path.join(cls.cluster.directory, "index")
 
     def page(self, name, *more, lsn="end", check=True):
         """The program's result as JSON, and the page's bytes."""
         output = os.path.join(self.cluster.directory, "page")
         result = run_neon_redo(
             "page", name, "--wal", self.cluster.wal, "--lsn", lsn, "--base-backup", self.backup,
-            "--store", self.store, "--module", self.module, "--format", "json", "--output", output,
+            "--index", self.index, "--module", self.module, "--format", "json", "--output", output,
             *more, check=check,
         )  # fmt: skip
         if result.returncode != 0:
@@ -113,19 +114,11 @@ class PageAtEnd(unittest.TestCase):
                 if name[0].isdigit() and relative.startswith(("base/", "global/")):
                     with open(path, "rb") as file:
                         self.frozen[relative] = file.read()
-        self.page("pg_xact/0000/0")  # the store has all WAL before the server writes more
         self.cluster.start()
         try:
             return self.cluster.psql(query).splitlines()
         finally:
             self.cluster.stop()
-
-    def test_others_cannot_read_the_store(self):
-        mask = os.umask(0)
-        self.addCleanup(os.umask, mask)
-        store = os.path.join(self.cluster.directory, "private store")
-        self.page("pg_xact/0000/0", "--store", store)
-        self.assertEqual(os.stat(store).st_mode & 0o777, 0o700)
 
     def test_what_cannot_be_had_is_told(self):
         for name, words in (
@@ -176,32 +169,46 @@ class Origins(unittest.TestCase):
         self.assertIn("has a wrong checksum", error)
         self.assertFalse(os.path.exists(output))
 
-    def test_store_of_another_cluster(self):
+    def page_bytes(self, cluster, backup, path, wal, *more):
+        """By an index that is used for everything, and by all WAL: the same, or the same message."""
+        results = []
+        command = f"cp {wal}/%f %p 2>/dev/null"
+        for where in (["--wal", wal, "--index", self.index], ["--restore-command", command]):
+            output = os.path.join(cluster.directory, "page")
+            result = run_neon_redo(
+                "page", f"{path}/0", *where, "--lsn", "end", "--base-backup", backup, "--output", output,
+                "--module", os.path.join(cluster.directory, "neon.so"), *more,
+            )  # fmt: skip
+            results.append((read_block(output, 0), result.stdout))
+        self.assertEqual(*results)
+        return results[0][0]
+
+    def setUp(self):
+        self.index = self.enterContext(tempfile.TemporaryDirectory())
+
+    def test_one_index_for_two_clusters(self):
         one, backup, path = self.make()
         one.psql("INSERT INTO t VALUES (100)")
         one.stop()
         other, other_backup, other_path = self.make()
         other.stop()
-        store = ("--store", os.path.join(one.directory, "store"))
-        self.page(one, backup, path, one.wal, *store)
-        self.page(one, backup, path, one.wal, *store)
-        error = self.page(other, other_backup, other_path, other.wal, *store, status=2)
-        self.assertIn("it is of the cluster", error)
+        pages = [self.page_bytes(one, backup, path, one.wal) for _ in range(2)]
+        pages.append(self.page_bytes(other, other_backup, other_path, other.wal))
+        self.assertEqual(pages[0], pages[1])
+        self.assertNotEqual(pages[0], pages[2])
         error = self.page(one, backup, path, other.wal, status=2)
         self.assertIn("of another cluster", error)
 
-    def test_store_that_begins_later_than_the_backup(self):
+    def test_an_earlier_backup(self):
         cluster, backup, path = self.make()
         cluster.psql("INSERT INTO t VALUES (100); CHECKPOINT; SELECT pg_switch_wal()")
         later = cluster.basebackup("later")
         cluster.psql("INSERT INTO t VALUES (101)")
         cluster.stop()
-        store = ("--store", os.path.join(cluster.directory, "store"))
-        self.page(cluster, later, path, cluster.wal, *store)
-        error = self.page(cluster, backup, path, cluster.wal, *store, status=2)
-        self.assertIn("after the backup's start", error)
+        pages = [self.page_bytes(cluster, base, path, cluster.wal) for base in (later, backup)]
+        self.assertEqual(pages[0][8192 - 100 :], pages[1][8192 - 100 :])  # the rows
 
-    def test_store_that_began_without_a_backup(self):
+    def test_an_index_that_began_without_a_backup(self):
         cluster, backup, path = self.make()
         cluster.psql("INSERT INTO t VALUES (100); SELECT pg_switch_wal()")
         cluster.psql("INSERT INTO t VALUES (101); CHECKPOINT; UPDATE t SET i = 102 WHERE i = 101")
@@ -210,12 +217,10 @@ class Origins(unittest.TestCase):
         late = os.path.join(cluster.directory, "late")
         os.mkdir(late)
         shutil.copy(os.path.join(cluster.wal, segment), late)
-        store = ("--store", os.path.join(cluster.directory, "store"))
-        run_neon_redo("page", f"{path}/0", "--wal", late, "--lsn", "end", *store, check=False)
-        error = self.page(cluster, backup, path, cluster.wal, *store, status=2)
-        self.assertIn("after the backup's start", error)
+        run_neon_redo("page", f"{path}/0", "--wal", late, "--lsn", "end", "--index", self.index, check=False)
+        self.page_bytes(cluster, backup, path, cluster.wal)
 
-    def test_store_of_another_timeline(self):
+    def test_another_timeline(self):
         primary, backup, path = self.make()
         with Cluster("standby", standby_of=primary, settings=self.SETTINGS) as standby:
             primary.psql("INSERT INTO t VALUES (100)")
@@ -237,18 +242,17 @@ class Origins(unittest.TestCase):
                         shutil.copy(source, archive)
 
             copy(primary.wal)
-            store = ("--store", os.path.join(primary.directory, "store"))
-            self.page(primary, backup, path, archive, *store)
+            first = self.page_bytes(primary, backup, path, archive)
             standby.configure({"primary_conninfo": ""})
             standby.start()
             standby.promote()
             standby.psql("DELETE FROM t WHERE i = 6; SELECT pg_switch_wal()")
             standby.stop()
             copy(standby.wal)
-            error = self.page(primary, backup, path, archive, *store, status=2)
-            self.assertIn("it follows timeline 1 to", error)
-            self.page(primary, backup, path, archive, *store, "--timeline", "1")
-            self.page(primary, backup, path, archive)
+            second = self.page_bytes(primary, backup, path, archive)
+            self.assertNotEqual(first, second)
+            self.assertEqual(first, self.page_bytes(primary, backup, path, archive, "--timeline", "1"))
+            self.assertEqual(second, self.page_bytes(primary, backup, path, archive, "--timeline", "2"))
 
 
 class PageInThePast(unittest.TestCase):

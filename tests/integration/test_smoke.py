@@ -96,7 +96,7 @@ class Smoke(unittest.TestCase):
         output = os.path.join(self.cluster.directory, "page")
         self.redo(
             "page", f"{self.path}/3", "--wal", self.cluster.wal, "--lsn", "end",
-            "--base-backup", self.backup, "--store", os.path.join(self.cluster.directory, "store"),
+            "--base-backup", self.backup, "--index", os.path.join(self.cluster.directory, "index"),
             "--module", self.module, "--output", output,
         )  # fmt: skip
         page = pathlib.Path(output).read_bytes()

@@ -1,6 +1,6 @@
-// What an index is ordered by: pages, and under keys that no page has what concerns more than one.
-#ifndef NEON_REDO_INDEX_KEYS_H_
-#define NEON_REDO_INDEX_KEYS_H_
+// What changes are ordered by: pages, and under keys that no page has what concerns more than one.
+#ifndef NEON_REDO_STORE_KEYS_H_
+#define NEON_REDO_STORE_KEYS_H_
 
 #include <cstdint>
 
@@ -68,4 +68,4 @@ void ForEachKey(const Change& change, Take take) {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_INDEX_KEYS_H_
+#endif  // NEON_REDO_STORE_KEYS_H_

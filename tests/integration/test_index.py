@@ -1,0 +1,162 @@
+"""neon-redo index, and pages by it: of a mixed workload on each version, random pages at random LSNs are those of
+a full reading of the WAL; an index that was killed while it was made; two programs at one index.
+
+With NEON_REDO_LONG=1 (make test-index) there are 100,000 pages of each version and 100 kills.
+"""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import workload
+from cluster import (
+    Cluster,
+    cases_of_each_server,
+    copy_module,
+    neon_redo_program,
+    run,
+    run_neon_redo,
+)
+
+LONG = bool(os.environ.get("NEON_REDO_LONG"))
+ORACLE = pathlib.Path(__file__).resolve().parents[2] / "build" / "tests" / "integration" / "index_oracle"
+PAGES = 100_000 if LONG else 3_000
+KILLS = 100 if LONG else 15
+ROWS = 200
+
+
+class PagesByIndex:
+    """Of a cluster with drops, truncations, copied databases and another timeline."""
+
+    version = None
+    checksums = True
+
+    @classmethod
+    def setUpClass(cls):
+        # Segments of 1 MB: there are many of them, and records cross them.
+        cls.cluster = cls.enterClassContext(
+            Cluster(settings=workload.SETTINGS, version=cls.version, checksums=cls.checksums, wal_segment_mb=1)
+        )
+        cluster = cls.cluster
+        workload.prepare(cluster, ROWS)
+        cls.backup = workload.basebackup(cluster)
+        workload.run(cluster, ROWS, rounds=workload.ROUNDS[:2])
+        cluster.psql("CREATE DATABASE copied TEMPLATE postgres STRATEGY file_copy")
+        cluster.stop()
+        cls.first = os.path.join(cluster.directory, "archive")
+        shutil.copytree(cluster.wal, cls.first)
+        # Another timeline, which leaves the first within a segment.
+        pathlib.Path(cluster.data, "standby.signal").touch()
+        cluster.start()
+        cluster.promote()
+        cluster.pgbench("--client=2", "--transactions=200", "--no-vacuum")
+        cluster.stop()
+        cls.module = copy_module(cluster.directory, cls.version)
+        cls.index = os.path.join(cluster.directory, "index")
+
+    def ask(self, wal, *more):
+        """The oracle's report."""
+        result = run([
+            ORACLE, "--wal", wal, "--index", self.index, "--base-backup", self.backup, "--pages", str(PAGES),
+            "--module", self.module, "--bindir", self.cluster.bindir, *more,
+        ])  # fmt: skip
+        return json.loads(result.stdout)
+
+    def test_pages_are_those_of_all_wal(self):
+        # The same index for both, of WAL that is partly the same.
+        for wal, more in ((self.first, ()), (self.cluster.wal, ()), (self.cluster.wal, ("--timeline", "1"))):
+            with self.subTest(wal=wal, more=more):
+                report = self.ask(wal, *more)
+                self.assertEqual(report["different"], 0)
+                self.assertGreater(report["pages"], PAGES // 4)  # others are of what was dropped
+
+
+for _case in cases_of_each_server(globals(), (type("Pages", (PagesByIndex, unittest.TestCase), {}),)):
+    pass
+del _case
+
+
+class Interrupted(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(
+            Cluster(settings={"max_wal_size": "2GB", "wal_keep_size": "2GB", "autovacuum": "off"}, wal_segment_mb=1)
+        )
+        cls.cluster.pgbench("-i", "-q", "-s", "5")
+        cls.cluster.pgbench("-n", "-c", "2", "-t", "3000")
+        cls.cluster.stop()
+
+    def setUp(self):
+        self.index = self.enterContext(tempfile.TemporaryDirectory())
+
+    def arguments(self, jobs=2):
+        return ["index", "--wal", self.cluster.wal, "--index", self.index, f"--jobs={jobs}", "--format=json"]
+
+    def files(self):
+        """Their content, but for what says which file of WAL was read."""
+        return sorted(path.name for path in pathlib.Path(self.index).rglob("*") if path.is_file())
+
+    def check(self):
+        report = json.loads(run_neon_redo(*self.arguments()).stdout)
+        self.assertEqual(report["files"], len(self.files()))
+        self.assertFalse([name for name in self.files() if not name.endswith(".sst")])
+        oracle = run([ORACLE, "--wal", self.cluster.wal, "--index", self.index, "--pages", "1000"])
+        self.assertEqual(json.loads(oracle.stdout)["different"], 0)
+        return report
+
+    def test_killed(self):
+        chance = random.Random(1)
+        for _ in range(KILLS):
+            program = subprocess.Popen(
+                [neon_redo_program(), *self.arguments()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            try:
+                program.wait(timeout=chance.uniform(0, 0.6))
+            except subprocess.TimeoutExpired:
+                pass
+            program.send_signal(signal.SIGKILL)
+            program.wait()
+            if chance.random() < 0.3:
+                for path in pathlib.Path(self.index).rglob("*.sst"):
+                    path.unlink()
+        self.check()
+
+    def test_two_at_once(self):
+        for _ in range(3):
+            programs = [
+                subprocess.Popen(
+                    [neon_redo_program(), *self.arguments(1)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    text=True,
+                )
+                for _ in range(2)
+            ]
+            for program in programs:
+                output, errors = program.communicate(timeout=120)
+                self.assertEqual(program.returncode, 0, errors)
+                self.assertGreater(json.loads(output)["segments"], 10)
+            self.check()
+            shutil.rmtree(self.index)
+            os.mkdir(self.index)
+
+    def test_it_is_made_once(self):
+        self.assertGreater(self.check()["segments_indexed"], 10)
+        self.assertEqual(self.check()["segments_indexed"], 0)
+
+    def test_a_directory_that_cannot_be_made(self):
+        arguments = ["index", "--wal", self.cluster.wal, "--index", "/proc/nothing"]
+        result = run_neon_redo(*arguments, check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn('could not create directory "/proc/nothing"', result.stderr)
+        result = run_neon_redo(*arguments[:3], check=False, env={"PATH": os.environ["PATH"], "XDG_CACHE_HOME": ""})
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("give one by --index=DIR", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,358 @@
+// The index against a plain list of what each record concerns; files that are damaged, foreign, outdated
+// or left by others.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
+
+#include "cpp_core/archive/wal_set.h"
+#include "cpp_core/index/collector.h"
+#include "cpp_core/index/indexed_changes.h"
+#include "cpp_core/index/wal_index.h"
+#include "cpp_core/pg/rmgr.h"
+#include "cpp_core/store/keys.h"
+#include "cpp_core/wal/open.h"
+#include "tests/unit/version_15.h"
+#include "tests/unit/wal_writer.h"
+
+namespace neon_redo {
+namespace {
+
+constexpr uint32_t kSize = 1 << 20;
+
+std::string Numbers(std::initializer_list<uint32_t> numbers) {
+  std::string out;
+  for (const uint32_t n : numbers) out.append(reinterpret_cast<const char*>(&n), sizeof(n));
+  return out;
+}
+
+using Entries = std::map<PageKey, std::vector<IndexEntry>>;
+
+class IndexTest : public ::testing::Test {
+ protected:
+  // Records of many kinds, until there are so many segments.
+  void Write(uint32_t seed, size_t segments, uint32_t timeline = 1) {
+    std::mt19937 random(seed);
+    WalWriter wal(kSize, 3, timeline);
+    while (wal.position() < (3 + segments) * uint64_t{kSize} - 20'000) {
+      const uint32_t n = random() % 40;
+      switch (random() % 5) {
+        case 0:
+          wal.AppendData(kRmClog, 0x00, Numbers({n}));
+          break;
+        case 1:
+          wal.AppendData(kRmXact, 0x00, Numbers({n, 0}));
+          break;
+        case 2:
+          wal.AppendData(kRmSmgr, 0x10, Numbers({1663, 5, 100 + n, 0}));
+          break;
+        case 3:
+          wal.AppendData(kRmSmgr, 0x20, Numbers({n, 1663, 5, 100 + n, 7}));
+          break;
+        default:
+          wal.Append(kRmXlog, 0x20, random() % 3 ? random() % 400 : random() % 10'000);
+      }
+    }
+    for (const auto& file : std::filesystem::directory_iterator(wal_.path()))
+      std::filesystem::remove(file.path());
+    wal.Save(wal_.path());
+  }
+
+  Result<std::unique_ptr<WalIndex>> Open(int jobs = 1, uint64_t group = 256 << 20) {
+    const auto set = WalSet::Open(wal_.path());
+    EXPECT_TRUE(set) << set.error().message;
+    return WalIndex::Open(*set, {},
+                          {.directory = index_.path() + "/a/b", .jobs = jobs, .group = group});
+  }
+
+  // What the index must have, without sizes.
+  Entries Expected() {
+    Entries out;
+    const auto set = WalSet::Open(wal_.path());
+    const auto reader = OpenWal(*set, {});
+    Ingest ingest({.track_commit_timestamp = true});
+    EXPECT_TRUE(ingest.TakeAll(
+        reader->get(),
+        [&](const ChangeList& changes, const RecordView&, const WalRecord& record) -> Status {
+          for (const Change& change : changes)
+            ForEachKey(change, [&](const PageKey& key, bool whole) {
+              auto& list = out[key];
+              if (!list.empty() && list.back().start == record.start)
+                list.back().makes_whole |= whole;
+              else
+                list.push_back({.start = record.start, .makes_whole = whole});
+            });
+          return {};
+        }));
+    return out;
+  }
+
+  void Compare(WalIndex* index, const Entries& expected, uint32_t seed) {
+    std::mt19937_64 random(seed);
+    for (const auto& [key, all] : expected) {
+      const auto got = index->GetAll(key, Lsn(), Lsn(~uint64_t{0}));
+      ASSERT_TRUE(got) << got.error().message;
+      ASSERT_EQ(*got, all);
+      const Lsn to(3 * kSize + random() % (20 * kSize));
+      std::vector<IndexEntry> wanted;
+      for (const IndexEntry& entry : all) {
+        if (entry.start >= to) break;
+        if (entry.makes_whole) wanted.clear();
+        wanted.push_back(entry);
+      }
+      const auto some = index->Get(key, to);
+      ASSERT_TRUE(some) << some.error().message;
+      ASSERT_EQ(*some, wanted);
+    }
+  }
+
+  std::vector<std::string> Files() const {
+    std::vector<std::string> out;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(index_.path()))
+      if (entry.is_regular_file()) out.push_back(entry.path());
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+
+  TempDirectory wal_, index_;
+};
+
+TEST(IndexEntry, IsTheSameAfterDecoding) {
+  std::mt19937_64 random(1);
+  for (const EntryKind kind : {EntryKind::kRecord, EntryKind::kSize, EntryKind::kCommit}) {
+    for (int round = 0; round < 200; round++) {
+      std::vector<IndexEntry> entries;
+      std::string bytes;
+      IndexEntry last{.start = Lsn(random() >> random() % 50 << 3)};
+      const Lsn start = last.start;
+      for (size_t i = 0; i < random() % 20; i++) {
+        IndexEntry entry{.start = last.start + (random() >> (30 + random() % 30) << 3)};
+        if (kind == EntryKind::kRecord) entry.makes_whole = random() % 2;
+        if (kind == EntryKind::kSize)
+          entry.size = {random() % 9, random() % 2 ? random() % 9 : UINT32_MAX};
+        if (kind == EntryKind::kCommit)
+          entry.xid = static_cast<uint32_t>(random()), entry.time = static_cast<int64_t>(random());
+        EncodeEntry(kind, entry, last, &bytes);
+        entries.push_back(last = entry);
+      }
+      std::vector<IndexEntry> decoded;
+      const Bytes all(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+      ASSERT_TRUE(DecodeEntries(kind, start, all, &decoded));
+      ASSERT_EQ(decoded, entries);
+      for (char& c : bytes)
+        if (random() % 4 == 0) c = static_cast<char>(random());
+      decoded.clear();
+      static_cast<void>(DecodeEntries(kind, start, all, &decoded));
+    }
+  }
+}
+
+TEST_F(IndexTest, HasWhatEachRecordConcerns) {
+  for (const size_t segments : {1u, 3u, 6u}) {
+    Write(static_cast<uint32_t>(segments), segments);
+    const Entries expected = Expected();
+    ASSERT_GT(expected.size(), 40u);
+    for (int round = 0; round < 2; round++) {
+      const auto index = Open(2);
+      ASSERT_TRUE(index) << index.error().message;
+      EXPECT_EQ((*index)->counts().built, round == 0 ? segments : 0) << segments;
+      Compare(index->get(), expected, static_cast<uint32_t>(segments));
+    }
+    std::filesystem::remove_all(index_.path() + "/a");
+  }
+}
+
+// The first segment is 3; groups of two begin at even numbers.
+TEST_F(IndexTest, WholeGroupsHaveOneFile) {
+  Write(2, 3);
+  ASSERT_TRUE(Open(1, 2 * kSize));
+  EXPECT_EQ(Files().size(), 3u);  // 3, 4, 5
+  Write(2, 6);
+  const auto index = Open(2, 2 * kSize);
+  ASSERT_TRUE(index) << index.error().message;
+  Compare(index->get(), Expected(), 3);
+  std::vector<std::string> names;
+  for (const std::string& path : Files()) names.push_back(std::filesystem::path(path).filename());
+  const auto name = [](uint64_t n) { return FormatSegmentName(1, n, kSize); };
+  EXPECT_EQ(names, (std::vector<std::string>{name(3) + ".sst", name(4) + "-" + name(5) + ".sst",
+                                             name(6) + "-" + name(7) + ".sst", name(8) + ".sst"}));
+  EXPECT_EQ((*Open(1, 2 * kSize))->counts().built, 0u);
+}
+
+TEST_F(IndexTest, SizesFollowFromRecords) {
+  Write(7, 3);
+  const auto index = Open();
+  ASSERT_TRUE(index);
+  const auto set = WalSet::Open(wal_.path());
+  const auto reader = OpenWal(*set, {});
+  Ingest ingest;
+  std::map<uint32_t, uint64_t> sizes;  // plus one; of forks that WAL made
+  std::map<uint32_t, bool> is_known;
+  uint64_t compared = 0;
+  ASSERT_TRUE(ingest.TakeAll(
+      reader->get(),
+      [&](const ChangeList& changes, const RecordView&, const WalRecord& record) -> Status {
+        for (const Change& c : changes) {
+          if (c.kind == ChangeKind::kCreateFork && (c.flags & kNewRelationFile)) {
+            sizes[c.key.field4] = 1;
+            is_known[c.key.field4] = true;
+          }
+          if (c.kind == ChangeKind::kTruncateFork && c.key.field5 == 0)
+            sizes[c.key.field4] = std::min<uint64_t>(sizes[c.key.field4], c.number + 1);
+          if (c.key.field1 != PageKey::kRelation || c.key.field5 != 0) continue;
+          const auto size = (*index)->GetSize(PageKey::OfRelationSize({1663, 5, c.key.field4}, 0),
+                                              Lsn(), record.start + 1);
+          EXPECT_TRUE(size);
+          EXPECT_EQ(size->is_known(), is_known[c.key.field4]);
+          if (!size->is_known()) continue;
+          EXPECT_EQ(size->Of(99), sizes[c.key.field4]);
+          compared++;
+        }
+        return {};
+      }));
+  EXPECT_GT(compared, 100u);
+}
+
+TEST_F(IndexTest, CommitsHaveTimeAndTransaction) {
+  Write(8, 1);
+  const auto index = Open();
+  ASSERT_TRUE(index);
+  const auto commits = (*index)->GetAll(kCommitsKey, Lsn(), Lsn(~uint64_t{0}));
+  ASSERT_TRUE(commits);
+  ASSERT_GT(commits->size(), 100u);
+  for (const IndexEntry& entry : *commits) EXPECT_EQ(entry.xid, 700u);
+}
+
+// WAL as it grows, with an index of what was there before.
+TEST_F(IndexTest, GrowsWithTheWal) {
+  for (const size_t segments : {1u, 2u, 4u}) {
+    Write(3, segments);
+    const auto index = Open();
+    ASSERT_TRUE(index) << index.error().message;
+    Compare(index->get(), Expected(), 1);
+  }
+}
+
+TEST_F(IndexTest, OtherContentIsIndexedAgain) {
+  Write(1, 2);
+  ASSERT_TRUE(Open());
+  struct stat before, after;
+  const std::string path = wal_.path() + "/" + FormatSegmentName(1, 3, kSize);
+  ASSERT_EQ(stat(path.c_str(), &before), 0);
+  Write(2, 2);
+  const struct timespec times[2] = {before.st_atim, before.st_mtim};
+  ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  ASSERT_EQ(stat(path.c_str(), &after), 0);
+  ASSERT_EQ(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+  const auto index = Open();
+  ASSERT_TRUE(index);
+  EXPECT_EQ((*index)->counts().built, 2u);
+  Compare(index->get(), Expected(), 2);
+}
+
+TEST_F(IndexTest, AnotherPlaceIsNoOtherContent) {
+  Write(1, 2);
+  ASSERT_TRUE(Open());
+  const std::string path = wal_.path() + "/" + FormatSegmentName(1, 3, kSize);
+  std::filesystem::copy(path, path + ".new");
+  std::filesystem::rename(path + ".new", path);
+  const auto index = Open();
+  ASSERT_TRUE(index);
+  EXPECT_EQ((*index)->counts().built, 0u);
+}
+
+TEST_F(IndexTest, WalBeforeDamageIsIndexed) {
+  Write(4, 3);
+  const std::string path = wal_.path() + "/" + FormatSegmentName(1, 4, kSize);
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(600'000)
+      .write("xxxx", 4);
+  const auto index = Open();
+  ASSERT_TRUE(index) << index.error().message;
+  ASSERT_TRUE((*index)->damage());
+  EXPECT_EQ((*index)->damage()->code, ErrorCode::kCorrupt);
+  EXPECT_LE((*index)->end().value, 4 * kSize + 600'000u);
+  EXPECT_GT((*index)->end().value, 4 * kSize + 500'000u);
+  EXPECT_EQ((*index)->counts().files, 2u);
+  const auto got = (*index)->GetAll(kCommitsKey, Lsn(), Lsn(~uint64_t{0}));
+  ASSERT_TRUE(got);
+  EXPECT_GT(got->size(), 100u);
+  // The next one finds it again.
+  EXPECT_TRUE((*Open())->damage());
+}
+
+// Whatever happens to a file: the answers are the same, and somebody is told.
+TEST_F(IndexTest, DamagedFilesAreMadeAnew) {
+  Write(5, 2);
+  const Entries expected = Expected();
+  ASSERT_TRUE(Open());
+  const std::vector<std::string> files = Files();
+  ASSERT_EQ(files.size(), 2u);
+  std::mt19937 random(6);
+  uint64_t told = 0, rebuilt = 0;
+  for (int round = 0; round < 1000; round++) {
+    const std::string& path = files[random() % 2];
+    std::ifstream in(path, std::ios::binary);
+    std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    switch (random() % 4) {
+      case 0:
+        bytes.resize(random() % bytes.size());
+        break;
+      case 1:
+        std::swap_ranges(bytes.begin(), bytes.begin() + 100, bytes.end() - 300);
+        break;
+      default:
+        for (uint32_t i = 0; i <= random() % 8; i++)
+          bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<int64_t>(bytes.size()));
+    const auto index = Open();
+    ASSERT_TRUE(index) << index.error().message;
+    Compare(index->get(), expected, static_cast<uint32_t>(round));
+    told += !(*index)->notes().empty();
+    rebuilt += (*index)->counts().built != 0;
+    if ((*index)->notes().empty()) {
+      // In a place that nothing depends on, or reads the checksum of.
+      std::filesystem::remove(path);
+      ASSERT_TRUE(Open());
+    }
+  }
+  EXPECT_GT(told, 900u);
+  EXPECT_GT(rebuilt, 900u);
+}
+
+TEST_F(IndexTest, LeftoversAreRemovedUnlessSomebodyWritesThem) {
+  Write(1, 1);
+  ASSERT_TRUE(Open());
+  const std::string directory = std::filesystem::path(Files()[0]).parent_path();
+  std::ofstream(directory + "/old.tmp").put('x');
+  std::ofstream(directory + "/new.tmp").put('x');
+  const FileDescriptor writer(open((directory + "/new.tmp").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(flock(writer.get(), LOCK_EX), 0);
+  ASSERT_TRUE(Open());
+  EXPECT_FALSE(std::filesystem::exists(directory + "/old.tmp"));
+  EXPECT_TRUE(std::filesystem::exists(directory + "/new.tmp"));
+}
+
+TEST_F(IndexTest, OthersCannotReadIt) {
+  const mode_t mask = umask(0);
+  Write(1, 1);
+  ASSERT_TRUE(Open());
+  umask(mask);
+  struct stat st;
+  for (const std::string& path : Files()) {
+    ASSERT_EQ(stat(path.c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 0777, 0600u);
+    ASSERT_EQ(stat(std::filesystem::path(path).parent_path().c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 0777, 0700u);
+  }
+}
+
+}  // namespace
+}  // namespace neon_redo
