@@ -26,18 +26,12 @@ void AddBaseBackup(Options* options, BackupArguments* arguments, const char* hel
   options->PathList("--base-backup=PATH", &arguments->paths, help);
   options->Text("--label=LABEL", &arguments->options.label,
                 "which backup of a pgBackRest repository or a Barman server (default: latest)");
-  options->Text("--stanza=NAME", &arguments->options.stanza,
-                "stanza of a pgBackRest repository that has several");
-  options->Path("--repo-cipher-pass-file=FILE", &arguments->options.cipher_pass_file,
-                "file with the passphrase of an encrypted pgBackRest repository");
+  AddRepository(options, &arguments->options.stanza, &arguments->options.cipher_pass_file);
 }
 
 std::string CheckBaseBackup(const BackupArguments& arguments) {
-  const BaseBackupOptions& options = arguments.options;
-  const bool has_others =
-      !options.label.empty() || !options.stanza.empty() || !options.cipher_pass_file.empty();
-  if (!arguments.given() && has_others)
-    return "--label, --stanza and --repo-cipher-pass-file are for --base-backup: give it too";
+  if (!arguments.given() && !arguments.options.label.empty())
+    return "--label is for --base-backup: give it too";
   return "";
 }
 

@@ -30,8 +30,14 @@ Option& AddWalDirectories(Options* options, std::vector<std::string>* directorie
   return options->PathList(
       "--wal=DIR", directories,
       "directory of WAL segments, which may be compressed, a data directory with a pg_wal in it, a "
-      "pgBackRest archive or a Barman server's directory; can be repeated: the segments of all are "
-      "read as one");
+      "pgBackRest repository or a Barman server's directory; can be repeated: the segments of all "
+      "are read as one");
+}
+
+void AddRepository(Options* options, std::string* stanza, std::string* cipher_pass_file) {
+  options->Text("--stanza=NAME", stanza, "stanza of a pgBackRest repository that has several");
+  options->Path("--repo-cipher-pass-file=FILE", cipher_pass_file,
+                "file with the passphrase of an encrypted pgBackRest repository");
 }
 
 Option& AddRestoreCommand(Options* options, std::string* command) {
@@ -46,8 +52,10 @@ void SayNotes(const std::vector<std::string>& notes) {
 }
 
 Option& AddWalDirectory(Options* options, std::string* directory) {
-  return options->Path("--wal=DIR", directory,
-                       "directory of WAL segments, or a data directory with a pg_wal in it");
+  return options->Path(
+      "--wal=DIR", directory,
+      "directory of WAL segments, which may be compressed, a data directory with a "
+      "pg_wal in it, a pgBackRest repository or a Barman server's directory");
 }
 
 void AddUntestedVersion(Options* options) {

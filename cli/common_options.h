@@ -35,6 +35,8 @@ void SayTablespaces(const std::string& directory, std::optional<uint32_t> only =
 // --wal, of commands that read the WAL in several directories, or in one
 Option& AddWalDirectories(Options* options, std::vector<std::string>* directories);
 Option& AddWalDirectory(Options* options, std::string* directory);
+// --stanza and --repo-cipher-pass-file, of pgBackRest repositories
+void AddRepository(Options* options, std::string* stanza, std::string* cipher_pass_file);
 // --restore-command, of commands that have --wal
 Option& AddRestoreCommand(Options* options, std::string* command);
 // Says on standard error what is unusual about the files that were read.

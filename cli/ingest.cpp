@@ -22,6 +22,8 @@ namespace {
 struct IngestArguments {
   std::vector<std::string> directories;
   std::string restore_command;
+  std::string stanza;
+  std::string cipher_pass_file;
   LsnRange range;
   std::optional<uint32_t> timeline;
   bool json = false;
@@ -120,7 +122,8 @@ Outcome Run(const IngestArguments& arguments, const Options& options) {
     return tl::unexpected(options.Misuse("option --wal or --restore-command is required"));
   ASSIGN_OR_RETURN(const auto reader,
                    WalReader::Open({arguments.directories, arguments.range.from, arguments.range.to,
-                                    arguments.timeline, arguments.restore_command}));
+                                    arguments.timeline, arguments.restore_command, arguments.stanza,
+                                    arguments.cipher_pass_file}));
   Ingest ingest({.track_commit_timestamp = arguments.commit_timestamps});
   ChangeSink list;
   if (arguments.list)
@@ -154,6 +157,7 @@ CommandFunction DeclareIngest(Options* options) {
       "[OPTION]... --wal=DIR...\n  neon-redo ingest [OPTION]... --restore-command=COMMAND --from=LSN");
   AddWalDirectories(options, &arguments->directories);
   AddRestoreCommand(options, &arguments->restore_command);
+  AddRepository(options, &arguments->stanza, &arguments->cipher_pass_file);
   AddUntestedVersion(options);
   AddLsnRange(options, &arguments->range);
   AddTimeline(options, &arguments->timeline);

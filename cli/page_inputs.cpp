@@ -10,6 +10,8 @@ namespace neon_redo::cli {
 
 Result<PageInputs> OpenPageInputs(const BackupArguments& backup, WalSources sources,
                                   std::optional<uint32_t> only) {
+  sources.stanza = backup.options.stanza;
+  sources.cipher_pass_file = backup.options.cipher_pass_file;
   if (!backup.given()) {
     ASSIGN_OR_RETURN(auto wal, WalSet::Open(sources));
     return PageInputs{std::move(wal), nullptr, {}, {}, false};

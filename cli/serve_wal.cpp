@@ -25,6 +25,8 @@ namespace {
 
 struct ServeWalArguments {
   std::string wal;
+  std::string stanza;
+  std::string cipher_pass_file;
   std::string socket = "/tmp";
   int port = 5432;
   std::string slots;
@@ -121,6 +123,8 @@ Outcome Run(const ServeWalArguments& arguments) {
   if (arguments.status) return ShowStatus(arguments);
   WalServerOptions server_options;
   server_options.wal = arguments.wal;
+  server_options.stanza = arguments.stanza;
+  server_options.cipher_pass_file = arguments.cipher_pass_file;
   server_options.socket_directory = arguments.socket;
   server_options.port = arguments.port;
   server_options.slots_file = arguments.slots;
@@ -156,6 +160,7 @@ CommandFunction DeclareServeWal(Options* options) {
       "[OPTION]... --wal=DIR\n"
       "  neon-redo serve-wal --status [--json] [--socket=DIR] [--port=PORT]");
   Option& wal = AddWalDirectory(options, &arguments->wal);
+  AddRepository(options, &arguments->stanza, &arguments->cipher_pass_file);
   AddUntestedVersion(options);
   options->Path("--socket=DIR", &arguments->socket, "directory of the Unix socket (default: /tmp)");
   options->Integer("--port=PORT", &arguments->port, {1, 65535},

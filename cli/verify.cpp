@@ -132,7 +132,7 @@ std::string InputOptions(const VerifyArguments& arguments, const std::vector<std
     out += (out.empty() ? "--wal=" : " --wal=") + ShellWord(directory);
   if (!command.empty())
     out += (out.empty() ? "--restore-command=" : " --restore-command=") + ShellWord(command);
-  if (arguments.base_backup.given()) out += " " + arguments.base_backup.Words();
+  if (const std::string words = arguments.base_backup.Words(); !words.empty()) out += " " + words;
   if (arguments.verify.timeline) out += fmt::format(" --timeline={}", *arguments.verify.timeline);
   return out;
 }
@@ -180,6 +180,8 @@ Result<VerifyResult> Compare(const VerifyArguments& arguments, ReportFacts* fact
 tl::expected<VerifyResult, Failure> Verify(VerifyArguments arguments, ReportFacts* facts) {
   VerifyOptions& verify = arguments.verify;
   verify.spill_directory = TemporaryDirectory();
+  verify.wal_stanza = arguments.base_backup.options.stanza;
+  verify.wal_cipher_pass_file = arguments.base_backup.options.cipher_pass_file;
   ProgressBar bar(!arguments.no_progress);
   verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
   try {

@@ -36,8 +36,7 @@ namespace neon_redo::cli {
 namespace {
 
 struct WaldumpArguments {
-  std::vector<std::string> directories;
-  std::string restore_command;
+  WalSources sources;                 // where WAL is; the rest is below
   std::vector<std::string> segments;  // STARTSEG and ENDSEG
   LsnRange range;
   std::optional<Lsn> start;  // --start: as --from, but says what it skips
@@ -194,7 +193,7 @@ bool Dump::IsStillToCome(Lsn at) const {
 
 // A new listing has the segments that came since. False: the segment of this LSN is still to come.
 Result<bool> Dump::Reopen(Lsn at) {
-  ASSIGN_OR_RETURN(set_, WalSet::Open(arguments_.directories));
+  ASSIGN_OR_RETURN(set_, WalSet::Open(arguments_.sources));
   // The start may be ahead of the end of WAL.
   const Lsn from = std::max(at, arguments_.range.from.value_or(Lsn()));
   const Status opened = Open(from.valid() ? std::optional<Lsn>(from) : std::nullopt);
@@ -265,16 +264,15 @@ Status ReadTimes(const WalSet& set, WaldumpArguments* arguments) {
 // Lists the WAL that the arguments mean.
 Result<WalSet> OpenSet(WaldumpArguments* arguments) {
   if (!arguments->segments.empty())
-    return ReadSegmentNames(arguments->segments, &arguments->directories, &arguments->range,
+    return ReadSegmentNames(arguments->segments, &arguments->sources, &arguments->range,
                             &arguments->timeline);
-  if (arguments->directories.empty() && arguments->restore_command.empty()) {
-    ASSIGN_OR_RETURN(auto found, FindWalDirectory("", ""));
-    arguments->directories.push_back(std::move(found));
+  if (arguments->sources.directories.empty() && arguments->sources.restore_command.empty()) {
+    ASSIGN_OR_RETURN(auto found, FindWalDirectory({}, "", ""));
+    arguments->sources.directories.push_back(std::move(found));
   }
-  return WalSet::Open(WalSources{.directories = arguments->directories,
-                                 .restore_command = arguments->restore_command,
-                                 .start = arguments->range.from,
-                                 .timeline = arguments->timeline});
+  arguments->sources.start = arguments->range.from;
+  arguments->sources.timeline = arguments->timeline;
+  return WalSet::Open(arguments->sources);
 }
 
 Outcome Run(WaldumpArguments arguments, const Options& options) {
@@ -285,7 +283,8 @@ Outcome Run(WaldumpArguments arguments, const Options& options) {
   }
   if (arguments.filter.block && !arguments.filter.relation)
     return tl::unexpected(options.Misuse("option --block requires option --relation"));
-  if (!arguments.restore_command.empty() && (arguments.follow || !arguments.segments.empty()))
+  if (!arguments.sources.restore_command.empty() &&
+      (arguments.follow || !arguments.segments.empty()))
     return tl::unexpected(options.Misuse(
         arguments.follow ? "options --restore-command and --follow exclude each other"
                          : "with option --restore-command, give --start instead of STARTSEG"));
@@ -294,7 +293,7 @@ Outcome Run(WaldumpArguments arguments, const Options& options) {
     return tl::unexpected(options.Misuse("options --before and --follow exclude each other"));
   if (arguments.start) arguments.range.from = arguments.start;
   const std::optional<Lsn> to = arguments.range.to;
-  if (arguments.segments.empty() && arguments.directories.empty() && !arguments.range.from)
+  if (arguments.segments.empty() && arguments.sources.directories.empty() && !arguments.range.from)
     return tl::unexpected(options.Misuse("no WAL directory and no start specified"));
   ASSIGN_OR_RETURN(auto set, OpenSet(&arguments));
   RETURN_IF_ERROR(ReadTimes(set, &arguments));
@@ -404,10 +403,11 @@ CommandFunction DeclareWaldump(Options* options) {
       "[OPTION]... [--wal=DIR]... [STARTSEG [ENDSEG]]\n"
       "  neon-redo waldump [OPTION]... --restore-command=COMMAND --start=LSN");
   options->Arguments(&arguments->segments, 2);
-  AddWalDirectories(options, &arguments->directories);
-  AddRestoreCommand(options, &arguments->restore_command);
+  AddWalDirectories(options, &arguments->sources.directories);
+  AddRestoreCommand(options, &arguments->sources.restore_command);
+  AddRepository(options, &arguments->sources.stanza, &arguments->sources.cipher_pass_file);
   AddUntestedVersion(options);
-  options->PathList("-p, --path=PATH", &arguments->directories,
+  options->PathList("-p, --path=PATH", &arguments->sources.directories,
                     "the same as --wal (default: the directory of STARTSEG, the current directory, "
                     "./pg_wal, $PGDATA/pg_wal)");
   AddLsnRange(options, &arguments->range);

@@ -26,14 +26,15 @@ Status CheckFile(const std::string& path) {
   return error;
 }
 
-Status CheckPlace(const std::string& directory, const std::string& name) {
+Status CheckPlace(WalSources sources, const std::string& directory, const std::string& name) {
   if (!name.empty()) {
     Status plain = CheckFile(directory + "/" + name);
     if (plain || plain.error().code != ErrorCode::kNotFound) return plain;
     std::error_code error;
     if (!std::filesystem::is_directory(directory, error)) return plain;
   }
-  const auto opened = WalSet::Open(directory);
+  sources.directories = {directory};
+  const auto opened = WalSet::Open(sources);
   if (!opened) return tl::unexpected(opened.error());
   // Perhaps the segment is there by another name: compressed, in a directory of its own.
   const auto wanted = ParseSegmentName(name);
@@ -44,7 +45,8 @@ Status CheckPlace(const std::string& directory, const std::string& name) {
 
 }  // namespace
 
-Result<std::string> FindWalDirectory(const std::string& directory, const std::string& name) {
+Result<std::string> FindWalDirectory(const WalSources& sources, const std::string& directory,
+                                     const std::string& name) {
   std::vector<std::string> candidates = {directory, directory + "/pg_wal"};
   if (directory.empty()) {
     candidates = {".", "./pg_wal"};
@@ -53,7 +55,7 @@ Result<std::string> FindWalDirectory(const std::string& directory, const std::st
   }
   std::string why;
   for (const std::string& candidate : candidates) {
-    const Status found = CheckPlace(candidate, name);
+    const Status found = CheckPlace(sources, candidate, name);
     if (found) return candidate;
     if (found.error().code != ErrorCode::kNotFound) return tl::unexpected(found.error());
     why += (why.empty() ? "" : "; ") + found.error().message;
@@ -64,10 +66,10 @@ Result<std::string> FindWalDirectory(const std::string& directory, const std::st
 }
 
 // The segment is in one of the directories. One where it is in the pg_wal is replaced by that.
-static Status FindInOne(const std::string& name, std::vector<std::string>* directories) {
+static Status FindInOne(const std::string& name, WalSources* sources) {
   Status last;
-  for (std::string& directory : *directories) {
-    auto found = FindWalDirectory(directory, name);
+  for (std::string& directory : sources->directories) {
+    auto found = FindWalDirectory(*sources, directory, name);
     if (found) {
       directory = std::move(*found);
       return {};
@@ -78,9 +80,8 @@ static Status FindInOne(const std::string& name, std::vector<std::string>* direc
   return last;
 }
 
-Result<WalSet> ReadSegmentNames(const std::vector<std::string>& segments,
-                                std::vector<std::string>* directories, LsnRange* range,
-                                std::optional<uint32_t>* timeline) {
+Result<WalSet> ReadSegmentNames(const std::vector<std::string>& segments, WalSources* sources,
+                                LsnRange* range, std::optional<uint32_t>* timeline) {
   std::vector<SegmentName> names;
   for (const std::string& argument : segments) {
     const std::filesystem::path path(argument);
@@ -90,11 +91,11 @@ Result<WalSet> ReadSegmentNames(const std::vector<std::string>& segments,
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("\"{}\" is not the name of a WAL segment", argument));
     if (!archived->suffix.empty() || !archived->sha1.empty()) name.resize(24);
-    if (directories->empty()) directories->push_back(path.parent_path().string());
-    RETURN_IF_ERROR(FindInOne(name, directories));
+    if (sources->directories.empty()) sources->directories.push_back(path.parent_path().string());
+    RETURN_IF_ERROR(FindInOne(name, sources));
     names.push_back(archived->segment);
   }
-  ASSIGN_OR_RETURN(auto wal, WalSet::Open(*directories));
+  ASSIGN_OR_RETURN(auto wal, WalSet::Open(*sources));
   const uint64_t size = wal.segment_size();
   const auto start_of = [&wal](const SegmentName& name) {
     return wal.SegmentStart(SegmentNumber(name, wal.segment_size()));

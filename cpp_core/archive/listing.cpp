@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <tuple>
 
@@ -42,19 +41,14 @@ bool IsKnown(const std::string& name) {
 
 }  // namespace
 
-void WalListing::TakeName(const std::string& where, const std::string& name,
-                          Compressed compressed) {
+void WalListing::TakeName(const std::string& where, const std::string& name) {
   std::string file = where + "/" + name;
   const auto archived = ParseArchivedName(name);
   if (!archived) {
     if (ParseSegmentName(name.substr(0, 24)) && !IsKnown(name)) foreign.push_back(std::move(file));
     return;
   }
-  const bool is_plain = archived->suffix.empty() && archived->sha1.empty();
-  const bool is_read = compressed == Compressed::kRead
-                           ? PackingOfSuffix(archived->suffix) != Packing::kUnknown
-                           : is_plain;
-  if (is_read)
+  if (PackingOfSuffix(archived->suffix) != Packing::kUnknown)
     files.push_back({std::move(file),
                      archived->segment,
                      std::string(archived->sha1),
@@ -64,7 +58,7 @@ void WalListing::TakeName(const std::string& where, const std::string& name,
     packed.push_back({std::move(file), archived->segment});
 }
 
-Status WalListing::ListNames(const std::string& where, Compressed compressed) {
+Status WalListing::ListNames(const std::string& where) {
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(where));
   ASSIGN_OR_RETURN(const auto names, directory.Names());
   struct stat st;
@@ -74,32 +68,35 @@ Status WalListing::ListNames(const std::string& where, Compressed compressed) {
   path = where;
   for (const std::string& name : names) {
     const std::string inner = directory.PathOf(name);
-    bool is_part =
-        compressed == Compressed::kRead && name.size() == 16 && HasOnly(name, "0123456789ABCDEF");
+    bool is_part = name.size() == 16 && HasOnly(name, "0123456789ABCDEF");
     if (is_part) {
       ASSIGN_OR_RETURN(is_part, IsDirectory(inner, Links::kFollow));
     }
     if (!is_part) {
-      TakeName(where, name, compressed);
+      TakeName(where, name);
       continue;
     }
     ASSIGN_OR_RETURN(const Directory part, Directory::Open(inner));
     ASSIGN_OR_RETURN(const auto inner_names, part.Names());
-    for (const std::string& file : inner_names) TakeName(inner, file, compressed);
+    for (const std::string& file : inner_names) TakeName(inner, file);
   }
   return {};
 }
 
-Status WalListing::ListInner(const std::string& where, Compressed compressed) {
+Status WalListing::ListInner(const std::string& where, const WalRepository& repository) {
   ASSIGN_OR_RETURN(const bool has_pg_wal, IsDirectory(where + "/pg_wal", Links::kFollow));
-  if (has_pg_wal) return ListNames(where + "/pg_wal", compressed);
-  if (compressed == Compressed::kLeaveOut) return {};
+  if (has_pg_wal) return ListNames(where + "/pg_wal");
   ASSIGN_OR_RETURN(const bool has_wals, IsDirectory(where + "/wals", Links::kFollow));
   if (has_wals) {
     ASSIGN_OR_RETURN(const bool has_streaming, IsDirectory(where + "/streaming", Links::kFollow));
-    if (has_streaming) RETURN_IF_ERROR(ListNames(where + "/streaming", compressed));
-    return ListNames(where + "/wals", compressed);
+    if (has_streaming) RETURN_IF_ERROR(ListNames(where + "/streaming"));
+    return ListNames(where + "/wals");
   }
+  ASSIGN_OR_RETURN(const auto stanza, FindArchiveStanza(where, repository.stanza));
+  return ListStanza(stanza.value_or(where));
+}
+
+Status WalListing::ListStanza(const std::string& where) {
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(where));
   ASSIGN_OR_RETURN(const auto names, directory.Names());
   std::vector<std::string> parts;
@@ -114,14 +111,22 @@ Status WalListing::ListInner(const std::string& where, Compressed compressed) {
                      fmt::format("\"{}\" has the WAL of several databases: name one of them, such "
                                  "as \"{}\"",
                                  where, parts.back()));
-  return parts.empty() ? Status() : ListNames(parts.front(), compressed);
+  return parts.empty() ? Status() : ListNames(parts.front());
 }
 
-Status WalListing::ReadStarts() {
+// The passphrase of the archive is read once it is needed.
+Result<FileStart> WalListing::ReadStart(const std::string& file, const std::string& passphrase) {
+  ASSIGN_OR_RETURN(auto start, ReadFileStart(file, cipher_pass.get()));
+  if (!start.is_encrypted || cipher_pass || passphrase.empty()) return start;
+  ASSIGN_OR_RETURN(cipher_pass, ReadArchivePassphrase(path, passphrase));
+  return ReadFileStart(file, cipher_pass.get());
+}
+
+Status WalListing::ReadStarts(const std::string& passphrase) {
   std::map<std::tuple<uint64_t, uint32_t, const pg::Version*>, size_t> votes;
   std::vector<File> read;
   for (File& file : files) {
-    auto start = ReadFileStart(file.path);
+    auto start = ReadStart(file.path, passphrase);
     if (!start && start.error().code == ErrorCode::kUnsupported) {
       packed.push_back({file.path, file.name});
       continue;
@@ -133,7 +138,7 @@ Status WalListing::ReadStarts() {
         head.Load(Bytes(file.start.bytes, file.start.length)) && head.IsOfAnySegment();
     const bool is_begun = BeginsMagic(file.packing, Bytes(file.start.bytes, file.start.length));
     if (file.packing != Packing::kNone && file.start.packing == Packing::kNone && !is_wal &&
-        !is_begun && std::memcmp(file.start.bytes, "Salted__", 8) != 0)
+        !is_begun && !file.start.is_encrypted)
       file.start.problem = "it does not begin as a file that is compressed";
     if (is_wal)
       votes[{head.segment.system_identifier, head.segment.segment_size,
@@ -148,23 +153,23 @@ Status WalListing::ReadStarts() {
   return {};
 }
 
-Status WalListing::List(const std::string& where, Compressed compressed) {
-  RETURN_IF_ERROR(ListNames(where, compressed));
-  if (files.empty()) RETURN_IF_ERROR(ListInner(where, compressed));
+Status WalListing::List(const std::string& where, const WalRepository& repository) {
+  RETURN_IF_ERROR(ListNames(where));
+  if (files.empty()) RETURN_IF_ERROR(ListInner(where, repository));
   const auto by_path = [](const auto& a, const auto& b) { return a.path < b.path; };
   std::sort(files.begin(), files.end(), by_path);
   std::sort(foreign.begin(), foreign.end());
-  RETURN_IF_ERROR(ReadStarts());
+  RETURN_IF_ERROR(ReadStarts(repository.passphrase));
   std::sort(packed.begin(), packed.end(), by_path);
   return {};
 }
 
 // A server or a receiver renames, recycles and removes segments at any moment, and an archive its
 // directories: what was listed may have another name by the time it is opened.
-Result<WalListing> WalListing::Read(const std::string& path, Compressed compressed) {
+Result<WalListing> WalListing::Read(const std::string& path, const WalRepository& repository) {
   for (int left = kTries;; left--) {
     WalListing listing;
-    const Status listed = listing.List(path, compressed);
+    const Status listed = listing.List(path, repository);
     if (listed) return listing;
     const Error& error = listed.error();
     if (error.code != ErrorCode::kNotFound) return tl::unexpected(error);

@@ -8,8 +8,10 @@
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/archive/decryption.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guarded_files.h"
+#include "cpp_core/base/try.h"
 #include "neon_redo/bytes.h"
 
 namespace neon_redo {
@@ -108,29 +110,55 @@ std::string FormatSegmentName(uint32_t timeline, uint64_t number, uint32_t segme
   return fmt::format("{:08X}{:08X}{:08X}", timeline, number / per_log, number % per_log);
 }
 
-Result<FileStart> ReadFileStart(const std::string& path) {
-  const auto opened = OpenRegularFile(path, Links::kFollow);
+static Result<FileDescriptor> OpenSegmentStart(const std::string& path) {
+  auto opened = OpenRegularFile(path, Links::kFollow);
   if (!opened && opened.error().code == ErrorCode::kInvalidArgument)
     return MakeError(
         ErrorCode::kIo,
         fmt::format("\"{}\" has the name of a WAL segment, but is not a regular file", path));
-  if (!opened) return tl::unexpected(opened.error());
-  const FileDescriptor& fd = *opened;
+  return opened;
+}
+
+static Result<FileStart> ReadStart(const FileDescriptor& fd, const std::string& path) {
   struct stat st;
   if (fstat(fd.get(), &st) != 0) return FileError("stat file", path);
   FileStart out{};
   const ssize_t n = ReadFully(fd.get(), out.bytes, sizeof(out.bytes), 0);
   if (n < 0) return FileError("read file", path);
   out.length = static_cast<size_t>(n);
-  out.file_size = static_cast<uint64_t>(st.st_size);
-  out.id = {st.st_dev, st.st_ino};
+  out.stamp = {st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size),
+               st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec};
   out.packing = PackingOf(Bytes(out.bytes, out.length));
-  if (out.packing == Packing::kNone) return out;
-  const auto unpacked = UnpackStart(out.packing, fd.get(), path, out.bytes, sizeof(out.bytes));
+  out.is_encrypted = LooksEncrypted({reinterpret_cast<const char*>(out.bytes), out.length});
+  return out;
+}
+
+Result<FileStart> ReadStoredStart(const std::string& path) {
+  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenSegmentStart(path));
+  return ReadStart(fd, path);
+}
+
+// Decompresses the start, or decrypts it only.
+static Status UnpackStartOf(const FileDescriptor& fd, const std::string& path,
+                            const std::string* cipher_pass, FileStart* out) {
+  const auto unpacked = UnpackStart(out->packing, fd.get(), path, out->bytes, sizeof(out->bytes),
+                                    {.cipher_pass = cipher_pass});
   if (!unpacked && unpacked.error().code != ErrorCode::kCorrupt)
     return tl::unexpected(unpacked.error());
-  if (!unpacked) out.problem = WithoutFile(unpacked.error().message, path);
-  out.length = unpacked ? unpacked->size : 0;
+  if (!unpacked) out->problem = WithoutFile(unpacked.error().message, path);
+  out->length = unpacked ? unpacked->size : 0;
+  return {};
+}
+
+Result<FileStart> ReadFileStart(const std::string& path, const std::string* cipher_pass) {
+  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenSegmentStart(path));
+  ASSIGN_OR_RETURN(FileStart out, ReadStart(fd, path));
+  if (!out.is_encrypted) cipher_pass = nullptr;
+  if (cipher_pass != nullptr) {
+    RETURN_IF_ERROR(UnpackStartOf(fd, path, cipher_pass, &out));
+    out.packing = PackingOf(Bytes(out.bytes, out.length));
+  }
+  if (out.packing != Packing::kNone) RETURN_IF_ERROR(UnpackStartOf(fd, path, cipher_pass, &out));
   return out;
 }
 
@@ -215,11 +243,17 @@ void JudgeSegment(const WalIdentity& identity, const FileStart& start, Segment* 
     segment->head = SegmentHead::kZero;
   } else if (const char* compression = CompressionOf(bytes)) {
     segment->problem = fmt::format("it is compressed ({}): decompress it first", compression);
-  } else if (std::memcmp(bytes.data(), "Salted__", 8) == 0) {
-    segment->problem = "it is encrypted, as by pgBackRest";
+  } else if (LooksEncrypted({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) {
+    segment->problem = "it is encrypted: name the file with the repository's passphrase";
   } else {
     JudgeHead(identity, head, CheckWalPageHeader(head.page, place), segment);
   }
+}
+
+Status JudgeContent(const WalIdentity& identity, const FileDescriptor& content, Segment* segment) {
+  ASSIGN_OR_RETURN(const FileStart start, ReadStart(content, segment->path));
+  JudgeSegment(identity, start, segment);
+  return {};
 }
 
 }  // namespace neon_redo

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cpp_core/archive/unpack.h"
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
 #include "neon_redo/bytes.h"
@@ -82,6 +83,15 @@ enum class SegmentHead {
   kForeign,  // something that cannot be read as this segment; Segment::problem says why
 };
 
+// Which file it was, and whether it has changed since.
+struct FileStamp {
+  dev_t device = 0;
+  ino_t inode = 0;
+  uint64_t size = 0;
+  int64_t modified = 0;  // nanoseconds
+  bool operator==(const FileStamp&) const = default;
+};
+
 struct Segment {
   std::string path;
   uint32_t timeline;
@@ -98,6 +108,11 @@ struct Segment {
   std::vector<Error> doubts{};
   // That a restore command brought it, and keeps `path` as long as it lives; null: it did not.
   std::shared_ptr<const SpooledFile> spooled{};
+  FileStamp stamp{};                                 // of the file when it was looked at
+  std::shared_ptr<const std::string> cipher_pass{};  // the file is encrypted; null: it is not
+  // An open file that has the content, decompressed and checked, instead of `path`. It is another's,
+  // who keeps it open as long as this is used. -1: there is none.
+  int content = -1;
 
   // For messages: the path, or what the restore command was asked for, since its spool is gone when
   // somebody reads the message.
@@ -109,7 +124,9 @@ struct Segment {
   // Another file of this segment, which goes before this one if this one has no WAL.
   void Add(Segment other);
   // It is read as a whole before any of it is used (segment_file.h).
-  bool is_loaded() const { return packing != Packing::kNone || !sha1.empty(); }
+  bool is_loaded() const {
+    return content < 0 && (packing != Packing::kNone || cipher_pass || !sha1.empty());
+  }
 };
 
 // What all segments of one WAL have in common.
@@ -123,19 +140,24 @@ struct WalIdentity {
 struct FileStart {
   uint8_t bytes[kLongPageHeaderSize];
   size_t length;
-  uint64_t file_size;  // as it is stored
-  std::pair<dev_t, ino_t> id;
+  FileStamp stamp;
   Packing packing = Packing::kNone;
+  bool is_encrypted = false;
   std::string problem{};  // why it could not be decompressed, as Segment's; empty: it could
 };
 
 // kNotFound: no file has the name. kIo: it cannot be read, or is not a regular file. kOutOfMemory.
 // kUnsupported: it needs too much memory to be decompressed.
-Result<FileStart> ReadFileStart(const std::string& path);
+// cipher_pass: of encrypted files; null: their bytes are as they are.
+Result<FileStart> ReadFileStart(const std::string& path, const std::string* cipher_pass = nullptr);
+// The same without decompression, which may take long: of a compressed file the bytes as they are.
+Result<FileStart> ReadStoredStart(const std::string& path);
 
 // Says what the file holds, as a segment of this WAL: sets head and what follows from it. The other
 // members are set. Without a version no segment of the WAL has a good header.
 void JudgeSegment(const WalIdentity& identity, const FileStart& start, Segment* segment);
+// The same by an open file that has the content. Errors: it cannot be read.
+Status JudgeContent(const WalIdentity& identity, const FileDescriptor& content, Segment* segment);
 
 }  // namespace neon_redo
 

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <future>
@@ -33,6 +34,8 @@ struct SegmentContent {
 // Opens the file of a segment, which may have been replaced since it was listed: NAME.partial may be
 // NAME by now. kNotFound: it is not there. kIo: it cannot be opened, or is no regular file.
 Result<FileDescriptor> OpenSegmentFile(std::string path);
+// The same, or another descriptor of its content (Segment::content).
+Result<FileDescriptor> OpenSegmentContent(const Segment& segment);
 
 // Reads the file, decompresses it and checks its SHA-1, if its name has one. A .partial file may end
 // within its compressed stream, since its receiver was interrupted; the content is then what is there.
@@ -42,6 +45,17 @@ Result<FileDescriptor> OpenSegmentFile(std::string path);
 // memory: content of another segment of this size that is no longer needed; empty: some is allocated.
 Result<SegmentContent> LoadSegment(const Segment& segment, uint32_t segment_size,
                                    SegmentContent memory = {});
+
+// The same into a file without a name in that directory. `stop` as in UnpackOptions. Links at the
+// file's own name are not followed.
+// kInvalidArgument: it is a link. kIo also: the directory has no room for a segment, or no file can be
+// made there; the message says what to do.
+struct UnpackedSegment {
+  FileDescriptor fd;
+  uint64_t size = 0;  // of the content; zeroes follow to the end of its last WAL page
+};
+Result<UnpackedSegment> UnpackSegment(const Segment& segment, uint32_t segment_size,
+                                      const std::string& directory, const std::atomic<bool>* stop);
 
 // A segment file, read at any place. Not thread-safe.
 class SegmentReader {

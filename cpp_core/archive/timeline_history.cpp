@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <sstream>
 
+#include "cpp_core/archive/decryption.h"
 #include "cpp_core/archive/unpack.h"
 #include "cpp_core/base/try.h"
 
@@ -14,22 +15,48 @@ namespace neon_redo {
 
 std::string FormatHistoryName(uint32_t timeline) { return fmt::format("{:08X}.history", timeline); }
 
-Result<std::string> ReadHistoryFile(const std::string& path, Links links) {
-  constexpr size_t kLimit = 1 << 20;
-  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenRegularFile(path, links));
-  ASSIGN_OR_RETURN(const std::string content, ReadAll(fd, path, kLimit));
-  const Packing packing =
-      PackingOf(Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()));
-  if (packing == Packing::kNone) return content;
+namespace {
+
+constexpr size_t kLimit = 1 << 20;
+
+Packing PackingOfText(const std::string& text) {
+  return PackingOf(Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+}
+
+Result<std::string> UnpackHistory(Packing packing, const FileDescriptor& fd,
+                                  const std::string& path, const std::string* cipher_pass) {
   std::string out(kLimit, '\0');
-  ASSIGN_OR_RETURN(const auto unpacked, Unpack(packing, fd.get(), path,
-                                               reinterpret_cast<uint8_t*>(out.data()), out.size()));
+  ASSIGN_OR_RETURN(const auto unpacked,
+                   Unpack(packing, fd.get(), path, reinterpret_cast<uint8_t*>(out.data()),
+                          out.size(), {.cipher_pass = cipher_pass}));
   if (unpacked.is_cut)
     return MakeError(ErrorCode::kCorrupt, fmt::format("timeline history file \"{}\" is cut short: "
                                                       "its {} data have no end",
                                                       path, PackingName(packing)));
   out.resize(unpacked.size);
   return out;
+}
+
+}  // namespace
+
+Result<std::string> ReadHistoryFile(const std::string& path, Links links,
+                                    const std::string* cipher_pass) {
+  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenRegularFile(path, links));
+  ASSIGN_OR_RETURN(std::string content, ReadAll(fd, path, kLimit));
+  const bool is_encrypted = LooksEncrypted(content);
+  if (is_encrypted && cipher_pass == nullptr)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("timeline history file \"{}\" is encrypted: name the file with the "
+                    "repository's passphrase",
+                    path));
+  if (!is_encrypted) cipher_pass = nullptr;
+  if (is_encrypted) {
+    ASSIGN_OR_RETURN(content, UnpackHistory(Packing::kNone, fd, path, cipher_pass));
+  }
+  const Packing packing = PackingOfText(content);
+  if (packing == Packing::kNone) return content;
+  return UnpackHistory(packing, fd, path, cipher_pass);
 }
 
 Result<std::vector<TimelineFork>> ParseTimelineHistory(const std::string& content,

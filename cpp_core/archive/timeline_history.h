@@ -22,10 +22,12 @@ struct TimelineFork {
 // The name of a timeline's history file (TLHistoryFileName).
 std::string FormatHistoryName(uint32_t timeline);
 
-// The content of a history file, decompressed if it is compressed. kNotFound: there is none.
-// kInvalidArgument: it is not a regular file, a refused link, or of more than 1 MB; a line has some 40
-// bytes. kCorrupt: its compressed data are damaged or cut short.
-Result<std::string> ReadHistoryFile(const std::string& path, Links links = Links::kFollow);
+// The content of a history file, decompressed if it is compressed, and decrypted if it is encrypted.
+// kNotFound: there is none. kInvalidArgument: it is not a regular file, a refused link, or of more than
+// 1 MB; a line has some 40 bytes; or it is encrypted, and cipher_pass is null. kCorrupt: its compressed
+// data are damaged or cut short, or the passphrase is another one.
+Result<std::string> ReadHistoryFile(const std::string& path, Links links = Links::kFollow,
+                                    const std::string* cipher_pass = nullptr);
 
 // The ancestors of `timeline`, the oldest first. kCorrupt: a bad line; the message quotes it and
 // names `path`.

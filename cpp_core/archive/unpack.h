@@ -2,6 +2,7 @@
 #ifndef NEON_REDO_ARCHIVE_UNPACK_H_
 #define NEON_REDO_ARCHIVE_UNPACK_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -47,16 +48,22 @@ struct UnpackInput {
   size_t size = 0;
 };
 
-// Decompresses the file, which may have several streams one after another, from its start. Never
+struct UnpackOptions {
+  UnpackInput* input = nullptr;              // used again, or filled; null: memory of its own
+  const std::atomic<bool>* stop = nullptr;   // true: the caller no longer wants the content
+  const std::string* cipher_pass = nullptr;  // what was packed was then encrypted (decryption.h)
+};
+
+// Decompresses the file, or decrypts it only (Packing::kNone). It may have several streams one after another, from its start. Never
 // writes more than `capacity` bytes to `out`. Thread-safe. path: for messages.
-// input: used again, or filled; null: memory of its own.
 // kCorrupt: it is damaged, or has more than `capacity` bytes. kIo: it cannot be read.
-// kOutOfMemory. kUnsupported: it needs more than 128 MB of memory.
+// kOutOfMemory. kUnsupported: it needs more than 128 MB of memory. kCancelled: options.stop. kCorrupt
+// also: the passphrase is another one, unless all of the bytes happen to fit.
 Result<Unpacked> Unpack(Packing packing, int fd, const std::string& path, uint8_t* out,
-                        size_t capacity, UnpackInput* input = nullptr);
+                        size_t capacity, const UnpackOptions& options = {});
 // The same for the first `capacity` bytes: the rest of the file is not looked at.
 Result<Unpacked> UnpackStart(Packing packing, int fd, const std::string& path, uint8_t* out,
-                             size_t capacity);
+                             size_t capacity, const UnpackOptions& options = {});
 
 }  // namespace neon_redo
 

@@ -64,7 +64,7 @@ Result<std::optional<Segment>> RestoredLine::Get(uint64_t number) const {
   out.path = file->path();
   out.timeline = TimelineOf(number);
   out.number = number;
-  out.file_size = start.file_size;
+  out.file_size = start.stamp.size;
   out.spooled = std::move(file);
   JudgeSegment(identity_, start, &out);
   return out;
@@ -116,11 +116,11 @@ Result<WalIdentity> FetchIdentity(RestoreSpool* spool, Lsn start,
       i = 0;
       continue;
     }
-    if (read.file_size != size)
+    if (read.stamp.size != size)
       return MakeError(ErrorCode::kCorrupt,
                        fmt::format("file \"{}\" from the restore command has wrong size: {} "
                                    "instead of {}",
-                                   fetched.name, read.file_size, size));
+                                   fetched.name, read.stamp.size, size));
     return WalIdentity{size, head.segment.system_identifier,
                        pg::FindVersionByWalMagic(head.page.magic)};
   }

@@ -5,7 +5,6 @@
 #include "cpp_core/archive/wal_set.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <functional>
@@ -50,29 +49,36 @@ std::string QuotePaths(std::vector<std::string> paths) {
   return NamePaths(paths);
 }
 
-Result<WalSet> WalSet::Open(const std::vector<std::string>& paths, Compressed compressed) {
+Result<WalSet> WalSet::Open(const std::vector<std::string>& paths) {
   if (paths.empty()) return MakeError(ErrorCode::kInvalidArgument, "no WAL directory is given");
-  WalSet out;
-  RETURN_IF_ERROR(out.List(paths, compressed));
-  if (out.segments_.empty()) return out.NoSegments();
-  return out;
+  return Open(WalSources{.directories = paths});
 }
 
 Result<WalSet> WalSet::Open(const WalSources& sources) {
-  if (sources.restore_command.empty()) return Open(sources.directories);
   WalSet out;
+  if (sources.restore_command.empty()) {
+    RETURN_IF_ERROR(out.List(sources));
+    if (out.segments_.empty()) return out.NoSegments();
+    return out;
+  }
   ASSIGN_OR_RETURN(out.restore_, RestoreSpool::Open(sources.restore_command));
-  RETURN_IF_ERROR(out.List(sources.directories, Compressed::kRead));
+  RETURN_IF_ERROR(out.List(sources));
   out.given_.emplace_back("--restore-command");
   RETURN_IF_ERROR(out.FindInRestore(sources));
   return out;
 }
 
-Status WalSet::List(const std::vector<std::string>& paths, Compressed compressed) {
+Status WalSet::List(const WalSources& sources) {
+  const std::vector<std::string>& paths = sources.directories;
+  WalRepository repository{sources.stanza};
+  cipher_pass_file_ = sources.cipher_pass_file;
+  if (!cipher_pass_file_.empty()) {
+    ASSIGN_OR_RETURN(repository.passphrase, ReadRepositoryPassphrase(cipher_pass_file_));
+  }
   std::vector<WalListing> listings;
   std::set<std::pair<dev_t, ino_t>> known;
   for (const std::string& path : paths) {
-    ASSIGN_OR_RETURN(auto listing, WalListing::Read(path, compressed));
+    ASSIGN_OR_RETURN(auto listing, WalListing::Read(path, repository));
     const auto ids = listing.ids;
     // One may have a directory of another and more: Take leaves out the files that both have.
     if (!std::includes(known.begin(), known.end(), ids.begin(), ids.end()))
@@ -83,6 +89,8 @@ Status WalSet::List(const std::vector<std::string>& paths, Compressed compressed
   for (const WalListing& l : listings) {
     paths_.push_back(l.path);
     directories_.insert(directories_.end(), l.directories.begin(), l.directories.end());
+    if (l.cipher_pass)
+      for (const std::string& path : l.directories) cipher_passes_[path] = l.cipher_pass;
     packed_.insert(packed_.end(), l.packed.begin(), l.packed.end());
     for (const std::string& path : l.foreign)
       notes_.push_back(fmt::format("\"{}\" is left out: its suffix is not known", path));
@@ -99,7 +107,7 @@ Status WalSet::List(const std::vector<std::string>& paths, Compressed compressed
     notes_.push_back(fmt::format("no WAL segments in directory \"{}\"", l->path));
   listings.erase(empty, listings.end());
   RETURN_IF_ERROR(FindIdentity(listings));
-  Take(listings, compressed);
+  Take(listings);
   MergeCopies();
   DoubtWherePacked();
   return {};
@@ -175,7 +183,7 @@ Status WalSet::FindIdentity(const std::vector<WalListing>& listings) {
 // Without a header only the file's own size can show which LSN its name means.
 tl::unexpected<Error> WalSet::NoGoodHeader(const WalListing& listing) const {
   const WalListing::File& file = listing.files.front();
-  const uint64_t size = file.start.file_size;
+  const uint64_t size = file.start.stamp.size;
   const WalIdentity identity{
       IsValidSegmentSize(size) ? static_cast<uint32_t>(size) : uint32_t{16} << 20, 0, nullptr};
   Segment judged{};
@@ -193,12 +201,12 @@ tl::unexpected<Error> WalSet::NoGoodHeader(const WalListing& listing) const {
                                Lsn(judged.number * identity.segment_size).ToString(), state));
 }
 
-void WalSet::Take(const std::vector<WalListing>& listings, Compressed compressed) {
+void WalSet::Take(const std::vector<WalListing>& listings) {
   std::set<std::tuple<dev_t, ino_t, std::string>> taken;
   for (const WalListing& listing : listings) {
     for (const WalListing::File& file : listing.files) {
       const std::string name = SplitPath(file.path).name;
-      if (!taken.emplace(file.start.id.first, file.start.id.second, name).second) continue;
+      if (!taken.emplace(file.start.stamp.device, file.start.stamp.inode, name).second) continue;
       Segment segment{};
       segment.path = file.path;
       segment.timeline = file.name.timeline;
@@ -206,13 +214,11 @@ void WalSet::Take(const std::vector<WalListing>& listings, Compressed compressed
       segment.is_partial = file.name.partial;
       segment.packing = file.start.packing;
       segment.sha1 = file.sha1;
-      segment.file_size = segment.packing == Packing::kNone ? file.start.file_size : segment_size();
+      segment.stamp = file.start.stamp;
+      if (file.start.is_encrypted) segment.cipher_pass = listing.cipher_pass;
+      const bool is_stored = segment.packing == Packing::kNone && !segment.cipher_pass;
+      segment.file_size = is_stored ? segment.stamp.size : segment_size();
       JudgeSegment(identity_, file.start, &segment);
-      if (segment.packing != Packing::kNone && compressed == Compressed::kLeaveOut) {
-        segment.head = SegmentHead::kForeign;
-        segment.problem =
-            fmt::format("it is compressed ({}): decompress it first", PackingName(segment.packing));
-      }
       if (file.name.segment >= SegmentsPerLog(segment_size())) {
         segment.head = SegmentHead::kForeign;
         segment.problem =
@@ -290,83 +296,6 @@ Status WalSet::RefuseCompressed(const std::vector<Segment>& line, std::optional<
       return CompressedError(c.path);
   }
   return {};
-}
-
-Result<std::optional<Segment>> WalSet::Look(uint32_t timeline, uint64_t number) const {
-  const std::string name = FormatSegmentName(timeline, number, segment_size());
-  // NAME once more, if it was NAME.partial until the first look had passed.
-  for (const std::string_view suffix : {std::string_view(), kPartialSuffix, std::string_view()}) {
-    for (const std::string& path : paths_) {
-      Segment segment{};
-      segment.path = fmt::format("{}/{}{}", path, name, suffix);
-      segment.is_partial = !suffix.empty();
-      segment.timeline = timeline;
-      segment.number = number;
-      const auto start = ReadFileStart(segment.path);
-      if (!start && start.error().code == ErrorCode::kNotFound) continue;
-      if (!start) return tl::unexpected(start.error());
-      if (start->packing != Packing::kNone) return CompressedError(segment.path);
-      segment.file_size = start->file_size;
-      JudgeSegment(identity_, *start, &segment);
-      return segment;
-    }
-  }
-  for (const std::string& path : paths_) {
-    for (const auto& known : kCompressedSuffixes) {
-      const std::string packed = fmt::format("{}/{}{}", path, name, known.second);
-      if (access(packed.c_str(), F_OK) == 0) return CompressedError(packed);
-    }
-  }
-  return std::nullopt;
-}
-
-// The names that the history file of a timeline has, or may have, in one directory.
-static Result<std::vector<std::string>> FindHistories(const std::string& directory,
-                                                      uint32_t timeline) {
-  const std::string plain = directory + "/" + FormatHistoryName(timeline);
-  std::vector<std::string> found;
-  std::string unreadable;
-  const auto is_there = [](const std::string& file) { return access(file.c_str(), F_OK) == 0; };
-  for (const auto& [packing, suffix] : kCompressedSuffixes) {
-    const std::string file = plain + suffix;
-    if (!is_there(file)) continue;
-    if (packing == Packing::kUnknown)
-      unreadable = file;
-    else
-      found.push_back(file);
-  }
-  found.insert(found.begin(), plain);
-  if (found.size() == 1 && !unreadable.empty() && !is_there(plain))
-    return MakeError(
-        ErrorCode::kUnsupported,
-        fmt::format("timeline history file \"{}\" is compressed; decompress it first", unreadable));
-  return found;
-}
-
-Result<std::optional<std::vector<TimelineFork>>> WalSet::ReadForks(uint32_t timeline) const {
-  std::optional<std::vector<TimelineFork>> out;
-  std::string first;
-  for (const std::string& directory : directories_) {
-    ASSIGN_OR_RETURN(const auto files, FindHistories(directory, timeline));
-    for (const std::string& file : files) {
-      const auto content = ReadHistoryFile(file);
-      if (!content && content.error().code == ErrorCode::kNotFound) continue;
-      if (!content) return tl::unexpected(content.error());
-      ASSIGN_OR_RETURN(auto forks, ParseTimelineHistory(*content, timeline, file));
-      if (out && forks != *out)
-        return MakeError(ErrorCode::kCorrupt,
-                         fmt::format("timeline history files \"{}\" and \"{}\" differ: remove the "
-                                     "wrong one",
-                                     first, file));
-      out = std::move(forks);
-      first = file;
-    }
-  }
-  if (out || !restore_ || timeline == 1) return out;
-  ASSIGN_OR_RETURN(const auto content, restore_->ReadHistory(timeline));
-  if (!content) return out;
-  ASSIGN_OR_RETURN(out, ParseTimelineHistory(*content, timeline, FormatHistoryName(timeline)));
-  return out;
 }
 
 Result<std::vector<TimelineBranch>> WalSet::Descent(uint32_t timeline) const {

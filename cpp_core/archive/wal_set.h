@@ -3,6 +3,7 @@
 #define NEON_REDO_ARCHIVE_WAL_SET_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +34,10 @@ struct WalSources {
   std::optional<Lsn> start{};
   std::optional<uint32_t> timeline{};
   std::optional<uint32_t> start_timeline{};
+  // Of directories that are pgBackRest repositories: which stanza, if there are several; the file with
+  // the passphrase, if it is encrypted (ReadSecretFile). Other directories do not need them.
+  std::string stanza{};
+  std::string cipher_pass_file{};
 };
 
 // The segments of one cluster, and their size. An immutable value: it is a snapshot, files that come
@@ -51,14 +56,14 @@ class WalSet {
   // message names both. kNotFound: no such directory, or no segments. kIo: not readable. kCorrupt:
   // not one header is good; the message names the first file. kUnsupported: the version was not tested
   // (pg::CheckTested).
-  static Result<WalSet> Open(const std::vector<std::string>& paths,
-                             Compressed compressed = Compressed::kRead);
-  // The same with a restore command. Then a directory need not have segments, if sources.start says
-  // where the command is asked for the first. kInvalidArgument: it does not. Other errors: as
-  // RestoreSpool::Open and Fetch.
+  static Result<WalSet> Open(const std::vector<std::string>& paths);
+  // The same with more of them. With a restore command a directory need not have segments, if sources.start says
+  // where the command is asked for the first. kInvalidArgument: it does not, or a repository has several
+  // stanzas and none is named. Other errors: as RestoreSpool::Open and Fetch, ReadRepositoryPassphrase
+  // and ReadArchivePassphrase.
   static Result<WalSet> Open(const WalSources& sources);
-  static Result<WalSet> Open(const std::string& path, Compressed compressed = Compressed::kRead) {
-    return Open(std::vector<std::string>{path}, compressed);
+  static Result<WalSet> Open(const std::string& path) {
+    return Open(std::vector<std::string>{path});
   }
 
   // As they were given to Open, for messages; also "--restore-command".
@@ -67,8 +72,12 @@ class WalSet {
   // Where segments are, in the same order: not empty without a restore command.
   const std::vector<std::string>& paths() const { return paths_; }
   const std::string& path() const { return paths_.front(); }
-  // The same, and Barman's other one: a set of these has what this one has.
+  // The same, and Barman's other one.
   const std::vector<std::string>& directories() const { return directories_; }
+  // A set of these has what the directories of this one have.
+  WalSources listed() const {
+    return {.directories = directories_, .cipher_pass_file = cipher_pass_file_};
+  }
   const WalIdentity& identity() const { return identity_; }
   uint32_t segment_size() const { return identity_.segment_size; }
   uint64_t system_identifier() const { return identity_.system_identifier; }
@@ -102,6 +111,12 @@ class WalSet {
   // What the restore command has of the line. Null: there is no command.
   std::shared_ptr<const RestoredLine> Restored(const WalLine& line) const;
 
+  // The content of a timeline's history file as it is served: one of these directories has it, perhaps
+  // compressed. kNotFound: there is none. Other errors: as ReadHistoryFile without links.
+  Result<std::string> ReadHistory(uint32_t timeline) const;
+  // A directory has a history file of the timeline now.
+  bool HasHistory(uint32_t timeline) const;
+
   // The ancestors of a timeline by its history file, the oldest first. Nothing: there is no such
   // file. kCorrupt: it is bad, or two files differ. kUnsupported: it is compressed by a program whose
   // files are not read. Other errors: it cannot be read.
@@ -109,20 +124,24 @@ class WalSet {
 
   // kUnsupported: the WAL of this line (as Line returned it for the timeline), from `from` to `to`,
   // has segments whose WAL is only there in compressed files that are not read: those of other
-  // programs than WalListing knows, or all with kLeaveOut. The message names the first.
+  // programs than WalListing knows. The message names the first.
   Status RefuseCompressed(const std::vector<Segment>& line, std::optional<uint32_t> timeline,
                           std::optional<Lsn> from, std::optional<Lsn> to) const;
 
-  // One segment as it is now, whether or not it was there when the set was listed; the whole
-  // file where NAME and NAME.partial are there. Nothing: no such file. kIo: not readable.
-  // Compressed files are not read. kUnsupported: it is only there so; the message names the file.
+  // One segment as it is now, whether or not it was there when the set was listed: a whole file
+  // before one that is not, a plain one before a compressed one. Nothing is decompressed, so that it
+  // takes no time: a compressed file is taken for the whole WAL of the segment; and of a file as it is,
+  // the checksum in its name is not looked at. Nothing: no such file. kIo: not readable. kUnsupported: it is only there compressed by another program; the message names the file.
   Result<std::optional<Segment>> Look(uint32_t timeline, uint64_t number) const;
 
   Lsn SegmentStart(uint64_t number) const { return Lsn(number * segment_size()); }
 
  private:
-  Status List(const std::vector<std::string>& paths, Compressed compressed);
+  Status List(const WalSources& sources);
   Status FindInRestore(const WalSources& sources);
+  Passphrase PassphraseOf(const std::string& directory) const;
+  Result<std::optional<Segment>> Examine(const std::string& directory,
+                                         const std::string& name) const;
   std::string Places() const;  // for messages
   Status Restore(Lsn from, WalLine* line) const;
   std::vector<uint32_t> Candidates(std::optional<uint32_t> timeline) const;
@@ -130,7 +149,7 @@ class WalSet {
   tl::unexpected<Error> NoSegments() const;
   tl::unexpected<Error> NoLine(std::optional<uint32_t> timeline, std::optional<Lsn> from) const;
   tl::unexpected<Error> NoGoodHeader(const WalListing& listing) const;
-  void Take(const std::vector<WalListing>& listings, Compressed compressed);
+  void Take(const std::vector<WalListing>& listings);
   void MergeCopies();
   void DoubtWherePacked();
   Segment* Find(const SegmentName& name);
@@ -142,6 +161,8 @@ class WalSet {
   std::vector<std::string> given_;
   std::vector<std::string> paths_;
   std::vector<std::string> directories_;
+  std::string cipher_pass_file_;
+  std::map<std::string, Passphrase> cipher_passes_;  // of directories with encrypted segments
   std::vector<std::string> notes_;
   std::shared_ptr<RestoreSpool> restore_;
   std::vector<uint32_t> restorable_;     // timelines of the command that are known

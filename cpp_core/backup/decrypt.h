@@ -1,17 +1,15 @@
-// What `openssl enc -aes-256-cbc -md sha1` encrypts, as pgBackRest does (common/crypto/cipherBlock.c).
+// What is encrypted in a repository (cpp_core/archive/decryption.h), as a source of bytes.
 #ifndef NEON_REDO_BACKUP_DECRYPT_H_
 #define NEON_REDO_BACKUP_DECRYPT_H_
 
 #include <memory>
 #include <string>
 
+#include "cpp_core/archive/decryption.h"
 #include "cpp_core/backup/byte_source.h"
 #include "neon_redo/error.h"
 
 namespace neon_redo {
-
-// Whether the bytes begin as what is encrypted does: "Salted__".
-bool LooksEncrypted(std::string_view text);
 
 // The source of what `encrypted` holds. raw: the salt comes first, without "Salted__". `name` is for
 // messages. Its errors: kCorrupt, it is damaged or the passphrase is another one; what `encrypted`

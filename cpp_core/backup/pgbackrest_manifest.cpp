@@ -6,9 +6,9 @@
 #include <charconv>
 #include <utility>
 
+#include "cpp_core/archive/pgbackrest_info.h"
 #include "cpp_core/archive/segment.h"
 #include "cpp_core/backup/checksum.h"
-#include "cpp_core/backup/pgbackrest_info.h"
 #include "cpp_core/base/number.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/paths.h"

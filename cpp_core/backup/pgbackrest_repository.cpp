@@ -7,9 +7,10 @@
 #include <cerrno>
 #include <utility>
 
+#include "cpp_core/archive/pgbackrest_archive.h"
+#include "cpp_core/archive/pgbackrest_info.h"
 #include "cpp_core/backup/decrypt.h"
 #include "cpp_core/backup/manifest.h"
-#include "cpp_core/backup/pgbackrest_info.h"
 #include "cpp_core/backup/range_file.h"
 #include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
@@ -22,7 +23,6 @@ namespace neon_redo {
 namespace {
 
 constexpr size_t kMaxInfo = size_t{1} << 30;  // a manifest of some million files
-constexpr size_t kMaxPassphrase = 64 << 10;
 constexpr const char* kInfo = "backup.info";
 constexpr const char* kManifest = "backup.manifest";
 constexpr const char* kCopy = ".copy";
@@ -129,13 +129,7 @@ Result<PgBackRestRepository> PgBackRestRepository::Open(std::string directory,
                                                         const std::string& cipher_pass_file) {
   PgBackRestRepository out(std::move(directory));
   if (cipher_pass_file.empty()) return out;
-  ASSIGN_OR_RETURN(out.passphrase_,
-                   ReadSecretFile(cipher_pass_file, "cipher pass file", kMaxPassphrase));
-  while (out.passphrase_.ends_with('\n') || out.passphrase_.ends_with('\r'))
-    out.passphrase_.pop_back();
-  if (out.passphrase_.empty())
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("cipher pass file \"{}\" is empty", cipher_pass_file));
+  ASSIGN_OR_RETURN(out.passphrase_, ReadRepositoryPassphrase(cipher_pass_file));
   return out;
 }
 

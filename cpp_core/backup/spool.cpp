@@ -1,11 +1,8 @@
 #include "cpp_core/backup/spool.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -18,16 +15,6 @@ namespace {
 
 constexpr size_t kPieceSize = 256 * 1024;
 
-// O_TMPFILE is not there on every file system.
-FileDescriptor OpenNameless(const std::string& directory) {
-  FileDescriptor fd(open(directory.c_str(), O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600));
-  if (fd || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) return fd;
-  std::string name = directory + "/neon_redo.XXXXXX";
-  fd.Reset(mkostemp(name.data(), O_CLOEXEC));
-  if (fd) unlink(name.c_str());
-  return fd;
-}
-
 }  // namespace
 
 Spool::Spool(SharedFile file, std::string directory, uint64_t room)
@@ -38,8 +25,7 @@ Spool::Spool(SharedFile file, std::string directory, uint64_t room)
 
 Result<std::unique_ptr<Spool>> Spool::Create(std::string directory) {
   if (directory.empty()) directory = TemporaryDirectory();
-  FileDescriptor fd = OpenNameless(directory);
-  if (!fd) return FileError("create a file for unpacked data in directory", directory);
+  ASSIGN_OR_RETURN(FileDescriptor fd, CreateNamelessFile(directory));
   struct statvfs st;
   if (fstatvfs(fd.get(), &st) != 0) return FileError("examine directory", directory);
   const uint64_t room = uint64_t{st.f_bavail} * st.f_frsize;

@@ -75,6 +75,18 @@ std::string TemporaryDirectory() {
   return directory != nullptr && *directory != '\0' ? directory : "/tmp";
 }
 
+// O_TMPFILE is not there on every file system.
+Result<FileDescriptor> CreateNamelessFile(const std::string& directory) {
+  FileDescriptor fd(open(directory.c_str(), O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+    std::string name = directory + "/neon_redo.XXXXXX";
+    fd.Reset(mkostemp(name.data(), O_CLOEXEC));
+    if (fd) unlink(name.c_str());
+  }
+  if (!fd) return FileError("create a file for unpacked data in directory", directory);
+  return fd;
+}
+
 std::string WithoutSlash(std::string path) {
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   return path;

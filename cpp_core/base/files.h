@@ -38,6 +38,9 @@ Status SyncFile(int fd, const std::string& path);
 
 // Where temporary files go: $TMPDIR, or /tmp.
 std::string TemporaryDirectory();
+// A new empty file without a name in the directory, to be read and written. Its space is free again
+// when it is closed, however the process ends.
+Result<FileDescriptor> CreateNamelessFile(const std::string& directory);
 
 // "/a/b" without slashes at its end.
 std::string WithoutSlash(std::string path);

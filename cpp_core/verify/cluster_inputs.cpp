@@ -32,11 +32,14 @@ class InputReader {
     });
     if (in_.compares()) RETURN_IF_ERROR(ReadData());
     RETURN_IF_ERROR(FindWal());
-    ASSIGN_OR_RETURN(in_.set, WalSet::Open(WalSources{.directories = in_.wal,
-                                                      .restore_command = options_.restore_command,
-                                                      .start = in_.label.start,
-                                                      .timeline = in_.Timeline(options_),
-                                                      .start_timeline = in_.label.timeline}));
+    ASSIGN_OR_RETURN(in_.set,
+                     WalSet::Open(WalSources{.directories = in_.wal,
+                                             .restore_command = options_.restore_command,
+                                             .start = in_.label.start,
+                                             .timeline = in_.Timeline(options_),
+                                             .start_timeline = in_.label.timeline,
+                                             .stanza = options_.wal_stanza,
+                                             .cipher_pass_file = options_.wal_cipher_pass_file}));
     RETURN_IF_ERROR(CheckTimeline());
     return std::move(in_);
   }

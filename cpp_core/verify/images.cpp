@@ -232,7 +232,9 @@ Result<VerifyResult> ImageVerifier::Run() {
   ASSIGN_OR_RETURN(const auto wal,
                    WalSet::Open(WalSources{.directories = options_.wal,
                                            .restore_command = options_.restore_command,
-                                           .timeline = options_.timeline}));
+                                           .timeline = options_.timeline,
+                                           .stanza = options_.wal_stanza,
+                                           .cipher_pass_file = options_.wal_cipher_pass_file}));
   ASSIGN_OR_RETURN(auto reader, OpenWal(wal, {.timeline = options_.timeline}));
   RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, reader->version(), options_.engine));
   const uint32_t count = Distributor::PartitionsFor(options_.jobs, options_.memory);

@@ -12,7 +12,6 @@
 #include <cstring>
 #include <utility>
 
-#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/wal/copies.h"
@@ -180,8 +179,8 @@ Status WalPageSource::OpenContent(Segment* segment, bool is_next) {
 // A receiver gives a segment its final name, and an archive may compress it or move it to another
 // directory. The file that has it then is one of the same segment.
 bool WalPageSource::FindAgain(Segment* segment) {
-  if (directories_.empty()) return false;
-  const auto set = WalSet::Open(directories_);
+  if (listed_.directories.empty()) return false;
+  const auto set = WalSet::Open(listed_);
   if (!set || set->system_identifier() != identity_.system_identifier ||
       set->segment_size() != segment_size())
     return false;
@@ -207,7 +206,7 @@ Status WalPageSource::Load(Segment* segment, bool is_next) {
 }
 
 Status WalPageSource::OpenFile(const Segment& segment) {
-  ASSIGN_OR_RETURN(fd_, OpenSegmentFile(segment.path));
+  ASSIGN_OR_RETURN(fd_, OpenSegmentContent(segment));
   struct stat st;
   if (fstat(fd_.get(), &st) != 0) return FileError("examine file", segment.ShownAs());
   posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);

@@ -14,6 +14,7 @@
 #include "cpp_core/archive/segment.h"
 #include "cpp_core/archive/segment_file.h"
 #include "cpp_core/archive/wal_line.h"
+#include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/pg/version.h"
 #include "cpp_core/pg/wal_page.h"
@@ -52,11 +53,9 @@ class WalPageSource {
   }
   const WalFault& fault() const { return fault_; }
 
-  // Where the segments were listed (WalSet::directories). A file that is no longer there when it is
-  // to be read is looked for in them once more.
-  void set_directories(std::vector<std::string> directories) {
-    directories_ = std::move(directories);
-  }
+  // Where the segments were listed (WalSet::listed). A file that is no longer there when it is to be
+  // read is looked for there once more.
+  void set_listed(WalSources listed) { listed_ = std::move(listed); }
 
   // Has the segments that are not in the directories, or not whole.
   void set_restored(std::shared_ptr<const RestoredLine> restored) {
@@ -129,7 +128,7 @@ class WalPageSource {
   bool Fail(WalFaultKind kind, Lsn lsn, std::string what);
 
   std::vector<Segment> segments_;
-  std::vector<std::string> directories_;
+  WalSources listed_;
   std::shared_ptr<const RestoredLine> restored_;  // null: there is no restore command
   // What that has brought, by number: the segments around the one that is open.
   std::map<uint64_t, Segment> fetched_;

@@ -45,7 +45,9 @@ Result<std::unique_ptr<WalReader>> WalReader::Open(const WalReaderOptions& optio
                    WalSet::Open(WalSources{.directories = options.directories,
                                            .restore_command = options.restore_command,
                                            .start = options.from,
-                                           .timeline = options.timeline}));
+                                           .timeline = options.timeline,
+                                           .stanza = options.stanza,
+                                           .cipher_pass_file = options.cipher_pass_file}));
   return OpenWal(set, {options.from, options.to, options.timeline});
 }
 
@@ -68,7 +70,7 @@ Result<std::unique_ptr<WalReader>> OpenWal(const WalSet& set, const WalRange& ra
       new WalReader(range.from, range.to, std::move(line), set.identity()));
   if (begin) reader->begin_ = reader->position_ = *begin;
   reader->pages_->AddNotes(notes);
-  reader->pages_->set_directories(set.directories());
+  reader->pages_->set_listed(set.listed());
   if (!restored) return reader;
   reader->pages_->set_restored(restored);
   if (!range.to) reader->bytes_total_ = 0;

@@ -6,8 +6,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "cpp_core/wal_server/wal_source.h"
+#include "cpp_core/base/files.h"
+#include "cpp_core/wal_server/served_segment.h"
 
 namespace neon_redo {
 
@@ -46,6 +48,16 @@ class Output {
     range_.file.reset();
     before_.swap(after_);
     sent_ = 0;
+  }
+  // Reads the rest of the range, so that its file is no longer needed. False: it could not be read.
+  bool TakeInRange() {
+    std::string rest(range_.length, '\0');
+    const ssize_t n = ReadFully(range_.file->fd.get(), reinterpret_cast<uint8_t*>(rest.data()),
+                                rest.size(), range_.offset);
+    if (n != static_cast<ssize_t>(rest.size())) return false;
+    before_.append(rest).append(std::exchange(after_, {}));
+    range_ = {};
+    return true;
   }
 
  private:

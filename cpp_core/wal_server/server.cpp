@@ -63,7 +63,10 @@ WalServer::Impl::~Impl() {
 
 Result<std::unique_ptr<WalServer::Impl>> WalServer::Impl::Open(WalServerOptions options) {
   std::unique_ptr<Impl> out(new Impl(std::move(options)));
-  ASSIGN_OR_RETURN(auto source, WalSource::Open(out->options_.wal));
+  ASSIGN_OR_RETURN(auto source,
+                   WalSource::Open(WalSources{.directories = {out->options_.wal},
+                                              .stanza = out->options_.stanza,
+                                              .cipher_pass_file = out->options_.cipher_pass_file}));
   out->source_ = std::move(source);
   std::string slots_file = out->options_.slots_file;
   if (slots_file.empty()) slots_file = out->source_->directory() + "/serve-wal.slots";
@@ -82,8 +85,11 @@ Result<std::unique_ptr<WalServer::Impl>> WalServer::Impl::Open(WalServerOptions 
   out->refill_timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (out->refill_timer_.get() < 0) return SystemError("create a timer");
   RETURN_IF_ERROR(out->Watch(out->epoll_.get(), out->refill_timer_.get(), kRefillKey, EPOLLIN));
+  RETURN_IF_ERROR(
+      out->Watch(out->epoll_.get(), out->source_->background_fd(), kBackgroundKey, EPOLLIN));
+  out->source_->set_give_up([self = out.get()](const auto& file) { self->GiveUp(file); });
   if (out->options_.follow) {
-    RETURN_IF_ERROR(out->WatchDirectory());
+    RETURN_IF_ERROR(out->WatchDirectories());
   }
   RETURN_IF_ERROR(out->Listen());
   if (!out->options_.metrics.empty()) {
@@ -156,12 +162,14 @@ int WalServer::Impl::EpollOf(Lane lane) const {
                                   : strangers_epoll_.get();
 }
 
-Status WalServer::Impl::WatchDirectory() {
+Status WalServer::Impl::WatchDirectories() {
   inotify_.Reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (inotify_.get() < 0) return SystemError("create an inotify instance");
-  if (inotify_add_watch(inotify_.get(), source_->directory().c_str(),
-                        IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE) < 0)
-    return SystemError(fmt::format("watch directory \"{}\"", source_->directory()));
+  for (const std::string& directory : source_->directories()) {
+    if (inotify_add_watch(inotify_.get(), directory.c_str(),
+                          IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE) < 0)
+      return SystemError(fmt::format("watch directory \"{}\"", directory));
+  }
   return Watch(epoll_.get(), inotify_.get(), kDirectoryKey, EPOLLIN);
 }
 
@@ -204,6 +212,8 @@ void WalServer::Impl::HandleEvent(const epoll_event& event) {
       return ReadDirectoryEvents();
     case kRefillKey:
       return Refill();
+    case kBackgroundKey:
+      return CollectBackground();
     case kStopKey:
       if (!stopping_) BeginStop();
       return;
@@ -264,11 +274,11 @@ void WalServer::Impl::ReadDirectoryEvents() {
       const auto* event = reinterpret_cast<const inotify_event*>(p);
       p += sizeof(inotify_event) + event->len;
       const std::string_view file = event->len > 0 ? event->name : "";
-      if ((event->mask & IN_Q_OVERFLOW) || file.ends_with(".history")) relist_event_ = true;
-      const auto name = event->len > 0 ? ParseSegmentName(event->name) : std::nullopt;
+      if ((event->mask & IN_Q_OVERFLOW) || file.find(".history") != file.npos) relist_event_ = true;
+      const auto name = event->len > 0 ? ParseArchivedName(event->name) : std::nullopt;
       if (!name) continue;
       wal_event_ = true;
-      relist_event_ = relist_event_ || name->timeline > source_->timeline();
+      relist_event_ = relist_event_ || name->segment.timeline > source_->timeline();
     }
   }
 }
@@ -276,13 +286,33 @@ void WalServer::Impl::ReadDirectoryEvents() {
 void WalServer::Impl::LookForWal(bool relist) {
   wal_event_ = relist_event_ = false;
   last_look_ = now_;
-  bool more = source_->Refresh();
-  if (relist) more = source_->Relist() || more;
-  if (source_->trouble() != trouble_) {
-    trouble_ = source_->trouble();
-    if (!trouble_.empty()) options_.log("could not follow WAL: " + trouble_);
+  const bool more = source_->Refresh();
+  wal_event_ = source_->wants_refresh();
+  relist_wanted_ = (relist || relist_wanted_) && (stopping_ || !source_->BeginRelist());
+  LogTrouble();
+  if (more) WakeCaughtUp();
+}
+
+void WalServer::Impl::LogTrouble() {
+  if (source_->trouble() == trouble_) return;
+  trouble_ = source_->trouble();
+  if (!trouble_.empty()) options_.log("could not follow WAL: " + trouble_);
+}
+
+// Segments were decompressed, or the archive was listed.
+void WalServer::Impl::CollectBackground() {
+  const bool more = source_->Collect();
+  wal_event_ = wal_event_ || (options_.follow && !stopping_ && source_->wants_refresh());
+  LogTrouble();
+  for (const auto& [id, connection] : connections_) {
+    if (connection->session->segment_has_come()) Pump(connection.get());
   }
   if (more) WakeCaughtUp();
+}
+
+// Its room is needed: clients that are just getting a part of it get that from memory.
+void WalServer::Impl::GiveUp(const std::shared_ptr<SegmentFile>& file) {
+  for (const auto& [id, connection] : connections_) connection->session->GiveUp(file);
 }
 
 void WalServer::Impl::WakeCaughtUp() {
@@ -340,7 +370,7 @@ void WalServer::Impl::Reload() {
 void WalServer::Impl::BeginStop() {
   stopping_ = true;
   SetAccepting(false);
-  if (options_.follow) LookForWal(true);
+  if (options_.follow) LookForWal(false);
   if (inotify_.get() >= 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, inotify_.get(), nullptr);
   unlink(socket_path_.c_str());
   listener_.Reset();

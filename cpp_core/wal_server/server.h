@@ -60,6 +60,7 @@ class WalServer::Impl {
     kReloadKey,
     kDirectoryKey,
     kRefillKey,
+    kBackgroundKey,
     kFirstConnectionKey = 1000
   };
   enum class Lane { kLocal, kClients, kStrangers };
@@ -83,7 +84,7 @@ class WalServer::Impl {
   explicit Impl(WalServerOptions options);
   Status Listen();
   void SetUpHost();
-  Status WatchDirectory();
+  Status WatchDirectories();
   Status Watch(int epoll, int fd, uint64_t key, uint32_t events);
   int EpollOf(Lane lane) const;
   void LimitClientsByDescriptors();
@@ -119,7 +120,10 @@ class WalServer::Impl {
   std::string DescribeAll() const;
   void ReadDirectoryEvents();
   void LookForWal(bool relist);
+  void LogTrouble();
   void WakeCaughtUp();
+  void CollectBackground();
+  void GiveUp(const std::shared_ptr<SegmentFile>& file);
   void Tick();
   void Reload();
   void BeginStop();
@@ -157,7 +161,8 @@ class WalServer::Impl {
   bool stopping_ = false;
   bool wal_event_ = false;
   bool relist_event_ = false;
-  std::string trouble_;  // of following, as last logged
+  bool relist_wanted_ = false;  // once the archive may be listed again
+  std::string trouble_;         // of following, as last logged
   Clock::time_point now_;
   Clock::time_point last_look_{};
   Clock::time_point next_tick_{};

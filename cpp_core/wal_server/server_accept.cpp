@@ -32,8 +32,8 @@ constexpr size_t kStrangersPerAddress = 32;
 constexpr size_t kLocalStrangers = 16;
 // For clients by the Unix socket, beyond the limit that those by TCP reach.
 constexpr size_t kReservedForLocal = 3;
-// Descriptors for all that is not a client: listeners, directories, metrics.
-constexpr size_t kOtherDescriptors = 64;
+// Descriptors for all that is not a client: listeners, directories, metrics, decompressed segments.
+constexpr size_t kOtherDescriptors = 96;
 constexpr int kAcceptsPerTurn = 8;
 constexpr milliseconds kAcceptPause{100};
 

@@ -15,12 +15,6 @@
 
 namespace neon_redo {
 
-namespace {
-
-uint32_t ReadInt32(std::string_view bytes) { return LoadBe32(bytes.data()); }
-
-}  // namespace
-
 const char* SenderStateName(SenderState state) {
   switch (state) {
     case SenderState::kStartup:
@@ -101,7 +95,7 @@ void Session::Fail(Severity severity, const ServerErrorMessage& error) {
   host_.log(id_, "ERROR: " + error.message);
   if (phase_ == Phase::kStreaming) {
     ReleaseSlot();
-    segment_.reset();
+    CloseSegments();
     statistics_.state = SenderState::kStartup;
     caught_up_ = false;
   }
@@ -125,12 +119,17 @@ void Session::Cancel() {
     Fail(Severity::kError, {"57014", "canceling statement due to user request"});
 }
 
+void Session::GiveUp(const std::shared_ptr<SegmentFile>& file) {
+  if (output_.range().file == file && !output_.TakeInRange())
+    Break(fmt::format("could not read what was decompressed of file \"{}\"", file->segment.path));
+}
+
 // One message: its type, its length, its body.
 bool Session::HandleMessage() {
   const std::string_view inbox = this->inbox();
   if (inbox.size() < 5) return false;
   const char type = inbox[0];
-  const uint32_t length = ReadInt32(inbox.substr(1));
+  const uint32_t length = LoadBe32(inbox.data() + 1);
   if (length < 4 || length > kMaxMessage - 1) {
     Fail(Severity::kFatal, {"08P01", "invalid message length"});
     return false;

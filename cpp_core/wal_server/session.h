@@ -126,12 +126,16 @@ class Session {
   void Fail(Severity severity, const ServerErrorMessage& error);
   // A client's CancelRequest for this session.
   void Cancel();
+  // The file will be closed: what is under way of it is read first.
+  void GiveUp(const std::shared_ptr<SegmentFile>& file);
 
   uint32_t id() const { return id_; }
   uint32_t cancel_key() const { return cancel_key_; }
   bool streaming() const { return phase_ == Phase::kStreaming; }
   // Streaming, and all WAL there is has been sent.
   bool caught_up() const { return caught_up_; }
+  // It had nothing to send because a segment was being decompressed, and that is over.
+  bool segment_has_come() const { return awaits_segment_ && segment_ && !segment_->waits; }
 
   struct Statistics {
     std::chrono::system_clock::time_point backend_start;
@@ -208,7 +212,12 @@ class Session {
   bool SendWal();
   bool FollowTimeline();
   Lsn SendLimit() const;
+  uint32_t TimelineOfSegment(uint64_t number) const;
   bool OpenSegmentFor(Lsn lsn);
+  enum class Opened { kReady, kWaits, kFailed };
+  Opened PrepareSegment(Lsn lsn);
+  void DecompressAhead(Lsn limit);
+  void CloseSegments();
   void EndOfTimeline();
   void FinishStreaming();
   void FinishStopping();
@@ -249,6 +258,10 @@ class Session {
   uint32_t next_timeline_ = 0;
   std::shared_ptr<SegmentFile> segment_;
   uint64_t segment_number_ = 0;
+  bool awaits_segment_ = false;
+  bool opened_again_ = false;           // its file had another name
+  std::shared_ptr<SegmentFile> ahead_;  // the one after it, which is decompressed ahead
+  uint64_t ahead_number_ = 0;           // that was asked for last
   bool done_sending_ = false;
   bool done_receiving_ = false;
   bool caught_up_ = false;

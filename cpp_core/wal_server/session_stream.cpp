@@ -30,7 +30,7 @@ void Session::Execute(const command::StartPhysical& start) {
   statistics_.status = {};
   statistics_.status_received.reset();
   statistics_.stream_start = last_reply_ = now_;
-  segment_.reset();
+  CloseSegments();
 }
 
 bool Session::ChooseTimeline(const command::StartPhysical& start) {
@@ -132,7 +132,7 @@ bool Session::FollowTimeline() {
   historic_ = true;
   valid_until_ = left->at;
   next_timeline_ = left->next;
-  segment_.reset();
+  CloseSegments();
   return true;
 }
 
@@ -144,13 +144,16 @@ Lsn Session::SendLimit() const {
 
 // In the segment where a timeline was left, its WAL is read from the file of the next timeline,
 // which begins with the same bytes (WalSndSegmentOpen).
+uint32_t Session::TimelineOfSegment(uint64_t number) const {
+  return historic_ && number == valid_until_.value / host_.source->segment_size() ? next_timeline_
+                                                                                  : timeline_;
+}
+
+// False: it ended in an error.
 bool Session::OpenSegmentFor(Lsn lsn) {
   const uint64_t number = lsn.value / host_.source->segment_size();
   if (segment_ && segment_number_ == number && !segment_->replaced) return true;
-  uint32_t timeline = timeline_;
-  if (historic_ && number == valid_until_.value / host_.source->segment_size())
-    timeline = next_timeline_;
-  auto segment = host_.source->OpenSegment(timeline, number);
+  auto segment = host_.source->OpenSegment(TimelineOfSegment(number), number);
   if (!segment) {
     RefuseWith(segment.error());
     return false;
@@ -158,6 +161,36 @@ bool Session::OpenSegmentFor(Lsn lsn) {
   segment_ = std::move(*segment);
   segment_number_ = number;
   return true;
+}
+
+// The segment of the LSN, if it can be sent from now.
+Session::Opened Session::PrepareSegment(Lsn lsn) {
+  if (!OpenSegmentFor(lsn)) return Opened::kFailed;
+  // It had another name by the time that it was decompressed.
+  if (segment_->failure && segment_->failure->code == ErrorCode::kNotFound && !opened_again_) {
+    opened_again_ = true;
+    segment_.reset();
+    if (!OpenSegmentFor(lsn)) return Opened::kFailed;
+  }
+  if (segment_->waits) return Opened::kWaits;
+  if (segment_->failure) {
+    const Error error = *segment_->failure;
+    RefuseWith({error.code,
+                fmt::format("could not send WAL from LSN {}: {}", lsn.ToString(), error.message)});
+    return Opened::kFailed;
+  }
+  opened_again_ = false;
+  return Opened::kReady;
+}
+
+// Once for each segment, so that the client need not wait where it ends.
+void Session::DecompressAhead(Lsn limit) {
+  const uint64_t next = segment_number_ + 1;
+  if (!segment_->is_unpacked || ahead_number_ == next) return;
+  ahead_number_ = next;
+  ahead_.reset();
+  if (Lsn(next * host_.source->segment_size()) < limit)
+    ahead_ = host_.source->OpenAhead(TimelineOfSegment(next), next);
 }
 
 // Appends one message of WAL, or what stands at its end. False: there is nothing to send.
@@ -177,7 +210,10 @@ bool Session::SendWal() {
     return !output_.empty();
   }
   caught_up_ = false;
-  if (!OpenSegmentFor(sent)) return true;
+  const Opened opened = PrepareSegment(sent);
+  awaits_segment_ = opened == Opened::kWaits;
+  if (awaits_segment_) return !output_.empty();
+  if (opened == Opened::kFailed) return true;
   const uint64_t segment_size = host_.source->segment_size();
   uint64_t end = std::min(sent.value + kMaxSend, (segment_number_ + 1) * segment_size);
   end = end >= limit.value ? limit.value : end & ~kWalPageMask;
@@ -185,11 +221,13 @@ bool Session::SendWal() {
   const auto length = static_cast<uint32_t>(end - sent.value);
   if (const auto bad = host_.source->FirstBadPage(segment_.get(), offset, offset + length)) {
     RefuseWith({ErrorCode::kCorrupt,
-                fmt::format("WAL segment file \"{}\" is damaged: at offset {} there is no page of "
-                            "this WAL",
-                            segment_->segment.path, *bad)});
+                fmt::format("WAL segment file \"{}\" is damaged: at offset {}, LSN {}, there is no "
+                            "page of this WAL",
+                            segment_->segment.path, *bad,
+                            Lsn(segment_number_ * segment_size + *bad).ToString())});
     return true;
   }
+  DecompressAhead(limit);
   PutXLogDataHeader(output_.bytes(), {sent, limit, ReplicationNow(), {}}, length);
   output_.AppendRange({segment_, offset, length});
   statistics_.sent = Lsn(end);
@@ -197,16 +235,23 @@ bool Session::SendWal() {
   return true;
 }
 
+void Session::CloseSegments() {
+  segment_.reset();
+  ahead_.reset();
+  ahead_number_ = 0;
+  awaits_segment_ = opened_again_ = false;
+}
+
 void Session::EndOfTimeline() {
   PutCopyDone(output_.bytes());
   done_sending_ = true;
-  segment_.reset();
+  CloseSegments();
 }
 
 // Copying has ended in both directions: what follows the timeline, and the next command.
 void Session::FinishStreaming() {
   ReleaseSlot();
-  segment_.reset();
+  CloseSegments();
   caught_up_ = false;
   phase_ = Phase::kCommands;
   statistics_.state = SenderState::kStartup;

@@ -11,6 +11,10 @@
 // A segment whose first page is not WAL waits for its WAL, unless a later page in it is: then its
 // start is damaged, and the server refuses the directory.
 //
+// Decompression takes longer than clients may wait, and so does a list of an archive of compressed
+// segments, since the start of each is decompressed. Both are done by the threads of a Background. The
+// list is a WalSource of its own, and what it knows is taken over.
+//
 // What is handed to clients is opened without following a symbolic link at its name: a user who may
 // write into the archive cannot have other files sent to clients.
 #include "cpp_core/wal_server/wal_source.h"
@@ -36,12 +40,19 @@ namespace neon_redo {
 static constexpr size_t kMoments = 4096;
 // Of a segment that waits for its WAL, in bytes; each page is a system call.
 static constexpr uint64_t kQuickLook = 1 << 20;
+// For so many times what a list of the archive took, there is no other one.
+static constexpr int kRelistRest = 10;
 
-Result<std::unique_ptr<WalSource>> WalSource::Open(const std::string& path, uint64_t within) {
+Result<std::unique_ptr<WalSource>> WalSource::Open(const WalSources& sources, uint64_t within) {
   std::unique_ptr<WalSource> out(new WalSource);
-  ASSIGN_OR_RETURN(auto directory, WalSet::Open(path, Compressed::kLeaveOut));
+  ASSIGN_OR_RETURN(auto directory, WalSet::Open(sources));
+  out->sources_ = sources;
   out->directory_ = std::move(directory);
   RETURN_IF_ERROR(out->Load(within));
+  // One more, so that a list does not keep segments waiting.
+  ASSIGN_OR_RETURN(out->background_, Background::Open(SegmentUnpacker::kThreads + 1));
+  out->unpacker_ =
+      std::make_unique<SegmentUnpacker>(out->directory_->identity(), out->background_.get());
   return out;
 }
 
@@ -68,7 +79,7 @@ Status WalSource::Load(uint64_t within) {
   }
   RETURN_IF_ERROR(RefuseDamage(within));
   RETURN_IF_ERROR(FindEnd());
-  // WAL that goes on in compressed segments would seem to end.
+  // WAL that goes on in segments that are not read would seem to end.
   ASSIGN_OR_RETURN(const auto line, directory_->Line(timeline_, std::nullopt));
   RETURN_IF_ERROR(directory_->RefuseCompressed(line, std::nullopt, end_, std::nullopt));
   NoteEnd();
@@ -88,8 +99,11 @@ Status WalSource::RefuseDamage(uint64_t within) const {
     if (next == line.end()) continue;
     const Lsn start = directory_->SegmentStart(next->number);
     WalPageSource rest({next, line.end()}, directory_->identity());
-    ASSIGN_OR_RETURN(const auto later, rest.FindLaterWal(start, within));
-    if (!later) continue;
+    const auto later = rest.FindLaterWal(start, within);
+    // A compressed file that is in the making, or damaged: what it has is not known. end_reason() has it.
+    if (!later && later.error().code == ErrorCode::kCorrupt) continue;
+    if (!later) return tl::unexpected(later.error());
+    if (!*later) continue;
     ASSIGN_OR_RETURN(const auto reader, OpenWal(*directory_, {start, std::nullopt, timeline}));
     if (const auto record = reader->Next(); !record) return tl::unexpected(record.error());
   }
@@ -132,43 +146,9 @@ bool WalSource::ReadTail(std::vector<Segment> segments, std::optional<Lsn> from)
   const auto before = std::find_if(all.begin(), all.end(), [&](const Segment& s) {
     return directory_->SegmentStart(s.number + 1) == boundary;
   });
-  if (any && before != all.end() && before->file_size == segment_size() &&
-      !before->path.ends_with(kPartialSuffix))
+  if (any && before != all.end() && before->file_size == segment_size() && !before->is_partial)
     end_ = std::max(end_, boundary);
   return any;
-}
-
-bool WalSource::Refresh() {
-  const Lsn before = end_;
-  std::vector<Segment> segments;
-  for (uint64_t number = record_end_.value / segment_size();; number++) {
-    const auto segment = directory_->Look(timeline_, number);
-    trouble_ = segment ? "" : segment.error().message;
-    if (!segment || !*segment) break;
-    segments.push_back(**segment);
-  }
-  if (!segments.empty()) ReadTail(std::move(segments), record_end_);
-  if (end_ == before) return false;
-  NoteReplacedFiles(before);
-  NoteEnd();
-  return true;
-}
-
-// WAL behind `before` was read by the names of the files. What is open may be an older file: its name
-// was given to another one (rsync), or the whole segment stands beside it, and it is the .partial.
-void WalSource::NoteReplacedFiles(Lsn before) {
-  std::erase_if(open_, [this, before](const auto& entry) {
-    const auto file = entry.second.lock();
-    if (!file) return true;
-    if (directory_->SegmentStart(file->segment.number + 1) <= before) return false;
-    const auto now = directory_->Look(file->segment.timeline, file->segment.number);
-    if (!now || !*now) return false;  // removed; what was open stays good
-    struct stat named;
-    struct stat open;
-    if (stat((*now)->path.c_str(), &named) != 0 || fstat(file->fd.get(), &open) != 0) return false;
-    file->replaced = named.st_dev != open.st_dev || named.st_ino != open.st_ino;
-    return file->replaced;
-  });
 }
 
 void WalSource::NoteEnd() {
@@ -183,22 +163,54 @@ std::chrono::steady_clock::time_point WalSource::KnownSince(Lsn lsn) const {
   return std::chrono::steady_clock::now();
 }
 
-bool WalSource::HasNewTimeline() const {
-  return access((directory() + "/" + FormatHistoryName(timeline_ + 1)).c_str(), F_OK) == 0;
+bool WalSource::HasNewTimeline() const { return directory_->HasHistory(timeline_ + 1); }
+
+bool WalSource::BeginRelist() {
+  if (relisting_ || Clock::now() < relist_again_) return false;
+  const auto work = [this, sources = sources_]() -> Background::Completion {
+    const auto begin = Clock::now();
+    const auto fresh =
+        std::make_shared<Result<std::unique_ptr<WalSource>>>(Open(sources, kQuickLook));
+    const auto took = Clock::now() - begin;
+    return [this, fresh, took] {
+      relisting_ = false;
+      relist_again_ = Clock::now() + kRelistRest * took;
+      relisted_news_ = Adopt(std::move(*fresh)) || relisted_news_;
+    };
+  };
+  relisting_ = background_->Run(work).has_value();
+  return relisting_;
 }
 
-bool WalSource::Relist() {
-  auto fresh = Open(directory_->path(), kQuickLook);
+bool WalSource::Collect() {
+  background_->RunCompletions();
+  return std::exchange(relisted_news_, false);
+}
+
+bool WalSource::Adopt(Result<std::unique_ptr<WalSource>> fresh) {
   const bool is_damaged = !fresh && fresh.error().code == ErrorCode::kCorrupt;
   damage_ = is_damaged ? fresh.error().message : "";
   // What is there now may be half of something: what was known stays good.
-  if (!fresh || (*fresh)->system_identifier() != system_identifier() ||
-      (*fresh)->timeline_ < timeline_ || (*fresh)->segment_size() != segment_size())
+  if (!fresh) return false;
+  WalSource& found = **fresh;
+  if (found.system_identifier() != system_identifier() || found.timeline_ < timeline_ ||
+      found.segment_size() != segment_size())
     return false;
-  if ((*fresh)->timeline_ == timeline_ && (*fresh)->end_ <= end_) return false;
+  if (found.timeline_ == timeline_ && found.end_ <= end_) return false;
   // A new timeline means nothing without its history, which may come later than its first segment.
-  if ((*fresh)->timeline_ != timeline_ && (*fresh)->ancestors_.empty()) return false;
-  *this = std::move(**fresh);
+  if (found.timeline_ != timeline_ && found.ancestors_.empty()) return false;
+  const Lsn before = end_;
+  if (found.timeline_ != timeline_) open_.clear();
+  directory_ = std::move(found.directory_);
+  ancestors_ = std::move(found.ancestors_);
+  timeline_ = found.timeline_;
+  end_ = found.end_;
+  record_end_ = found.record_end_;
+  moments_ = std::move(found.moments_);
+  end_reason_ = std::move(found.end_reason_);
+  trouble_.clear();
+  tail_read_.clear();
+  NoteReplacedFiles(before);
   return true;
 }
 
@@ -220,8 +232,7 @@ uint32_t WalSource::TimelineOf(Lsn lsn) const {
 }
 
 Result<std::string> WalSource::ReadHistory(uint32_t timeline) const {
-  return ReadHistoryFile(fmt::format("{}/{}", directory_->path(), FormatHistoryName(timeline)),
-                         Links::kRefuse);
+  return directory_->ReadHistory(timeline);
 }
 
 Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, uint64_t number) {
@@ -229,6 +240,14 @@ Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegment(uint32_t timeline, u
   // The file was renamed after the look at it.
   if (!file && file.error().code == ErrorCode::kNotFound) file = OpenSegmentOnce(timeline, number);
   return file;
+}
+
+std::shared_ptr<SegmentFile> WalSource::OpenAhead(uint32_t timeline, uint64_t number) {
+  if (!unpacker_->has_room()) return nullptr;
+  auto segment = directory_->Look(timeline, number);
+  if (!segment || !*segment || !(*segment)->is_loaded()) return nullptr;
+  auto file = OpenFound(std::move(**segment));
+  return file ? *file : nullptr;
 }
 
 Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegmentOnce(uint32_t timeline,
@@ -239,15 +258,35 @@ Result<std::shared_ptr<SegmentFile>> WalSource::OpenSegmentOnce(uint32_t timelin
     return MakeError(ErrorCode::kNotFound,
                      fmt::format("requested WAL segment {} has already been removed", name));
   }
-  const std::string path = segment->path;
-  if (auto open_already = open_[path].lock()) return open_already;
+  // What end() was found in will do, even if it has grown since.
+  const auto read = std::find_if(tail_.begin(), tail_.end(), [&](const auto& file) {
+    return file->segment.path == segment->path && segment->is_partial && !file->replaced;
+  });
+  if (read != tail_.end() && (*read)->fd) return *read;
+  return OpenFound(std::move(*segment));
+}
+
+// A file that was opened before is taken, unless it is compressed and has changed.
+Result<std::shared_ptr<SegmentFile>> WalSource::OpenFound(Segment segment) {
+  const std::string path = segment.path;
+  const auto known = open_[path].lock();
+  if (known && !known->replaced && !known->failure &&
+      (!known->is_unpacked || known->segment.stamp == segment.stamp)) {
+    unpacker_->Touch(known);
+    return known;
+  }
+  if (known && known->is_unpacked) known->replaced = true;
   auto file = std::make_shared<SegmentFile>();
-  file->segment = std::move(*segment);
-  ASSIGN_OR_RETURN(file->fd, OpenRegularFile(path, Links::kRefuse));
-  posix_fadvise(file->fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
-  // The segments that end() was found in have been read, and may grow.
-  if (timeline == timeline_ && directory_->SegmentStart(number + 1) > record_end_)
-    file->all_good = true;
+  file->segment = std::move(segment);
+  if (file->segment.is_loaded()) {
+    unpacker_->Request(file);
+  } else {
+    ASSIGN_OR_RETURN(file->fd, OpenRegularFile(path, Links::kRefuse));
+    posix_fadvise(file->fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+    // The segments that end() was found in have been read, and may grow.
+    file->all_good = file->segment.timeline == timeline_ &&
+                     directory_->SegmentStart(file->segment.number + 1) > record_end_;
+  }
   std::erase_if(open_, [](const auto& entry) { return entry.second.expired(); });
   open_[path] = file;
   return file;
@@ -307,7 +346,9 @@ bool WalSource::IsAfterSwitch(SegmentFile* file, uint64_t offset) const {
       break;
   }
   const Lsn start = directory_->SegmentStart(file->segment.number);
-  const auto reader = OpenWalTail({file->segment}, directory_->identity(), start + written);
+  Segment segment = file->segment;
+  segment.content = file->fd.get();
+  const auto reader = OpenWalTail({segment}, directory_->identity(), start + written);
   for (;;) {
     const auto record = reader->Next();
     if (!record || !*record) break;

@@ -6,9 +6,11 @@ import pathlib
 import shutil
 import unittest
 
+from backup_tools import PgBackRest
 from cluster import Cluster, run_neon_redo
 from test_verify import verify
 from test_wal_set import SEGMENT, fill, segments, set_up_archive
+from wal_server import WalServer, chown
 
 # Suffix, and the command that compresses its standard input.
 PACKERS = {
@@ -196,7 +198,7 @@ class Tools(unittest.TestCase):
         self.assertGreater(len(names), 4)
         suffix = "" if method == "none" else "." + method
         self.assertTrue(all(name.endswith(suffix) for name in names), names)
-        for directory in (stanza, str(inner)):
+        for directory in (repository, stanza, str(inner)):
             self.check(cluster, backup, "--wal", directory)
         self.check_command(cluster, backup, f"{command} archive-get %f %p")
         # Another segment's file by the name of this one has another checksum.
@@ -206,6 +208,87 @@ class Tools(unittest.TestCase):
         result = run_neon_redo("waldump", f"--wal={inner}", check=False)
         self.assertEqual(result.returncode, 2)
         self.assertIn(victim.name, result.stderr)
+
+    @unittest.skipUnless(shutil.which("pgbackrest"), "pgbackrest is not installed")
+    def test_encrypted_pgbackrest(self):
+        for method in ("none", "gz", "zst"):
+            with self.subTest(method):
+                self.check_encrypted_pgbackrest(method)
+
+    def check_encrypted_pgbackrest(self, method):
+        """--wal is a repository: every command reads in it what archive-get restores from it."""
+        cluster = self.cluster("pgbackrest", {"archive_mode": "on", "max_wal_senders": "5"})
+        cluster.start()
+        passphrase = "correct horse battery staple"
+        tool = PgBackRest(
+            cluster, compress_type=method, repo1_cipher_type="aes-256-cbc", repo1_cipher_pass=passphrase
+        )
+        self.addCleanup(shutil.rmtree, tool.directory)
+        backup = self.work(cluster)
+        history = os.path.join(cluster.wal, "00000002.history")
+        pathlib.Path(history).write_text("1\tF/0\tno recovery target specified\n", "utf-8")
+        chown(history)
+        tool.run("archive-push", history)
+        cluster.stop()
+        secret = pathlib.Path(cluster.directory, "passphrase")
+        secret.touch(mode=0o600)  # for nobody else
+        secret.write_text(passphrase + "\n")
+        option = f"--repo-cipher-pass-file={secret}"
+        archives = os.path.join(tool.repository, "archive")
+        stanza = os.path.join(archives, "main")
+        inner = next(pathlib.Path(stanza).glob("*-1"))
+        files = sorted(inner.glob("*/*-*"))
+        self.assertGreater(len(files), 4)
+        files_and_history = [*files, inner / "00000002.history"]
+        self.assertTrue(all(path.read_bytes()[:8] == b"Salted__" for path in files_and_history))
+        plain = os.path.join(cluster.directory, "plain")
+        cluster.run_as_server(["mkdir", plain])
+        for path in files:
+            tool.run("archive-get", path.name[:24], os.path.join(plain, path.name[:24]))
+        for directory in (tool.repository, archives, stanza, str(inner)):
+            self.check(cluster, backup, "--wal", directory, option)
+        start = pathlib.Path(backup, "backup_label").read_text("utf-8").split(": ")[1].split()[0]
+        for command in (
+            ["waldump"],
+            ["waldump", "--stats", files[1].name[:24], files[3].name[:24]],
+            ["ingest", "--list", f"--from={start}"],
+            ["page", "base/1/1259/0", "--lsn=end", f"--base-backup={backup}", "--format=json"],
+            ["verify", "--explain=base/1/1259/0", f"--base-backup={backup}"],
+        ):
+            got = run_neon_redo(*command, f"--wal={tool.repository}", option).stdout
+            self.assertEqual(got, run_neon_redo(*command, f"--wal={plain}").stdout, command)
+        refused = run_neon_redo("waldump", f"--wal={tool.repository}", check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("it is encrypted: name the file with the repository's passphrase", refused.stderr)
+        secret.write_text("another\n")
+        refused = run_neon_redo("waldump", f"--wal={tool.repository}", option, check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("archive.info", refused.stderr)
+        secret.write_text(passphrase + "\n")
+        self.check_serving(cluster, plain, tool.repository, secret)
+        # As if there were another stanza.
+        shutil.copytree(stanza, os.path.join(archives, "other"))
+        refused = run_neon_redo("waldump", f"--wal={tool.repository}", option, check=False)
+        self.assertIn("has several stanzas; name one of them: main, other", refused.stderr)
+        self.check(cluster, backup, "--wal", tool.repository, option, "--stanza=main")
+
+    def check_serving(self, cluster, plain, repository, secret):
+        """serve-wal over the repository, to pg_receivewal."""
+        own = os.path.join(cluster.directory, "servers_passphrase")
+        shutil.copy(secret, own)
+        os.chmod(own, 0o600)
+        chown(own)
+        names = segments(plain)
+        slots = os.path.join(cluster.directory, "slots")
+        with WalServer(repository, f"--repo-cipher-pass-file={own}", f"--slots={slots}") as server:
+            end = server.query("IDENTIFY_SYSTEM").split("|")[2]
+            self.assertIn("no recovery target", server.query("TIMELINE_HISTORY 2"))
+            copy = os.path.join(cluster.directory, "copy")
+            server.run(server.pg_receivewal(copy, end, start=os.path.join(plain, names[0])))
+            self.assertEqual(segments(copy), names)
+            for name in names:
+                want = pathlib.Path(plain, name).read_bytes()
+                self.assertTrue(pathlib.Path(copy, name).read_bytes() == want, name)
 
     @unittest.skipUnless(shutil.which("barman"), "barman is not installed")
     def test_barman(self):

@@ -106,8 +106,8 @@ class WrongUsage(CommandTestCase):
         self.misused(["serve-wal"], "option --wal is required")
         self.misused(["page", "--wal=x", "--lsn=end"], "no page specified")
         self.misused(["page", "--lsn=end", "base/5/1/0"], "option --wal or --restore-command is required")
-        for_backup = "--label, --stanza and --repo-cipher-pass-file are for --base-backup: give it too"
-        self.misused(["page", "--wal=x", "--lsn=end", "--stanza=x", "base/5/1/0"], for_backup)
+        for_backup = "--label is for --base-backup: give it too"
+        self.misused(["page", "--wal=x", "--lsn=end", "--label=x", "base/5/1/0"], for_backup)
         self.refused(["verify", "--wal=x", "--images", "--label=x"], for_backup)
         self.refused(
             ["verify", "--images"],

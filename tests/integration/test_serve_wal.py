@@ -16,6 +16,8 @@ from test_receive import load, lsn, wait_for
 from wal_server import WAIT, WalServer, chown
 
 SEGMENT = 1 << 20
+# The program that decompresses, by suffix.
+UNPACKERS = {".gz": "gzip", ".lz4": "lz4", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 SETTINGS = {
     "max_wal_size": "64MB",
     "wal_keep_size": "4GB",
@@ -26,6 +28,20 @@ SETTINGS = {
 
 def segments(directory):
     return sorted(name for name in os.listdir(directory) if len(name) == 24)
+
+
+def content(directory, name):
+    """That of a segment, which may be in progress or compressed."""
+    for suffix, command in UNPACKERS.items():
+        path = os.path.join(directory, name + suffix)
+        if os.path.exists(path):
+            return run_bytes([command, "-dc", path])
+    path = pathlib.Path(directory, name)
+    return (path if path.exists() else path.with_suffix(".partial")).read_bytes()
+
+
+def run_bytes(command):
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=WAIT).stdout
 
 
 class ServeWalCase(unittest.TestCase):
@@ -59,10 +75,7 @@ class ServeWalCase(unittest.TestCase):
             number = int(name[8:16], 16) * 4096 + int(name[16:24], 16)
             part = max(0, min(SEGMENT, end - number * SEGMENT))
             data = pathlib.Path(copy, name).read_bytes()
-            source = pathlib.Path(original, name[:24])
-            if not source.exists():
-                source = pathlib.Path(original, name[:24] + ".partial")
-            self.assertEqual(data[:part], source.read_bytes()[:part], name)
+            self.assertEqual(data[:part], content(original, name[:24])[:part], name)
             self.assertEqual(data[part:], bytes(SEGMENT - part), f"{name} behind the end")
             compared += part
         return compared

@@ -31,6 +31,7 @@ from cluster import (
 from test_receive import load, lsn, wait_for
 from test_serve_wal import SETTINGS, RawClient, archiver, segments
 from test_serve_wal_clients import ClientsCase, make_certificate, rss
+from test_serve_wal_compressed import compressing
 from wal_server import WAIT, chown
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -501,7 +502,7 @@ class Links(HostileCase):
 class Chaos(HostileCase):
     def test_receivers_among_hostile_clients(self):
         """primary -> receive -> serve-wal -> two receivers and a standby, with twenty hostile
-        clients: all WAL arrives, a status takes no time, SIGTERM is obeyed, memory does not grow."""
+        clients, while half of the archive is compressed: all WAL arrives, a status takes no time, SIGTERM is obeyed, memory does not grow."""
         primary = self.cluster()
         primary.pgbench("-i", "-q", "-s", "2")
         backup = primary.basebackup("backup")
@@ -522,10 +523,11 @@ class Chaos(HostileCase):
             ]
             self.assertEqual(len(hostile), 20)
             self.until_begun(hostile)
-            self.probe(server, SECONDS / 5)
-            before = rss(status)
-            seen = self.probe(server, SECONDS * 4 / 5)
-            grown = rss(status) - before
+            with compressing(wal) as compressed:
+                self.probe(server, SECONDS / 5)
+                before = rss(status)
+                seen = self.probe(server, SECONDS * 4 / 5)
+                grown = rss(status) - before
         for client in hostile:
             self.reached(client)
         print(f"chaos: {seen['asked']} statuses, worst {seen['worst']:.3f} s, memory {grown >> 10:+} kB")
@@ -538,6 +540,7 @@ class Chaos(HostileCase):
             wait_for(name, lambda n=name: self.flushed(server, n) >= lsn(end))
             self.assertGreater(self.assertSameWal(copy, wal, end), 2 << 20)
         self.assertTrue(all(receiver.poll() is None for receiver in receivers))
+        self.assertGreater(len(compressed), 2)
         self.assertGreater(seen["asked"], PROGRESS)
         self.assertLess(seen["worst"], WORST)
         self.assertLess(grown, 16 << 20)

@@ -1,17 +1,17 @@
 // pgBackRest repositories: what is stored how, and what hostile ones may hold.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
 #include <xxhash.h>
 
 #include <nlohmann/json.hpp>
 
+#include "cpp_core/archive/pgbackrest_info.h"
 #include "cpp_core/backup/decrypt.h"
 #include "cpp_core/backup/pgbackrest_block_map.h"
-#include "cpp_core/backup/pgbackrest_info.h"
 #include "cpp_core/backup/pgbackrest_manifest.h"
 #include "cpp_core/backup/range_file.h"
 #include "tests/unit/base_backup_fixture.h"
+#include "tests/unit/pgbackrest_files.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {
@@ -19,43 +19,6 @@ namespace {
 
 constexpr const char* kFull = "20260101-000000F";
 constexpr const char* kIncremental = "20260101-000000F_20260102-000000I";
-
-Bytes AsBytes(const std::string& text) {
-  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
-}
-
-std::string Hex(const std::string& bytes) {
-  std::string out;
-  for (const char c : bytes) out += fmt::format("{:02x}", static_cast<uint8_t>(c));
-  return out;
-}
-
-std::string Sha1(const std::string& text) {
-  auto checksum = FileChecksum::Make(ChecksumKind::kSha1);
-  EXPECT_TRUE(checksum->Add(AsBytes(text)));
-  return Hex(checksum->Finish().value_or(""));
-}
-
-using Section = std::pair<std::string, std::vector<std::pair<std::string, std::string>>>;
-
-// An info file with its own checksum. Values are JSON.
-std::string Info(std::vector<Section> sections, const std::string& version = "2.55.1") {
-  sections.insert(
-      sections.begin(),
-      {"backrest", {{"backrest-format", "5"}, {"backrest-version", "\"" + version + "\""}}});
-  std::string text, covered;
-  for (const auto& [section, lines] : sections) {
-    if (lines.empty()) continue;
-    text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
-    covered += fmt::format("{}\"{}\":{{", covered.empty() ? "{" : "},", section);
-    for (size_t i = 0; i < lines.size(); i++) {
-      text += fmt::format("{}={}\n", lines[i].first, lines[i].second);
-      covered += fmt::format("{}{}:{}", i > 0 ? "," : "", nlohmann::json(lines[i].first).dump(),
-                             lines[i].second);
-    }
-  }
-  return text + fmt::format("\n[backrest]\nbackrest-checksum=\"{}\"\n", Sha1(covered + "}}"));
-}
 
 // A manifest with these lines of files.
 std::string Manifest(const std::string& label, const Section& files,
@@ -87,26 +50,6 @@ std::pair<std::string, std::string> FileLine(const std::string& name, const std:
                                              const std::string& more = "") {
   return {name, fmt::format("{{\"checksum\":\"{}\",{}\"size\":{},\"timestamp\":1}}", Sha1(content),
                             more, content.size())};
-}
-
-// As openssl enc does.
-std::string Encrypted(const std::string& plain, const std::string& passphrase, bool raw) {
-  const std::string salt = "saltsalt";
-  uint8_t key[32], vector[16];
-  EVP_BytesToKey(EVP_aes_256_cbc(), EVP_sha1(), reinterpret_cast<const uint8_t*>(salt.data()),
-                 reinterpret_cast<const uint8_t*>(passphrase.data()),
-                 static_cast<int>(passphrase.size()), 1, key, vector);
-  EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
-  EVP_EncryptInit_ex(context, EVP_aes_256_cbc(), nullptr, key, vector);
-  std::string out(plain.size() + 32, '\0');
-  int made = 0, last = 0;
-  auto* begin = reinterpret_cast<uint8_t*>(out.data());
-  EVP_EncryptUpdate(context, begin, &made, reinterpret_cast<const uint8_t*>(plain.data()),
-                    static_cast<int>(plain.size()));
-  EVP_EncryptFinal_ex(context, begin + made, &last);
-  EVP_CIPHER_CTX_free(context);
-  out.resize(static_cast<size_t>(made) + static_cast<size_t>(last));
-  return (raw ? "" : "Salted__") + salt + out;
 }
 
 TEST(PgBackRestInfo, LinesAndTheirChecksum) {

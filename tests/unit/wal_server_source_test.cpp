@@ -1,6 +1,7 @@
 // What the WAL sender looks at before it sends pages: these pages, and no others.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <optional>
 
 #include "cpp_core/wal_server/wal_source.h"
+#include "tests/unit/await.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {
@@ -18,7 +20,7 @@ namespace {
 
 constexpr uint32_t kSegment = 16 << 20;
 
-class SourceTest : public testing::Test {
+class SourceTest : public ::testing::Test {
  protected:
   void Overwrite(int segment, uint64_t page, const std::string& bytes) {
     std::fstream file(directory_.path() + "/" + wal_->SegmentFile(static_cast<size_t>(segment)),
@@ -98,13 +100,14 @@ TEST_F(SourceTest, AHistoryFileMustBeARegularOne) {
   EXPECT_EQ(source_->ReadHistory(7).error().code, ErrorCode::kInvalidArgument);
 }
 
+// By programs whose files are not read.
 TEST_F(SourceTest, CompressedSegmentsAreNamed) {
   while (wal_->position() < uint64_t{5} * kSegment + 20'000) wal_->Append(10, 0, 200'000);
   wal_->Save(directory_.path());
   const auto path = [&](size_t segment) {
     return directory_.path() + "/" + wal_->SegmentFile(segment);
   };
-  std::filesystem::rename(path(0), path(0) + ".gz");
+  std::filesystem::rename(path(0), path(0) + ".lzo");
   Open();
   std::filesystem::remove(path(0));
   // An old one is no concern of a client that begins behind it.
@@ -112,15 +115,15 @@ TEST_F(SourceTest, CompressedSegmentsAreNamed) {
   const auto old = source_->OpenSegment(1, 3);
   ASSERT_FALSE(old);
   EXPECT_EQ(old.error().code, ErrorCode::kUnsupported);
-  EXPECT_NE(old.error().message.find(wal_->SegmentFile(0) + ".gz\" is compressed"),
+  EXPECT_NE(old.error().message.find(wal_->SegmentFile(0) + ".lzo\" is compressed"),
             std::string::npos)
       << old.error().message;
   // WAL that goes on in one does not seem to end.
-  std::filesystem::rename(path(2), path(2) + ".zst");
+  std::filesystem::rename(path(2), path(2) + ".br");
   const auto source = WalSource::Open(directory_.path());
   ASSERT_FALSE(source);
   EXPECT_EQ(source.error().code, ErrorCode::kUnsupported);
-  EXPECT_NE(source.error().message.find(wal_->SegmentFile(2) + ".zst"), std::string::npos);
+  EXPECT_NE(source.error().message.find(wal_->SegmentFile(2) + ".br"), std::string::npos);
 }
 
 // Somebody who may write into the archive has other files sent to clients.
@@ -150,7 +153,7 @@ TEST_F(SourceTest, LinksAreNotServed) {
 }
 
 // Timeline 1 was left in its second segment, and timeline 2 has a copy of that segment's start.
-class NewTimelineTest : public testing::Test {
+class NewTimelineTest : public ::testing::Test {
  protected:
   NewTimelineTest() {
     while (wal_.position() < fork_.value) wal_.Append(10, 0, 1000);
@@ -160,6 +163,14 @@ class NewTimelineTest : public testing::Test {
   std::string Path(const std::string& name) const { return directory_.path() + "/" + name; }
   void WriteNew(const std::string& content, const std::string& suffix = "") {
     std::ofstream(Path(FormatSegmentName(2, 4, kSmall) + suffix), std::ios::binary) << content;
+  }
+  static bool Relist(WalSource* source) {
+    neon_redo::testing::Await("a list to begin", [&] { return source->BeginRelist(); });
+    neon_redo::testing::Await("its end", [&] {
+      pollfd wanted{source->background_fd(), POLLIN, 0};
+      return poll(&wanted, 1, 0) == 1;
+    });
+    return source->Collect();
   }
   // The pages before `page` are lost.
   static std::string Zeroed(std::string content, size_t page) {
@@ -220,7 +231,7 @@ TEST_F(NewTimelineTest, DamageThatComesIsReported) {
   const auto source = WalSource::Open(directory_.path());
   ASSERT_TRUE(source);
   WriteNew(Zeroed(segment, 2));
-  EXPECT_FALSE((*source)->Relist());
+  EXPECT_FALSE(Relist(source->get()));
   EXPECT_NE((*source)->trouble().find("the page is empty; valid WAL follows at 0/404000"),
             std::string::npos)
       << (*source)->trouble();
@@ -230,7 +241,7 @@ TEST_F(NewTimelineTest, DamageThatComesIsReported) {
   EXPECT_EQ((*source)->trouble(), trouble);
   EXPECT_EQ((*source)->timeline(), 1u);
   WriteNew(segment);
-  EXPECT_TRUE((*source)->Relist());
+  EXPECT_TRUE(Relist(source->get()));
   EXPECT_EQ((*source)->trouble(), "");
   EXPECT_EQ((*source)->timeline(), 2u);
 }

@@ -381,7 +381,7 @@ TEST_F(TwoDirectories, ADirectoryMayGoWhileItIsListed) {
     }
   });
   for (int i = 0; i < 300; i++) {
-    const auto listed = WalListing::Read(a_.path(), Compressed::kRead);
+    const auto listed = WalListing::Read(a_.path());
     EXPECT_TRUE(listed) << listed.error().message;
     if (!listed) break;
   }
@@ -496,17 +496,42 @@ TEST_F(TwoDirectories, AFileThatGetsAnotherNameMeanwhileIsFound) {
   EXPECT_EQ((*reader)->error()->code, ErrorCode::kIo);
 }
 
-// Barman compresses files and leaves them their names.
-TEST_F(TwoDirectories, ACompressedFileIsNotLookedAtAsWal) {
+// Barman compresses files and leaves them their names. What a file has is known once it is decompressed.
+TEST_F(TwoDirectories, ACompressedFileIsLookedAtAsSuch) {
   const auto set = WalSet::Open(a_.path());
   ASSERT_TRUE(set);
   EXPECT_TRUE(set->Look(1, 5).value());
   Write(A(2), Gzip(Content(2)));
   const auto look = set->Look(1, 5);
-  ASSERT_FALSE(look);
-  EXPECT_EQ(look.error().code, ErrorCode::kUnsupported);
-  EXPECT_EQ(look.error().message,
-            fmt::format("WAL segment \"{}\" is compressed; decompress it first", A(2)));
+  ASSERT_TRUE(look && *look);
+  EXPECT_TRUE((*look)->is_loaded());
+  EXPECT_EQ((*look)->packing, Packing::kGzip);
+  // A plain one goes before one that is compressed, but only if it is whole.
+  Write(A(2) + ".gz", Gzip(Content(2)));
+  const auto look_at = [&](const std::string& content) {
+    Write(A(2), content);
+    const auto found = set->Look(1, 5);
+    return found && *found ? (*found)->path : "";
+  };
+  EXPECT_EQ(look_at(Content(2)), A(2));
+  EXPECT_EQ(look_at(Content(2).substr(0, 100'000)), A(2) + ".gz");
+  EXPECT_EQ(look_at(std::string(kSize, '\0')), A(2) + ".gz");
+  fs::remove(A(2));
+  Write(A(2) + ".partial", Content(2).substr(0, 100'000));
+  EXPECT_EQ(set->Look(1, 5).value()->path, A(2) + ".gz");
+  fs::remove(A(2) + ".gz");
+  EXPECT_EQ(set->Look(1, 5).value()->path, A(2) + ".partial");
+  Write(A(2) + ".gz.partial", Gzip(Content(2)));
+  EXPECT_EQ(set->Look(1, 5).value()->path, A(2) + ".partial");
+  fs::remove(A(2) + ".partial");
+  EXPECT_TRUE(set->Look(1, 5).value()->is_partial);
+  fs::remove(A(2) + ".gz.partial");
+  EXPECT_FALSE(set->Look(1, 5).value());
+  Write(A(2) + ".lzo", "x");
+  const auto refused = set->Look(1, 5);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            fmt::format("WAL segment \"{}.lzo\" is compressed; decompress it first", A(2)));
 }
 
 TEST_F(TwoDirectories, EachPathHasItsOwnQuotes) {

@@ -151,6 +151,9 @@ struct VerifyOptions {
   std::vector<std::string> wal;
   // WalReaderOptions::restore_command. VerifyImages wants a directory with segments besides.
   std::string restore_command{};
+  // WalReaderOptions::stanza and cipher_pass_file.
+  std::string wal_stanza{};
+  std::string wal_cipher_pass_file{};
   // To read WAL of. Else: the data directory's, or the highest one that has the first record.
   std::optional<uint32_t> timeline{};
   Engine engine = Engine::kAuto;

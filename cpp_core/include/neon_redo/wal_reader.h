@@ -59,8 +59,8 @@ struct WalRecord {
 };
 
 struct WalReaderOptions {
-  // Of segments, or data directories with a pg_wal inside, pgBackRest archives (a stanza, or its
-  // VERSION-ID), Barman servers' directories; at least one. All are of one cluster. Segments may be
+  // Of segments, or data directories with a pg_wal inside, pgBackRest repositories (or in one the
+  // archive of a stanza, or its VERSION-ID), Barman servers' directories; at least one. All are of one cluster. Segments may be
   // compressed by gzip, lz4, zstd, bzip2 or xz. Of a segment that is in several, the copy with the
   // longest valid WAL is read.
   std::vector<std::string> directories;
@@ -72,6 +72,10 @@ struct WalReaderOptions {
   // directory in $TMPDIR or /tmp, which has a few of them at a time and is removed with the reader, or
   // by a shell process when this process ends. Empty: there is none.
   std::string restore_command{};
+  // Of pgBackRest repositories: the stanza, if there are several; the file that has the passphrase, if
+  // they are encrypted. It belongs to this user or to root, and nobody else may read it.
+  std::string stanza{};
+  std::string cipher_pass_file{};
 };
 
 // Reads forward. Every record's page headers, length, xl_prev and CRC are checked before Next

@@ -25,7 +25,9 @@
 namespace neon_redo {
 
 struct WalServerOptions {
-  std::string wal;               // the directory
+  std::string wal;               // as WalReaderOptions::directories
+  std::string stanza;            // and so
+  std::string cipher_pass_file;  // these two
   std::string socket_directory;  // of the Unix socket, .s.PGSQL.PORT
   int port = 5432;
   std::string slots_file;  // empty: in the WAL directory

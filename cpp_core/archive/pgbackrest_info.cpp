@@ -1,14 +1,14 @@
 // The checksum is the SHA-1 of the content written as one JSON object of objects:
 // {"SECTION":{"KEY":VALUE,…},…}, without spaces and without the checksum's own line.
-#include "cpp_core/backup/pgbackrest_info.h"
+#include "cpp_core/archive/pgbackrest_info.h"
 
 #include <fmt/format.h>
+#include <nettle/sha1.h>
 
 #include <algorithm>
 #include <optional>
 #include <utility>
 
-#include "cpp_core/backup/checksum.h"
 #include "cpp_core/base/try.h"
 
 namespace neon_redo {
@@ -21,9 +21,9 @@ constexpr uint64_t kFormat = 5;  // REPOSITORY_FORMAT
 // What the checksum covers, as it comes.
 class OwnChecksum {
  public:
-  explicit OwnChecksum(FileChecksum checksum) : checksum_(std::move(checksum)) {}
+  OwnChecksum() { sha1_init(&checksum_); }
 
-  Status AddLine(std::string_view section, std::string_view key, std::string_view value) {
+  void AddLine(std::string_view section, std::string_view key, std::string_view value) {
     std::string text;
     if (section_ != section)
       text = fmt::format("{}\"{}\":{{", section_ ? "}," : "{", section);
@@ -32,24 +32,25 @@ class OwnChecksum {
     section_ = section;
     text += nlohmann::json(key).dump(-1, ' ', false, nlohmann::json::error_handler_t::ignore);
     text += fmt::format(":{}", value);
-    return Add(text);
+    Add(text);
   }
 
   // In hexadecimal digits.
-  Result<std::string> Finish() {
-    RETURN_IF_ERROR(Add("}}"));
-    ASSIGN_OR_RETURN(const std::string bytes, checksum_.Finish());
+  std::string Finish() {
+    Add("}}");
+    uint8_t digest[SHA1_DIGEST_SIZE];
+    sha1_digest(&checksum_, sizeof(digest), digest);
     std::string hex;
-    for (const char byte : bytes) hex += fmt::format("{:02x}", static_cast<uint8_t>(byte));
+    for (const uint8_t byte : digest) hex += fmt::format("{:02x}", byte);
     return hex;
   }
 
  private:
-  Status Add(std::string_view text) {
-    return checksum_.Add(Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+  void Add(std::string_view text) {
+    sha1_update(&checksum_, text.size(), reinterpret_cast<const uint8_t*>(text.data()));
   }
 
-  FileChecksum checksum_;
+  sha1_ctx checksum_;
   std::optional<std::string> section_;
 };
 
@@ -71,8 +72,7 @@ std::optional<Line> ParseLine(std::string_view text) {
 }  // namespace
 
 Status ParsePgBackRestInfo(std::string_view text, const std::string& where, const InfoLine& take) {
-  ASSIGN_OR_RETURN(auto sha1, FileChecksum::Make(ChecksumKind::kSha1));
-  OwnChecksum checksum(std::move(sha1));
+  OwnChecksum checksum;
   std::string_view section;
   std::string stored;
   bool has_format = false;
@@ -96,7 +96,7 @@ Status ParsePgBackRestInfo(std::string_view text, const std::string& where, cons
       stored = line->json.get<std::string>();
       continue;
     }
-    RETURN_IF_ERROR(checksum.AddLine(section, line->key, line->value));
+    checksum.AddLine(section, line->key, line->value);
     if (is_own && line->key == "backrest-format") {
       has_format = true;
       if (line->json != kFormat)
@@ -106,7 +106,7 @@ Status ParsePgBackRestInfo(std::string_view text, const std::string& where, cons
     }
     RETURN_IF_ERROR(take(section, line->key, line->json));
   }
-  ASSIGN_OR_RETURN(const std::string computed, checksum.Finish());
+  const std::string computed = checksum.Finish();
   if (has_format && computed == stored) return {};
   return MakeError(ErrorCode::kCorrupt,
                    fmt::format("{} is damaged: its own checksum does not fit its content", where));

@@ -1,7 +1,8 @@
-// Files of a pgBackRest repository that say what is in it: backup.info and backup.manifest of format 5
+// Files of a pgBackRest repository that say what is in it: archive.info, backup.info and
+// backup.manifest of format 5
 // (info/info.c). They have sections and lines of key=value, where a value is JSON.
-#ifndef NEON_REDO_BACKUP_PGBACKREST_INFO_H_
-#define NEON_REDO_BACKUP_PGBACKREST_INFO_H_
+#ifndef NEON_REDO_ARCHIVE_PGBACKREST_INFO_H_
+#define NEON_REDO_ARCHIVE_PGBACKREST_INFO_H_
 
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -22,4 +23,4 @@ Status ParsePgBackRestInfo(std::string_view text, const std::string& where, cons
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_BACKUP_PGBACKREST_INFO_H_
+#endif  // NEON_REDO_ARCHIVE_PGBACKREST_INFO_H_
