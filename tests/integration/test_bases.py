@@ -8,8 +8,8 @@ import pathlib
 import shutil
 import unittest
 
-from backup_tools import Barman, PgBackRest, need, version_of, with_tablespace
-from cluster import ROOT, make_directory, pg_config, run, servers
+from backup_tools import FINAL_BLOCKS, Barman, PgBackRest, block_pgbackrest, need, version_of, with_tablespace
+from cluster import ROOT, make_directory, run, servers
 
 SCHEMA = """
 CREATE TABLE t (a int PRIMARY KEY, b text);
@@ -287,7 +287,6 @@ class PgBackRestBackups(Bases):
 
     ARCHIVED = {"archive_mode": "on", "archive_command": "/bin/true"}
     PASSPHRASE = "a long passphrase"
-    BLOCKS = (2, 46)  # has them in their final form
     WRITTEN = ("postgresql.auto.conf", "recovery.signal", "tablespace_map")  # by pgbackrest restore
 
     @classmethod
@@ -364,14 +363,7 @@ class PgBackRestBackups(Bases):
         self.check_repository(compress_type="bz2", cipher=True)
 
     def check_blocks(self, **options):
-        """Block incremental, which is final from 2.46 on: by the pgBackRest of the system, or the one that comes
-        with the server of 17."""
-        programs = [shutil.which("pgbackrest")]
-        if 17 in servers():
-            programs.append(shutil.which(pathlib.Path(pg_config("bindir", 17)).parents[3] / "bin" / "pgbackrest"))
-        program = next((path for path in programs if path and version_of(path) >= self.BLOCKS), None)
-        if program is None:
-            self.skipTest("no pgbackrest of 2.46 or later (make servers)")
+        program = block_pgbackrest(self)
         # Blocks of 8 kB for files from 16 kB on, so that super blocks are split again and again.
         tool, labels = self.check_repository(program, repo1_bundle="y", repo1_block="y", **options)
         manifest = pathlib.Path(tool.stanza, labels[-1], "backup.manifest").read_bytes()
@@ -393,7 +385,7 @@ class PgBackRestBackups(Bases):
         """Of pgbackrest before 2.46. What later ones write is final, and read."""
         need(self, "pgbackrest")
         options = {"repo1_bundle": "y", "repo1_block": "y"}
-        is_beta = version_of("pgbackrest") < self.BLOCKS
+        is_beta = version_of("pgbackrest") < FINAL_BLOCKS
         tool, labels = self.make("pgbackrest", {**options, "beta": "y"} if is_beta else options)
         target = f"{self.cluster.directory}/dumped"
         if not is_beta:
