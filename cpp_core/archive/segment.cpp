@@ -41,6 +41,14 @@ std::string WithoutFile(const std::string& message, const std::string& path) {
   return message.starts_with(file) ? "it" + message.substr(file.size()) : message;
 }
 
+// The suffix of a compressed file's name, unless what it holds is WAL all the same.
+std::string_view SuffixUnlessWal(const std::string& path, const FileStart& start) {
+  const auto archived = ParseArchivedName(std::string_view(path).substr(path.rfind('/') + 1));
+  WalSegmentHead head;
+  const bool is_wal = head.Load(Bytes(start.bytes, start.length)) && head.IsOfAnySegment();
+  return archived && !is_wal ? archived->suffix : std::string_view();
+}
+
 }  // namespace
 
 std::optional<SegmentName> ParseSegmentName(std::string_view name) {
@@ -124,7 +132,7 @@ Result<FileStart> ReadFileStart(const std::string& path) {
   out.length = static_cast<size_t>(n);
   out.file_size = static_cast<uint64_t>(st.st_size);
   out.id = {st.st_dev, st.st_ino};
-  out.packing = PackingOf(Bytes(out.bytes, out.length));
+  out.packing = PackingOf(Bytes(out.bytes, out.length), SuffixUnlessWal(path, out));
   if (out.packing == Packing::kNone) return out;
   const auto unpacked = UnpackStart(out.packing, fd.get(), path, out.bytes, sizeof(out.bytes));
   if (!unpacked && unpacked.error().code != ErrorCode::kCorrupt)

@@ -18,8 +18,10 @@ Result<std::string> ReadHistoryFile(const std::string& path, Links links) {
   constexpr size_t kLimit = 1 << 20;
   ASSIGN_OR_RETURN(const FileDescriptor fd, OpenRegularFile(path, links));
   ASSIGN_OR_RETURN(const std::string content, ReadAll(fd, path, kLimit));
+  const size_t dot = path.rfind('.');
   const Packing packing =
-      PackingOf(Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()));
+      PackingOf(Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()),
+                dot == path.npos ? "" : std::string_view(path).substr(dot));
   if (packing == Packing::kNone) return content;
   std::string out(kLimit, '\0');
   ASSIGN_OR_RETURN(const auto unpacked, Unpack(packing, fd.get(), path,
