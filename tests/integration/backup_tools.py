@@ -16,6 +16,8 @@ PACKERS = {
     ".lz4": ["lz4"],
     ".zst": ["zstd"],
     ".bz2": ["bzip2"],
+    ".lzma": ["xz", "--format=lzma"],
+    ".br": ["brotli"],
 }
 FINAL_BLOCKS = (2, 46)  # the first pgBackRest whose block incremental backups have their final form
 

@@ -13,6 +13,7 @@ import unittest
 
 from backup_tools import Barman, PgBackRest, block_pgbackrest, need, packed, unpacked, with_tablespace
 from cluster import copy_module, make_directory, run, run_neon_redo, servers
+from walg import WalG
 
 # What is read of the files themselves, and so differs between a repository and its restore.
 OF_FILES = ("manifest", "files", "files_read", "bytes_read", "files_with_right_checksum")
@@ -178,6 +179,42 @@ class PgBackRestFiles(Files):
 
     def remove_tablespace(self, oid):
         shutil.rmtree(self.directory / "pg_tblspc" / oid)
+
+
+class WalGFiles(Files):
+    """Of a chain of backups; a file lies in the newest archive that has it."""
+
+    def __init__(self, walg, names):
+        self.walg, self.names = walg, names
+
+    def place(self, name):
+        for backup in self.names:
+            for archive in reversed(self.walg.archives(backup)):
+                if any(member.lstrip("/") == name for member, _ in self.walg.members(backup, archive)):
+                    return backup, archive
+        raise FileNotFoundError(name)
+
+    def read(self, name):
+        return next(data for member, data in self.walg.members(*self.place(name)) if member.lstrip("/") == name)
+
+    def keep(self, name):
+        path = self.walg.archive_path(*self.place(name))
+        data = path.read_bytes()
+        return lambda: path.write_bytes(data)
+
+    def write(self, name, data):
+        place = self.place(name)
+        members = self.walg.members(*place)
+        changed = [(m, data if m.lstrip("/") == name else old) for m, old in members]
+        self.walg.write_tar(*place, [(m, new) for m, new in changed if data is not None or m.lstrip("/") != name])
+
+    def remove_tablespace(self, oid):
+        for backup in self.names:
+            for archive in self.walg.archives(backup):
+                members = self.walg.members(backup, archive)
+                kept = [(m, data) for m, data in members if not m.startswith(f"/pg_tblspc/{oid}")]
+                if kept != members:
+                    self.walg.write_tar(backup, archive, kept)
 
 
 class Case(unittest.TestCase):
@@ -620,6 +657,81 @@ class Incremental(Case):
         status, _, text = verify([base[0], base[2]], *wal)
         self.assertEqual(status, 2)
         self.assertIn("which is not among those given", text)
+
+
+class WalGBackups(Case):
+    def backup(self, name, prior=None):
+        mapping = f"--tablespace-mapping={self.cluster.directory}/far={self.directory}/{name}.far"
+        source = self.cluster.basebackup(f"{self.directory}/{name}", mapping, "--wal-method=none")
+        return self.walg.backup(source, prior)
+
+    def make(self, suffix, deltas):
+        """A storage with a full backup and delta backups, and work and an archive after it; the newest first."""
+        self.directory = self.scratch()
+        os.chmod(self.directory, 0o755)
+        shutil.chown(self.directory, "postgres") if os.geteuid() == 0 else None
+        self.walg = WalG(self.cluster, suffix)
+        self.addCleanup(self.walg.remove)
+        names = [self.backup("full")]
+        for number in range(deltas):
+            self.work()
+            names.insert(0, self.backup(f"delta{number}", names[0]))
+        self.work()
+        wal = pathlib.Path(self.cluster.wal)
+        self.walg.push(path for path in wal.iterdir() if path.is_file() and len(path.name) == 24)
+        return names
+
+    def check(self, suffix, deltas):
+        names = self.make(suffix, deltas)
+        stopped = self.stopped_copy()
+        base, wal = [f"--base-backup={self.walg.storage}"], [f"--wal={self.walg.storage}"]
+        restored = f"{self.directory}/restored"
+        for name in names:
+            self.walg.restore(name, restored)
+            self.check_same([*base, f"--label={name}"], restored, wal, stopped)
+            shutil.rmtree(restored)
+        files = WalGFiles(self.walg, names)
+        self.check_damages(files, base, wal, stopped, manifest=False)
+        self.check_written(names, base, wal)
+        self.check_segments(self.walg.wal, base, wal)
+        files.remove_tablespace(self.oid)
+        self.assert_found("tablespace missing", f"pg_tblspc/{self.oid}", base, *wal)
+
+    def check_written(self, names, base, wal):
+        """What WAL-G writes beside the archives, and the archives themselves."""
+        sentinel, metadata = self.walg.sentinel_path(names[0]), self.walg.metadata_path(names[0])
+        archive = self.walg.archive_path(names[-1], self.walg.archives(names[-1])[0])
+        for path, change, pattern in (
+            (sentinel, lambda data: data.replace(b'"LSN": ', b'"LSN": 7'), "the sentinel of the backup"),
+            (sentinel, lambda data: data[:-9], "_sentinel.json. is damaged"),
+            (metadata, lambda data: data[:-9], "files_metadata.json. is damaged"),
+            (archive, lambda data: data[: len(data) // 2], re.escape(archive.name)),
+            (archive, lambda data: None, "missing"),
+        ):
+            data = path.read_bytes()
+            path.unlink()
+            if change(data) is not None:
+                path.write_bytes(change(data))
+            self.assert_found(path.name, pattern, base, *wal)
+            path.write_bytes(data)
+
+    def test_lz4_full(self):
+        self.check(".lz4", 0)
+
+    def test_br_deltas(self):
+        self.check(".br", 2)
+
+    def test_each_packing(self):
+        self.make(".zst", 1)
+        base, wal = [f"--base-backup={self.walg.storage}"], [f"--wal={self.walg.storage}"]
+        results = []
+        for suffix in (".zst", ".lzma", ".gz", ""):
+            self.walg.repack(suffix)
+            status, said, text = verify(base, *wal)
+            self.assertEqual(status, 0, text)
+            del said["elapsed_seconds"]
+            results.append(said)
+        self.assertEqual([results[0]] * len(results), results)
 
 
 if __name__ == "__main__":
