@@ -65,6 +65,8 @@ class WalgBackup : public BaseBackup {
                : fmt::format("a WAL-G delta backup that builds upon {}", chain_->size() - 1);
   }
   Result<BaseFiles> List() const override { return files_; }
+  // WAL-G asks for none. One in the data directory is of the backup that the cluster was restored from.
+  Result<std::optional<BackupManifest>> Manifest() const override { return std::nullopt; }
   size_t descriptors() const override { return links_.size(); }
   uint64_t spooled() const override {
     uint64_t sum = 0;
@@ -136,7 +138,6 @@ class WalgBackup : public BaseBackup {
       const std::string_view rest = std::string_view(name).substr(below.size());
       return rest.substr(0, rest.find('/')) != (*control).version->tablespace_directory;
     };
-    for (auto& [oid, tablespace] : files_.tablespaces) tablespace.state = BaseTablespace::kBroken;
     std::erase_if(files_.directories, [&](const std::string& name) {
       const auto oid = of_tablespace(name);
       if (!oid) return false;

@@ -722,8 +722,12 @@ class WalGBackups(Case):
         self.check(".br", 2)
 
     def test_each_packing(self):
-        self.make(".zst", 1)
+        newest, full = self.make(".zst", 1)
         base, wal = [f"--base-backup={self.walg.storage}"], [f"--wal={self.walg.storage}"]
+        # As what is compared, too.
+        status, said, text = verify([*base, f"--label={full}"], *wal, f"--against={self.walg.backups / newest}")
+        self.assertEqual(status, 0, text)
+        self.assertGreater(said["backup"]["unchanged_compared"], 500)
         results = []
         for suffix in (".zst", ".lzma", ".gz", ""):
             self.walg.repack(suffix)

@@ -131,7 +131,9 @@ TEST_F(WalgTest, WhatTheSmallArchivesHaveGoesFirst) {
   EXPECT_EQ((*backup)->ControlFile()->version, &kPg15);
   EXPECT_TRUE((*backup)->Label());
   EXPECT_EQ((*backup)->List()->files.size(), 3u);
-  WriteTar(1, "part_002.tar", Tar().Add("base/5/1", "again"));
+  WriteTar(1, "part_002.tar", Tar().Add("/backup_manifest", "of the backup before the restore"));
+  EXPECT_EQ((*Open())->Manifest(), std::nullopt);
+  WriteTar(1, "part_003.tar", Tar().Add("base/5/1", "again"));
   ExpectCorrupt("is there twice");
 }
 
