@@ -217,7 +217,7 @@ with-servers: all
 	PG_CONFIGS='$(PG_CONFIGS)' $(COMMAND)
 
 # What only tests run.
-TEST_PACKAGES = barman bzip2 chromium-headless-shell gdb lz4 pgbackrest python3-jsonschema python3-pil rsync xz-utils zstd
+TEST_PACKAGES = barman brotli bzip2 chromium-headless-shell gdb lz4 pgbackrest python3-jsonschema python3-pil rsync xz-utils zstd
 test: servers
 	@scripts/deps.sh $(TEST_PACKAGES)
 	+$(MAKE) with-servers COMMAND='python3 tests/run.py'

@@ -24,8 +24,10 @@ std::string BackupArguments::Words() const {
 
 void AddBaseBackup(Options* options, BackupArguments* arguments, const char* help) {
   options->PathList("--base-backup=PATH", &arguments->paths, help);
-  options->Text("--label=LABEL", &arguments->options.label,
-                "which backup of a pgBackRest repository or a Barman server (default: latest)");
+  options->Text(
+      "--label=LABEL", &arguments->options.label,
+      "which backup of a pgBackRest repository, a Barman server or WAL-G's storage (default: "
+      "latest)");
   AddRepository(options, &arguments->options.stanza, &arguments->options.cipher_pass_file);
 }
 

@@ -30,8 +30,8 @@ Option& AddWalDirectories(Options* options, std::vector<std::string>* directorie
   return options->PathList(
       "--wal=DIR", directories,
       "directory of WAL segments, which may be compressed, a data directory with a pg_wal in it, a "
-      "pgBackRest repository or a Barman server's directory; can be repeated: the segments of all "
-      "are read as one");
+      "pgBackRest repository, a Barman server's directory or WAL-G's storage; can be repeated: the "
+      "segments of all are read as one");
 }
 
 void AddRepository(Options* options, std::string* stanza, std::string* cipher_pass_file) {

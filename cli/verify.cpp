@@ -253,8 +253,8 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
   AddBaseBackup(
       options, &arguments->base_backup,
       "base backup where the WAL starts: a directory, a base.tar or the directory with it, "
-      "a pgBackRest repository, or a Barman server's directory; of an incremental backup "
-      "give the full one and all after it, the newest last");
+      "a pgBackRest repository, a Barman server's directory or WAL-G's storage; of an "
+      "incremental backup of PostgreSQL give the full one and all after it, the newest last");
   options->Path(
       "--against=PGDATA", &arguments->against,
       "data directory to compare with: of a cluster or standby that no server runs on, or a "

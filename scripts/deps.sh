@@ -22,7 +22,7 @@ packages="g++ make pkg-config meson ninja-build python3
   postgresql-$major postgresql-server-dev-$major libpq-dev
   libseccomp-dev libssl-dev libfmt-dev nlohmann-json3-dev libexpected-dev liblz4-dev libzstd-dev
   libarchive-dev libbz2-dev libxxhash-dev zlib1g-dev librocksdb-dev prometheus-cpp-dev libgtest-dev
-  libbenchmark-dev liblzma-dev nettle-dev strace"
+  libbenchmark-dev liblzma-dev libbrotli-dev nettle-dev strace"
 
 missing=""
 for package in $packages "$@"; do

@@ -1,5 +1,6 @@
 #include "cpp_core/archive/codec.h"
 
+#include <brotli/decode.h>
 #include <bzlib.h>
 #include <fmt/format.h>
 #include <lz4frame.h>
@@ -78,9 +79,13 @@ class Bzip2 : public Codec {
   bool is_open_;
 };
 
+// Of xz, and of its older format.
 class Xz : public Codec {
  public:
-  Xz() { is_open_ = lzma_stream_decoder(&stream_, kXzMemory, 0) == LZMA_OK; }
+  explicit Xz(bool is_lzma) {
+    is_open_ = (is_lzma ? lzma_alone_decoder(&stream_, kXzMemory)
+                        : lzma_stream_decoder(&stream_, kXzMemory, 0)) == LZMA_OK;
+  }
   ~Xz() override { lzma_end(&stream_); }
   bool is_open() const { return is_open_; }
 
@@ -103,6 +108,33 @@ class Xz : public Codec {
  private:
   lzma_stream stream_ = LZMA_STREAM_INIT;
   bool is_open_;
+};
+
+// Its window is 16 MB at most, since large windows are not asked for.
+class Brotli : public Codec {
+ public:
+  ~Brotli() override { BrotliDecoderDestroyInstance(state_); }
+  bool is_open() const { return state_ != nullptr; }
+
+  State Step(Buffers* b) override {
+    switch (BrotliDecoderDecompressStream(state_, &b->in_bytes, &b->in, &b->out_bytes, &b->out,
+                                          nullptr)) {
+      case BROTLI_DECODER_RESULT_SUCCESS:
+        return State::kEnd;
+      case BROTLI_DECODER_RESULT_ERROR:
+        break;
+      default:
+        return State::kMore;
+    }
+    const BrotliDecoderErrorCode code = BrotliDecoderGetErrorCode(state_);
+    if (code <= BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MODES &&
+        code >= BROTLI_DECODER_ERROR_ALLOC_BLOCK_TYPE_TREES)
+      return State::kNoMemory;
+    return Damaged(BrotliDecoderErrorString(code));
+  }
+
+ private:
+  BrotliDecoderState* const state_ = BrotliDecoderCreateInstance(nullptr, nullptr, nullptr);
 };
 
 class Zstd : public Codec {
@@ -187,7 +219,11 @@ std::unique_ptr<Codec> Codec::Make(Packing packing) {
     case Packing::kBzip2:
       return MakeOpen<Bzip2>();
     case Packing::kXz:
-      return MakeOpen<Xz>();
+      return MakeOpen<Xz>(false);
+    case Packing::kLzma:
+      return MakeOpen<Xz>(true);
+    case Packing::kBrotli:
+      return MakeOpen<Brotli>();
   }
   return nullptr;
 }

@@ -1,6 +1,9 @@
 // The layouts: pgBackRest has archive/STANZA/VERSION-ID/<16 digits>/SEGMENT-SHA1.gz, Barman has
 // SERVER/wals/<16 digits>/SEGMENT, without a suffix even where it is compressed, and
-// SERVER/streaming/SEGMENT.partial. The sixteen digits are the first of the segment's name.
+// SERVER/streaming/SEGMENT.partial. The sixteen digits are the first of the segment's name. WAL-G has
+// wal_005/SEGMENT.lz4, with SEGMENT_delta.lz4 (pages that the segment changes), parts of these, and
+// SEGMENT.json beside them (internal/databases/postgres/wal_delta_recording_reader.go and
+// wal_metadata_uploader.go of its source).
 #include "cpp_core/archive/listing.h"
 
 #include <fmt/format.h>
@@ -33,8 +36,12 @@ bool IsStanzaPart(const std::string& name) {
 
 // Of the archive, but no segments: backup history files have the name of a segment and more.
 bool IsKnown(const std::string& name) {
-  for (const char* suffix : {".backup", ".backup.gz", ".backup.lz4", ".backup.zst", ".backup.bz2",
-                             ".backup.xz", ".tmp", ".ready", ".done", ".ok", ".error"})
+  std::string_view plain = name;
+  const size_t dot = plain.rfind('.');
+  if (dot != plain.npos && IsCompressedSuffix(plain.substr(dot))) plain = plain.substr(0, dot);
+  if (plain.ends_with(".backup") || plain.ends_with("_delta") || plain.ends_with("_part"))
+    return true;
+  for (const char* suffix : {".tmp", ".ready", ".done", ".ok", ".error", ".json"})
     if (name.ends_with(suffix)) return true;
   return name.find(".pgbackrest.") != std::string::npos;
 }
@@ -92,6 +99,8 @@ Status WalListing::ListInner(const std::string& where, const WalRepository& repo
     if (has_streaming) RETURN_IF_ERROR(ListNames(where + "/streaming"));
     return ListNames(where + "/wals");
   }
+  ASSIGN_OR_RETURN(const bool has_wal_005, IsDirectory(where + "/wal_005", Links::kFollow));
+  if (has_wal_005) return ListNames(where + "/wal_005");
   ASSIGN_OR_RETURN(const auto stanza, FindArchiveStanza(where, repository.stanza));
   return ListStanza(stanza.value_or(where));
 }
@@ -139,7 +148,8 @@ Status WalListing::ReadStarts(const std::string& passphrase) {
     const bool is_begun = BeginsMagic(file.packing, Bytes(file.start.bytes, file.start.length));
     if (file.packing != Packing::kNone && file.start.packing == Packing::kNone && !is_wal &&
         !is_begun && !file.start.is_encrypted)
-      file.start.problem = "it does not begin as a file that is compressed";
+      file.start.problem =
+          "it does not begin as a file that is compressed: it is damaged, or encrypted";
     if (is_wal)
       votes[{head.segment.system_identifier, head.segment.segment_size,
              pg::FindVersionByWalMagic(head.page.magic)}]++;

@@ -46,7 +46,8 @@ struct WalListing {
 
   // Lists `path`; where it has no segments, the directory inside that has them: pg_wal of a data
   // directory, wals of a Barman server (with streaming, which has the segment in progress), the only
-  // VERSION-ID of a pgBackRest stanza, or of the stanza in a repository. Reads the start of each segment. A directory in which a
+  // VERSION-ID of a pgBackRest stanza, or of the stanza in a repository, wal_005 of WAL-G. Reads the
+  // start of each segment. A directory in which a
   // segment or a directory is renamed or removed meanwhile is listed again, up to ten times.
   // kNotFound: no such directory. kIo: it, or something in it, is not readable. kInvalidArgument: a
   // stanza has several, or the repository several stanzas. Of encrypted segments also: as

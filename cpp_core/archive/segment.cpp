@@ -43,6 +43,14 @@ std::string WithoutFile(const std::string& message, const std::string& path) {
   return message.starts_with(file) ? "it" + message.substr(file.size()) : message;
 }
 
+// The suffix of a compressed file's name, unless what it holds is WAL all the same.
+std::string_view SuffixUnlessWal(const std::string& path, const FileStart& start) {
+  const auto archived = ParseArchivedName(std::string_view(path).substr(path.rfind('/') + 1));
+  WalSegmentHead head;
+  const bool is_wal = head.Load(Bytes(start.bytes, start.length)) && head.IsOfAnySegment();
+  return archived && !is_wal ? archived->suffix : std::string_view();
+}
+
 }  // namespace
 
 std::optional<SegmentName> ParseSegmentName(std::string_view name) {
@@ -128,8 +136,9 @@ static Result<FileStart> ReadStart(const FileDescriptor& fd, const std::string& 
   out.length = static_cast<size_t>(n);
   out.stamp = {st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size),
                st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec};
-  out.packing = PackingOf(Bytes(out.bytes, out.length));
   out.is_encrypted = LooksEncrypted({reinterpret_cast<const char*>(out.bytes), out.length});
+  out.packing =
+      PackingOf(Bytes(out.bytes, out.length), out.is_encrypted ? "" : SuffixUnlessWal(path, out));
   return out;
 }
 

@@ -19,8 +19,10 @@ namespace {
 
 constexpr size_t kLimit = 1 << 20;
 
-Packing PackingOfText(const std::string& text) {
-  return PackingOf(Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+Packing PackingOfText(const std::string& text, const std::string& path) {
+  const size_t dot = path.rfind('.');
+  return PackingOf(Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()),
+                   dot == path.npos ? "" : std::string_view(path).substr(dot));
 }
 
 Result<std::string> UnpackHistory(Packing packing, const FileDescriptor& fd,
@@ -54,7 +56,7 @@ Result<std::string> ReadHistoryFile(const std::string& path, Links links,
   if (is_encrypted) {
     ASSIGN_OR_RETURN(content, UnpackHistory(Packing::kNone, fd, path, cipher_pass));
   }
-  const Packing packing = PackingOfText(content);
+  const Packing packing = PackingOfText(content, path);
   if (packing == Packing::kNone) return content;
   return UnpackHistory(packing, fd, path, cipher_pass);
 }

@@ -199,6 +199,13 @@ Packing PackingOf(Bytes head) {
   return Packing::kNone;
 }
 
+Packing PackingOf(Bytes head, std::string_view suffix) {
+  const Packing packing = PackingOf(head);
+  if (packing != Packing::kNone) return packing;
+  const Packing named = PackingOfSuffix(suffix);
+  return named == Packing::kLzma || named == Packing::kBrotli ? named : Packing::kNone;
+}
+
 bool BeginsMagic(Packing packing, Bytes bytes) {
   for (const auto& [of, magic] : kMagics)
     if (of == packing) return magic.starts_with(TextOf(bytes));
@@ -224,8 +231,8 @@ const char* PackingSuffix(Packing packing) {
 }
 
 const char* PackingName(Packing packing) {
-  constexpr const char* kNames[] = {"plain", "gzip",  "zlib", "lz4",
-                                    "zstd",  "bzip2", "xz",   "unknown"};
+  constexpr const char* kNames[] = {"plain", "gzip", "zlib", "lz4",    "zstd",
+                                    "bzip2", "xz",   "lzma", "brotli", "unknown"};
   return kNames[static_cast<size_t>(packing)];
 }
 

@@ -15,20 +15,33 @@
 
 namespace neon_redo {
 
-// kZlib is what gzip holds without its header (RFC 1950). kUnknown: by a program whose files are not
-// read.
-enum class Packing : uint8_t { kNone, kGzip, kZlib, kLz4, kZstd, kBzip2, kXz, kUnknown };
+// kZlib is what gzip holds without its header (RFC 1950). kLzma is the format before xz. kUnknown: by a
+// program whose files are not read.
+enum class Packing : uint8_t {
+  kNone,
+  kGzip,
+  kZlib,
+  kLz4,
+  kZstd,
+  kBzip2,
+  kXz,
+  kLzma,
+  kBrotli,
+  kUnknown
+};
 
-// By a file's first bytes; kNone: by none of these.
+// By a file's first bytes; kNone: by none of these. Nothing marks zlib, lzma and brotli.
 Packing PackingOf(Bytes head);
+// The same; or by a name's suffix, if that is of a packing without a mark.
+Packing PackingOf(Bytes head, std::string_view suffix);
 // A file that has only these bytes so far may become one of this packing.
 bool BeginsMagic(Packing packing, Bytes bytes);
 // The suffixes of compressed files, the known ones.
 inline constexpr std::pair<Packing, const char*> kCompressedSuffixes[] = {
-    {Packing::kGzip, ".gz"},     {Packing::kLz4, ".lz4"},    {Packing::kZstd, ".zst"},
-    {Packing::kBzip2, ".bz2"},   {Packing::kXz, ".xz"},      {Packing::kUnknown, ".lzma"},
-    {Packing::kUnknown, ".lzo"}, {Packing::kUnknown, ".br"}, {Packing::kUnknown, ".zstd"},
-    {Packing::kUnknown, ".Z"},   {Packing::kUnknown, ".sz"}};
+    {Packing::kGzip, ".gz"},   {Packing::kLz4, ".lz4"},     {Packing::kZstd, ".zst"},
+    {Packing::kBzip2, ".bz2"}, {Packing::kXz, ".xz"},       {Packing::kLzma, ".lzma"},
+    {Packing::kBrotli, ".br"}, {Packing::kUnknown, ".lzo"}, {Packing::kUnknown, ".zstd"},
+    {Packing::kUnknown, ".Z"}, {Packing::kUnknown, ".sz"}};
 bool IsCompressedSuffix(std::string_view suffix);
 // Of the list; "": kNone; kUnknown for others, too.
 Packing PackingOfSuffix(std::string_view suffix);

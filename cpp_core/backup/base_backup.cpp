@@ -13,6 +13,7 @@
 #include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/backup/range_file.h"
 #include "cpp_core/backup/tar_backup.h"
+#include "cpp_core/backup/walg_backup.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
@@ -98,6 +99,8 @@ Result<std::unique_ptr<BaseBackup>> OpenAlone(const std::string& path,
   if (pgbackrest) return OpenPgBackRestBackup(std::move(*pgbackrest), options);
   ASSIGN_OR_RETURN(auto barman, FindBarmanBackup(path, options));
   if (barman) return OpenBarmanBackup(*barman, options);
+  ASSIGN_OR_RETURN(auto walg, FindWalgBackup(path, options));
+  if (walg) return OpenWalgBackup(*walg, options);
   ASSIGN_OR_RETURN(auto plain, OpenPlainBackup({path, "", {}, ""}));
   RETURN_IF_ERROR(CheckNoRepository(path, options));
   return plain;

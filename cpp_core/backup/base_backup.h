@@ -127,7 +127,7 @@ class BaseBackup {
 };
 
 struct BaseBackupOptions {
-  // Of a repository with several backups (pgBackRest, Barman): which one; empty or "latest": the
+  // Of a repository with several backups (pgBackRest, Barman, WAL-G): which one; empty or "latest": the
   // newest. pgBackRest's stanza; empty: there is only one.
   std::string label{}, stanza{};
   // Of an incremental backup: those that it builds upon, in any order, each with these options.
@@ -148,6 +148,9 @@ struct BaseBackupOptions {
 //   archive/, backup/                         a pgBackRest repository; options.stanza, options.label
 //   backup.info, LABEL/                       the backups of a stanza in it (backup/STANZA)
 //   backup.manifest                           one of these (backup/STANZA/LABEL)
+//   basebackups_005/                          WAL-G's storage of a cluster; options.label: a name
+//   base_…_backup_stop_sentinel.json          its backups
+//   tar_partitions/                           one of these (basebackups_005/NAME)
 //
 // A packed tar is unpacked here, since it cannot be read in any other order. One whose backup_label says
 // that it is incremental is opened with those that it builds upon (options.prior).

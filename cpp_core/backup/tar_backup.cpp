@@ -120,7 +120,8 @@ class TarBackup : public BaseBackup {
     }
     auto bytes = Unpack(ReadRange(opened_.back(), 0, UINT64_MAX, archive_path), archive.packing,
                         fmt::format("\"{}\"", archive_path));
-    ASSIGN_OR_RETURN(const auto tar, TarReader::Open(std::move(bytes), archive_path));
+    ASSIGN_OR_RETURN(const auto tar,
+                     TarReader::Open(std::move(bytes), archive_path, layout_.names));
     bool has_entries = false;
     for (TarEntry entry;; has_entries = true) {
       ASSIGN_OR_RETURN(const bool is_there, tar->Next(&entry));
@@ -142,6 +143,11 @@ class TarBackup : public BaseBackup {
     if (entry.kind == TarEntry::kDirectory) {
       files_.directories.insert(name);
       return {};
+    }
+    if (layout_.wanted && !layout_.wanted(name)) return {};
+    if (archive.replaces) {
+      files_.files.erase(name);
+      places_.erase(name);
     }
     if (!files_.files.insert({name, {entry.size, entry.what}}).second)
       return MakeError(ErrorCode::kCorrupt,

@@ -8,12 +8,14 @@
 #define NEON_REDO_BACKUP_TAR_BACKUP_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cpp_core/backup/base_backup.h"
+#include "cpp_core/backup/tar_reader.h"
 #include "cpp_core/backup/unpack.h"
 #include "neon_redo/error.h"
 
@@ -23,12 +25,17 @@ struct TarArchive {
   std::string name;   // of the file: "base.tar.gz"
   std::string below;  // where its entries lie in the cluster: "", "pg_tblspc/16400/", "pg_wal/"
   Packing packing = Packing::kNone;
+  // Its files take the place of those of the same name in the archives before it.
+  bool replaces = false;
 };
 
 struct TarLayout {
   std::string directory;             // where the archives lie
   std::vector<TarArchive> archives;  // base.tar first
   std::string tool{};                // that made it: "Barman"; empty: not told
+  TarNames names = TarNames::kRelative;
+  // Files that are read; no other is listed. Null: all.
+  std::function<bool(const std::string& name)> wanted{};
 };
 
 // The archives in a directory, or beside a base.tar. Nothing: there are none. kInvalidArgument: one is

@@ -49,8 +49,8 @@ const char* KindName(archive_entry* entry) {
 
 class LibarchiveReader : public TarReader, private ByteSource {
  public:
-  LibarchiveReader(std::unique_ptr<ByteSource> source, std::string path)
-      : source_(std::move(source)), path_(std::move(path)) {}
+  LibarchiveReader(std::unique_ptr<ByteSource> source, std::string path, TarNames names)
+      : source_(std::move(source)), path_(std::move(path)), names_(names) {}
   ~LibarchiveReader() override { archive_read_free(archive_); }
 
   Status Begin() {
@@ -159,6 +159,7 @@ class LibarchiveReader : public TarReader, private ByteSource {
     const char* raw = archive_entry_pathname(entry);
     std::string_view name = raw != nullptr ? raw : "";
     if (raw == nullptr) return Corrupt("an entry has no name");
+    if (names_ == TarNames::kRooted && name.starts_with('/')) name.remove_prefix(1);
     if (name == "." || name == "./") name = "";
     while (name.starts_with("./")) name.remove_prefix(2);
     if (name.ends_with('/')) name.remove_suffix(1);
@@ -192,6 +193,7 @@ class LibarchiveReader : public TarReader, private ByteSource {
 
   const std::unique_ptr<ByteSource> source_;
   const std::string path_;
+  const TarNames names_;
   archive* archive_ = nullptr;
   std::array<uint8_t, kPieceSize> piece_;
   size_t piece_size_ = 0;      // bytes in it; they end at taken_
@@ -203,8 +205,8 @@ class LibarchiveReader : public TarReader, private ByteSource {
 }  // namespace
 
 Result<std::unique_ptr<TarReader>> TarReader::Open(std::unique_ptr<ByteSource> archive,
-                                                   std::string path) {
-  auto reader = std::make_unique<LibarchiveReader>(std::move(archive), std::move(path));
+                                                   std::string path, TarNames names) {
+  auto reader = std::make_unique<LibarchiveReader>(std::move(archive), std::move(path), names);
   RETURN_IF_ERROR(reader->Begin());
   return reader;
 }

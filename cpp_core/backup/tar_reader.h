@@ -19,12 +19,16 @@ struct TarEntry {
   uint64_t begin = 0;  // where its bytes begin in the archive
 };
 
+// WAL-G's names begin with a slash, which stands for the data directory.
+enum class TarNames : uint8_t { kRelative, kRooted };
+
 // Not thread-safe.
 class TarReader {
  public:
-  // path: of the archive, for messages.
+  // path: of the archive, for messages. names: kRooted allows both.
   static Result<std::unique_ptr<TarReader>> Open(std::unique_ptr<ByteSource> archive,
-                                                 std::string path);
+                                                 std::string path,
+                                                 TarNames names = TarNames::kRelative);
   virtual ~TarReader() = default;
 
   // The next entry; false: the archive has ended in order. kCorrupt: a header is damaged, a name leads

@@ -12,6 +12,8 @@
 #include "cpp_core/backup/range_file.h"
 #include "cpp_core/backup/tar_reader.h"
 #include "cpp_core/backup/unpack.h"
+#include "cpp_core/backup/walg_increment.h"
+#include "cpp_core/backup/walg_sentinel.h"
 #include "neon_redo/block.h"
 
 using namespace neon_redo;
@@ -65,6 +67,18 @@ void ReadIncremental(const std::string& text) {
     (void)file->Read(at, page);
 }
 
+void ReadWalgParts(const std::string& text) {
+  WalgSource newest{MakeTextFile(text), "x", {}, false};
+  auto increment = ReadWalgIncrement(*newest.file, "x");
+  if (!increment) return;
+  newest.increment = std::move(*increment);
+  const auto file = MakeWalgFile(
+      {std::move(newest), {MakeTextFile(std::string(3 * kBlockSize - 100, 'x')), "y", {}, true}});
+  std::vector<uint8_t> page(kBlockSize + 1);
+  for (const uint64_t at : {uint64_t{0}, 3 * kBlockSize - 1, file->Size().value_or(0) - 1})
+    (void)file->Read(at, page);
+}
+
 void ReadMap(Bytes bytes) {
   const PgBackRestMapShape shape{8192, 6, 8192 * 4 + 100, 2};
   const auto blocks = ParsePgBackRestBlockMap(bytes, shape, "x");
@@ -77,7 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const Bytes bytes(data + 1, size - 1);
   const std::string text(bytes.begin(), bytes.end());
-  switch (data[0] % 11) {
+  switch (data[0] % 15) {
     case 0:
       ReadTar(bytes);
       return 0;
@@ -93,8 +107,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 4:
       (void)ParseBarmanInfo(text, "x");
       return 0;
+    case 5:
+      ReadWalgParts(text);
+      return 0;
+    case 6:
+      (void)ParseWalgSentinel(text, "x");
+      (void)ParseWalgFiles(text, "x");
+      return 0;
     default: {
-      const auto packing = static_cast<Packing>(data[0] % 11 - 4);
+      const auto packing = static_cast<Packing>(data[0] % 15 - 6);
       const auto source = Unpack(std::make_unique<BytesSource>(bytes), packing, "x");
       (void)ReadRest(source.get(), 1 << 20, "x");
       return 0;

@@ -216,8 +216,16 @@ void FromBases(Seeds* seeds) {
         "pg_data/base/1/112={\"bi\":1,\"bim\":9,\"bni\":1,\"bno\":2,\"checksum\":"
         "\"587b596f04f7db9c2cad3d6b87dd2b3a05de4f35\",\"repo-size\":99,\"size\":8192}\n");
   write(4, "status=DONE\ntablespaces=[('ts', 16384, '/a\\n'), ('u', 16385, '/b')]\n");
-  for (char packing = 1; packing <= 6; packing++)
-    write(static_cast<char>(4 + packing), Packed(Noise(3000), static_cast<Packing>(packing)));
+  std::string increment{'w', 'i', '1', 0x55, 0, 0x60, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0};
+  increment += std::string{0, 0, 0, 0, 2, 0, 0, 0} + std::string(2 * kBlockSize, 'b');
+  write(5, increment);
+  write(6,
+        R"({"LSN":33554472,"FinishLSN":33554688,"PgVersion":150004,"SystemIdentifier":7,)"
+        R"("DeltaLSN":16777256,"DeltaFrom":"base_000000010000000000000001",)"
+        R"("Spec":{"base_prefix":"/d","tablespaces":["16384"],"16384":{"loc":"/far","link":"x"}},)"
+        R"("Files":{"/base/1/112":{"IsIncremented":true,"IsSkipped":false,"MTime":"x"}}})");
+  for (char packing = 1; packing <= 8; packing++)
+    write(static_cast<char>(6 + packing), Packed(Noise(3000), static_cast<Packing>(packing)));
 }
 
 int Main(int argc, char** argv) {

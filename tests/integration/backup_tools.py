@@ -5,8 +5,21 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 
-from cluster import Cluster, make_directory, run
+from cluster import Cluster, make_directory, pg_config, run, servers
+
+# Programs that pack, by suffix. All of them know -1, -c and -d.
+PACKERS = {
+    "": None,
+    ".gz": ["gzip"],
+    ".lz4": ["lz4"],
+    ".zst": ["zstd"],
+    ".bz2": ["bzip2"],
+    ".lzma": ["xz", "--format=lzma"],
+    ".br": ["brotli"],
+}
+FINAL_BLOCKS = (2, 46)  # the first pgBackRest whose block incremental backups have their final form
 
 SETTINGS = {"wal_level": "replica", "max_wal_size": "2GB", "autovacuum": "off"}
 
@@ -34,6 +47,30 @@ def version_of(program):
     option = "--version" if program == "barman" else "version"
     text = run([program, option]).stdout
     return tuple(int(part) for part in re.search(r"\d+(\.\d+)+", text)[0].split("."))
+
+
+def block_pgbackrest(case):
+    """A pgBackRest with block incremental backups in their final form: the system's, or the one that comes with the
+    server of 17. Skips a test without one."""
+    programs = [shutil.which("pgbackrest")]
+    if 17 in servers():
+        programs.append(shutil.which(pathlib.Path(pg_config("bindir", 17)).parents[3] / "bin" / "pgbackrest"))
+    program = next((path for path in programs if path and version_of(path) >= FINAL_BLOCKS), None)
+    if program is None:
+        case.skipTest("no pgbackrest of 2.46 or later (make servers)")
+    return program
+
+
+def packed(data, suffix):
+    if PACKERS[suffix] is None:
+        return data
+    return subprocess.run([*PACKERS[suffix], "-1", "-c"], input=data, capture_output=True, check=True).stdout
+
+
+def unpacked(data, suffix):
+    if PACKERS[suffix] is None:
+        return data
+    return subprocess.run([*PACKERS[suffix], "-dc"], input=data, capture_output=True, check=True).stdout
 
 
 def write_program(path, text):

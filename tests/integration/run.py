@@ -26,7 +26,8 @@ from run_times import note_time  # noqa: E402
 
 # They begin first, so that none of them is left alone at the end.
 LONGEST = (
-    "test_backup_proof test_receive test_masks test_walsender_statistics test_oracle test_worker test_verify test_native"
+    "test_verify_bases test_backup_proof test_receive test_masks test_walsender_statistics test_oracle test_worker "
+    "test_verify test_native"
 ).split()
 
 # Seconds that a test may take, and the set-up of a class or module too; the long forms take hours.

@@ -8,8 +8,9 @@ import pathlib
 import shutil
 import unittest
 
-from backup_tools import Barman, PgBackRest, need, version_of, with_tablespace
-from cluster import ROOT, make_directory, pg_config, run, servers
+from backup_tools import FINAL_BLOCKS, Barman, PgBackRest, block_pgbackrest, need, version_of, with_tablespace
+from cluster import ROOT, make_directory, run, servers
+from walg import WalG
 
 SCHEMA = """
 CREATE TABLE t (a int PRIMARY KEY, b text);
@@ -287,7 +288,6 @@ class PgBackRestBackups(Bases):
 
     ARCHIVED = {"archive_mode": "on", "archive_command": "/bin/true"}
     PASSPHRASE = "a long passphrase"
-    BLOCKS = (2, 46)  # has them in their final form
     WRITTEN = ("postgresql.auto.conf", "recovery.signal", "tablespace_map")  # by pgbackrest restore
 
     @classmethod
@@ -364,14 +364,7 @@ class PgBackRestBackups(Bases):
         self.check_repository(compress_type="bz2", cipher=True)
 
     def check_blocks(self, **options):
-        """Block incremental, which is final from 2.46 on: by the pgBackRest of the system, or the one that comes
-        with the server of 17."""
-        programs = [shutil.which("pgbackrest")]
-        if 17 in servers():
-            programs.append(shutil.which(pathlib.Path(pg_config("bindir", 17)).parents[3] / "bin" / "pgbackrest"))
-        program = next((path for path in programs if path and version_of(path) >= self.BLOCKS), None)
-        if program is None:
-            self.skipTest("no pgbackrest of 2.46 or later (make servers)")
+        program = block_pgbackrest(self)
         # Blocks of 8 kB for files from 16 kB on, so that super blocks are split again and again.
         tool, labels = self.check_repository(program, repo1_bundle="y", repo1_block="y", **options)
         manifest = pathlib.Path(tool.stanza, labels[-1], "backup.manifest").read_bytes()
@@ -393,7 +386,7 @@ class PgBackRestBackups(Bases):
         """Of pgbackrest before 2.46. What later ones write is final, and read."""
         need(self, "pgbackrest")
         options = {"repo1_bundle": "y", "repo1_block": "y"}
-        is_beta = version_of("pgbackrest") < self.BLOCKS
+        is_beta = version_of("pgbackrest") < FINAL_BLOCKS
         tool, labels = self.make("pgbackrest", {**options, "beta": "y"} if is_beta else options)
         target = f"{self.cluster.directory}/dumped"
         if not is_beta:
@@ -402,6 +395,108 @@ class PgBackRestBackups(Bases):
         done = base_dump(tool.repository, target, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"unsupported: .* is block incremental of pgBackRest before 2\.46")
+
+
+class WalGBackups(Bases):
+    """A restore by the rules of WAL-G's source is what the reader is compared with."""
+
+    WORK = (
+        "UPDATE t SET b = 'changed' WHERE a % 1000 = 1; DELETE FROM far WHERE a > 9000; VACUUM far;",
+        "CREATE TABLE later AS SELECT generate_series(1, 5000); UPDATE far SET b = 'z' WHERE a = 77;"
+        "DROP TABLE empty; INSERT INTO far SELECT g, 'new' FROM generate_series(1, 40000) g;",
+    )
+
+    @classmethod
+    def setUpClass(cls):
+        """A full backup and two delta backups."""
+        cls.cluster = with_tablespace(cls, schema=SCHEMA)
+        cls.oid = cls.cluster.psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
+        cls.walg = WalG(cls.cluster, ".lz4")
+        cls.addClassCleanup(cls.walg.remove)
+        cls.names = [cls.backup("full", None)]
+        for number, sql in enumerate(cls.WORK):
+            for line in sql.split(";"):
+                cls.cluster.psql(line)
+            cls.names.append(cls.backup(f"delta{number}", cls.names[-1]))
+
+    @classmethod
+    def backup(cls, name, prior):
+        far = os.path.join(cls.cluster.directory, "far")
+        mapping = f"--tablespace-mapping={far}={far}_{name}"
+        return cls.walg.backup(cls.cluster.basebackup(name, mapping, "--wal-method=none"), prior)
+
+    def restored(self, name):
+        directory = os.path.join(self.cluster.directory, "restored")
+        self.walg.restore(name, directory)
+        self.addCleanup(shutil.rmtree, directory)
+        return directory
+
+    def check_backup(self, restored, path, *options):
+        said = self.check(path, restored, *options)
+        target = os.path.join(self.cluster.directory, "far")
+        self.assertEqual(said["tablespaces"], {self.oid: {"state": 0, "target": target}})
+        self.assertIn("pg_wal", said["directories"])
+        return said
+
+    def test_full(self):
+        full = self.names[0]
+        said = self.check_backup(self.restored(full), self.walg.storage, "--label", full)
+        self.assertEqual(said["kind"], "a WAL-G backup")
+        # It is what the server had.
+        expected = content(self.walg.sources[full])
+        del expected["backup_manifest"]
+        self.assertEqual(sorted(said["files"]), sorted(expected))
+
+    def test_deltas(self):
+        listed = self.walg.metadata(self.names[2])["Files"].values()
+        self.assertGreater(sum(file["IsIncremented"] for file in listed), 10)
+        self.assertGreater(sum(file["IsSkipped"] for file in listed), 500)
+        for number, path in ((1, self.walg.backups / self.names[1]), (2, self.walg.backups)):
+            said = self.check_backup(self.restored(self.names[number]), path)
+            self.assertEqual(said["kind"], f"a WAL-G delta backup that builds upon {number}")
+            self.doCleanups()
+
+    def test_each_packing(self):
+        restored = self.restored(self.names[2])
+        self.addCleanup(self.walg.repack, ".lz4")
+        for suffix in ("", ".gz", ".zst", ".lzma", ".br"):
+            with self.subTest(suffix):
+                self.walg.repack(suffix)
+                said = self.check_backup(restored, self.walg.storage)
+                self.assertEqual(said["spooled"] > 0, suffix != "")
+
+    def test_what_is_refused(self):
+        def flipped(path, change):
+            text = path.read_text()
+            self.addCleanup(path.write_text, text)
+            path.write_text(change(text))
+            done = base_dump(self.walg.storage, f"{self.cluster.directory}/dumped", check=False)
+            path.write_text(text)
+            return done.stderr
+
+        full, first, newest = self.names
+        sentinel = self.walg.sentinel_path
+        for path, change, message in (
+            (sentinel(newest), lambda text: text[:50], "corrupt: .*_sentinel.json.* is damaged: it is no JSON object"),
+            (sentinel(newest), lambda text: text.replace('"LSN": ', '"LSN": 1'), "corrupt: the sentinel of .* does not fit"),
+            (sentinel(newest), lambda text: text.replace('"DeltaLSN": ', '"DeltaLSN": 1'), "does not build upon"),
+            (sentinel(full), lambda text: text.replace("SystemIdentifier", "X"), None),
+            (sentinel(newest), lambda text: text.replace('"DeltaFrom": "base', '"DeltaFrom": "../base'), "is no backup"),
+            (self.walg.metadata_path(newest), lambda text: text[:-100], "corrupt: .*files_metadata.json.* not JSON"),
+            (self.walg.metadata_path(newest), lambda text: text.replace('"/base', '"/../base'), "outside the backup"),
+        ):
+            with self.subTest(message=message):
+                said = flipped(path, change)
+                self.assertEqual(said, "") if message is None else self.assertRegex(said, message)
+        # An encrypted archive begins with nothing that its name promises.
+        os.rename(self.walg.backups / full, self.walg.backups / "aside")
+        self.addCleanup(os.rename, self.walg.backups / "aside", self.walg.backups / full)
+        archives = self.walg.backups / full / "tar_partitions"
+        archives.mkdir(parents=True)
+        (archives / "part_001.tar.lz4").write_bytes(os.urandom(5000))
+        done = base_dump(self.walg.storage, f"{self.cluster.directory}/dumped", "--label", full, check=False)
+        self.assertRegex(done.stderr, "unsupported: no archive in .* they are encrypted .*wal-g backup-fetch")
+        shutil.rmtree(self.walg.backups / full)
 
 
 if __name__ == "__main__":

@@ -454,7 +454,7 @@ class Receive(unittest.TestCase):
                 self.assertIn(last[:24], os.listdir(directory))
                 # By a method that is not known.
                 newer = max(n[:24] for n in os.listdir(directory) if re.match("[0-9A-F]{24}$", n))
-                os.rename(os.path.join(directory, newer), os.path.join(directory, newer + ".br"))
+                os.rename(os.path.join(directory, newer), os.path.join(directory, newer + ".lzo"))
                 self.assertIn("in a form that cannot be read", self.refused(cluster, directory))
 
     # What cannot go on ends with the server's own words and status 2.

@@ -11,12 +11,12 @@ import subprocess
 import tarfile
 import unittest
 
-from backup_tools import Barman, PgBackRest, need, with_tablespace
+from backup_tools import Barman, PgBackRest, block_pgbackrest, need, packed, unpacked, with_tablespace
 from cluster import copy_module, make_directory, run, run_neon_redo, servers
+from walg import WalG
 
 # What is read of the files themselves, and so differs between a repository and its restore.
 OF_FILES = ("manifest", "files", "files_read", "bytes_read", "files_with_right_checksum")
-PACKERS = {"": None, ".gz": "gzip", ".lz4": "lz4", ".zst": "zstd", ".bz2": "bzip2"}
 # Nothing touches `cold` and `far` after the backup, and WAL changes `hot`.
 SCHEMA = """
 CREATE TABLE cold (a int PRIMARY KEY, b text);
@@ -36,18 +36,6 @@ def verify(backup, *arguments):
     done = run_neon_redo("verify", *options, check=False)
     said = json.loads(done.stdout) if done.returncode in (0, 1) else {}
     return done.returncode, said, done.stdout + done.stderr
-
-
-def packed(data, suffix):
-    if PACKERS[suffix] is None:
-        return data
-    return subprocess.run([PACKERS[suffix], "-1", "-c"], input=data, capture_output=True, check=True).stdout
-
-
-def unpacked(data, suffix):
-    if PACKERS[suffix] is None:
-        return data
-    return subprocess.run([PACKERS[suffix], "-dc"], input=data, capture_output=True, check=True).stdout
 
 
 def flip(path, at=None):
@@ -193,6 +181,42 @@ class PgBackRestFiles(Files):
         shutil.rmtree(self.directory / "pg_tblspc" / oid)
 
 
+class WalGFiles(Files):
+    """Of a chain of backups; a file lies in the newest archive that has it."""
+
+    def __init__(self, walg, names):
+        self.walg, self.names = walg, names
+
+    def place(self, name):
+        for backup in self.names:
+            for archive in reversed(self.walg.archives(backup)):
+                if any(member.lstrip("/") == name for member, _ in self.walg.members(backup, archive)):
+                    return backup, archive
+        raise FileNotFoundError(name)
+
+    def read(self, name):
+        return next(data for member, data in self.walg.members(*self.place(name)) if member.lstrip("/") == name)
+
+    def keep(self, name):
+        path = self.walg.archive_path(*self.place(name))
+        data = path.read_bytes()
+        return lambda: path.write_bytes(data)
+
+    def write(self, name, data):
+        place = self.place(name)
+        members = self.walg.members(*place)
+        changed = [(m, data if m.lstrip("/") == name else old) for m, old in members]
+        self.walg.write_tar(*place, [(m, new) for m, new in changed if data is not None or m.lstrip("/") != name])
+
+    def remove_tablespace(self, oid):
+        for backup in self.names:
+            for archive in self.walg.archives(backup):
+                members = self.walg.members(backup, archive)
+                kept = [(m, data) for m, data in members if not m.startswith(f"/pg_tblspc/{oid}")]
+                if kept != members:
+                    self.walg.write_tar(backup, archive, kept)
+
+
 class Case(unittest.TestCase):
     """One cluster for all backups of a class. What a test adds to it comes after the class's schema."""
 
@@ -290,26 +314,31 @@ class Case(unittest.TestCase):
         }
         if manifest:
             damages["manifest flipped"] = ("backup_manifest", flipped(200))
-        patterns = {
-            label: "backup_label|has LSN 70/",  # or the WAL from where it says
-            cold: "table public.cold of database postgres",
-            index: "index public.cold_pkey of database postgres",
-            "pg_xact/0000": "transactions 0 to (32767|1048575)",
-        }
         for damage, (name, change) in damages.items():
             with self.subTest(damage):
                 undo = changed(name, change)
                 try:
                     statuses = (1, 2) if name == label else (1,)
-                    pattern = patterns.get(name, re.escape(name))
+                    pattern = self.words_for(name)
                     self.assert_found(damage, pattern, backup, *wal, *against, statuses=statuses)
                 finally:
                     undo()
         self.assertEqual(verify(backup, *wal, *against)[0], 0)
 
+    def words_for(self, name):
+        """What a report says of damage to the file."""
+        words = {
+            "backup_label": "backup_label|has LSN 70/",  # or the WAL from where it says
+            self.paths["cold"]: "table public.cold of database postgres",
+            self.paths["cold_pkey"]: "index public.cold_pkey of database postgres",
+            "pg_xact/0000": "transactions 0 to (32767|1048575)",
+        }
+        return words.get(name, re.escape(name))
+
     def check_segments(self, archive, backup, wal):
         """The segment in which the work began is damaged, then removed."""
-        (segment,) = (path for path in pathlib.Path(archive).rglob(f"{self.segment}*"))
+        found = pathlib.Path(archive).rglob(f"{self.segment}*")
+        (segment,) = (path for path in found if "_delta" not in path.name and path.suffix != ".json")
         data = segment.read_bytes()
         flip(segment, 3000)
         self.assert_found("segment flipped", segment.name[:24], backup, *wal)
@@ -382,24 +411,24 @@ class PgBasebackup(Case):
 class BarmanBackups(Case):
     settings = {"archive_mode": "on", "archive_command": "/bin/true"}
 
-    def check(self, method):
+    def check(self, method, suffix=None, **settings):
+        """suffix: of the archives; None: the files are plain."""
         need(self, "barman")
-        barman = Barman(self.cluster, method)
+        barman = Barman(self.cluster, method, **settings)
         self.addCleanup(shutil.rmtree, barman.home)
         backup = barman.backup()
         restored = f"{self.scratch()}/restored"
         barman.recover(backup, restored, "--tablespace", f"ts:{restored}.far")
         shutil.rmtree(f"{restored}/pg_wal")
         os.mkdir(f"{restored}/pg_wal")
-        label = os.path.join(backup, "data", "backup_label")
-        shutil.copy(label, restored)
+        data = pathlib.Path(backup, "data")
+        files = PlainFiles(data, pathlib.Path(backup)) if suffix is None else TarFiles(data, suffix)
+        pathlib.Path(restored, "backup_label").write_bytes(files.read("backup_label"))
         self.work()
         barman.run("switch-wal", "--force", "--archive", "--archive-timeout=60", "main")
         stopped = self.stopped_copy()
         base, wal = [f"--base-backup={barman.server}"], [f"--wal={barman.server}"]
         self.check_same(base, restored, wal, stopped)
-        data = pathlib.Path(backup, "data")
-        files = PlainFiles(data, pathlib.Path(backup))
         self.check_damages(files, base, wal, stopped, manifest=(data / "backup_manifest").exists())
         self.check_segments(os.path.join(barman.server, "wals"), base, wal)
         info = pathlib.Path(barman.info(backup))
@@ -413,6 +442,15 @@ class BarmanBackups(Case):
     def test_postgres(self):
         self.check("postgres")
 
+    def test_postgres_gzip(self):
+        self.check("postgres", ".gz", backup_compression="gzip")
+
+    def test_postgres_lz4(self):
+        self.check("postgres", ".lz4", backup_compression="lz4")
+
+    def test_postgres_zstd_by_the_server(self):
+        self.check("postgres", ".zst", backup_compression="zstd", backup_compression_location="server")
+
     def test_rsync(self):
         self.check("rsync")
 
@@ -421,9 +459,9 @@ class PgBackRestBackups(Case):
     settings = {"archive_mode": "on", "archive_command": "/bin/true"}
     PASSPHRASE = "a long passphrase"
 
-    def make(self, **options):
-        need(self, "pgbackrest")
-        tool = PgBackRest(self.cluster, **options)
+    def make(self, program="pgbackrest", **options):
+        need(self, program)
+        tool = PgBackRest(self.cluster, program, **options)
         self.addCleanup(shutil.rmtree, tool.directory)
         labels = [tool.backup("full")]
         self.cluster.psql("INSERT INTO hot SELECT g, 'diff' FROM generate_series(10001, 11000) g")
@@ -434,7 +472,7 @@ class PgBackRestBackups(Case):
         return tool, labels
 
     def check(self, suffix, **options):
-        """suffix: None if files cannot be changed one by one, in bundles or with a cipher."""
+        """suffix: None if files cannot be changed one by one, in bundles."""
         more = []
         if options.pop("cipher", False):
             options |= {"repo1_cipher_type": "aes-256-cbc", "repo1_cipher_pass": self.PASSPHRASE}
@@ -457,7 +495,9 @@ class PgBackRestBackups(Case):
         base = [f"--base-backup={tool.repository}", *more]
         stored = os.path.join(tool.stanza, labels[0])
         if suffix is None:
-            self.check_stored(stored, [*base, f"--label={labels[0]}"], wal)
+            self.check_stored(stored, [*base, f"--label={labels[0]}"], wal, stopped)
+            if not more:
+                self.check_segments(os.path.join(tool.repository, "archive"), base, wal)
         else:
             full = [*base, f"--label={labels[0]}"]
             files = PgBackRestFiles(stored, suffix)
@@ -474,8 +514,46 @@ class PgBackRestBackups(Case):
             files.remove_tablespace(self.oid)
             self.assert_found("tablespace missing", f"pg_tblspc/{self.oid}", full, *wal)
 
-    def check_stored(self, stored, base, wal):
-        """What is stored as one file for several, or encrypted: cut, changed and removed."""
+    def place(self, stored, name):
+        """Where the stored bytes of a file lie: the file, offset and length."""
+        key = name if name.startswith("pg_tblspc/") else f"pg_data/{name}"
+        text = pathlib.Path(stored, "backup.manifest").read_text()
+        entry = json.loads(re.search(rf"^{re.escape(key)}=(.*)$", text, re.MULTILINE)[1])
+        path = pathlib.Path(stored, "bundle", str(entry["bni"])) if "bni" in entry else next(pathlib.Path(stored).glob(f"{key}*"))
+        return path, entry.get("bno", 0), entry.get("repo-size", entry["size"])
+
+    def check_bundled(self, stored, base, wal, stopped):
+        """Bytes of one file among those that are stored as one."""
+        def in_the_middle(data):
+            half = len(data) // 2
+            return data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
+
+        other = self.paths["hot"]
+        for damage, name, change in (
+            ("byte flipped in heap", self.paths["cold"], in_the_middle),
+            ("byte flipped in index", self.paths["cold_pkey"], in_the_middle),
+            ("byte flipped in SLRU", "pg_xact/0000", in_the_middle),
+            ("byte flipped in map", self.paths["cold"] + "_vm", in_the_middle),
+            ("wrong label", "backup_label", lambda b: b[::-1]),
+            ("file lost", self.paths["cold"], lambda b: bytes(len(b))),
+            ("file short", self.paths["cold"], lambda b: b[: len(b) // 2].ljust(len(b), b"\0")),
+            ("other file put there", self.paths["cold"], lambda b: self.stored(stored, other).ljust(len(b), b"\0")[: len(b)]),
+        ):
+            with self.subTest(damage):
+                path, at, length = self.place(stored, name)
+                whole = path.read_bytes()
+                path.write_bytes(whole[:at] + change(whole[at : at + length]) + whole[at + length :])
+                self.assert_found(damage, self.words_for(name), base, *wal, f"--against={stopped}")
+                path.write_bytes(whole)
+
+    def stored(self, stored, name):
+        path, at, length = self.place(stored, name)
+        return path.read_bytes()[at : at + length]
+
+    def check_stored(self, stored, base, wal, stopped):
+        """What is stored as one file for several: changed in one of these, and cut, changed and removed."""
+        if not pathlib.Path(stored, "backup.manifest").read_bytes().startswith(b"Salted__"):
+            self.check_bundled(stored, base, wal, stopped)
         largest = max((path for path in pathlib.Path(stored).rglob("*") if path.is_file()), key=lambda p: p.stat().st_size)
         data = largest.read_bytes()
         for damage, change in (
@@ -484,7 +562,7 @@ class PgBackRestBackups(Case):
             ("missing", largest.unlink),
         ):
             change()
-            self.assert_found(f"{largest.name} {damage}", "unreadable|checksum|corrupt|missing", base, *wal)
+            self.assert_found(f"{largest.name} {damage}", "unreadable|checksum|corrupt|missing|could not open file", base, *wal)
             largest.write_bytes(data)
         self.assertEqual(verify(base, *wal)[0], 0)
 
@@ -515,6 +593,10 @@ class PgBackRestBackups(Case):
 
     def test_zst(self):
         self.check(".zst", compress_type="zst")
+
+    def test_gz_blocks(self):
+        """Block incremental: the diff and the incr have most blocks of a file from the backups before."""
+        self.check(None, program=block_pgbackrest(self), compress_type="gz", repo1_bundle="y", repo1_block="y")
 
     def test_lz4_bundles(self):
         self.check(None, compress_type="lz4", repo1_bundle="y")
@@ -575,6 +657,85 @@ class Incremental(Case):
         status, _, text = verify([base[0], base[2]], *wal)
         self.assertEqual(status, 2)
         self.assertIn("which is not among those given", text)
+
+
+class WalGBackups(Case):
+    def backup(self, name, prior=None):
+        mapping = f"--tablespace-mapping={self.cluster.directory}/far={self.directory}/{name}.far"
+        source = self.cluster.basebackup(f"{self.directory}/{name}", mapping, "--wal-method=none")
+        return self.walg.backup(source, prior)
+
+    def make(self, suffix, deltas):
+        """A storage with a full backup and delta backups, and work and an archive after it; the newest first."""
+        self.directory = self.scratch()
+        os.chmod(self.directory, 0o755)
+        shutil.chown(self.directory, "postgres") if os.geteuid() == 0 else None
+        self.walg = WalG(self.cluster, suffix)
+        self.addCleanup(self.walg.remove)
+        names = [self.backup("full")]
+        for number in range(deltas):
+            self.work()
+            names.insert(0, self.backup(f"delta{number}", names[0]))
+        self.work()
+        wal = pathlib.Path(self.cluster.wal)
+        self.walg.push(path for path in wal.iterdir() if path.is_file() and len(path.name) == 24)
+        return names
+
+    def check(self, suffix, deltas):
+        names = self.make(suffix, deltas)
+        stopped = self.stopped_copy()
+        base, wal = [f"--base-backup={self.walg.storage}"], [f"--wal={self.walg.storage}"]
+        restored = f"{self.directory}/restored"
+        for name in names:
+            self.walg.restore(name, restored)
+            self.check_same([*base, f"--label={name}"], restored, wal, stopped)
+            shutil.rmtree(restored)
+        files = WalGFiles(self.walg, names)
+        self.check_damages(files, base, wal, stopped, manifest=False)
+        self.check_written(names, base, wal)
+        self.check_segments(self.walg.wal, base, wal)
+        files.remove_tablespace(self.oid)
+        self.assert_found("tablespace missing", f"pg_tblspc/{self.oid}", base, *wal)
+
+    def check_written(self, names, base, wal):
+        """What WAL-G writes beside the archives, and the archives themselves."""
+        sentinel, metadata = self.walg.sentinel_path(names[0]), self.walg.metadata_path(names[0])
+        archive = self.walg.archive_path(names[-1], self.walg.archives(names[-1])[0])
+        for path, change, pattern in (
+            (sentinel, lambda data: data.replace(b'"LSN": ', b'"LSN": 7'), "the sentinel of the backup"),
+            (sentinel, lambda data: data[:-9], "_sentinel.json. is damaged"),
+            (metadata, lambda data: data[:-9], "files_metadata.json. is damaged"),
+            (archive, lambda data: data[: len(data) // 2], re.escape(archive.name)),
+            (archive, lambda data: None, "missing"),
+        ):
+            data = path.read_bytes()
+            path.unlink()
+            if change(data) is not None:
+                path.write_bytes(change(data))
+            self.assert_found(path.name, pattern, base, *wal)
+            path.write_bytes(data)
+
+    def test_lz4_full(self):
+        self.check(".lz4", 0)
+
+    def test_br_deltas(self):
+        self.check(".br", 2)
+
+    def test_each_packing(self):
+        newest, full = self.make(".zst", 1)
+        base, wal = [f"--base-backup={self.walg.storage}"], [f"--wal={self.walg.storage}"]
+        # As what is compared, too.
+        status, said, text = verify([*base, f"--label={full}"], *wal, f"--against={self.walg.backups / newest}")
+        self.assertEqual(status, 0, text)
+        self.assertGreater(said["backup"]["unchanged_compared"], 500)
+        results = []
+        for suffix in (".zst", ".lzma", ".gz", ""):
+            self.walg.repack(suffix)
+            status, said, text = verify(base, *wal)
+            self.assertEqual(status, 0, text)
+            del said["elapsed_seconds"]
+            results.append(said)
+        self.assertEqual([results[0]] * len(results), results)
 
 
 if __name__ == "__main__":

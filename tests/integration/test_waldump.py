@@ -234,7 +234,7 @@ class AsPgWaldump(unittest.TestCase):
         self.assertIn("Too many levels of symbolic links", look())
         os.unlink(os.path.join(directory, "loop"))
         self.assertIn('could not find any WAL file: no WAL segments in directory "."; could not', look())
-        pathlib.Path(segment + ".br").write_bytes(b"x")
+        pathlib.Path(segment + ".lzo").write_bytes(b"x")
         self.assertIn("its segments are compressed", look())
         pathlib.Path(segment).write_bytes(b"x")
         self.assertIn("is a PostgreSQL 15, 17, 18 WAL segment", look())

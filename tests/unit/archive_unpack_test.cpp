@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cpp_core/archive/listing.h"
 #include "cpp_core/archive/segment_file.h"
 #include "cpp_core/archive/wal_set.h"
 #include "tests/unit/packed.h"
@@ -275,6 +276,49 @@ TEST_F(PackedSegments, EachFormatWithSuffixAndWithout) {
   }
 }
 
+// Their names alone say what they are.
+TEST_F(PackedSegments, LzmaAndBrotli) {
+  const std::pair<Packing, const char*> kUnmarked[] = {{Packing::kLzma, ".lzma"},
+                                                       {Packing::kBrotli, ".br"}};
+  for (uint64_t i = 0; i < 5; i++)
+    Write(wal_.SegmentFile(i) + kUnmarked[i % 2].second,
+          Packed(Content(i), kUnmarked[i % 2].first));
+  const std::string last = wal_.SegmentFile(5);
+  Write(last + ".br.partial", Packed(Content(5).substr(0, kSize / 2), Packing::kBrotli));
+  EXPECT_FALSE(ReadAll(dir_.path()).error);
+  fs::remove(dir_.path() + "/" + last + ".br.partial");
+  // WAL that nobody compressed, whatever its name says.
+  Write(last + ".br", Content(5));
+  ExpectAll(dir_.path());
+  for (uint64_t i = 0; i < 2; i++) {
+    const std::string file = wal_.SegmentFile(i) + kUnmarked[i].second;
+    const std::string packed = Packed(Content(i), kUnmarked[i].first);
+    Write(file, packed.substr(0, packed.size() / 2));
+    ExpectError(file + "\" is cut short");
+    Write(file, std::string(5000, '\xff'));
+    ExpectError(file);
+    Write(file, packed);
+  }
+  ExpectAll(dir_.path());
+}
+
+TEST_F(PackedSegments, WalG) {
+  for (uint64_t i = 0; i < 6; i++) {
+    const std::string file = "storage/wal_005/" + wal_.SegmentFile(i);
+    Write(file + (i % 2 ? ".lz4" : ".br"),
+          Packed(Content(i), i % 2 ? Packing::kLz4 : Packing::kBrotli));
+    // Pages that it changes, for delta backups, and a part of such a list; facts on the segment.
+    Write(file + "_delta.br", "x");
+    Write(file + "_delta_part.lz4", "x");
+    Write(file + ".json", "{}");
+  }
+  Write("storage/basebackups_005/base_000000010000000000000001_backup_stop_sentinel.json", "{}");
+  for (const char* path : {"/storage", "/storage/wal_005"}) ExpectAll(dir_.path() + path);
+  const auto listing = WalListing::Read(dir_.path() + "/storage", Compressed::kRead);
+  ASSERT_TRUE(listing) << listing.error().message;
+  EXPECT_TRUE(listing->foreign.empty());
+}
+
 TEST_F(PackedSegments, PgBackRestAndBarman) {
   for (uint64_t i = 0; i < 6; i++) {
     const std::string name = wal_.SegmentFile(i), directory = name.substr(0, 16) + "/";
@@ -312,7 +356,7 @@ TEST_F(PackedSegments, DamageIsNamed) {
     Write(file, "not compressed");
     ExpectError(
         file +
-        "\", offset 0): it cannot be read as a segment of this WAL: it does not begin as a file that is compressed");
+        "\", offset 0): it cannot be read as a segment of this WAL: it does not begin as a file that is compressed: it is damaged, or encrypted");
     Write(file, Packed(Content(2).substr(0, kSize / 2), kAll[format]));
     ExpectError(name);
     // A good copy beside it is read.

@@ -53,6 +53,35 @@ TEST(Unpack, WhatWasPacked) {
   }
 }
 
+// The formats without a checksum, and without a mark at the beginning.
+TEST(Unpack, LzmaAndBrotli) {
+  const std::string plain = Noise(300'000);
+  for (const Packing packing : {Packing::kLzma, Packing::kBrotli}) {
+    SCOPED_TRACE(PackingName(packing));
+    const std::string packed = Packed(plain, packing);
+    EXPECT_LT(packed.size(), plain.size());
+    for (const size_t piece : {size_t{1000}, SIZE_MAX}) {
+      const auto got = Unpacked(packed, packing, piece);
+      ASSERT_TRUE(got) << got.error().message;
+      EXPECT_TRUE(*got == plain);
+    }
+    EXPECT_EQ(Unpacked(Packed("", packing), packing), "");
+    for (size_t size = 0; size < packed.size(); size += 997) {
+      const auto cut = Unpacked(packed.substr(0, size), packing);
+      ASSERT_FALSE(cut) << size;
+      EXPECT_EQ(cut.error().code, ErrorCode::kCorrupt);
+    }
+    EXPECT_FALSE(Unpacked("\xff\xff" + packed, packing));
+    EXPECT_FALSE(Unpacked(std::string(1000, '\xff'), packing));
+  }
+  // A header that asks for a dictionary of 2 GB.
+  std::string large = Packed(plain, Packing::kLzma);
+  large[4] = '\x7f';
+  ErrorCode code{};
+  ErrorOf(Unpacked(large, Packing::kLzma), &code);
+  EXPECT_EQ(code, ErrorCode::kUnsupported);
+}
+
 TEST(Unpack, EveryCutIsFound) {
   const std::string plain = Noise(3000);
   for (const Packing packing : kPackings) {

@@ -2,6 +2,7 @@
 #ifndef NEON_REDO_TESTS_UNIT_PACKED_H_
 #define NEON_REDO_TESTS_UNIT_PACKED_H_
 
+#include <brotli/encode.h>
 #include <bzlib.h>
 #include <gtest/gtest.h>
 #include <lz4frame.h>
@@ -15,7 +16,7 @@
 
 namespace neon_redo {
 
-// With a checksum, in whatever way.
+// With a checksum, in whatever way, if the format has any: lzma and brotli have none.
 inline std::string Packed(const std::string& plain, Packing packing) {
   if (packing == Packing::kNone) return plain;
   std::string out(plain.size() * 2 + 100'000, '\0');
@@ -48,6 +49,21 @@ inline std::string Packed(const std::string& plain, Packing packing) {
                                        static_cast<unsigned>(plain.size()), 1, 0, 0),
               BZ_OK);
     size = length;
+  } else if (packing == Packing::kBrotli) {
+    EXPECT_TRUE(BrotliEncoderCompress(1, BROTLI_DEFAULT_WINDOW, BROTLI_MODE_GENERIC, plain.size(),
+                                      from, &size, to));
+  } else if (packing == Packing::kLzma) {
+    lzma_options_lzma options;
+    lzma_lzma_preset(&options, 1);
+    lzma_stream stream = LZMA_STREAM_INIT;
+    EXPECT_EQ(lzma_alone_encoder(&stream, &options), LZMA_OK);
+    stream.next_in = from;
+    stream.avail_in = plain.size();
+    stream.next_out = to;
+    stream.avail_out = size;
+    EXPECT_EQ(lzma_code(&stream, LZMA_FINISH), LZMA_STREAM_END);
+    size = stream.total_out;
+    lzma_end(&stream);
   } else {
     EXPECT_EQ(packing, Packing::kXz);
     size_t at = 0;

@@ -121,16 +121,16 @@ TEST_F(SegmentWriterTest, ASegmentInAnUnknownForm) {
   Save(2);
   const std::string first = root_.path() + "/" + kFirst;
   const std::string last = root_.path() + "/000000010000000000000004";
-  std::filesystem::rename(first, first + ".br");
+  std::filesystem::rename(first, first + ".lzo");
   const auto found = Open()->FindResumePoint();
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ((*found)->start, Lsn(5 * kSegment));
   EXPECT_NE((*found)->system_identifier, 0u);
-  std::filesystem::rename(last, last + ".br");
+  std::filesystem::rename(last, last + ".lzo");
   const auto refused = Open()->FindResumePoint();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
-  EXPECT_NE(refused.error().message.find("04.br\" has WAL in a form that cannot be read"),
+  EXPECT_NE(refused.error().message.find("04.lzo\" has WAL in a form that cannot be read"),
             std::string::npos)
       << refused.error().message;
 }

@@ -131,7 +131,7 @@ TEST(WalSet, SaysWhyThereIsNothingToRead) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
 
-  std::ofstream(dir.path() + "/000000010000000000000003.br") << "x";
+  std::ofstream(dir.path() + "/000000010000000000000003.lzo") << "x";
   auto compressed = WalSet::Open(dir.path());
   ASSERT_FALSE(compressed);
   EXPECT_EQ(compressed.error().code, ErrorCode::kNotFound);
@@ -172,14 +172,14 @@ TEST(WalSet, CompressedSegmentsOfTheRangeAreNamed) {
     TempDirectory dir;
     wal.Save(dir.path());
     const std::string path = dir.path() + "/" + wal.SegmentFile(packed);
-    fs::rename(path, path + ".br");
+    fs::rename(path, path + ".lzo");
     const auto read = [&](std::optional<Lsn> from, std::optional<Lsn> to) {
       return ReadAll(WalReaderOptions{{dir.path()}, from, to, {}});
     };
     for (const ReadAll& all : {read({}, {}), read(segment(packed), {})}) {
       ASSERT_TRUE(all.error) << packed;
       EXPECT_EQ(all.error->code, ErrorCode::kUnsupported) << all.error->message;
-      EXPECT_NE(all.error->message.find(wal.SegmentFile(packed) + ".br"), std::string::npos);
+      EXPECT_NE(all.error->message.find(wal.SegmentFile(packed) + ".lzo"), std::string::npos);
     }
     // Outside the range it is not needed.
     if (packed == 0) {
@@ -188,7 +188,7 @@ TEST(WalSet, CompressedSegmentsOfTheRangeAreNamed) {
       EXPECT_FALSE(read({}, segment(packed)).error);
     }
     // Nor beside the segment itself.
-    fs::copy_file(path + ".br", path);
+    fs::copy_file(path + ".lzo", path);
     EXPECT_FALSE(read({}, {}).error);
   }
   // A plain name may hold compressed bytes.

@@ -15,6 +15,7 @@
 #include "cpp_core/archive/listing.h"
 #include "cpp_core/wal/copies.h"
 #include "tests/unit/failing_calls.h"
+#include "tests/unit/packed.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {
@@ -582,6 +583,13 @@ TEST_F(TwoDirectories, HistoryFilesOfAllCount) {
   EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
   fs::rename(b_.path() + "/00000002.history", b_.path() + "/00000002.history.gz");
   EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
+  // WAL-G's, of which the name alone says that it is compressed.
+  fs::remove(b_.path() + "/00000002.history.gz");
+  const std::string brotli = b_.path() + "/00000002.history.br";
+  Write(brotli, Packed("1\t0/600010\tno reason\n", Packing::kBrotli));
+  EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
+  fs::remove(brotli);
+  Write(b_.path() + "/00000002.history.gz", Gzip("1\t0/600010\tno reason\n"));
   Write(a_.path() + "/00000002.history", "# of the promotion\n1\t0/600010\tanother\n");
   EXPECT_EQ(line(2), "1.3 1.4 1.5 2.6 ");
   fs::remove(a_.path() + "/00000002.history");
