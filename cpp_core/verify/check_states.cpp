@@ -188,7 +188,8 @@ void SlruCheck::Load(StateReader* in) {
     block.block = in->Get<uint32_t>();
     Page& page = pages_[block];
     page.known = in->Get<bool>();
-    const std::string content = in->Get<bool>() ? in->GetText() : std::string(kBlockSize, '\0');
+    if (!in->Get<bool>()) continue;
+    const std::string content = in->GetText();
     if (content.size() != kBlockSize) in->Fail();
     if (!in->ok()) break;
     uint8_t* bytes = page.ref.present() ? pool_.Get(&page.ref) : pool_.Allocate(&page.ref);

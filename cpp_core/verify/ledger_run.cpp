@@ -133,14 +133,17 @@ class LedgerVerifier {
   Result<std::optional<VerifyResult>> Resume() {
     ASSIGN_OR_RETURN(auto inputs, ReadClusterInputs(options_, base_, nullptr));
     ASSIGN_OR_RETURN(auto inventory, TakeInventory(inputs));
+    const bool is_same_wal = before_->origin_hash == inventory.origin_hash &&
+                             before_->timeline == inventory.timeline;
     ASSIGN_OR_RETURN(const auto fit, FitLedger(options_, inputs, *before_, &inventory));
+    if (is_same_wal) wal_end_ = before_->end;
     use_.why_all = fit.why_not;
     if (!fit.why_not.empty()) return std::nullopt;
     LedgerRun run(std::move(inventory), &*before_);
     ASSIGN_OR_RETURN(auto result, verify_(std::move(inputs), &run));
     use_.why_all = run.doubt();
     if (use_.why_all.empty() && result.different > 0)
-      use_.why_all = "the new WAL does not go with what was proven before";
+      use_.why_all = "something was wrong, which only a run over all may say";
     if (!use_.why_all.empty()) return std::nullopt;
     use_.relied = true;
     use_.files = before_->contents.size();
@@ -166,6 +169,13 @@ class LedgerVerifier {
       if (!IsShortage(result.error().code)) RETURN_IF_ERROR(RemoveLedger(options_.ledger));
       return result;
     }
+    if (result->end < wal_end_)
+      return MakeError(
+          ErrorCode::kNotFound,
+          fmt::format("WAL is missing that was there on {}: it went up to {}, and ends at {} now ({}); "
+                      "put it back, or give --full to verify what there is",
+                      LedgerTime(before_->proven_at), wal_end_.ToString(), result->end.ToString(),
+                      result->end_reason));
     use_.read_all_at = SecondsNow();
     if (result->different > 0) {
       RETURN_IF_ERROR(RemoveLedger(options_.ledger));
@@ -192,6 +202,7 @@ class LedgerVerifier {
   const BaseBackup& base_;
   const VerifyWith& verify_;
   std::optional<Ledger> before_;
+  Lsn wal_end_;  // that the same WAL had before; 0: not known
   LedgerUse use_;
 };
 

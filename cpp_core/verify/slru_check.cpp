@@ -71,7 +71,7 @@ Status SlruCheck::ChangePage(const Change& change, const SlruBlock& block, const
       if (!found && (!reads_all_ || IsShortage(found.error().code)))
         return tl::unexpected(found.error());
       open.page->known = found && *found;
-    } else {
+    } else if (open.page->ref.present()) {
       std::memcpy(open.bytes.data(), pool_.Get(&open.page->ref), kBlockSize);
     }
   }
