@@ -31,16 +31,16 @@ std::vector<std::string> LedgerSentences(const LedgerUse& use, int64_t now) {
   if (use.relied) {
     out.push_back(fmt::format("This run relied on {}.", ReliedOn(use)));
     if (use.files_read_again + use.segments_read_again > 0)
-      out.push_back(fmt::format("{} and {} of them had changed on disk: they were read again, and have "
-                                "the same content.",
-                                Count(use.files_read_again, "file"),
-                                Count(use.segments_read_again, "segment")));
+      out.push_back(fmt::format(
+          "{} and {} of them had changed on disk: they were read again, and have "
+          "the same content.",
+          Count(use.files_read_again, "file"), Count(use.segments_read_again, "segment")));
     out.push_back(fmt::format("All was last read on {}.", LedgerTime(use.read_all_at)));
     if (const int64_t days = (now - use.read_all_at) / kSecondsOfDay; days >= kOldDays)
-      out.push_back(
-          fmt::format("That was {} days ago: give --full, since only reading shows bytes that a disk "
-                      "has changed.",
-                      days));
+      out.push_back(fmt::format(
+          "That was {} days ago: give --full, since only reading shows bytes that a disk "
+          "has changed.",
+          days));
   } else {
     out.push_back(fmt::format("All was read: {}.", use.why_all));
   }

@@ -282,9 +282,10 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
       "itself is checked, and WAL is replayed to its end)");
   options->Flag("--quick", &arguments->verify.quick,
                 "do not read the base backup as a whole, and compare only what WAL changes");
-  options->Path("--ledger=FILE", &arguments->verify.ledger,
-                "a file that remembers which files of the backup and which WAL are proven: only what "
-                "is new or has changed is read again. It is made if it is not there");
+  options->Path(
+      "--ledger=FILE", &arguments->verify.ledger,
+      "a file that remembers which files of the backup and which WAL are proven: only what "
+      "is new or has changed is read again. It is made if it is not there");
   options
       ->Flag("--full", &arguments->verify.reads_all,
              "read all, whatever the ledger says, and write it anew")

@@ -32,9 +32,9 @@ Result<std::unique_ptr<ByteSource>> BaseBackup::OpenStream(std::string_view name
 
 Result<StoredFiles> BaseBackup::Stored(const BaseFiles& list) const {
   static_cast<void>(list);
-  return MakeError(ErrorCode::kUnsupported,
-                   fmt::format("it is not known which files on disk \"{}\", {}, consists of", path_,
-                               kind()));
+  return MakeError(
+      ErrorCode::kUnsupported,
+      fmt::format("it is not known which files on disk \"{}\", {}, consists of", path_, kind()));
 }
 
 Result<std::optional<BackupManifest>> BaseBackup::Manifest() const {

@@ -81,9 +81,8 @@ Result<std::unique_ptr<PageReplay>> PageReplay::Make(const ReplayOptions& option
                                    .memory = memory,
                                    .spill_directory = options.spill_directory,
                                    .hints_logged = options.hints_logged};
-      replay->partitions_.push_back(
-          std::make_unique<ReplayPartition>(std::move(partition), !options.without_bases,
-                                            make_consumer(), replay.get()));
+      replay->partitions_.push_back(std::make_unique<ReplayPartition>(
+          std::move(partition), !options.without_bases, make_consumer(), replay.get()));
       pointers.push_back(replay->partitions_.back().get());
     }
     replay->distributor_ = std::make_unique<Distributor>(options, version, std::move(pointers));

@@ -130,7 +130,7 @@ class BackupCatalog {
   CatalogRelations relations_;
   std::map<Database, std::vector<RelFileNode>> mapped_;
   std::set<BlockTag> changed_;
-  std::set<RelFileNode> unknown_;                        // of which not all rows are known
+  std::set<RelFileNode> unknown_;                     // of which not all rows are known
   std::map<BlockTag, std::vector<CatalogRow>> rows_;  // of changed blocks
   std::vector<Mismatch> damaged_maps_;
   std::set<uint32_t> dropping_;

@@ -293,9 +293,9 @@ Status BackupProof::FindCatalogs(const FileCheck& files) {
   if (known_)
     for (const auto& [rel, kind] : catalog_->relations())
       if (!known.contains(rel) && files.CreatedAt({rel}) < known_end_)
-        doubt_ = fmt::format("catalogue {} was rewritten before {}, and takes its place after that",
-                             pg::RelationPath(*control_.version, rel, kMainFork),
-                             known_end_.ToString());
+        doubt_ =
+            fmt::format("catalogue {} was rewritten before {}, and takes its place after that",
+                        pg::RelationPath(*control_.version, rel, kMainFork), known_end_.ToString());
   known_.reset();
   relations_ = &catalog_->relations();
   return {};

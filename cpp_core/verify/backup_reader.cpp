@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <vector>
 
 #include "cpp_core/backup/content_hash.h"
@@ -80,7 +81,8 @@ class FileReader {
     lane->piece.resize(kPieceSize);
     const ChecksumKind kind = task.expected ? task.expected->kind : ChecksumKind::kNone;
     ASSIGN_OR_RETURN(auto checksum, FileChecksum::Make(kind));
-    ContentHash content;
+    std::optional<ContentHash> content;
+    if (options_.keeps_contents) content.emplace();
     uint64_t at = 0;
     for (;;) {
       const auto got = ReadPiece(source->get(), lane);
@@ -91,7 +93,7 @@ class FileReader {
       }
       const Bytes piece(lane->piece.data(), *got);
       RETURN_IF_ERROR(checksum.Add(piece));
-      if (options_.keeps_contents) content.Add(piece);
+      if (content) content->Add(piece);
       if (task.first) CheckPages(task, at / kBlockSize, piece, lane);
       at += piece.size();
       if (piece.size() < kPieceSize) break;
@@ -104,7 +106,7 @@ class FileReader {
                          task.size, at));
       return {};
     }
-    if (options_.keeps_contents) lane->out.contents[*task.path] = content.Finish();
+    if (content) lane->out.contents[*task.path] = content->Finish();
     if (kind == ChecksumKind::kNone || at != task.expected->size) return {};
     ASSIGN_OR_RETURN(const auto computed, checksum.Finish());
     if (computed == task.expected->checksum)

@@ -34,7 +34,7 @@ struct BackupReadOptions {
   const pg::Version* version;  // not null
   bool checksums;              // the cluster has data checksums
   int jobs = 1;
-  ProgressFunction progress;  // called on the caller's thread; may be empty
+  ProgressFunction progress;    // called on the caller's thread; may be empty
   bool keeps_contents = false;  // see BackupReadResult
   // Reads only what the manifest has a checksum of, and looks at no pages.
   bool checksums_only = false;

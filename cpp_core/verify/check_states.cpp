@@ -165,8 +165,7 @@ void SlruCheck::Save(StateWriter* out) {
     const bool has_content = block.kind == SlruKind::kClog && page.ref.present();
     out->Add(has_content);
     if (has_content)
-      out->Add(
-          std::string_view(reinterpret_cast<const char*>(pool_.Get(&page.ref)), kBlockSize));
+      out->Add(std::string_view(reinterpret_cast<const char*>(pool_.Get(&page.ref)), kBlockSize));
   }
   out->AddCount(removals_.size());
   for (const Removal& removal : removals_) {

@@ -289,9 +289,8 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   MemoryBudget memory(MemoryForPages(replay_options) / 16 * 15);
   std::vector<ClusterConsumer*> consumers;
   const auto make_consumer = [&] {
-    auto consumer =
-        std::make_unique<ClusterConsumer>(PageOptions(), proof_.relations(), !options_.quick,
-                                          ledger_, files_);
+    auto consumer = std::make_unique<ClusterConsumer>(PageOptions(), proof_.relations(),
+                                                      !options_.quick, ledger_, files_);
     consumers.push_back(consumer.get());
     return consumer;
   };
@@ -332,11 +331,10 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
 // With full_page_writes a page's first record after a checkpoint makes it whole.
 void ClusterVerifier::DoubtUnknown(const PageReplay& replay) {
   if (const auto page = replay.unknown())
-    ledger_->Doubt(
-        fmt::format("the record at {} changes block {} of {}, and none since the last checkpoint "
-                    "before has an image of it",
-                    page->lsn.ToString(), page->tag.block,
-                    pg::BlockFilePath(*in_.control.version, page->tag)));
+    ledger_->Doubt(fmt::format(
+        "the record at {} changes block {} of {}, and none since the last checkpoint "
+        "before has an image of it",
+        page->lsn.ToString(), page->tag.block, pg::BlockFilePath(*in_.control.version, page->tag)));
   if (!proof_.doubt().empty()) ledger_->Doubt(proof_.doubt());
 }
 
@@ -422,8 +420,8 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
   const Lsn from = ledger_ != nullptr ? ledger_->read_from() : in_.label.start;
   ASSIGN_OR_RETURN(
       auto opened,
-      OpenWal(*in_.set, {.from = from,
-                         .timeline = resumes() ? in_.wal_timeline : in_.Timeline(options_)}));
+      OpenWal(*in_.set,
+              {.from = from, .timeline = resumes() ? in_.wal_timeline : in_.Timeline(options_)}));
   WalReader& reader = *opened;
   const uint64_t total = compares() && !in_.second.start.valid()
                              ? in_.control.checkpoint - in_.label.start
@@ -442,8 +440,7 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
       RETURN_IF_ERROR(Take(record, first_pass, replay));
     end.Took(record);
     if (++records % 4096 == 0 && options_.progress)
-      options_.progress(
-          {first_pass ? "reading WAL" : "reading WAL again", last - from, total});
+      options_.progress({first_pass ? "reading WAL" : "reading WAL again", last - from, total});
   }
   if (reader.error()) return tl::unexpected(*reader.error());
   if (ledger_ != nullptr && first_pass) ledger_->EndOfWal();

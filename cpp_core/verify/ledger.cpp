@@ -159,8 +159,8 @@ void GetWal(StateReader* in, Ledger* ledger) {
 // start to that of the end.
 bool IsPossible(const Ledger& ledger) {
   const uint64_t size = ledger.segment_size;
-  if (size == 0 || (size & (size - 1)) != 0 || !ledger.start.valid() || ledger.redo < ledger.start ||
-      ledger.end < ledger.redo || ledger.segments.empty())
+  if (size == 0 || (size & (size - 1)) != 0 || !ledger.start.valid() ||
+      ledger.redo < ledger.start || ledger.end < ledger.redo || ledger.segments.empty())
     return false;
   for (size_t i = 0; i < ledger.segments.size(); i++)
     if (ledger.segments[i].number != ledger.start.value / size + i ||
@@ -170,10 +170,11 @@ bool IsPossible(const Ledger& ledger) {
 }
 
 tl::unexpected<Error> Damaged(const std::string& path, const std::string& how) {
-  return MakeError(ErrorCode::kCorrupt,
-                   fmt::format("ledger \"{}\" is damaged: {}; remove it, or give --full: then all is "
-                               "read, and the ledger is written anew",
-                               path, how));
+  return MakeError(
+      ErrorCode::kCorrupt,
+      fmt::format("ledger \"{}\" is damaged: {}; remove it, or give --full: then all is "
+                  "read, and the ledger is written anew",
+                  path, how));
 }
 
 tl::unexpected<Error> NoLedger(const std::string& path) {
@@ -245,6 +246,11 @@ Result<LedgerRead> ReadLedger(const std::string& path) {
 }
 
 Status CheckLedgerPlace(const std::string& path) {
+  const SplitPath split(path);
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(split.parent));
+  const std::string temporary = split.name + ".tmp";
+  ASSIGN_OR_RETURN(FileDescriptor written, directory.CreateFile(temporary));
+  RETURN_IF_ERROR(directory.Remove(temporary));
   const auto file = OpenRegularFile(path, Links::kRefuse);
   if (!file && file.error().code == ErrorCode::kNotFound) return {};
   if (!file) return tl::unexpected(file.error());

@@ -62,9 +62,9 @@ struct Ledger {
   uint64_t system_identifier = 0;
   Lsn start{};
   uint32_t start_timeline = 0;
-  std::string label{};       // for people
-  uint64_t origin_hash = 0;  // of backup_label and pg_control
-  uint64_t layout_hash = 0;  // of its directories and tablespaces
+  std::string label{};                    // for people
+  uint64_t origin_hash = 0;               // of backup_label and pg_control
+  uint64_t layout_hash = 0;               // of its directories and tablespaces
   std::vector<LedgerContent> contents{};  // by name
   std::vector<LedgerStored> stored{};     // by path
 
@@ -93,7 +93,8 @@ struct LedgerRead {
 // damaged, which the message says how to mend. Whatever the file has, nothing is made beyond its own size.
 Result<LedgerRead> ReadLedger(const std::string& path);
 
-// That WriteLedger may replace what has this name. kInvalidArgument: it is no ledger, and is not empty.
+// That WriteLedger may replace what has this name, and can, as far as that is known before. kInvalidArgument: it is
+// no ledger, and is not empty. Others: its directory cannot be written to.
 Status CheckLedgerPlace(const std::string& path);
 
 // Replaces the file durably and as a whole, with mode 0600.

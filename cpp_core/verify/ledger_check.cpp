@@ -203,10 +203,11 @@ Status LedgerFitter::FindMissingSegments() const {
     if (Find(segment.number) == nullptr)
       return MakeError(
           ErrorCode::kNotFound,
-          fmt::format("WAL is missing that was there on {}: \"{}\" has LSN {}; put it back, or give "
-                      "--full to verify what there is",
-                      LedgerTime(before_.proven_at), segment.files.front().path,
-                      Lsn(segment.number * before_.segment_size).ToString()));
+          fmt::format(
+              "WAL is missing that was there on {}: \"{}\" has LSN {}; put it back, or give "
+              "--full to verify what there is",
+              LedgerTime(before_.proven_at), segment.files.front().path,
+              Lsn(segment.number * before_.segment_size).ToString()));
   return {};
 }
 
@@ -279,9 +280,10 @@ Result<std::string> LedgerFitter::Compare(const std::vector<uint32_t>& numbers) 
           fmt::format("file \"{}\" of the backup has got other content {}", content.name, Since());
     return {};
   }));
-  fit_.files_read_again = static_cast<uint64_t>(std::count_if(
-      numbers.begin(), numbers.end(),
-      [this](uint32_t number) { return now_.contents[number].hash.has_value(); }));
+  fit_.files_read_again =
+      static_cast<uint64_t>(std::count_if(numbers.begin(), numbers.end(), [this](uint32_t number) {
+        return now_.contents[number].hash.has_value();
+      }));
   for (std::string& reason : reasons)
     if (!reason.empty()) return std::move(reason);
   return std::string();
@@ -353,8 +355,7 @@ Result<Ledger> TakeInventory(const ClusterInputs& in) {
   ledger.label = in.label.label;
   ledger.segment_size = in.set->segment_size();
   ledger.timeline = in.wal_timeline;
-  for (const auto& [name, file] : in.base_files.files)
-    ledger.contents.push_back({name, file.size});
+  for (const auto& [name, file] : in.base_files.files) ledger.contents.push_back({name, file.size});
   RETURN_IF_ERROR(TakeStored(in.base, in.base_files, &ledger));
   RETURN_IF_ERROR(TakeSegments(in, &ledger));
   ASSIGN_OR_RETURN(ledger.origin_hash, OriginHash(in.base));

@@ -133,8 +133,8 @@ class LedgerVerifier {
   Result<std::optional<VerifyResult>> Resume() {
     ASSIGN_OR_RETURN(auto inputs, ReadClusterInputs(options_, base_, nullptr));
     ASSIGN_OR_RETURN(auto inventory, TakeInventory(inputs));
-    const bool is_same_wal = before_->origin_hash == inventory.origin_hash &&
-                             before_->timeline == inventory.timeline;
+    const bool is_same_wal =
+        before_->origin_hash == inventory.origin_hash && before_->timeline == inventory.timeline;
     ASSIGN_OR_RETURN(const auto fit, FitLedger(options_, inputs, *before_, &inventory));
     if (is_same_wal) wal_end_ = before_->end;
     use_.why_all = fit.why_not;
@@ -148,8 +148,8 @@ class LedgerVerifier {
     use_.relied = true;
     use_.files = before_->contents.size();
     use_.files_read_again = fit.files_read_again;
-    use_.segments = before_->redo.value / before_->segment_size -
-                    before_->start.value / before_->segment_size;
+    use_.segments =
+        before_->redo.value / before_->segment_size - before_->start.value / before_->segment_size;
     use_.segments_read_again = fit.segments_read_again;
     use_.proven_to = before_->end;
     use_.proven_at = before_->proven_at;
@@ -172,10 +172,11 @@ class LedgerVerifier {
     if (result->end < wal_end_)
       return MakeError(
           ErrorCode::kNotFound,
-          fmt::format("WAL is missing that was there on {}: it went up to {}, and ends at {} now ({}); "
-                      "put it back, or give --full to verify what there is",
-                      LedgerTime(before_->proven_at), wal_end_.ToString(), result->end.ToString(),
-                      result->end_reason));
+          fmt::format(
+              "WAL is missing that was there on {}: it went up to {}, and ends at {} now ({}); "
+              "put it back, or give --full to verify what there is",
+              LedgerTime(before_->proven_at), wal_end_.ToString(), result->end.ToString(),
+              result->end_reason));
     use_.read_all_at = SecondsNow();
     if (result->different > 0) {
       RETURN_IF_ERROR(RemoveLedger(options_.ledger));

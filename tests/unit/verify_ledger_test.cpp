@@ -217,9 +217,15 @@ TEST(LedgerStates, MadeUpBytesDoNoHarm) {
 
 TEST(LedgerStates, IngestIsRemembered) {
   Ingest ingest;
-  ingest.Remember({{.next_xid = 1, .next_oid = 2, .next_multixact = 3, .next_multixact_offset = 4,
-                    .oldest_xid = 5, .oldest_multixact = 6, .timeline = 7,
-                    .checkpoint_redo = Lsn(8), .track_commit_timestamp = true},
+  ingest.Remember({{.next_xid = 1,
+                    .next_oid = 2,
+                    .next_multixact = 3,
+                    .next_multixact_offset = 4,
+                    .oldest_xid = 5,
+                    .oldest_multixact = 6,
+                    .timeline = 7,
+                    .checkpoint_redo = Lsn(8),
+                    .track_commit_timestamp = true},
                    9,
                    10});
   StateWriter out;
@@ -241,8 +247,8 @@ TEST(LedgerStates, CatalogRowsGoWithTheirBlocks) {
   known.relations = {rel};
   for (const uint32_t block : {1u, 4u, 7u}) {
     known.changed.insert({rel, 0, block});
-    known.rows[{rel, 0, block}].push_back({.xmin = block, .xmax = 0, .infomask = 1, .oid = 2,
-                                           .name = "t"});
+    known.rows[{rel, 0, block}].push_back(
+        {.xmin = block, .xmax = 0, .infomask = 1, .oid = 2, .name = "t"});
   }
   StateWriter out;
   known.Save(&out);
@@ -337,8 +343,12 @@ class LedgerRunTest : public testing::Test {
     for (int i = 0; i < 4; i++) run.Take(Record(i, 7));
     run.EndOfWal();
     const std::map<std::string, uint64_t> contents = {{"base/5/1259", 1}};
-    run.Prove({.redo = Record(2, 7).start, .end = Record(3, 7).end, .backup_end = Lsn(1),
-               .last_transaction = {}, .contents = &contents, .state = {}});
+    run.Prove({.redo = Record(2, 7).start,
+               .end = Record(3, 7).end,
+               .backup_end = Lsn(1),
+               .last_transaction = {},
+               .contents = &contents,
+               .state = {}});
     const auto ledger = run.Finish(1'700'000'000);
     EXPECT_TRUE(ledger);
     return *ledger;

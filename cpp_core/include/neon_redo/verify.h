@@ -101,13 +101,14 @@ struct LedgerUse {
   bool relied = false;
   std::string why_all{};  // why all was read though there was a ledger, or was to be one; one line
   uint64_t files = 0;     // of the backup that were relied on
-  uint64_t files_read_again = 0;     // of them: what they are on disk had changed, their content had not
-  uint64_t segments = 0;             // of WAL that were relied on
+  uint64_t files_read_again =
+      0;                  // of them: what they are on disk had changed, their content had not
+  uint64_t segments = 0;  // of WAL that were relied on
   uint64_t segments_read_again = 0;  // of them, likewise
   Lsn proven_to{};                   // end of the WAL that was relied on
   // When that was proven, and when all was last read: seconds since 1970-01-01 UTC; 0: never.
   int64_t proven_at = 0, read_all_at = 0;
-  bool written = false;         // the ledger has what this run has proven
+  bool written = false;           // the ledger has what this run has proven
   std::string why_not_written{};  // one line; empty: it was written, or something is wrong
 };
 
