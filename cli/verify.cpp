@@ -288,7 +288,7 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
       "is new or has changed is read again. It is made if it is not there");
   options
       ->Flag("--full", &arguments->verify.reads_all,
-             "read all, whatever the ledger says, and write it anew")
+             "read all, whatever the ledger says, and write a new one")
       .Needs("--ledger");
   options->Value(
       "--until=LSN|TIME",

@@ -173,7 +173,7 @@ tl::unexpected<Error> Damaged(const std::string& path, const std::string& how) {
   return MakeError(
       ErrorCode::kCorrupt,
       fmt::format("ledger \"{}\" is damaged: {}; remove it, or give --full: then all is "
-                  "read, and the ledger is written anew",
+                  "read, and a new ledger is written",
                   path, how));
 }
 

@@ -186,7 +186,7 @@ std::string LedgerFitter::CheckOrigin() const {
   return {};
 }
 
-// A timeline that left the proven one at its end or later goes on from there.
+// A timeline that left the proven one at its end or later continues it.
 Result<std::string> LedgerFitter::CheckLine() const {
   if (before_.timeline == now_.timeline) return std::string();
   const std::string other = fmt::format("the ledger is of timeline {}, and timeline {} is read",
@@ -290,7 +290,7 @@ Result<std::string> LedgerFitter::Compare(const std::vector<uint32_t>& numbers) 
 }
 
 // Those that replay does not read again. A record that begins in the segment before one that has changed may
-// go on in it, so that both are read.
+// continue in it, so that both are read.
 Result<std::string> LedgerFitter::CheckSegments() {
   const uint64_t redo = NumberOf(before_.redo), first = NumberOf(before_.start);
   std::set<uint64_t> changed;

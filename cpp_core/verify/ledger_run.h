@@ -1,4 +1,4 @@
-// A verification that goes on where an earlier one ended, or that a later one is to go on from.
+// A verification that continues where an earlier one ended, or that a later one is to continue.
 #ifndef NEON_REDO_VERIFY_LEDGER_RUN_H_
 #define NEON_REDO_VERIFY_LEDGER_RUN_H_
 

@@ -528,42 +528,34 @@ class Repository(Days):
 
 
 class RepositoryOfBundles(Repository):
-    """Several files are stored in one, by blocks and compressed, and a later backup refers to an earlier one."""
+    """Several files are stored in one, compressed and, by newer versions, in blocks. A later backup refers to an
+    earlier one."""
 
-    options = {"compress_type": "zst", "repo1_bundle": "y", "repo1_block": "y"}
+    options = {"compress_type": "zst", "repo1_bundle": "y"}
 
     @classmethod
     def begin(cls):
-        if shutil.which("pgbackrest") is None or version_of("pgbackrest") < (2, 46):
-            raise unittest.SkipTest("pgbackrest has no block incremental backups")
+        if shutil.which("pgbackrest") and version_of("pgbackrest") >= (2, 46):
+            cls.options = {**cls.options, "repo1_block": "y"}
         super().begin()
         cls.cluster.psql("UPDATE cold SET b = 'before' WHERE a % 9 = 0")
-        cls.label = cls.tool.backup("incr")
+        cls.tool.backup("incr")
 
     def stored(self, name):
-        labels = [self.label.split("_")[0]]
-        return max((path for path in (self.backup / "backup" / "main" / labels[0] / "bundle").iterdir()),
-                   key=lambda path: path.stat().st_size)
+        bundles = (self.backup / "backup" / "main" / self.label / "bundle").iterdir()
+        return max(bundles, key=lambda path: path.stat().st_size)
 
     def test_file_that_was_damaged(self):
         self.prove_first_day()
-        flip(self.stored(""))
+        stored = self.stored("")
+        for at in range(5000, stored.stat().st_size, 1 << 16):
+            flip(stored, at)
         self.bring(1)
         self.check_found(1, r"base/\d+/\d+")
 
-    def flipped_file_says(self):
-        return r"base/\d+/\d+"
-
-    def test_file_that_only_looks_changed(self):
-        """Any file may have blocks in the bundle, so that those that do are read; or all is."""
-        self.prove_first_day()
-        stored = self.stored("")
-        data = stored.read_bytes()
-        stored.unlink()
-        stored.write_bytes(data)
-        self.bring(1)
-        status, said, text = self.verify()
-        self.assertEqual(status, 0, text)
+    def check_gone(self):
+        status, _, text = self.verify()
+        self.assertIn(status, (1, 2), text)
 
 
 def load_tests(loader, tests, pattern):
