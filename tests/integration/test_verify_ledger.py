@@ -459,6 +459,40 @@ class Ledger(LedgerCase):
         self.assertEqual(said["verdict"], "No damage found in what was checked")
 
 
+class NewTimeline(LedgerCase):
+    """In a class of its own, since the archive has two timelines afterwards."""
+
+    def test_that_left_after_the_proven_end(self):
+        self.prove_first_day()
+        self.promote()
+        self.check_fine(True)
+        self.assertEqual(self.check_fine(True)["timeline"], 2)
+        # The old one is not what the ledger is of any more.
+        status, said, text = self.verify("--timeline=1")
+        self.assertEqual(status, 0, text)
+        self.assertRegex(said["ledger"]["why_all"], "the ledger is of timeline 2, and timeline 1 is read")
+
+    def promote(self):
+        """Restores a backup to the end of the archive, and archives the WAL that the new server writes."""
+        backup = self.cluster.basebackup("restored", f"--tablespace-mapping={self.space()}={self.space()}_restored")
+        self.archived()
+        self.cluster.run_as_server(["touch", os.path.join(backup, "recovery.signal")])
+        settings = {**SETTINGS, "restore_command": f"cp {self.archive}/%f %p"}
+        with Cluster("restored", from_backup=backup, settings=settings, version=self.version) as restored:
+            deadline = time.monotonic() + 60
+            while restored.psql("SELECT pg_is_in_recovery()").strip() != "f":
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
+            restored.psql("INSERT INTO second SELECT generate_series(1, 500)")
+            last = restored.psql("SELECT pg_walfile_name(pg_switch_wal())").strip()
+            while not os.path.exists(os.path.join(self.archive, last)):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
+        for name in os.listdir(self.archive):
+            if not (self.wal / name).exists():
+                shutil.copy(os.path.join(self.archive, name), self.wal / name)
+
+
 class Tar(Days):
     """pg_basebackup's tar format: what is stored is an archive."""
 
@@ -561,7 +595,7 @@ class RepositoryOfBundles(Repository):
 def load_tests(loader, tests, pattern):
     del tests, pattern
     suite = unittest.TestSuite()
-    others = (Ledger, Tar, PackedTar, Repository, RepositoryOfBundles)
+    others = (Ledger, NewTimeline, Tar, PackedTar, Repository, RepositoryOfBundles)
     for case in (*cases_of_each_server(globals(), [Days]), *others):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
