@@ -154,7 +154,8 @@ class LedgerVerifier {
     use_.proven_to = before_->end;
     use_.proven_at = before_->proven_at;
     use_.read_all_at = before_->read_all_at;
-    RETURN_IF_ERROR(Write(run, &result));
+    Write(run);
+    result.ledger = use_;
     return result;
   }
 
@@ -166,37 +167,44 @@ class LedgerVerifier {
     LedgerRun run(std::move(inventory), nullptr);
     auto result = verify_(std::move(inputs), &run);
     if (!result) {
-      if (!IsShortage(result.error().code)) RETURN_IF_ERROR(RemoveLedger(options_.ledger));
+      if (!IsShortage(result.error().code)) result.error().message += Remove();
       return result;
     }
     if (result->end < wal_end_)
       return MakeError(
           ErrorCode::kNotFound,
-          fmt::format(
-              "WAL is missing that was there on {}: it went up to {}, and ends at {} now ({}); "
-              "put it back, or give --full to verify what there is",
-              LedgerTime(before_->proven_at), wal_end_.ToString(), result->end.ToString(),
-              result->end_reason));
+          fmt::format("WAL is missing that was there on {}: it went up to {}, and ends "
+                      "at {} now ({}); put it back, or give --full to verify what there "
+                      "is",
+                      LedgerTime(before_->proven_at), wal_end_.ToString(), result->end.ToString(),
+                      result->end_reason));
     use_.read_all_at = SecondsNow();
-    if (result->different > 0) {
-      RETURN_IF_ERROR(RemoveLedger(options_.ledger));
-      result->ledger = use_;
-      return result;
+    if (result->different == 0) {
+      Write(run);
+    } else if (std::string trouble = Remove(); !trouble.empty()) {
+      use_.why_not_written = "damage was found" + trouble;
     }
-    RETURN_IF_ERROR(Write(run, &*result));
+    result->ledger = use_;
     return result;
   }
 
-  Status Write(const LedgerRun& run, VerifyResult* result) {
+  // What has become of the verification does not depend on it: a ledger that could not be written is the old one,
+  // which is still right.
+  void Write(const LedgerRun& run) {
     const auto ledger = run.Finish(SecondsNow());
-    if (ledger) {
-      RETURN_IF_ERROR(WriteLedger(options_.ledger, *ledger));
-    } else {
+    if (!ledger) {
       use_.why_not_written = ledger.error();
+      return;
     }
-    use_.written = ledger.has_value();
-    result->ledger = use_;
-    return {};
+    const Status written = WriteLedger(options_.ledger, *ledger);
+    use_.written = written.has_value();
+    if (!written) use_.why_not_written = written.error().message;
+  }
+
+  // Trouble with that, as the end of a message: it has to be done by hand then.
+  std::string Remove() {
+    const Status removed = RemoveLedger(options_.ledger);
+    return removed ? "" : fmt::format("; and remove the ledger: {}", removed.error().message);
   }
 
   const VerifyOptions& options_;

@@ -123,7 +123,7 @@ class LedgerCase(unittest.TestCase):
         return {
             str(path.relative_to(cls.archive))
             for path in pathlib.Path(cls.archive).rglob("*")
-            if re.match("[0-9A-F]{24}", path.name) and path.is_file() and ".backup" not in path.name
+            if re.fullmatch("[0-9A-F]{24}(-[0-9a-f]{40})?([.][a-z0-9]+)?", path.name) and path.is_file()
         }
 
     def setUp(self):
