@@ -5,8 +5,8 @@ verify_ledger.py [--scale N] [--old N] [--new N] [--repeats N] [--jobs N].
 A throw-away cluster is backed up. pgbench writes the WAL of a week (--old transactions), which a first
 run proves, and then that of a day (--new). The runs take turns: `waldump --stats` and `ingest` of the
 day, verify with the ledger, verify with a backup that was taken just before the day and --quick (which
-replays the day's WAL and nothing else), and verify over all. Medians of seconds are printed, with the
-ratio to the second one, and a line of JSON.
+replays the day's WAL and nothing else), and verify over all. Medians of seconds and of seconds of the
+processor are printed, with the ratio to the last but one, and a line of JSON. The bar is 1.2.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -64,11 +65,14 @@ def make(directory, arguments, prove):
 
 
 def timed(command, environment):
-    started = time.monotonic()
+    """Seconds, seconds of the processor, and the output."""
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    return time.monotonic() - started, done.stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.monotonic() - started, processor, done.stdout
 
 
 def main():
@@ -97,7 +101,7 @@ def main():
 
         archive = make(directory, arguments, prove)
         shutil.copy(proven, ledger)
-        _, text = timed(verify("backup", archive, f"--ledger={ledger}"), environment)
+        *_, text = timed(verify("backup", archive, f"--ledger={ledger}"), environment)
         said = json.loads(text)
         if not said["ledger"]["relied"]:
             sys.exit(f"the run did not rely on the ledger: {said['ledger']['why_all']}")
@@ -109,20 +113,24 @@ def main():
             "verify --quick, backup of the day": verify("late", archive, "--quick"),
             "verify over all": verify("backup", archive),
         }
-        seconds = {name: [] for name in commands}
+        seconds, processor = ({name: [] for name in commands} for _ in range(2))
         for _ in range(arguments.repeats):
             for name, command in commands.items():
                 shutil.copy(proven, ledger)
-                seconds[name].append(timed(command, environment)[0])
+                elapsed, busy, _ = timed(command, environment)
+                seconds[name].append(elapsed)
+                processor[name].append(busy)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    new_bytes = said["wal_bytes"]
-    print(f"{new_bytes / 1e6:.0f} MB of new WAL, {said['records']:,} records; {said['ledger']['segments']} segments and "
+    print(f"{said['wal_bytes'] / 1e6:.0f} MB of new WAL, {said['records']:,} records; {said['ledger']['segments']} segments and "
           f"{said['ledger']['files']} files relied on; {arguments.jobs} jobs")
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    busy = {name: statistics.median(values) for name, values in processor.items()}
+    alone = "verify --quick, backup of the day"
     for name, median in medians.items():
-        print(f"{name:<36} {median:7.2f} s  {median / medians['ingest']:6.2f}  ({min(seconds[name]):.2f} to {max(seconds[name]):.2f})")
-    print(json.dumps({"wal_bytes": new_bytes, "seconds": medians}))
+        print(f"{name:<36} {median:7.2f} s ({min(seconds[name]):.2f} to {max(seconds[name]):.2f}), {median / medians[alone]:.2f}; "
+              f"processor {busy[name]:.2f} s, {busy[name] / busy[alone]:.2f}")
+    print(json.dumps({"wal_bytes": said["wal_bytes"], "seconds": medians, "processor": busy}))
 
 
 if __name__ == "__main__":
