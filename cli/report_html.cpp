@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "cli/foreign_text.h"
+#include "cli/ledger_report.h"
 #include "cli/report_damage.h"
 #include "cli/report_map.h"
 #include "cli/report_style.h"
@@ -77,6 +79,9 @@ std::string Figures(const ReportedRun& run) {
   if (r.backup.was_read) {
     figure("Files of the backup read", Grouped(r.backup.files_read));
     figure("Losses in the backup", Grouped(r.backup.losses));
+  } else if (r.ledger.relied) {
+    figure("Files of the backup relied on", Grouped(r.ledger.files));
+    figure("Segments of WAL relied on", Grouped(r.ledger.segments));
   }
   figure("WAL records replayed", Grouped(r.records));
   return out + "</dl>\n";
@@ -302,6 +307,14 @@ std::string BackupSection(const BackupCounts& b) {
               b.pages_made_good > 0 ? Grouped(b.pages_made_good) + "; WAL rebuilds them" : ""}}));
 }
 
+std::string LedgerSection(const VerifyReport& report, const VerifyResult& r) {
+  if (report.ledger.empty()) return "";
+  std::vector<std::string> sentences = {"The ledger is " + HtmlCode(report.ledger) + "."};
+  for (const std::string& sentence : LedgerSentences(r.ledger, std::time(nullptr)))
+    sentences.push_back(HtmlText(sentence));
+  return Section("What earlier runs have proven", HtmlList(sentences));
+}
+
 std::string CountsSection(const char* heading, const char* what,
                           const std::map<std::string, uint64_t>& counts) {
   if (counts.empty()) return "";
@@ -376,6 +389,7 @@ std::string ReportHtml(const ReportedRun& run, const ReportFacts& facts, const s
   if (run.result != nullptr) {
     const VerifyResult& r = *run.result;
     out += Coverage(run) + DamageSections(run, facts) + WalSection(r) + BackupSection(r.backup);
+    out += LedgerSection(*run.report, r);
     out += CountsSection("What was compared", "Kind", r.compared);
     out += CountsSection("What was skipped, and why", "Reason", r.skipped);
     out += NotesSection(r);

@@ -47,6 +47,24 @@ struct VerifyArguments {
   bool no_progress = false;
 };
 
+std::string CheckLedger(const VerifyArguments& arguments) {
+  const VerifyOptions& verify = arguments.verify;
+  if (verify.ledger.empty()) return "";
+  if (arguments.follow.follow || arguments.images || !arguments.explain.empty())
+    return "--ledger is for --base-backup: leave out --follow, --images and --explain";
+  if (!arguments.against.empty())
+    return "--ledger is of a backup and its WAL, and a comparison must read all: leave out --against or "
+           "--ledger";
+  if (!arguments.until.empty() || verify.quick)
+    return "--ledger says that all of the backup and its WAL is proven: leave out --until and --quick";
+  if (!verify.restore_command.empty())
+    return "--ledger must see which segments there are, and a restore command cannot list them: give "
+           "--wal DIR instead";
+  if (verify.engine == Engine::kNative)
+    return "--ledger says that all WAL is proven, and --engine=native skips records: leave it out";
+  return "";
+}
+
 // One line that says what to do; empty when the options fit together.
 std::string CheckOptions(const VerifyArguments& arguments) {
   if (!arguments.reports.files.empty() && (arguments.follow.follow || !arguments.explain.empty()))
@@ -54,6 +72,7 @@ std::string CheckOptions(const VerifyArguments& arguments) {
   if (arguments.follow.follow && arguments.verify.until_time)
     return "--until must be an LSN with --follow";
   if (std::string bad = CheckBaseBackup(arguments.base_backup); !bad.empty()) return bad;
+  if (std::string bad = CheckLedger(arguments); !bad.empty()) return bad;
   if (arguments.follow.follow)
     return arguments.images || arguments.base_backup.given() || !arguments.against.empty() ||
                    !arguments.verify.wal.empty() || !arguments.verify.restore_command.empty() ||
@@ -115,7 +134,7 @@ Outcome Explain(const VerifyArguments& arguments) {
 void TakePgdata(VerifyArguments* arguments) {
   const char* pgdata = std::getenv("PGDATA");
   if (pgdata == nullptr || *pgdata == '\0' || arguments->images || arguments->follow.follow ||
-      !arguments->against.empty() || !arguments->until.empty())
+      !arguments->against.empty() || !arguments->until.empty() || !arguments->verify.ledger.empty())
     return;
   arguments->against = pgdata;
   Say(fmt::format("comparing with \"{}\", the value of PGDATA; unset PGDATA to replay WAL only",
@@ -156,6 +175,8 @@ Result<VerifyReports> OpenReports(const VerifyArguments& arguments) {
   option("until", arguments.until);
   if (verify.timeline) option("timeline", std::to_string(*verify.timeline));
   if (verify.quick) option("quick", "yes");
+  option("ledger", verify.ledger);
+  if (verify.reads_all) option("full", "yes");
   if (arguments.images) option("images", "yes");
   option("engine", EngineName(verify.engine));
   option("jobs", std::to_string(verify.jobs));
@@ -214,7 +235,8 @@ Outcome Run(VerifyArguments arguments) {
                             InputOptions(arguments, result->wal_directories),
                             arguments.verify.quick,
                             arguments.against,
-                            arguments.until};
+                            arguments.until,
+                            arguments.verify.ledger};
   if (arguments.json)
     PrintVerifyJson(report, *result);
   else
@@ -262,6 +284,14 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
       "itself is checked, and WAL is replayed to its end)");
   options->Flag("--quick", &arguments->verify.quick,
                 "do not read the base backup as a whole, and compare only what WAL changes");
+  options->Path(
+      "--ledger=FILE", &arguments->verify.ledger,
+      "a file that remembers which files of the backup and which WAL are proven: only what "
+      "is new or has changed is read again. It is made if it is not there");
+  options
+      ->Flag("--full", &arguments->verify.reads_all,
+             "read all, whatever the ledger says, and write a new one")
+      .Needs("--ledger");
   options->Value(
       "--until=LSN|TIME",
       [arguments](const std::string& text) { return ReadUntil(text, arguments); },
@@ -318,7 +348,7 @@ CommandFunction DeclareVerify(Options* options) {
       "pages of relations, pg_xact, pg_multixact and pg_commit_ts, relation maps, and which\n"
       "relation files exist. What WAL does not change must be as it is in the backup. With\n"
       "--images, it replays every record alone and compares the result with the image in\n"
-      "the record. Beside temporary files, it writes those of --report only.\n\n"
+      "the record. Beside temporary files, it writes those of --report and --ledger only.\n\n"
       "The exit status is 0 when all pages are equal and the backup is whole, 1 when a page\n"
       "is different or could not be rebuilt or the backup has lost something, and 2 when the\n"
       "input could not be used.\n\n"
@@ -333,6 +363,8 @@ CommandFunction DeclareVerify(Options* options) {
       "    --until='2024-05-31 14:00'\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
       "    --report=/reports/monday.html --report=/reports/monday.json\n"
+      "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
+      "    --ledger=/var/lib/neon_redo/main.ledger\n"
       "  neon-redo verify --base-backup=/var/lib/pgbackrest --stanza=main \\\n"
       "    --wal=/var/lib/pgbackrest/archive/main\n"
       "  neon-redo verify --explain=base/5/16384/7 --wal=/archive\n"

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/foreign_text.h"
+#include "cli/ledger_report.h"
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/describe/operation.h"
 
@@ -50,6 +51,7 @@ std::vector<std::string> Covered(const VerifyReport& report, const VerifyResult&
   const bool whole = r.backup.was_read;
   std::vector<std::string> out;
   if (whole) out.push_back(fmt::format("{} of the backup", FilesRead(r.backup)));
+  if (r.ledger.relied) out.push_back(ReliedOn(r.ledger) + ", by the ledger");
   out.push_back("the pages that this WAL changes, " +
                 (report.compares() ? "compared with those in " + PrintableLines(report.against)
                                    : std::string("rebuilt")));
@@ -60,7 +62,10 @@ std::vector<std::string> Covered(const VerifyReport& report, const VerifyResult&
 std::vector<std::string> NotCovered(const VerifyReport& report, const VerifyResult& r) {
   if (report.images) return {"pages without an image in this WAL, and all files"};
   std::vector<std::string> missing;
-  if (!r.backup.was_read) missing.push_back("the backup's other files and pages");
+  if (r.ledger.relied)
+    missing.push_back("bytes that a disk has changed since then without a trace (--full)");
+  else if (!r.backup.was_read)
+    missing.push_back("the backup's other files and pages");
   if (!report.compares()) missing.push_back("a comparison with another copy (--against)");
   missing.push_back(report.compares() ? "the free space map, which is not in WAL"
                                       : "hint bits and the free space map, which are not in WAL");
@@ -84,7 +89,9 @@ nlohmann::ordered_json CoverageJson(const VerifyReport& report, const VerifyResu
   if (report.images) return {{"images", true}};
   const bool compares_unchanged = report.compares() && r.backup.was_read;
   return {{"images", false},
-          {"backup", r.backup.was_read ? FilesRead(r.backup) : "not read as a whole"},
+          {"backup", r.backup.was_read ? FilesRead(r.backup)
+                     : r.ledger.relied ? "proven before, by the ledger"
+                                       : "not read as a whole"},
           {"pages_changed_by_wal", report.compares() ? "compared" : "rebuilt"},
           {"pages_not_changed_by_wal", compares_unchanged ? "compared" : "not compared"},
           {"against", report.against.empty() ? nullptr : Json(report.against)},

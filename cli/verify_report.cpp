@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "cli/foreign_text.h"
+#include "cli/ledger_report.h"
 #include "cli/report_damage.h"
 #include "cli/verify_coverage.h"
 #include "cpp_core/pg/rmgr.h"
@@ -221,6 +223,13 @@ void PrintBackup(const BackupCounts& b) {
                Grouped(b.unchanged_compared));
 }
 
+void PrintLedger(const VerifyReport& report, const VerifyResult& r) {
+  if (report.ledger.empty()) return;
+  fmt::print("\nLedger {}:\n", PrintableLines(report.ledger));
+  for (const std::string& sentence : LedgerSentences(r.ledger, std::time(nullptr)))
+    fmt::print("  {}\n", PrintableLines(sentence));
+}
+
 void PrintNotes(const VerifyResult& r) {
   if (r.notes.empty()) return;
   fmt::print("\nNotes, which are no differences:\n");
@@ -297,11 +306,13 @@ std::string VerdictText(const VerifyReport& report, const VerifyResult& r) {
   const uint64_t compared = PagesDone(report, r) + r.backup.unchanged_compared;
   const uint64_t different = r.different - std::min(r.different, r.backup.losses);
   const std::string of_backup = BackupVerdict(report, r.backup);
+  const std::string relied =
+      r.ledger.relied ? fmt::format(" Relied on {}.", ReliedOn(r.ledger)) : std::string();
   if (!report.compares_something())
     return fmt::format(
-        "WAL replays to {}: {} pages rebuilt, {} could not be.{} Nothing was compared: give "
+        "WAL replays to {}: {} pages rebuilt, {} could not be.{}{} Nothing was compared: give "
         "--against for that.",
-        r.end.ToString(), Grouped(compared), Grouped(different), of_backup);
+        r.end.ToString(), Grouped(compared), Grouped(different), of_backup, relied);
   if (different > 0)
     return fmt::format("{} of {} {} are different.{}", Grouped(different), Grouped(compared), what,
                        of_backup);
@@ -344,6 +355,7 @@ nlohmann::ordered_json VerifyJson(const VerifyReport& report, const VerifyResult
       {"elapsed_seconds", r.elapsed_seconds},
   };
   AddWal(r, &out);
+  out["ledger"] = LedgerJson(report.ledger, r.ledger);
   out["coverage"] = CoverageJson(report, r);
   for (const auto& [reason, count] : r.skipped) out["skipped"][reason] = count;
   for (const auto& [timeline, start] : r.other_timelines) {
@@ -376,6 +388,7 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
   PrintTable(report, r);
   PrintEngines(report, r);
   PrintBackup(r.backup);
+  PrintLedger(report, r);
   PrintMismatches(report, r);
   PrintNotes(r);
   if (!r.compared.empty()) {

@@ -24,6 +24,7 @@ struct VerifyReport {
   bool quick = false;   // the backup was not read as a whole
   std::string against;  // the directory that pages were compared with; empty: none
   std::string until;    // the target of --until, as it was given; empty: none
+  std::string ledger;   // the file of --ledger; empty: none
 };
 
 // To stdout.

@@ -31,6 +31,13 @@ Result<std::unique_ptr<ByteSource>> BaseBackup::OpenStream(std::string_view name
   return ReadWholeFile(std::move(file));
 }
 
+Result<StoredFiles> BaseBackup::Stored(const BaseFiles& list) const {
+  static_cast<void>(list);
+  return MakeError(
+      ErrorCode::kUnsupported,
+      fmt::format("it is not known which files on disk \"{}\", {}, consists of", path_, kind()));
+}
+
 Result<std::optional<BackupManifest>> BaseBackup::Manifest() const {
   ASSIGN_OR_RETURN(const auto text, ReadIfThere(kManifestFile, kMaxManifest));
   if (!text) return std::nullopt;

@@ -53,6 +53,10 @@ struct BaseFiles {
   std::map<uint32_t, BaseTablespace> tablespaces;  // by OID
 };
 
+// The files on disk that have a backup's bytes, by path, and the names of what each has. No names: perhaps
+// something of any.
+using StoredFiles = std::map<std::string, std::vector<std::string>>;
+
 // A file of a backup, open.
 class BaseFile {
  public:
@@ -92,6 +96,9 @@ class BaseBackup {
   // Of a chain of incremental backups, which has no manifest: each of them by itself, the newest first.
   // Their manifests are of the files as they lie there. Empty: it stands alone.
   virtual std::vector<const BaseBackup*> Links() const { return {}; }
+
+  // Where the bytes of these files of it lie. kUnsupported: it cannot be said.
+  virtual Result<StoredFiles> Stored(const BaseFiles& list) const;
 
   // What is wrong with the backup and does not keep it from being read, as lines for a person.
   virtual std::vector<std::string> Remarks() const { return {}; }

@@ -66,6 +66,18 @@ class IncrementalBackup : public BaseBackup {
     return out;
   }
   size_t descriptors() const override { return links_.size(); }
+  // A block may come from the same file of any of them.
+  Result<StoredFiles> Stored(const BaseFiles& list) const override {
+    static_cast<void>(list);
+    StoredFiles out;
+    for (const Link& link : links_) {
+      ASSIGN_OR_RETURN(BaseFiles own, link.backup->List());
+      std::erase_if(own.files, [](const auto& file) { return file.first.starts_with("pg_wal/"); });
+      ASSIGN_OR_RETURN(const auto stored, link.backup->Stored(own));
+      for (const auto& [path, names] : stored) out[path] = {};
+    }
+    return out;
+  }
   uint64_t spooled() const override {
     uint64_t sum = 0;
     for (const Link& link : links_) sum += link.backup->spooled();

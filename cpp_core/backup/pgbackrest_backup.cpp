@@ -11,7 +11,9 @@
 #include "cpp_core/backup/range_file.h"
 #include "cpp_core/backup/spool.h"
 #include "cpp_core/backup/unpack.h"
+#include "cpp_core/base/directory.h"
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 
 namespace neon_redo {
@@ -99,6 +101,23 @@ class PgBackRestBackup : public BaseBackup {
     return out;
   }
 
+  // The map of a file that is stored by blocks may name any file of the backups that this one refers to.
+  Result<StoredFiles> Stored(const BaseFiles& list) const override {
+    StoredFiles out;
+    bool has_blocks = false;
+    for (const auto& [name, info] : list.files) {
+      const auto found = manifest_.files.find(name);
+      if (found == manifest_.files.end() || found->second.size == 0) continue;
+      out[repository_.PathOf(RangeOf(found->second))].push_back(name);
+      has_blocks |= found->second.map_size > 0;
+    }
+    for (const std::string& label : manifest_.labels) {
+      if (has_blocks) RETURN_IF_ERROR(AddAllFiles(repository_.PathOf({label, "", 0, 0}), 0, &out));
+      if (label == manifest_.label) out[repository_.PathOf({label, kManifestName, 0, 0})] = {};
+    }
+    return out;
+  }
+
   Result<std::shared_ptr<const BaseFile>> OpenFile(std::string_view name) const override {
     ASSIGN_OR_RETURN(const PgBackRestFile* file, Find(name));
     if (file->size == 0) return MakeTextFile("");
@@ -121,6 +140,25 @@ class PgBackRestBackup : public BaseBackup {
     std::mutex mutex;
     std::optional<Result<uint64_t>> begin;
   };
+
+  static constexpr const char* kManifestName = "backup.manifest";
+
+  // Those that are not known already have something of any file. directory: with a slash at its end.
+  static Status AddAllFiles(const std::string& directory, int level, StoredFiles* out) {
+    constexpr int kMostLevels = 32;
+    if (level > kMostLevels) return {};
+    ASSIGN_OR_RETURN(const Directory opened, Directory::Open(directory));
+    ASSIGN_OR_RETURN(const auto names, opened.Names());
+    for (const std::string& name : names) {
+      const std::string path = directory + name;
+      ASSIGN_OR_RETURN(const bool is_directory, IsDirectory(path, Links::kRefuse));
+      if (is_directory)
+        RETURN_IF_ERROR(AddAllFiles(path + "/", level + 1, out));
+      else
+        out->try_emplace(path);
+    }
+    return {};
+  }
 
   // Files are stored as they are: neither packed nor encrypted.
   bool IsAsItWas() const {

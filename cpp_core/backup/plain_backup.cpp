@@ -132,7 +132,28 @@ class PlainBackup : public BaseBackup {
     return MakeRangeFile(Share(std::move(fd)), 0, UINT64_MAX, fmt::format("{}/{}", data_, name));
   }
 
+  Result<StoredFiles> Stored(const BaseFiles& list) const override {
+    StoredFiles out;
+    for (const auto& [name, file] : list.files) {
+      const Place place = PlaceOf(name);
+      out[fmt::format("{}/{}", place.directory, place.name)] = {name};
+    }
+    return out;
+  }
+
  private:
+  struct Place {
+    std::string directory, name;
+  };
+  Place PlaceOf(std::string_view name) const {
+    for (const auto& [oid, beside] : layout_.beside) {
+      const std::string below = fmt::format("{}{}/", pg::kTablespaceLinks, oid);
+      if (name.starts_with(below))
+        return {layout_.directory, fmt::format("{}/{}", beside.name, name.substr(below.size()))};
+    }
+    return {data_, std::string(name)};
+  }
+
   Result<BaseFiles> ListAll(bool data_only) const {
     ASSIGN_OR_RETURN(const auto control, ControlFile());
     return ListPlainFiles(layout_, *control.version, data_only);
@@ -142,13 +163,8 @@ class PlainBackup : public BaseBackup {
     if (!IsSafeRelativePath(name))
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("\"{}\" is no name of a file in a backup", name));
-    for (const auto& [oid, beside] : layout_.beside) {
-      const std::string below = fmt::format("{}{}/", pg::kTablespaceLinks, oid);
-      if (name.starts_with(below))
-        return pg::OpenClusterFile(layout_.directory,
-                                   fmt::format("{}/{}", beside.name, name.substr(below.size())));
-    }
-    return pg::OpenClusterFile(data_, name);
+    const Place place = PlaceOf(name);
+    return pg::OpenClusterFile(place.directory, place.name);
   }
 
   const PlainLayout layout_;

@@ -72,6 +72,18 @@ class TarBackup : public BaseBackup {
   Result<BaseFiles> List() const override { return files_; }
   uint64_t spooled() const override { return spool_ ? spool_->size() : 0; }
 
+  Result<StoredFiles> Stored(const BaseFiles& list) const override {
+    StoredFiles out;
+    for (const auto& [name, file] : list.files) {
+      const auto found = places_.find(name);
+      if (found == places_.end()) continue;
+      const uint32_t archive = found->second.archive;
+      out[directory_.PathOf(archive == kManifest ? kManifestFile : layout_.archives[archive].name)]
+          .push_back(name);
+    }
+    return out;
+  }
+
   Result<std::shared_ptr<const BaseFile>> OpenFile(std::string_view name) const override {
     const auto found = places_.find(std::string(name));
     if (found == places_.end()) {

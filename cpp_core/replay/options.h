@@ -19,6 +19,8 @@ struct ReplayOptions {
   uint64_t memory = uint64_t{1} << 30;
   std::string spill_directory = "/tmp";  // where the temporary file for spilled pages is
   bool hints_logged = false;             // Rebuilder::Options::hints_logged
+  // No page is known before a record makes it whole (Rebuilder::Options::base).
+  bool without_bases = false;
 };
 
 // What pages, and what is known of each block, may take of the memory. The rest is for the program

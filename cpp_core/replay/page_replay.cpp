@@ -8,10 +8,11 @@ namespace neon_redo {
 
 class PageReplay::ReplayPartition : public Partition {
  public:
-  ReplayPartition(Rebuilder::Options options, std::unique_ptr<PageConsumer> consumer,
-                  PageReplay* replay)
+  ReplayPartition(Rebuilder::Options options, bool has_bases,
+                  std::unique_ptr<PageConsumer> consumer, PageReplay* replay)
       : consumer(std::move(consumer)),
-        rebuilder(WithBase(std::move(options), this->consumer.get())),
+        rebuilder(has_bases ? WithBase(std::move(options), this->consumer.get())
+                            : std::move(options)),
         replay_(*replay) {}
 
   Status Take(const WalRecord& record, const RecordView& view, Lane* lane) override {
@@ -80,8 +81,8 @@ Result<std::unique_ptr<PageReplay>> PageReplay::Make(const ReplayOptions& option
                                    .memory = memory,
                                    .spill_directory = options.spill_directory,
                                    .hints_logged = options.hints_logged};
-      replay->partitions_.push_back(
-          std::make_unique<ReplayPartition>(std::move(partition), make_consumer(), replay.get()));
+      replay->partitions_.push_back(std::make_unique<ReplayPartition>(
+          std::move(partition), !options.without_bases, make_consumer(), replay.get()));
       pointers.push_back(replay->partitions_.back().get());
     }
     replay->distributor_ = std::make_unique<Distributor>(options, version, std::move(pointers));
@@ -106,6 +107,15 @@ ReplayCounts PageReplay::counts() const {
       sum.forgotten[reason] += rebuilder.forgotten(static_cast<Forgotten>(reason));
   }
   return sum;
+}
+
+std::optional<UnknownPage> PageReplay::unknown() const {
+  std::optional<UnknownPage> first;
+  for (const auto& partition : partitions_) {
+    const auto& found = partition->rebuilder.unknown();
+    if (found && (!first || found->lsn < first->lsn)) first = found;
+  }
+  return first;
 }
 
 std::set<BlockTag> PageReplay::spoilt() const {

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -102,6 +103,8 @@ class PageReplay {
 
   // After Finish.
   ReplayCounts counts() const;
+  // ReplayOptions::without_bases: the first of Rebuilder::unknown.
+  std::optional<UnknownPage> unknown() const;
   // Blocks in state kSpoilt: they need another PageReplay, of the same WAL, with Engine::kWorker and
   // `only` these.
   std::set<BlockTag> spoilt() const;

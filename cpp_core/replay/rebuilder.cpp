@@ -267,6 +267,14 @@ inline void Rebuilder::NoteRecord(const WalRecord& record, const RecordView& vie
     block->Tolerate({});
 }
 
+// Two kinds of records name a page without changing what it contains, and bring no image of it: see
+// IsOnlyLocked; and without checksums or wal_log_hints, log_heap_visible (access/heap/heapam.c).
+void Rebuilder::NoteUnknown(const WalRecord& record, const RecordView& view, int id) {
+  const BlockRef& ref = *view.block(id);
+  if (IsHeapPageOfVisible(view, ref) || IsOnlyLocked(view, id)) return;
+  if (!unknown_ || record.start < unknown_->lsn) unknown_ = {ref.tag, record.start};
+}
+
 Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int id, uint64_t hash,
                             RedoWorker* worker) {
   const BlockRef& ref = *view.block(id);
@@ -274,7 +282,10 @@ Status Rebuilder::TakeBlock(const WalRecord& record, const RecordView& view, int
   const RecordHeader& header = view.header();
   Blocks::Entry* entry = blocks_.FindOrAdd(ref.tag, hash);
   BlockState& block = entry->value;
-  if (!options_.base && !block.settled && !ref.initialises()) return {};
+  if (!options_.base && !block.settled && !ref.initialises()) {
+    NoteUnknown(record, view, id);
+    return {};
+  }
   if (record.end < block.last_lsn) return Supersede(view, id, &block);
   if (ref.initialises()) {
     Restart(&block);

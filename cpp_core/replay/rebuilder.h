@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -38,6 +39,12 @@ struct PageFailure {
       false;         // only a worker could have, and it was not to be asked (Engine::kNative)
   uint8_t rmid = 0;  // unsupported: the record's resource manager
   uint8_t info = 0;  // and operation
+};
+
+// A page that a record changes before any record makes it whole, where there are no bases.
+struct UnknownPage {
+  BlockTag tag;
+  Lsn lsn;  // start of the record
 };
 
 // Why WAL itself did away with a block.
@@ -131,6 +138,9 @@ class Rebuilder {
   const EngineCounts& counts() const { return counts_; }
   // Blocks that WAL itself did away with.
   uint64_t forgotten(Forgotten reason) const { return forgotten_[static_cast<size_t>(reason)]; }
+  // Without bases: the first record that needs what its page was before, and that page. Nothing: each
+  // page was made whole before that, or is still kNone and not BlockState::settled.
+  const std::optional<UnknownPage>& unknown() const { return unknown_; }
 
  private:
   bool IsMine(const BlockTag& tag) const {
@@ -150,6 +160,7 @@ class Rebuilder {
                        RedoWorker* worker);
   void NoteRecord(const WalRecord& record, const RecordView& view, const BlockRef& ref,
                   BlockState* block);
+  void NoteUnknown(const WalRecord& record, const RecordView& view, int id);
   Lsn EarliestLsn(const BlockRef& ref, const BlockState& block);
   void NoteLsn(const WalRecord& record, const RecordView& view, const BlockRef& ref,
                BlockState* block);
@@ -177,6 +188,7 @@ class Rebuilder {
   std::vector<PageFailure> failures_;
   std::map<uint16_t, uint32_t> unsupported_;  // resource manager, operation: number of the failure
   std::array<uint64_t, kForgottenReasons> forgotten_{};
+  std::optional<UnknownPage> unknown_;
   EngineCounts counts_;
   ChangeList others_;                      // of a record, beyond its blocks
   alignas(64) uint8_t saved_[kBlockSize];  // the page before the record

@@ -88,14 +88,15 @@ void ChangedCatalogs::Take(const BlockTag& tag, const uint8_t* page, const pg::V
   if (page == nullptr) return;
   ForEachRowOfPage(page, relation->second, version, [&](CatalogRow row) {
     if (relation->second != CatalogKind::kClass || HasStorage(row))
-      rows_.emplace_back(tag.rel, std::move(row));
+      rows_.emplace_back(tag, std::move(row));
   });
 }
 
 void BackupCatalog::Add(ChangedCatalogs changed) {
+  for (const BlockTag& tag : changed.blocks_) rows_.erase(tag);  // of an earlier run
   changed_.merge(changed.blocks_);
   unknown_.merge(changed.unknown_);
-  for (auto& [rel, row] : changed.rows_) rows_[rel].push_back(std::move(row));
+  for (auto& [tag, row] : changed.rows_) rows_[tag].push_back(std::move(row));
 }
 
 Status BackupCatalog::FindRelations(std::set<std::string>* missing) {
@@ -199,8 +200,8 @@ template <typename F>
 Status BackupCatalog::ForEachRow(const RelFileNode& rel, Findings* findings, F take) {
   using Found = RelationFiles::Found;
   const CatalogKind kind = relations_.at(rel);
-  if (const auto changed = rows_.find(rel); changed != rows_.end())
-    for (const CatalogRow& row : changed->second) {
+  for (auto at = rows_.lower_bound({rel}); at != rows_.end() && at->first.rel == rel; ++at)
+    for (const CatalogRow& row : at->second) {
       NoteRow(rel, row);
       if (IsLive(row)) take(row);
     }

@@ -16,6 +16,7 @@
 #include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
+#include "cpp_core/verify/state_bytes.h"
 
 namespace neon_redo {
 
@@ -51,7 +52,21 @@ class ChangedCatalogs {
   const CatalogRelations* const& relations_;
   std::set<BlockTag> blocks_;
   std::set<RelFileNode> unknown_;  // with a block that WAL changes and whose page is not known
-  std::vector<std::pair<RelFileNode, CatalogRow>> rows_;
+  std::vector<std::pair<BlockTag, CatalogRow>> rows_;
+};
+
+// What an earlier run knows of the catalogues' blocks that its WAL changes. Not thread-safe.
+struct KnownCatalogs {
+  std::set<RelFileNode> relations;                   // the catalogues themselves
+  std::set<BlockTag> changed;                        // blocks
+  std::set<RelFileNode> unknown;                     // see ChangedCatalogs
+  std::map<BlockTag, std::vector<CatalogRow>> rows;  // of changed blocks
+
+  // A change of the WAL since.
+  void Take(const Change& change);
+  void Save(StateWriter* out) const;
+  // What was saved; not to be used unless in->ok() afterwards.
+  static KnownCatalogs Load(StateReader* in);
 };
 
 // Not thread-safe.
@@ -63,6 +78,9 @@ class BackupCatalog {
                 const BaseFiles& list, const FileCheck& files)
       : base_(base), version_(version), checksums_(checksums), list_(list), files_(files) {}
 
+  // Call before FindRelations, if at all.
+  void Begin(KnownCatalogs known);
+  KnownCatalogs Known() const;
   // By the relation maps. Check reports damaged maps. missing: paths that are reported already; gets new
   // ones. Errors: the machine is short of something.
   Status FindRelations(std::set<std::string>* missing);
@@ -112,8 +130,8 @@ class BackupCatalog {
   CatalogRelations relations_;
   std::map<Database, std::vector<RelFileNode>> mapped_;
   std::set<BlockTag> changed_;
-  std::set<RelFileNode> unknown_;                        // of which not all rows are known
-  std::map<RelFileNode, std::vector<CatalogRow>> rows_;  // of changed blocks
+  std::set<RelFileNode> unknown_;                     // of which not all rows are known
+  std::map<BlockTag, std::vector<CatalogRow>> rows_;  // of changed blocks
   std::vector<Mismatch> damaged_maps_;
   std::set<uint32_t> dropping_;
   std::set<RelFileNode> read_;  // each pg_class that Check has read

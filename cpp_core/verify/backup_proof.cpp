@@ -56,12 +56,14 @@ Status BackupProof::Read(const ControlData& control, const BaseFiles& list,
   ReportAbsentDirectories();
   RETURN_IF_ERROR(CheckTablespaces());
   if (manifest_) CheckManifestFiles(base_, list, *manifest_);
-  const BackupReadOptions read{&base_, control.version, control.checksums, options_.jobs,
-                               options_.progress};
+  BackupReadOptions read{&base_, control.version, control.checksums, options_.jobs,
+                         options_.progress};
+  read.keeps_contents = !options_.ledger.empty();
   ASSIGN_OR_RETURN(auto result, ReadBackupFiles(read, list, manifest_ ? &*manifest_ : nullptr));
   TakeCounts(result);
   counts_.pages = result.pages;
   bad_ = std::move(result.bad_pages);
+  contents_ = std::move(result.contents);
   missing_.merge(result.unreadable);
   if (result.bad_pages_not_kept > 0)
     Report({}, "base", Damage::kChecksum,
@@ -226,6 +228,7 @@ void BackupProof::Take(const WalRecord& record, const RecordView& view, const Ch
   for (const Change& change : others) {
     if (change.kind == ChangeKind::kCreateTablespace || change.kind == ChangeKind::kDropTablespace)
       tablespaces_.insert(change.number);
+    if (known_) known_->Take(change);
   }
   if (ended || (manifest_end_.valid() && record.start >= manifest_end_)) return;
   for (const Change& change : others)
@@ -282,7 +285,18 @@ void BackupProof::TakeChange(const Change& change) {
 Status BackupProof::FindCatalogs(const FileCheck& files) {
   ReportTablespaces();
   catalog_.emplace(base_, *control_.version, control_.checksums, *list_, files);
+  std::set<RelFileNode> known;
+  if (known_) known = known_->relations;
+  if (known_) catalog_->Begin(std::move(*known_));
   RETURN_IF_ERROR(catalog_->FindRelations(&missing_));
+  // Pages of a catalogue that was none by then were not looked at, unless it is all newer.
+  if (known_)
+    for (const auto& [rel, kind] : catalog_->relations())
+      if (!known.contains(rel) && files.CreatedAt({rel}) < known_end_)
+        doubt_ =
+            fmt::format("catalogue {} was rewritten before {}, and takes its place after that",
+                        pg::RelationPath(*control_.version, rel, kMainFork), known_end_.ToString());
+  known_.reset();
   relations_ = &catalog_->relations();
   return {};
 }

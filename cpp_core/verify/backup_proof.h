@@ -35,6 +35,16 @@ class BackupProof {
   Status Read(const ControlData& control, const BaseFiles& list,
               const std::map<BlockTag, ForkFiles>& forks, bool has_manifest = true);
 
+  // Instead of Read: an earlier run has read these same files, and taken WAL since the backup's start.
+  // end: of that WAL. What is loaded is not to be used unless in->ok() afterwards.
+  void Resume(const ControlData& control, const BaseFiles& list, Lsn end, StateReader* in);
+  // For that, after Finish, where nothing is lost.
+  void Save(StateWriter* out) const;
+  // The content of each file that Read has read (ContentHash).
+  const std::map<std::string, uint64_t>& contents() const { return contents_; }
+  // Resumed: why the earlier run's knowledge is not enough; empty: it is.
+  const std::string& doubt() const { return doubt_; }
+
   // Takes a record. others: see PageReplay::Take. ended: it is after the backup's end.
   void Take(const WalRecord& record, const RecordView& view, const ChangeList& others, bool ended);
 
@@ -103,6 +113,11 @@ class BackupProof {
   Status log_status_;  // of ReadLog: the machine was short of something
   BackupCounts counts_;
   Findings findings_;
+  std::map<std::string, uint64_t> contents_;
+  // Resumed, until FindCatalogs.
+  std::optional<KnownCatalogs> known_;
+  Lsn known_end_;
+  std::string doubt_;
 };
 
 }  // namespace neon_redo

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <vector>
 
+#include "cpp_core/backup/content_hash.h"
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/parallel.h"
 #include "cpp_core/base/try.h"
@@ -52,6 +54,7 @@ class FileReader {
       out.checksums += lane.out.checksums;
       out.bad_pages_not_kept += lane.out.bad_pages_not_kept;
       out.findings.Add(lane.out.findings);
+      out.contents.merge(lane.out.contents);
       out.bad_pages.merge(lane.out.bad_pages);
       out.unreadable.merge(lane.out.unreadable);
     }
@@ -78,6 +81,8 @@ class FileReader {
     lane->piece.resize(kPieceSize);
     const ChecksumKind kind = task.expected ? task.expected->kind : ChecksumKind::kNone;
     ASSIGN_OR_RETURN(auto checksum, FileChecksum::Make(kind));
+    std::optional<ContentHash> content;
+    if (options_.keeps_contents) content.emplace();
     uint64_t at = 0;
     for (;;) {
       const auto got = ReadPiece(source->get(), lane);
@@ -88,6 +93,7 @@ class FileReader {
       }
       const Bytes piece(lane->piece.data(), *got);
       RETURN_IF_ERROR(checksum.Add(piece));
+      if (content) content->Add(piece);
       if (task.first) CheckPages(task, at / kBlockSize, piece, lane);
       at += piece.size();
       if (piece.size() < kPieceSize) break;
@@ -100,6 +106,7 @@ class FileReader {
                          task.size, at));
       return {};
     }
+    if (content) lane->out.contents[*task.path] = content->Finish();
     if (kind == ChecksumKind::kNone || at != task.expected->size) return {};
     ASSIGN_OR_RETURN(const auto computed, checksum.Finish());
     if (computed == task.expected->checksum)

@@ -34,7 +34,8 @@ struct BackupReadOptions {
   const pg::Version* version;  // not null
   bool checksums;              // the cluster has data checksums
   int jobs = 1;
-  ProgressFunction progress;  // called on the caller's thread; may be empty
+  ProgressFunction progress;    // called on the caller's thread; may be empty
+  bool keeps_contents = false;  // see BackupReadResult
   // Reads only what the manifest has a checksum of, and looks at no pages.
   bool checksums_only = false;
 };
@@ -45,6 +46,8 @@ struct BackupReadResult {
   uint64_t bad_pages_not_kept = 0;           // beyond kMostBadPages
   uint64_t files = 0, bytes = 0, pages = 0;  // that were read
   uint64_t checksums = 0;                    // files that have the manifest's
+  // BackupReadOptions::keeps_contents: ContentHash of each file that was read to its end, by path.
+  std::map<std::string, uint64_t> contents;
   Findings findings;                 // files that cannot be read, or differ from the manifest
   std::set<std::string> unreadable;  // of them, the paths of those that cannot be read
 };

@@ -28,6 +28,7 @@
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/parameter_change.h"
+#include "cpp_core/pg/paths.h"
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/store/slru_page.h"
@@ -37,6 +38,7 @@
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/last_records.h"
+#include "cpp_core/verify/ledger_run.h"
 #include "cpp_core/verify/options.h"
 #include "cpp_core/verify/page_check.h"
 #include "cpp_core/verify/replay_end.h"
@@ -52,9 +54,11 @@ namespace {
 
 class ClusterVerifier {
  public:
-  ClusterVerifier(const VerifyOptions& options, ClusterInputs inputs)
+  // ledger: null where there is none.
+  ClusterVerifier(const VerifyOptions& options, ClusterInputs inputs, LedgerRun* ledger)
       : options_(options),
         in_(std::move(inputs)),
+        ledger_(ledger),
         view_(*in_.control.version),
         slru_memory_(MemoryForPages(ReplayOptionsOf(options)) / 16),
         slrus_(in_.base, &slru_memory_, options.spill_directory, !options.quick),
@@ -74,6 +78,9 @@ class ClusterVerifier {
   }
   bool compares() const { return in_.compares(); }
   SlruCheck::Disk Disk() const { return {*in_.data, data_files_}; }
+  bool resumes() const { return ledger_ != nullptr && ledger_->resumes(); }
+  Status Resume();
+  void Prove();
   std::set<uint32_t> FindDropping() const;
   HintLogging Hints() const;
   Status TakeParameters(const Change& change, const WalRecord& record);
@@ -84,6 +91,7 @@ class ClusterVerifier {
   PageCheck::Server Server() const;
   Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
   void CountForgotten(const ReplayCounts& counts);
+  void DoubtUnknown(const PageReplay& replay);
   void NameSkips();
   void FindSubjects();
   Status ReadAll(PageReplay* replay, bool first_pass);
@@ -94,6 +102,7 @@ class ClusterVerifier {
 
   const VerifyOptions& options_;
   const ClusterInputs in_;
+  LedgerRun* const ledger_;
   BaseFiles data_files_;  // once all WAL is read
   VerifyResult result_;
   uint64_t free_space_map_ = 0;  // references to blocks of it
@@ -130,7 +139,9 @@ Result<VerifyResult> ClusterVerifier::Run() {
   CommitLog log(in_.base, in_.base_control.oldest_xid, in_.base_control.next_xid);
   RETURN_IF_ERROR(two_phase_.ReadBase(in_.base, in_.base_files, *in_.control.version,
                                       in_.base_control.next_full_xid, &log, !options_.quick));
-  if (!options_.quick)
+  if (resumes())
+    RETURN_IF_ERROR(Resume());
+  else if (!options_.quick)
     RETURN_IF_ERROR(
         proof_.Read(in_.base_control, in_.base_files, files_.base().forks, in_.has_label));
   auto spoilt = Pass(options_.engine, nullptr);
@@ -154,7 +165,44 @@ Result<VerifyResult> ClusterVerifier::Run() {
     result_.skipped[SkipName({SkipReason::kFreeSpaceMap}, nullptr)] = free_space_map_;
   RETURN_IF_ERROR(DescribeLastRecords(*in_.set, in_.Timeline(options_), &result_.mismatches));
   RETURN_IF_ERROR(CheckStillTheSame(in_));
+  if (ledger_ != nullptr && result_.different == 0) Prove();
   return std::move(result_);
+}
+
+// What an earlier run knew at its end of WAL.
+Status ClusterVerifier::Resume() {
+  const Ledger& before = ledger_->before();
+  StateReader in(before.state);
+  ingest_ = LoadIngest(&in);
+  files_.Load(&in);
+  slrus_.Load(&in);
+  two_phase_.Load(&in);
+  proof_.Resume(in_.base_control, in_.base_files, before.end, &in);
+  ledger_->Load(&in);
+  if (!in.is_done())
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("ledger \"{}\" says what cannot be; remove it, or give --full",
+                                 options_.ledger));
+  backup_ended_ = true;
+  result_.backup_end = before.backup_end;
+  return {};
+}
+
+// For later runs.
+void ClusterVerifier::Prove() {
+  StateWriter out;
+  SaveIngest(ingest_, &out);
+  files_.Save(&out);
+  slrus_.Save(&out);
+  two_phase_.Save(&out);
+  proof_.Save(&out);
+  ledger_->Save(&out);
+  ledger_->Prove({.redo = ingest_.state().checkpoint_redo,
+                  .end = result_.end,
+                  .backup_end = result_.backup_end,
+                  .last_transaction = result_.last_transaction,
+                  .contents = &proof_.contents(),
+                  .state = out.bytes()});
 }
 
 // What is neither a relation's page nor an SLRU's.
@@ -237,11 +285,12 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   ReplayOptions replay_options = ReplayOptionsOf(options_);
   replay_options.engine = engine;
   replay_options.hints_logged = Hints() == HintLogging::kAlways;
+  replay_options.without_bases = resumes();
   MemoryBudget memory(MemoryForPages(replay_options) / 16 * 15);
   std::vector<ClusterConsumer*> consumers;
   const auto make_consumer = [&] {
-    auto consumer =
-        std::make_unique<ClusterConsumer>(PageOptions(), proof_.relations(), !options_.quick);
+    auto consumer = std::make_unique<ClusterConsumer>(PageOptions(), proof_.relations(),
+                                                      !options_.quick, ledger_, files_);
     consumers.push_back(consumer.get());
     return consumer;
   };
@@ -271,11 +320,22 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
       touched_[fork] = std::max(touched_[fork], end);
     for (const auto& [fork, end] : consumer->sought) sought_[fork] = std::max(sought_[fork], end);
   }
+  if (resumes()) DoubtUnknown(*replay);
   const ReplayCounts counts = replay->counts();
   result_.pages_spilled += counts.spills;
   result_.engines.Add(counts.engines);
   if (only == nullptr) CountForgotten(counts);  // else the first pass has counted them
   return replay->spoilt();
+}
+
+// With full_page_writes a page's first record after a checkpoint makes it whole.
+void ClusterVerifier::DoubtUnknown(const PageReplay& replay) {
+  if (const auto page = replay.unknown())
+    ledger_->Doubt(fmt::format(
+        "the record at {} changes block {} of {}, and none since the last checkpoint "
+        "before has an image of it",
+        page->lsn.ToString(), page->tag.block, pg::BlockFilePath(*in_.control.version, page->tag)));
+  if (!proof_.doubt().empty()) ledger_->Doubt(proof_.doubt());
 }
 
 // What is skipped as changed while a backup was taken.
@@ -357,8 +417,11 @@ std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd&
 }
 
 Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
-  ASSIGN_OR_RETURN(auto opened, OpenWal(*in_.set, {.from = in_.label.start,
-                                                   .timeline = in_.Timeline(options_)}));
+  const Lsn from = ledger_ != nullptr ? ledger_->read_from() : in_.label.start;
+  ASSIGN_OR_RETURN(
+      auto opened,
+      OpenWal(*in_.set,
+              {.from = from, .timeline = resumes() ? in_.wal_timeline : in_.Timeline(options_)}));
   WalReader& reader = *opened;
   const uint64_t total = compares() && !in_.second.start.valid()
                              ? in_.control.checkpoint - in_.label.start
@@ -372,18 +435,22 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
     ASSIGN_OR_RETURN(const bool stops, end.StopsBefore(record, &view_));
     if (stops) break;
     last = record.start;
-    RETURN_IF_ERROR(Take(record, first_pass, replay));
+    if (ledger_ != nullptr && first_pass) ledger_->Take(record);
+    if (ledger_ == nullptr || ledger_->Replays(record.start))
+      RETURN_IF_ERROR(Take(record, first_pass, replay));
     end.Took(record);
     if (++records % 4096 == 0 && options_.progress)
-      options_.progress(
-          {first_pass ? "reading WAL" : "reading WAL again", last - in_.label.start, total});
+      options_.progress({first_pass ? "reading WAL" : "reading WAL again", last - from, total});
   }
   if (reader.error()) return tl::unexpected(*reader.error());
+  if (ledger_ != nullptr && first_pass) ledger_->EndOfWal();
   RETURN_IF_ERROR(CheckEnd(reader, end, last));
-  result_.start = in_.label.start;
+  result_.start = from;
   result_.end = end.reached() ? end.end() : reader.end_of_wal();
   result_.end_reason = EndReason(reader, end);
   result_.last_transaction = end.last_transaction();
+  if (!result_.last_transaction && resumes())
+    result_.last_transaction = ledger_->before().last_transaction;
   result_.wal_bytes = result_.end - result_.start;
   if (first_pass)
     result_.wal_notes.insert(result_.wal_notes.end(), reader.notes().begin(), reader.notes().end());
@@ -393,6 +460,8 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
 
 Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageReplay* replay) {
   RETURN_IF_ERROR(ParseRecord(record, &view_));
+  // An earlier run may have taken it.
+  const bool is_new = first_pass && (ledger_ == nullptr || ledger_->IsNew(record.start));
   // WAL need not have a record of the end.
   if (in_.consistent_at.valid()) backup_ended_ |= record.start >= in_.consistent_at;
   for (int id = 0; id <= view_.max_block_id(); id++) {
@@ -400,13 +469,13 @@ Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageRepla
     free_space_map_ += ref != nullptr && ref->tag.fork == kFreeSpaceMapFork;
   }
   const RecordFault fault =
-      first_pass ? ingest_.TakeBeyondBlocks(view_, &others_) : TakeRelationChanges(view_, &others_);
+      is_new ? ingest_.TakeBeyondBlocks(view_, &others_) : TakeRelationChanges(view_, &others_);
   if (fault)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
-  if (first_pass && !options_.quick) proof_.Take(record, view_, others_, backup_ended_);
+  if (is_new && !options_.quick) proof_.Take(record, view_, others_, backup_ended_);
   RETURN_IF_ERROR(replay->Take(record, view_, others_));
-  return first_pass && !others_.empty() ? TakeOthers(record) : Status();
+  return is_new && !others_.empty() ? TakeOthers(record) : Status();
 }
 
 // Takes the record's changes to what is no relation's page.
@@ -423,6 +492,7 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
     restarted_ |= change.kind == ChangeKind::kTimeline ||
                   (change.kind == ChangeKind::kCheckpoint && change.flags != 0 &&
                    record.start != in_.control.checkpoint);
+    if (ledger_ != nullptr) ledger_->Take(change);
     files_.Take(change, record);
     two_phase_.Take(change, record);
     RETURN_IF_ERROR(slrus_.Take(change, record, view_.rmid()));
@@ -454,11 +524,21 @@ Result<VerifyResult> VerifyBackup(const VerifyOptions& options, const BaseBackup
   if (data != nullptr && (options.until_lsn || options.until_time))
     return MakeError(ErrorCode::kInvalidArgument,
                      "replay to a target cannot be compared with a data directory");
+  RETURN_IF_ERROR(CheckLedgerOptions(options, data != nullptr));
   return Guarded([&]() -> Result<VerifyResult> {
     const auto started = std::chrono::steady_clock::now();
-    ASSIGN_OR_RETURN(auto inputs, ReadClusterInputs(options, base, data));
-    ASSIGN_OR_RETURN(auto result, ClusterVerifier(options, std::move(inputs)).Run());
-    result.elapsed_seconds =
+    const auto verify = [&options](ClusterInputs inputs, LedgerRun* ledger) {
+      return ClusterVerifier(options, std::move(inputs), ledger).Run();
+    };
+    Result<VerifyResult> result;
+    if (options.ledger.empty()) {
+      ASSIGN_OR_RETURN(auto inputs, ReadClusterInputs(options, base, data));
+      result = verify(std::move(inputs), nullptr);
+    } else {
+      result = VerifyWithLedger(options, base, verify);
+    }
+    if (!result) return result;
+    result->elapsed_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     return result;
   });

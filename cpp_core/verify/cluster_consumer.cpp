@@ -1,9 +1,12 @@
 #include "cpp_core/verify/cluster_consumer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/paths.h"
 
 namespace neon_redo {
 
@@ -17,13 +20,16 @@ void Extend(ForkSizes* sizes, const BlockTag& tag) {
 }  // namespace
 
 ClusterConsumer::ClusterConsumer(const PageCheck::Options& options,
-                                 const CatalogRelations* const* relations, bool reads_all)
+                                 const CatalogRelations* const* relations, bool reads_all,
+                                 LedgerRun* ledger, const FileCheck& files)
     : check(options),
       catalogs(relations),
       base_(options.base, options.version),
       version_(*options.version),
       reads_all_(reads_all),
-      notes_changed_(reads_all && options.data != nullptr) {}
+      notes_changed_(reads_all && options.data != nullptr),
+      ledger_(ledger),
+      files_(files) {}
 
 Result<bool> ClusterConsumer::ReadBase(const BlockTag& tag, uint8_t* page) {
   auto found = base_.ReadOrFail(tag, page);
@@ -33,8 +39,23 @@ Result<bool> ClusterConsumer::ReadBase(const BlockTag& tag, uint8_t* page) {
   return found;
 }
 
+// Whether that is all that is done with it: it has no page, since the run resumes and only records name it that
+// change nothing. Then it must be there all the same.
+bool ClusterConsumer::NoteInLedger(FinishedBlock* block) {
+  const BlockTag& tag = block->tag();
+  const bool is_unknown =
+      ledger_->resumes() && block->state() == PageState::kNone && !block->block().settled;
+  if (tag.fork != kMainFork || files_.IsBlockOfBase(tag)) return is_unknown;
+  if (block->state() == PageState::kCurrent) ledger_->AddMade(tag);
+  if (is_unknown && !ledger_->HasMade(tag) && !files_.IsCopiedDatabase(tag.rel.spc, tag.rel.db))
+    ledger_->Doubt(fmt::format("a record names block {} of {}, which is not known to exist",
+                               tag.block, pg::RelationPath(version_, tag.rel, kMainFork)));
+  return is_unknown;
+}
+
 Status ClusterConsumer::Take(FinishedBlock* block) {
   if (!base_status_) return base_status_;
+  if (ledger_ != nullptr && NoteInLedger(block)) return {};
   const BlockTag& tag = block->tag();
   if (block->state() != PageState::kNone) Extend(&touched, tag);
   if (notes_changed_) changed[{tag.rel, tag.fork, 0}].push_back(tag.block);

@@ -5,6 +5,7 @@
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/verify/backup_catalog.h"
 #include "cpp_core/verify/file_check.h"
+#include "cpp_core/verify/ledger_run.h"
 #include "cpp_core/verify/page_check.h"
 #include "cpp_core/verify/relation_files.h"
 #include "cpp_core/verify/unchanged_check.h"
@@ -16,8 +17,9 @@ class ClusterConsumer : public PageConsumer {
  public:
   // relations: see ChangedCatalogs. reads_all: the base backup is read as a whole, and what cannot be
   // read in it is reported with it.
+  // ledger: null where there is none. files: has taken all WAL before blocks come. Both outlive the object.
   ClusterConsumer(const PageCheck::Options& options, const CatalogRelations* const* relations,
-                  bool reads_all);
+                  bool reads_all, LedgerRun* ledger, const FileCheck& files);
 
   Result<bool> ReadBase(const BlockTag& tag, uint8_t* page) override;
   Status Take(FinishedBlock* block) override;
@@ -28,9 +30,13 @@ class ClusterConsumer : public PageConsumer {
   ChangedBlocks changed;
 
  private:
+  bool NoteInLedger(FinishedBlock* block);
+
   RelationFiles base_;
   const pg::Version& version_;
   const bool reads_all_, notes_changed_;
+  LedgerRun* const ledger_;
+  const FileCheck& files_;
   Status base_status_;
 };
 

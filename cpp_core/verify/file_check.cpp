@@ -77,6 +77,24 @@ uint32_t FileCheck::BaseEnd(const BlockTag& fork) const {
   return state == forks_.end() ? UINT32_MAX : state->second.base_end;
 }
 
+Lsn FileCheck::CreatedAt(const BlockTag& fork) const {
+  const auto state = forks_.find(fork);
+  const bool is_made = state != forks_.end() && state->second.kind == ForkState::kCreated;
+  return is_made ? state->second.created : Lsn();
+}
+
+bool FileCheck::IsCopiedDatabase(uint32_t spc, uint32_t db) const {
+  const auto state = databases_.find({spc, db});
+  return state != databases_.end() && state->second.kind == ChangeKind::kCopyDatabase;
+}
+
+bool FileCheck::IsBlockOfBase(const BlockTag& tag) const {
+  const BlockTag fork{tag.rel, tag.fork, 0};
+  const auto listed = base_.forks.find(fork);
+  return listed != base_.forks.end() && tag.block < listed->second.blocks &&
+         tag.block < BaseEnd(fork);
+}
+
 Result<std::string> FileCheck::ReadMap(const BaseBackup& files, uint32_t spc, uint32_t db) const {
   auto map = files.ReadWhole(pg::RelationMapPath(*version_, spc, db), size_t{1} << 16);
   if (!map && map.error().code == ErrorCode::kNotFound) return std::string();
@@ -99,8 +117,8 @@ void FileCheck::Take(const Change& change, const WalRecord& record) {
       if (!(change.flags & kNewRelationFile)) return;
       if (key.field5 == kMainFork)
         for (uint8_t fork = 0; fork <= kMaxForkNumber; fork++)
-          forks_[{rel, fork, 0}] = {ForkState::kAsBefore, 0, event};
-      forks_[{rel, key.field5, 0}] = {ForkState::kCreated, 0, event};
+          forks_[{rel, fork, 0}] = {ForkState::kAsBefore, 0, event, {}};
+      forks_[{rel, key.field5, 0}] = {ForkState::kCreated, 0, event, record.start};
       return;
     case ChangeKind::kTruncateFork: {
       ForkState& state = forks_[{rel, key.field5, 0}];
@@ -110,7 +128,7 @@ void FileCheck::Take(const Change& change, const WalRecord& record) {
     }
     case ChangeKind::kDropRelation:
       for (uint8_t fork = 0; fork <= kMaxForkNumber; fork++)
-        forks_[{rel, fork, 0}] = {ForkState::kDropped, 0, event};
+        forks_[{rel, fork, 0}] = {ForkState::kDropped, 0, event, {}};
       return;
     case ChangeKind::kCreateDatabase:
     case ChangeKind::kCopyDatabase:

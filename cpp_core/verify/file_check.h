@@ -17,6 +17,7 @@
 #include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/relation_files.h"
+#include "cpp_core/verify/state_bytes.h"
 #include "neon_redo/ingest.h"
 
 namespace neon_redo {
@@ -46,11 +47,22 @@ class FileCheck {
   bool IsDatabaseOfBase(uint32_t spc, uint32_t db) const { return !databases_.contains({spc, db}); }
   // Blocks from here on are not those of the base backup.
   uint32_t BaseEnd(const BlockTag& fork) const;
+  // Start of the record that makes the fork; 0: WAL does not make it.
+  Lsn CreatedAt(const BlockTag& fork) const;
+  // WAL makes the database as a copy of another's files.
+  bool IsCopiedDatabase(uint32_t spc, uint32_t db) const;
+  // The block is one of the base backup's, which WAL neither cuts off nor drops.
+  bool IsBlockOfBase(const BlockTag& tag) const;
   // The relation map; empty when there is none.
   Result<std::string> FinalMap(uint32_t spc, uint32_t db) const;
 
   // Takes a change of the record. Changes to pages are ignored.
   void Take(const Change& change, const WalRecord& record);
+
+  // What is known of the WAL that was taken, for a run that takes later WAL. Load comes after TakeBase. What
+  // is loaded is not to be used unless in->ok() afterwards.
+  void Save(StateWriter* out) const;
+  void Load(StateReader* in);
 
   struct Expectations {
     const BaseFiles& on_disk;  // of the data directory
@@ -83,6 +95,7 @@ class FileCheck {
     enum Kind : uint8_t { kAsBefore, kCreated, kDropped } kind = kAsBefore;
     uint32_t base_end = UINT32_MAX;  // blocks from here on are not the base backup's
     Event last;
+    Lsn created{};  // kCreated: start of the record that makes the fork
   };
   struct DatabaseState {
     ChangeKind kind;

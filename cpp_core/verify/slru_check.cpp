@@ -71,7 +71,7 @@ Status SlruCheck::ChangePage(const Change& change, const SlruBlock& block, const
       if (!found && (!reads_all_ || IsShortage(found.error().code)))
         return tl::unexpected(found.error());
       open.page->known = found && *found;
-    } else {
+    } else if (open.page->ref.present()) {
       std::memcpy(open.bytes.data(), pool_.Get(&open.page->ref), kBlockSize);
     }
   }
@@ -108,6 +108,8 @@ Status SlruCheck::Compare(const Disk* disk, Lsn settled, const ClusterState& sta
     } else if (settled.valid() && page.last_end > settled) {
       findings.Skip(SkipReason::kChangedDuringBackup);
       if (disk != nullptr) RETURN_IF_ERROR(CheckPresence(*disk, block, page, &findings));
+    } else if (disk == nullptr && !page.last_end.valid()) {
+      continue;
     } else if (disk == nullptr) {
       findings.Equal(page.last_rmid);
       result->pages_replayed++;

@@ -12,6 +12,7 @@
 #include "cpp_core/backup/base_backup.h"
 #include "cpp_core/replay/page_pool.h"
 #include "cpp_core/verify/findings.h"
+#include "cpp_core/verify/state_bytes.h"
 #include "neon_redo/ingest.h"
 
 namespace neon_redo {
@@ -40,6 +41,12 @@ class SlruCheck {
   // The page as WAL leaves it, or the backup's: whether there is one.
   Result<bool> ReadFinal(const SlruBlock& block, uint8_t* page);
 
+  // What is known of the WAL that was taken, for a run that takes later WAL and compares nothing: which pages
+  // there are, and pg_xact's content. Call Save after Compare, Load before Take. What is loaded is not to be
+  // used unless in->ok() afterwards.
+  void Save(StateWriter* out);
+  void Load(StateReader* in);
+
   // What to compare with.
   struct Disk {
     const BaseBackup& files;
@@ -58,7 +65,7 @@ class SlruCheck {
  private:
   struct Page {
     PageRef ref;
-    Lsn last_start, last_end;  // of the last record that changes it
+    Lsn last_start, last_end;  // of the last record that changes it; 0: it was loaded
     uint8_t last_rmid = 0;
     bool known = true;  // false: neither the backup has it nor does WAL begin it
   };

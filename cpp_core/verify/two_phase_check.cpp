@@ -44,6 +44,7 @@ Status TwoPhaseCheck::ReadBase(const BaseBackup& base, const BaseFiles& list,
       return tl::unexpected(content.error());
     if (!content) unreadable_[file] = content.error().message;
     if (!content) continue;
+    of_base_.insert(xid);
     const CommitLog::Fate fate = log->Of(xid);
     states_[xid].content = std::move(*content);
     states_[xid].is_stale =

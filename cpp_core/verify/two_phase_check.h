@@ -14,6 +14,7 @@
 #include "cpp_core/pg/version.h"
 #include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/findings.h"
+#include "cpp_core/verify/state_bytes.h"
 #include "neon_redo/ingest.h"
 
 namespace neon_redo {
@@ -29,6 +30,11 @@ class TwoPhaseCheck {
 
   // Takes a change of the record. Changes to anything else are ignored.
   void Take(const Change& change, const WalRecord& record);
+
+  // What is known of the WAL that was taken, for a run that takes later WAL. Load comes after ReadBase. What is
+  // loaded is not to be used unless in->ok() afterwards.
+  void Save(StateWriter* out) const;
+  void Load(StateReader* in);
 
   // Transactions are prepared after the last record.
   bool HasPrepared() const;
@@ -54,6 +60,7 @@ class TwoPhaseCheck {
   };
   const pg::Version* version_ = nullptr;  // not null from ReadBase on
   std::map<uint32_t, State> states_;
+  std::set<uint32_t> of_base_;                     // that the base backup has files of
   std::map<std::string, std::string> unreadable_;  // files of the base backup: why
 };
 

@@ -88,6 +88,7 @@ class PageReplayTest : public ::testing::TestWithParam<int> {
     options.engine = Engine::kNative;
     options.jobs = GetParam();
     options.spill_directory = ::testing::TempDir();
+    options.without_bases = without_bases_;
     MemoryBudget memory(0);  // the least that it can do with
     auto replay = PageReplay::Make(
         options, kPg15, &memory, [this] { return std::make_unique<StoreConsumer>(&store_); }, only);
@@ -105,6 +106,7 @@ class PageReplayTest : public ::testing::TestWithParam<int> {
     Status done = (*replay)->Finish();
     counts_ = (*replay)->counts();
     spoilt_ = (*replay)->spoilt();
+    unknown_ = (*replay)->unknown();
     return done;
   }
   const Finished& At(uint32_t block) { return store_.finished.at({kRel, kMainFork, block}); }
@@ -113,7 +115,45 @@ class PageReplayTest : public ::testing::TestWithParam<int> {
   Store store_;
   ReplayCounts counts_;
   std::set<BlockTag> spoilt_;
+  bool without_bases_ = false;
+  std::optional<UnknownPage> unknown_;
 };
+
+Buffer Visible(uint32_t block) {
+  return RecordBuilder(kRmHeap2, 0x40)
+      .Block(0, 0, {}, false, kVisibilityMapFork)
+      .Block(1, block)
+      .Main(Fields().U32(0).U8(1))
+      .Bytes();
+}
+
+// As a run does that relies on a ledger: the base backup is not read.
+TEST_P(PageReplayTest, WithoutBasesARecordMakesThePageFirst) {
+  without_bases_ = true;
+  ASSERT_TRUE(Run({Insert(1, 1, true), Insert(1, 2), Insert(2, 1, true)}));
+  EXPECT_FALSE(unknown_);
+  EXPECT_EQ(At(1).line_pointers, 2u);
+  EXPECT_EQ(store_.bases_read, 0);
+}
+
+TEST_P(PageReplayTest, WithoutBasesWhatNeedsOneIsSaid) {
+  without_bases_ = true;
+  ASSERT_TRUE(Run({Insert(1, 1, true), Insert(5, 7), Insert(4, 3), Insert(5, 1, true)}));
+  ASSERT_TRUE(unknown_);
+  EXPECT_EQ(unknown_->tag, (BlockTag{kRel, kMainFork, 5}));
+  EXPECT_EQ(unknown_->lsn, Lsn(192));
+  EXPECT_EQ(At(5).state, PageState::kCurrent) << "a later record makes it";
+  EXPECT_EQ(At(4).state, PageState::kNone);
+}
+
+TEST_P(PageReplayTest, WithoutBasesARecordThatChangesNothingNeedsNone) {
+  without_bases_ = true;
+  ASSERT_TRUE(Run({Visible(9)}));
+  EXPECT_EQ(At(9).state, PageState::kNone);
+  // Of the map's page nothing is known.
+  ASSERT_TRUE(unknown_);
+  EXPECT_EQ(unknown_->tag.fork, kVisibilityMapFork);
+}
 
 TEST_P(PageReplayTest, PagesComeFromTheConsumerAndGoToIt) {
   std::vector<Buffer> records;

@@ -197,16 +197,28 @@ class Ingest {
   const IngestCounts& counts() const { return counts_; }
   const ClusterState& state() const { return state_; }
 
+  // All that later records need to know of earlier ones: to take WAL on where another object ended.
+  struct Memory {
+    ClusterState state;
+    // The page of pg_multixact/offsets that WAL last made, and the one that was made without a record
+    // because a multixact at the end of the page before told where the next begins
+    // (last_initialized_offsets_page, pre_initialized_offsets_page in access/transam/multixact.c).
+    int64_t last_offsets_page = -1;
+    int64_t early_offsets_page = -1;
+  };
+  Memory memory() const { return {state_, last_offsets_page_, early_offsets_page_}; }
+  void Remember(const Memory& memory) {
+    state_ = memory.state;
+    last_offsets_page_ = memory.last_offsets_page;
+    early_offsets_page_ = memory.early_offsets_page;
+  }
+
  private:
   class Taker;  // one record being taken
 
   IngestCounts counts_;
   ClusterState state_;
-  // The page of pg_multixact/offsets that WAL last made, and the one that was made without a record
-  // because a multixact at the end of the page before told where the next begins
-  // (last_initialized_offsets_page, pre_initialized_offsets_page in access/transam/multixact.c).
-  int64_t last_offsets_page_ = -1;
-  int64_t early_offsets_page_ = -1;
+  int64_t last_offsets_page_ = -1, early_offsets_page_ = -1;  // see Memory
 };
 
 // Replaces *changes by what a record does to pages and files of relations that it does not name by

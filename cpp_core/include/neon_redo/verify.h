@@ -95,6 +95,23 @@ struct BackupCounts {
       0;  // pages and SLRU pages that WAL does not change, with data_directory
 };
 
+// What a ledger (VerifyOptions::ledger) did for a verification.
+struct LedgerUse {
+  // Earlier runs had proven files of the backup and WAL, and this one relied on that.
+  bool relied = false;
+  std::string why_all{};  // why all was read though there was a ledger, or was to be one; one line
+  uint64_t files = 0;     // of the backup that were relied on
+  uint64_t files_read_again =
+      0;                  // of them: what they are on disk had changed, their content had not
+  uint64_t segments = 0;  // of WAL that were relied on
+  uint64_t segments_read_again = 0;  // of them, likewise
+  Lsn proven_to{};                   // end of the WAL that was relied on
+  // When that was proven, and when all was last read: seconds since 1970-01-01 UTC; 0: never.
+  int64_t proven_at = 0, read_all_at = 0;
+  bool written = false;           // the ledger has what this run has proven
+  std::string why_not_written{};  // one line; empty: it was written, or something is wrong
+};
+
 struct RmgrCounts {
   uint64_t rebuilt = 0;
   uint64_t equal = 0;
@@ -133,6 +150,7 @@ struct VerifyResult {
   // directory do not say which timeline is meant.
   std::vector<std::pair<uint32_t, Lsn>> other_timelines{};
   BackupCounts backup{};
+  LedgerUse ledger{};
   Lsn backup_end{};  // replay up to here makes the base backup consistent; 0: not known
   double elapsed_seconds = 0;
 };
@@ -168,6 +186,11 @@ struct VerifyOptions {
   // most one of them. kNotFound: WAL ends before; kInvalidArgument: it is before the backup's end.
   std::optional<Lsn> until_lsn{};
   std::optional<int64_t> until_time{};
+  // Of VerifyCluster without data_directory: a file that says which files and segments earlier runs have
+  // proven. They are not read again, unless reads_all (docs/ledger.md). Empty: there is none. It goes with
+  // neither a target, quick, a restore command nor Engine::kNative.
+  std::string ledger{};
+  bool reads_all = false;
   // Of VerifyCluster: does not read the base backup as a whole, and compares only what WAL changes.
   bool quick = false;
 };
