@@ -9,7 +9,7 @@
 #   make test-ci    every test, and make lint: what .ci/run does
 #   make test-hostile, make fuzz   the long forms of what make test has short
 #   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
-#   make test-damage   neon-redo verify: 2,000 random injections, 28 random workloads
+#   make test-damage   neon-redo verify: 2,000 random injections, 48 random workloads
 #   make test-follow-long   neon-redo verify --follow: half an hour of mixed loads
 #   make test-memory   verify in 512 MB, with 20 GB of WAL (35 GB of disk)
 #   make test-index    100,000 pages of each version by an index, and 100 kills while it is made
@@ -261,7 +261,7 @@ test-manager-long: deps
 
 test-damage: deps
 	+$(MAKE) all
-	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_damage. -k test_standby_proof.
+	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_damage. -k test_standby_proof. -k test_verify_running.
 
 test-follow-long: deps
 	+$(MAKE) all

@@ -21,6 +21,7 @@
 #include "cli/verify_follow.h"
 #include "cli/verify_report.h"
 #include "cli/verify_reports.h"
+#include "cli/verify_running.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page_name.h"
@@ -40,6 +41,7 @@ struct VerifyArguments {
   bool images = false;
   BackupArguments base_backup;
   std::string against;
+  std::string against_dbname;
   std::string explain;
   std::string until;
   ReportArguments reports;
@@ -71,6 +73,11 @@ std::string CheckOptions(const VerifyArguments& arguments) {
     return "--report is for --base-backup and --images: leave out --follow and --explain";
   if (arguments.follow.follow && arguments.verify.until_time)
     return "--until must be an LSN with --follow";
+  if (!arguments.against_dbname.empty() &&
+      (!arguments.against.empty() || !arguments.until.empty() || arguments.images ||
+       arguments.follow.follow || !arguments.explain.empty()))
+    return "--against-dbname is for --base-backup: leave out --against, --until, --images, --follow "
+           "and --explain";
   if (std::string bad = CheckBaseBackup(arguments.base_backup); !bad.empty()) return bad;
   if (std::string bad = CheckLedger(arguments); !bad.empty()) return bad;
   if (arguments.follow.follow)
@@ -177,6 +184,8 @@ Result<VerifyReports> OpenReports(const VerifyArguments& arguments) {
   if (verify.quick) option("quick", "yes");
   option("ledger", verify.ledger);
   if (verify.reads_all) option("full", "yes");
+  if (!arguments.against.empty()) option("patience", fmt::format("{}s", verify.patience.count()));
+  if (verify.max_rate > 0) option("max-rate", fmt::format("{}k", verify.max_rate >> 10));
   if (arguments.images) option("images", "yes");
   option("engine", EngineName(verify.engine));
   option("jobs", std::to_string(verify.jobs));
@@ -220,6 +229,10 @@ tl::expected<VerifyResult, Failure> Verify(VerifyArguments arguments, ReportFact
 Outcome Run(VerifyArguments arguments) {
   if (const std::string bad = CheckOptions(arguments); !bad.empty()) return Fail(bad);
   if (!arguments.explain.empty()) return Explain(arguments);
+  if (!arguments.against_dbname.empty()) {
+    ASSIGN_OR_RETURN(arguments.against, DataDirectoryOf(arguments.against_dbname));
+    Say(fmt::format("comparing with \"{}\", the server's data directory", arguments.against));
+  }
   TakePgdata(&arguments);
   ASSIGN_OR_RETURN(VerifyReports reports, OpenReports(arguments));
   const auto result =
@@ -279,7 +292,7 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
       "incremental backup of PostgreSQL give the full one and all after it, the newest last");
   options->Path(
       "--against=PGDATA", &arguments->against,
-      "data directory to compare with: of a cluster or standby that no server runs on, or a "
+      "data directory to compare with: of a cluster or standby, whether a server runs on it or not, or a "
       "later base backup. It is only read. (default: $PGDATA; without either, the backup "
       "itself is checked, and WAL is replayed to its end)");
   options->Flag("--quick", &arguments->verify.quick,
@@ -299,6 +312,7 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
       "such as 0/3A1F0000 or \"2024-05-31 14:00:00+02\" (without a zone: local time); with "
       "--follow: stop once WAL up to this LSN is verified");
   AddTimeline(options, &arguments->verify.timeline);
+  AddRunningOptions(options, &arguments->against_dbname, &arguments->verify);
   options->Path("--explain=PAGE", &arguments->explain,
                 "only print every record that touches this page, such as base/5/16384/7 or "
                 "pg_xact/0000/3, from the start of --base-backup if that is given");
@@ -353,9 +367,8 @@ CommandFunction DeclareVerify(Options* options) {
       "is different or could not be rebuilt or the backup has lost something, and 2 when the\n"
       "input could not be used.\n\n"
       "Examples:\n"
-      "  pg_ctl stop -D /var/lib/postgresql/15/main\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
-      "    --against=/var/lib/postgresql/15/main\n"
+      "    --against=/var/lib/postgresql/15/main --patience=1h --max-rate=50M\n"
       "  neon-redo verify --base-backup=/backups/monday --wal=/archive\n"
       "  neon-redo verify --base-backup=/backups/monday \\\n"
       "    --restore-command='pgbackrest --stanza=main archive-get %f %p'\n"

@@ -8,6 +8,7 @@
 
 #include "cli/foreign_text.h"
 #include "cli/ledger_report.h"
+#include "cli/verify_running.h"
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/describe/operation.h"
 
@@ -56,6 +57,7 @@ std::vector<std::string> Covered(const VerifyReport& report, const VerifyResult&
                 (report.compares() ? "compared with those in " + PrintableLines(report.against)
                                    : std::string("rebuilt")));
   if (report.compares() && whole) out.push_back("the pages that it does not change, compared");
+  if (r.running) out.push_back(RunningCoverage(r));
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include "cli/ledger_report.h"
 #include "cli/report_damage.h"
 #include "cli/verify_coverage.h"
+#include "cli/verify_running.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/verify/data_directory.h"
 #include "neon_redo/describe.h"
@@ -305,7 +306,7 @@ std::string VerdictText(const VerifyReport& report, const VerifyResult& r) {
   const char* what = report.images ? "block images" : "pages";
   const uint64_t compared = PagesDone(report, r) + r.backup.unchanged_compared;
   const uint64_t different = r.different - std::min(r.different, r.backup.losses);
-  const std::string of_backup = BackupVerdict(report, r.backup);
+  const std::string of_backup = RunningVerdict(r) + BackupVerdict(report, r.backup);
   const std::string relied =
       r.ledger.relied ? fmt::format(" Relied on {}.", ReliedOn(r.ledger)) : std::string();
   if (!report.compares_something())
@@ -350,6 +351,7 @@ nlohmann::ordered_json VerifyJson(const VerifyReport& report, const VerifyResult
       {"changes", ChangesJson(all)},
       {"operations", OperationsJson(r)},
       {"backup", BackupJson(report, r.backup)},
+      {"running_server", RunningJson(r)},
       {"pages_spilled", r.pages_spilled},
       {"jobs", report.jobs},
       {"elapsed_seconds", r.elapsed_seconds},
@@ -400,6 +402,7 @@ void PrintVerifyText(const VerifyReport& report, const VerifyResult& r) {
     for (const auto& [reason, count] : r.skipped)
       fmt::print("  {:>12} {}\n", Grouped(count), PrintableLines(reason));
   }
+  PrintLooks(r);
   PrintCoverage(report, r);
   fmt::print("\n{:.1f} s with {} {}: {} records/s, {:.1f} MB/s of WAL, {} {}/s\n",
              r.elapsed_seconds, report.jobs, report.jobs == 1 ? "thread" : "threads",

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "cpp_core/backup/barman_backup.h"
@@ -64,10 +66,17 @@ std::string BaseBackup::Where(std::string_view name) const {
   return fmt::format("file \"{}\" of the backup in \"{}\"", name, path_);
 }
 
+// A server may be writing the file (get_controlfile in common/controldata_utils.c).
 Result<pg::ControlFile> BaseBackup::ControlFile() const {
-  ASSIGN_OR_RETURN(const auto text, ReadWhole(pg::kControlFile, 4 * pg::kControlFileSize));
-  return pg::ParseControlFile(Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()),
-                              Where(pg::kControlFile));
+  constexpr int kAttempts = 10;
+  for (int attempt = 1;; attempt++) {
+    ASSIGN_OR_RETURN(const auto text, ReadWhole(pg::kControlFile, 4 * pg::kControlFileSize));
+    auto control = pg::ParseControlFile(
+        Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size()), Where(pg::kControlFile));
+    if (control || control.error().code != ErrorCode::kCorrupt || attempt == kAttempts)
+      return control;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 Result<BackupLabel> BaseBackup::Label() const {

@@ -66,9 +66,23 @@ class PlainLister {
           ListTablespace(*pg::ParseOid(name), path_of(name), Links::kFollow, level + 1));
     for (const std::string& name : directories) {
       out_.directories.insert(below + name);
-      RETURN_IF_ERROR(ListBelow(path_of(name), fmt::format("{}{}/", below, name), level + 1));
+      RETURN_IF_ERROR(ListIfThere(path_of(name), below + name, level + 1));
     }
     return {};
+  }
+
+  // The same of a directory that a server may have removed since.
+  Status ListIfThere(const std::string& path, const std::string& name, int level) {
+    Status listed = ListBelow(path, name + "/", level);
+    const bool is_gone = !listed && access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+    if (is_gone) {
+      const auto is_in = [&](const std::string& other) {
+        return other == name || other.starts_with(name + "/");
+      };
+      std::erase_if(out_.directories, is_in);
+      std::erase_if(out_.files, [&](const auto& file) { return is_in(file.first); });
+    }
+    return is_gone ? Status() : listed;
   }
 
   // links: what becomes of one at `path`.
@@ -95,7 +109,7 @@ class PlainLister {
     }
     const std::string version = fmt::format("{}/{}", name, version_.tablespace_directory);
     out_.directories.insert({name, version});
-    return ListBelow(below, version + "/", level);
+    return ListIfThere(below, version, level);
   }
 
   BaseFiles Take() { return std::move(out_); }

@@ -23,6 +23,7 @@
 #include <set>
 
 #include "cpp_core/archive/wal_set.h"
+#include "cpp_core/backup/limited_backup.h"
 #include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/guarded_files.h"
@@ -42,6 +43,7 @@
 #include "cpp_core/verify/options.h"
 #include "cpp_core/verify/page_check.h"
 #include "cpp_core/verify/replay_end.h"
+#include "cpp_core/verify/running_looks.h"
 #include "cpp_core/verify/slru_check.h"
 #include "cpp_core/verify/subjects.h"
 #include "cpp_core/verify/two_phase_check.h"
@@ -52,13 +54,17 @@
 namespace neon_redo {
 namespace {
 
-class ClusterVerifier {
+class ClusterVerifier : public ClusterLook {
  public:
-  // ledger: null where there is none.
-  ClusterVerifier(const VerifyOptions& options, ClusterInputs inputs, LedgerRun* ledger)
+  // ledger: null where there is none. running: null if no server runs on what is compared. earlier: the
+  // first look at it; null: this is it.
+  ClusterVerifier(const VerifyOptions& options, ClusterInputs inputs, LedgerRun* ledger,
+                  RunningServer* running, const ClusterVerifier* earlier)
       : options_(options),
         in_(std::move(inputs)),
         ledger_(ledger),
+        running_(running),
+        earlier_(earlier),
         view_(*in_.control.version),
         slru_memory_(MemoryForPages(ReplayOptionsOf(options)) / 16),
         slrus_(in_.base, &slru_memory_, options.spill_directory, !options.quick),
@@ -66,17 +72,24 @@ class ClusterVerifier {
         proof_(options, in_.base),
         ingest_(IngestOptions{HasCommitTimestamps(in_.base_files)}),
         restarted_(in_.crashed),
-        second_end_(in_.second_end) {}
+        second_end_(in_.second_end),
+        settled_(in_.second.start) {}
 
-  Result<VerifyResult> Run();
+  Result<VerifyResult> Run() override;
+  Status Describe(VerifyResult* result) const override;
 
  private:
   bool HasEnded(Lsn last) const {
-    return compares() && !in_.crashed &&
+    return compares() && !in_.crashed && !in_.running &&
            (in_.second.start.valid() ? second_end_.valid() && last >= second_end_
                                      : last >= in_.control.checkpoint);
   }
   bool compares() const { return in_.compares(); }
+  // The backup was read in the first look.
+  bool proves_backup() const { return !options_.quick && earlier_ == nullptr; }
+  const BackupProof& proof() const { return earlier_ != nullptr ? earlier_->proof_ : proof_; }
+  // Where what is no relation's page is found.
+  VerifyResult* others() { return running_ != nullptr ? running_->others() : &result_; }
   SlruCheck::Disk Disk() const { return {*in_.data, data_files_}; }
   bool resumes() const { return ledger_ != nullptr && ledger_->resumes(); }
   Status Resume();
@@ -87,13 +100,16 @@ class ClusterVerifier {
   Status CompareOthers();
   Status FinishBackup();
   Status CompareUnchanged();
+  Status CompareFiles();
+  void TakeForks();
+  Status SettleLater();
   PageCheck::Options PageOptions() const;
   PageCheck::Server Server() const;
-  Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only);
+  Result<std::set<BlockTag>> Pass(Engine engine, const std::set<BlockTag>* only, bool takes_all);
   void CountForgotten(const ReplayCounts& counts);
   void DoubtUnknown(const PageReplay& replay);
-  void NameSkips();
-  void FindSubjects();
+  void NameSkips(VerifyResult* result) const;
+  void FindSubjects(VerifyResult* result) const;
   Status ReadAll(PageReplay* replay, bool first_pass);
   Status CheckEnd(const WalReader& reader, const ReplayEnd& replay_end, Lsn last) const;
   std::string EndReason(const WalReader& reader, const ReplayEnd& end) const;
@@ -103,6 +119,8 @@ class ClusterVerifier {
   const VerifyOptions& options_;
   const ClusterInputs in_;
   LedgerRun* const ledger_;
+  RunningServer* const running_;
+  const ClusterVerifier* const earlier_;
   BaseFiles data_files_;  // once all WAL is read
   VerifyResult result_;
   uint64_t free_space_map_ = 0;  // references to blocks of it
@@ -116,6 +134,7 @@ class ClusterVerifier {
   BackupProof proof_;  // unless options_.quick
   Ingest ingest_;
   ForkSizes touched_, sought_;
+  TouchedForks forks_;  // in a later look
   ChangedBlocks changed_;
   std::set<uint32_t> dropping_;  // databases that the data directory is dropping
   bool backup_ended_ = false;
@@ -123,6 +142,7 @@ class ClusterVerifier {
   bool restarted_;              // the server was, perhaps after a crash
   bool switched_ = false;       // WAL begins a timeline
   Lsn second_end_;  // start of the record that ends the second backup, or ClusterInputs::second_end; 0: not seen yet
+  Lsn settled_;  // ClusterInputs::second.start, or of a running server a later checkpoint's redo point
 };
 
 Result<VerifyResult> ClusterVerifier::Run() {
@@ -141,32 +161,54 @@ Result<VerifyResult> ClusterVerifier::Run() {
                                       in_.base_control.next_full_xid, &log, !options_.quick));
   if (resumes())
     RETURN_IF_ERROR(Resume());
-  else if (!options_.quick)
+  else if (proves_backup())
     RETURN_IF_ERROR(
         proof_.Read(in_.base_control, in_.base_files, files_.base().forks, in_.has_label));
-  auto spoilt = Pass(options_.engine, nullptr);
-  if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt);
+  if (running_ != nullptr) RETURN_IF_ERROR(running_->BeginLook());
+  auto spoilt = Pass(options_.engine, running_ != nullptr ? running_->only() : nullptr, true);
+  if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt, false);
   if (!spoilt) return tl::unexpected(spoilt.error());
+  if (earlier_ != nullptr) TakeForks();
+  RETURN_IF_ERROR(CompareFiles());
+  if (free_space_map_ > 0)
+    others()->skipped[SkipName({SkipReason::kFreeSpaceMap}, nullptr)] = free_space_map_;
+  if (running_ != nullptr)
+    RETURN_IF_ERROR(running_->EndLook({.options = options_,
+                                       .inputs = in_,
+                                       .settled = settled_,
+                                       .wal_end = result_.end,
+                                       .find_dropping = [this] { return FindDropping(); }},
+                                      &result_));
+  RETURN_IF_ERROR(CheckStillTheSame(in_));
+  if (ledger_ != nullptr && result_.different == 0) Prove();
+  return std::move(result_);
+}
+
+// Where only some blocks were replayed. Those that the first look has looked for were reported then.
+void ClusterVerifier::TakeForks() {
+  touched_ = forks_.sizes();
+  for (const auto& [fork, end] : earlier_->sought_) sought_[fork] = std::max(sought_[fork], end);
+}
+
+Status ClusterVerifier::Describe(VerifyResult* result) const {
+  NameSkips(result);
+  ListInOrder(result);
+  FindMisplaced(result);
+  FindSubjects(result);
+  return DescribeLastRecords(*in_.set, in_.Timeline(options_), &result->mismatches);
+}
+
+// All but the pages that WAL changes.
+Status ClusterVerifier::CompareFiles() {
   if (compares()) {
     ASSIGN_OR_RETURN(data_files_, in_.data->ListData());
     RETURN_IF_ERROR(CheckNeededDirectories(*in_.data, data_files_, false));
   }
   const auto disk = compares() ? std::optional(Disk()) : std::nullopt;
-  RETURN_IF_ERROR(
-      slrus_.Compare(disk ? &*disk : nullptr, in_.second.start, ingest_.state(), &result_));
-  if (!options_.quick) RETURN_IF_ERROR(FinishBackup());
+  RETURN_IF_ERROR(slrus_.Compare(disk ? &*disk : nullptr, settled_, ingest_.state(), others()));
+  if (proves_backup()) RETURN_IF_ERROR(FinishBackup());
   if (compares()) RETURN_IF_ERROR(CompareOthers());
-  if (!options_.quick && compares()) RETURN_IF_ERROR(CompareUnchanged());
-  NameSkips();
-  ListInOrder(&result_);
-  FindMisplaced(&result_);
-  FindSubjects();
-  if (free_space_map_ > 0)
-    result_.skipped[SkipName({SkipReason::kFreeSpaceMap}, nullptr)] = free_space_map_;
-  RETURN_IF_ERROR(DescribeLastRecords(*in_.set, in_.Timeline(options_), &result_.mismatches));
-  RETURN_IF_ERROR(CheckStillTheSame(in_));
-  if (ledger_ != nullptr && result_.different == 0) Prove();
-  return std::move(result_);
+  return !options_.quick && compares() ? CompareUnchanged() : Status();
 }
 
 // What an earlier run knew at its end of WAL.
@@ -209,22 +251,22 @@ void ClusterVerifier::Prove() {
 Status ClusterVerifier::CompareOthers() {
   CommitLog log(*in_.data, in_.control.oldest_xid, in_.control.next_xid);
   std::function<bool(const RelFileNode&)> is_lost;
-  if (!options_.quick) is_lost = [this](const RelFileNode& rel) { return proof_.HasLost(rel); };
+  if (!options_.quick) is_lost = [this](const RelFileNode& rel) { return proof().HasLost(rel); };
   RETURN_IF_ERROR(files_.Compare({.on_disk = data_files_,
                                   .touched = touched_,
                                   .sought = sought_,
-                                  .settled = in_.second.start,
+                                  .settled = settled_,
                                   .log = &log,
                                   .may_be_prepared = two_phase_.HasPrepared(),
                                   .may_have_crashed = restarted_ || Server().is_another,
                                   .is_lost = std::move(is_lost),
                                   .dropping = &dropping_},
-                                 &result_));
+                                 others()));
   TwoPhaseCheck::IsLost has_lost;
   if (!options_.quick)
-    has_lost = [this](const std::string& file) { return proof_.HasReported(file); };
-  return two_phase_.Compare(*in_.data, data_files_, in_.control.next_full_xid, in_.second.start,
-                            has_lost, &result_);
+    has_lost = [this](const std::string& file) { return proof().HasReported(file); };
+  return two_phase_.Compare(*in_.data, data_files_, in_.control.next_full_xid, settled_, has_lost,
+                            others());
 }
 
 // What the base backup lacks, once it is known what WAL does.
@@ -239,18 +281,20 @@ Status ClusterVerifier::FinishBackup() {
 
 // What WAL does not change is as in the base backup.
 Status ClusterVerifier::CompareUnchanged() {
-  const UnchangedOptions options{PageOptions(), Server(), options_.jobs, options_.progress};
+  UnchangedOptions options{PageOptions(), Server(), options_.jobs, options_.progress};
+  if (running_ != nullptr) options.only = running_->only();
+  if (running_ != nullptr) options.looks = running_->seen();
   const BackupDamage damage{
-      .has_page = [this](const BlockTag& tag) { return proof_.IsBad(tag); },
-      .has_file = [this](const std::string& path) { return proof_.HasReported(path); }};
+      .has_page = [this](const BlockTag& tag) { return proof().IsBad(tag); },
+      .has_file = [this](const std::string& path) { return proof().HasReported(path); }};
   RETURN_IF_ERROR(CompareUnchangedPages(options, files_, &changed_, damage, &result_));
   return slrus_.CompareUnchanged(in_.base_files, Disk(), ingest_.state(), damage.has_file,
-                                 &result_);
+                                 others());
 }
 
 PageCheck::Server ClusterVerifier::Server() const {
   const bool is_another = in_.label.from_standby || in_.of_standby || switched_;
-  return {Hints(), restarted_, is_another, in_.label.start};
+  return {Hints(), restarted_, is_another, in_.label.start, settled_, result_.end};
 }
 
 PageCheck::Options ClusterVerifier::PageOptions() const {
@@ -258,10 +302,10 @@ PageCheck::Options ClusterVerifier::PageOptions() const {
           &in_.base,
           in_.control.version,
           in_.control.checksums,
-          in_.second.start,
           in_.control.oldest_xid,
           in_.control.next_xid,
-          &dropping_};
+          &dropping_,
+          running_ != nullptr ? &running_->options() : nullptr};
 }
 
 std::set<uint32_t> ClusterVerifier::FindDropping() const {
@@ -279,8 +323,9 @@ HintLogging ClusterVerifier::Hints() const {
   return logs(in_.control) ? HintLogging::kAlways : HintLogging::kNever;
 }
 
-// Returns the blocks that need another pass.
-Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<BlockTag>* only) {
+// Returns the blocks that need another pass. takes_all: also what is no relation's page.
+Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<BlockTag>* only,
+                                                 bool takes_all) {
   RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, *in_.control.version, engine));
   ReplayOptions replay_options = ReplayOptionsOf(options_);
   replay_options.engine = engine;
@@ -296,8 +341,9 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   };
   ASSIGN_OR_RETURN(const auto replay, PageReplay::Make(replay_options, *in_.control.version,
                                                        &memory, make_consumer, only));
-  RETURN_IF_ERROR(ReadAll(replay.get(), only == nullptr));
-  if (only == nullptr && !options_.quick) RETURN_IF_ERROR(proof_.FindCatalogs(files_));
+  RETURN_IF_ERROR(ReadAll(replay.get(), takes_all));
+  if (takes_all && proves_backup()) RETURN_IF_ERROR(proof_.FindCatalogs(files_));
+  if (takes_all && running_ != nullptr) RETURN_IF_ERROR(SettleLater());
   for (ClusterConsumer* consumer : consumers) consumer->check.SetServer(Server());
   // A guess while other threads still add blocks; it is for a progress bar.
   const uint64_t total = result_.wal_bytes / kBlockSize;
@@ -305,8 +351,9 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
     if (options_.progress) options_.progress({"comparing pages", finished, total});
   }));
   for (ClusterConsumer* consumer : consumers) {
-    if (!options_.quick) proof_.Add(std::move(consumer->catalogs));
-    if (only == nullptr)
+    if (proves_backup()) proof_.Add(std::move(consumer->catalogs));
+    if (running_ != nullptr) running_->Add(std::move(consumer->check.look()));
+    if (takes_all)
       for (auto& [fork, blocks] : consumer->changed) {
         auto& all = changed_[fork];
         all.insert(all.end(), blocks.begin(), blocks.end());
@@ -324,7 +371,7 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   const ReplayCounts counts = replay->counts();
   result_.pages_spilled += counts.spills;
   result_.engines.Add(counts.engines);
-  if (only == nullptr) CountForgotten(counts);  // else the first pass has counted them
+  if (takes_all) CountForgotten(counts);  // else the first pass has counted them
   return replay->spoilt();
 }
 
@@ -338,22 +385,36 @@ void ClusterVerifier::DoubtUnknown(const PageReplay& replay) {
   if (!proof_.doubt().empty()) ledger_->Doubt(proof_.doubt());
 }
 
+// A checkpoint that has ended meanwhile leaves less undecided.
+Status ClusterVerifier::SettleLater() {
+  ASSIGN_OR_RETURN(const ControlData control, ReadControlData(*in_.data));
+  if (control.checkpoint < result_.end) settled_ = std::max(settled_, control.redo);
+  return {};
+}
+
 // What is skipped as changed while a backup was taken.
-void ClusterVerifier::NameSkips() {
-  auto later = result_.skipped.extract(SkipName({SkipReason::kChangedDuringBackup}, nullptr));
-  if (later.empty()) return;
-  if (in_.of_standby) later.key() = "changed after the standby's last restartpoint";
-  if (in_.crashed) later.key() = "changed after the cluster's last checkpoint";
-  result_.skipped.insert(std::move(later));
+void ClusterVerifier::NameSkips(VerifyResult* result) const {
+  const auto rename = [result](SkipReason reason, const char* name) {
+    auto skipped = result->skipped.extract(SkipName({reason}, nullptr));
+    if (!skipped.empty()) result->skipped[name] += skipped.mapped();
+  };
+  if (in_.running) {
+    rename(SkipReason::kChangedDuringBackup, kUndecidedOnRunning);
+    rename(SkipReason::kMapInBackup, "visibility map of a running server");
+  } else if (in_.of_standby) {
+    rename(SkipReason::kChangedDuringBackup, "changed after the standby's last restartpoint");
+  } else if (in_.crashed) {
+    rename(SkipReason::kChangedDuringBackup, "changed after the cluster's last checkpoint");
+  }
 }
 
 // By the catalogs of what is compared, which has the newest names.
-void ClusterVerifier::FindSubjects() {
-  if (result_.mismatches.empty() && result_.notes.empty()) return;
+void ClusterVerifier::FindSubjects(VerifyResult* result) const {
+  if (result->mismatches.empty() && result->notes.empty()) return;
   CommitLog log(compares() ? *in_.data : in_.base, in_.control.oldest_xid, in_.control.next_xid);
   Catalog catalog(compares() ? *in_.data : in_.base, *in_.control.version,
                   compares() ? files_.disk() : files_.base(), &log, true, &in_.base);
-  NameSubjects(&catalog, &result_);
+  NameSubjects(&catalog, result);
 }
 
 void ClusterVerifier::CountForgotten(const ReplayCounts& counts) {
@@ -382,8 +443,9 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
                     wal, end, reader.end_reason(), in_.base.path()));
   }
   // All WAL that there is, with the cluster's own.
-  if (in_.crashed && last >= in_.control.checkpoint) return {};
-  if (in_.second.start.valid() && !in_.crashed) {
+  const bool reads_all = in_.crashed || in_.running;
+  if (reads_all && last >= in_.control.checkpoint) return {};
+  if (in_.second.start.valid() && !reads_all) {
     if (in_.of_standby ? reader.end_of_wal() >= second_end_ : second_end_.valid()) return {};
     return MakeError(
         ErrorCode::kNotFound,
@@ -407,7 +469,7 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
 }
 
 std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd& end) const {
-  if (in_.crashed) return end.Reason(reader);
+  if (in_.crashed || in_.running) return end.Reason(reader);
   if (in_.second.start.valid())
     return fmt::format("the {} {} was reached",
                        in_.of_standby ? "minimum recovery point of" : "end of the backup in",
@@ -431,7 +493,10 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
   free_space_map_ = 0;
   WalRecord record;
   ReplayEnd end(options_);
-  while (!HasEnded(last) && !end.reached() && reader.Next(&record)) {
+  // A server may write WAL as fast as it is read.
+  const Lsn enough = std::max(in_.control.checkpoint, in_.label.start + reader.bytes_total());
+  const auto has_read_enough = [&] { return in_.running && last > enough; };
+  while (!HasEnded(last) && !end.reached() && !has_read_enough() && reader.Next(&record)) {
     ASSIGN_OR_RETURN(const bool stops, end.StopsBefore(record, &view_));
     if (stops) break;
     last = record.start;
@@ -447,7 +512,8 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
   RETURN_IF_ERROR(CheckEnd(reader, end, last));
   result_.start = from;
   result_.end = end.reached() ? end.end() : reader.end_of_wal();
-  result_.end_reason = EndReason(reader, end);
+  result_.end_reason =
+      has_read_enough() ? "more was not there when the look began" : EndReason(reader, end);
   result_.last_transaction = end.last_transaction();
   if (!result_.last_transaction && resumes())
     result_.last_transaction = ledger_->before().last_transaction;
@@ -473,7 +539,8 @@ Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageRepla
   if (fault)
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
-  if (is_new && !options_.quick) proof_.Take(record, view_, others_, backup_ended_);
+  if (is_new && proves_backup()) proof_.Take(record, view_, others_, backup_ended_);
+  if (first_pass && earlier_ != nullptr) forks_.Take(view_, others_);
   RETURN_IF_ERROR(replay->Take(record, view_, others_));
   return is_new && !others_.empty() ? TakeOthers(record) : Status();
 }
@@ -491,7 +558,7 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
     switched_ |= change.kind == ChangeKind::kTimeline && change.number != change.number2;
     restarted_ |= change.kind == ChangeKind::kTimeline ||
                   (change.kind == ChangeKind::kCheckpoint && change.flags != 0 &&
-                   record.start != in_.control.checkpoint);
+                   (in_.running || record.start != in_.control.checkpoint));
     if (ledger_ != nullptr) ledger_->Take(change);
     files_.Take(change, record);
     two_phase_.Take(change, record);
@@ -505,6 +572,20 @@ Status ClusterVerifier::TakeParameters(const Change& change, const WalRecord& re
   const auto parameters = pg::ReadParameterChange(change.payload);
   hints_changed_ |= (parameters->wal_log_hints != 0) != in_.base_control.wal_log_hints;
   return {};
+}
+
+Result<VerifyResult> VerifyInputs(const VerifyOptions& options, ClusterInputs inputs,
+                                  LedgerRun* ledger) {
+  const auto make = [&options](ClusterInputs of_look, RunningServer* server,
+                               const ClusterLook* first) {
+    return std::make_unique<ClusterVerifier>(options, std::move(of_look), nullptr, server,
+                                             static_cast<const ClusterVerifier*>(first));
+  };
+  if (inputs.running) return VerifyRunning(options, std::move(inputs), make);
+  ClusterVerifier verifier(options, std::move(inputs), ledger, nullptr, nullptr);
+  ASSIGN_OR_RETURN(VerifyResult result, verifier.Run());
+  RETURN_IF_ERROR(verifier.Describe(&result));
+  return result;
 }
 
 }  // namespace
@@ -527,15 +608,24 @@ Result<VerifyResult> VerifyBackup(const VerifyOptions& options, const BaseBackup
   RETURN_IF_ERROR(CheckLedgerOptions(options, data != nullptr));
   return Guarded([&]() -> Result<VerifyResult> {
     const auto started = std::chrono::steady_clock::now();
+    std::optional<RateLimit> limit;
+    std::unique_ptr<BaseBackup> limited_base, limited_data;
+    if (options.max_rate > 0) {
+      limit.emplace(options.max_rate);
+      limited_base = LimitRate(base, &*limit);
+      if (data != nullptr) limited_data = LimitRate(*data, &*limit);
+    }
+    const BaseBackup& read = limit ? *limited_base : base;
     const auto verify = [&options](ClusterInputs inputs, LedgerRun* ledger) {
-      return ClusterVerifier(options, std::move(inputs), ledger).Run();
+      return VerifyInputs(options, std::move(inputs), ledger);
     };
     Result<VerifyResult> result;
     if (options.ledger.empty()) {
-      ASSIGN_OR_RETURN(auto inputs, ReadClusterInputs(options, base, data));
+      ASSIGN_OR_RETURN(auto inputs,
+                       ReadClusterInputs(options, read, limited_data ? limited_data.get() : data));
       result = verify(std::move(inputs), nullptr);
     } else {
-      result = VerifyWithLedger(options, base, verify);
+      result = VerifyWithLedger(options, read, verify);
     }
     if (!result) return result;
     result->elapsed_seconds =

@@ -122,26 +122,26 @@ Status InputReader::ReadState() {
     if (in_.second.from_standby) TakeStandby();
   } else if (!in_.control.shut_down) {
     ASSIGN_OR_RETURN(const auto server, FindServer(*in_.data));
-    if (server)
+    in_.running = server.has_value();
+    const bool is_standby = in_.control.is_standby || in_.control.in_recovery;
+    if (server && !in_.control.in_recovery && !in_.control.in_production)
       return MakeError(
           ErrorCode::kInvalidArgument,
-          fmt::format(
-              "the cluster in {0} is not shut down (state: {1}), and process {2} runs, which "
-              "its postmaster.pid names: stop it with pg_ctl stop -D {0} (or remove "
-              "postmaster.pid, if that is no server of this directory)",
-              data, in_.control.state, *server));
-    const bool is_standby = in_.control.is_standby || in_.control.in_recovery;
+          fmt::format("process {} is starting or stopping a server on {} (state: {}): wait until "
+                      "that is done",
+                      *server, data, in_.control.state));
     in_.second.start = in_.control.redo;
     if (in_.second.start < in_.label.start)
       return MakeError(
           ErrorCode::kInvalidArgument,
           fmt::format("the last {} of the {} in {} is at {}, before the start of the backup in {}: "
-                      "start it, and stop it once it has {} a checkpoint since",
+                      "{} once it has {} a checkpoint since",
                       is_standby ? "restartpoint" : "checkpoint",
                       is_standby ? "standby" : "cluster", data, in_.control.redo.ToString(),
-                      in_.base.path(), is_standby ? "replayed" : "completed"));
+                      in_.base.path(), server ? "begin again" : "start it, and stop it",
+                      is_standby ? "replayed" : "completed"));
     if (is_standby) TakeStandby();
-    in_.crashed = !is_standby;
+    in_.crashed = !is_standby && !server;
     // Soon after a promotion the last checkpoint is of the timeline before.
     in_.control.timeline = std::max(in_.control.timeline, in_.control.min_recovery_timeline);
   }
@@ -202,7 +202,7 @@ Status CheckStillTheSame(const ClusterInputs& inputs) {
                                  files.path()));
   };
   if (!inputs.has_label) RETURN_IF_ERROR(check(inputs.base, inputs.base_state));
-  return inputs.compares() ? check(*inputs.data, inputs.data_state) : Status();
+  return inputs.compares() && !inputs.running ? check(*inputs.data, inputs.data_state) : Status();
 }
 
 Result<ClusterInputs> ReadClusterInputs(const VerifyOptions& options, const BaseBackup& base,

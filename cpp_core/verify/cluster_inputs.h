@@ -27,11 +27,12 @@ struct ClusterInputs {
   Lsn consistent_at{};  // ReplayStart's
   bool has_label = true;
   ControlData control{};  // of data; without it the base backup's
-  // Of data, if that is a base backup; of a standby or a crashed cluster only `start`, its last restartpoint or
-  // checkpoint. Else its LSN is 0.
+  // Of data, if that is a base backup; of a standby, a crashed cluster or one that a server runs on only `start`,
+  // its last restartpoint or checkpoint. Else its LSN is 0.
   BackupLabel second{};
   bool of_standby = false;  // data is a standby's, or a backup of one
   bool crashed = false;     // data was not shut down, and no server runs on it
+  bool running = false;     // a server runs on data (running.h)
   // Of a standby's: the minimum recovery point. Else 0.
   Lsn second_end{};
 
@@ -51,11 +52,12 @@ struct ClusterInputs {
   }
 };
 
-// No server has begun to run on what was read. kInvalidArgument: one has.
+// No server has begun to run on what was read, but for the one that ran on data before. kInvalidArgument:
+// one has.
 Status CheckStillTheSame(const ClusterInputs& inputs);
 
-// Errors: what is not of one cluster, or cannot be compared: a running server, a backup that is older than
-// the base.
+// Errors: what is not of one cluster, or cannot be compared: a server that is being started or stopped, a
+// backup that is older than the base.
 Result<ClusterInputs> ReadClusterInputs(const VerifyOptions& options, const BaseBackup& base,
                                         const BaseBackup* data);
 

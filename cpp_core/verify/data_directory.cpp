@@ -35,6 +35,7 @@ Result<ControlData> ReadControlData(const BaseBackup& backup) {
   data.shut_down = control.status == pg::ClusterStatus::kShutDown;
   data.is_standby = control.status == pg::ClusterStatus::kShutDownInRecovery;
   data.in_recovery = control.status == pg::ClusterStatus::kInArchiveRecovery;
+  data.in_production = control.status == pg::ClusterStatus::kInProduction;
   data.state = pg::ClusterStatusText(control.status);
   data.checkpoint = control.checkpoint;
   data.redo = control.checkpoint_copy.redo;

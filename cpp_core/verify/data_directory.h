@@ -22,12 +22,13 @@ namespace neon_redo {
 struct ControlData {
   const pg::Version* version = nullptr;  // not null once read
   uint64_t system_identifier;
-  bool shut_down;     // cleanly, by a server that was not in recovery
-  bool is_standby;    // shut down cleanly in recovery
-  bool in_recovery;   // a standby's, or one that is being restored, and not shut down
-  std::string state;  // in the words of pg_controldata
-  Lsn checkpoint;     // start of the last checkpoint record
-  Lsn redo;           // where replay from that checkpoint starts
+  bool shut_down;      // cleanly, by a server that was not in recovery
+  bool is_standby;     // shut down cleanly in recovery
+  bool in_recovery;    // a standby's, or one that is being restored, and not shut down
+  bool in_production;  // a server runs, or has crashed
+  std::string state;   // in the words of pg_controldata
+  Lsn checkpoint;      // start of the last checkpoint record
+  Lsn redo;            // where replay from that checkpoint starts
   // Of a standby that was shut down, or a backup of one: no page is newer. 0 on others.
   Lsn min_recovery_point;
   uint32_t min_recovery_timeline;

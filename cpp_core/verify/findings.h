@@ -63,6 +63,7 @@ class Findings {
   void Different(uint8_t rmid, bool rebuilt, Mismatch mismatch) {
     by_rmgr_[rmid].rebuilt += rebuilt;
     by_rmgr_[rmid].different++;
+    mismatch.rmid = rmid;
     Damaged(std::move(mismatch));
   }
   // A file, which is no resource manager's page.

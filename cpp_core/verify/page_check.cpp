@@ -49,10 +49,6 @@ bool IsZeroed(const uint8_t* page) {
   return std::all_of(page, page + kBlockSize, [](uint8_t byte) { return byte == 0; });
 }
 
-uint64_t HashPage(const uint8_t* page) {
-  return std::hash<std::string_view>()({reinterpret_cast<const char*>(page), kBlockSize});
-}
-
 }  // namespace
 
 Result<bool> PageCheck::Check(FinishedBlock* finished) {
@@ -64,7 +60,8 @@ Result<bool> PageCheck::Check(FinishedBlock* finished) {
   }
   switch (finished->state()) {
     case PageState::kFailed:
-      Report(block, Named(tag, block, finished->failure().what));
+      findings_.Different(block.last_rmid, block.failure == 0,
+                          Named(tag, block, finished->failure().what));
       return false;
     case PageState::kUnsupported:
       findings_.SkipUnsupported(finished->failure().rmid, finished->failure().info);
@@ -81,11 +78,15 @@ Result<bool> PageCheck::Check(FinishedBlock* finished) {
     case PageState::kCurrent:
       break;
   }
-  const bool is_later = options_.settled.valid() && block.last_lsn > options_.settled;
+  // Records that clear its bits do not move its LSN, so that a copy of it may be of any time.
+  const bool is_map = server_.settled.valid() && tag.fork == kVisibilityMapFork;
+  const bool is_later = server_.settled.valid() && block.last_lsn > server_.settled;
+  if (is_later && options_.running != nullptr && !is_map) {
+    look_.undecided.push_back(tag);
+    return false;
+  }
   if (is_later) findings_.Skip(SkipReason::kChangedDuringBackup);
   if (is_later) return false;
-  // Records that clear its bits do not move its LSN, so that a copy of it may be of any time.
-  const bool is_map = options_.settled.valid() && tag.fork == kVisibilityMapFork;
   if (is_map) findings_.Skip(SkipReason::kMapInBackup);
   if (is_map || finished->state() == PageState::kNone) return false;
   if (compares()) {
@@ -154,9 +155,21 @@ Status PageCheck::ComparePage(const BlockTag& tag, const BlockState& block, uint
     if (is_map_of_another) findings_.Skip(SkipReason::kMapOfAnother);
     if (is_map_of_another) return {};
   }
+  // Bits are cleared without a new LSN, and so perhaps ahead of their WAL.
+  if (options_.running != nullptr && tag.fork == kVisibilityMapFork && !wrong_checksum &&
+      OnlyLacksBits(rebuilt)) {
+    findings_.Skip(SkipReason::kMapInBackup);
+    return {};
+  }
   const auto offset = CompareWithDisk(rmid, tag, at_rest, rebuilt, disk_);
   if (!offset && !wrong_checksum) {
     CompareAtRest(tag, block, rmid, rebuilt);
+    return {};
+  }
+  // Most of what a server has changed since is told by its LSN.
+  if (options_.running != nullptr && PageView(disk_).lsn() > server_.wal_end &&
+      !options_.running->proven.contains(tag)) {
+    Report(block, Named(tag, block, "", Damage::kFuture));
     return {};
   }
   const Lsn rebuilt_lsn = PageView(rebuilt).lsn();
@@ -204,10 +217,11 @@ Result<bool> PageCheck::IsMapOfAnother(const BlockTag& tag, const uint8_t* rebui
 // Pages that are equal under the masks.
 void PageCheck::CompareAtRest(const BlockTag& tag, const BlockState& block, uint8_t rmid,
                               const uint8_t* rebuilt) {
-  const AtRestContext context{
-      .decided = !options_.settled.valid(),
-      .may_be_ahead = server_.restarted && server_.hints != HintLogging::kAlways,
-      .log = &*log_};
+  const AtRestContext context{.decided = !server_.settled.valid(),
+                              // Or WAL has not the record yet.
+                              .may_be_ahead = (server_.restarted || options_.running != nullptr) &&
+                                              server_.hints != HintLogging::kAlways,
+                              .log = &*log_};
   const auto different =
       tag.fork == kMainFork ? DifferenceAtRest(rmid, rebuilt, disk_, context) : std::nullopt;
   if (!different) return Equal(block);
@@ -278,8 +292,7 @@ bool PageCheck::IsTorn(const BlockTag& tag, uint8_t rmid, const uint8_t* rebuilt
 
 Mismatch PageCheck::Named(const BlockTag& tag, const BlockState& block, std::string problem,
                           Damage damage) const {
-  const bool on_disk = damage != Damage::kNone && damage != Damage::kMissingFile &&
-                       damage != Damage::kShortFile && damage != Damage::kUnreadable;
+  const bool on_disk = DamagesPage(damage);
   Mismatch out;
   out.tag = tag;
   out.lsn = block.last_lsn;
@@ -294,9 +307,35 @@ Mismatch PageCheck::Named(const BlockTag& tag, const BlockState& block, std::str
 void PageCheck::Report(const BlockState& block, Mismatch mismatch) {
   if (is_unchanged_) {
     mismatch.problem = "no WAL since the base backup changes this page, but " + mismatch.problem;
+    if (options_.running != nullptr) return Suspect(0, std::move(mismatch));
     return findings_.Damaged(std::move(mismatch));
   }
+  if (options_.running != nullptr) return Suspect(block.last_rmid, std::move(mismatch));
   findings_.Different(block.last_rmid, block.failure == 0, std::move(mismatch));
+}
+
+// The server may have changed the page since, or be about to write it.
+void PageCheck::Suspect(uint8_t rmid, Mismatch mismatch) {
+  const bool has_page = DamagesPage(mismatch.damage);
+  if (is_unchanged_)
+    look_.unchanged++;
+  else
+    pages_compared_ -= has_page;
+  const bool is_proven = options_.running->proven.contains(mismatch.tag);
+  if (has_page && !is_proven && (mismatch.disk_lsn > server_.wal_end || look_.is_full()))
+    return look_.newer.push_back(mismatch.tag);
+  // Nothing but a description is missing.
+  if (has_page && look_.is_full()) return findings_.Different(rmid, true, std::move(mismatch));
+  look_.Add({std::move(mismatch), rmid, is_unchanged_, has_page ? HashPage(disk_) : 0});
+}
+
+void PageCheck::SuspectFile(Mismatch mismatch) { look_.Add({std::move(mismatch), 0, true, 0}); }
+
+// The map's page on disk is the other one, but for bits that are not set.
+bool PageCheck::OnlyLacksBits(const uint8_t* map) const {
+  for (size_t at = kPageHeaderSize; at < kBlockSize; at++)
+    if ((disk_[at] & ~map[at]) != 0) return false;
+  return !CheckPage(disk_, 0, false);
 }
 
 }  // namespace neon_redo

@@ -11,6 +11,7 @@
 #include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/relation_files.h"
+#include "cpp_core/verify/running_look.h"
 #include "neon_redo/verify.h"
 
 namespace neon_redo {
@@ -22,14 +23,13 @@ class PageCheck {
     // Both outlive the object. data: null where there is nothing to compare with.
     const BaseBackup* data;
     const BaseBackup* base;
-    const pg::Version* version;  // of the cluster; not null
-    bool checksums;              // the cluster has data checksums
-    // When valid, data is a base backup itself, and pages that were changed later may be
-    // older or newer in it.
-    Lsn settled;
+    const pg::Version* version;     // of the cluster; not null
+    bool checksums;                 // the cluster has data checksums
     uint32_t oldest_xid, next_xid;  // of pg_xact in data
     // Databases that data is dropping: their pages are not compared. Null: none.
     const std::set<uint32_t>* dropping = nullptr;
+    // A server runs on data: what is not as it must be goes to look(). Null: none does.
+    const RunningOptions* running = nullptr;
   };
   static bool IsDropping(const Options& options, uint32_t db) {
     return options.dropping != nullptr && options.dropping->contains(db);
@@ -50,6 +50,10 @@ class PageCheck {
     // redo makes otherwise (docs/verify-masks.md).
     bool is_another = false;
     Lsn backup_start{};  // where the WAL after base begins
+    // When valid, data is a base backup itself, a standby's or a running server's, and pages that were
+    // changed later may be older or newer in it.
+    Lsn settled{};
+    Lsn wal_end{};  // of what was replayed
   };
   // Call before Check.
   void SetServer(const Server& server) { server_ = server; }
@@ -62,7 +66,11 @@ class PageCheck {
   // equal, and they are not the same bytes. Equal pages are not counted. Errors as of Check.
   Status CompareUnchanged(const BlockTag& tag, uint8_t* base, const uint8_t* disk);
 
+  // A file of data, or a page of it that WAL does not change, could not be read although a server runs.
+  void SuspectFile(Mismatch mismatch);
+
   const Findings& findings() const { return findings_; }
+  RunningLook& look() { return look_; }
   uint64_t pages_compared() const { return pages_compared_; }
   uint64_t pages_replayed() const { return pages_replayed_; }
 
@@ -83,6 +91,8 @@ class PageCheck {
   Mismatch Named(const BlockTag& tag, const BlockState& block, std::string problem,
                  Damage damage = Damage::kNone) const;
   void Report(const BlockState& block, Mismatch mismatch);
+  void Suspect(uint8_t rmid, Mismatch mismatch);
+  bool OnlyLacksBits(const uint8_t* map) const;
 
   const Options options_;
   RelationFiles data_, base_;
@@ -90,6 +100,7 @@ class PageCheck {
   Server server_;
   bool is_unchanged_ = false;  // the page at hand is not changed by WAL
   Findings findings_{kMostMismatches / 8};
+  RunningLook look_;
   uint64_t pages_compared_ = 0, pages_replayed_ = 0;
   alignas(64) uint8_t disk_[kBlockSize];
   alignas(64) uint8_t heap_page_[kBlockSize];  // that a page of the visibility map speaks of

@@ -22,7 +22,7 @@ constexpr uint32_t kPiecePages = 64;
 
 // Blocks of one file of a fork.
 struct Range {
-  BlockTag first;
+  BlockTag first;  // of these blocks
   uint32_t blocks;
   uint32_t on_disk;  // how many of them the data directory had when it was listed
   const std::vector<uint32_t>* changed;  // of the fork, in order; null: none
@@ -84,12 +84,14 @@ class UnchangedPages {
     RETURN_IF_ERROR(ForEachInParallel(lanes.size(), ranges_.size(), [&](size_t lane, size_t item) {
       return CompareRange(ranges_[item], &lanes[lane], lane == 0);
     }));
-    for (const Lane& lane : lanes) {
+    for (Lane& lane : lanes) {
       result->backup.unchanged_compared += lane.pages;
       result->backup.losses += lane.losses.different();
       lane.losses.AddTo(result);
       lane.unreadable.AddTo(result);
       if (lane.check) lane.check->findings().AddTo(result);
+      if (lane.check && options_.looks != nullptr)
+        options_.looks->push_back(std::move(lane.check->look()));
     }
     return {};
   }
@@ -108,10 +110,11 @@ class UnchangedPages {
       lane->check->SetServer(options_.server);
     }
     ASSIGN_OR_RETURN(const bool is_open, OpenBoth(range, lane));
+    const uint32_t begin = range.first.block % pg::kBlocksPerFile;
     for (uint32_t at = 0; is_open && at < range.blocks;) {
       const uint32_t wanted = std::min(kPiecePages, range.blocks - at);
-      RETURN_IF_ERROR(lane->base.Read(at, wanted));
-      RETURN_IF_ERROR(lane->disk.Read(at, wanted));
+      RETURN_IF_ERROR(lane->base.Read(begin + at, wanted));
+      RETURN_IF_ERROR(lane->disk.Read(begin + at, wanted));
       const uint32_t count = std::min(lane->base.pages, lane->disk.pages);
       for (uint32_t i = 0; i < count; i++)
         RETURN_IF_ERROR(ComparePage(range, at + i, &lane->base.piece[i * kBlockSize],
@@ -154,7 +157,8 @@ class UnchangedPages {
       return true;
     }
     if (is_base || *at < range.on_disk)
-      Report(range, *at, is_base, "the file has become shorter while the command ran", lane);
+      Report(range, *at, is_base, "the file has become shorter while the command ran", lane,
+             is_base || options_.pages.running == nullptr ? 1 : range.on_disk - *at);
     return false;
   }
 
@@ -171,22 +175,31 @@ class UnchangedPages {
     mismatch.file = pg::BlockFilePath(*options_.pages.version, range.first);
     mismatch.damage = Damage::kUnreadable;
     mismatch.problem = std::move(problem);
+    ReportData(std::move(mismatch), lane);
+  }
+
+  void ReportData(Mismatch mismatch, Lane* lane) {
+    if (options_.pages.running != nullptr) return lane->check->SuspectFile(std::move(mismatch));
     lane->unreadable.Damaged(std::move(mismatch));
   }
 
   // What WAL changes is looked at with the rebuilt pages.
-  void Report(const Range& range, uint32_t at, bool in_backup, std::string problem, Lane* lane) {
+  // blocks: more than 1 of a running server, so that all of them are looked at again.
+  void Report(const Range& range, uint32_t at, bool in_backup, std::string problem, Lane* lane,
+              uint32_t blocks = 1) {
     Mismatch mismatch;
+    mismatch.blocks = blocks;
     mismatch.tag = range.first;
     mismatch.tag.block += at;
     mismatch.file = pg::BlockFilePath(*options_.pages.version, range.first);
-    if (IsChanged(range, mismatch.tag) || damage_.has_page(mismatch.tag) ||
-        (in_backup && damage_.has_file(mismatch.file)))
-      return;
+    const bool is_others =
+        blocks == 1 && (IsChanged(range, mismatch.tag) || damage_.has_page(mismatch.tag));
+    if (is_others || (in_backup && damage_.has_file(mismatch.file))) return;
     mismatch.damage = Damage::kUnreadable;
     mismatch.problem = std::move(problem);
     mismatch.in_backup = in_backup;
-    (in_backup ? lane->losses : lane->unreadable).Damaged(std::move(mismatch));
+    if (!in_backup) return ReportData(std::move(mismatch), lane);
+    lane->losses.Damaged(std::move(mismatch));
   }
 
   Status ComparePage(const Range& range, uint32_t at, uint8_t* base, const uint8_t* disk,
@@ -208,6 +221,23 @@ class UnchangedPages {
   uint64_t total_ = 0;
   std::atomic<uint64_t> done_{0};
 };
+
+// Runs of the wanted blocks among those of the range.
+void AddWanted(const std::set<BlockTag>& only, const Range& range, std::vector<Range>* ranges) {
+  const uint32_t end = range.first.block + range.blocks;
+  const auto is_in = [&](const BlockTag& tag) {
+    return tag.rel == range.first.rel && tag.fork == range.first.fork && tag.block < end;
+  };
+  const uint32_t disk_end = range.first.block + range.on_disk;
+  for (auto at = only.lower_bound(range.first); at != only.end() && is_in(*at);) {
+    Range run{*at, 0, 0, range.changed};
+    for (; at != only.end() && is_in(*at) && at->block == run.first.block + run.blocks; ++at)
+      run.blocks++;
+    run.on_disk =
+        std::clamp(disk_end, run.first.block, run.first.block + run.blocks) - run.first.block;
+    ranges->push_back(run);
+  }
+}
 
 }  // namespace
 
@@ -232,8 +262,12 @@ Status CompareUnchangedPages(const UnchangedOptions& options, const FileCheck& f
       BlockTag first = fork;
       first.block = at;
       const uint32_t blocks = std::min(pg::kBlocksPerFile, end - at);
-      ranges.push_back({first, blocks, std::clamp(disk_end, at, at + blocks) - at,
-                        touched == changed->end() ? nullptr : &touched->second});
+      const Range range{first, blocks, std::clamp(disk_end, at, at + blocks) - at,
+                        touched == changed->end() ? nullptr : &touched->second};
+      if (options.only == nullptr)
+        ranges.push_back(range);
+      else
+        AddWanted(*options.only, range, &ranges);
     }
   }
   return UnchangedPages(options, std::move(ranges), damage).Run(result);

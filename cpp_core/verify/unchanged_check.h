@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,10 @@ struct UnchangedOptions {
   PageCheck::Server server;
   int jobs = 1;
   ProgressFunction progress;  // called on the caller's thread; may be empty
+  // Compares only these. Null: all.
+  const std::set<BlockTag>* only = nullptr;
+  // Of a running server: what the threads have seen. Not null with pages.running.
+  std::vector<RunningLook>* looks = nullptr;
 };
 
 // Compares each page of the base backup that WAL neither changes nor does away with, but for those that

@@ -69,7 +69,7 @@ class UnchangedTest : public ::testing::Test {
   // "side file/block: damage" for each difference. good: reads that do not fail; the next one does. Below
   // 0: none fails.
   std::vector<std::string> Compare(int good = -1, ChangedBlocks changed = {}) {
-    UnchangedOptions options{{data_files_.get(), base_files_.get(), &kPg15, false, {}, 3, 1000},
+    UnchangedOptions options{{data_files_.get(), base_files_.get(), &kPg15, false, 3, 1000},
                              {HintLogging::kNever, false, is_another_, Lsn(kBackupStart)},
                              1,
                              {}};

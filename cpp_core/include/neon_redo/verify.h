@@ -12,6 +12,7 @@
 #define NEON_REDO_VERIFY_H_
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -77,6 +78,8 @@ struct Mismatch {
   bool in_backup = false;  // in the base backup itself, not in data_directory
   // What it is of, as far as the catalogs say: "table public.t of database app", "transactions 0 to 32767".
   std::string subject{};
+  std::optional<uint8_t>
+      rmid{};  // of the last record: counted in VerifyResult::by_rmgr; none: it is not
 };
 
 // What was read of the base backup itself.
@@ -110,6 +113,19 @@ struct LedgerUse {
   int64_t proven_at = 0, read_all_at = 0;
   bool written = false;           // the ledger has what this run has proven
   std::string why_not_written{};  // one line; empty: it was written, or something is wrong
+};
+
+// A cluster that was compared while a server ran on it. Pages were looked at again, as checkpoints
+// came.
+struct RunningCluster {
+  struct Look {
+    Lsn settled;  // the last checkpoint's redo point: what no record changes after it was compared
+    Lsn wal_end;  // of the WAL that was read for it
+    uint64_t compared;   // pages
+    uint64_t undecided;  // pages that are left for the next look
+  };
+  bool is_standby = false;
+  std::vector<Look> looks{};
 };
 
 struct RmgrCounts {
@@ -151,6 +167,7 @@ struct VerifyResult {
   std::vector<std::pair<uint32_t, Lsn>> other_timelines{};
   BackupCounts backup{};
   LedgerUse ledger{};
+  std::optional<RunningCluster> running{};  // none: no server ran on data_directory
   Lsn backup_end{};  // replay up to here makes the base backup consistent; 0: not known
   double elapsed_seconds = 0;
 };
@@ -193,6 +210,11 @@ struct VerifyOptions {
   bool reads_all = false;
   // Of VerifyCluster: does not read the base backup as a whole, and compares only what WAL changes.
   bool quick = false;
+  // Of VerifyCluster with a data_directory that a server runs on: how long to look again at pages that are
+  // changed after the last checkpoint.
+  std::chrono::duration<double> patience{600};
+  // Bytes a second that are read of the files of the base backup and of data_directory; 0: no limit.
+  uint64_t max_rate = 0;
 };
 
 // Rebuilds every page that WAL from the backup's start to the cluster's shutdown checkpoint
@@ -215,14 +237,18 @@ struct VerifyOptions {
 // its last restartpoint on, and with a cluster that has crashed, from its last checkpoint on. base_backup
 // may be a snapshot or a copy of a stopped cluster, without a backup_label.
 //
+// A server may run on data_directory. Then what no record changes after its last checkpoint (restartpoint)
+// is compared, and the rest again after the next ones, for options.patience. What is left is skipped. The
+// server is not asked anything.
+//
 // Without a data_directory (empty): replays WAL to its end, or to options.until_lsn or until_time, and
 // compares no pages.
 //
 // Memory: options.memory. Pages that do not fit are spilled to a file. About 100 bytes for each block
 // that was touched and not dropped since are never spilled: they are the least that is needed.
 //
-// Errors: directories that are not what they must be, a cluster that a server runs on, WAL that is damaged
-// or ends too early, a server that cannot be run. A record that a worker refuses or misapplies is a
+// Errors: directories that are not what they must be, a server that is stopped, started or promoted
+// meanwhile, WAL that is damaged or ends too early, a server that cannot be run. A record that a worker refuses or misapplies is a
 // mismatch, not an error; so is a missing or damaged file.
 Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
                                    const std::string& data_directory);
