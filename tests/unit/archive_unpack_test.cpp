@@ -314,7 +314,7 @@ TEST_F(PackedSegments, WalG) {
   }
   Write("storage/basebackups_005/base_000000010000000000000001_backup_stop_sentinel.json", "{}");
   for (const char* path : {"/storage", "/storage/wal_005"}) ExpectAll(dir_.path() + path);
-  const auto listing = WalListing::Read(dir_.path() + "/storage", Compressed::kRead);
+  const auto listing = WalListing::Read(dir_.path() + "/storage");
   ASSERT_TRUE(listing) << listing.error().message;
   EXPECT_TRUE(listing->foreign.empty());
 }
