@@ -142,8 +142,13 @@ Result<UnpackedSegment> UnpackSegment(const Segment& segment, uint32_t segment_s
   if (mapping.bytes() == nullptr)
     return MakeError(ErrorCode::kOutOfMemory,
                      fmt::format("could not decompress file \"{}\": out of memory", segment.path));
+  Segment stored = segment;
+  if (segment.cipher_pass) {
+    ASSIGN_OR_RETURN(const auto start, ReadFileStart(segment.path, segment.cipher_pass.get()));
+    stored.packing = start.packing;
+  }
   ASSIGN_OR_RETURN(out.size,
-                   FillChecked(segment, fd.get(), segment_size, mapping.bytes(), {.stop = stop}));
+                   FillChecked(stored, fd.get(), segment_size, mapping.bytes(), {.stop = stop}));
   return out;
 }
 

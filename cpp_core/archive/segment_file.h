@@ -47,7 +47,7 @@ Result<SegmentContent> LoadSegment(const Segment& segment, uint32_t segment_size
                                    SegmentContent memory = {});
 
 // The same into a file without a name in that directory. `stop` as in UnpackOptions. Links at the
-// file's own name are not followed.
+// file's own name are not followed. How an encrypted file is compressed need not be known.
 // kInvalidArgument: it is a link. kIo also: the directory has no room for a segment, or no file can be
 // made there; the message says what to do.
 struct UnpackedSegment {

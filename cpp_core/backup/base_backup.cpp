@@ -91,16 +91,13 @@ Result<BackupLabel> BaseBackup::Label() const {
 
 namespace {
 
-// Another backup would be read than the caller means.
+// Another backup would be read than the caller means. A stanza and a passphrase may be those of the WAL.
 Status CheckNoRepository(const std::string& path, const BaseBackupOptions& options) {
-  if (options.label.empty() && options.stanza.empty() && options.cipher_pass_file.empty())
-    return {};
+  if (options.label.empty()) return {};
   return MakeError(
       ErrorCode::kInvalidArgument,
-      fmt::format(
-          "\"{}\" is a single backup, and no repository: a label, a stanza or the passphrase "
-          "of a cipher means nothing there",
-          path));
+      fmt::format("\"{}\" is a single backup, and no repository: a label means nothing there",
+                  path));
 }
 
 // By itself, whatever it builds upon.

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cpp_core/archive/segment_file.h"
 #include "cpp_core/archive/timeline_history.h"
 #include "cpp_core/archive/wal_set.h"
 #include "tests/unit/packed.h"
@@ -190,6 +191,11 @@ TEST_F(WalRepositoryTest, LookKnowsThePassphrase) {
     ASSERT_TRUE((*found)->cipher_pass);
     EXPECT_EQ(*(*found)->cipher_pass, "archive's");
     EXPECT_FALSE((*found)->sha1.empty());
+    const auto unpacked = UnpackSegment(**found, 1 << 20, directory_.path(), nullptr);
+    ASSERT_TRUE(unpacked) << unpacked.error().message;
+    std::string content(1 << 20, '\0');
+    EXPECT_EQ(pread(unpacked->fd.get(), content.data(), content.size(), 0), 1 << 20);
+    EXPECT_TRUE(content == wal_.wal().substr((number - 3) << 20, 1 << 20)) << number;
   }
   const auto none = set->Look(1, 6);
   EXPECT_TRUE(none && !*none);
