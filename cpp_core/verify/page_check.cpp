@@ -80,12 +80,13 @@ Result<bool> PageCheck::Check(FinishedBlock* finished) {
   }
   // Records that clear its bits do not move its LSN, so that a copy of it may be of any time.
   const bool is_map = server_.settled.valid() && tag.fork == kVisibilityMapFork;
-  const bool is_later = server_.settled.valid() && block.last_lsn > server_.settled;
-  if (is_later && options_.running != nullptr && !is_map) {
+  const bool is_running = options_.running != nullptr;
+  const bool is_later =
+      server_.settled.valid() && block.last_lsn > server_.settled && !(is_running && is_map);
+  if (is_later && is_running)
     look_.undecided.push_back(tag);
-    return false;
-  }
-  if (is_later) findings_.Skip(SkipReason::kChangedDuringBackup);
+  else if (is_later)
+    findings_.Skip(SkipReason::kChangedDuringBackup);
   if (is_later) return false;
   if (is_map) findings_.Skip(SkipReason::kMapInBackup);
   if (is_map || finished->state() == PageState::kNone) return false;

@@ -305,7 +305,10 @@ RunningServer::Next RunningServer::next() const {
       std::any_of(sightings_.begin(), sightings_.end(),
                   [](const auto& sighting) { return !sighting.second.is_confirmed; });
   if (is_doubtful && flush_looks_ < kMostRepeatedLooks) return Next::kFlush;
-  return undecided_ > 0 ? Next::kCheckpoint : Next::kNothing;
+  // Files and pages of SLRUs.
+  const bool others_wait =
+      others_.skipped.contains(SkipName({SkipReason::kChangedDuringBackup}, nullptr));
+  return undecided_ > 0 || others_wait ? Next::kCheckpoint : Next::kNothing;
 }
 
 Result<bool> RunningServer::Await(Clock::time_point deadline, const ProgressFunction& progress) {
