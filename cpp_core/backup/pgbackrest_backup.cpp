@@ -111,6 +111,8 @@ class PgBackRestBackup : public BaseBackup {
       out[repository_.PathOf(RangeOf(found->second))].push_back(name);
       has_blocks |= found->second.map_size > 0;
     }
+    for (auto& [path, names] : out)
+      if (has_blocks) names.clear();
     for (const std::string& label : manifest_.labels) {
       if (has_blocks) RETURN_IF_ERROR(AddAllFiles(repository_.PathOf({label, "", 0, 0}), 0, &out));
       if (label == manifest_.label) out[repository_.PathOf({label, kManifestName, 0, 0})] = {};

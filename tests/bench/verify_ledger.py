@@ -40,7 +40,7 @@ def pgbench(cluster, transactions, seed):
 
 def archive_segments(cluster, target):
     """Those that are finished; the one that is being written, too, which is finished for that."""
-    last = cluster.psql("SELECT pg_walfile_name(pg_switch_wal())").strip()
+    last = cluster.psql("SELECT pg_walfile_name(pg_switch_wal() - 1)").strip()
     for name in os.listdir(cluster.wal):
         copy = os.path.join(target, name)
         if re.fullmatch("[0-9A-F]{24}", name) and name <= last and not os.path.exists(copy):
