@@ -119,11 +119,11 @@ TEST_F(SourceTest, CompressedSegmentsAreNamed) {
             std::string::npos)
       << old.error().message;
   // WAL that goes on in one does not seem to end.
-  std::filesystem::rename(path(2), path(2) + ".br");
+  std::filesystem::rename(path(2), path(2) + ".Z");
   const auto source = WalSource::Open(directory_.path());
   ASSERT_FALSE(source);
   EXPECT_EQ(source.error().code, ErrorCode::kUnsupported);
-  EXPECT_NE(source.error().message.find(wal_->SegmentFile(2) + ".br"), std::string::npos);
+  EXPECT_NE(source.error().message.find(wal_->SegmentFile(2) + ".Z"), std::string::npos);
 }
 
 // Somebody who may write into the archive has other files sent to clients.
