@@ -83,9 +83,11 @@ std::string CheckOptions(const VerifyArguments& arguments) {
   if (arguments.follow.follow)
     return arguments.images || arguments.base_backup.given() || !arguments.against.empty() ||
                    !arguments.verify.wal.empty() || !arguments.verify.restore_command.empty() ||
-                   arguments.verify.timeline
+                   arguments.verify.timeline || !arguments.base_backup.options.stanza.empty() ||
+                   !arguments.base_backup.options.cipher_pass_file.empty()
                ? "--follow takes its WAL from a server: leave out --wal, --restore-command, "
-                 "--timeline, --images, --base-backup and --against"
+                 "--stanza, --repo-cipher-pass-file, --timeline, --images, --base-backup and "
+                 "--against"
                : "";
   if (!arguments.until.empty() && !arguments.against.empty())
     return "--until ends replay before the state of --against: leave out one of them";

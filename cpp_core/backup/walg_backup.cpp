@@ -80,6 +80,17 @@ class WalgBackup : public BaseBackup {
                         missing_[0], missing_.size() == 1 ? "" : " and others")};
   }
 
+  // A file of a chain may have something of each backup.
+  Result<StoredFiles> Stored(const BaseFiles& list) const override {
+    StoredFiles out;
+    for (const Link& link : links_) {
+      ASSIGN_OR_RETURN(auto stored, link.archives->Stored(links_.size() == 1 ? list : link.files));
+      for (auto& [path, names] : stored)
+        out[path] = links_.size() == 1 ? std::move(names) : std::vector<std::string>();
+    }
+    return out;
+  }
+
   Result<std::shared_ptr<const BaseFile>> OpenFile(std::string_view name) const override {
     const auto found = files_.files.find(std::string(name));
     if (found == files_.files.end())
