@@ -12,6 +12,7 @@ import unittest
 
 from backup_tools import PgBackRest, need, version_of, with_tablespace
 from cluster import Cluster, cases_of_each_server, copy_module, make_directory, run, run_neon_redo
+from walg import WalG
 
 SETTINGS = {
     "wal_level": "replica",
@@ -533,6 +534,20 @@ class PackedTar(Tar):
         self.assertIn(status, (1, 2), text)
 
 
+class OfWalG(PackedTar):
+    """WAL-G's storage: several archives."""
+
+    @classmethod
+    def take_backup(cls):
+        storage = WalG(cls.cluster, ".zst")
+        cls.addClassCleanup(storage.remove)
+        storage.backup(LedgerCase.take_backup.__func__(cls))
+        return storage.storage
+
+    def stored(self, name):
+        return max(self.backup.glob("basebackups_005/*/tar_partitions/*"), key=lambda path: path.stat().st_size)
+
+
 class Repository(Days):
     """A pgBackRest repository, with its own archive."""
 
@@ -605,7 +620,7 @@ class RepositoryOfBundles(Repository):
 def load_tests(loader, tests, pattern):
     del tests, pattern
     suite = unittest.TestSuite()
-    others = (Ledger, NewTimeline, Tar, PackedTar, Repository, RepositoryOfBundles)
+    others = (Ledger, NewTimeline, Tar, PackedTar, OfWalG, Repository, RepositoryOfBundles)
     for case in (*cases_of_each_server(globals(), [Days]), *others):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
