@@ -19,6 +19,7 @@ namespace {
 
 struct IndexArguments {
   std::vector<std::string> wal;
+  std::string stanza, cipher_pass_file;
   LsnRange range;
   std::optional<uint32_t> timeline;
   std::string index;
@@ -28,7 +29,10 @@ struct IndexArguments {
 
 Outcome Run(const IndexArguments& arguments, const Options& options) {
   if (arguments.wal.empty()) return tl::unexpected(options.Misuse("option --wal is required"));
-  ASSIGN_OR_RETURN(const auto wal, WalSet::Open(arguments.wal));
+  ASSIGN_OR_RETURN(const auto wal,
+                   WalSet::Open(WalSources{.directories = arguments.wal,
+                                           .stanza = arguments.stanza,
+                                           .cipher_pass_file = arguments.cipher_pass_file}));
   ASSIGN_OR_RETURN(const auto index,
                    OpenIndex(wal, {arguments.range.from, arguments.range.to, arguments.timeline},
                              arguments.index, arguments.jobs));
@@ -60,6 +64,7 @@ CommandFunction DeclareIndex(Options* options) {
       "The index says which records concern a page, a relation or a transaction. It has\n"
       "no page and no record. Commands that need it make what is missing by themselves.\n");
   AddWalDirectories(options, &arguments->wal);
+  AddRepository(options, &arguments->stanza, &arguments->cipher_pass_file);
   AddUntestedVersion(options);
   AddLsnRange(options, &arguments->range);
   AddTimeline(options, &arguments->timeline);

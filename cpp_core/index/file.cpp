@@ -239,15 +239,15 @@ Status IndexFile::ReadBack(const PageKey& key, Lsn to, const Take& take) {
   return at.status().ok() ? Status() : Damaged(at.status().ToString());
 }
 
-Status IndexFile::ForEach(const PageKey& from, const Sink& sink) {
+Status IndexFile::ForEach(const PageKey& first, const PageKey& last, const Sink& sink) {
   rocksdb::ReadOptions options;
   options.total_order_seek = true;
   const std::unique_ptr<rocksdb::Iterator> at(table_->reader.NewIterator(options));
   std::vector<IndexEntry> part;
-  for (at->Seek(Key(from, Lsn()).slice()); at->Valid(); at->Next()) {
+  for (at->Seek(Key(first, Lsn()).slice()); at->Valid(); at->Next()) {
     if (at->key().size() != kKeySize) return Damaged("it has a key of a wrong size");
     const PageKey key = PageKeyOf(at->key());
-    if (key == kHeaderKey) break;
+    if (key > last || key == kHeaderKey) break;
     part.clear();
     if (Status s = DecodeEntries(EntryKindOf(key), StartOf(at->key()), BytesOf(at->value()), &part);
         !s)

@@ -78,9 +78,10 @@ class IndexFile {
   using Take = std::function<bool(const std::vector<IndexEntry>& part)>;
   Status ReadBack(const PageKey& key, Lsn to, const Take& take);
 
-  // All entries in ascending order of keys. A key may come several times.
+  // The entries of the keys from `first` to `last`, in ascending order of keys. A key may come several
+  // times.
   using Sink = std::function<Status(const PageKey&, const std::vector<IndexEntry>&)>;
-  Status ForEach(const PageKey& from, const Sink& sink);
+  Status ForEach(const PageKey& first, const PageKey& last, const Sink& sink);
 
  private:
   struct Table;

@@ -247,6 +247,33 @@ Result<std::vector<IndexEntry>> WalIndex::GetAll(const PageKey& key, Lsn from, L
   return out;
 }
 
+Status WalIndex::ForEach(const PageKey& first, const PageKey& last, Lsn from, Lsn to,
+                         const std::function<void(const IndexEntry&)>& take) {
+  for (size_t file = 0; file < files_.size(); file++) {
+    if (files_[file]->header().end <= from) continue;
+    if (files_[file]->header().begin >= to) break;
+    std::vector<IndexEntry> found;
+    const auto read = [&] {
+      found.clear();
+      return files_[file]->ForEach(
+          first, last, [&](const PageKey&, const std::vector<IndexEntry>& part) -> Status {
+            for (const IndexEntry& entry : part)
+              if (entry.start >= from && entry.start < to) found.push_back(entry);
+            return {};
+          });
+    };
+    Status status = read();
+    if (!status && status.error().code == ErrorCode::kCorrupt && !files_[file]->header().is_cut) {
+      notes_.push_back(status.error().message + "; it was made anew");
+      RETURN_IF_ERROR(Rebuild(file));
+      status = read();
+    }
+    if (!status) return status;
+    std::for_each(found.begin(), found.end(), take);
+  }
+  return {};
+}
+
 Result<SizeBounds> WalIndex::GetSize(const PageKey& key, Lsn from, Lsn to) {
   SizeBounds out;
   for (size_t file = files_.size(); file-- > 0 && files_[file]->header().end > from;) {

@@ -64,6 +64,10 @@ class WalIndex {
   Result<std::vector<IndexEntry>> Get(const PageKey& key, Lsn to);
   // All of them that start at `from` or later, and before `to`.
   Result<std::vector<IndexEntry>> GetAll(const PageKey& key, Lsn from, Lsn to);
+  // The entries of the keys from `first` to `last` of records that start at `from` or later, and before
+  // `to`. The order is that of LSNs for each key; a record may come several times.
+  Status ForEach(const PageKey& first, const PageKey& last, Lsn from, Lsn to,
+                 const std::function<void(const IndexEntry&)>& take);
   // What records before `to`, from `from` on, make of a fork's size.
   Result<SizeBounds> GetSize(const PageKey& key, Lsn from, Lsn to);
 
