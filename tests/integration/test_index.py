@@ -158,5 +158,71 @@ class Interrupted(unittest.TestCase):
         self.assertIn("give one by --index=DIR", result.stderr)
 
 
+class History(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        settings = {"wal_keep_size": "1GB", "autovacuum": "off", "track_commit_timestamp": "on"}
+        cls.cluster = cls.enterClassContext(Cluster(settings=settings, wal_segment_mb=1))
+        cls.index = cls.enterClassContext(tempfile.TemporaryDirectory())
+        psql = cls.cluster.psql
+        psql("CREATE TABLE t (a int PRIMARY KEY, b text); SELECT pg_switch_wal()")
+        cls.relation = psql("SELECT pg_relation_filepath('t')")
+        cls.number = psql("SELECT 1663 || '/' || oid || '/' || pg_relation_filenode('t') FROM pg_database"
+                          " WHERE datname = current_database()")
+        psql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 500) i; CHECKPOINT")
+        cls.deleted = psql("DELETE FROM t WHERE a = 3 RETURNING pg_current_xact_id()")
+        cls.committed = psql(f"SELECT pg_xact_commit_timestamp('{cls.deleted}'::xid) AT TIME ZONE 'UTC'")
+        psql("BEGIN; UPDATE t SET b = 'rolled back' WHERE a = 4; ROLLBACK; SELECT pg_switch_wal()")
+        psql("TRUNCATE t; DROP TABLE t")
+        cls.cluster.stop()
+
+    def history(self, name, *more):
+        result = run_neon_redo("history", name, "--wal", self.cluster.wal, "--index", self.index,
+                               "--format=json", *more, env={**os.environ, "TZ": "UTC"})  # fmt: skip
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    def waldump(self, *more):
+        result = run_neon_redo("waldump", "--wal", self.cluster.wal, "--format=json", *more)
+        return [json.loads(line)["lsn"] for line in result.stdout.splitlines()]
+
+    def test_a_page(self):
+        for block in ("0", "5"):
+            lines = self.history(f"{self.relation}/{block}")
+            of_block = self.waldump("--relation", self.number, "--block", block, "--fork", "main")
+            # The truncation and the drop name no block.
+            self.assertEqual([line["lsn"] for line in lines if line["blocks"]], of_block)
+            self.assertGreater(len(lines), len(of_block))
+
+    def test_a_relation(self):
+        lines = self.history(self.relation)
+        found = [line["lsn"] for line in lines]
+        self.assertEqual(found, sorted(found, key=lambda lsn: [int(part, 16) for part in lsn.split("/")]))
+        self.assertLessEqual(set(self.waldump("--relation", self.number)), set(found))
+        self.assertIn("CREATE", [line["operation"] for line in lines])
+
+    def test_who_deleted_the_row(self):
+        lines = self.history(f"{self.relation}/0", "--xid", self.deleted)
+        self.assertEqual([line["operation"] for line in lines], ["DELETE"])
+        self.assertEqual(lines[0]["committed"].removesuffix(" UTC").rstrip("0"), self.committed.rstrip("0"))
+
+    def test_what_was_rolled_back_has_no_time(self):
+        lines = [line for line in self.history(f"{self.relation}/0") if line["operation"] == "HOT_UPDATE"]
+        self.assertEqual([line["committed"] for line in lines], [None])
+
+    def test_the_last_ones(self):
+        lines = self.history(f"{self.relation}/0")
+        self.assertEqual(self.history(f"{self.relation}/0", "--limit=2"), lines[-2:])
+        self.assertEqual(self.history(f"{self.relation}/0", "--from", lines[1]["lsn"]), lines[1:])
+
+    def test_a_segment_of_pg_xact(self):
+        lines = self.history("pg_xact/0000/0")
+        self.assertIn("COMMIT", [line["operation"] for line in lines])
+
+    def test_no_name(self):
+        result = run_neon_redo("history", "t", "--wal", self.cluster.wal, check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("is not the name of a page", result.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()
