@@ -92,7 +92,7 @@ class WrongUsage(CommandTestCase):
             if command == "worker":
                 continue  # ignores what it does not know
             surplus = ["one", "two", "three"]
-            first = {"page": "two", "replay": "two", "waldump": "three"}.get(command, "one")
+            first = {"history": "two", "page": "two", "replay": "two", "waldump": "three"}.get(command, "one")
             with self.subTest(command):
                 self.misused([command, "--frob", "x"], 'unrecognized option "--frob"')
                 self.misused([command, "-Q"], 'unrecognized option "-Q"')
