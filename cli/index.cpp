@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
+#include "cli/failure.h"
 #include "cli/foreign_text.h"
 #include "cli/index_options.h"
 #include "cpp_core/base/try.h"
@@ -27,6 +28,15 @@ struct IndexArguments {
   bool json = false;
 };
 
+void PrintText(const WalIndex& index) {
+  const IndexCounts& counts = index.counts();
+  fmt::print("directory:         {}\n", index.directory());
+  fmt::print("WAL indexed up to: {}\n", index.end().ToString());
+  fmt::print("segments:          {}, {} of them indexed now\n", index.segments()->size(),
+             counts.segments_indexed);
+  fmt::print("files:             {}, {} bytes\n", counts.files, counts.bytes);
+}
+
 Outcome Run(const IndexArguments& arguments, const Options& options) {
   if (arguments.wal.empty()) return tl::unexpected(options.Misuse("option --wal is required"));
   ASSIGN_OR_RETURN(const auto wal,
@@ -38,21 +48,27 @@ Outcome Run(const IndexArguments& arguments, const Options& options) {
                              arguments.index, arguments.jobs));
   const IndexCounts& counts = index->counts();
   const uint64_t segments = index->segments()->size();
+  // Behind it nothing can be found.
+  std::optional<Error> damage = index->damage();
+  if (arguments.range.to && index->end() >= *arguments.range.to) damage.reset();
   if (arguments.json) {
-    const nlohmann::ordered_json out = {{"directory", index->directory()},
-                                        {"end_lsn", index->end().ToString()},
-                                        {"segments", segments},
-                                        {"segments_indexed", counts.segments_indexed},
-                                        {"files", counts.files},
-                                        {"bytes", counts.bytes}};
+    const nlohmann::ordered_json out = {
+        {"directory", index->directory()},
+        {"end_lsn", index->end().ToString()},
+        {"segments", segments},
+        {"segments_indexed", counts.segments_indexed},
+        {"files", counts.files},
+        {"bytes", counts.bytes},
+        {"damage", damage ? nlohmann::ordered_json(damage->message) : nlohmann::ordered_json()}};
     fmt::print("{}\n", JsonText(out));
-    return kExitFine;
+  } else {
+    PrintText(*index);
   }
-  fmt::print("directory:         {}\n", index->directory());
-  fmt::print("WAL indexed up to: {}\n", index->end().ToString());
-  fmt::print("segments:          {}, {} of them indexed now\n", segments, counts.segments_indexed);
-  fmt::print("files:             {}, {} bytes\n", counts.files, counts.bytes);
-  return kExitFine;
+  RETURN_IF_ERROR(FlushOutput());
+  if (!damage) return kExitFine;
+  Failure failure(*damage);
+  failure.in_output = arguments.json;
+  return tl::unexpected(std::move(failure));
 }
 
 }  // namespace

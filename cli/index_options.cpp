@@ -51,7 +51,7 @@ Result<std::unique_ptr<WalIndex>> OpenIndex(const WalSet& wal, const WalRange& r
   auto index = WalIndex::Open(wal, range, options);
   bar.Clear();
   if (!index) return index;
-  SayNotes((*index)->notes());
+  SayNotes((*index)->TakeNotes());
   const IndexCounts& counts = (*index)->counts();
   if (counts.segments_indexed > 0)
     SayNotes(

@@ -169,9 +169,11 @@ Result<Changes> OpenChanges(const PageArguments& arguments, const PageInputs& in
   }
   if (lsn == kEnd || end >= lsn) return out;
   // Between the last record before lsn and lsn there is nothing; that WAL ends is another thing.
-  auto reader = OpenWal(inputs.wal, {end, std::nullopt, arguments.timeline});
+  const auto timeline = out.index ? std::optional(out.index->timeline()) : arguments.timeline;
+  auto reader = OpenWal(inputs.wal, {end, std::nullopt, timeline});
   auto next = reader ? (*reader)->Next() : tl::unexpected(reader.error());
   if (next && *next) return out;
+  if (!next && next.error().code != ErrorCode::kNotFound) return tl::unexpected(next.error());
   return MakeError(ErrorCode::kNotFound,
                    fmt::format("the WAL in {} ends at {}, before {}", NamePaths(inputs.wal.given()),
                                end.ToString(), lsn.ToString()));
@@ -195,6 +197,7 @@ Result<PageAt> ReadPage(const PageArguments& arguments, const PageKey& key, Lsn 
   ASSIGN_OR_RETURN(const auto changes, OpenChanges(arguments, inputs, key, lsn));
   PageReader reader(changes.source.get(), base, worker);
   auto page = reader.Read(key, lsn);
+  if (changes.index) SayNotes(changes.index->TakeNotes());
   if (page && key.ToBlock() && !PageView(page->page.data()).is_new()) {
     // So that it can be put in place on a cluster with data checksums.
     pg::SetChecksum(page->page.data(), PageChecksum(page->page.data(), key.field6));

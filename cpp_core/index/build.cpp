@@ -9,13 +9,14 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <ctime>
 #include <memory>
 #include <vector>
 
 #include "cpp_core/archive/segment_file.h"
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/hash_key.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/index/collector.h"
 #include "cpp_core/pg/tested_version.h"
@@ -64,9 +65,12 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Collector* collec
   uint64_t told = 0, count = 0;
   while (reader->Next(&record) && record.start < end) {
     RETURN_IF_ERROR(ParseRecord(record, &view));
-    if (RecordFault fault = ingest.Take(view, &changes))
-      return MakeError(ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}: {}",
-                                                        record.start.ToString(), fault.what));
+    if (RecordFault fault = ingest.Take(view, &changes)) {
+      out.damage = Error{ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}: {}",
+                                                          record.start.ToString(), fault.what)};
+      out.end = record.start;
+      return out;
+    }
     if (!changes.empty()) collector->Take(changes, view, record);
     out = {std::min(record.end, end), record.start, view.header().crc, std::nullopt};
     if (++count % 4096 != 0) continue;
@@ -75,6 +79,11 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Collector* collec
     told = now;
   }
   out.damage = reader->error();
+  // WAL may end with the rest of a record that starts before the segments.
+  if (out.damage && out.damage->code == ErrorCode::kNotFound && count == 0) {
+    out.damage.reset();
+    out.end = std::clamp(reader->end_of_wal(), begin, end);
+  }
   if (out.damage && out.damage->code != ErrorCode::kCorrupt) return tl::unexpected(*out.damage);
   *done += (end - begin) - told;
   // There is WAL behind the segments.
@@ -93,8 +102,9 @@ std::string IndexFileName(std::span<const Segment> segments, uint32_t segment_si
 }
 
 Result<IndexedSegment> LookAtSegment(const Segment& segment) {
+  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenSegmentFile(segment.path));
   struct stat st;
-  if (stat(segment.path.c_str(), &st) != 0) return FileError("examine file", segment.path);
+  if (fstat(fd.get(), &st) != 0) return FileError("examine file", segment.path);
   return IndexedSegment{.timeline = segment.timeline,
                         .number = segment.number,
                         .stored_size = static_cast<uint64_t>(st.st_size),
@@ -132,42 +142,67 @@ Result<IndexedSegment> DescribeSegment(const Segment& segment, uint32_t segment_
   return out;
 }
 
-Result<std::optional<Error>> BuildIndexFile(const WalSet& wal, std::optional<uint32_t> timeline,
-                                            std::span<const Segment> segments,
-                                            const Directory& directory,
-                                            std::atomic<uint64_t>* done) {
+// Its name in the making: two processes may have the same number, each in a container of its own.
+static std::string UnfinishedName(const std::string& name) {
+  static std::atomic<uint64_t> serial{0};
+  return fmt::format("{}.{:016x}{}", name, HashPair(++serial, static_cast<uint64_t>(getpid())),
+                     kUnfinished);
+}
+
+static Result<IndexHeader> BeginHeader(const WalSet& wal, std::span<const Segment> segments) {
   const uint32_t size = wal.segment_size();
-  const Lsn begin = wal.SegmentStart(segments.front().number);
-  const Lsn end = wal.SegmentStart(segments.back().number + 1);
-  IndexHeader header{
-      .system_identifier = wal.system_identifier(), .segment_size = size, .begin = begin};
+  IndexHeader header{.system_identifier = wal.system_identifier(),
+                     .segment_size = size,
+                     .begin = wal.SegmentStart(segments.front().number)};
   for (const Segment& segment : segments) {
-    ASSIGN_OR_RETURN(const IndexedSegment described, DescribeSegment(segment, size));
-    header.segments.push_back(described);
+    auto described = DescribeSegment(segment, size);
+    if (!described && described.error().code == ErrorCode::kCorrupt) {
+      // Its WAL is read up to the damage, and the file is of no use to others.
+      described = LookAtSegment(segment);
+      if (described) described->changed = 0;
+    }
+    if (!described) return tl::unexpected(described.error());
+    header.segments.push_back(*described);
   }
-  ASSIGN_OR_RETURN(const auto reader, OpenWal(wal, {.from = begin, .timeline = timeline}));
+  return header;
+}
+
+Result<BuiltFile> BuildIndexFile(const WalSet& wal, uint32_t timeline,
+                                 std::span<const Segment> segments, const Directory& directory,
+                                 const std::shared_ptr<rocksdb::Cache>& cache,
+                                 std::atomic<uint64_t>* done) {
+  ASSIGN_OR_RETURN(IndexHeader header, BeginHeader(wal, segments));
+  const Lsn begin = header.begin;
+  const Lsn end = wal.SegmentStart(segments.back().number + 1);
+  // The last record may end behind the segments.
+  const Lsn enough = end + 2 * uint64_t{wal.version().largest_record};
+  ASSIGN_OR_RETURN(const auto reader,
+                   OpenWal(wal, {.from = begin, .to = enough, .timeline = timeline}));
   RETURN_IF_ERROR(pg::CheckComplete(reader->version(), "the WAL"));
   Collector collector(begin);
-  ASSIGN_OR_RETURN(const Indexed indexed, Collect(reader.get(), begin, end, &collector, done));
+  ASSIGN_OR_RETURN(Indexed indexed, Collect(reader.get(), begin, end, &collector, done));
   header.end = indexed.end;
   header.last_start = indexed.last_start;
   header.last_crc = indexed.last_crc;
   header.is_cut = indexed.damage.has_value();
 
-  const std::string name = IndexFileName(segments, size);
-  const std::string unfinished = fmt::format("{}.{}{}", name, getpid(), kUnfinished);
+  const std::string name = IndexFileName(segments, wal.segment_size());
+  const std::string unfinished = UnfinishedName(name);
   ASSIGN_OR_RETURN(const FileDescriptor lock, CreateLocked(directory, unfinished));
+  BuiltFile out{nullptr, std::move(indexed.damage), reader->notes()};
   const auto write = [&]() -> Status {
-    ASSIGN_OR_RETURN(const auto writer, IndexFileWriter::Create(directory.PathOf(unfinished)));
+    ASSIGN_OR_RETURN(const auto writer,
+                     IndexFileWriter::Create(lock.get(), directory.PathOf(unfinished)));
     RETURN_IF_ERROR(
         collector.ForEach([&](const PageKey& key, const std::vector<IndexEntry>& entries) {
           return writer->Add(key, entries);
         }));
-    return writer->Finish(header);
+    RETURN_IF_ERROR(writer->Finish(header));
+    ASSIGN_OR_RETURN(out.file, IndexFile::Open(directory, unfinished, cache));
+    return directory.Rename(unfinished, name);
   };
-  Status status = write();
-  if (status) status = directory.Rename(unfinished, name);
-  if (status) return indexed.damage;
+  const Status status = write();
+  if (status) return out;
   static_cast<void>(directory.Remove(unfinished));
   return tl::unexpected(status.error());
 }

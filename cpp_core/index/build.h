@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/directory.h"
@@ -26,14 +28,21 @@ Result<IndexedSegment> LookAtSegment(const Segment& segment);
 // Both say that the file is the same one and was not written to. False: it is not known.
 bool IsUntouched(const IndexedSegment& a, const IndexedSegment& b);
 
-// Indexes segments of a line, which are neighbours, and puts the file into the directory. timeline: of
-// the line. done: bytes of WAL that were read are added to it. Returns why WAL cannot be read to the end of
-// the segments, if it is damaged: then the file has what is before. Thread-safe. Errors as of WalReader;
-// kIo: the file cannot be written.
-Result<std::optional<Error>> BuildIndexFile(const WalSet& wal, std::optional<uint32_t> timeline,
-                                            std::span<const Segment> segments,
-                                            const Directory& directory,
-                                            std::atomic<uint64_t>* done);
+struct BuiltFile {
+  std::unique_ptr<IndexFile> file;
+  // Why WAL cannot be read to the end of the segments: then the file has what is before.
+  std::optional<Error> damage{};
+  std::vector<std::string> notes{};  // about the WAL, one line each
+};
+
+// Indexes segments of a line, which are neighbours, and puts the file into the directory. What it returns
+// is the file that it made, whatever has that name by then. timeline: of the line. done: bytes of WAL that
+// were read are added to it. Thread-safe. Errors as of WalReader, but for damage; kIo: the file cannot be
+// written.
+Result<BuiltFile> BuildIndexFile(const WalSet& wal, uint32_t timeline,
+                                 std::span<const Segment> segments, const Directory& directory,
+                                 const std::shared_ptr<rocksdb::Cache>& cache,
+                                 std::atomic<uint64_t>* done);
 
 // Removes what an interrupted process has left there.
 Status RemoveLeftovers(const Directory& directory);

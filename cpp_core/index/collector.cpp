@@ -107,6 +107,7 @@ void Collector::TakeSize(const Change& change) {
     case kRecord:
     case kImage:
     case kClearVisibility:
+      if (key.field6 == PageKey::kSizeBlock) return;
       return AddSize(PageKey::OfRelationSize(rel, key.field5), AtLeast(uint64_t{key.field6} + 1));
     case kCreateFork:
       return AddSize(PageKey::OfRelationSize(rel, key.field5),
@@ -126,6 +127,8 @@ void Collector::Take(const ChangeList& changes, const RecordView& view, const Wa
   place_ = static_cast<uint32_t>((record.start - begin_) / 8);
   for (const Change& change : changes) {
     ForEachKey(change, [this](const PageKey& key, bool whole) {
+      // No fork has a block of this number, which stands for its size in a key.
+      if (EntryKindOf(key) != EntryKind::kRecord) return;
       AddRecord(key, whole && !DependsOnEarlierRecords(key));
     });
     if (change.key.field1 == PageKey::kRelation) TakeSize(change);

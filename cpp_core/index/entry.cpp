@@ -68,7 +68,8 @@ Status DecodeEntries(EntryKind kind, Lsn start, Bytes bytes, std::vector<IndexEn
     entry.start = entry.start + distance * 8;
     entry.makes_whole = (place & 1) != 0;
     if (kind == EntryKind::kSize) {
-      if (second > UINT32_MAX || first > UINT32_MAX) return bad();
+      constexpr uint64_t kMost = uint64_t{UINT32_MAX} + 1;
+      if (second > kMost || first > kMost) return bad();
       entry.size = {first, second == 0 ? UINT32_MAX : second - 1};
     } else if (kind == EntryKind::kCommit) {
       entry.xid += static_cast<uint32_t>(Unfold(first));

@@ -3,6 +3,7 @@
 // are the entries (entry.cpp). The header is the value of a key after all others.
 #include "cpp_core/index/file.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/filter_policy.h>
@@ -13,10 +14,10 @@
 #include <rocksdb/table.h>
 #include <sys/stat.h>
 
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "neon_redo/bytes.h"
@@ -68,11 +69,16 @@ Bytes BytesOf(const rocksdb::Slice& value) {
   return {reinterpret_cast<const uint8_t*>(value.data()), value.size()};
 }
 
+// RocksDB opens files by name. This one leads to the open file, whatever its own name leads to by now.
+std::string NameOf(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
 rocksdb::Options TableOptions(const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::BlockBasedTableOptions table;
   table.block_size = 16 << 10;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.whole_key_filtering = false;
+  // Else they are kept in memory besides, for as many files as there are.
+  table.cache_index_and_filter_blocks = true;
   if (cache) table.block_cache = cache;
   rocksdb::Options options;
   options.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(PageKey::kSize));
@@ -85,8 +91,8 @@ rocksdb::Options TableOptions(const std::shared_ptr<rocksdb::Cache>& cache) {
 }  // namespace
 
 struct IndexFileWriter::Table {
-  explicit Table(std::string file)
-      : path(std::move(file)),
+  explicit Table(std::string shown)
+      : path(std::move(shown)),
         options(TableOptions(nullptr)),
         writer(rocksdb::EnvOptions(), options) {}
 
@@ -110,9 +116,10 @@ struct IndexFileWriter::Table {
 IndexFileWriter::IndexFileWriter(std::unique_ptr<Table> table) : table_(std::move(table)) {}
 IndexFileWriter::~IndexFileWriter() = default;
 
-Result<std::unique_ptr<IndexFileWriter>> IndexFileWriter::Create(const std::string& path) {
+Result<std::unique_ptr<IndexFileWriter>> IndexFileWriter::Create(int fd, const std::string& path) {
   auto table = std::make_unique<Table>(path);
-  if (const auto status = table->writer.Open(path); !status.ok()) return table->Failed(status);
+  if (const auto status = table->writer.Open(NameOf(fd)); !status.ok())
+    return table->Failed(status);
   return std::unique_ptr<IndexFileWriter>(new IndexFileWriter(std::move(table)));
 }
 
@@ -172,15 +179,16 @@ tl::unexpected<Error> IndexFile::Damaged(const std::string& what) const {
                    fmt::format("index file \"{}\" is damaged: {}", path_, what));
 }
 
-Result<std::unique_ptr<IndexFile>> IndexFile::Open(const std::string& path,
+Result<std::unique_ptr<IndexFile>> IndexFile::Open(const Directory& directory,
+                                                   const std::string& name,
                                                    const std::shared_ptr<rocksdb::Cache>& cache) {
+  const std::string path = directory.PathOf(name);
+  ASSIGN_OR_RETURN(const FileDescriptor fd, directory.OpenFile(name, O_RDONLY));
   struct stat st;
-  if (stat(path.c_str(), &st) != 0) {
-    if (errno != ENOENT) return FileError("examine file", path);
-    return MakeError(ErrorCode::kNotFound, fmt::format("no index file \"{}\"", path));
-  }
+  if (fstat(fd.get(), &st) != 0) return FileError("examine file", path);
   std::unique_ptr<IndexFile> out(new IndexFile(path, std::make_unique<Table>(cache)));
-  const auto status = out->table_->reader.Open(path);
+  out->bytes_ = static_cast<uint64_t>(st.st_size);
+  const auto status = out->table_->reader.Open(NameOf(fd.get()));
   if (status.IsIOError())
     return MakeError(ErrorCode::kIo,
                      fmt::format("could not open index file \"{}\": {}", path, status.ToString()));

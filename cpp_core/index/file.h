@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/base/directory.h"
 #include "cpp_core/index/entry.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
@@ -47,8 +48,8 @@ struct IndexHeader {
 // Writes a file. Not thread-safe.
 class IndexFileWriter {
  public:
-  // path: a new file.
-  static Result<std::unique_ptr<IndexFileWriter>> Create(const std::string& path);
+  // Overwrites the open file, which `path` names in messages.
+  static Result<std::unique_ptr<IndexFileWriter>> Create(int fd, const std::string& path);
   ~IndexFileWriter();
   // Of each key once, in ascending order; entries in ascending order, not empty.
   Status Add(const PageKey& key, const std::vector<IndexEntry>& entries);
@@ -64,14 +65,15 @@ class IndexFileWriter {
 // A file that is open. Every block of it is checked when it is read. Not thread-safe.
 class IndexFile {
  public:
-  // kNotFound: there is no such file. kCorrupt: it is damaged, or of another format; the message
-  // names it. cache: of blocks, shared with other files.
-  static Result<std::unique_ptr<IndexFile>> Open(const std::string& path,
+  // Links are not followed. kNotFound: there is no such file. kCorrupt: it is damaged, or of another
+  // format; the message names it. cache: of blocks, shared with other files.
+  static Result<std::unique_ptr<IndexFile>> Open(const Directory& directory,
+                                                 const std::string& name,
                                                  const std::shared_ptr<rocksdb::Cache>& cache);
   ~IndexFile();
 
   const IndexHeader& header() const { return header_; }
-  const std::string& path() const { return path_; }
+  uint64_t bytes() const { return bytes_; }
 
   // The key's entries of records that start before `to`, the newest first, a part at a time, until
   // take says false.
@@ -91,6 +93,7 @@ class IndexFile {
 
   const std::string path_;
   std::unique_ptr<Table> table_;
+  uint64_t bytes_ = 0;  // of the file
   IndexHeader header_;
 };
 

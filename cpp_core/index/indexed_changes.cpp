@@ -102,7 +102,9 @@ Result<std::vector<IndexEntry>> IndexedChanges::WithStateOf(const PageKey& key, 
 
 Result<std::vector<StoredChange>> IndexedChanges::Get(const PageKey& key, Lsn lsn) {
   std::vector<StoredChange> out;
-  if (IsSlruPage(key, SlruKind::kMultixactOffsets) || IsSlruPage(key, SlruKind::kCommitTs)) {
+  const bool is_of_commit_ts =
+      IsSlruPage(key, SlruKind::kCommitTs) || key == SlruKey(SlruKind::kCommitTs);
+  if (IsSlruPage(key, SlruKind::kMultixactOffsets) || is_of_commit_ts) {
     Ingest ingest({.track_commit_timestamp = track_commit_timestamp_});
     ASSIGN_OR_RETURN(const auto entries, WithStateOf(key, lsn));
     for (const IndexEntry& entry : entries) {

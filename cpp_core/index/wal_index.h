@@ -8,10 +8,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/directory.h"
+#include "cpp_core/index/build.h"
 #include "cpp_core/index/file.h"
 #include "cpp_core/wal/open.h"
 #include "neon_redo/error.h"
@@ -24,7 +26,7 @@ struct IndexOptions {
   int jobs = 1;                // threads that build files
   uint64_t group = 256 << 20;  // WAL of one file, in bytes: a power of two
   uint64_t cache = 64 << 20;   // memory for blocks of files, in bytes
-  std::function<void(uint64_t done, uint64_t total)> progress{};  // in bytes of WAL; may be empty
+  std::function<void(uint64_t done, uint64_t total)> progress{};  // in bytes of WAL; for Open
 };
 
 // What WalIndex::Open has found and done.
@@ -35,7 +37,7 @@ struct IndexCounts {
   uint64_t bytes = 0;             // of all files
 };
 
-// The files for the WAL of one line. A file that turns out to be damaged is made anew, and notes() says so. Not
+// The files for the WAL of one line. A file that turns out to be damaged is made anew, and a note says so. Not
 // thread-safe; any number of indexes, in several processes, may use one directory at once.
 class WalIndex {
  public:
@@ -50,14 +52,15 @@ class WalIndex {
   const std::string& directory() const { return directory_; }
   const IndexCounts& counts() const { return counts_; }
   // Of the segments that are read, each the chosen one of its copies.
-  const std::shared_ptr<const std::vector<Segment>>& segments() const { return segments_; }
+  std::shared_ptr<const std::vector<Segment>> segments() const { return segments_; }
+  uint32_t timeline() const { return timeline_; }
   const WalIdentity& identity() const { return wal_.identity(); }
   // Records before this are in it: the end of the last one.
   Lsn end() const { return files_.empty() ? Lsn() : files_.back()->header().end; }
   // Why WAL after end() cannot be read; nothing: it ends there, or is not wanted.
   const std::optional<Error>& damage() const { return damage_; }
-  // About the WAL, one line each.
-  const std::vector<std::string>& notes() const { return notes_; }
+  // About the WAL and the files, one line each, since the last call.
+  std::vector<std::string> TakeNotes() { return std::exchange(notes_, {}); }
 
   // The key's entries of records that start before `to`, in ascending order, beginning with the last
   // that makes the page whole, or with the first there is.
@@ -72,22 +75,27 @@ class WalIndex {
   Result<SizeBounds> GetSize(const PageKey& key, Lsn from, Lsn to);
 
  private:
-  using Group = std::span<const Segment>;  // of segments_: those of one file
+  using Group = std::span<Segment>;  // of segments_: those of one file
 
   WalIndex(const WalSet& wal, const WalRange& range, const IndexOptions& options);
-  std::string PathOf(size_t group) const;
-  Status OpenFiles(const Directory& directory);
-  Result<std::vector<std::optional<Error>>> Build(const Directory& directory,
-                                                  const std::vector<size_t>& missing);
+  Status ListSegments();
+  std::string NameOf(size_t group) const;
+  Status Choose(Group group, const IndexHeader* header);
+  Result<bool> OpenFile(size_t group);
+  Status OpenFiles();
+  Result<std::vector<BuiltFile>> Build(const std::vector<size_t>& missing);
+  Status BuildFirstAgain(BuiltFile* built);
   Status Rebuild(size_t group);
   Status ReadBack(size_t file, const PageKey& key, Lsn to, const IndexFile::Take& take);
 
   const WalSet wal_;
   const WalRange range_;
-  const IndexOptions options_;
+  IndexOptions options_;
   const std::string directory_;
+  std::optional<Directory> opened_;
   std::shared_ptr<rocksdb::Cache> cache_;
-  std::shared_ptr<const std::vector<Segment>> segments_;
+  uint32_t timeline_ = 0;
+  std::shared_ptr<std::vector<Segment>> segments_;
   std::vector<Group> groups_;                      // in order of LSN
   std::vector<std::unique_ptr<IndexFile>> files_;  // of the groups, but of those behind damage
   std::optional<Error> damage_;

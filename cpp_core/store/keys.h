@@ -36,7 +36,7 @@ inline constexpr PageKey kOffsetsPagesKey = ClusterKey(ChangeKind::kZeroSlruPage
 inline constexpr PageKey kCommitsKey{0xf1, 0, 0, 0, 0, 0};
 
 // Calls take(key, makes_whole) for each key under which an index has the change. Sizes of forks are
-// besides (SizeOf in collector.cpp).
+// besides (Collector::TakeSize).
 template <typename Take>
 void ForEachKey(const Change& change, Take take) {
   using enum ChangeKind;

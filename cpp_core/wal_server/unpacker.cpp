@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/guard.h"
 #include "cpp_core/pg/wal_page.h"
 
 namespace neon_redo {
@@ -35,8 +36,10 @@ void SegmentUnpacker::Begin() {
     const auto work = [this, waiting, segment = file->segment]() -> Background::Completion {
       std::optional<Result<UnpackedSegment>> unpacked;
       if (!waiting.expired())
-        unpacked = UnpackSegment(segment, identity_.segment_size, TemporaryDirectory(),
-                                 &background_->ending());
+        unpacked = Guarded([&] {
+          return UnpackSegment(segment, identity_.segment_size, TemporaryDirectory(),
+                               &background_->ending());
+        });
       // A function can be copied, and a descriptor cannot.
       const auto result = std::make_shared<decltype(unpacked)>(std::move(unpacked));
       return [this, waiting, result] {

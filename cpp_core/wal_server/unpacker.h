@@ -2,6 +2,7 @@
 #ifndef NEON_REDO_WAL_SERVER_UNPACKER_H_
 #define NEON_REDO_WAL_SERVER_UNPACKER_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -40,7 +41,12 @@ class SegmentUnpacker {
   // It is asked for again: others are given up before it.
   void Touch(const std::shared_ptr<SegmentFile>& file);
   // There is room for more than is asked for now: some can be decompressed ahead of their use.
-  bool has_room() const { return files_.size() + running_ + queue_.size() < most_ / 2; }
+  // Those that nobody uses are closed when their room is needed.
+  bool has_room() const {
+    const auto used = std::count_if(files_.begin(), files_.end(),
+                                    [](const auto& file) { return file.use_count() > 1; });
+    return static_cast<size_t>(used) + running_ + queue_.size() < most_ / 2;
+  }
   // Called with a file in use before that is closed.
   void set_give_up(std::function<void(const std::shared_ptr<SegmentFile>&)> give_up) {
     give_up_ = std::move(give_up);

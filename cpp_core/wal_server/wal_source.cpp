@@ -26,6 +26,7 @@
 
 #include <algorithm>
 
+#include "cpp_core/base/guard.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/wal_page.h"
@@ -169,8 +170,8 @@ bool WalSource::BeginRelist() {
   if (relisting_ || Clock::now() < relist_again_) return false;
   const auto work = [this, sources = sources_]() -> Background::Completion {
     const auto begin = Clock::now();
-    const auto fresh =
-        std::make_shared<Result<std::unique_ptr<WalSource>>>(Open(sources, kQuickLook));
+    const auto fresh = std::make_shared<Result<std::unique_ptr<WalSource>>>(
+        Guarded([&] { return Open(sources, kQuickLook); }));
     const auto took = Clock::now() - begin;
     return [this, fresh, took] {
       relisting_ = false;

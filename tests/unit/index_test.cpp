@@ -15,9 +15,12 @@
 #include "cpp_core/index/collector.h"
 #include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/index/wal_index.h"
+#include "cpp_core/pg/operations.h"
+#include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/store/keys.h"
 #include "cpp_core/wal/open.h"
+#include "tests/unit/native_record.h"
 #include "tests/unit/version_15.h"
 #include "tests/unit/wal_writer.h"
 
@@ -64,6 +67,14 @@ class IndexTest : public ::testing::Test {
     wal.Save(wal_.path());
   }
 
+  // A part of it, with progress told.
+  Result<std::unique_ptr<WalIndex>> OpenRange(const WalRange& range,
+                                              std::function<void(uint64_t, uint64_t)> progress) {
+    const auto set = WalSet::Open(wal_.path());
+    EXPECT_TRUE(set) << set.error().message;
+    return WalIndex::Open(*set, range,
+                          {.directory = index_.path() + "/a/b", .progress = std::move(progress)});
+  }
   Result<std::unique_ptr<WalIndex>> Open(int jobs = 1, uint64_t group = 256 << 20) {
     const auto set = WalSet::Open(wal_.path());
     EXPECT_TRUE(set) << set.error().message;
@@ -315,9 +326,10 @@ TEST_F(IndexTest, DamagedFilesAreMadeAnew) {
     const auto index = Open();
     ASSERT_TRUE(index) << index.error().message;
     Compare(index->get(), expected, static_cast<uint32_t>(round));
-    told += !(*index)->notes().empty();
+    const bool is_told = !(*index)->TakeNotes().empty();
+    told += is_told;
     rebuilt += (*index)->counts().built != 0;
-    if ((*index)->notes().empty()) {
+    if (!is_told) {
       // In a place that nothing depends on, or reads the checksum of.
       std::filesystem::remove(path);
       ASSERT_TRUE(Open());
@@ -325,6 +337,152 @@ TEST_F(IndexTest, DamagedFilesAreMadeAnew) {
   }
   EXPECT_GT(told, 900u);
   EXPECT_GT(rebuilt, 900u);
+}
+
+// Another process may put a file of other WAL into the place of one that was just made.
+TEST_F(IndexTest, WhatWasMadeIsUsedWhateverHasItsName) {
+  TempDirectory aside;
+  Write(11, 3);
+  ASSERT_TRUE(Open());
+  for (const std::string& path : Files())
+    std::filesystem::rename(
+        path, aside.path() + "/" + std::string(std::filesystem::path(path).filename()));
+  Write(12, 3);
+  const Entries expected = Expected();
+  const auto replace = [&](uint64_t, uint64_t) {
+    for (const std::string& path : Files()) {
+      const std::string other =
+          aside.path() + "/" + std::string(std::filesystem::path(path).filename());
+      if (!std::filesystem::exists(other)) continue;
+      std::filesystem::remove(path);
+      std::filesystem::copy(other, path);
+    }
+  };
+  const auto index = OpenRange({}, replace);
+  ASSERT_TRUE(index) << index.error().message;
+  Compare(index->get(), expected, 1);
+  Compare(Open()->get(), expected, 1);
+}
+
+TEST_F(IndexTest, ProgressEndsWithOpening) {
+  Write(13, 1);
+  bool is_open = false;
+  uint64_t told = 0;
+  ASSERT_TRUE(OpenRange({}, [&](uint64_t, uint64_t) { told++; }));
+  EXPECT_GT(told, 0u);
+  // Damage that is found by a question.
+  const std::string path = Files()[0];
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(200).write("xxxx", 4);
+  const auto index = OpenRange({}, [&](uint64_t, uint64_t) { EXPECT_FALSE(is_open); });
+  ASSERT_TRUE(index);
+  is_open = true;
+  Compare(index->get(), Expected(), 1);
+  EXPECT_FALSE((*index)->TakeNotes().empty());
+}
+
+TEST_F(IndexTest, ARangeUsesTheFilesOfTheWhole) {
+  Write(14, 5);
+  ASSERT_TRUE(Open(1, 2 * kSize));
+  const auto set = WalSet::Open(wal_.path());
+  const Entries expected = Expected();
+  for (uint64_t lsn = 3 * kSize; lsn < 8 * kSize; lsn += kSize / 4) {
+    const auto index = WalIndex::Open(*set, {.from = Lsn(3 * kSize), .to = Lsn(lsn)},
+                                      {.directory = index_.path() + "/a/b", .group = 2 * kSize});
+    ASSERT_TRUE(index) << index.error().message;
+    EXPECT_EQ((*index)->counts().built, 0u) << lsn;
+    // Records that end behind the range can be read.
+    IndexedChanges changes(index->get(), Lsn(), true);
+    for (const auto& [key, all] : expected) {
+      const auto got = changes.Get(key, Lsn(lsn));
+      ASSERT_TRUE(got) << got.error().message;
+    }
+  }
+  const auto late = WalIndex::Open(*set, {.from = Lsn(5 * kSize + 1000)},
+                                   {.directory = index_.path() + "/a/b", .group = 2 * kSize});
+  ASSERT_TRUE(late);
+  EXPECT_EQ((*late)->counts().built, 0u);
+}
+
+// Damage before the range, in the group in which it begins.
+TEST_F(IndexTest, DamageBeforeTheRangeIsNoConcern) {
+  Write(15, 5);
+  const std::string path = wal_.path() + "/" + FormatSegmentName(1, 4, kSize);
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(5'000).write("xxxx", 4);
+  const auto set = WalSet::Open(wal_.path());
+  const auto index = WalIndex::Open(*set, {.from = Lsn(5 * kSize)},
+                                    {.directory = index_.path() + "/a/b", .group = 2 * kSize});
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_FALSE((*index)->damage());
+  EXPECT_GT((*index)->end().value, 7u * kSize);
+  EXPECT_FALSE((*index)->GetAll(kCommitsKey, Lsn(5 * kSize), Lsn(6 * kSize))->empty());
+}
+
+TEST_F(IndexTest, ASegmentMayBecomeWholeMeanwhile) {
+  Write(16, 2);
+  const std::string path = wal_.path() + "/" + FormatSegmentName(1, 4, kSize);
+  std::filesystem::rename(path, path + ".partial");
+  const auto set = WalSet::Open(wal_.path());
+  std::filesystem::rename(path + ".partial", path);
+  const auto index = WalIndex::Open(*set, {}, {.directory = index_.path() + "/a/b"});
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_FALSE((*index)->GetAll(kCommitsKey, Lsn(4 * kSize), Lsn(5 * kSize))->empty());
+}
+
+// A segment that only has the rest of a record which begins before it.
+TEST_F(IndexTest, TheRestOfARecordIsNoDamage) {
+  WalWriter wal(kSize);
+  wal.AppendData(kRmClog, 0x00, Numbers({1}));
+  wal.Append(kRmXlog, 0x20, kSize + kSize / 2);
+  wal.Save(wal_.path());
+  const auto index = Open();
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_FALSE((*index)->damage());
+  Compare(index->get(), Expected(), 1);
+}
+
+TEST(Collector, TakesNoBlockThatCannotBe) {
+  std::vector<uint8_t> page(kBlockSize, 1);
+  Collector collector{Lsn(0)};
+  RecordView view(kPg15);
+  Ingest ingest;
+  ChangeList changes;
+  std::vector<std::vector<uint8_t>> records;
+  for (const uint32_t block : {0xffffffffu, 0xfffffffeu}) {
+    records.push_back(testing::RecordBuilder(kRmXlog, 0xb0).Image(0, block, page.data()).Bytes());
+    ASSERT_FALSE(view.Parse(records.back()));
+    ASSERT_FALSE(ingest.Take(view, &changes));
+    collector.Take(changes, view, {Lsn(records.size() * 8), Lsn(100), records.back()});
+  }
+  std::vector<IndexEntry> decoded;
+  ASSERT_TRUE(collector.ForEach([&](const PageKey& key, const std::vector<IndexEntry>& entries) {
+    std::string bytes;
+    EncodeEntry(EntryKindOf(key), entries[0], {.start = entries[0].start}, &bytes);
+    return DecodeEntries(EntryKindOf(key), entries[0].start,
+                         Bytes(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()),
+                         &decoded);
+  }));
+  EXPECT_EQ(decoded.size(), 2u);  // the page's and the size's
+}
+
+// Files of pg_commit_ts go when the setting is turned off, however often that record is read.
+TEST_F(IndexTest, TimestampsThatAreNoLongerKept) {
+  WalWriter wal(kSize);
+  wal.AppendData(kRmClog, 0x00, Numbers({1}));
+  layout::xlog::ParameterChange off{};
+  off.wal_level = 1;
+  wal.AppendData(kRmXlog, layout::xlog::kParameterChange,
+                 std::string(reinterpret_cast<const char*>(&off), sizeof(off)));
+  wal.AppendData(kRmClog, 0x00, Numbers({2}));
+  wal.Save(wal_.path());
+  const auto index = Open();
+  ASSERT_TRUE(index);
+  IndexedChanges changes(index->get(), Lsn(), true);
+  ASSERT_TRUE(changes.CheckWalLevel(Lsn(wal.position())));
+  for (int round = 0; round < 2; round++) {
+    const auto got = changes.Get(SlruKey(SlruKind::kCommitTs), Lsn(wal.position()));
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(got->size(), 1u);
+  }
 }
 
 TEST_F(IndexTest, LeftoversAreRemovedUnlessSomebodyWritesThem) {
