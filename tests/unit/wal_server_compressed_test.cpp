@@ -348,6 +348,17 @@ TEST_F(CompressedTest, FilesAreBounded) {
   EXPECT_LE(descriptors() - before, 16 + 2 * 3 + 2);
 }
 
+// Files that nobody uses any more leave room for what is next.
+TEST_F(CompressedTest, DecompressesAheadHoweverLongItServes) {
+  constexpr size_t kSegments = 2 * SegmentUnpacker::kMostFiles;
+  WriteWal(kSegments);
+  PackAll(kSegments);
+  Open();
+  EXPECT_TRUE(TakeAll().wal == wal_.wal());
+  clients_.clear();
+  EXPECT_TRUE(source_->OpenAhead(1, begin_.value / kSize));
+}
+
 TEST_F(CompressedTest, AClientThatIsGoneCostsNothing) {
   WriteWal(3);
   for (size_t i = 0; i < 3; i++) Pack(i, Packing::kXz, ".xz");
