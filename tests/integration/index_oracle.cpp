@@ -1,7 +1,7 @@
 // Pages by an index against pages by a full reading of the WAL, for test_index.py:
 //
 //   index_oracle --wal DIR --index DIR [--base-backup DIR] [--timeline N] [--pages N] [--seed N]
-//                [--threads N] [--module neon.so] [--bindir DIR] [--no-check]
+//                [--threads N] [--group MB] [--module neon.so] [--bindir DIR] [--no-check]
 //
 // Takes random pages that WAL changes, each at a random LSN after its first change. Both ways must give the same bytes, or the same error. Prints one JSON object, with the times of a page by
 // the index; exits 1 when anything differed. --no-check: only measures.
@@ -76,6 +76,7 @@ struct Arguments {
   uint64_t pages = 1000;
   uint32_t seed = 1;
   int threads = 1;
+  uint64_t group = 256 << 20;
   WorkerOptions worker;
   bool check = true;
 };
@@ -131,16 +132,39 @@ Result<std::vector<Question>> Choose(const WalSet& wal, const Arguments& argumen
   std::vector<Question> out;
   while (out.size() < arguments.pages) {
     const auto& [key, changed] = keys[random() % keys.size()];
-    out.push_back({key, random() % 8 == 0 ? end : changed + random() % (end - changed + 1)});
+    Lsn lsn = random() % 8 == 0 ? end : changed + random() % (end - changed + 1);
+    const Lsn segment(lsn.value / wal.segment_size() * wal.segment_size());
+    if (random() % 8 == 0 && segment >= changed) lsn = segment;
+    out.push_back({key, lsn});
   }
   return out;
 }
 
-struct Answer {
+struct PageOrError {
   std::vector<uint8_t> page;
   std::string error;
+  bool operator==(const PageOrError&) const = default;
+};
+
+struct Answer {
+  PageOrError answer;
   int64_t nanoseconds = 0;
 };
+
+PageOrError Flat(const Result<PageAt>& page) {
+  return page ? PageOrError{page->page, ""} : PageOrError{{}, page.error().message};
+}
+
+// By an index of the WAL up to the question's LSN, as the program opens it for one page.
+PageOrError AskOnce(const WalSet& wal, const Arguments& arguments, const Inputs& inputs,
+                    WalRange range, const Question& question, const WorkerOptions& worker) {
+  range.to = question.lsn;
+  auto index = WalIndex::Open(wal, range, {.directory = arguments.index, .group = arguments.group});
+  if (!index) return {{}, index.error().message};
+  IndexedChanges changes(index->get(), range.from.value_or(Lsn()), inputs.track_commit_timestamp);
+  PageReader reader(&changes, PagesOf(inputs.backup.get(), wal.version()), worker);
+  return Flat(reader.Read(question.key, question.lsn));
+}
 
 Result<std::vector<Answer>> AskIndex(const WalSet& wal, const Arguments& arguments,
                                      const Inputs& inputs, const std::vector<Question>& questions,
@@ -152,7 +176,9 @@ Result<std::vector<Answer>> AskIndex(const WalSet& wal, const Arguments& argumen
   worker.version = &wal.version();
   std::vector<std::unique_ptr<WalIndex>> indexes;
   for (int i = 0; i < arguments.threads; i++) {
-    ASSIGN_OR_RETURN(auto index, WalIndex::Open(wal, range, {.directory = arguments.index}));
+    ASSIGN_OR_RETURN(
+        auto index,
+        WalIndex::Open(wal, range, {.directory = arguments.index, .group = arguments.group}));
     indexes.push_back(std::move(index));
   }
   const auto begin = Clock::now();
@@ -164,12 +190,11 @@ Result<std::vector<Answer>> AskIndex(const WalSet& wal, const Arguments& argumen
       PageReader reader(&changes, PagesOf(inputs.backup.get(), wal.version()), worker);
       for (size_t i = t; i < questions.size(); i += arguments.threads) {
         const auto start = Clock::now();
-        auto page = reader.Read(questions[i].key, questions[i].lsn);
+        out[i].answer = Flat(reader.Read(questions[i].key, questions[i].lsn));
         out[i].nanoseconds = (Clock::now() - start).count();
-        if (page)
-          out[i].page = std::move(page->page);
-        else
-          out[i].error = page.error().message;
+        if (!arguments.check || i % 50 != 0) continue;
+        const PageOrError once = AskOnce(wal, arguments, inputs, range, questions[i], worker);
+        if (once != out[i].answer) out[i].answer = {{}, "two answers: " + once.error};
       }
     });
   for (std::thread& thread : threads) thread.join();
@@ -189,16 +214,13 @@ Result<int> Run(const Arguments& arguments) {
   PageReader reader(&full, PagesOf(inputs.backup.get(), wal.version()), worker);
   uint64_t pages = 0, different = 0;
   for (size_t i = 0; i < questions.size() && arguments.check; i++) {
-    const auto page = reader.Read(questions[i].key, questions[i].lsn);
-    const bool is_same =
-        page ? page->page == answers[i].page : page.error().message == answers[i].error;
-    pages += page.has_value();
-    if (is_same) continue;
+    const PageOrError page = Flat(reader.Read(questions[i].key, questions[i].lsn));
+    pages += page.error.empty();
+    if (page == answers[i].answer) continue;
     if (different++ < 10)
-      fmt::print(stderr, "{} at {}: by the index {}, by all WAL {}\n", questions[i].key.Describe(),
-                 questions[i].lsn.ToString(),
-                 answers[i].error.empty() ? "a page" : answers[i].error,
-                 page ? "a page" : page.error().message);
+      fmt::print(stderr, "{} at {}: by the index {:?}, by all WAL {:?}\n",
+                 questions[i].key.Describe(), questions[i].lsn.ToString(), answers[i].answer.error,
+                 page.error);
   }
   std::vector<int64_t> times;
   times.reserve(answers.size());
@@ -229,6 +251,7 @@ std::optional<Arguments> ReadArguments(int argc, char** argv) {
       {"--pages", [&](const std::string& v) { out.pages = std::stoull(v); }},
       {"--seed", [&](const std::string& v) { out.seed = static_cast<uint32_t>(std::stoul(v)); }},
       {"--threads", [&](const std::string& v) { out.threads = std::stoi(v); }},
+      {"--group", [&](const std::string& v) { out.group = std::stoull(v) << 20; }},
       {"--module", [&](const std::string& v) { out.worker.module = v; }},
       {"--bindir", [&](const std::string& v) { out.worker.bindir = v; }}};
   for (int i = 1; i < argc; i++) {

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -69,8 +70,11 @@ class PagesByIndex:
         return json.loads(result.stdout)
 
     def test_pages_are_those_of_all_wal(self):
-        # The same index for both, of WAL that is partly the same.
-        for wal, more in ((self.first, ()), (self.cluster.wal, ()), (self.cluster.wal, ("--timeline", "1"))):
+        # The same index for all, of WAL that is partly the same; with whole groups of segments, too.
+        for wal, more in (
+            (self.first, ()), (self.cluster.wal, ()), (self.cluster.wal, ("--timeline", "1")),
+            (self.first, ("--group", "4")), (self.cluster.wal, ("--group", "4")),
+        ):  # fmt: skip
             with self.subTest(wal=wal, more=more):
                 report = self.ask(wal, *more)
                 self.assertEqual(report["different"], 0)
@@ -99,7 +103,7 @@ class Interrupted(unittest.TestCase):
         return ["index", "--wal", self.cluster.wal, "--index", self.index, f"--jobs={jobs}", "--format=json"]
 
     def files(self):
-        """Their content, but for what says which file of WAL was read."""
+        """The names of all files of the index."""
         return sorted(path.name for path in pathlib.Path(self.index).rglob("*") if path.is_file())
 
     def check(self):
@@ -147,6 +151,23 @@ class Interrupted(unittest.TestCase):
     def test_it_is_made_once(self):
         self.assertGreater(self.check()["segments_indexed"], 10)
         self.assertEqual(self.check()["segments_indexed"], 0)
+
+    def test_a_damaged_compressed_segment(self):
+        """WAL before it is indexed, the command says so, and pages before it are found."""
+        archive = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        names = sorted(name for name in os.listdir(self.cluster.wal) if len(name) == 24)
+        for name in names:
+            shutil.copy(os.path.join(self.cluster.wal, name), archive)
+        run(["gzip", archive / names[5]])
+        packed = archive / (names[5] + ".gz")
+        packed.write_bytes(packed.read_bytes()[:-5000])
+        arguments = ["--wal", archive, "--index", self.index]
+        result = run_neon_redo("index", *arguments, check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(f"{names[5]}.gz", result.stderr)
+        self.assertIn("WAL indexed up to", result.stdout)
+        end = re.search("up to: (.*)", result.stdout)[1]
+        self.assertEqual(run_neon_redo("index", *arguments, "--to", end).returncode, 0)
 
     def test_a_directory_that_cannot_be_made(self):
         arguments = ["index", "--wal", self.cluster.wal, "--index", "/proc/nothing"]
