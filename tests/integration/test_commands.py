@@ -147,10 +147,10 @@ class WrongUsage(CommandTestCase):
             "verify", "--memory", "512", "the unit is missing; write 512kB, 512MB or 512GB"
         )
         self.wrong_value("verify", "--memory", "1MB", "it must be at least 16MB")
-            self.wrong_value(
-                command, "--memory", "5M", "valid units are B, kB, MB, GB and TB, as in 512MB"
-            )
-            self.wrong_value(command, "--memory", "9" * 30 + "GB", "it must be less than 8388608TB")
+        self.wrong_value(
+            "verify", "--memory", "5M", "valid units are B, kB, MB, GB and TB, as in 512MB"
+        )
+        self.wrong_value("verify", "--memory", "9" * 30 + "GB", "it must be less than 8388608TB")
         self.wrong_value(
             "worker", "--memory-limit", "64", "the unit is missing; write 64kB, 64MB or 64GB"
         )
