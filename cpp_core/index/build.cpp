@@ -78,13 +78,15 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Collector* collec
     *done += now - told;
     told = now;
   }
-  out.damage = reader->error();
-  // WAL may end with the rest of a record that starts before the segments.
-  if (out.damage && out.damage->code == ErrorCode::kNotFound && count == 0) {
-    out.damage.reset();
-    out.end = std::clamp(reader->end_of_wal(), begin, end);
+  if (const auto& error = reader->error()) {
+    // WAL may end with the rest of a record that starts before the segments.
+    const bool is_rest = error->code == ErrorCode::kNotFound && count == 0;
+    if (!is_rest && error->code != ErrorCode::kCorrupt) return tl::unexpected(*error);
+    if (is_rest)
+      out.end = std::clamp(reader->end_of_wal(), begin, end);
+    else
+      out.damage = *error;
   }
-  if (out.damage && out.damage->code != ErrorCode::kCorrupt) return tl::unexpected(*out.damage);
   *done += (end - begin) - told;
   // There is WAL behind the segments.
   if (record.start >= end && out.end < end) out.end = end;

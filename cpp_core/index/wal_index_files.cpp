@@ -130,6 +130,8 @@ Status WalIndex::ListSegments() {
   ASSIGN_OR_RETURN(WalLine line, wal_.FindLine(range_.timeline, range_.from));
   timeline_ = line.timeline;
   RETURN_IF_ERROR(wal_.RefuseCompressed(line.segments, timeline_, range_.from, range_.to));
+  // With those before the range.
+  ASSIGN_OR_RETURN(line, wal_.FindLine(timeline_, std::nullopt));
   const uint32_t size = wal_.segment_size();
   const uint64_t per_group = std::max<uint64_t>(1, options_.group / size);
   segments_ = std::make_shared<std::vector<Segment>>(std::move(line.segments));
