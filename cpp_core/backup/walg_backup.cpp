@@ -67,6 +67,8 @@ class WalgBackup : public BaseBackup {
   Result<BaseFiles> List() const override { return files_; }
   // WAL-G asks for none. One in the data directory is of the backup that the cluster was restored from.
   Result<std::optional<BackupManifest>> Manifest() const override { return std::nullopt; }
+  std::string_view manifest_name() const override { return kWalgFilesName; }
+  std::vector<std::string> Lost() const override { return missing_; }
   size_t descriptors() const override { return links_.size(); }
   uint64_t spooled() const override {
     uint64_t sum = 0;
@@ -165,6 +167,10 @@ class WalgBackup : public BaseBackup {
     std::erase_if(files_.files, [&](const auto& file) {
       const auto oid = of_tablespace(file.first);
       return oid && is_other(file.first, *oid);
+    });
+    std::erase_if(missing_, [&](const std::string& name) {
+      const auto oid = of_tablespace(name);
+      return oid && is_other(name, *oid);
     });
     return {};
   }

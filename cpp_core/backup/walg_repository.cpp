@@ -98,7 +98,7 @@ Status CheckOptions(const std::string& path, const BaseBackupOptions& options) {
 Result<WalgFiles> ReadFiles(const std::string& directory, const std::string& name,
                             const ReadSentinel& read) {
   if (read.sentinel.has_no_files_metadata) return WalgFiles();
-  const std::string path = fmt::format("{}/{}/files_metadata.json", directory, name);
+  const std::string path = fmt::format("{}/{}/{}", directory, name, kWalgFilesName);
   const auto text = ReadRegularFile(path, kMaxMetadata, Links::kRefuse);
   if (!text && text.error().code != ErrorCode::kNotFound) return tl::unexpected(text.error());
   const std::string where = fmt::format("\"{}\"", text ? path : SentinelOf(directory, name));

@@ -41,6 +41,8 @@ enum class WalgFileState : uint8_t { kWhole, kIncrement, kSkipped };
 // By name in the cluster, directories too. About 100 bytes of memory a file.
 using WalgFiles = std::map<std::string, WalgFileState, std::less<>>;
 
+inline constexpr std::string_view kWalgFilesName = "files_metadata.json";
+
 // "Files" of files_metadata.json, or of a sentinel of old versions; empty: it has none. kCorrupt: it is
 // damaged, or a name leads out of the backup.
 Result<WalgFiles> ParseWalgFiles(std::string_view text, const std::string& where);

@@ -692,10 +692,21 @@ class WalGBackups(Case):
             shutil.rmtree(restored)
         files = WalGFiles(self.walg, names)
         self.check_damages(files, base, wal, stopped, manifest=False)
+        self.check_lost(files, base, wal)
         self.check_written(names, base, wal)
         self.check_segments(self.walg.wal, base, wal)
         files.remove_tablespace(self.oid)
         self.assert_found("tablespace missing", f"pg_tblspc/{self.oid}", base, *wal)
+
+    def check_lost(self, files, base, wal):
+        """Files that nothing but WAL-G's list demands."""
+        for name in ("postgresql.conf", self.paths["cold"] + "_vm"):
+            for options in ([], ["--max-rate=1000M"]):
+                undo = files.keep(name)
+                files.write(name, None)
+                pattern = rf"(?s){re.escape(name)}.*files_metadata.json lists it, and the backup does not have it"
+                self.assert_found(f"{name} lost", pattern, base, *wal, *options, statuses=(1,))
+                undo()
 
     def check_written(self, names, base, wal):
         """What WAL-G writes beside the archives, and the archives themselves."""

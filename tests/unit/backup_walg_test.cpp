@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "cpp_core/backup/base_backup.h"
+#include "cpp_core/backup/limited_backup.h"
 #include "cpp_core/backup/range_file.h"
 #include "cpp_core/backup/walg_increment.h"
 #include "cpp_core/backup/walg_sentinel.h"
@@ -186,6 +187,10 @@ TEST_F(WalgTest, AFileThatIsLeftOutIsThatOfTheBackupBefore) {
   ASSERT_EQ((*second)->Remarks().size(), 1u);
   EXPECT_EQ((*second)->Remarks()[0],
             "the backup lists a file that its archives do not have: \"base/5/3\"");
+  EXPECT_EQ((*second)->Lost(), std::vector<std::string>{"base/5/3"});
+  RateLimit limit(1 << 30);
+  EXPECT_EQ(LimitRate(**second, &limit)->Lost(), (*second)->Lost());
+  EXPECT_TRUE((*backup)->Lost().empty());
 }
 
 TEST_F(WalgTest, Tablespaces) {
@@ -209,6 +214,11 @@ TEST_F(WalgTest, Tablespaces) {
   EXPECT_EQ(files->tablespaces.at(16600).state, BaseTablespace::kNoVersion);
   EXPECT_TRUE(files->files.contains("pg_tblspc/16400/" + version + "/5/1"));
   EXPECT_FALSE(files->files.contains("pg_tblspc/16400/PG_14_202107181/1"));
+  // What another version has lost there is no loss.
+  WriteSentinel(1);
+  WriteFiles(1, {"/pg_tblspc/16400/PG_14_202107181/2", "/pg_tblspc/16400/" + version + "/5/2"});
+  EXPECT_EQ((*Open())->Lost(),
+            std::vector<std::string>{"pg_tblspc/16400/" + version + "/5/2"});
 }
 
 TEST_F(WalgTest, IncrementsThatCannotBe) {
