@@ -121,17 +121,22 @@ class WalgBackup : public BaseBackup {
     }
     BaseFileInfo info = found->second;
     if (info.strange.empty() && (*chain_)[from].Find(name) == WalgFileState::kIncrement) {
-      const auto sources = SourcesOf(name);
-      if (!sources && sources.error().code != ErrorCode::kCorrupt)
-        return tl::unexpected(sources.error());
-      if (sources) {
-        ASSIGN_OR_RETURN(info.size, MakeWalgFile(*sources)->Size());
-      } else {
-        info = {0, "a damaged increment"};
-      }
+      ASSIGN_OR_RETURN(info.size, SizeOf(name, *links_[from].archives));
     }
     files_.files.insert({name, info});
     return {};
+  }
+
+  // Of a file whose newest part is an increment. What is damaged has the size that it says, or none: what is
+  // wrong is told when it is read.
+  Result<uint64_t> SizeOf(const std::string& name, const BaseBackup& newest) const {
+    auto sources = SourcesOf(name);
+    if (sources) return MakeWalgFile(std::move(*sources))->Size();
+    if (sources.error().code != ErrorCode::kCorrupt) return tl::unexpected(sources.error());
+    ASSIGN_OR_RETURN(const auto file, newest.OpenFile(name));
+    auto length = ReadWalgLength(*file, newest.Where(name));
+    if (!length && length.error().code == ErrorCode::kCorrupt) return 0;
+    return length;
   }
 
   // The archives have no links. Of other versions' tablespaces in the same place nothing is kept.

@@ -228,24 +228,30 @@ TEST_F(WalgTest, IncrementsThatCannotBe) {
   magic[3] = 'x';
   number[16 + 7] = 'x';  // block 2 becomes one that no file has
   order.replace(16, 4, Raw(uint32_t{2}));
-  const std::pair<std::string, const char*> increments[] = {
-      {good.substr(0, 10), "cut off at byte 10"},
-      {magic, "does not begin with \"wi1\""},
-      {"wi2" + good.substr(3), "does not begin with \"wi1\""},
-      {number, "block number 2013265922 at byte 20 cannot stand there"},
-      {order, "block number 2 at byte 20 cannot stand there"},
-      {good.substr(0, good.size() - 1), "with its 2 blocks should have"},
-      {good + "x", "with its 2 blocks should have"},
-      {Increment(uint64_t{1} << 62, {0}, 'x'), "which none of a relation has"},
-      {Increment(100, {0}, 'x'), "which none of a relation has"},
-      {"wi1\x55" + Raw(uint64_t{8192}) + Raw(UINT32_MAX), "more than a file of a relation"},
-      {"", "cut off at byte 0"}};
-  for (const auto& [increment, words] : increments) {
+  struct Case {
+    std::string increment;
+    const char* words;
+    uint32_t blocks;  // that it says the file has, if that can be read
+  };
+  const Case cases[] = {
+      {good.substr(0, 10), "cut off at byte 10", 0},
+      {magic, "does not begin with \"wi1\"", 0},
+      {"wi2" + good.substr(3), "does not begin with \"wi1\"", 0},
+      {number, "block number 2013265922 at byte 20 cannot stand there", 3},
+      {order, "block number 2 at byte 20 cannot stand there", 3},
+      {good.substr(0, good.size() - 1), "with its 2 blocks should have", 3},
+      {good + "x", "with its 2 blocks should have", 3},
+      {Increment(uint64_t{1} << 62, {0}, 'x'), "which none of a relation has", 0},
+      {Increment(100, {0}, 'x'), "which none of a relation has", 0},
+      {"wi1\x55" + Raw(uint64_t{8192}) + Raw(UINT32_MAX), "more than a file of a relation", 0},
+      {"", "cut off at byte 0", 0}};
+  for (const auto& [increment, words, blocks] : cases) {
     Write(2, increment, From(1));
     const auto backup = Open();
     ASSERT_TRUE(backup) << backup.error().message;
-    // The others can be read.
-    EXPECT_EQ((*backup)->List()->files.at("base/5/1").strange, "a damaged increment") << words;
+    // It stands in the list as other files do, so that all are read, and it is told then what is wrong with it.
+    EXPECT_EQ((*backup)->List()->files.at("base/5/1"), (BaseFileInfo{blocks * kBlockSize, ""}))
+        << words;
     ErrorCode code{};
     const std::string error = ErrorOf((*backup)->OpenFile("base/5/1"), &code);
     EXPECT_EQ(code, ErrorCode::kCorrupt);
