@@ -110,7 +110,7 @@ class BaseBackup {
   // A directory without a backup_label may be a data directory's copy that no tool made.
   virtual bool may_be_copy() const { return false; }
 
-  // The descriptors that a BaseFile may hold.
+  // The descriptors that a BaseFile may hold for itself; 0: none, it reads by those that the backup holds.
   virtual size_t descriptors() const { return 1; }
 
   // Bytes that were unpacked to the spool.

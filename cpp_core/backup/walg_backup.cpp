@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <utility>
 
 #include "cpp_core/backup/tar_backup.h"
@@ -69,7 +71,7 @@ class WalgBackup : public BaseBackup {
   Result<std::optional<BackupManifest>> Manifest() const override { return std::nullopt; }
   std::string_view manifest_name() const override { return kWalgFilesName; }
   std::vector<std::string> Lost() const override { return missing_; }
-  size_t descriptors() const override { return links_.size(); }
+  size_t descriptors() const override { return 0; }
   uint64_t spooled() const override {
     uint64_t sum = 0;
     for (const Link& link : links_) sum += link.archives->spooled();
@@ -98,12 +100,23 @@ class WalgBackup : public BaseBackup {
     if (found == files_.files.end())
       return MakeError(ErrorCode::kNotFound,
                        fmt::format("could not open {}: it is not there", Where(name)));
-    ASSIGN_OR_RETURN(auto sources, SourcesOf(std::string(name)));
+    if (auto open = FindOpen(found->first)) return open;
+    ASSIGN_OR_RETURN(auto sources, SourcesOf(found->first));
     if (sources.size() == 1) return sources[0].file;
-    return MakeWalgFile(std::move(sources));
+    auto file = MakeWalgFile(std::move(sources));
+    const std::lock_guard lock(mutex_);
+    open_[found->first] = file;
+    return file;
   }
 
  private:
+  // The numbers of an increment's blocks may be many: those who have the file open share them.
+  std::shared_ptr<const BaseFile> FindOpen(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = open_.find(name);
+    return found == open_.end() ? nullptr : found->second.lock();
+  }
+
   // One that files_metadata.json of the newest lists. A damaged file does not keep the others from being
   // listed.
   Status AddListed(const std::string& name) {
@@ -214,6 +227,8 @@ class WalgBackup : public BaseBackup {
   const std::vector<Link> links_;  // of the chain
   BaseFiles files_;
   std::vector<std::string> missing_;
+  mutable std::mutex mutex_;  // of what follows
+  mutable std::map<std::string, std::weak_ptr<const BaseFile>> open_;  // put together of increments
 };
 
 // The sentinel is that of the backup in the archives. What is damaged or missing is for the proof to

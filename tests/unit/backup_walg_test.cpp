@@ -150,6 +150,13 @@ TEST_F(WalgTest, EachBlockComesFromTheNewestThatHasIt) {
                                Block('\0') + Block('\0') + Block('C');
   EXPECT_EQ((*backup)->List()->files.at("base/5/1").size, expected.size());
   EXPECT_TRUE(ReadBackwards(**backup, "base/5/1", expected.size()) == expected);
+  // The numbers of blocks are read once for all who have the file open, and no descriptor is theirs.
+  auto file = *(*backup)->OpenFile("base/5/1");
+  EXPECT_EQ(*(*backup)->OpenFile("base/5/1"), file);
+  EXPECT_EQ((*backup)->descriptors(), 0u);
+  const std::weak_ptr<const BaseFile> closed = std::exchange(file, nullptr);
+  EXPECT_TRUE(closed.expired());
+  EXPECT_TRUE((*backup)->OpenFile("base/5/1"));
   // The labels say which one is meant; the newest is not the one that was written last.
   const auto second = Open(Name(2));
   ASSERT_TRUE(second) << second.error().message;
