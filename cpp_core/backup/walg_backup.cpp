@@ -227,7 +227,7 @@ class WalgBackup : public BaseBackup {
   const std::vector<Link> links_;  // of the chain
   BaseFiles files_;
   std::vector<std::string> missing_;
-  mutable std::mutex mutex_;  // of what follows
+  mutable std::mutex mutex_;                                           // of what follows
   mutable std::map<std::string, std::weak_ptr<const BaseFile>> open_;  // put together of increments
 };
 

@@ -41,8 +41,7 @@ Result<FixedPart> ReadFixedPart(const BaseFile& file, const std::string& where) 
         fmt::format("it says that the file has {} bytes, which none of a relation has", length));
   if (count > pg::kBlocksPerFile)
     return NoIncrement(
-        where,
-        fmt::format("it says that it has {} blocks, more than a file of a relation", count));
+        where, fmt::format("it says that it has {} blocks, more than a file of a relation", count));
   return FixedPart{static_cast<uint32_t>(length / kBlockSize), count};
 }
 

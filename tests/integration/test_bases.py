@@ -477,7 +477,7 @@ class WalGBackups(Bases):
         full, first, newest = self.names
         sentinel = self.walg.sentinel_path
         for path, change, message in (
-            (sentinel(newest), lambda text: text[:50], "corrupt: .*_sentinel.json.* is damaged: it is no JSON object"),
+            (sentinel(newest), lambda text: text[:50], "corrupt: .*_sentinel.json.* is damaged: not JSON at byte"),
             (sentinel(newest), lambda text: text.replace('"LSN": ', '"LSN": 1'), "corrupt: the sentinel of .* does not fit"),
             (sentinel(newest), lambda text: text.replace('"DeltaLSN": ', '"DeltaLSN": 1'), "does not build upon"),
             (sentinel(full), lambda text: text.replace("SystemIdentifier", "X"), None),

@@ -224,8 +224,7 @@ TEST_F(WalgTest, Tablespaces) {
   // What another version has lost there is no loss.
   WriteSentinel(1);
   WriteFiles(1, {"/pg_tblspc/16400/PG_14_202107181/2", "/pg_tblspc/16400/" + version + "/5/2"});
-  EXPECT_EQ((*Open())->Lost(),
-            std::vector<std::string>{"pg_tblspc/16400/" + version + "/5/2"});
+  EXPECT_EQ((*Open())->Lost(), std::vector<std::string>{"pg_tblspc/16400/" + version + "/5/2"});
 }
 
 TEST_F(WalgTest, IncrementsThatCannotBe) {
@@ -320,6 +319,31 @@ TEST_F(WalgTest, SentinelsThatAreOfAnotherBackup) {
   }
 }
 
+// By events: neither what a user wrote there nor a hostile one grows to a tree in memory.
+TEST_F(WalgTest, WhatASentinelSays) {
+  const auto sentinel = ParseWalgSentinel(
+      R"({"UserData":{"LSN":7,"PgVersion":8,"Spec":{"5":{"loc":"/x"}},"a":[{"LSN":9}]},"LSN":40,)"
+      R"("FinishLSN":null,"DeltaFrom":null,"Files":{"PgVersion":{"loc":1}},"PgVersion":150004,)"
+      R"("Spec":{"base_prefix":"/d","tablespaces":["16400"],"16400":{"loc":"/far","link":"l"},)"
+      R"("16500":{"link":"l","more":{"loc":"/no"}},"x":{"loc":"/no"},"16600":[{"loc":"/no"}]}})",
+      "x");
+  ASSERT_TRUE(sentinel) << sentinel.error().message;
+  EXPECT_EQ(sentinel->start.value, 40u);
+  EXPECT_EQ(sentinel->pg_version, 150004u);
+  EXPECT_EQ(sentinel->from, "");
+  EXPECT_EQ(sentinel->tablespaces, (std::map<uint32_t, std::string>{{16400, "/far"}, {16500, ""}}));
+  const std::pair<std::string, const char*> damaged[] = {
+      {R"({"LSN":1,"UserData":)" + std::string(100, '[') + std::string(100, ']') + "}",
+       "too many objects in each other"},
+      {R"({"LSN":{}})", "LSN is no number"},
+      {R"({"LSN":[]})", "LSN is no number"},
+      {R"({"LSN":1,"Spec":{"16400":{"loc":7}}})", "loc is no text"},
+      {R"({"LSN":1,"Spec":{"16400":{"loc":{}}}})", "loc is no text"},
+      {R"([{"LSN":1}])", "it is no JSON object"}};
+  for (const auto& [text, words] : damaged)
+    EXPECT_NE(ErrorOf(ParseWalgSentinel(text, "x")).find(words), std::string::npos) << text;
+}
+
 TEST_F(WalgTest, MetadataThatCannotBe) {
   Write(1, "content");
   const std::string metadata = Directory() + Name(1) + "/files_metadata.json";
@@ -342,6 +366,10 @@ TEST_F(WalgTest, MetadataThatCannotBe) {
       "x");
   ASSERT_TRUE(files) << files.error().message;
   EXPECT_EQ(*files, (WalgFiles{{"a", WalgFileState::kWhole}}));
+  const char* two = R"({"Files":{"/a":{},"/b":{}}})";
+  EXPECT_TRUE(ParseWalgFiles(two, "x", 2));
+  EXPECT_NE(ErrorOf(ParseWalgFiles(two, "x", 1)).find("it has more than 1 files"),
+            std::string::npos);
 }
 
 TEST_F(WalgTest, ArchivesThatLeadOut) {

@@ -577,8 +577,7 @@ TEST(FindMisplaced, AlikePagesAreToldByTheirLsns) {
 // Each file is a page of zeroes.
 class CountingBackup : public BaseBackup {
  public:
-  explicit CountingBackup(size_t descriptors)
-      : BaseBackup("counting"), descriptors_(descriptors) {}
+  explicit CountingBackup(size_t descriptors) : BaseBackup("counting"), descriptors_(descriptors) {}
   std::string kind() const override { return "a backup of zeroes"; }
   Result<BaseFiles> List() const override { return BaseFiles(); }
   Result<std::shared_ptr<const BaseFile>> OpenFile(std::string_view) const override {
