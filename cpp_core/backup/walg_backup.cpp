@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "cpp_core/backup/tar_backup.h"
@@ -29,9 +30,10 @@ bool IsUtility(std::string_view name) {
   return name == pg::kControlFile || name == kBackupLabelFile || name == kTablespaceMapFile;
 }
 
-// Whether a restore takes the file from this backup of the chain.
+// Whether a restore takes the file from this backup of the chain; or it says which backup this is.
 bool IsWanted(const Chain& chain, size_t number, std::string_view name) {
   if (number == 0) return IsUtility(name) || chain[0].Find(name).has_value();
+  if (name == pg::kControlFile || name == kBackupLabelFile) return true;
   return std::all_of(chain.begin(), chain.begin() + static_cast<ptrdiff_t>(number),
                      [&](const WalgLink& newer) {
                        const auto state = newer.Find(name);
@@ -41,7 +43,7 @@ bool IsWanted(const Chain& chain, size_t number, std::string_view name) {
 
 struct Link {
   std::unique_ptr<BaseBackup> archives;
-  BaseFiles files;  // that a restore takes from there
+  BaseFiles files;  // that a restore takes from there, and what the sentinel is compared with
 };
 
 class WalgBackup : public BaseBackup {
@@ -54,7 +56,8 @@ class WalgBackup : public BaseBackup {
     files_.directories = links_[0].files.directories;
     for (const auto& [name, info] : links_[0].files.files)
       if (IsUtility(name) || (*chain_)[0].files.empty()) files_.files.insert({name, info});
-    for (const auto& [name, state] : (*chain_)[0].files) RETURN_IF_ERROR(AddListed(name));
+    for (const auto& [name, state] : (*chain_)[0].files)
+      if (!IsUtility(name)) RETURN_IF_ERROR(AddListed(name));
     files_.tablespaces = links_[0].files.tablespaces;  // of tablespace_map
     for (const auto& [oid, target] : (*chain_)[0].sentinel.tablespaces)
       files_.tablespaces.try_emplace(oid, BaseTablespace{BaseTablespace::kBroken, target});
@@ -232,24 +235,30 @@ class WalgBackup : public BaseBackup {
 };
 
 // The sentinel is that of the backup in the archives. What is damaged or missing is for the proof to
-// report.
-Status CheckSentinel(const BaseBackup& backup, const WalgLink& newest) {
+// report. system: of a newer backup's pg_control; set if it is not.
+Status CheckSentinel(const BaseBackup& backup, const WalgLink& link,
+                     std::optional<uint64_t>* system) {
   const auto differ = [&](const std::string& why) {
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("the sentinel of the backup \"{}\" does not fit its archives in "
                                  "\"{}\": {}",
-                                 newest.name, backup.path(), why));
+                                 link.name, backup.path(), why));
   };
-  if (const auto label = backup.Label(); label && label->start != newest.sentinel.start)
+  if (const auto label = backup.Label(); label && label->start != link.sentinel.start)
     return differ(fmt::format("that says {}, and backup_label says that it begins at {}",
-                              newest.sentinel.start.ToString(), label->start.ToString()));
+                              link.sentinel.start.ToString(), label->start.ToString()));
   const auto control = backup.ControlFile();
   if (!control) return {};
-  const uint64_t system = newest.sentinel.system_identifier.value_or(control->system_identifier);
-  if (system != control->system_identifier)
-    return differ(fmt::format("that is of system {}, and pg_control of system {}", system,
+  const uint64_t own = link.sentinel.system_identifier.value_or(control->system_identifier);
+  if (own != control->system_identifier)
+    return differ(fmt::format("that is of system {}, and pg_control of system {}", own,
                               control->system_identifier));
-  const uint32_t major = newest.sentinel.pg_version / 10000;
+  if (!*system) *system = own;
+  if (**system != own)
+    return differ(
+        fmt::format("pg_control is of system {}, and that of a backup that builds upon it of {}",
+                    own, **system));
+  const uint32_t major = link.sentinel.pg_version / 10000;
   if (major != 0 && major != static_cast<uint32_t>(control->version->major))
     return differ(fmt::format("that is of PostgreSQL {}, and pg_control of {}", major,
                               control->version->major));
@@ -263,18 +272,19 @@ Result<std::unique_ptr<BaseBackup>> OpenWalgBackup(const WalgLayout& layout,
   ASSIGN_OR_RETURN(auto read, ReadWalgChain(layout));
   const auto chain = std::make_shared<const Chain>(std::move(read));
   std::vector<Link> links;
+  std::optional<uint64_t> system;
   for (size_t i = 0; i < chain->size(); i++) {
     ASSIGN_OR_RETURN(auto archives, FindWalgArchives(layout.directory, (*chain)[i].name));
     archives.wanted = [chain, i](const std::string& name) { return IsWanted(*chain, i, name); };
     Link link;
     ASSIGN_OR_RETURN(link.archives, OpenTarBackup(std::move(archives), options));
+    RETURN_IF_ERROR(CheckSentinel(*link.archives, (*chain)[i], &system));
     ASSIGN_OR_RETURN(link.files, link.archives->List());
     links.push_back(std::move(link));
   }
   auto backup = std::make_unique<WalgBackup>(fmt::format("{}/{}", layout.directory, layout.name),
                                              chain, std::move(links));
   RETURN_IF_ERROR(backup->Index());
-  RETURN_IF_ERROR(CheckSentinel(*backup, (*chain)[0]));
   return backup;
 }
 

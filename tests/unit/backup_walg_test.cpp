@@ -319,6 +319,24 @@ TEST_F(WalgTest, SentinelsThatAreOfAnotherBackup) {
   }
 }
 
+// Its archives are a restore's as those of the newest are.
+TEST_F(WalgTest, SentinelsOfOlderBackupsToo) {
+  Write(1, Block('a'));
+  Write(2, Increment(kBlockSize, {0}, 'B'), From(1));
+  WriteTar(1, "backup_label.tar", Tar().Add("backup_label", LabelAt("0/7000028")));
+  ExpectCorrupt("sentinel of the backup \"" + Name(1) + "\" does not fit its archives");
+  WriteUtility(1);
+  ASSERT_TRUE(Open());
+  WriteTar(1, "pg_control.tar", Tar().Add("/global/pg_control", ControlFileOf(kPg15, 7)));
+  ExpectCorrupt("and that of a backup that builds upon it of");
+  // What is damaged there, or missing, no restore of the newest needs.
+  WriteTar(1, "pg_control.tar", Tar().Add("/global/pg_control", "x"));
+  std::filesystem::remove(Archive(1, "backup_label.tar"));
+  const auto backup = Open();
+  ASSERT_TRUE(backup) << backup.error().message;
+  EXPECT_EQ((*backup)->ControlFile()->version, &kPg15);
+}
+
 // By events: neither what a user wrote there nor a hostile one grows to a tree in memory.
 TEST_F(WalgTest, WhatASentinelSays) {
   const auto sentinel = ParseWalgSentinel(
