@@ -86,14 +86,6 @@ Result<WalgLayout> Choose(const std::string& directory, std::vector<std::string>
                    fmt::format("\"{}\" has no complete backup \"{}\"", directory, label));
 }
 
-Status CheckOptions(const std::string& path, const BaseBackupOptions& options) {
-  if (options.stanza.empty() && options.cipher_pass_file.empty()) return {};
-  return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("\"{}\" is of WAL-G, where a stanza or the passphrase of a cipher "
-                               "means nothing",
-                               path));
-}
-
 // files_metadata.json; or of an old version the same in the sentinel.
 Result<WalgFiles> ReadFiles(const std::string& directory, const std::string& name,
                             const ReadSentinel& read) {
@@ -175,7 +167,6 @@ Result<std::optional<WalgLayout>> FindWalgBackup(const std::string& path,
   }
   ASSIGN_OR_RETURN(auto names, ListBackups(directory));
   if (names.empty() && !is_storage && !is_backup) return std::nullopt;
-  RETURN_IF_ERROR(CheckOptions(path, options));
   ASSIGN_OR_RETURN(auto layout, Choose(directory, std::move(names), label));
   return layout;
 }
