@@ -86,13 +86,19 @@ Result<WalgLayout> Choose(const std::string& directory, std::vector<std::string>
                    fmt::format("\"{}\" has no complete backup \"{}\"", directory, label));
 }
 
-// files_metadata.json; or of an old version the same in the sentinel.
+// files_metadata.json; or of an old version the same in the sentinel. Even older ones have no list
+// (GetSentinelAndFilesMetadata in internal/databases/postgres/backup.go).
 Result<WalgFiles> ReadFiles(const std::string& directory, const std::string& name,
                             const ReadSentinel& read) {
   if (read.sentinel.has_no_files_metadata) return WalgFiles();
   const std::string path = fmt::format("{}/{}/{}", directory, name, kWalgFilesName);
   const auto text = ReadRegularFile(path, kMaxMetadata, Links::kRefuse);
   if (!text && text.error().code != ErrorCode::kNotFound) return tl::unexpected(text.error());
+  if (!text && read.sentinel.has_own_file_list)
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("the backup \"{}\" in \"{}\" is not complete: {}, without which "
+                                 "WAL-G does not restore it, is missing",
+                                 name, directory, kWalgFilesName));
   const std::string where = fmt::format("\"{}\"", text ? path : SentinelOf(directory, name));
   return ParseWalgFiles(text ? *text : read.text, where);
 }

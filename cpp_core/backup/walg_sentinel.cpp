@@ -146,13 +146,9 @@ class SentinelReader : public JsonEvents {
     }
   }
   static bool IsRead(std::string_view field) {
-    constexpr std::string_view kFields[] = {"LSN",
-                                            "DeltaFrom",
-                                            "DeltaLSN",
-                                            "DeltaFromLSN",
-                                            "PgVersion",
-                                            "SystemIdentifier",
-                                            "FilesMetadataDisabled"};
+    constexpr std::string_view kFields[] = {
+        "Version",      "LSN",       "DeltaFrom",        "DeltaLSN",
+        "DeltaFromLSN", "PgVersion", "SystemIdentifier", "FilesMetadataDisabled"};
     return std::find(std::begin(kFields), std::end(kFields), field) != std::end(kFields);
   }
 
@@ -243,6 +239,8 @@ Result<WalgSentinel> ParseWalgSentinel(std::string_view text, const std::string&
   ASSIGN_OR_RETURN(const auto version, Number(json, "PgVersion", where));
   if (version.value_or(0) > UINT32_MAX) return Damaged(where, "PgVersion cannot be");
   out.pg_version = static_cast<uint32_t>(version.value_or(0));
+  ASSIGN_OR_RETURN(const auto format, Number(json, "Version", where));
+  out.has_own_file_list = format.value_or(0) >= 2;
   out.tablespaces = std::move(reader.tablespaces);
   const auto disabled = json.find("FilesMetadataDisabled");
   out.has_no_files_metadata = disabled != json.end() && *disabled == true;

@@ -25,6 +25,7 @@ struct WalgSentinel {
   uint32_t pg_version = 0;                      // as server_version_num: 150004; 0: not told
   std::map<uint32_t, std::string> tablespaces;  // where they were, by OID: "Spec"
   bool has_no_files_metadata = false;           // "FilesMetadataDisabled"
+  bool has_own_file_list = false;  // "Version" 2 or later: there is a files_metadata.json
 };
 
 // "base_000000010000000000000002", "base_000000010000000000000007_D_000000010000000000000002": a name of one

@@ -493,6 +493,7 @@ class WalGBackups(Bases):
         self.addCleanup(os.rename, self.walg.backups / "aside", self.walg.backups / full)
         archives = self.walg.backups / full / "tar_partitions"
         archives.mkdir(parents=True)
+        shutil.copy(self.walg.backups / "aside/files_metadata.json", archives.parent)
         (archives / "part_001.tar.lz4").write_bytes(os.urandom(5000))
         done = base_dump(self.walg.storage, f"{self.cluster.directory}/dumped", "--label", full, check=False)
         self.assertRegex(done.stderr, "unsupported: no archive in .* they are encrypted .*wal-g backup-fetch")

@@ -737,6 +737,7 @@ class WalGBackups(Case):
             (sentinel, lambda data: data.replace(b'"LSN": ', b'"LSN": 7'), "the sentinel of the backup"),
             (sentinel, lambda data: data[:-9], "_sentinel.json. is damaged"),
             (metadata, lambda data: data[:-9], "files_metadata.json. is damaged"),
+            (metadata, lambda data: None, "files_metadata.json, without which WAL-G does not restore it, is missing"),
             (archive, lambda data: data[: len(data) // 2], re.escape(archive.name)),
             (archive, lambda data: None, "missing"),
         ):

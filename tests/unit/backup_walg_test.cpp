@@ -384,6 +384,15 @@ TEST_F(WalgTest, MetadataThatCannotBe) {
       "x");
   ASSERT_TRUE(files) << files.error().message;
   EXPECT_EQ(*files, (WalgFiles{{"a", WalgFileState::kWhole}}));
+  // Its list is lost; or it is older than such lists.
+  std::filesystem::remove(metadata);
+  WriteSentinel(1, R"(,"Version":2)");
+  ExpectCorrupt("files_metadata.json, without which WAL-G does not restore it, is missing");
+  for (const char* version : {R"(,"Version":1)", R"(,"Version":null)", "",
+                              R"(,"Version":2,"FilesMetadataDisabled":true)"}) {
+    WriteSentinel(1, version);
+    EXPECT_TRUE(Open()) << version;
+  }
   const char* two = R"({"Files":{"/a":{},"/b":{}}})";
   EXPECT_TRUE(ParseWalgFiles(two, "x", 2));
   EXPECT_NE(ErrorOf(ParseWalgFiles(two, "x", 1)).find("it has more than 1 files"),
