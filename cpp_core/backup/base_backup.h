@@ -100,13 +100,17 @@ class BaseBackup {
   // Where the bytes of these files of it lie. kUnsupported: it cannot be said.
   virtual Result<StoredFiles> Stored(const BaseFiles& list) const;
 
+  // What is on the list that its tool keeps (manifest_name()), and not in the backup: names of files and
+  // directories. A backup with a Manifest has none here.
+  virtual std::vector<std::string> Lost() const { return {}; }
+
   // What is wrong with the backup and does not keep it from being read, as lines for a person.
   virtual std::vector<std::string> Remarks() const { return {}; }
 
   // A directory without a backup_label may be a data directory's copy that no tool made.
   virtual bool may_be_copy() const { return false; }
 
-  // The descriptors that a BaseFile may hold.
+  // The descriptors that a BaseFile may hold for itself; 0: none, it reads by those that the backup holds.
   virtual size_t descriptors() const { return 1; }
 
   // Bytes that were unpacked to the spool.

@@ -82,6 +82,7 @@ class LimitedBackup : public BaseBackup {
     return out;
   }
   Result<StoredFiles> Stored(const BaseFiles& list) const override { return files_.Stored(list); }
+  std::vector<std::string> Lost() const override { return files_.Lost(); }
   std::vector<std::string> Remarks() const override { return files_.Remarks(); }
   bool may_be_copy() const override { return files_.may_be_copy(); }
   size_t descriptors() const override { return files_.descriptors(); }

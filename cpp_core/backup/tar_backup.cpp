@@ -70,6 +70,7 @@ class TarBackup : public BaseBackup {
                                 : fmt::format("a backup in tar format by {}", layout_.tool);
   }
   Result<BaseFiles> List() const override { return files_; }
+  size_t descriptors() const override { return 0; }
   uint64_t spooled() const override { return spool_ ? spool_->size() : 0; }
 
   Result<StoredFiles> Stored(const BaseFiles& list) const override {

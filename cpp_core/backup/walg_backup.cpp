@@ -6,7 +6,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "cpp_core/backup/tar_backup.h"
@@ -27,9 +30,10 @@ bool IsUtility(std::string_view name) {
   return name == pg::kControlFile || name == kBackupLabelFile || name == kTablespaceMapFile;
 }
 
-// Whether a restore takes the file from this backup of the chain.
+// Whether a restore takes the file from this backup of the chain; or it says which backup this is.
 bool IsWanted(const Chain& chain, size_t number, std::string_view name) {
   if (number == 0) return IsUtility(name) || chain[0].Find(name).has_value();
+  if (name == pg::kControlFile || name == kBackupLabelFile) return true;
   return std::all_of(chain.begin(), chain.begin() + static_cast<ptrdiff_t>(number),
                      [&](const WalgLink& newer) {
                        const auto state = newer.Find(name);
@@ -39,7 +43,7 @@ bool IsWanted(const Chain& chain, size_t number, std::string_view name) {
 
 struct Link {
   std::unique_ptr<BaseBackup> archives;
-  BaseFiles files;  // that a restore takes from there
+  BaseFiles files;  // that a restore takes from there, and what the sentinel is compared with
 };
 
 class WalgBackup : public BaseBackup {
@@ -52,7 +56,8 @@ class WalgBackup : public BaseBackup {
     files_.directories = links_[0].files.directories;
     for (const auto& [name, info] : links_[0].files.files)
       if (IsUtility(name) || (*chain_)[0].files.empty()) files_.files.insert({name, info});
-    for (const auto& [name, state] : (*chain_)[0].files) RETURN_IF_ERROR(AddListed(name));
+    for (const auto& [name, state] : (*chain_)[0].files)
+      if (!IsUtility(name)) RETURN_IF_ERROR(AddListed(name));
     files_.tablespaces = links_[0].files.tablespaces;  // of tablespace_map
     for (const auto& [oid, target] : (*chain_)[0].sentinel.tablespaces)
       files_.tablespaces.try_emplace(oid, BaseTablespace{BaseTablespace::kBroken, target});
@@ -67,7 +72,9 @@ class WalgBackup : public BaseBackup {
   Result<BaseFiles> List() const override { return files_; }
   // WAL-G asks for none. One in the data directory is of the backup that the cluster was restored from.
   Result<std::optional<BackupManifest>> Manifest() const override { return std::nullopt; }
-  size_t descriptors() const override { return links_.size(); }
+  std::string_view manifest_name() const override { return kWalgFilesName; }
+  std::vector<std::string> Lost() const override { return missing_; }
+  size_t descriptors() const override { return 0; }
   uint64_t spooled() const override {
     uint64_t sum = 0;
     for (const Link& link : links_) sum += link.archives->spooled();
@@ -96,12 +103,23 @@ class WalgBackup : public BaseBackup {
     if (found == files_.files.end())
       return MakeError(ErrorCode::kNotFound,
                        fmt::format("could not open {}: it is not there", Where(name)));
-    ASSIGN_OR_RETURN(auto sources, SourcesOf(std::string(name)));
+    if (auto open = FindOpen(found->first)) return open;
+    ASSIGN_OR_RETURN(auto sources, SourcesOf(found->first));
     if (sources.size() == 1) return sources[0].file;
-    return MakeWalgFile(std::move(sources));
+    auto file = MakeWalgFile(std::move(sources));
+    const std::lock_guard lock(mutex_);
+    open_[found->first] = file;
+    return file;
   }
 
  private:
+  // The numbers of an increment's blocks may be many: those who have the file open share them.
+  std::shared_ptr<const BaseFile> FindOpen(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = open_.find(name);
+    return found == open_.end() ? nullptr : found->second.lock();
+  }
+
   // One that files_metadata.json of the newest lists. A damaged file does not keep the others from being
   // listed.
   Status AddListed(const std::string& name) {
@@ -119,17 +137,22 @@ class WalgBackup : public BaseBackup {
     }
     BaseFileInfo info = found->second;
     if (info.strange.empty() && (*chain_)[from].Find(name) == WalgFileState::kIncrement) {
-      const auto sources = SourcesOf(name);
-      if (!sources && sources.error().code != ErrorCode::kCorrupt)
-        return tl::unexpected(sources.error());
-      if (sources) {
-        ASSIGN_OR_RETURN(info.size, MakeWalgFile(*sources)->Size());
-      } else {
-        info = {0, "a damaged increment"};
-      }
+      ASSIGN_OR_RETURN(info.size, SizeOf(name, *links_[from].archives));
     }
     files_.files.insert({name, info});
     return {};
+  }
+
+  // Of a file whose newest part is an increment. What is damaged has the size that it says, or none: what is
+  // wrong is told when it is read.
+  Result<uint64_t> SizeOf(const std::string& name, const BaseBackup& newest) const {
+    auto sources = SourcesOf(name);
+    if (sources) return MakeWalgFile(std::move(*sources))->Size();
+    if (sources.error().code != ErrorCode::kCorrupt) return tl::unexpected(sources.error());
+    ASSIGN_OR_RETURN(const auto file, newest.OpenFile(name));
+    auto length = ReadWalgLength(*file, newest.Where(name));
+    if (!length && length.error().code == ErrorCode::kCorrupt) return 0;
+    return length;
   }
 
   // The archives have no links. Of other versions' tablespaces in the same place nothing is kept.
@@ -165,6 +188,10 @@ class WalgBackup : public BaseBackup {
     std::erase_if(files_.files, [&](const auto& file) {
       const auto oid = of_tablespace(file.first);
       return oid && is_other(file.first, *oid);
+    });
+    std::erase_if(missing_, [&](const std::string& name) {
+      const auto oid = of_tablespace(name);
+      return oid && is_other(name, *oid);
     });
     return {};
   }
@@ -203,27 +230,35 @@ class WalgBackup : public BaseBackup {
   const std::vector<Link> links_;  // of the chain
   BaseFiles files_;
   std::vector<std::string> missing_;
+  mutable std::mutex mutex_;                                           // of what follows
+  mutable std::map<std::string, std::weak_ptr<const BaseFile>> open_;  // put together of increments
 };
 
 // The sentinel is that of the backup in the archives. What is damaged or missing is for the proof to
-// report.
-Status CheckSentinel(const BaseBackup& backup, const WalgLink& newest) {
+// report. system: of a newer backup's pg_control; set if it is not.
+Status CheckSentinel(const BaseBackup& backup, const WalgLink& link,
+                     std::optional<uint64_t>* system) {
   const auto differ = [&](const std::string& why) {
     return MakeError(ErrorCode::kCorrupt,
                      fmt::format("the sentinel of the backup \"{}\" does not fit its archives in "
                                  "\"{}\": {}",
-                                 newest.name, backup.path(), why));
+                                 link.name, backup.path(), why));
   };
-  if (const auto label = backup.Label(); label && label->start != newest.sentinel.start)
+  if (const auto label = backup.Label(); label && label->start != link.sentinel.start)
     return differ(fmt::format("that says {}, and backup_label says that it begins at {}",
-                              newest.sentinel.start.ToString(), label->start.ToString()));
+                              link.sentinel.start.ToString(), label->start.ToString()));
   const auto control = backup.ControlFile();
   if (!control) return {};
-  const uint64_t system = newest.sentinel.system_identifier.value_or(control->system_identifier);
-  if (system != control->system_identifier)
-    return differ(fmt::format("that is of system {}, and pg_control of system {}", system,
+  const uint64_t own = link.sentinel.system_identifier.value_or(control->system_identifier);
+  if (own != control->system_identifier)
+    return differ(fmt::format("that is of system {}, and pg_control of system {}", own,
                               control->system_identifier));
-  const uint32_t major = newest.sentinel.pg_version / 10000;
+  if (!*system) *system = own;
+  if (**system != own)
+    return differ(
+        fmt::format("pg_control is of system {}, and that of a backup that builds upon it of {}",
+                    own, **system));
+  const uint32_t major = link.sentinel.pg_version / 10000;
   if (major != 0 && major != static_cast<uint32_t>(control->version->major))
     return differ(fmt::format("that is of PostgreSQL {}, and pg_control of {}", major,
                               control->version->major));
@@ -237,18 +272,19 @@ Result<std::unique_ptr<BaseBackup>> OpenWalgBackup(const WalgLayout& layout,
   ASSIGN_OR_RETURN(auto read, ReadWalgChain(layout));
   const auto chain = std::make_shared<const Chain>(std::move(read));
   std::vector<Link> links;
+  std::optional<uint64_t> system;
   for (size_t i = 0; i < chain->size(); i++) {
     ASSIGN_OR_RETURN(auto archives, FindWalgArchives(layout.directory, (*chain)[i].name));
     archives.wanted = [chain, i](const std::string& name) { return IsWanted(*chain, i, name); };
     Link link;
     ASSIGN_OR_RETURN(link.archives, OpenTarBackup(std::move(archives), options));
+    RETURN_IF_ERROR(CheckSentinel(*link.archives, (*chain)[i], &system));
     ASSIGN_OR_RETURN(link.files, link.archives->List());
     links.push_back(std::move(link));
   }
   auto backup = std::make_unique<WalgBackup>(fmt::format("{}/{}", layout.directory, layout.name),
                                              chain, std::move(links));
   RETURN_IF_ERROR(backup->Index());
-  RETURN_IF_ERROR(CheckSentinel(*backup, (*chain)[0]));
   return backup;
 }
 

@@ -18,6 +18,33 @@ namespace {
 constexpr uint8_t kMagic[] = {'w', 'i', '1', 0x55};
 constexpr uint64_t kFixedSize = 4 + sizeof(uint64_t) + sizeof(uint32_t);
 
+tl::unexpected<Error> NoIncrement(const std::string& where, const std::string& why) {
+  return MakeError(ErrorCode::kCorrupt, fmt::format("{} is no increment: {}", where, why));
+}
+
+struct FixedPart {
+  uint32_t length = 0;  // blocks of the file
+  uint32_t count = 0;   // blocks of the increment
+};
+
+Result<FixedPart> ReadFixedPart(const BaseFile& file, const std::string& where) {
+  uint8_t fixed[kFixedSize];
+  ASSIGN_OR_RETURN(const size_t got, file.Read(0, fixed));
+  if (got != sizeof(fixed)) return NoIncrement(where, fmt::format("it is cut off at byte {}", got));
+  if (std::memcmp(fixed, kMagic, sizeof(kMagic)) != 0)
+    return NoIncrement(where, "it does not begin with \"wi1\"");
+  const auto length = LoadNative<uint64_t>(fixed + 4);
+  const auto count = LoadNative<uint32_t>(fixed + 12);
+  if (length % kBlockSize != 0 || length / kBlockSize > pg::kBlocksPerFile)
+    return NoIncrement(
+        where,
+        fmt::format("it says that the file has {} bytes, which none of a relation has", length));
+  if (count > pg::kBlocksPerFile)
+    return NoIncrement(
+        where, fmt::format("it says that it has {} blocks, more than a file of a relation", count));
+  return FixedPart{static_cast<uint32_t>(length / kBlockSize), count};
+}
+
 // Of a file that grew while it was backed up, blocks behind its length may be there.
 uint32_t LengthOf(const WalgIncrement& increment) {
   return increment.blocks.empty() ? increment.length
@@ -83,39 +110,31 @@ uint64_t WalgIncrement::header_size() const {
 }
 
 Result<WalgIncrement> ReadWalgIncrement(const BaseFile& file, const std::string& where) {
-  const auto corrupt = [&](const std::string& why) {
-    return MakeError(ErrorCode::kCorrupt, fmt::format("{} is no increment: {}", where, why));
-  };
-  uint8_t fixed[kFixedSize];
-  ASSIGN_OR_RETURN(const size_t got, file.Read(0, fixed));
-  if (got != sizeof(fixed)) return corrupt(fmt::format("it is cut off at byte {}", got));
-  if (std::memcmp(fixed, kMagic, sizeof(kMagic)) != 0)
-    return corrupt("it does not begin with \"wi1\"");
-  const auto length = LoadNative<uint64_t>(fixed + 4);
-  const auto count = LoadNative<uint32_t>(fixed + 12);
-  if (length % kBlockSize != 0 || length / kBlockSize > pg::kBlocksPerFile)
-    return corrupt(
-        fmt::format("it says that the file has {} bytes, which none of a relation has", length));
-  if (count > pg::kBlocksPerFile)
-    return corrupt(
-        fmt::format("it says that it has {} blocks, more than a file of a relation", count));
+  ASSIGN_OR_RETURN(const auto fixed, ReadFixedPart(file, where));
+  const auto [length, count] = fixed;
   WalgIncrement out;
-  out.length = static_cast<uint32_t>(length / kBlockSize);
+  out.length = length;
   ASSIGN_OR_RETURN(const uint64_t size, file.Size());
   const uint64_t expected = kFixedSize + uint64_t{count} * (sizeof(uint32_t) + kBlockSize);
   if (size != expected)
-    return corrupt(fmt::format("it has {} bytes, and with its {} blocks should have {}", size,
-                               count, expected));
+    return NoIncrement(where, fmt::format("it has {} bytes, and with its {} blocks should have {}",
+                                          size, count, expected));
   out.blocks.resize(count);
   const WritableBytes numbers(reinterpret_cast<uint8_t*>(out.blocks.data()),
                               count * sizeof(uint32_t));
   ASSIGN_OR_RETURN(const size_t read, file.Read(kFixedSize, numbers));
-  if (read != numbers.size()) return corrupt(fmt::format("it is cut off at byte {}", read));
+  if (read != numbers.size())
+    return NoIncrement(where, fmt::format("it is cut off at byte {}", read));
   for (size_t i = 0; i < count; i++)
     if (out.blocks[i] >= pg::kBlocksPerFile || (i > 0 && out.blocks[i] <= out.blocks[i - 1]))
-      return corrupt(fmt::format("block number {} at byte {} cannot stand there", out.blocks[i],
-                                 kFixedSize + i * sizeof(uint32_t)));
+      return NoIncrement(where, fmt::format("block number {} at byte {} cannot stand there",
+                                            out.blocks[i], kFixedSize + i * sizeof(uint32_t)));
   return out;
+}
+
+Result<uint64_t> ReadWalgLength(const BaseFile& file, const std::string& where) {
+  ASSIGN_OR_RETURN(const auto fixed, ReadFixedPart(file, where));
+  return uint64_t{fixed.length} * kBlockSize;
 }
 
 std::shared_ptr<const BaseFile> MakeWalgFile(std::vector<WalgSource> sources) {

@@ -24,6 +24,9 @@ struct WalgIncrement {
 // none.
 Result<WalgIncrement> ReadWalgIncrement(const BaseFile& file, const std::string& where);
 
+// The size of the file by the increment's header alone, where the rest is damaged.
+Result<uint64_t> ReadWalgLength(const BaseFile& file, const std::string& where);
+
 // One backup's part in a file.
 struct WalgSource {
   std::shared_ptr<const BaseFile> file;

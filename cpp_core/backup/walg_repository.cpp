@@ -86,21 +86,19 @@ Result<WalgLayout> Choose(const std::string& directory, std::vector<std::string>
                    fmt::format("\"{}\" has no complete backup \"{}\"", directory, label));
 }
 
-Status CheckOptions(const std::string& path, const BaseBackupOptions& options) {
-  if (options.stanza.empty() && options.cipher_pass_file.empty()) return {};
-  return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("\"{}\" is of WAL-G, where a stanza or the passphrase of a cipher "
-                               "means nothing",
-                               path));
-}
-
-// files_metadata.json; or of an old version the same in the sentinel.
+// files_metadata.json; or of an old version the same in the sentinel. Even older ones have no list
+// (GetSentinelAndFilesMetadata in internal/databases/postgres/backup.go).
 Result<WalgFiles> ReadFiles(const std::string& directory, const std::string& name,
                             const ReadSentinel& read) {
   if (read.sentinel.has_no_files_metadata) return WalgFiles();
-  const std::string path = fmt::format("{}/{}/files_metadata.json", directory, name);
+  const std::string path = fmt::format("{}/{}/{}", directory, name, kWalgFilesName);
   const auto text = ReadRegularFile(path, kMaxMetadata, Links::kRefuse);
   if (!text && text.error().code != ErrorCode::kNotFound) return tl::unexpected(text.error());
+  if (!text && read.sentinel.has_own_file_list)
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("the backup \"{}\" in \"{}\" is not complete: {}, without which "
+                                 "WAL-G does not restore it, is missing",
+                                 name, directory, kWalgFilesName));
   const std::string where = fmt::format("\"{}\"", text ? path : SentinelOf(directory, name));
   return ParseWalgFiles(text ? *text : read.text, where);
 }
@@ -175,7 +173,6 @@ Result<std::optional<WalgLayout>> FindWalgBackup(const std::string& path,
   }
   ASSIGN_OR_RETURN(auto names, ListBackups(directory));
   if (names.empty() && !is_storage && !is_backup) return std::nullopt;
-  RETURN_IF_ERROR(CheckOptions(path, options));
   ASSIGN_OR_RETURN(auto layout, Choose(directory, std::move(names), label));
   return layout;
 }

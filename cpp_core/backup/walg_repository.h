@@ -22,8 +22,8 @@ struct WalgLayout {
 };
 
 // The storage of a cluster, its basebackups_005, or the backup at `path`. Nothing: it is none of these.
-// kInvalidArgument: it has no complete backup, or none of options.label; or an option that means nothing
-// there. Of several backups the newest is the one with the latest timeline and segment in its name, and with
+// kInvalidArgument: it has no complete backup, or none of options.label. A stanza and a passphrase may be those
+// of the WAL. Of several backups the newest is the one with the latest timeline and segment in its name, and with
 // the latest LSN of those, since a copy of the storage has other times of files than WAL-G goes by.
 Result<std::optional<WalgLayout>> FindWalgBackup(const std::string& path,
                                                  const BaseBackupOptions& options);

@@ -36,6 +36,13 @@ constexpr const char* kPutBack = "put it back from another copy of this backup, 
 
 std::string LinkPath(uint32_t tablespace) { return fmt::format("pg_tblspc/{}", tablespace); }
 
+// Nothing: the file is of no tablespace with a link.
+std::optional<uint32_t> TablespaceOf(std::string_view path) {
+  if (!path.starts_with(pg::kTablespaceLinks)) return std::nullopt;
+  path.remove_prefix(pg::kTablespaceLinks.size());
+  return pg::ParseOid(path.substr(0, path.find('/')));
+}
+
 }  // namespace
 
 Status BackupProof::Read(const ControlData& control, const BaseFiles& list,
@@ -56,6 +63,7 @@ Status BackupProof::Read(const ControlData& control, const BaseFiles& list,
   ReportAbsentDirectories();
   RETURN_IF_ERROR(CheckTablespaces());
   if (manifest_) CheckManifestFiles(base_, list, *manifest_);
+  ReportLost();
   BackupReadOptions read{&base_, control.version, control.checksums, options_.jobs,
                          options_.progress};
   read.keeps_contents = !options_.ledger.empty();
@@ -121,20 +129,19 @@ Status BackupProof::CheckTablespaces() {
   std::set<uint32_t> wanted;
   if (map)
     for (const auto& [oid, path] : ParseTablespaceMap(*map)) wanted.insert(oid);
-  std::map<uint32_t, uint64_t> files;  // of each, by the manifest
+  std::map<uint32_t, uint64_t> files;  // of each, by the manifest or the list
   if (manifest_)
-    for (const ManifestFile& file : manifest_->files) {
-      const size_t links = pg::kTablespaceLinks.size();
-      if (!file.path.starts_with(pg::kTablespaceLinks)) continue;
-      const auto oid = pg::ParseOid(file.path.substr(links, file.path.find('/', links) - links));
-      if (oid) files[*oid]++;
-    }
+    for (const ManifestFile& file : manifest_->files)
+      if (const auto oid = TablespaceOf(file.path)) files[*oid]++;
+  for (const std::string& path : base_.Lost())
+    if (const auto oid = TablespaceOf(path)) files[*oid]++;
   for (const auto& [oid, count] : files) wanted.insert(oid);
   const auto report = [&](uint32_t oid, const std::string& what) {
     const auto count = files.find(oid);
     const bool has_files = count != files.end();
     lost_tablespaces_[oid] =
-        what + (has_files ? fmt::format(" ({} files by backup_manifest)", count->second) : "") +
+        what +
+        (has_files ? fmt::format(" ({} files by {})", count->second, base_.manifest_name()) : "") +
         "; link it to the tablespace's copy in the backup";
     if (has_files) missing_.insert(LinkPath(oid));
   };
@@ -171,15 +178,11 @@ void BackupProof::CheckManifestFiles(const BaseBackup& backup, const BaseFiles& 
     if (!note && !is_link) missing_.insert(path);
     Report(tag.value_or(BlockTag{}), path, damage, std::move(problem), note);
   };
-  const auto is_lost_tablespace = [&](const std::string& path) {
-    const size_t slash = path.find('/', path.find('/') + 1);
-    return path.starts_with(pg::kTablespaceLinks) && missing_.contains(path.substr(0, slash));
-  };
   for (const ManifestFile& file : manifest.files) {
     if (IsIgnoredByManifest(file.path)) continue;
     const auto found = list.files.find(file.path);
     if (found == list.files.end()) {
-      if (is_lost_tablespace(file.path)) continue;
+      if (IsInLostTablespace(file.path)) continue;
       report(file.path, Damage::kMissingFile,
              fmt::format("the file{} is missing: {} has it with {} bytes; {}", of_link,
                          backup.manifest_name(), file.size, kPutBack));
@@ -196,6 +199,20 @@ void BackupProof::CheckManifestFiles(const BaseBackup& backup, const BaseFiles& 
     if (!IsIgnoredByManifest(path) && manifest.Find(path) == nullptr)
       report(path, Damage::kExtraFile,
              fmt::format("the file{} is not in {}", of_link, backup.manifest_name()), true);
+}
+
+bool BackupProof::IsInLostTablespace(const std::string& path) const {
+  const auto oid = TablespaceOf(path);
+  return oid && missing_.contains(LinkPath(*oid));
+}
+
+void BackupProof::ReportLost() {
+  for (const std::string& path : base_.Lost())
+    if (!IsInLostTablespace(path) && missing_.insert(path).second)
+      Report(pg::ParseRelationPath(*control_.version, path).value_or(BlockTag{}), path,
+             Damage::kMissingFile,
+             fmt::format("the file is missing: {} lists it, and the backup does not have it; {}",
+                         base_.manifest_name(), kPutBack));
 }
 
 void BackupProof::ReportAbsentDirectories() {

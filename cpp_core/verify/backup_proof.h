@@ -79,6 +79,8 @@ class BackupProof {
   void ReportTablespaces();
   void CheckManifestFiles(const BaseBackup& backup, const BaseFiles& list,
                           const BackupManifest& manifest);
+  bool IsInLostTablespace(const std::string& path) const;
+  void ReportLost();
   void TakeCounts(const BackupReadResult& result);
   void ReportAbsentDirectories();
   void FindGaps(const std::map<BlockTag, ForkFiles>& forks);

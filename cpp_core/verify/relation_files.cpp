@@ -87,7 +87,9 @@ namespace {
 size_t MostOpenFiles(const BaseBackup* backup) {
   constexpr size_t kObjects = 3 * 64, kOtherFiles = 128, kMost = 32;
   const size_t limit = OpenFileLimit();
-  if (backup == nullptr || limit < kOtherFiles) return 0;
+  if (backup == nullptr) return 0;
+  if (backup->descriptors() == 0) return kMost;
+  if (limit < kOtherFiles) return 0;
   return std::min((limit - kOtherFiles) / (kObjects * backup->descriptors()), kMost);
 }
 

@@ -477,7 +477,7 @@ class WalGBackups(Bases):
         full, first, newest = self.names
         sentinel = self.walg.sentinel_path
         for path, change, message in (
-            (sentinel(newest), lambda text: text[:50], "corrupt: .*_sentinel.json.* is damaged: it is no JSON object"),
+            (sentinel(newest), lambda text: text[:50], "corrupt: .*_sentinel.json.* is damaged: not JSON at byte"),
             (sentinel(newest), lambda text: text.replace('"LSN": ', '"LSN": 1'), "corrupt: the sentinel of .* does not fit"),
             (sentinel(newest), lambda text: text.replace('"DeltaLSN": ', '"DeltaLSN": 1'), "does not build upon"),
             (sentinel(full), lambda text: text.replace("SystemIdentifier", "X"), None),
@@ -493,6 +493,7 @@ class WalGBackups(Bases):
         self.addCleanup(os.rename, self.walg.backups / "aside", self.walg.backups / full)
         archives = self.walg.backups / full / "tar_partitions"
         archives.mkdir(parents=True)
+        shutil.copy(self.walg.backups / "aside/files_metadata.json", archives.parent)
         (archives / "part_001.tar.lz4").write_bytes(os.urandom(5000))
         done = base_dump(self.walg.storage, f"{self.cluster.directory}/dumped", "--label", full, check=False)
         self.assertRegex(done.stderr, "unsupported: no archive in .* they are encrypted .*wal-g backup-fetch")

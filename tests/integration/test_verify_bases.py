@@ -231,7 +231,7 @@ class Case(unittest.TestCase):
         cls.module = copy_module(cls.cluster.directory, cls.version)
         cls.cluster.psql(SCHEMA)
         psql = cls.cluster.psql
-        names = ("cold", "cold_pkey", "far", "hot")
+        names = ("cold", "cold_pkey", "far", "hot", "hot_pkey")
         cls.paths = {name: psql(f"SELECT pg_relation_filepath('{name}')") for name in names}
         cls.oid = psql("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
         psql("CHECKPOINT")
@@ -692,10 +692,42 @@ class WalGBackups(Case):
             shutil.rmtree(restored)
         files = WalGFiles(self.walg, names)
         self.check_damages(files, base, wal, stopped, manifest=False)
+        self.check_lost(files, base, wal)
+        if deltas:
+            self.check_increments(files, names[0], base, wal, stopped)
         self.check_written(names, base, wal)
         self.check_segments(self.walg.wal, base, wal)
         files.remove_tablespace(self.oid)
         self.assert_found("tablespace missing", f"pg_tblspc/{self.oid}", base, *wal)
+
+    def check_lost(self, files, base, wal):
+        """Files that nothing but WAL-G's list demands."""
+        for name in ("postgresql.conf", self.paths["cold"] + "_vm"):
+            for options in ([], ["--max-rate=1000M"]):
+                undo = files.keep(name)
+                files.write(name, None)
+                pattern = rf"(?s){re.escape(name)}.*files_metadata.json lists it, and the backup does not have it"
+                self.assert_found(f"{name} lost", pattern, base, *wal, *options, statuses=(1,))
+                undo()
+
+    def check_increments(self, files, newest, base, wal, stopped):
+        """One is damaged in its header, another is cut off. Both are losses, and found in one run."""
+        listed = self.walg.metadata(newest)["Files"]
+        increments = [name.lstrip("/") for name, file in listed.items() if file["IsIncremented"]]
+        hot, other = self.paths["hot"], self.paths["hot_pkey"]
+        self.assertLessEqual({hot, other}, {*increments})
+        undo = [files.keep(hot)]
+        files.write(hot, files.read(hot)[:16] + b"\xff\xff\xff\xff" + files.read(hot)[20:])
+        undo.append(files.keep(other))
+        files.write(other, b"wi1" + files.read(other)[3:-8192])
+        for options in ([], [f"--against={stopped}"]):
+            for pattern in (
+                rf"{re.escape(hot)}.* is no increment: block number 4294967295 at byte 16",
+                rf"{re.escape(other)}.* is no increment: it has \d+ bytes",
+            ):
+                self.assert_found("increment damaged", pattern, base, *wal, *options, statuses=(1,))
+        for put_back in reversed(undo):
+            put_back()
 
     def check_written(self, names, base, wal):
         """What WAL-G writes beside the archives, and the archives themselves."""
@@ -705,6 +737,7 @@ class WalGBackups(Case):
             (sentinel, lambda data: data.replace(b'"LSN": ', b'"LSN": 7'), "the sentinel of the backup"),
             (sentinel, lambda data: data[:-9], "_sentinel.json. is damaged"),
             (metadata, lambda data: data[:-9], "files_metadata.json. is damaged"),
+            (metadata, lambda data: None, "files_metadata.json, without which WAL-G does not restore it, is missing"),
             (archive, lambda data: data[: len(data) // 2], re.escape(archive.name)),
             (archive, lambda data: None, "missing"),
         ):

@@ -547,6 +547,9 @@ class OfWalG(PackedTar):
     def stored(self, name):
         return max(self.backup.glob("basebackups_005/*/tar_partitions/*"), key=lambda path: path.stat().st_size)
 
+    def check_gone(self):
+        self.check_found(1, "files_metadata.json lists it, and the backup does not have it")
+
 
 class Repository(Days):
     """A pgBackRest repository, with its own archive."""

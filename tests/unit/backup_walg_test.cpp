@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "cpp_core/backup/base_backup.h"
+#include "cpp_core/backup/limited_backup.h"
 #include "cpp_core/backup/range_file.h"
 #include "cpp_core/backup/walg_increment.h"
 #include "cpp_core/backup/walg_sentinel.h"
@@ -149,6 +150,13 @@ TEST_F(WalgTest, EachBlockComesFromTheNewestThatHasIt) {
                                Block('\0') + Block('\0') + Block('C');
   EXPECT_EQ((*backup)->List()->files.at("base/5/1").size, expected.size());
   EXPECT_TRUE(ReadBackwards(**backup, "base/5/1", expected.size()) == expected);
+  // The numbers of blocks are read once for all who have the file open, and no descriptor is theirs.
+  auto file = *(*backup)->OpenFile("base/5/1");
+  EXPECT_EQ(*(*backup)->OpenFile("base/5/1"), file);
+  EXPECT_EQ((*backup)->descriptors(), 0u);
+  const std::weak_ptr<const BaseFile> closed = std::exchange(file, nullptr);
+  EXPECT_TRUE(closed.expired());
+  EXPECT_TRUE((*backup)->OpenFile("base/5/1"));
   // The labels say which one is meant; the newest is not the one that was written last.
   const auto second = Open(Name(2));
   ASSERT_TRUE(second) << second.error().message;
@@ -186,6 +194,10 @@ TEST_F(WalgTest, AFileThatIsLeftOutIsThatOfTheBackupBefore) {
   ASSERT_EQ((*second)->Remarks().size(), 1u);
   EXPECT_EQ((*second)->Remarks()[0],
             "the backup lists a file that its archives do not have: \"base/5/3\"");
+  EXPECT_EQ((*second)->Lost(), std::vector<std::string>{"base/5/3"});
+  RateLimit limit(1 << 30);
+  EXPECT_EQ(LimitRate(**second, &limit)->Lost(), (*second)->Lost());
+  EXPECT_TRUE((*backup)->Lost().empty());
 }
 
 TEST_F(WalgTest, Tablespaces) {
@@ -209,6 +221,10 @@ TEST_F(WalgTest, Tablespaces) {
   EXPECT_EQ(files->tablespaces.at(16600).state, BaseTablespace::kNoVersion);
   EXPECT_TRUE(files->files.contains("pg_tblspc/16400/" + version + "/5/1"));
   EXPECT_FALSE(files->files.contains("pg_tblspc/16400/PG_14_202107181/1"));
+  // What another version has lost there is no loss.
+  WriteSentinel(1);
+  WriteFiles(1, {"/pg_tblspc/16400/PG_14_202107181/2", "/pg_tblspc/16400/" + version + "/5/2"});
+  EXPECT_EQ((*Open())->Lost(), std::vector<std::string>{"pg_tblspc/16400/" + version + "/5/2"});
 }
 
 TEST_F(WalgTest, IncrementsThatCannotBe) {
@@ -218,24 +234,30 @@ TEST_F(WalgTest, IncrementsThatCannotBe) {
   magic[3] = 'x';
   number[16 + 7] = 'x';  // block 2 becomes one that no file has
   order.replace(16, 4, Raw(uint32_t{2}));
-  const std::pair<std::string, const char*> increments[] = {
-      {good.substr(0, 10), "cut off at byte 10"},
-      {magic, "does not begin with \"wi1\""},
-      {"wi2" + good.substr(3), "does not begin with \"wi1\""},
-      {number, "block number 2013265922 at byte 20 cannot stand there"},
-      {order, "block number 2 at byte 20 cannot stand there"},
-      {good.substr(0, good.size() - 1), "with its 2 blocks should have"},
-      {good + "x", "with its 2 blocks should have"},
-      {Increment(uint64_t{1} << 62, {0}, 'x'), "which none of a relation has"},
-      {Increment(100, {0}, 'x'), "which none of a relation has"},
-      {"wi1\x55" + Raw(uint64_t{8192}) + Raw(UINT32_MAX), "more than a file of a relation"},
-      {"", "cut off at byte 0"}};
-  for (const auto& [increment, words] : increments) {
+  struct Case {
+    std::string increment;
+    const char* words;
+    uint32_t blocks;  // that it says the file has, if that can be read
+  };
+  const Case cases[] = {
+      {good.substr(0, 10), "cut off at byte 10", 0},
+      {magic, "does not begin with \"wi1\"", 0},
+      {"wi2" + good.substr(3), "does not begin with \"wi1\"", 0},
+      {number, "block number 2013265922 at byte 20 cannot stand there", 3},
+      {order, "block number 2 at byte 20 cannot stand there", 3},
+      {good.substr(0, good.size() - 1), "with its 2 blocks should have", 3},
+      {good + "x", "with its 2 blocks should have", 3},
+      {Increment(uint64_t{1} << 62, {0}, 'x'), "which none of a relation has", 0},
+      {Increment(100, {0}, 'x'), "which none of a relation has", 0},
+      {"wi1\x55" + Raw(uint64_t{8192}) + Raw(UINT32_MAX), "more than a file of a relation", 0},
+      {"", "cut off at byte 0", 0}};
+  for (const auto& [increment, words, blocks] : cases) {
     Write(2, increment, From(1));
     const auto backup = Open();
     ASSERT_TRUE(backup) << backup.error().message;
-    // The others can be read.
-    EXPECT_EQ((*backup)->List()->files.at("base/5/1").strange, "a damaged increment") << words;
+    // It stands in the list as other files do, so that all are read, and it is told then what is wrong with it.
+    EXPECT_EQ((*backup)->List()->files.at("base/5/1"), (BaseFileInfo{blocks * kBlockSize, ""}))
+        << words;
     ErrorCode code{};
     const std::string error = ErrorOf((*backup)->OpenFile("base/5/1"), &code);
     EXPECT_EQ(code, ErrorCode::kCorrupt);
@@ -297,6 +319,49 @@ TEST_F(WalgTest, SentinelsThatAreOfAnotherBackup) {
   }
 }
 
+// Its archives are a restore's as those of the newest are.
+TEST_F(WalgTest, SentinelsOfOlderBackupsToo) {
+  Write(1, Block('a'));
+  Write(2, Increment(kBlockSize, {0}, 'B'), From(1));
+  WriteTar(1, "backup_label.tar", Tar().Add("backup_label", LabelAt("0/7000028")));
+  ExpectCorrupt("sentinel of the backup \"" + Name(1) + "\" does not fit its archives");
+  WriteUtility(1);
+  ASSERT_TRUE(Open());
+  WriteTar(1, "pg_control.tar", Tar().Add("/global/pg_control", ControlFileOf(kPg15, 7)));
+  ExpectCorrupt("and that of a backup that builds upon it of");
+  // What is damaged there, or missing, no restore of the newest needs.
+  WriteTar(1, "pg_control.tar", Tar().Add("/global/pg_control", "x"));
+  std::filesystem::remove(Archive(1, "backup_label.tar"));
+  const auto backup = Open();
+  ASSERT_TRUE(backup) << backup.error().message;
+  EXPECT_EQ((*backup)->ControlFile()->version, &kPg15);
+}
+
+// By events: neither what a user wrote there nor a hostile one grows to a tree in memory.
+TEST_F(WalgTest, WhatASentinelSays) {
+  const auto sentinel = ParseWalgSentinel(
+      R"({"UserData":{"LSN":7,"PgVersion":8,"Spec":{"5":{"loc":"/x"}},"a":[{"LSN":9}]},"LSN":40,)"
+      R"("FinishLSN":null,"DeltaFrom":null,"Files":{"PgVersion":{"loc":1}},"PgVersion":150004,)"
+      R"("Spec":{"base_prefix":"/d","tablespaces":["16400"],"16400":{"loc":"/far","link":"l"},)"
+      R"("16500":{"link":"l","more":{"loc":"/no"}},"x":{"loc":"/no"},"16600":[{"loc":"/no"}]}})",
+      "x");
+  ASSERT_TRUE(sentinel) << sentinel.error().message;
+  EXPECT_EQ(sentinel->start.value, 40u);
+  EXPECT_EQ(sentinel->pg_version, 150004u);
+  EXPECT_EQ(sentinel->from, "");
+  EXPECT_EQ(sentinel->tablespaces, (std::map<uint32_t, std::string>{{16400, "/far"}, {16500, ""}}));
+  const std::pair<std::string, const char*> damaged[] = {
+      {R"({"LSN":1,"UserData":)" + std::string(100, '[') + std::string(100, ']') + "}",
+       "too many objects in each other"},
+      {R"({"LSN":{}})", "LSN is no number"},
+      {R"({"LSN":[]})", "LSN is no number"},
+      {R"({"LSN":1,"Spec":{"16400":{"loc":7}}})", "loc is no text"},
+      {R"({"LSN":1,"Spec":{"16400":{"loc":{}}}})", "loc is no text"},
+      {R"([{"LSN":1}])", "it is no JSON object"}};
+  for (const auto& [text, words] : damaged)
+    EXPECT_NE(ErrorOf(ParseWalgSentinel(text, "x")).find(words), std::string::npos) << text;
+}
+
 TEST_F(WalgTest, MetadataThatCannotBe) {
   Write(1, "content");
   const std::string metadata = Directory() + Name(1) + "/files_metadata.json";
@@ -319,6 +384,19 @@ TEST_F(WalgTest, MetadataThatCannotBe) {
       "x");
   ASSERT_TRUE(files) << files.error().message;
   EXPECT_EQ(*files, (WalgFiles{{"a", WalgFileState::kWhole}}));
+  // Its list is lost; or it is older than such lists.
+  std::filesystem::remove(metadata);
+  WriteSentinel(1, R"(,"Version":2)");
+  ExpectCorrupt("files_metadata.json, without which WAL-G does not restore it, is missing");
+  for (const char* version : {R"(,"Version":1)", R"(,"Version":null)", "",
+                              R"(,"Version":2,"FilesMetadataDisabled":true)"}) {
+    WriteSentinel(1, version);
+    EXPECT_TRUE(Open()) << version;
+  }
+  const char* two = R"({"Files":{"/a":{},"/b":{}}})";
+  EXPECT_TRUE(ParseWalgFiles(two, "x", 2));
+  EXPECT_NE(ErrorOf(ParseWalgFiles(two, "x", 1)).find("it has more than 1 files"),
+            std::string::npos);
 }
 
 TEST_F(WalgTest, ArchivesThatLeadOut) {
@@ -358,8 +436,10 @@ TEST_F(WalgTest, WhichBackup) {
             std::string::npos);
   EXPECT_EQ(code, ErrorCode::kInvalidArgument);
   BaseBackupOptions options;
+  // Of the WAL's repository.
   options.stanza = "main";
-  EXPECT_NE(ErrorOf(OpenBaseBackup(storage_, options)).find("is of WAL-G"), std::string::npos);
+  options.cipher_pass_file = "passphrase";
+  EXPECT_TRUE(OpenBaseBackup(storage_, options));
   options = {};
   options.label = Name(2);
   EXPECT_NE(ErrorOf(OpenBaseBackup(Directory() + Name(1), options)).find("is a single backup"),

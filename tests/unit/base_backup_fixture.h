@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -13,6 +14,7 @@
 
 #include "cpp_core/backup/base_backup.h"
 #include "cpp_core/backup/unpack.h"
+#include "cpp_core/base/crc32c.h"
 #include "cpp_core/pg/control_file.h"
 #include "tests/unit/packed.h"
 #include "tests/unit/version_15.h"
@@ -71,8 +73,12 @@ class Tar {
 };
 
 // A control file of kControlFileSize bytes, as a backup has it.
-inline std::string ControlFileOf(const pg::Version& version) {
+inline std::string ControlFileOf(const pg::Version& version, uint64_t system_identifier = 1) {
   std::string out = pg::EmptyControlFile(version);
+  std::memcpy(out.data(), &system_identifier, sizeof(system_identifier));
+  const size_t at = version.control_file.crc;
+  const uint32_t crc = Crc32c(Bytes(reinterpret_cast<const uint8_t*>(out.data()), at));
+  std::memcpy(out.data() + at, &crc, sizeof(crc));
   out.resize(pg::kControlFileSize);
   return out;
 }

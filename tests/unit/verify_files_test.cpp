@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "cpp_core/backup/plain_backup.h"
+#include "cpp_core/backup/range_file.h"
 #include "cpp_core/base/crc32c.h"
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/page.h"
@@ -15,6 +16,7 @@
 #include "cpp_core/verify/data_directory.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
+#include "cpp_core/verify/relation_files.h"
 #include "cpp_core/verify/two_phase_check.h"
 #include "tests/unit/version_15.h"
 
@@ -570,6 +572,39 @@ TEST(FindMisplaced, AlikePagesAreToldByTheirLsns) {
   EXPECT_EQ(mismatches[1].damage, Damage::kMisplaced);
   EXPECT_EQ(mismatches[2].damage, Damage::kNone);
   EXPECT_EQ(mismatches[3].damage, Damage::kNone);
+}
+
+// Each file is a page of zeroes.
+class CountingBackup : public BaseBackup {
+ public:
+  explicit CountingBackup(size_t descriptors) : BaseBackup("counting"), descriptors_(descriptors) {}
+  std::string kind() const override { return "a backup of zeroes"; }
+  Result<BaseFiles> List() const override { return BaseFiles(); }
+  Result<std::shared_ptr<const BaseFile>> OpenFile(std::string_view) const override {
+    opened++;
+    return MakeTextFile(std::string(kBlockSize, '\0'));
+  }
+  size_t descriptors() const override { return descriptors_; }
+
+  mutable int opened = 0;
+
+ private:
+  const size_t descriptors_;
+};
+
+TEST(RelationFilesTest, FilesThatHoldNoDescriptorStayOpenWhateverTheLimitIs) {
+  const auto opened = [](size_t descriptors) {
+    const CountingBackup backup(descriptors);
+    RelationFiles files(&backup, &kPg15);
+    uint8_t page[kBlockSize];
+    for (int i = 0; i < 5; i++) {
+      const auto found = files.Read({{1663, 5, 16384}, kMainFork, 0}, page);
+      EXPECT_TRUE(found && *found == RelationFiles::Found::kPage);
+    }
+    return backup.opened;
+  };
+  EXPECT_EQ(opened(size_t{1} << 40), 5);
+  EXPECT_EQ(opened(0), 1);
 }
 
 }  // namespace
