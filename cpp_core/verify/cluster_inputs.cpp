@@ -32,14 +32,7 @@ class InputReader {
     });
     if (in_.compares()) RETURN_IF_ERROR(ReadData());
     RETURN_IF_ERROR(FindWal());
-    ASSIGN_OR_RETURN(in_.set,
-                     WalSet::Open(WalSources{.directories = in_.wal,
-                                             .restore_command = options_.restore_command,
-                                             .start = in_.label.start,
-                                             .timeline = in_.Timeline(options_),
-                                             .start_timeline = in_.label.timeline,
-                                             .stanza = options_.wal_stanza,
-                                             .cipher_pass_file = options_.wal_cipher_pass_file}));
+    ASSIGN_OR_RETURN(in_.set, OpenWalOf(options_, in_, in_.label.start, in_.label.timeline));
     RETURN_IF_ERROR(CheckTimeline());
     return std::move(in_);
   }
@@ -191,6 +184,17 @@ Status InputReader::CheckTimeline() {
 }
 
 }  // namespace
+
+Result<WalSet> OpenWalOf(const VerifyOptions& options, const ClusterInputs& inputs, Lsn start,
+                         uint32_t start_timeline) {
+  return WalSet::Open(WalSources{.directories = inputs.wal,
+                                 .restore_command = options.restore_command,
+                                 .start = start,
+                                 .timeline = inputs.Timeline(options),
+                                 .start_timeline = start_timeline,
+                                 .stanza = options.wal_stanza,
+                                 .cipher_pass_file = options.wal_cipher_pass_file});
+}
 
 Status CheckStillTheSame(const ClusterInputs& inputs) {
   const auto check = [](const BaseBackup& files, const std::string& before) -> Status {

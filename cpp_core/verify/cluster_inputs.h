@@ -52,6 +52,10 @@ struct ClusterInputs {
   }
 };
 
+// The WAL of inputs.wal and the restore command as it is now. start: where reading will begin, on start_timeline.
+Result<WalSet> OpenWalOf(const VerifyOptions& options, const ClusterInputs& inputs, Lsn start,
+                         uint32_t start_timeline);
+
 // No server has begun to run on what was read, but for the one that ran on data before. kInvalidArgument:
 // one has.
 Status CheckStillTheSame(const ClusterInputs& inputs);

@@ -179,12 +179,7 @@ std::set<BlockTag> RunningServer::Wanted() const {
 Status RunningServer::ReadWal(const Look& look, RecentWal* recent) const {
   const ClusterInputs& in = look.inputs;
   const uint32_t timeline = in.control.timeline;
-  ASSIGN_OR_RETURN(const auto set,
-                   WalSet::Open(WalSources{.directories = in.wal,
-                                           .restore_command = look.options.restore_command,
-                                           .start = look.settled,
-                                           .timeline = timeline,
-                                           .start_timeline = timeline}));
+  ASSIGN_OR_RETURN(const auto set, OpenWalOf(look.options, in, look.settled, timeline));
   RETURN_IF_ERROR(recent->Read(set, timeline, look.settled, in.control.next_full_xid,
                                in.control.track_commit_timestamp));
   // The primary of a standby may be started again.

@@ -10,12 +10,14 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import threading
 import time
 import unittest
 
+from backup_tools import PgBackRest, need
 from cluster import Cluster, cases_of_each_server, major, neon_redo_program, run
 from test_damage import LONG, SETTINGS, RandomWorkload
 
@@ -341,14 +343,38 @@ class RunningStandby(unittest.TestCase):
                 self.assertEqual(status, 0, f"{messages}{report and report['mismatches']}")
                 self.assertTrue(report["running_server"]["is_standby"])
                 self.assertGreater(report["pages_compared"], 50)
-                run = Verification(standby, *arguments[:-1], "--patience=100s")
                 primary.psql("UPDATE changed SET t = 'p'")
+                run = Verification(standby, *arguments[:-1], "--patience=100s")
                 time.sleep(5)
-                if run.process.poll() is None:
-                    standby.promote()
-                    status, _, messages = run.end()
-                    self.assertEqual(status, 2)
-                    self.assertIn("begin again", messages)
+                self.assertIsNone(run.process.poll())
+                standby.promote()
+                status, _, messages = run.end()
+                self.assertEqual(status, 2)
+                self.assertIn("begin again", messages)
+
+
+class RunningOfRepository(unittest.TestCase):
+    """The WAL comes from an encrypted pgBackRest repository with two stanzas, in every look."""
+
+    def test_repository(self):
+        need(self, "pgbackrest")
+        cluster = self.enterContext(Cluster(settings={**OF_SERVER, "archive_mode": "on"}))
+        passphrase = "correct horse battery staple"
+        tool = PgBackRest(cluster, repo1_cipher_type="aes-256-cbc", repo1_cipher_pass=passphrase)
+        self.addCleanup(shutil.rmtree, tool.directory, ignore_errors=True)
+        secret = pathlib.Path(cluster.directory, "passphrase")
+        secret.touch(mode=0o600)
+        secret.write_text(passphrase + "\n")
+        archive = pathlib.Path(tool.repository, "archive")
+        cluster.psql(SCHEMA)
+        tool.backup("full")
+        shutil.copytree(archive / "main", archive / "other")
+        cluster.psql("UPDATE changed SET t = 'z' WHERE a % 3 = 0; CHECKPOINT")
+        options = ["--stanza=main", f"--repo-cipher-pass-file={secret}", f"--wal={tool.repository}"]
+        status, report, messages = verify(cluster, tool.repository, *options, "--patience=0")
+        self.assertEqual(status, 0, messages)
+        self.assertGreater(report["pages_compared"], 100)
+        self.assertIsNotNone(report["running_server"])
 
 
 def load_tests(loader, _tests, pattern):
@@ -358,6 +384,7 @@ def load_tests(loader, _tests, pattern):
     seeds = lambda version: range(1, 11) if LONG and version == major() else (1,)
     for case in cases_of_each_server(globals(), [Running, RunningStandby], seeds):
         suite.addTests(loader.loadTestsFromTestCase(case))
+    suite.addTests(loader.loadTestsFromTestCase(RunningOfRepository))
     return suite
 
 
