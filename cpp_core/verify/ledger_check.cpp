@@ -145,6 +145,7 @@ class LedgerFitter {
     if (std::string why = CheckOrigin(); !why.empty()) return why;
     ASSIGN_OR_RETURN(std::string why, CheckLine());
     if (!why.empty()) return why;
+    fit_.is_same_line = true;
     RETURN_IF_ERROR(FindMissingSegments());
     if (why = CheckList(); !why.empty()) return why;
     ASSIGN_OR_RETURN(why, CheckStored());
@@ -186,16 +187,24 @@ std::string LedgerFitter::CheckOrigin() const {
   return {};
 }
 
-// A timeline that left the proven one at its end or later continues it.
+// A timeline that left the proven one at its end or later continues it. kNotFound: the proven one is gone.
 Result<std::string> LedgerFitter::CheckLine() const {
   if (before_.timeline == now_.timeline) return std::string();
   const std::string other = fmt::format("the ledger is of timeline {}, and timeline {} is read",
                                         before_.timeline, now_.timeline);
   ASSIGN_OR_RETURN(const auto forks, in_.set->ReadForks(now_.timeline));
-  if (!forks) return other;
-  for (const TimelineFork& fork : *forks)
-    if (fork.timeline == before_.timeline && fork.end >= before_.end) return std::string();
-  return other;
+  if (forks)
+    for (const TimelineFork& fork : *forks)
+      if (fork.timeline == before_.timeline && fork.end >= before_.end) return std::string();
+  // Without --timeline the highest one is taken, so that the proven one is gone.
+  if (options_.timeline || now_.timeline > before_.timeline) return other;
+  return MakeError(
+      ErrorCode::kNotFound,
+      fmt::format("WAL is missing that was there on {}: it was of timeline {} up to {}, and there is "
+                  "nothing above timeline {} now; put it back, or give --timeline={} or --full to "
+                  "verify what there is",
+                  LedgerTime(before_.proven_at), before_.timeline, before_.end.ToString(),
+                  now_.timeline, now_.timeline));
 }
 
 Status LedgerFitter::FindMissingSegments() const {

@@ -468,10 +468,26 @@ class NewTimeline(LedgerCase):
         self.promote()
         self.check_fine(True)
         self.assertEqual(self.check_fine(True)["timeline"], 2)
+        self.check_without_the_last_one()
         # The old one is not what the ledger is of any more.
         status, said, text = self.verify("--timeline=1")
         self.assertEqual(status, 0, text)
         self.assertRegex(said["ledger"]["why_all"], "the ledger is of timeline 2, and timeline 1 is read")
+
+    def check_without_the_last_one(self):
+        """Without its segments the timeline before is the highest, and that is no reason to forget what was proven."""
+        ledger = self.ledger.read_bytes()
+        away = [path for path in self.wal.iterdir() if path.name.startswith("00000002")]
+        self.assertGreater(len(away), 1)
+        for path in away:
+            path.rename(self.work / path.name)
+        status, _, text = self.verify()
+        self.assertEqual(status, 2, text)
+        self.assertRegex(text, "WAL is missing that was there on .*: it was of timeline 2 up to .* give --timeline=1")
+        self.assertEqual(self.ledger.read_bytes(), ledger)
+        for path in away:
+            (self.work / path.name).rename(path)
+        self.check_fine(True)
 
     def promote(self):
         """Restores a backup to the end of the archive, and archives the WAL that the new server writes."""
