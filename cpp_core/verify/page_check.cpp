@@ -307,7 +307,7 @@ Mismatch PageCheck::Named(const BlockTag& tag, const BlockState& block, std::str
 
 void PageCheck::Report(const BlockState& block, Mismatch mismatch) {
   if (is_unchanged_) {
-    mismatch.problem = "no WAL since the base backup changes this page, but " + mismatch.problem;
+    mismatch.problem = kNotChanged + mismatch.problem;
     if (options_.running != nullptr) return Suspect(0, std::move(mismatch));
     return findings_.Damaged(std::move(mismatch));
   }
@@ -325,8 +325,9 @@ void PageCheck::Suspect(uint8_t rmid, Mismatch mismatch) {
   const bool is_proven = options_.running->proven.contains(mismatch.tag);
   if (has_page && !is_proven && (mismatch.disk_lsn > server_.wal_end || look_.is_full()))
     return look_.newer.push_back(mismatch.tag);
-  // Nothing but a description is missing.
-  if (has_page && look_.is_full()) return findings_.Different(rmid, true, std::move(mismatch));
+  if (has_page && look_.is_full())
+    return look_.briefs.push_back(
+        {mismatch.tag, HashPage(disk_), rmid, is_unchanged_, mismatch.damage});
   look_.Add({std::move(mismatch), rmid, is_unchanged_, has_page ? HashPage(disk_) : 0});
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/paths.h"
 #include "cpp_core/verify/relation_files.h"
 
 namespace neon_redo {
@@ -140,22 +141,21 @@ Status RunningServer::BeginLook() {
 // The pages that were not as they must be, again after a pause and again: those that have other bytes now.
 Result<std::set<BlockTag>> RunningServer::ReadAgain() const {
   std::set<BlockTag> rewritten;
-  const auto has_page = [](const RunningLook& look) {
-    return std::any_of(look.suspects.begin(), look.suspects.end(),
-                       [](const RunningLook::Suspect& suspect) { return suspect.disk_hash != 0; });
-  };
-  if (!std::any_of(seen_.begin(), seen_.end(), has_page)) return rewritten;
+  std::vector<std::pair<BlockTag, uint64_t>> pages;  // with their hashes
+  for (const RunningLook& look : seen_) {
+    for (const RunningLook::Suspect& suspect : look.suspects)
+      if (suspect.disk_hash != 0) pages.emplace_back(suspect.mismatch.tag, suspect.disk_hash);
+    for (const RunningLook::Brief& brief : look.briefs)
+      pages.emplace_back(brief.tag, brief.disk_hash);
+  }
+  if (pages.empty()) return rewritten;
   RelationFiles files(&data_, control_.version);
   alignas(64) uint8_t page[kBlockSize];
   for (int time = 0; time < kReadAgain; time++) {
     std::this_thread::sleep_for(kPause);
-    for (const RunningLook& look : seen_) {
-      for (const RunningLook::Suspect& suspect : look.suspects) {
-        if (suspect.disk_hash == 0) continue;
-        ASSIGN_OR_RETURN(const auto found, files.Read(suspect.mismatch.tag, page));
-        if (found != RelationFiles::Found::kPage || HashPage(page) != suspect.disk_hash)
-          rewritten.insert(suspect.mismatch.tag);
-      }
+    for (const auto& [tag, hash] : pages) {
+      ASSIGN_OR_RETURN(const auto found, files.Read(tag, page));
+      if (found != RelationFiles::Found::kPage || HashPage(page) != hash) rewritten.insert(tag);
     }
   }
   return rewritten;
@@ -171,6 +171,7 @@ std::set<BlockTag> RunningServer::Wanted() const {
   for (const RunningLook& look : seen_) {
     out.insert(look.newer.begin(), look.newer.end());
     for (const RunningLook::Suspect& suspect : look.suspects) add(suspect.mismatch);
+    for (const RunningLook::Brief& brief : look.briefs) out.insert(brief.tag);
   }
   for (const Mismatch& mismatch : others_.mismatches) add(mismatch);
   return out;
@@ -231,13 +232,27 @@ void RunningServer::Decide(const Evidence& evidence, VerifyResult* result) {
     }
     for (const RunningLook::Suspect& suspect : look.suspects)
       DecideSuspect(suspect, evidence, &left, &found, result);
+    for (const RunningLook::Brief& brief : look.briefs)
+      DecideSuspect(Described(brief), evidence, &left, &found, result);
   }
   found.AddTo(result);
+  // What is proven is decided by the next look, however many there were.
+  is_urgent_ = !left.proven.empty() ||
+               (!left.urgent.empty() && ++urgent_looks_ <= kMostRepeatedLooks);
   options_.proven = std::move(left.proven);
-  is_urgent_ = !left.urgent.empty() && ++urgent_looks_ <= kMostRepeatedLooks;
   undecided_ = left.waiting.size();
   only_ = std::move(left.waiting);
   only_.merge(left.urgent);
+}
+
+RunningLook::Suspect RunningServer::Described(const RunningLook::Brief& brief) const {
+  Mismatch mismatch;
+  mismatch.tag = brief.tag;
+  mismatch.file = pg::BlockFilePath(*control_.version, brief.tag);
+  mismatch.damage = brief.damage;
+  mismatch.problem = fmt::format("{}the page on disk is not as it must be",
+                                 brief.is_unchanged ? kNotChanged : "");
+  return {std::move(mismatch), brief.rmid, brief.is_unchanged, brief.disk_hash};
 }
 
 void RunningServer::DecideSuspect(const RunningLook::Suspect& suspect, const Evidence& evidence,

@@ -220,6 +220,55 @@ TEST_F(RunningTest, LsnOfTheFutureIsNoExcuseForLong) {
   EXPECT_EQ(result.mismatches[0].damage, Damage::kFuture);
 }
 
+// Also after all the looks that pages in the middle of a write may cause.
+TEST_F(RunningTest, WhatIsProvenIsDecidedInAnyCase) {
+  std::string torn = data_.files[kFile];
+  torn.replace(kBlockSize + 4096, 4096, std::string(4096, '\0'));
+  const auto server = RunningServer::Find(data_).value();
+  VerifyResult result;
+  for (int look = 0; look < 5; look++) {
+    data_.at_first[kFile] = {torn};
+    ASSERT_TRUE(Look(server.get(), &result));
+    ASSERT_EQ(server->next(), Next::kNow);
+  }
+  data_.files[kFile].replace(kBlockSize, kBlockSize, Page(uint64_t{1} << 60, 2));
+  ASSERT_TRUE(Look(server.get(), &result));
+  ASSERT_EQ(server->next(), Next::kNow);
+  ASSERT_TRUE(Look(server.get(), &result));
+  EXPECT_EQ(server->next(), Next::kNothing);
+  server->Finish(&result);
+  EXPECT_EQ(result.different, 1u);
+  EXPECT_TRUE(result.skipped.empty());
+}
+
+// Nothing is called damage that was not read twice, however much there is.
+TEST_F(RunningTest, WhatHasNoRoomIsReadAgain) {
+  constexpr size_t kPages = RunningLook::kMostSuspects + 50;
+  std::string good, bad;
+  for (size_t i = 0; i < kPages; i++) good += Page(100, 1);
+  for (size_t i = 0; i < kPages; i++) bad += Page(uint64_t{1} << 60, 1);
+  base_.files[kFile] = good;
+  for (const bool stays_bad : {false, true}) {
+    data_.files[kFile] = bad;
+    const auto server = RunningServer::Find(data_).value();
+    VerifyResult result;
+    ASSERT_TRUE(Look(server.get(), &result));
+    EXPECT_EQ(result.different, 0u);
+    ASSERT_EQ(server->next(), Next::kNow);
+    if (!stays_bad) data_.files[kFile] = good;
+    data_.at_first[kFile] = {bad};
+    ASSERT_TRUE(Look(server.get(), &result));
+    EXPECT_EQ(server->next(), stays_bad ? Next::kNothing : Next::kNow);
+    EXPECT_EQ(result.different, stays_bad ? kPages : 0u);
+    if (!stays_bad) ASSERT_TRUE(Look(server.get(), &result));
+    EXPECT_EQ(server->next(), Next::kNothing);
+    server->Finish(&result);
+    EXPECT_EQ(result.backup.unchanged_compared, kPages);
+    EXPECT_EQ(result.damage.size(), stays_bad ? 1u : 0u);
+    EXPECT_TRUE(result.skipped.empty());
+  }
+}
+
 // Blocks that are not there any more may belong to what is being dropped, until another look after a
 // checkpoint does not find them either.
 TEST_F(RunningTest, MissingBlocksAreLookedForAgain) {
