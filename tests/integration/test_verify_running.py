@@ -353,6 +353,35 @@ class RunningStandby(unittest.TestCase):
                 self.assertIn("begin again", messages)
 
 
+class RunningAsleep(unittest.TestCase):
+    """A quiet server, whose background writer sleeps for as long as it may by default."""
+
+    def test_table_of_an_open_transaction(self):
+        """Its file is there long before its WAL, since nobody waits for a commit."""
+        settings = {name: value for name, value in OF_SERVER.items() if name != "bgwriter_delay"}
+        cluster = self.enterContext(Cluster(settings={**settings, "autovacuum": "off"}))
+        cluster.psql(SCHEMA)
+        backup = cluster.basebackup()
+        writer = int(cluster.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'"))
+        # So that the records are few enough for one page of WAL, which is not flushed because it is full.
+        cluster.psql("CREATE TABLE warm (a int); DROP TABLE warm; SELECT pg_switch_wal()")
+        sql = "BEGIN; CREATE TABLE fresh (a int); INSERT INTO fresh VALUES (1); SELECT pg_sleep(300)"
+        os.kill(writer, signal.SIGSTOP)
+        awake = threading.Timer(27, os.kill, (writer, signal.SIGCONT))
+        session = threading.Thread(target=cluster.psql, args=(sql,), kwargs={"check": False})
+        awake.start()
+        session.start()
+        try:
+            time.sleep(1)
+            status, report, messages = verify(cluster, backup, "--patience=0")
+        finally:
+            awake.cancel()
+            os.kill(writer, signal.SIGCONT)
+            cluster.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; CREATE%pg_sleep%'")
+            session.join(TIMEOUT)
+        self.assertEqual(status, 0, f"{messages}{report and report['mismatches']}")
+
+
 class RunningOfRepository(unittest.TestCase):
     """The WAL comes from an encrypted pgBackRest repository with two stanzas, in every look."""
 
@@ -384,7 +413,8 @@ def load_tests(loader, _tests, pattern):
     seeds = lambda version: range(1, 11) if LONG and version == major() else (1,)
     for case in cases_of_each_server(globals(), [Running, RunningStandby], seeds):
         suite.addTests(loader.loadTestsFromTestCase(case))
-    suite.addTests(loader.loadTestsFromTestCase(RunningOfRepository))
+    for case in (RunningAsleep, RunningOfRepository):
+        suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 
 
