@@ -240,6 +240,7 @@ tl::expected<VerifyResult, Failure> Verify(VerifyArguments arguments, ReportFact
   verify.spill_directory = TemporaryDirectory();
   verify.wal_stanza = arguments.base_backup.options.stanza;
   verify.wal_cipher_pass_file = arguments.base_backup.options.cipher_pass_file;
+  arguments.base_backup.options.awaits_age = !verify.ledger.empty();
   ProgressBar bar(!arguments.no_progress);
   verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
   try {

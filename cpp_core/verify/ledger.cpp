@@ -5,11 +5,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "cpp_core/backup/checksum.h"
 #include "cpp_core/base/directory.h"
@@ -38,10 +36,6 @@ Result<std::string> Sha256Of(std::string_view bytes) {
   ASSIGN_OR_RETURN(auto checksum, FileChecksum::Make(ChecksumKind::kSha256));
   RETURN_IF_ERROR(checksum.Add(BytesOf(bytes)));
   return checksum.Finish();
-}
-
-int64_t Nanoseconds(const struct timespec& time) {
-  return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
 void AddFile(const LedgerFile& file, StateWriter* out) {
@@ -185,17 +179,6 @@ tl::unexpected<Error> NoLedger(const std::string& path) {
 }
 
 }  // namespace
-
-Result<std::optional<FileIdentity>> LookAtFile(const std::string& path) {
-  struct stat st;
-  if (lstat(path.c_str(), &st) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
-    return FileError("stat file", path);
-  }
-  if (!S_ISREG(st.st_mode)) return std::nullopt;
-  return FileIdentity{st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size),
-                      Nanoseconds(st.st_mtim), Nanoseconds(st.st_ctim)};
-}
 
 std::string LedgerBytes(const Ledger& ledger) {
   StateWriter body;

@@ -377,7 +377,7 @@ class RunningAsleep(unittest.TestCase):
         finally:
             awake.cancel()
             os.kill(writer, signal.SIGCONT)
-            cluster.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; CREATE%pg_sleep%'")
+            cluster.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(300)%'")
             session.join(TIMEOUT)
         self.assertEqual(status, 0, f"{messages}{report and report['mismatches']}")
 
