@@ -65,7 +65,9 @@ nlohmann::ordered_json LedgerJson(const std::string& file, const LedgerUse& use)
           {"proven_to_lsn", use.relied ? Json(use.proven_to.ToString()) : Json(nullptr)},
           {"proven_at", time(use.proven_at)},
           {"read_all_at", time(use.read_all_at)},
-          {"written", use.written}};
+          {"written", use.written},
+          {"why_not_written",
+           use.why_not_written.empty() ? Json(nullptr) : Json(use.why_not_written)}};
 }
 
 }  // namespace neon_redo::cli

@@ -22,7 +22,9 @@ namespace neon_redo {
 namespace {
 
 constexpr std::string_view kMagic = "neon_redo ledger\n";
-constexpr uint32_t kFormat = 1;
+// Goes up with each change of the format, and with each check that a run makes and those before did not: what
+// those have proven was not checked so. The version of the program does not tell builds of it apart.
+constexpr uint32_t kFormat = 2;
 constexpr size_t kMaxLedger = size_t{4} << 30;
 constexpr size_t kChecksumSize = 32;
 // The least bytes of an item, for StateReader::GetCount.
@@ -178,6 +180,9 @@ tl::unexpected<Error> NoLedger(const std::string& path) {
                                path));
 }
 
+// Nobody's file has this name.
+std::string TemporaryName(const std::string& name) { return "." + name + ".neon_redo.tmp"; }
+
 }  // namespace
 
 std::string LedgerBytes(const Ledger& ledger) {
@@ -231,7 +236,7 @@ Result<LedgerRead> ReadLedger(const std::string& path) {
 Status CheckLedgerPlace(const std::string& path) {
   const SplitPath split(path);
   ASSIGN_OR_RETURN(const Directory directory, Directory::Open(split.parent));
-  const std::string temporary = split.name + ".tmp";
+  const std::string temporary = TemporaryName(split.name);
   ASSIGN_OR_RETURN(FileDescriptor written, directory.CreateFile(temporary));
   RETURN_IF_ERROR(directory.Remove(temporary));
   const auto file = OpenRegularFile(path, Links::kRefuse);
@@ -248,7 +253,9 @@ Status WriteLedger(const std::string& path, const Ledger& ledger) {
   std::string bytes = LedgerBytes(ledger);
   ASSIGN_OR_RETURN(const std::string checksum, Sha256Of(bytes));
   bytes += checksum;
-  return WriteFileDurably(path, BytesOf(bytes));
+  const SplitPath split(path);
+  ASSIGN_OR_RETURN(const Directory directory, Directory::Open(split.parent));
+  return directory.WriteFile(split.name, BytesOf(bytes), TemporaryName(split.name));
 }
 
 Status RemoveLedger(const std::string& path) {
