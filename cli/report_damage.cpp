@@ -9,6 +9,7 @@
 
 #include "cli/foreign_text.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/include/neon_redo/describe.h"
 #include "cpp_core/verify/findings.h"
 
 namespace neon_redo::cli {

@@ -17,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
+#include "cli/grouped.h"
 #include "cli/page_inputs.h"
 #include "cli/progress_bar.h"
 #include "cli/verify_follow.h"

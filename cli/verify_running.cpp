@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/grouped.h"
 #include "cli/verify_report.h"
 #include "cpp_core/base/number.h"
 #include "cpp_core/base/try.h"
