@@ -196,6 +196,16 @@ Result<WalSet> OpenWalOf(const VerifyOptions& options, const ClusterInputs& inpu
                                  .cipher_pass_file = options.wal_cipher_pass_file});
 }
 
+Error WalError(const ClusterInputs& inputs, Error error) {
+  const bool may_be_removed =
+      error.code == ErrorCode::kNotFound || error.code == ErrorCode::kCorrupt;
+  if (inputs.running && may_be_removed)
+    error.message += fmt::format(
+        " (the server that runs on {} removes WAL from its pg_wal: --wal must name the archive)",
+        inputs.data->path());
+  return error;
+}
+
 Status CheckStillTheSame(const ClusterInputs& inputs) {
   const auto check = [](const BaseBackup& files, const std::string& before) -> Status {
     ASSIGN_OR_RETURN(const std::string now, ServerState(files));

@@ -56,6 +56,10 @@ struct ClusterInputs {
 Result<WalSet> OpenWalOf(const VerifyOptions& options, const ClusterInputs& inputs, Lsn start,
                          uint32_t start_timeline);
 
+// An error of reading that WAL. A server that runs on what is compared removes segments once it has archived
+// them, and the message says so.
+Error WalError(const ClusterInputs& inputs, Error error);
+
 // No server has begun to run on what was read, but for the one that ran on data before. kInvalidArgument:
 // one has.
 Status CheckStillTheSame(const ClusterInputs& inputs);

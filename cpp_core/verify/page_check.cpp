@@ -331,7 +331,9 @@ void PageCheck::Suspect(uint8_t rmid, Mismatch mismatch) {
   look_.Add({std::move(mismatch), rmid, is_unchanged_, has_page ? HashPage(disk_) : 0});
 }
 
-void PageCheck::SuspectFile(Mismatch mismatch) { look_.Add({std::move(mismatch), 0, true, 0}); }
+void PageCheck::SuspectFile(Mismatch mismatch, uint32_t first_block, uint32_t blocks) {
+  look_.Add({std::move(mismatch), 0, true, 0, first_block, blocks});
+}
 
 // The map's page on disk is the other one, but for bits that are not set.
 bool PageCheck::OnlyLacksBits(const uint8_t* map) const {

@@ -40,6 +40,12 @@ void Remove(const Mismatch& mismatch, VerifyResult* result) {
   Subtract(&result->by_rmgr[*mismatch.rmid].rebuilt, mismatch.blocks);
 }
 
+bool HasLoss(const VerifyResult& result, const Mismatch& loss) {
+  return std::any_of(result.mismatches.begin(), result.mismatches.end(), [&](const Mismatch& m) {
+    return m.in_backup && m.tag == loss.tag && m.file == loss.file && m.damage == loss.damage;
+  });
+}
+
 void AddCounts(const VerifyResult& from, VerifyResult* to) {
   to->pages_compared += from.pages_compared;
   to->pages_replayed += from.pages_replayed;
@@ -64,7 +70,13 @@ void AddCounts(const VerifyResult& from, VerifyResult* to) {
 
 }  // namespace
 
-void AddLook(const VerifyResult& look, VerifyResult* result) {
+void AddLook(VerifyResult look, VerifyResult* result) {
+  std::erase_if(look.mismatches, [&](const Mismatch& mismatch) {
+    if (!mismatch.in_backup || !HasLoss(*result, mismatch)) return false;
+    Remove(mismatch, &look);
+    Subtract(&look.backup.losses, mismatch.blocks);
+    return true;
+  });
   AddCounts(look, result);
   result->end = look.end;
   result->end_reason = look.end_reason;
@@ -181,8 +193,10 @@ Status RunningServer::ReadWal(const Look& look, RecentWal* recent) const {
   const ClusterInputs& in = look.inputs;
   const uint32_t timeline = in.control.timeline;
   ASSIGN_OR_RETURN(const auto set, OpenWalOf(look.options, in, look.settled, timeline));
-  RETURN_IF_ERROR(recent->Read(set, timeline, look.settled, in.control.next_full_xid,
-                               in.control.track_commit_timestamp));
+  if (Status read = recent->Read(set, timeline, look.settled, in.control.next_full_xid,
+                                 in.control.track_commit_timestamp);
+      !read)
+    return tl::unexpected(WalError(in, std::move(read.error())));
   // The primary of a standby may be started again.
   const Lsn restart = is_standby() ? Lsn() : recent->RestartAfter(control_.checkpoint);
   if (!restart.valid()) return {};
@@ -237,8 +251,8 @@ void RunningServer::Decide(const Evidence& evidence, VerifyResult* result) {
   }
   found.AddTo(result);
   // What is proven is decided by the next look, however many there were.
-  is_urgent_ = !left.proven.empty() ||
-               (!left.urgent.empty() && ++urgent_looks_ <= kMostRepeatedLooks);
+  is_urgent_ =
+      !left.proven.empty() || (!left.urgent.empty() && ++urgent_looks_ <= kMostRepeatedLooks);
   options_.proven = std::move(left.proven);
   undecided_ = left.waiting.size();
   only_ = std::move(left.waiting);
@@ -250,8 +264,8 @@ RunningLook::Suspect RunningServer::Described(const RunningLook::Brief& brief) c
   mismatch.tag = brief.tag;
   mismatch.file = pg::BlockFilePath(*control_.version, brief.tag);
   mismatch.damage = brief.damage;
-  mismatch.problem = fmt::format("{}the page on disk is not as it must be",
-                                 brief.is_unchanged ? kNotChanged : "");
+  mismatch.problem =
+      fmt::format("{}the page on disk is not as it must be", brief.is_unchanged ? kNotChanged : "");
   return {std::move(mismatch), brief.rmid, brief.is_unchanged, brief.disk_hash};
 }
 
@@ -261,16 +275,15 @@ void RunningServer::DecideSuspect(const RunningLook::Suspect& suspect, const Evi
   const bool is_file = mismatch.tag.block == kNoBlockNumber;
   const bool has_page = suspect.disk_hash != 0;
   const auto leave = [&](std::set<BlockTag>* to) {
-    for (uint32_t i = 0; i < mismatch.blocks && !is_file; i++)
-      to->insert({mismatch.tag.rel, mismatch.tag.fork, mismatch.tag.block + i});
+    const uint32_t first = is_file ? suspect.first_block : mismatch.tag.block;
+    const uint32_t blocks = is_file ? suspect.file_blocks : mismatch.blocks;
+    for (uint32_t i = 0; i < blocks; i++)
+      to->insert({mismatch.tag.rel, mismatch.tag.fork, first + i});
   };
   if (evidence.Excuses(mismatch)) return leave(&left->waiting);
   if (evidence.rewritten.contains(mismatch.tag)) return leave(&left->urgent);
   // A database is removed before that is in WAL.
-  if (!has_page && !IsConfirmed(mismatch)) {
-    doubtful_ += is_file;
-    return leave(&left->waiting);
-  }
+  if (!has_page && !IsConfirmed(mismatch)) return leave(&left->waiting);
   Mismatch one = mismatch;
   for (one.blocks = 1; one.tag.block - mismatch.tag.block < mismatch.blocks; one.tag.block++) {
     if (suspect.is_unchanged)

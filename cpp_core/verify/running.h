@@ -37,8 +37,9 @@ inline constexpr std::chrono::seconds kFlushed{30};
 // Why what is undecided at the end was skipped.
 inline constexpr const char* kUndecidedOnRunning = "changed all the time while the server ran";
 
-// Adds what a later look has decided to the result of those before, and takes over where it ended.
-void AddLook(const VerifyResult& look, VerifyResult* result);
+// Adds what a later look has decided to the result of those before, and takes over where it ended. A loss in the
+// backup that both have met is counted once.
+void AddLook(VerifyResult look, VerifyResult* result);
 
 // How long forks are by WAL, for a look that replays some blocks only.
 class TouchedForks {

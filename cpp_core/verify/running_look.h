@@ -26,8 +26,7 @@ inline uint64_t HashPage(const uint8_t* page) {
 }
 
 // Begins what is said of a page that is to be as in the base backup.
-inline constexpr const char* kNotChanged =
-    "no WAL since the base backup changes this page, but ";
+inline constexpr const char* kNotChanged = "no WAL since the base backup changes this page, but ";
 
 struct RunningOptions {
   // Blocks that differed before, and that no WAL has changed: what they have for an LSN is no excuse.
@@ -41,6 +40,8 @@ struct RunningLook {
     uint8_t rmid;        // of the last record; not of a page that WAL does not change
     bool is_unchanged;   // WAL does not change it
     uint64_t disk_hash;  // HashPage; 0: there was no page
+    // Of the file, if it is about a whole one (kNoBlockNumber): the blocks that were not compared.
+    uint32_t first_block = 0, file_blocks = 0;
   };
   // A suspect page that was proven before, without a description: there is no room for more of them.
   struct Brief {
