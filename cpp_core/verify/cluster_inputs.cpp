@@ -9,6 +9,8 @@
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/wal/open.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
@@ -217,6 +219,23 @@ Status CheckStillTheSame(const ClusterInputs& inputs) {
   };
   if (!inputs.has_label) RETURN_IF_ERROR(check(inputs.base, inputs.base_state));
   return inputs.compares() && !inputs.running ? check(*inputs.data, inputs.data_state) : Status();
+}
+
+Status CheckNoMoreWal(const VerifyOptions& options, const ClusterInputs& inputs, Lsn end) {
+  const Lsn from = inputs.second.start;
+  const uint32_t timeline = inputs.control.timeline;
+  ASSIGN_OR_RETURN(const auto set, OpenWalOf(options, inputs, from, timeline));
+  ASSIGN_OR_RETURN(const auto reader, OpenWal(set, {.from = from, .to = {}, .timeline = timeline}));
+  for (WalRecord record; reader->Next(&record);)
+    if (record.start >= end)
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format(
+              "WAL of the cluster in {} ended at {}, and went on while the command ran: a "
+              "server runs there that cannot be seen from here, in a container or on another "
+              "machine; run the command where the server runs, or stop it",
+              inputs.data->path(), end.ToString()));
+  return reader->error() ? Status(tl::unexpected(*reader->error())) : Status();
 }
 
 Result<ClusterInputs> ReadClusterInputs(const VerifyOptions& options, const BaseBackup& base,

@@ -64,6 +64,10 @@ Error WalError(const ClusterInputs& inputs, Error error);
 // one has.
 Status CheckStillTheSame(const ClusterInputs& inputs);
 
+// WAL of what is compared, a crashed cluster, still ends where it was read to. kInvalidArgument: there is more, by
+// a server that this process does not see.
+Status CheckNoMoreWal(const VerifyOptions& options, const ClusterInputs& inputs, Lsn end);
+
 // Errors: what is not of one cluster, or cannot be compared: a server that is being started or stopped, a
 // backup that is older than the base.
 Result<ClusterInputs> ReadClusterInputs(const VerifyOptions& options, const BaseBackup& base,

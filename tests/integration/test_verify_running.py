@@ -312,6 +312,22 @@ class Running(unittest.TestCase):
         result = run([*command, "--against-dbname", f"{connection} dbname=x port=1"], check=False)
         self.assertEqual(result.returncode, 2)
 
+    def test_server_that_is_not_seen(self):
+        """It looks like a crashed cluster, as one whose server runs in a container does from outside."""
+        cluster = self.cluster
+        cluster.psql("CHECKPOINT")
+        path = pathlib.Path(cluster.data, "postmaster.pid")
+        text = path.read_text()
+        # The server's own reading of its file passes over the space.
+        path.write_text(" " + text)
+        try:
+            with in_background(lambda: cluster.psql("INSERT INTO changed VALUES (1, 'n')"), 0.05):
+                status, report, messages = verify(cluster, self.backup)
+        finally:
+            path.write_text(text)
+        self.assertEqual((status, list(report)), (2, ["error"]), messages)
+        self.assertIn("a server runs there that cannot be seen from here", messages)
+
     def test_rate(self):
         began = time.monotonic()
         report = self.check_fine(verify(self.cluster, self.backup, "--patience=0", "--max-rate=20M"))
