@@ -258,6 +258,27 @@ class Running(unittest.TestCase):
         self.assertEqual({place[0] for place in found}, {name})
         self.assertIn("missing file", {place[2] for place in found})
 
+    def test_damage_of_an_slru(self):
+        """A page that is not in the server's memory."""
+        cluster = self.cluster
+        cluster.psql("SELECT txid_current();\n" * 2000 + "CHECKPOINT")
+        cluster.restart()
+        slru = pathlib.Path(cluster.data, "pg_commit_ts", "0000")
+        at = BLOCK + 3000
+        before = slru.read_bytes()[at : at + 4]
+        self.assertEqual(len(before), 4)
+        with open(slru, "r+b") as file:
+            file.seek(at)
+            file.write(bytes(255 - byte for byte in before))
+        try:
+            with in_background(lambda: cluster.psql("UPDATE hot SET a = a + 1; CHECKPOINT"), 1.0):
+                found = self.found(verify(cluster, self.backup, "--patience=2s"))
+        finally:
+            with open(slru, "r+b") as file:
+                file.seek(at)
+                file.write(before)
+        self.assertEqual([place[:2] for place in found], [("pg_commit_ts/0000", 1)])
+
     def test_damaged_base(self):
         name = self.path("cold")[0]
         path = pathlib.Path(self.backup, name)
@@ -268,7 +289,7 @@ class Running(unittest.TestCase):
         finally:
             path.write_bytes(content)
         self.assertEqual(status, 1, messages)
-        self.assertTrue(all(m["in_backup"] for m in report["mismatches"]))
+        self.assertEqual([m for m in report["mismatches"] if not m["in_backup"]], [])
         self.assertIn(name, {m["file"] for m in report["mismatches"]})
 
     def test_ends_with_the_server(self):
@@ -356,7 +377,7 @@ class RunningStandby(unittest.TestCase):
                     time.sleep(3)
                     arguments = (backup, "--wal", primary.wal, "--patience=6s")
                     status, report, messages = verify(standby, *arguments)
-                self.assertEqual(status, 0, f"{messages}{report and report['mismatches']}")
+                self.assertEqual(status, 0, f"{messages}{(report or {}).get('mismatches')}")
                 self.assertTrue(report["running_server"]["is_standby"])
                 self.assertGreater(report["pages_compared"], 50)
                 primary.psql("UPDATE changed SET t = 'p'")
@@ -378,12 +399,14 @@ class RunningAsleep(unittest.TestCase):
         cluster = self.enterContext(Cluster(settings={**settings, "autovacuum": "off"}))
         cluster.psql(SCHEMA)
         backup = cluster.basebackup()
-        writer = int(cluster.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'"))
-        # So that the records are few enough for one page of WAL, which is not flushed because it is full.
-        cluster.psql("CREATE TABLE warm (a int); DROP TABLE warm; SELECT pg_switch_wal()")
+        # The WAL writer flushes a page of WAL that is full, and leaves one that is not to the other.
+        rows = cluster.psql("SELECT pid FROM pg_stat_activity WHERE backend_type IN ('background writer', 'walwriter')")
+        writers = [int(row) for row in rows.split()]
+        self.assertEqual(len(writers), 2)
+        send = lambda number: [os.kill(writer, number) for writer in writers]
         sql = "BEGIN; CREATE TABLE fresh (a int); INSERT INTO fresh VALUES (1); SELECT pg_sleep(300)"
-        os.kill(writer, signal.SIGSTOP)
-        awake = threading.Timer(27, os.kill, (writer, signal.SIGCONT))
+        send(signal.SIGSTOP)
+        awake = threading.Timer(27, send, (signal.SIGCONT,))
         session = threading.Thread(target=cluster.psql, args=(sql,), kwargs={"check": False})
         awake.start()
         session.start()
@@ -392,10 +415,17 @@ class RunningAsleep(unittest.TestCase):
             status, report, messages = verify(cluster, backup, "--patience=0")
         finally:
             awake.cancel()
-            os.kill(writer, signal.SIGCONT)
+            send(signal.SIGCONT)
             cluster.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(300)%'")
             session.join(TIMEOUT)
-        self.assertEqual(status, 0, f"{messages}{report and report['mismatches']}")
+        self.assertEqual(status, 0, f"{messages}{(report or {}).get('mismatches')}")
+        # A file that no WAL will explain is found.
+        cold = cluster.psql("SELECT pg_relation_filepath('cold')")
+        shutil.copy(os.path.join(cluster.data, cold), os.path.join(cluster.data, "base", "5", "77777"))
+        with in_background(lambda: cluster.psql("CHECKPOINT"), 1.0):
+            status, report, messages = verify(cluster, backup, "--patience=0")
+        self.assertEqual(status, 1, messages)
+        self.assertEqual([(m["file"], m["damage"]) for m in report["mismatches"]], [("base/5/77777", "extra file")])
 
 
 class RunningOfRepository(unittest.TestCase):
@@ -403,7 +433,7 @@ class RunningOfRepository(unittest.TestCase):
 
     def test_repository(self):
         need(self, "pgbackrest")
-        cluster = self.enterContext(Cluster(settings={**OF_SERVER, "archive_mode": "on"}))
+        cluster = self.enterContext(Cluster(settings={**OF_SERVER, "archive_mode": "on", "autovacuum": "off"}))
         passphrase = "correct horse battery staple"
         tool = PgBackRest(cluster, repo1_cipher_type="aes-256-cbc", repo1_cipher_pass=passphrase)
         self.addCleanup(shutil.rmtree, tool.directory, ignore_errors=True)
@@ -418,7 +448,7 @@ class RunningOfRepository(unittest.TestCase):
         options = ["--stanza=main", f"--repo-cipher-pass-file={secret}", f"--wal={tool.repository}"]
         status, report, messages = verify(cluster, tool.repository, *options, "--patience=0")
         self.assertEqual(status, 0, messages)
-        self.assertGreater(report["pages_compared"], 100)
+        self.assertGreater(report["pages_compared"], 100, messages)
         self.assertIsNotNone(report["running_server"])
 
 
