@@ -9,8 +9,8 @@
 
 #include "cli/foreign_text.h"
 #include "cpp_core/pg/paths.h"
-#include "cpp_core/include/neon_redo/describe.h"
 #include "cpp_core/verify/findings.h"
+#include "neon_redo/describe.h"
 
 namespace neon_redo::cli {
 
