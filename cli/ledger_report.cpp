@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/verify_report.h"
+#include "cli/grouped.h"
 #include "cpp_core/verify/ledger_check.h"
 
 namespace neon_redo::cli {
@@ -55,17 +55,19 @@ nlohmann::ordered_json LedgerJson(const std::string& file, const LedgerUse& use)
   using Json = nlohmann::ordered_json;
   if (file.empty()) return nullptr;
   const auto time = [](int64_t at) { return at > 0 ? Json(LedgerTime(at)) : Json(nullptr); };
-  return {{"file", file},
-          {"relied", use.relied},
-          {"why_all", use.relied ? Json(nullptr) : Json(use.why_all)},
-          {"files", use.files},
-          {"files_read_again", use.files_read_again},
-          {"segments", use.segments},
-          {"segments_read_again", use.segments_read_again},
-          {"proven_to_lsn", use.relied ? Json(use.proven_to.ToString()) : Json(nullptr)},
-          {"proven_at", time(use.proven_at)},
-          {"read_all_at", time(use.read_all_at)},
-          {"written", use.written}};
+  return {
+      {"file", file},
+      {"relied", use.relied},
+      {"why_all", use.relied ? Json(nullptr) : Json(use.why_all)},
+      {"files", use.files},
+      {"files_read_again", use.files_read_again},
+      {"segments", use.segments},
+      {"segments_read_again", use.segments_read_again},
+      {"proven_to_lsn", use.relied ? Json(use.proven_to.ToString()) : Json(nullptr)},
+      {"proven_at", time(use.proven_at)},
+      {"read_all_at", time(use.read_all_at)},
+      {"written", use.written},
+      {"why_not_written", use.why_not_written.empty() ? Json(nullptr) : Json(use.why_not_written)}};
 }
 
 }  // namespace neon_redo::cli

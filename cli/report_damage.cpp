@@ -10,6 +10,7 @@
 #include "cli/foreign_text.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/verify/findings.h"
+#include "neon_redo/describe.h"
 
 namespace neon_redo::cli {
 

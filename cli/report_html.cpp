@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "cli/foreign_text.h"
+#include "cli/grouped.h"
 #include "cli/ledger_report.h"
 #include "cli/report_damage.h"
 #include "cli/report_map.h"

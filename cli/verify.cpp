@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
+#include "cli/grouped.h"
 #include "cli/page_inputs.h"
 #include "cli/progress_bar.h"
 #include "cli/verify_follow.h"
@@ -44,19 +46,39 @@ struct VerifyArguments {
   std::string against_dbname;
   std::string explain;
   std::string until;
+  std::chrono::duration<double> patience{-1};  // of --patience; less than 0: it is not given
   ReportArguments reports;
   bool json = false;
   bool no_progress = false;
 };
+
+// What only a base backup that is read as such has a use for; null: nothing of it is given.
+const char* OptionOfBackup(const VerifyArguments& arguments) {
+  if (arguments.verify.quick) return "--quick";
+  if (arguments.verify.max_rate > 0) return "--max-rate";
+  return arguments.patience.count() >= 0 ? "--patience" : nullptr;
+}
+
+std::string CheckFollow(const VerifyArguments& arguments) {
+  const BaseBackupOptions& backup = arguments.base_backup.options;
+  return arguments.images || arguments.base_backup.given() || !arguments.against.empty() ||
+                 !arguments.verify.wal.empty() || !arguments.verify.restore_command.empty() ||
+                 arguments.verify.timeline || !backup.stanza.empty() ||
+                 !backup.cipher_pass_file.empty()
+             ? "--follow takes its WAL from a server: leave out --wal, --restore-command, "
+               "--stanza, --repo-cipher-pass-file, --timeline, --images, --base-backup and "
+               "--against"
+             : "";
+}
 
 std::string CheckLedger(const VerifyArguments& arguments) {
   const VerifyOptions& verify = arguments.verify;
   if (verify.ledger.empty()) return "";
   if (arguments.follow.follow || arguments.images || !arguments.explain.empty())
     return "--ledger is for --base-backup: leave out --follow, --images and --explain";
-  if (!arguments.against.empty())
+  if (!arguments.against.empty() || !arguments.against_dbname.empty())
     return "--ledger is of a backup and its WAL, and a comparison must read all: leave out --against or "
-           "--ledger";
+           "--against-dbname, or --ledger";
   if (!arguments.until.empty() || verify.quick)
     return "--ledger says that all of the backup and its WAL is proven: leave out --until and --quick";
   if (!verify.restore_command.empty())
@@ -80,15 +102,12 @@ std::string CheckOptions(const VerifyArguments& arguments) {
            "and --explain";
   if (std::string bad = CheckBaseBackup(arguments.base_backup); !bad.empty()) return bad;
   if (std::string bad = CheckLedger(arguments); !bad.empty()) return bad;
-  if (arguments.follow.follow)
-    return arguments.images || arguments.base_backup.given() || !arguments.against.empty() ||
-                   !arguments.verify.wal.empty() || !arguments.verify.restore_command.empty() ||
-                   arguments.verify.timeline || !arguments.base_backup.options.stanza.empty() ||
-                   !arguments.base_backup.options.cipher_pass_file.empty()
-               ? "--follow takes its WAL from a server: leave out --wal, --restore-command, "
-                 "--stanza, --repo-cipher-pass-file, --timeline, --images, --base-backup and "
-                 "--against"
-               : "";
+  const bool reads_backup =
+      !arguments.follow.follow && !arguments.images && arguments.explain.empty();
+  if (const char* option = OptionOfBackup(arguments); option != nullptr && !reads_backup)
+    return fmt::format("{} is for --base-backup: leave out --follow, --images and --explain",
+                       option);
+  if (arguments.follow.follow) return CheckFollow(arguments);
   if (!arguments.until.empty() && !arguments.against.empty())
     return "--until ends replay before the state of --against: leave out one of them";
   if (!arguments.until.empty() && (arguments.images || !arguments.explain.empty()))
@@ -98,8 +117,6 @@ std::string CheckOptions(const VerifyArguments& arguments) {
            "server";
   if (!arguments.explain.empty())
     return arguments.images ? "--explain lists the records of a page: leave out --images" : "";
-  if (arguments.verify.quick && (arguments.images || !arguments.explain.empty()))
-    return "--quick is for --base-backup: leave out --images and --explain";
   if (arguments.images && (arguments.base_backup.given() || !arguments.against.empty()))
     return "--images compares with the WAL's own images: leave out --base-backup and --against";
   if (!arguments.images && !arguments.base_backup.given())
@@ -148,6 +165,16 @@ void TakePgdata(VerifyArguments* arguments) {
   arguments->against = pgdata;
   Say(fmt::format("comparing with \"{}\", the value of PGDATA; unset PGDATA to replay WAL only",
                   pgdata));
+}
+
+// Once it is known whether anything is compared.
+std::string TakePatience(VerifyArguments* arguments) {
+  if (arguments->patience.count() < 0) return "";
+  if (arguments->against.empty())
+    return "--patience is for a comparison with a running server: give --against PGDATA, or leave it "
+           "out";
+  arguments->verify.patience = arguments->patience;
+  return "";
 }
 
 // The options that name the input, for a command that the report suggests. wal: what was read, with the
@@ -214,6 +241,7 @@ tl::expected<VerifyResult, Failure> Verify(VerifyArguments arguments, ReportFact
   verify.spill_directory = TemporaryDirectory();
   verify.wal_stanza = arguments.base_backup.options.stanza;
   verify.wal_cipher_pass_file = arguments.base_backup.options.cipher_pass_file;
+  arguments.base_backup.options.awaits_age = !verify.ledger.empty();
   ProgressBar bar(!arguments.no_progress);
   verify.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
   try {
@@ -236,6 +264,7 @@ Outcome Run(VerifyArguments arguments) {
     Say(fmt::format("comparing with \"{}\", the server's data directory", arguments.against));
   }
   TakePgdata(&arguments);
+  if (const std::string bad = TakePatience(&arguments); !bad.empty()) return Fail(bad);
   ASSIGN_OR_RETURN(VerifyReports reports, OpenReports(arguments));
   const auto result =
       Verify(arguments, arguments.reports.files.empty() ? nullptr : &reports.facts());
@@ -314,7 +343,8 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
       "such as 0/3A1F0000 or \"2024-05-31 14:00:00+02\" (without a zone: local time); with "
       "--follow: stop once WAL up to this LSN is verified");
   AddTimeline(options, &arguments->verify.timeline);
-  AddRunningOptions(options, &arguments->against_dbname, &arguments->verify);
+  AddRunningOptions(options, &arguments->against_dbname, &arguments->patience,
+                    &arguments->verify.max_rate);
   options->Path("--explain=PAGE", &arguments->explain,
                 "only print every record that touches this page, such as base/5/16384/7 or "
                 "pg_xact/0000/3, from the start of --base-backup if that is given");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/foreign_text.h"
+#include "cli/grouped.h"
 #include "cli/ledger_report.h"
 #include "cli/verify_running.h"
 #include "cpp_core/archive/wal_set.h"

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cli/foreign_text.h"
+#include "cli/grouped.h"
 #include "cli/ledger_report.h"
 #include "cli/report_damage.h"
 #include "cli/verify_coverage.h"
@@ -293,13 +294,6 @@ void PrintVerdict(const VerifyReport& report, const VerifyResult& r) {
 
 const char* EngineName(Engine engine) {
   return engine == Engine::kNative ? "native" : engine == Engine::kWorker ? "worker" : "auto";
-}
-
-std::string Grouped(uint64_t n) {
-  std::string digits = std::to_string(n);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3)
-    digits.insert(static_cast<size_t>(at), 1, ',');
-  return digits;
 }
 
 std::string VerdictText(const VerifyReport& report, const VerifyResult& r) {

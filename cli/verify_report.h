@@ -44,9 +44,6 @@ std::string VerdictText(const VerifyReport& report, const VerifyResult& result);
 // As --engine takes it.
 const char* EngineName(Engine engine);
 
-// 1234567 as "1,234,567".
-std::string Grouped(uint64_t n);
-
 }  // namespace neon_redo::cli
 
 #endif  // NEON_REDO_CLI_VERIFY_REPORT_H_

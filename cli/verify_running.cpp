@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/grouped.h"
 #include "cli/verify_report.h"
 #include "cpp_core/base/number.h"
 #include "cpp_core/base/try.h"
@@ -61,24 +62,26 @@ Result<std::string> DataDirectoryOf(const std::string& conninfo) {
   return *rows[0][0];
 }
 
-void AddRunningOptions(Options* options, std::string* against_dbname, VerifyOptions* verify) {
+void AddRunningOptions(Options* options, std::string* against_dbname,
+                       std::chrono::duration<double>* patience, uint64_t* max_rate) {
   options->Text(
       "--against-dbname=CONNSTR", against_dbname,
       "instead of --against: connection string of a server on this machine, which is asked for "
       "its data directory as a walsender (a superuser, or a user with REPLICATION and "
       "pg_read_all_settings)");
   options->Duration(
-      "--patience=DURATION", &verify->patience, kNoTime,
+      "--patience=DURATION", patience, kNoTime,
       "with a running server: how long to look again, after each of its checkpoints, at pages that it "
       "had changed since the one before, such as 90s or 1h (default: 10min)");
   options->Value(
       "--max-rate=RATE",
-      [verify](const std::string& text) -> Status {
-        ASSIGN_OR_RETURN(verify->max_rate, ParseRate(text));
+      [max_rate](const std::string& text) -> Status {
+        ASSIGN_OR_RETURN(*max_rate, ParseRate(text));
         return {};
       },
       "read the files of the base backup and of --against no faster than this, in kilobytes a "
-      "second, or with a suffix k or M: 50M");
+      "second, or with a suffix k or M: 50M. WAL is read, and packed files are unpacked, without a "
+      "limit");
 }
 
 void PrintLooks(const VerifyResult& r) {

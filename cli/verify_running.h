@@ -2,6 +2,8 @@
 #ifndef NEON_REDO_CLI_VERIFY_RUNNING_H_
 #define NEON_REDO_CLI_VERIFY_RUNNING_H_
 
+#include <chrono>
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -10,8 +12,9 @@
 
 namespace neon_redo::cli {
 
-// --against-dbname, --patience and --max-rate
-void AddRunningOptions(Options* options, std::string* against_dbname, VerifyOptions* verify);
+// --against-dbname, --patience and --max-rate. patience is left alone if it is not given.
+void AddRunningOptions(Options* options, std::string* against_dbname,
+                       std::chrono::duration<double>* patience, uint64_t* max_rate);
 
 // The data directory of the server that this connection string leads to, by a Unix socket: its files are
 // read on this machine. Errors: as Connection's; kInvalidArgument: it is reached by TCP.

@@ -97,7 +97,8 @@ class BaseBackup {
   // Their manifests are of the files as they lie there. Empty: it stands alone.
   virtual std::vector<const BaseBackup*> Links() const { return {}; }
 
-  // Where the bytes of these files of it lie. kUnsupported: it cannot be said.
+  // Where the bytes of these files of it lie. kUnsupported: it cannot be said. kInvalidArgument: what was read
+  // when the backup was opened has changed since, or may have (BaseBackupOptions::awaits_age).
   virtual Result<StoredFiles> Stored(const BaseFiles& list) const;
 
   // What is on the list that its tool keeps (manifest_name()), and not in the backup: names of files and
@@ -147,6 +148,9 @@ struct BaseBackupOptions {
   std::string cipher_pass_file{};
   // Where packed files are unpacked; empty: $TMPDIR, or /tmp without it.
   std::string spool_directory{};
+  // For BaseBackup::Stored of a tar that may have been changed within the last second: it is read only once
+  // that second is over, so that its times tell of any later change.
+  bool awaits_age = false;
 };
 
 // Opens the backup at `path`, whose kind is told by what lies there:

@@ -12,6 +12,7 @@
 #include "cpp_core/backup/spool.h"
 #include "cpp_core/backup/unpack.h"
 #include "cpp_core/base/directory.h"
+#include "cpp_core/base/file_identity.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
@@ -59,14 +60,18 @@ class SizedSource : public ByteSource {
   uint64_t done_ = 0;
 };
 
+constexpr const char* kManifestName = "backup.manifest";
+
 class PgBackRestBackup : public BaseBackup {
  public:
   PgBackRestBackup(std::string path, PgBackRestRepository repository,
-                   PgBackRestRepository::ReadManifest read, std::string spool_directory)
+                   PgBackRestRepository::ReadManifest read, FileBefore manifest_before,
+                   std::string spool_directory)
       : BaseBackup(std::move(path)),
         repository_(std::move(repository)),
         manifest_(std::move(read.manifest)),
         remark_(std::move(read.remark)),
+        manifest_before_(std::move(manifest_before)),
         spool_directory_(std::move(spool_directory)) {}
 
   std::string kind() const override { return "a pgBackRest backup"; }
@@ -103,6 +108,7 @@ class PgBackRestBackup : public BaseBackup {
 
   // The map of a file that is stored by blocks may name any file of the backups that this one refers to.
   Result<StoredFiles> Stored(const BaseFiles& list) const override {
+    RETURN_IF_ERROR(manifest_before_.CheckSame());
     StoredFiles out;
     bool has_blocks = false;
     for (const auto& [name, info] : list.files) {
@@ -142,8 +148,6 @@ class PgBackRestBackup : public BaseBackup {
     std::mutex mutex;
     std::optional<Result<uint64_t>> begin;
   };
-
-  static constexpr const char* kManifestName = "backup.manifest";
 
   // Those that are not known already have something of any file. directory: with a slash at its end.
   static Status AddAllFiles(const std::string& directory, int level, StoredFiles* out) {
@@ -237,6 +241,7 @@ class PgBackRestBackup : public BaseBackup {
   const PgBackRestRepository repository_;
   const PgBackRestManifest manifest_;
   const std::string remark_;
+  const FileBefore manifest_before_;
   const std::string spool_directory_;
   mutable std::mutex mutex_;  // of the two below; entries have one of their own
   mutable std::unique_ptr<Spool> spool_;
@@ -252,10 +257,13 @@ Result<std::unique_ptr<BaseBackup>> OpenPgBackRestBackup(PgBackRestLayout layout
   if (layout.label.empty()) {
     ASSIGN_OR_RETURN(layout.label, repository.NewestLabel());
   }
+  ASSIGN_OR_RETURN(auto manifest_before,
+                   FileBefore::LookAt(repository.PathOf({layout.label, kManifestName, 0, 0}),
+                                      options.awaits_age));
   ASSIGN_OR_RETURN(auto read, repository.Manifest(layout.label));
   return std::make_unique<PgBackRestBackup>(layout.directory + "/" + layout.label,
                                             std::move(repository), std::move(read),
-                                            options.spool_directory);
+                                            std::move(manifest_before), options.spool_directory);
 }
 
 }  // namespace neon_redo

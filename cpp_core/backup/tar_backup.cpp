@@ -12,6 +12,7 @@
 #include "cpp_core/backup/spool.h"
 #include "cpp_core/backup/tar_reader.h"
 #include "cpp_core/base/directory.h"
+#include "cpp_core/base/file_identity.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
@@ -50,11 +51,12 @@ std::optional<TarArchive> ParseArchiveName(const std::string& name) {
 
 class TarBackup : public BaseBackup {
  public:
-  TarBackup(TarLayout layout, Directory directory, std::string spool_directory)
+  TarBackup(TarLayout layout, Directory directory, const BaseBackupOptions& options)
       : BaseBackup(layout.directory),
         layout_(std::move(layout)),
         directory_(std::move(directory)),
-        spool_directory_(std::move(spool_directory)) {}
+        spool_directory_(options.spool_directory),
+        awaits_age_(options.awaits_age) {}
 
   Status Index() {
     for (uint32_t i = 0; i < layout_.archives.size(); i++) {
@@ -82,6 +84,7 @@ class TarBackup : public BaseBackup {
       out[directory_.PathOf(archive == kManifest ? kManifestFile : layout_.archives[archive].name)]
           .push_back(name);
     }
+    for (const auto& [path, names] : out) RETURN_IF_ERROR(before_.at(path).CheckSame());
     return out;
   }
 
@@ -110,6 +113,12 @@ class TarBackup : public BaseBackup {
         below.substr(pg::kTablespaceLinks.size(), below.size() - pg::kTablespaceLinks.size() - 1));
   }
 
+  // Before a file of the backup is opened.
+  Status Remember(const std::string& path) {
+    ASSIGN_OR_RETURN(before_[path], FileBefore::LookAt(path, awaits_age_));
+    return {};
+  }
+
   // The archives have no links: tablespace_map says which tablespaces there were.
   Status AddTablespaceMap() {
     ASSIGN_OR_RETURN(const auto map, ReadIfThere(kTablespaceMapFile, kMaxTablespaceMap));
@@ -126,6 +135,7 @@ class TarBackup : public BaseBackup {
   Status IndexArchive(uint32_t number) {
     const TarArchive& archive = layout_.archives[number];
     const std::string archive_path = directory_.PathOf(archive.name);
+    RETURN_IF_ERROR(Remember(archive_path));
     ASSIGN_OR_RETURN(auto fd, directory_.OpenFile(archive.name, O_RDONLY));
     opened_.push_back(Share(std::move(fd)));
     if (archive.packing != Packing::kNone && !spool_) {
@@ -179,6 +189,7 @@ class TarBackup : public BaseBackup {
   // It lies beside the archives; one in base.tar goes first.
   Status IndexManifest() {
     if (files_.files.contains(kManifestFile)) return {};
+    RETURN_IF_ERROR(Remember(directory_.PathOf(kManifestFile)));
     auto fd = directory_.OpenFile(kManifestFile, O_RDONLY);
     if (!fd && fd.error().code == ErrorCode::kNotFound) return {};
     if (!fd) return tl::unexpected(fd.error());
@@ -192,6 +203,8 @@ class TarBackup : public BaseBackup {
   const TarLayout layout_;
   const Directory directory_;
   const std::string spool_directory_;
+  const bool awaits_age_;
+  std::unordered_map<std::string, FileBefore> before_;  // by path
   std::vector<SharedFile> opened_;  // by archive; null: it was packed and is in the spool
   SharedFile manifest_;
   std::unique_ptr<Spool> spool_;
@@ -238,8 +251,7 @@ Result<std::optional<TarLayout>> FindTarBackup(const std::string& path) {
 Result<std::unique_ptr<BaseBackup>> OpenTarBackup(TarLayout layout,
                                                   const BaseBackupOptions& options) {
   ASSIGN_OR_RETURN(Directory directory, Directory::Open(layout.directory));
-  auto backup =
-      std::make_unique<TarBackup>(std::move(layout), std::move(directory), options.spool_directory);
+  auto backup = std::make_unique<TarBackup>(std::move(layout), std::move(directory), options);
   RETURN_IF_ERROR(backup->Index());
   return backup;
 }

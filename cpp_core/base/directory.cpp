@@ -101,8 +101,8 @@ Status Directory::Sync() const {
   return {};
 }
 
-Status Directory::WriteFile(const std::string& name, Bytes content) const {
-  const std::string temporary = name + ".tmp";
+Status Directory::WriteFile(const std::string& name, Bytes content,
+                            const std::string& temporary) const {
   ASSIGN_OR_RETURN(FileDescriptor file, CreateFile(temporary));
   Status done = WriteAll(file.get(), content, 0, PathOf(temporary));
   if (done) done = SyncFile(file.get(), PathOf(temporary));

@@ -39,8 +39,11 @@ class Directory {
   Status Remove(const std::string& name) const;
   // Flushes the directory's entries.
   Status Sync() const;
-  // Writes NAME.tmp, flushes it, renames it to NAME and flushes the directory.
-  Status WriteFile(const std::string& name, Bytes content) const;
+  // Writes NAME.tmp, or what else temporary says, flushes it, renames it to NAME and flushes the directory.
+  Status WriteFile(const std::string& name, Bytes content) const {
+    return WriteFile(name, content, name + ".tmp");
+  }
+  Status WriteFile(const std::string& name, Bytes content, const std::string& temporary) const;
 
   // This process is root and the directory is somebody else's, who can therefore replace what is
   // written here. A warning in words; empty: it is not so.

@@ -77,7 +77,8 @@ Result<VerifyResult> VerifyBackup(const VerifyOptions& options, const BaseBackup
 
 Result<VerifyResult> VerifyCluster(const VerifyOptions& options, const std::string& base_backup,
                                    const std::string& data_directory) {
-  const BaseBackupOptions opening{.spool_directory = options.spill_directory};
+  const BaseBackupOptions opening{.spool_directory = options.spill_directory,
+                                  .awaits_age = !options.ledger.empty()};
   ASSIGN_OR_RETURN(const auto base, OpenBaseBackup(base_backup, opening));
   std::unique_ptr<BaseBackup> data;
   if (!data_directory.empty()) {

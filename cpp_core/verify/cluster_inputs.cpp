@@ -9,6 +9,8 @@
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/wal/open.h"
+#include "neon_redo/wal_reader.h"
 
 namespace neon_redo {
 
@@ -32,14 +34,7 @@ class InputReader {
     });
     if (in_.compares()) RETURN_IF_ERROR(ReadData());
     RETURN_IF_ERROR(FindWal());
-    ASSIGN_OR_RETURN(in_.set,
-                     WalSet::Open(WalSources{.directories = in_.wal,
-                                             .restore_command = options_.restore_command,
-                                             .start = in_.label.start,
-                                             .timeline = in_.Timeline(options_),
-                                             .start_timeline = in_.label.timeline,
-                                             .stanza = options_.wal_stanza,
-                                             .cipher_pass_file = options_.wal_cipher_pass_file}));
+    ASSIGN_OR_RETURN(in_.set, OpenWalOf(options_, in_, in_.label.start, in_.label.timeline));
     RETURN_IF_ERROR(CheckTimeline());
     return std::move(in_);
   }
@@ -192,6 +187,27 @@ Status InputReader::CheckTimeline() {
 
 }  // namespace
 
+Result<WalSet> OpenWalOf(const VerifyOptions& options, const ClusterInputs& inputs, Lsn start,
+                         uint32_t start_timeline) {
+  return WalSet::Open(WalSources{.directories = inputs.wal,
+                                 .restore_command = options.restore_command,
+                                 .start = start,
+                                 .timeline = inputs.Timeline(options),
+                                 .start_timeline = start_timeline,
+                                 .stanza = options.wal_stanza,
+                                 .cipher_pass_file = options.wal_cipher_pass_file});
+}
+
+Error WalError(const ClusterInputs& inputs, Error error) {
+  const bool may_be_removed =
+      error.code == ErrorCode::kNotFound || error.code == ErrorCode::kCorrupt;
+  if (inputs.running && may_be_removed)
+    error.message += fmt::format(
+        " (the server that runs on {} removes WAL from its pg_wal: --wal must name the archive)",
+        inputs.data->path());
+  return error;
+}
+
 Status CheckStillTheSame(const ClusterInputs& inputs) {
   const auto check = [](const BaseBackup& files, const std::string& before) -> Status {
     ASSIGN_OR_RETURN(const std::string now, ServerState(files));
@@ -203,6 +219,23 @@ Status CheckStillTheSame(const ClusterInputs& inputs) {
   };
   if (!inputs.has_label) RETURN_IF_ERROR(check(inputs.base, inputs.base_state));
   return inputs.compares() && !inputs.running ? check(*inputs.data, inputs.data_state) : Status();
+}
+
+Status CheckNoMoreWal(const VerifyOptions& options, const ClusterInputs& inputs, Lsn end) {
+  const Lsn from = inputs.second.start;
+  const uint32_t timeline = inputs.control.timeline;
+  ASSIGN_OR_RETURN(const auto set, OpenWalOf(options, inputs, from, timeline));
+  ASSIGN_OR_RETURN(const auto reader, OpenWal(set, {.from = from, .to = {}, .timeline = timeline}));
+  for (WalRecord record; reader->Next(&record);)
+    if (record.start >= end)
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format(
+              "WAL of the cluster in {} ended at {}, and went on while the command ran: a "
+              "server runs there that cannot be seen from here, in a container or on another "
+              "machine; run the command where the server runs, or stop it",
+              inputs.data->path(), end.ToString()));
+  return reader->error() ? Status(tl::unexpected(*reader->error())) : Status();
 }
 
 Result<ClusterInputs> ReadClusterInputs(const VerifyOptions& options, const BaseBackup& base,

@@ -52,9 +52,21 @@ struct ClusterInputs {
   }
 };
 
+// The WAL of inputs.wal and the restore command as it is now. start: where reading will begin, on start_timeline.
+Result<WalSet> OpenWalOf(const VerifyOptions& options, const ClusterInputs& inputs, Lsn start,
+                         uint32_t start_timeline);
+
+// An error of reading that WAL. A server that runs on what is compared removes segments once it has archived
+// them, and the message says so.
+Error WalError(const ClusterInputs& inputs, Error error);
+
 // No server has begun to run on what was read, but for the one that ran on data before. kInvalidArgument:
 // one has.
 Status CheckStillTheSame(const ClusterInputs& inputs);
+
+// WAL of what is compared, a crashed cluster, still ends where it was read to. kInvalidArgument: there is more, by
+// a server that this process does not see.
+Status CheckNoMoreWal(const VerifyOptions& options, const ClusterInputs& inputs, Lsn end);
 
 // Errors: what is not of one cluster, or cannot be compared: a server that is being started or stopped, a
 // backup that is older than the base.

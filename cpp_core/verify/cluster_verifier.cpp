@@ -66,6 +66,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
                                        .find_dropping = [this] { return FindDropping(); }},
                                       &result_));
   RETURN_IF_ERROR(CheckStillTheSame(in_));
+  if (in_.crashed) RETURN_IF_ERROR(CheckNoMoreWal(options_, in_, result_.end));
   if (ledger_ != nullptr && result_.different == 0) Prove();
   return std::move(result_);
 }

@@ -86,6 +86,7 @@ class ClusterVerifier : public ClusterLook {
   void FindSubjects(VerifyResult* result) const;
   Status ReadAll(PageReplay* replay, bool first_pass);
   Status CheckEnd(const WalReader& reader, const ReplayEnd& replay_end, Lsn last) const;
+  void TakeEnd(const WalReader& reader, const ReplayEnd& end, bool has_enough);
   std::string EndReason(const WalReader& reader, const ReplayEnd& end) const;
   Status Take(const WalRecord& record, bool first_pass, PageReplay* replay);
   Status TakeOthers(const WalRecord& record);

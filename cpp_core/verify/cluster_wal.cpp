@@ -65,11 +65,10 @@ std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd&
 
 Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
   const Lsn from = ledger_ != nullptr ? ledger_->read_from() : in_.label.start;
-  ASSIGN_OR_RETURN(
-      auto opened,
-      OpenWal(*in_.set,
-              {.from = from, .timeline = resumes() ? in_.wal_timeline : in_.Timeline(options_)}));
-  WalReader& reader = *opened;
+  auto opened = OpenWal(
+      *in_.set, {.from = from, .timeline = resumes() ? in_.wal_timeline : in_.Timeline(options_)});
+  if (!opened) return tl::unexpected(WalError(in_, std::move(opened.error())));
+  WalReader& reader = **opened;
   const uint64_t total = compares() && !in_.second.start.valid()
                              ? in_.control.checkpoint - in_.label.start
                              : reader.bytes_total();
@@ -92,21 +91,26 @@ Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
     if (++records % 4096 == 0 && options_.progress)
       options_.progress({first_pass ? "reading WAL" : "reading WAL again", last - from, total});
   }
-  if (reader.error()) return tl::unexpected(*reader.error());
+  if (reader.error()) return tl::unexpected(WalError(in_, *reader.error()));
   if (ledger_ != nullptr && first_pass) ledger_->EndOfWal();
-  RETURN_IF_ERROR(CheckEnd(reader, end, last));
+  if (Status ended = CheckEnd(reader, end, last); !ended)
+    return tl::unexpected(WalError(in_, std::move(ended.error())));
+  TakeEnd(reader, end, has_read_enough());
   result_.start = from;
+  result_.wal_bytes = result_.end - from;
+  result_.records = records;
+  if (first_pass)
+    result_.wal_notes.insert(result_.wal_notes.end(), reader.notes().begin(), reader.notes().end());
+  return {};
+}
+
+void ClusterVerifier::TakeEnd(const WalReader& reader, const ReplayEnd& end, bool has_enough) {
   result_.end = end.reached() ? end.end() : reader.end_of_wal();
   result_.end_reason =
-      has_read_enough() ? "more was not there when the look began" : EndReason(reader, end);
+      has_enough ? "more was not there when the look began" : EndReason(reader, end);
   result_.last_transaction = end.last_transaction();
   if (!result_.last_transaction && resumes())
     result_.last_transaction = ledger_->before().last_transaction;
-  result_.wal_bytes = result_.end - result_.start;
-  if (first_pass)
-    result_.wal_notes.insert(result_.wal_notes.end(), reader.notes().begin(), reader.notes().end());
-  result_.records = records;
-  return {};
 }
 
 Status ClusterVerifier::Take(const WalRecord& record, bool first_pass, PageReplay* replay) {

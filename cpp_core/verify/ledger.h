@@ -8,23 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/base/file_identity.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
 
 namespace neon_redo {
-
-// What a file is, as far as that shows without reading it. A change of its content changes `changed`, which no
-// program can set. Times: nanoseconds since 1970-01-01 UTC.
-struct FileIdentity {
-  uint64_t device = 0, inode = 0, size = 0;
-  int64_t modified = 0, changed = 0;
-
-  bool operator==(const FileIdentity&) const = default;
-};
-
-// Nothing: there is no regular file of that name. Links are not followed at the name itself. kIo: it cannot be
-// looked at.
-Result<std::optional<FileIdentity>> LookAtFile(const std::string& path);
 
 struct LedgerFile {
   std::string path;

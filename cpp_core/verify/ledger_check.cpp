@@ -4,15 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <set>
-#include <thread>
 #include <utility>
 
 #include "cpp_core/archive/timeline_history.h"
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/backup/content_hash.h"
+#include "cpp_core/base/file_identity.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/hash_key.h"
 #include "cpp_core/base/parallel.h"
@@ -24,16 +23,6 @@
 namespace neon_redo {
 
 namespace {
-
-using Clock = std::chrono::system_clock;
-
-// Two changes within so short a time may have the same time in the file system.
-constexpr int64_t kYoung = 1'000'000'000;
-
-int64_t NanosecondsNow() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
-      .count();
-}
 
 void AddText(std::string_view text, ContentHash* hash) {
   const uint64_t size = text.size();
@@ -97,10 +86,8 @@ Status TakeStored(const BaseBackup& base, const BaseFiles& files, Ledger* ledger
   int64_t newest = 0;
   for (const LedgerStored& s : ledger->stored)
     newest = std::max(newest, s.file.is_young ? s.file.identity.changed : 0);
-  const int64_t wait = newest + kYoung - NanosecondsNow();
-  // By another machine's clock it may be in the future.
-  if (wait <= 0 || wait > kYoung) return {};
-  std::this_thread::sleep_for(std::chrono::nanoseconds(wait + kYoung / 20));
+  if (newest == 0) return {};
+  AwaitAge(newest);
   return LookAtStored(stored, ledger);
 }
 
@@ -145,6 +132,7 @@ class LedgerFitter {
     if (std::string why = CheckOrigin(); !why.empty()) return why;
     ASSIGN_OR_RETURN(std::string why, CheckLine());
     if (!why.empty()) return why;
+    fit_.is_same_line = true;
     RETURN_IF_ERROR(FindMissingSegments());
     if (why = CheckList(); !why.empty()) return why;
     ASSIGN_OR_RETURN(why, CheckStored());
@@ -186,16 +174,25 @@ std::string LedgerFitter::CheckOrigin() const {
   return {};
 }
 
-// A timeline that left the proven one at its end or later continues it.
+// A timeline that left the proven one at its end or later continues it. kNotFound: the proven one is gone.
 Result<std::string> LedgerFitter::CheckLine() const {
   if (before_.timeline == now_.timeline) return std::string();
   const std::string other = fmt::format("the ledger is of timeline {}, and timeline {} is read",
                                         before_.timeline, now_.timeline);
   ASSIGN_OR_RETURN(const auto forks, in_.set->ReadForks(now_.timeline));
-  if (!forks) return other;
-  for (const TimelineFork& fork : *forks)
-    if (fork.timeline == before_.timeline && fork.end >= before_.end) return std::string();
-  return other;
+  if (forks)
+    for (const TimelineFork& fork : *forks)
+      if (fork.timeline == before_.timeline && fork.end >= before_.end) return std::string();
+  // Without --timeline the highest one is taken, so that the proven one is gone.
+  if (options_.timeline || now_.timeline > before_.timeline) return other;
+  return MakeError(
+      ErrorCode::kNotFound,
+      fmt::format(
+          "WAL is missing that was there on {}: it was of timeline {} up to {}, and there is "
+          "nothing above timeline {} now; put it back, or give --timeline={} or --full to "
+          "verify what there is",
+          LedgerTime(before_.proven_at), before_.timeline, before_.end.ToString(), now_.timeline,
+          now_.timeline));
 }
 
 Status LedgerFitter::FindMissingSegments() const {

@@ -22,13 +22,16 @@ Result<Ledger> TakeInventory(const ClusterInputs& inputs);
 
 struct LedgerFit {
   std::string why_not{};  // all must be read; one line; empty: the ledger fits
+  // The WAL is the proven one or continues it, so that it cannot end before.
+  bool is_same_line = false;
   uint64_t files_read_again = 0;
   uint64_t segments_read_again = 0;
 };
 // before: an earlier run's. Reads what has changed on disk, and compares its content with what it was. Sets the
 // hashes of *now, and the sums of segments before that of before.redo.
 //
-// kInvalidArgument: the ledger is another cluster's. kNotFound: segments that were there are gone.
+// kInvalidArgument: the ledger is another cluster's. kNotFound: segments that were there are gone, or their
+// timeline is.
 Result<LedgerFit> FitLedger(const VerifyOptions& options, const ClusterInputs& inputs,
                             const Ledger& before, Ledger* now);
 

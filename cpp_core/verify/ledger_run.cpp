@@ -133,10 +133,8 @@ class LedgerVerifier {
   Result<std::optional<VerifyResult>> Resume() {
     ASSIGN_OR_RETURN(auto inputs, ReadClusterInputs(options_, base_, nullptr));
     ASSIGN_OR_RETURN(auto inventory, TakeInventory(inputs));
-    const bool is_same_wal =
-        before_->origin_hash == inventory.origin_hash && before_->timeline == inventory.timeline;
     ASSIGN_OR_RETURN(const auto fit, FitLedger(options_, inputs, *before_, &inventory));
-    if (is_same_wal) wal_end_ = before_->end;
+    if (fit.is_same_line) wal_end_ = before_->end;
     use_.why_all = fit.why_not;
     if (!fit.why_not.empty()) return std::nullopt;
     LedgerRun run(std::move(inventory), &*before_);

@@ -307,7 +307,7 @@ Mismatch PageCheck::Named(const BlockTag& tag, const BlockState& block, std::str
 
 void PageCheck::Report(const BlockState& block, Mismatch mismatch) {
   if (is_unchanged_) {
-    mismatch.problem = "no WAL since the base backup changes this page, but " + mismatch.problem;
+    mismatch.problem = kNotChanged + mismatch.problem;
     if (options_.running != nullptr) return Suspect(0, std::move(mismatch));
     return findings_.Damaged(std::move(mismatch));
   }
@@ -325,12 +325,15 @@ void PageCheck::Suspect(uint8_t rmid, Mismatch mismatch) {
   const bool is_proven = options_.running->proven.contains(mismatch.tag);
   if (has_page && !is_proven && (mismatch.disk_lsn > server_.wal_end || look_.is_full()))
     return look_.newer.push_back(mismatch.tag);
-  // Nothing but a description is missing.
-  if (has_page && look_.is_full()) return findings_.Different(rmid, true, std::move(mismatch));
+  if (has_page && look_.is_full())
+    return look_.briefs.push_back(
+        {mismatch.tag, HashPage(disk_), rmid, is_unchanged_, mismatch.damage});
   look_.Add({std::move(mismatch), rmid, is_unchanged_, has_page ? HashPage(disk_) : 0});
 }
 
-void PageCheck::SuspectFile(Mismatch mismatch) { look_.Add({std::move(mismatch), 0, true, 0}); }
+void PageCheck::SuspectFile(Mismatch mismatch, uint32_t first_block, uint32_t blocks) {
+  look_.Add({std::move(mismatch), 0, true, 0, first_block, blocks});
+}
 
 // The map's page on disk is the other one, but for bits that are not set.
 bool PageCheck::OnlyLacksBits(const uint8_t* map) const {

@@ -67,7 +67,8 @@ class PageCheck {
   Status CompareUnchanged(const BlockTag& tag, uint8_t* base, const uint8_t* disk);
 
   // A file of data, or a page of it that WAL does not change, could not be read although a server runs.
-  void SuspectFile(Mismatch mismatch);
+  // Where the mismatch is about a whole file, those are the blocks of it that could not be compared.
+  void SuspectFile(Mismatch mismatch, uint32_t first_block, uint32_t blocks);
 
   const Findings& findings() const { return findings_; }
   RunningLook& look() { return look_; }

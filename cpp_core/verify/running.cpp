@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/paths.h"
 #include "cpp_core/verify/relation_files.h"
 
 namespace neon_redo {
@@ -39,6 +40,12 @@ void Remove(const Mismatch& mismatch, VerifyResult* result) {
   Subtract(&result->by_rmgr[*mismatch.rmid].rebuilt, mismatch.blocks);
 }
 
+bool HasLoss(const VerifyResult& result, const Mismatch& loss) {
+  return std::any_of(result.mismatches.begin(), result.mismatches.end(), [&](const Mismatch& m) {
+    return m.in_backup && m.tag == loss.tag && m.file == loss.file && m.damage == loss.damage;
+  });
+}
+
 void AddCounts(const VerifyResult& from, VerifyResult* to) {
   to->pages_compared += from.pages_compared;
   to->pages_replayed += from.pages_replayed;
@@ -63,7 +70,13 @@ void AddCounts(const VerifyResult& from, VerifyResult* to) {
 
 }  // namespace
 
-void AddLook(const VerifyResult& look, VerifyResult* result) {
+void AddLook(VerifyResult look, VerifyResult* result) {
+  std::erase_if(look.mismatches, [&](const Mismatch& mismatch) {
+    if (!mismatch.in_backup || !HasLoss(*result, mismatch)) return false;
+    Remove(mismatch, &look);
+    Subtract(&look.backup.losses, mismatch.blocks);
+    return true;
+  });
   AddCounts(look, result);
   result->end = look.end;
   result->end_reason = look.end_reason;
@@ -140,22 +153,21 @@ Status RunningServer::BeginLook() {
 // The pages that were not as they must be, again after a pause and again: those that have other bytes now.
 Result<std::set<BlockTag>> RunningServer::ReadAgain() const {
   std::set<BlockTag> rewritten;
-  const auto has_page = [](const RunningLook& look) {
-    return std::any_of(look.suspects.begin(), look.suspects.end(),
-                       [](const RunningLook::Suspect& suspect) { return suspect.disk_hash != 0; });
-  };
-  if (!std::any_of(seen_.begin(), seen_.end(), has_page)) return rewritten;
+  std::vector<std::pair<BlockTag, uint64_t>> pages;  // with their hashes
+  for (const RunningLook& look : seen_) {
+    for (const RunningLook::Suspect& suspect : look.suspects)
+      if (suspect.disk_hash != 0) pages.emplace_back(suspect.mismatch.tag, suspect.disk_hash);
+    for (const RunningLook::Brief& brief : look.briefs)
+      pages.emplace_back(brief.tag, brief.disk_hash);
+  }
+  if (pages.empty()) return rewritten;
   RelationFiles files(&data_, control_.version);
   alignas(64) uint8_t page[kBlockSize];
   for (int time = 0; time < kReadAgain; time++) {
     std::this_thread::sleep_for(kPause);
-    for (const RunningLook& look : seen_) {
-      for (const RunningLook::Suspect& suspect : look.suspects) {
-        if (suspect.disk_hash == 0) continue;
-        ASSIGN_OR_RETURN(const auto found, files.Read(suspect.mismatch.tag, page));
-        if (found != RelationFiles::Found::kPage || HashPage(page) != suspect.disk_hash)
-          rewritten.insert(suspect.mismatch.tag);
-      }
+    for (const auto& [tag, hash] : pages) {
+      ASSIGN_OR_RETURN(const auto found, files.Read(tag, page));
+      if (found != RelationFiles::Found::kPage || HashPage(page) != hash) rewritten.insert(tag);
     }
   }
   return rewritten;
@@ -171,6 +183,7 @@ std::set<BlockTag> RunningServer::Wanted() const {
   for (const RunningLook& look : seen_) {
     out.insert(look.newer.begin(), look.newer.end());
     for (const RunningLook::Suspect& suspect : look.suspects) add(suspect.mismatch);
+    for (const RunningLook::Brief& brief : look.briefs) out.insert(brief.tag);
   }
   for (const Mismatch& mismatch : others_.mismatches) add(mismatch);
   return out;
@@ -179,14 +192,11 @@ std::set<BlockTag> RunningServer::Wanted() const {
 Status RunningServer::ReadWal(const Look& look, RecentWal* recent) const {
   const ClusterInputs& in = look.inputs;
   const uint32_t timeline = in.control.timeline;
-  ASSIGN_OR_RETURN(const auto set,
-                   WalSet::Open(WalSources{.directories = in.wal,
-                                           .restore_command = look.options.restore_command,
-                                           .start = look.settled,
-                                           .timeline = timeline,
-                                           .start_timeline = timeline}));
-  RETURN_IF_ERROR(recent->Read(set, timeline, look.settled, in.control.next_full_xid,
-                               in.control.track_commit_timestamp));
+  ASSIGN_OR_RETURN(const auto set, OpenWalOf(look.options, in, look.settled, timeline));
+  if (Status read = recent->Read(set, timeline, look.settled, in.control.next_full_xid,
+                                 in.control.track_commit_timestamp);
+      !read)
+    return tl::unexpected(WalError(in, std::move(read.error())));
   // The primary of a standby may be started again.
   const Lsn restart = is_standby() ? Lsn() : recent->RestartAfter(control_.checkpoint);
   if (!restart.valid()) return {};
@@ -236,13 +246,27 @@ void RunningServer::Decide(const Evidence& evidence, VerifyResult* result) {
     }
     for (const RunningLook::Suspect& suspect : look.suspects)
       DecideSuspect(suspect, evidence, &left, &found, result);
+    for (const RunningLook::Brief& brief : look.briefs)
+      DecideSuspect(Described(brief), evidence, &left, &found, result);
   }
   found.AddTo(result);
+  // What is proven is decided by the next look, however many there were.
+  is_urgent_ =
+      !left.proven.empty() || (!left.urgent.empty() && ++urgent_looks_ <= kMostRepeatedLooks);
   options_.proven = std::move(left.proven);
-  is_urgent_ = !left.urgent.empty() && ++urgent_looks_ <= kMostRepeatedLooks;
   undecided_ = left.waiting.size();
   only_ = std::move(left.waiting);
   only_.merge(left.urgent);
+}
+
+RunningLook::Suspect RunningServer::Described(const RunningLook::Brief& brief) const {
+  Mismatch mismatch;
+  mismatch.tag = brief.tag;
+  mismatch.file = pg::BlockFilePath(*control_.version, brief.tag);
+  mismatch.damage = brief.damage;
+  mismatch.problem =
+      fmt::format("{}the page on disk is not as it must be", brief.is_unchanged ? kNotChanged : "");
+  return {std::move(mismatch), brief.rmid, brief.is_unchanged, brief.disk_hash};
 }
 
 void RunningServer::DecideSuspect(const RunningLook::Suspect& suspect, const Evidence& evidence,
@@ -251,16 +275,15 @@ void RunningServer::DecideSuspect(const RunningLook::Suspect& suspect, const Evi
   const bool is_file = mismatch.tag.block == kNoBlockNumber;
   const bool has_page = suspect.disk_hash != 0;
   const auto leave = [&](std::set<BlockTag>* to) {
-    for (uint32_t i = 0; i < mismatch.blocks && !is_file; i++)
-      to->insert({mismatch.tag.rel, mismatch.tag.fork, mismatch.tag.block + i});
+    const uint32_t first = is_file ? suspect.first_block : mismatch.tag.block;
+    const uint32_t blocks = is_file ? suspect.file_blocks : mismatch.blocks;
+    for (uint32_t i = 0; i < blocks; i++)
+      to->insert({mismatch.tag.rel, mismatch.tag.fork, first + i});
   };
   if (evidence.Excuses(mismatch)) return leave(&left->waiting);
   if (evidence.rewritten.contains(mismatch.tag)) return leave(&left->urgent);
   // A database is removed before that is in WAL.
-  if (!has_page && !IsConfirmed(mismatch)) {
-    doubtful_ += is_file;
-    return leave(&left->waiting);
-  }
+  if (!has_page && !IsConfirmed(mismatch)) return leave(&left->waiting);
   Mismatch one = mismatch;
   for (one.blocks = 1; one.tag.block - mismatch.tag.block < mismatch.blocks; one.tag.block++) {
     if (suspect.is_unchanged)

@@ -29,14 +29,17 @@
 
 namespace neon_redo {
 
-// Is what a server's background writer needs at most to have WAL flushed (LOG_SNAPSHOT_INTERVAL_MS).
-inline constexpr std::chrono::seconds kFlushed{20};
+// What a server's background writer needs at most to have WAL flushed, if bgwriter_delay is not above its
+// default: it logs a snapshot when the last one is 15 s old (LOG_SNAPSHOT_INTERVAL_MS), sees that only when it
+// wakes up, and sleeps for up to 50 times (HIBERNATE_FACTOR) 200 ms. The WAL writer flushes it soon after.
+inline constexpr std::chrono::seconds kFlushed{30};
 
 // Why what is undecided at the end was skipped.
 inline constexpr const char* kUndecidedOnRunning = "changed all the time while the server ran";
 
-// Adds what a later look has decided to the result of those before, and takes over where it ended.
-void AddLook(const VerifyResult& look, VerifyResult* result);
+// Adds what a later look has decided to the result of those before, and takes over where it ended. A loss in the
+// backup that both have met is counted once.
+void AddLook(VerifyResult look, VerifyResult* result);
 
 // How long forks are by WAL, for a look that replays some blocks only.
 class TouchedForks {
@@ -115,6 +118,7 @@ class RunningServer {
   std::set<BlockTag> Wanted() const;
   Status ReadWal(const Look& look, RecentWal* recent) const;
   void Decide(const Evidence& evidence, VerifyResult* result);
+  RunningLook::Suspect Described(const RunningLook::Brief& brief) const;
   void DecideSuspect(const RunningLook::Suspect& suspect, const Evidence& evidence, Undecided* left,
                      Findings* found, VerifyResult* result);
   void DecideOthers(const Evidence& evidence);

@@ -25,6 +25,9 @@ inline uint64_t HashPage(const uint8_t* page) {
   return std::hash<std::string_view>()({reinterpret_cast<const char*>(page), kBlockSize});
 }
 
+// Begins what is said of a page that is to be as in the base backup.
+inline constexpr const char* kNotChanged = "no WAL since the base backup changes this page, but ";
+
 struct RunningOptions {
   // Blocks that differed before, and that no WAL has changed: what they have for an LSN is no excuse.
   std::set<BlockTag> proven{};
@@ -37,6 +40,16 @@ struct RunningLook {
     uint8_t rmid;        // of the last record; not of a page that WAL does not change
     bool is_unchanged;   // WAL does not change it
     uint64_t disk_hash;  // HashPage; 0: there was no page
+    // Of the file, if it is about a whole one (kNoBlockNumber): the blocks that were not compared.
+    uint32_t first_block = 0, file_blocks = 0;
+  };
+  // A suspect page that was proven before, without a description: there is no room for more of them.
+  struct Brief {
+    BlockTag tag;
+    uint64_t disk_hash;
+    uint8_t rmid;
+    bool is_unchanged;
+    Damage damage;
   };
   static constexpr size_t kMostSuspects = 2000;
   bool is_full() const { return suspects.size() >= kMostSuspects; }
@@ -44,9 +57,10 @@ struct RunningLook {
   void Add(Suspect suspect);
 
   std::vector<Suspect> suspects;
+  std::vector<Brief> briefs;
   std::vector<BlockTag> undecided;  // a record changes them after the last checkpoint
   std::vector<BlockTag> newer;      // differ, and were not examined further
-  uint64_t unchanged = 0;           // suspects and newer ones that were counted as compared
+  uint64_t unchanged = 0;           // of all these, those that were counted as compared
 };
 
 // What is not there is kept as runs of blocks.

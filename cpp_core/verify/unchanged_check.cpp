@@ -175,11 +175,12 @@ class UnchangedPages {
     mismatch.file = pg::BlockFilePath(*options_.pages.version, range.first);
     mismatch.damage = Damage::kUnreadable;
     mismatch.problem = std::move(problem);
-    ReportData(std::move(mismatch), lane);
+    ReportData(range, std::move(mismatch), lane);
   }
 
-  void ReportData(Mismatch mismatch, Lane* lane) {
-    if (options_.pages.running != nullptr) return lane->check->SuspectFile(std::move(mismatch));
+  void ReportData(const Range& range, Mismatch mismatch, Lane* lane) {
+    if (options_.pages.running != nullptr)
+      return lane->check->SuspectFile(std::move(mismatch), range.first.block, range.blocks);
     lane->unreadable.Damaged(std::move(mismatch));
   }
 
@@ -198,7 +199,7 @@ class UnchangedPages {
     mismatch.damage = Damage::kUnreadable;
     mismatch.problem = std::move(problem);
     mismatch.in_backup = in_backup;
-    if (!in_backup) return ReportData(std::move(mismatch), lane);
+    if (!in_backup) return ReportData(range, std::move(mismatch), lane);
     lane->losses.Damaged(std::move(mismatch));
   }
 

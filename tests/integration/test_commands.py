@@ -109,6 +109,7 @@ class WrongUsage(CommandTestCase):
         for_backup = "--label is for --base-backup: give it too"
         self.misused(["page", "--wal=x", "--lsn=end", "--label=x", "base/5/1/0"], for_backup)
         self.refused(["verify", "--wal=x", "--images", "--label=x"], for_backup)
+        self.check_options_of_backups()
         self.refused(
             ["verify", "--images"],
             "give --wal DIR or --restore-command COMMAND, or --follow --dbname CONNINFO for a running server",
@@ -120,6 +121,29 @@ class WrongUsage(CommandTestCase):
         # The name of a command is nothing special where an argument stands.
         self.misused(
             ["ingest", "--wal=x", "bench"], 'too many command-line arguments (first is "bench")'
+        )
+
+    def check_options_of_backups(self):
+        """An option that would do nothing is refused."""
+        follow = ["verify", "--follow", "--dbname=x"]
+        for others in (follow, ["verify", "--wal=x", "--images"], ["verify", "--wal=x", "--explain=base/5/1/0"]):
+            for option in ("--quick", "--max-rate=1M", "--patience=1s"):
+                name = option.split("=")[0]
+                reason = f"{name} is for --base-backup: leave out --follow, --images and --explain"
+                self.refused([*others, option], reason)
+        backup = ["verify", "--wal=x", "--base-backup=x"]
+        without = {name: value for name, value in os.environ.items() if name != "PGDATA"}
+        for more in ([], ["--until=0/5000000"], ["--ledger=x"]):
+            self.refused(
+                [*backup, *more, "--patience=1s"],
+                "--patience is for a comparison with a running server: give --against PGDATA, or leave it out",
+                env=without,
+            )
+        # Before the server is asked anything.
+        self.refused(
+            [*backup, "--ledger=x", "--against-dbname=host=/nowhere"],
+            "--ledger is of a backup and its WAL, and a comparison must read all: leave out --against or "
+            "--against-dbname, or --ledger",
         )
 
     def wrong_value(self, command, option, value, why):

@@ -10,12 +10,14 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import threading
 import time
 import unittest
 
+from backup_tools import PgBackRest, need
 from cluster import Cluster, cases_of_each_server, major, neon_redo_program, run
 from test_damage import LONG, SETTINGS, RandomWorkload
 
@@ -256,6 +258,27 @@ class Running(unittest.TestCase):
         self.assertEqual({place[0] for place in found}, {name})
         self.assertIn("missing file", {place[2] for place in found})
 
+    def test_damage_of_an_slru(self):
+        """A page that is not in the server's memory."""
+        cluster = self.cluster
+        cluster.psql("SELECT txid_current();\n" * 2000 + "CHECKPOINT")
+        cluster.restart()
+        slru = pathlib.Path(cluster.data, "pg_commit_ts", "0000")
+        at = BLOCK + 3000
+        before = slru.read_bytes()[at : at + 4]
+        self.assertEqual(len(before), 4)
+        with open(slru, "r+b") as file:
+            file.seek(at)
+            file.write(bytes(255 - byte for byte in before))
+        try:
+            with in_background(lambda: cluster.psql("UPDATE hot SET a = a + 1; CHECKPOINT"), 1.0):
+                found = self.found(verify(cluster, self.backup, "--patience=2s"))
+        finally:
+            with open(slru, "r+b") as file:
+                file.seek(at)
+                file.write(before)
+        self.assertEqual([place[:2] for place in found], [("pg_commit_ts/0000", 1)])
+
     def test_damaged_base(self):
         name = self.path("cold")[0]
         path = pathlib.Path(self.backup, name)
@@ -266,7 +289,7 @@ class Running(unittest.TestCase):
         finally:
             path.write_bytes(content)
         self.assertEqual(status, 1, messages)
-        self.assertTrue(all(m["in_backup"] for m in report["mismatches"]))
+        self.assertEqual([m for m in report["mismatches"] if not m["in_backup"]], [])
         self.assertIn(name, {m["file"] for m in report["mismatches"]})
 
     def test_ends_with_the_server(self):
@@ -310,6 +333,22 @@ class Running(unittest.TestCase):
         result = run([*command, "--against-dbname", f"{connection} dbname=x port=1"], check=False)
         self.assertEqual(result.returncode, 2)
 
+    def test_server_that_is_not_seen(self):
+        """It looks like a crashed cluster, as one whose server runs in a container does from outside."""
+        cluster = self.cluster
+        cluster.psql("CHECKPOINT")
+        path = pathlib.Path(cluster.data, "postmaster.pid")
+        text = path.read_text()
+        # The server's own reading of its file passes over the space.
+        path.write_text(" " + text)
+        try:
+            with in_background(lambda: cluster.psql("INSERT INTO changed VALUES (1, 'n')"), 0.05):
+                status, report, messages = verify(cluster, self.backup)
+        finally:
+            path.write_text(text)
+        self.assertEqual((status, list(report)), (2, ["error"]), messages)
+        self.assertIn("a server runs there that cannot be seen from here", messages)
+
     def test_rate(self):
         began = time.monotonic()
         report = self.check_fine(verify(self.cluster, self.backup, "--patience=0", "--max-rate=20M"))
@@ -338,17 +377,79 @@ class RunningStandby(unittest.TestCase):
                     time.sleep(3)
                     arguments = (backup, "--wal", primary.wal, "--patience=6s")
                     status, report, messages = verify(standby, *arguments)
-                self.assertEqual(status, 0, f"{messages}{report and report['mismatches']}")
+                self.assertEqual(status, 0, f"{messages}{(report or {}).get('mismatches')}")
                 self.assertTrue(report["running_server"]["is_standby"])
                 self.assertGreater(report["pages_compared"], 50)
-                run = Verification(standby, *arguments[:-1], "--patience=100s")
                 primary.psql("UPDATE changed SET t = 'p'")
+                run = Verification(standby, *arguments[:-1], "--patience=100s")
                 time.sleep(5)
-                if run.process.poll() is None:
-                    standby.promote()
-                    status, _, messages = run.end()
-                    self.assertEqual(status, 2)
-                    self.assertIn("begin again", messages)
+                self.assertIsNone(run.process.poll())
+                standby.promote()
+                status, _, messages = run.end()
+                self.assertEqual(status, 2)
+                self.assertIn("begin again", messages)
+
+
+class RunningAsleep(unittest.TestCase):
+    """A quiet server, whose background writer sleeps for as long as it may by default."""
+
+    def test_table_of_an_open_transaction(self):
+        """Its file is there long before its WAL, since nobody waits for a commit."""
+        settings = {name: value for name, value in OF_SERVER.items() if name != "bgwriter_delay"}
+        cluster = self.enterContext(Cluster(settings={**settings, "autovacuum": "off"}))
+        cluster.psql(SCHEMA)
+        backup = cluster.basebackup()
+        # The WAL writer flushes a page of WAL that is full, and leaves one that is not to the other.
+        rows = cluster.psql("SELECT pid FROM pg_stat_activity WHERE backend_type IN ('background writer', 'walwriter')")
+        writers = [int(row) for row in rows.split()]
+        self.assertEqual(len(writers), 2)
+        send = lambda number: [os.kill(writer, number) for writer in writers]
+        sql = "BEGIN; CREATE TABLE fresh (a int); INSERT INTO fresh VALUES (1); SELECT pg_sleep(300)"
+        send(signal.SIGSTOP)
+        awake = threading.Timer(27, send, (signal.SIGCONT,))
+        session = threading.Thread(target=cluster.psql, args=(sql,), kwargs={"check": False})
+        awake.start()
+        session.start()
+        try:
+            time.sleep(1)
+            status, report, messages = verify(cluster, backup, "--patience=0")
+        finally:
+            awake.cancel()
+            send(signal.SIGCONT)
+            cluster.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(300)%'")
+            session.join(TIMEOUT)
+        self.assertEqual(status, 0, f"{messages}{(report or {}).get('mismatches')}")
+        # A file that no WAL will explain is found.
+        cold = cluster.psql("SELECT pg_relation_filepath('cold')")
+        shutil.copy(os.path.join(cluster.data, cold), os.path.join(cluster.data, "base", "5", "77777"))
+        with in_background(lambda: cluster.psql("CHECKPOINT"), 1.0):
+            status, report, messages = verify(cluster, backup, "--patience=0")
+        self.assertEqual(status, 1, messages)
+        self.assertEqual([(m["file"], m["damage"]) for m in report["mismatches"]], [("base/5/77777", "extra file")])
+
+
+class RunningOfRepository(unittest.TestCase):
+    """The WAL comes from an encrypted pgBackRest repository with two stanzas, in every look."""
+
+    def test_repository(self):
+        need(self, "pgbackrest")
+        cluster = self.enterContext(Cluster(settings={**OF_SERVER, "archive_mode": "on", "autovacuum": "off"}))
+        passphrase = "correct horse battery staple"
+        tool = PgBackRest(cluster, repo1_cipher_type="aes-256-cbc", repo1_cipher_pass=passphrase)
+        self.addCleanup(shutil.rmtree, tool.directory, ignore_errors=True)
+        secret = pathlib.Path(cluster.directory, "passphrase")
+        secret.touch(mode=0o600)
+        secret.write_text(passphrase + "\n")
+        archive = pathlib.Path(tool.repository, "archive")
+        cluster.psql(SCHEMA)
+        tool.backup("full")
+        shutil.copytree(archive / "main", archive / "other")
+        cluster.psql("UPDATE changed SET t = 'z' WHERE a % 3 = 0; CHECKPOINT")
+        options = ["--stanza=main", f"--repo-cipher-pass-file={secret}", f"--wal={tool.repository}"]
+        status, report, messages = verify(cluster, tool.repository, *options, "--patience=0")
+        self.assertEqual(status, 0, messages)
+        self.assertGreater(report["pages_compared"], 100, messages)
+        self.assertIsNotNone(report["running_server"])
 
 
 def load_tests(loader, _tests, pattern):
@@ -357,6 +458,8 @@ def load_tests(loader, _tests, pattern):
     suite = unittest.TestSuite()
     seeds = lambda version: range(1, 11) if LONG and version == major() else (1,)
     for case in cases_of_each_server(globals(), [Running, RunningStandby], seeds):
+        suite.addTests(loader.loadTestsFromTestCase(case))
+    for case in (RunningAsleep, RunningOfRepository):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 

@@ -71,6 +71,32 @@ TEST_F(BackupTest, PlainDirectory) {
   EXPECT_FALSE((*backup)->ReadWhole("base/5/1259", 99'999));
 }
 
+// What lies on disk is asked for later, perhaps after long unpacking.
+TEST_F(BackupTest, TarThatChangedAfterItWasOpened) {
+  const std::string path = tar_ + "/base.tar";
+  const auto error_of = [](const BaseBackup& backup) {
+    const auto stored = backup.Stored(*backup.List());
+    if (stored) return std::string();
+    EXPECT_EQ(stored.error().code, ErrorCode::kInvalidArgument);
+    return stored.error().message;
+  };
+  BaseBackupOptions options;
+  options.awaits_age = true;
+  WriteText(path, BaseTar().Whole());
+  const auto backup = OpenBaseBackup(tar_, options);
+  ASSERT_TRUE(backup) << backup.error().message;
+  EXPECT_EQ(error_of(**backup), "");
+  WriteText(path, BaseTar().Whole());
+  EXPECT_NE(error_of(**backup).find("was changed after it was opened"), std::string::npos);
+  std::filesystem::remove(path);
+  EXPECT_NE(error_of(**backup).find("was changed after it was opened"), std::string::npos);
+  // It may change once more within the same tick of the clock.
+  WriteText(path, BaseTar().Whole());
+  const auto young = OpenBaseBackup(tar_, {});
+  ASSERT_TRUE(young) << young.error().message;
+  EXPECT_NE(error_of(**young).find("less than a second before"), std::string::npos);
+}
+
 TEST_F(BackupTest, TablespacesOfAPlainDirectory) {
   WritePlain(plain_);
   const std::string far = directory_.path() + "/far";

@@ -111,6 +111,16 @@ TEST_F(LedgerFileTest, OtherFilesAreNotOverwritten) {
   EXPECT_TRUE(CheckLedgerPlace(path_));
 }
 
+TEST_F(LedgerFileTest, NeighboursStayAsTheyAre) {
+  std::ofstream(path_ + ".tmp") << "my own";
+  ASSERT_TRUE(CheckLedgerPlace(path_));
+  ASSERT_TRUE(WriteLedger(path_, Example()));
+  std::ifstream in(path_ + ".tmp");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "my own");
+  const std::filesystem::directory_iterator files(directory_);
+  EXPECT_EQ(std::distance(begin(files), end(files)), 2);
+}
+
 TEST_F(LedgerFileTest, OthersMayNotWriteIt) {
   ASSERT_TRUE(WriteLedger(path_, Example()));
   chmod(path_.c_str(), 0620);

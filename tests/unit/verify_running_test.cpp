@@ -10,6 +10,7 @@
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 
 #include "cpp_core/backup/limited_backup.h"
@@ -56,6 +57,8 @@ class MemoryBackup : public BaseBackup {
   Result<std::shared_ptr<const BaseFile>> OpenFile(std::string_view name) const override {
     const auto found = files.find(std::string(name));
     if (found == files.end()) return MakeError(ErrorCode::kNotFound, "there is no such file");
+    if (unreadable.contains(found->first))
+      return MakeError(ErrorCode::kInvalidArgument, "it is a directory");
     auto& first = at_first[found->first];
     std::string content = found->second;
     if (!first.empty()) {
@@ -66,6 +69,7 @@ class MemoryBackup : public BaseBackup {
   }
 
   std::map<std::string, std::string> files;
+  std::set<std::string> unreadable;
   mutable std::map<std::string, std::deque<std::string>> at_first;
 };
 
@@ -185,7 +189,7 @@ TEST_F(RunningTest, TornReadIsReadAgain) {
   EXPECT_EQ(server->only()->begin()->block, 1u);
   VerifyResult again;
   ASSERT_TRUE(Look(server.get(), &again));
-  AddLook(again, &result);
+  AddLook(std::move(again), &result);
   EXPECT_EQ(server->next(), Next::kNothing);
   server->Finish(&result);
   EXPECT_EQ(result.different, 0u);
@@ -220,6 +224,57 @@ TEST_F(RunningTest, LsnOfTheFutureIsNoExcuseForLong) {
   EXPECT_EQ(result.mismatches[0].damage, Damage::kFuture);
 }
 
+// Also after all the looks that pages in the middle of a write may cause.
+TEST_F(RunningTest, WhatIsProvenIsDecidedInAnyCase) {
+  std::string torn = data_.files[kFile];
+  torn.replace(kBlockSize + 4096, 4096, std::string(4096, '\0'));
+  const auto server = RunningServer::Find(data_).value();
+  VerifyResult result;
+  for (int look = 0; look < 5; look++) {
+    data_.at_first[kFile] = {torn};
+    ASSERT_TRUE(Look(server.get(), &result));
+    ASSERT_EQ(server->next(), Next::kNow);
+  }
+  data_.files[kFile].replace(kBlockSize, kBlockSize, Page(uint64_t{1} << 60, 2));
+  ASSERT_TRUE(Look(server.get(), &result));
+  ASSERT_EQ(server->next(), Next::kNow);
+  ASSERT_TRUE(Look(server.get(), &result));
+  EXPECT_EQ(server->next(), Next::kNothing);
+  server->Finish(&result);
+  EXPECT_EQ(result.different, 1u);
+  EXPECT_TRUE(result.skipped.empty());
+}
+
+// Nothing is called damage that was not read twice, however much there is.
+TEST_F(RunningTest, WhatHasNoRoomIsReadAgain) {
+  constexpr size_t kPages = RunningLook::kMostSuspects + 50;
+  std::string good, bad;
+  for (size_t i = 0; i < kPages; i++) good += Page(100, 1);
+  for (size_t i = 0; i < kPages; i++) bad += Page(uint64_t{1} << 60, 1);
+  base_.files[kFile] = good;
+  for (const bool stays_bad : {false, true}) {
+    data_.files[kFile] = bad;
+    const auto server = RunningServer::Find(data_).value();
+    VerifyResult result;
+    ASSERT_TRUE(Look(server.get(), &result));
+    EXPECT_EQ(result.different, 0u);
+    ASSERT_EQ(server->next(), Next::kNow);
+    if (!stays_bad) data_.files[kFile] = good;
+    data_.at_first[kFile] = {bad};
+    ASSERT_TRUE(Look(server.get(), &result));
+    EXPECT_EQ(server->next(), stays_bad ? Next::kNothing : Next::kNow);
+    EXPECT_EQ(result.different, stays_bad ? kPages : 0u);
+    if (!stays_bad) {
+      ASSERT_TRUE(Look(server.get(), &result));
+    }
+    EXPECT_EQ(server->next(), Next::kNothing);
+    server->Finish(&result);
+    EXPECT_EQ(result.backup.unchanged_compared, kPages);
+    EXPECT_EQ(result.damage.size(), stays_bad ? 1u : 0u);
+    EXPECT_TRUE(result.skipped.empty());
+  }
+}
+
 // Blocks that are not there any more may belong to what is being dropped, until another look after a
 // checkpoint does not find them either.
 TEST_F(RunningTest, MissingBlocksAreLookedForAgain) {
@@ -243,6 +298,48 @@ TEST_F(RunningTest, MissingBlocksAreLookedForAgain) {
     EXPECT_TRUE(result.skipped.empty());
     EXPECT_EQ(result.backup.unchanged_compared, stays_away ? 1u : 3u);
   }
+}
+
+TEST_F(RunningTest, FileThatCannotBeOpenedIsTriedAgain) {
+  for (const bool stays_so : {false, true}) {
+    data_.files[pg::kControlFile] = Control(6, settled_);
+    data_.unreadable = {kFile};
+    const auto server = RunningServer::Find(data_).value();
+    VerifyResult result;
+    ASSERT_TRUE(Look(server.get(), &result));
+    EXPECT_EQ(result.different, 0u);
+    EXPECT_EQ(server->next(), Next::kFlush);
+    data_.files[pg::kControlFile] = Control(6, wal_.written().back().start);
+    EXPECT_TRUE(server->Await({}, {}).value());
+    if (!stays_so) data_.unreadable.clear();
+    ASSERT_TRUE(Look(server.get(), &result));
+    EXPECT_EQ(server->next(), Next::kNothing);
+    server->Finish(&result);
+    EXPECT_EQ(result.different, stays_so ? 1u : 0u);
+    EXPECT_EQ(result.backup.unchanged_compared, stays_so ? 0u : 3u);
+    EXPECT_TRUE(result.skipped.empty());
+  }
+}
+
+TEST(RunningLooks, LossInTheBackupIsCountedOnce) {
+  VerifyResult look;
+  Mismatch loss;
+  loss.tag = {{1663, 5, 16384}, 0, 7};
+  loss.file = kFile;
+  loss.in_backup = true;
+  loss.damage = Damage::kUnreadable;
+  look.mismatches = {loss};
+  look.different = look.backup.losses = look.damage[DamageKind(loss)] = 1;
+  VerifyResult result = look;
+  AddLook(look, &result);
+  EXPECT_EQ(result.mismatches.size(), 1u);
+  EXPECT_EQ(result.different, 1u);
+  EXPECT_EQ(result.backup.losses, 1u);
+  EXPECT_EQ(result.damage.at(DamageKind(loss)), 1u);
+  loss.tag.block++;
+  look.mismatches = {loss};
+  AddLook(look, &result);
+  EXPECT_EQ(result.backup.losses, 2u);
 }
 
 TEST_F(RunningTest, ServerMustStayTheSame) {
