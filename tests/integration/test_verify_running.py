@@ -289,7 +289,9 @@ class Running(unittest.TestCase):
         finally:
             path.write_bytes(content)
         self.assertEqual(status, 1, messages)
-        self.assertEqual([m for m in report["mismatches"] if not m["in_backup"]], [])
+        # Without checksums of pages nothing tells which of two different pages is damaged.
+        if self.checksums:
+            self.assertEqual([m for m in report["mismatches"] if not m["in_backup"]], [])
         self.assertIn(name, {m["file"] for m in report["mismatches"]})
 
     def test_ends_with_the_server(self):
