@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <nettle/sha1.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -17,6 +16,7 @@
 #include "cpp_core/archive/segment_file.h"
 #include "cpp_core/archive/wal_set.h"
 #include "tests/unit/packed.h"
+#include "tests/unit/pgbackrest_files.h"
 #include "tests/unit/wal_writer.h"
 
 namespace neon_redo {
@@ -236,16 +236,6 @@ class PackedSegments : public testing::Test {
     const fs::path path = dir_.path() + "/" + name;
     fs::create_directories(path.parent_path());
     std::ofstream(path, std::ios::binary) << content;
-  }
-  static std::string Sha1(const std::string& content) {
-    sha1_ctx context;
-    uint8_t digest[SHA1_DIGEST_SIZE];
-    sha1_init(&context);
-    sha1_update(&context, content.size(), reinterpret_cast<const uint8_t*>(content.data()));
-    sha1_digest(&context, sizeof(digest), digest);
-    std::string out;
-    for (const uint8_t byte : digest) out += fmt::format("{:02x}", byte);
-    return out;
   }
   void ExpectAll(const std::string& path) const {
     const ReadAll read(path);

@@ -1,7 +1,6 @@
 // The WAL sender over an archive of compressed segments, on synthetic WAL and without sockets.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <nettle/sha1.h>
 #include <poll.h>
 
 #include <cstdlib>
@@ -12,6 +11,7 @@
 #include "cpp_core/wal_server/session.h"
 #include "tests/unit/await.h"
 #include "tests/unit/packed.h"
+#include "tests/unit/pgbackrest_files.h"
 #include "tests/unit/session_client.h"
 #include "tests/unit/wal_writer.h"
 
@@ -26,17 +26,6 @@ constexpr std::pair<Packing, const char*> kFormats[] = {{Packing::kGzip, ".gz"},
                                                         {Packing::kZstd, ".zst"},
                                                         {Packing::kBzip2, ".bz2"},
                                                         {Packing::kXz, ".xz"}};
-
-std::string Sha1(const std::string& content) {
-  sha1_ctx context;
-  uint8_t digest[SHA1_DIGEST_SIZE];
-  sha1_init(&context);
-  sha1_update(&context, content.size(), reinterpret_cast<const uint8_t*>(content.data()));
-  sha1_digest(&context, sizeof(digest), digest);
-  std::string out;
-  for (const uint8_t byte : digest) out += fmt::format("{:02x}", byte);
-  return out;
-}
 
 // What a client has got: the WAL, one message after another, and the error, if there was one.
 struct Got {
