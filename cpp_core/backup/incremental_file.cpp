@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "cpp_core/backup/blockwise_file.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/paths.h"
 #include "neon_redo/block.h"
@@ -19,29 +20,13 @@ namespace {
 constexpr uint32_t kMagic = 0xd3ae1f0d;  // INCREMENTAL_MAGIC
 constexpr uint64_t kFixedSize = 3 * sizeof(uint32_t);
 
-class IncrementalFile : public BaseFile {
+class IncrementalFile : public BlockwiseFile {
  public:
   explicit IncrementalFile(std::vector<IncrementalSource> sources)
-      : sources_(std::move(sources)), size_(uint64_t{sources_[0].header.length()} * kBlockSize) {}
-
-  Result<uint64_t> Size() const override { return size_; }
-
-  Result<size_t> Read(uint64_t offset, WritableBytes out) const override {
-    if (offset >= size_) return 0;
-    const auto wanted = static_cast<size_t>(std::min<uint64_t>(out.size(), size_ - offset));
-    for (size_t done = 0; done < wanted;) {
-      const uint64_t at = offset + done;
-      const size_t count =
-          std::min(wanted - done, static_cast<size_t>(kBlockSize - at % kBlockSize));
-      RETURN_IF_ERROR(ReadInBlock(static_cast<uint32_t>(at / kBlockSize), at % kBlockSize,
-                                  out.subspan(done, count)));
-      done += count;
-    }
-    return wanted;
-  }
+      : BlockwiseFile(sources[0].header.length()), sources_(std::move(sources)) {}
 
  private:
-  Status ReadInBlock(uint32_t block, uint64_t offset, WritableBytes out) const {
+  Status ReadInBlock(uint32_t block, uint64_t offset, WritableBytes out) const override {
     for (const IncrementalSource& source : sources_) {
       if (source.is_full) return ReadFull(source, block, offset, out);
       const auto& blocks = source.header.blocks;
@@ -75,7 +60,6 @@ class IncrementalFile : public BaseFile {
   }
 
   const std::vector<IncrementalSource> sources_;
-  const uint64_t size_;
 };
 
 // What is wrong with the numbers; nothing: they can be.

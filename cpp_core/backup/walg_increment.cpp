@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cpp_core/backup/blockwise_file.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/paths.h"
 #include "neon_redo/block.h"
@@ -51,30 +52,13 @@ uint32_t LengthOf(const WalgIncrement& increment) {
                                   : std::max(increment.length, increment.blocks.back() + 1);
 }
 
-class WalgFile : public BaseFile {
+class WalgFile : public BlockwiseFile {
  public:
   explicit WalgFile(std::vector<WalgSource> sources)
-      : sources_(std::move(sources)),
-        size_(uint64_t{LengthOf(sources_[0].increment)} * kBlockSize) {}
-
-  Result<uint64_t> Size() const override { return size_; }
-
-  Result<size_t> Read(uint64_t offset, WritableBytes out) const override {
-    if (offset >= size_) return 0;
-    const auto wanted = static_cast<size_t>(std::min<uint64_t>(out.size(), size_ - offset));
-    for (size_t done = 0; done < wanted;) {
-      const uint64_t at = offset + done;
-      const size_t count =
-          std::min(wanted - done, static_cast<size_t>(kBlockSize - at % kBlockSize));
-      RETURN_IF_ERROR(ReadInBlock(static_cast<uint32_t>(at / kBlockSize), at % kBlockSize,
-                                  out.subspan(done, count)));
-      done += count;
-    }
-    return wanted;
-  }
+      : BlockwiseFile(LengthOf(sources[0].increment)), sources_(std::move(sources)) {}
 
  private:
-  Status ReadInBlock(uint32_t block, uint64_t offset, WritableBytes out) const {
+  Status ReadInBlock(uint32_t block, uint64_t offset, WritableBytes out) const override {
     std::fill(out.begin(), out.end(), 0);
     for (const WalgSource& source : sources_) {
       if (source.is_whole) {
@@ -100,7 +84,6 @@ class WalgFile : public BaseFile {
   }
 
   const std::vector<WalgSource> sources_;
-  const uint64_t size_;
 };
 
 }  // namespace
