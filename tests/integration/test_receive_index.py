@@ -74,7 +74,7 @@ class ReceiveIndex(unittest.TestCase):
         # Nothing of it is made anew by a question, and it answers as a new index does.
         self.assertNotIn("next attempt", receiver.log())
         kept = {path.name: path.stat().st_ino for path in pathlib.Path(self.index).rglob("*.sst")}
-        relation = self.server.psql("SELECT pg_relation_filepath('pgbench_tellers')")
+        relation = self.server.psql("SELECT pg_relation_filepath('pgbench_history')")
         ask = lambda index: run_neon_redo("history", relation, "--wal", self.wal, "--index", index).stdout
         answer = ask(self.index)
         self.assertGreater(answer.count("\n"), 100)
