@@ -57,8 +57,7 @@ class Progress {
     const uint64_t behind = end > at ? end - at : 0;
     line_.Show(fmt::format("{}, timeline {}, {:.1f} MB/s, {:.1f} MB behind{}{}", at.ToString(),
                            archive->stream().timeline(), rate / 1e6,
-                           static_cast<double>(behind) / 1e6,
-                           IndexText(index),
+                           static_cast<double>(behind) / 1e6, IndexText(index),
                            archive->stream().connected() ? "" : ", not connected"));
     last_ = now;
     last_at_ = at;
@@ -205,9 +204,10 @@ CommandFunction DeclareReceive(Options* options) {
   options->Choice<Compression>("--compress=METHOD", &arguments->compression,
                                {{"lz4", Compression::kLz4}, {"zstd", Compression::kZstd}},
                                "compress complete segments: lz4 (NAME.lz4) or zstd (NAME.zst)");
-  options->Path("--index=DIR", &arguments->index,
-                "index complete segments in this directory, as neon-redo index does, by a process with low "
-                "priority");
+  options->Path(
+      "--index=DIR", &arguments->index,
+      "index complete segments in this directory, as neon-redo index does, by a process with low "
+      "priority");
   AddUntil(options, &arguments->until, "stop once WAL up to this LSN is on disk");
   AddStatusInterval(options, &arguments->status_interval, kNoTime);
   AddStallTimeout(options, &arguments->stall_timeout);

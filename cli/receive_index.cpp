@@ -73,8 +73,8 @@ void ReceiveIndex::Step(Clock::time_point now) {
 
 void ReceiveIndex::Start(Clock::time_point now) {
   std::vector<std::string> arguments = {
-      "neon-redo",     "index", "--wal", options_.wal, "--index", options_.directory, "--jobs=1",
-      "--format=json", "--to",  wanted_.ToString()};
+      "neon-redo",        "index",    "--wal",         options_.wal, "--index",
+      options_.directory, "--jobs=1", "--format=json", "--to",       wanted_.ToString()};
   if (from_.valid()) arguments.insert(arguments.end(), {"--from", from_.ToString()});
   if (options_.untested_versions) arguments.push_back("--untested-version");
   output_.clear();
@@ -119,10 +119,10 @@ void ReceiveIndex::Fail(const std::string& why, Clock::time_point now) {
   failures_++;
   const milliseconds pause = backoff_.Next(std::uniform_real_distribution<>(0, 1)(random));
   next_ = now + pause;
-  options_.say(fmt::format("warning: the index in \"{}\" is not made up to {}: {}; next attempt in "
-                           "{:.0f} s",
-                           options_.directory, wanted_.ToString(), why,
-                           std::chrono::duration<double>(pause).count()));
+  options_.say(fmt::format(
+      "warning: the index in \"{}\" is not made up to {}: {}; next attempt in "
+      "{:.0f} s",
+      options_.directory, wanted_.ToString(), why, std::chrono::duration<double>(pause).count()));
 }
 
 // Those of later processes would mostly be the same.

@@ -34,8 +34,7 @@ class ReceiveIndex {
   using Clock = std::chrono::steady_clock;
 
   explicit ReceiveIndex(ReceiveIndexOptions options)
-      : options_(std::move(options)),
-        backoff_(options_.first_pause, options_.longest_pause) {}
+      : options_(std::move(options)), backoff_(options_.first_pause, options_.longest_pause) {}
 
   // ArchiveOptions::on_complete.
   void Complete(Lsn end, Clock::time_point now);

@@ -352,9 +352,10 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
   options->Path("--explain=PAGE", &arguments->explain,
                 "only print every record that touches this page, such as base/5/16384/7 or "
                 "pg_xact/0000/3, from the start of --base-backup if that is given");
-  options->TextList("--only=PAGE|RELATION", &arguments->only,
-                    "compare only this page, such as base/5/16384/7, or all pages of this relation, such "
-                    "as base/5/16384, and read only the WAL that they need; can be repeated");
+  options->TextList(
+      "--only=PAGE|RELATION", &arguments->only,
+      "compare only this page, such as base/5/16384/7, or all pages of this relation, such "
+      "as base/5/16384, and read only the WAL that they need; can be repeated");
   AddIndex(options, &arguments->index);
   options->Flag("--images", &arguments->images,
                 "compare each record's page with the image in the record; WAL must have been "

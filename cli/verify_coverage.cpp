@@ -72,7 +72,8 @@ std::vector<std::string> Covered(const VerifyReport& report, const VerifyResult&
 std::vector<std::string> NotCovered(const VerifyReport& report, const VerifyResult& r) {
   if (report.images) return {"pages without an image in this WAL, and all files"};
   std::vector<std::string> missing;
-  if (!report.only.empty()) missing.push_back("all other pages, SLRUs, relation maps and databases");
+  if (!report.only.empty())
+    missing.push_back("all other pages, SLRUs, relation maps and databases");
   if (r.ledger.relied)
     missing.push_back("bytes that a disk has changed since then without a trace (--full)");
   else if (!r.backup.was_read)
@@ -98,8 +99,7 @@ void AddWal(const VerifyResult& r, nlohmann::ordered_json* out) {
 nlohmann::ordered_json CoverageJson(const VerifyReport& report, const VerifyResult& r) {
   using Json = nlohmann::ordered_json;
   if (report.images) return {{"images", true}};
-  const bool compares_unchanged =
-      report.compares() && (r.backup.was_read || !report.only.empty());
+  const bool compares_unchanged = report.compares() && (r.backup.was_read || !report.only.empty());
   return {{"images", false},
           {"backup", r.backup.was_read ? FilesRead(r.backup)
                      : r.ledger.relied ? "proven before, by the ledger"

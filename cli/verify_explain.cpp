@@ -44,9 +44,8 @@ Result<std::vector<Lsn>> FindStarts(WalIndex* index, const PageKey& page, Lsn fr
     RETURN_IF_ERROR(add(CutKey(block->rel, block->fork)));
     RETURN_IF_ERROR(add(DatabaseKey(block->rel.spc, block->rel.db)));
     // The fork's creation leaves it without a block.
-    ASSIGN_OR_RETURN(
-        const auto sizes,
-        index->GetAll(PageKey::OfRelationSize(block->rel, block->fork), from, kEnd));
+    ASSIGN_OR_RETURN(const auto sizes,
+                     index->GetAll(PageKey::OfRelationSize(block->rel, block->fork), from, kEnd));
     for (const IndexEntry& entry : sizes)
       if (entry.size.least <= 1) out.push_back(entry.start);
   } else {
@@ -69,8 +68,8 @@ Result<uint64_t> ExplainByIndex(WalIndex* index, const PageKey& page, Lsn from,
     ASSIGN_OR_RETURN(const WalRecord record, records.Read(start));
     RETURN_IF_ERROR(ParseRecord(record, &view));
     if (const RecordFault fault = ingest.Take(view, &changes))
-      return MakeError(ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}: {}",
-                                                        start.ToString(), fault.what));
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("invalid record at LSN {}: {}", start.ToString(), fault.what));
     found += ExplainRecord(record, view, changes, page, sink);
   }
   if (index->damage()) return tl::unexpected(*index->damage());

@@ -35,7 +35,8 @@ class IndexedWal : public WantedWal {
   RecordSource records_;
 };
 
-Result<std::vector<Lsn>> IndexedWal::FindStarts(const std::set<BlockTag>& blocks, Lsn from, Lsn to) {
+Result<std::vector<Lsn>> IndexedWal::FindStarts(const std::set<BlockTag>& blocks, Lsn from,
+                                                Lsn to) {
   std::vector<Lsn> out;
   std::set<RelFileNode> relations;
   std::set<std::pair<uint32_t, uint32_t>> databases;
@@ -76,10 +77,11 @@ Status IndexedWal::Read(const std::set<BlockTag>& blocks, Lsn from, Lsn to, cons
   for (const Lsn start : starts) {
     const auto record = records_.Read(start);
     if (!record && record.error().code == ErrorCode::kNotFound)
-      return MakeError(ErrorCode::kCorrupt,
-                       fmt::format("the record at {} is not what the index in \"{}\" says: {}; remove "
-                                   "that directory",
-                                   start.ToString(), index_->directory(), record.error().message));
+      return MakeError(
+          ErrorCode::kCorrupt,
+          fmt::format("the record at {} is not what the index in \"{}\" says: {}; remove "
+                      "that directory",
+                      start.ToString(), index_->directory(), record.error().message));
     if (!record) return tl::unexpected(record.error());
     ASSIGN_OR_RETURN(const bool goes_on, take(*record));
     if (!goes_on) break;
@@ -116,11 +118,12 @@ Result<WantedPages> FindOnly(const std::vector<std::string>& names, const std::s
     else if (!tag && relation && relation->fork == kMainFork)
       out.relations.insert(relation->rel);
     else
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("--only={} is neither a page, such as base/5/16384/7 or "
-                                   "base/5/16384_vm/0, nor a relation, such as base/5/16384; WAL has no "
-                                   "free space map, and an SLRU is looked at as a whole",
-                                   name));
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("--only={} is neither a page, such as base/5/16384/7 or "
+                      "base/5/16384_vm/0, nor a relation, such as base/5/16384; WAL has no "
+                      "free space map, and an SLRU is looked at as a whole",
+                      name));
   }
   out.open = [index, jobs](const WalSet& wal,
                            const WalRange& range) -> Result<std::unique_ptr<WantedWal>> {

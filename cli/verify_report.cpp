@@ -320,9 +320,9 @@ std::string VerdictText(const VerifyReport& report, const VerifyResult& r) {
                        of_backup);
   if (compared == 0)
     return fmt::format("Nothing was compared: {}.{}",
-                       report.images          ? "WAL has no images to compare with"
+                       report.images         ? "WAL has no images to compare with"
                        : report.only.empty() ? "WAL changes no pages"
-                                              : "the pages were skipped, or are unknown",
+                                             : "the pages were skipped, or are unknown",
                        of_backup);
   return fmt::format("All {} {} are equal.{}", Grouped(compared), what, of_backup);
 }

@@ -18,8 +18,8 @@ namespace neon_redo {
 
 // What is to be known of a pgBackRest repository besides its place.
 struct WalRepository {
-  std::string stanza{};      // empty: it has only one
-  std::string passphrase{};  // empty: it is not encrypted
+  std::string stanza{};                       // empty: it has only one
+  std::string passphrase{};                   // empty: it is not encrypted
   const std::atomic<bool>* ending = nullptr;  // WalSources::ending
 };
 

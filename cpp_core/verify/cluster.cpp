@@ -18,7 +18,7 @@ namespace {
 Result<VerifyResult> VerifyInputs(const VerifyOptions& options, ClusterInputs inputs,
                                   LedgerRun* ledger, const WantedPages* wanted) {
   const auto make = [&options, wanted](ClusterInputs of_look, RunningServer* server,
-                               const ClusterLook* first) {
+                                       const ClusterLook* first) {
     return std::make_unique<ClusterVerifier>(options, std::move(of_look), nullptr, server,
                                              static_cast<const ClusterVerifier*>(first), wanted);
   };

@@ -133,9 +133,9 @@ class ClusterVerifier : public ClusterLook {
   std::unique_ptr<WantedWal> wanted_wal_;
   std::set<BlockTag> wanted_blocks_;
   std::set<RelFileNode> wanted_relations_;
-  ForkSizes wanted_ends_;                   // as touched_, by the index
-  std::map<BlockTag, BadPage> bad_pages_;   // in the base backup
-  std::set<BlockTag> needed_pages_;         // of them, by records
+  ForkSizes wanted_ends_;                  // as touched_, by the index
+  std::map<BlockTag, BadPage> bad_pages_;  // in the base backup
+  std::set<BlockTag> needed_pages_;        // of them, by records
   bool backup_ended_ = false;
   bool hints_changed_ = false;  // by a record
   bool restarted_;              // the server was, perhaps after a crash

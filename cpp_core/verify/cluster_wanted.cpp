@@ -55,11 +55,12 @@ Status ClusterVerifier::FindWanted() {
   for (const BlockTag& tag : wanted_->pages) {
     ASSIGN_OR_RETURN(const uint32_t end, end_of(ForkOf(tag)));
     if (end == 0 && !HasRelation(files_.base(), tag.rel) && !HasRelation(disk, tag.rel))
-      return MakeError(ErrorCode::kNotFound,
-                       fmt::format("there is no block {} of \"{}\": neither in the base backup, nor by "
-                                   "WAL, nor in \"{}\"",
-                                   tag.block, pg::BlockFilePath(*in_.control.version, ForkOf(tag)),
-                                   in_.data->path()));
+      return MakeError(
+          ErrorCode::kNotFound,
+          fmt::format("there is no block {} of \"{}\": neither in the base backup, nor by "
+                      "WAL, nor in \"{}\"",
+                      tag.block, pg::BlockFilePath(*in_.control.version, ForkOf(tag)),
+                      in_.data->path()));
     wanted_blocks_.insert(tag);
     wanted_relations_.insert(tag.rel);
   }
@@ -73,11 +74,11 @@ Status ClusterVerifier::FindWanted() {
     const BlockTag main{rel, kMainFork, 0};
     const bool is_there = HasRelation(files_.base(), rel) || HasRelation(disk, rel);
     if (wanted_blocks_.size() == before && !is_there)
-      return MakeError(ErrorCode::kNotFound,
-                       fmt::format("there is no file \"{}\": neither in the base backup, nor by WAL, nor "
-                                   "in \"{}\"",
-                                   pg::BlockFilePath(*in_.control.version, main),
-                                   in_.data->path()));
+      return MakeError(
+          ErrorCode::kNotFound,
+          fmt::format("there is no file \"{}\": neither in the base backup, nor by WAL, nor "
+                      "in \"{}\"",
+                      pg::BlockFilePath(*in_.control.version, main), in_.data->path()));
     wanted_relations_.insert(rel);
   }
   return FindBadPages();
@@ -113,8 +114,8 @@ Status ClusterVerifier::ReadWanted(PageReplay* replay, bool first_pass) {
     return tl::unexpected(WalError(in_, std::move(read.error())));
   const bool reads_all = in_.crashed || in_.running;
   const Lsn known = wanted_wal_->end();
-  const bool is_enough = reads_all ? known > in_.control.checkpoint && !wanted_wal_->damage()
-                         : in_.of_standby           ? known >= second_end_
+  const bool is_enough = reads_all        ? known > in_.control.checkpoint && !wanted_wal_->damage()
+                         : in_.of_standby ? known >= second_end_
                          : in_.second.start.valid() ? second_end_.valid()
                                                     : last == in_.control.checkpoint;
   if (!is_enough) {
@@ -122,10 +123,10 @@ Status ClusterVerifier::ReadWanted(PageReplay* replay, bool first_pass) {
     return tl::unexpected(WalError(
         in_, damage ? *damage
                     : Error{ErrorCode::kNotFound,
-                            fmt::format("the WAL in {} ends at {}, but {} needs more: add the missing "
-                                        "segments",
-                                        NamePaths(in_.set->given()), known.ToString(),
-                                        in_.data->path())}));
+                            fmt::format(
+                                "the WAL in {} ends at {}, but {} needs more: add the missing "
+                                "segments",
+                                NamePaths(in_.set->given()), known.ToString(), in_.data->path())}));
   }
   result_.start = in_.label.start;
   result_.end = reads_all ? known : in_.of_standby ? second_end_ : end;
@@ -181,8 +182,8 @@ Status ClusterVerifier::CompareWanted() {
 
 // Of files that are longer or shorter than they must be the first block is named.
 bool ClusterVerifier::IsAboutWanted(const Mismatch& mismatch) const {
-  const bool is_whole = mismatch.tag.block == kNoBlockNumber ||
-                        wanted_->relations.contains(mismatch.tag.rel);
+  const bool is_whole =
+      mismatch.tag.block == kNoBlockNumber || wanted_->relations.contains(mismatch.tag.rel);
   if (is_whole) return wanted_relations_.contains(mismatch.tag.rel);
   const auto last = wanted_blocks_.upper_bound({mismatch.tag.rel, mismatch.tag.fork, UINT32_MAX});
   if (last == wanted_blocks_.begin()) return false;

@@ -37,10 +37,10 @@ class ReceiveIndexTest : public ::testing::Test {
       out << "#!/bin/sh\necho \"$@\" >>'" << (directory_ / "calls").string() << "'\n" << script;
     }
     chmod(program.c_str(), 0755);
-    return {.program = program,
-            .wal = "W",
-            .directory = "I",
-            .say = [this](const std::string& line) { said_.push_back(line); }};
+    return {
+        .program = program, .wal = "W", .directory = "I", .say = [this](const std::string& line) {
+          said_.push_back(line);
+        }};
   }
 
   std::vector<std::string> Calls() const {
