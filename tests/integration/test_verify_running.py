@@ -292,6 +292,26 @@ class Running(unittest.TestCase):
                 file.write(content)
         self.assertEqual(found, [(name, 3, "stale")])
 
+    def test_only_some_pages(self):
+        """By an index: a page that changes is undecided, and a cold one that is damaged is found."""
+        cluster = self.cluster
+        cluster.psql("CHECKPOINT")
+        cluster.restart()
+        hot, (name, path) = self.path("hot")[0], self.path("cold")
+        only = [f"--only={name}", f"--only={hot}/0", f"--index={cluster.directory}/index", "--patience=1s"]
+        content = path.read_bytes()
+        with commits(cluster, "UPDATE hot SET a = a + 1"):
+            status, report, messages = verify(cluster, self.backup, *only)
+            self.assertEqual(status, 0, messages)
+            self.assertGreaterEqual(report["backup"]["unchanged_compared"], len(content) // BLOCK)
+            self.assertEqual(report["running_server"]["undecided"], 1)
+            path.write_bytes(content[: BLOCK + 8100] + bytes(4) + content[BLOCK + 8104 :])
+            try:
+                found = self.found(verify(cluster, self.backup, *only))
+            finally:
+                path.write_bytes(content)
+        self.assertEqual([place[:2] for place in found], [(name, 1)])
+
     def test_missing_file(self):
         cluster = self.cluster
         name, path = self.path("cold")
