@@ -11,9 +11,11 @@
 
 #include "cli/commands.h"
 #include "cli/common_options.h"
+#include "cli/receive_index.h"
 #include "cli/stop_signal.h"
 #include "cli/terminal_line.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/tested_version.h"
 #include "cpp_core/wal_client/stream_metrics.h"
 #include "neon_redo/metrics.h"
 #include "neon_redo/receiver.h"
@@ -27,6 +29,7 @@ using std::chrono::milliseconds;
 struct ReceiveArguments {
   std::string dbname;
   std::string wal;
+  std::string index;
   std::string slot;
   bool create_slot = false;
   bool synchronous = false;
@@ -38,12 +41,13 @@ struct ReceiveArguments {
   bool no_progress = false;
 };
 
-// "0/3A1F0000, timeline 1, 81.2 MB/s, 12.0 MB behind", once a second.
+// "0/3A1F0000, timeline 1, 81.2 MB/s, 12.0 MB behind, index 16.8 MB behind", once a second.
 class Progress {
  public:
   explicit Progress(bool wanted) : line_(wanted) {}
 
-  void Show(WalArchive* archive) {
+  // index: null if there is none.
+  void Show(WalArchive* archive, const ReceiveIndex* index) {
     if (!line_.Due(milliseconds(1000))) return;
     const auto now = std::chrono::steady_clock::now();
     const Lsn at = archive->written();
@@ -51,9 +55,9 @@ class Progress {
     const double rate = last_at_.valid() ? static_cast<double>(at - last_at_) / passed.count() : 0;
     const Lsn end = archive->stream().server_end();
     const uint64_t behind = end > at ? end - at : 0;
-    line_.Show(fmt::format("{}, timeline {}, {:.1f} MB/s, {:.1f} MB behind{}", at.ToString(),
+    line_.Show(fmt::format("{}, timeline {}, {:.1f} MB/s, {:.1f} MB behind{}{}", at.ToString(),
                            archive->stream().timeline(), rate / 1e6,
-                           static_cast<double>(behind) / 1e6,
+                           static_cast<double>(behind) / 1e6, IndexText(index),
                            archive->stream().connected() ? "" : ", not connected"));
     last_ = now;
     last_at_ = at;
@@ -62,6 +66,11 @@ class Progress {
   void Clear() { line_.Clear(); }
 
  private:
+  static std::string IndexText(const ReceiveIndex* index) {
+    if (index == nullptr || !index->indexed().valid()) return "";
+    return fmt::format(", index {:.1f} MB behind", static_cast<double>(index->behind()) / 1e6);
+  }
+
   TerminalLine line_;
   std::chrono::steady_clock::time_point last_{};
   Lsn last_at_;
@@ -76,12 +85,15 @@ class ReceiveMetrics {
     exposer_ = std::move(exposer);
     stream_.emplace(*exposer_->registry(), arguments.slot);
     writer_.emplace(*exposer_->registry(), arguments.slot);
+    if (!arguments.index.empty()) index_.emplace(*exposer_->registry(), arguments.slot);
     Say(fmt::format("metrics on port {}", exposer_->port()));
     return {};
   }
 
-  void Update(WalArchive* archive) {
+  void Update(WalArchive* archive, const ReceiveIndex* index) {
     if (!exposer_) return;
+    if (index_ && index != nullptr)
+      index_->Update(index->indexed(), index->behind(), index->failures());
     stream_->Update(&archive->stream(), archive->written(), archive->flushed());
     writer_->Update(archive->counts());
   }
@@ -90,6 +102,7 @@ class ReceiveMetrics {
   std::unique_ptr<MetricsExposer> exposer_;
   std::optional<StreamMetrics> stream_;
   std::optional<WriterMetrics> writer_;
+  std::optional<IndexMetrics> index_;
 };
 
 ArchiveOptions MakeArchiveOptions(const ReceiveArguments& arguments) {
@@ -107,14 +120,31 @@ ArchiveOptions MakeArchiveOptions(const ReceiveArguments& arguments) {
 }
 
 // Until it is stopped, done or stuck; what it says then is the caller's.
-Status ReceiveSegments(WalArchive* archive, Progress* progress, ReceiveMetrics* metrics) {
+Status ReceiveSegments(WalArchive* archive, ReceiveIndex* index, Progress* progress,
+                       ReceiveMetrics* metrics) {
   for (;;) {
     const auto done = archive->Step(milliseconds(500));
-    progress->Show(archive);
-    metrics->Update(archive);
+    if (index != nullptr) index->Step(ReceiveIndex::Clock::now());
+    progress->Show(archive, index);
+    metrics->Update(archive, index);
     if (!done && done.error().code != ErrorCode::kCancelled) return tl::unexpected(done.error());
     if (!done || *done) return {};
   }
+}
+
+// Null without --index.
+std::unique_ptr<ReceiveIndex> MakeIndex(const ReceiveArguments& arguments, Progress* progress) {
+  if (arguments.index.empty()) return nullptr;
+  const bool serves_all = pg::CheckTested(*pg::FindVersionByMajor(16), "").has_value();
+  return std::make_unique<ReceiveIndex>(
+      ReceiveIndexOptions{.program = "/proc/self/exe",
+                          .wal = arguments.wal,
+                          .directory = arguments.index,
+                          .untested_versions = serves_all,
+                          .say = [progress](const std::string& line) {
+                            progress->Clear();
+                            Say(line);
+                          }});
 }
 
 Outcome Run(const ReceiveArguments& arguments) {
@@ -129,6 +159,11 @@ Outcome Run(const ReceiveArguments& arguments) {
     progress.Clear();
     Say(event);
   };
+  const auto index = MakeIndex(arguments, &progress);
+  if (index)
+    archive_options.on_complete = [&index](Lsn end) {
+      index->Complete(end, ReceiveIndex::Clock::now());
+    };
   const CancelSignal& stop = StopOnSignals();
   ReceiveMetrics metrics;
   RETURN_IF_ERROR(metrics.Open(arguments));
@@ -140,7 +175,7 @@ Outcome Run(const ReceiveArguments& arguments) {
   WalArchive* const archive = opened->get();
   Say(fmt::format("receiving into \"{}\" from {}, timeline {}", arguments.wal,
                   archive->start().ToString(), archive->stream().timeline()));
-  Status outcome = ReceiveSegments(archive, &progress, &metrics);
+  Status outcome = ReceiveSegments(archive, index.get(), &progress, &metrics);
   progress.Clear();
   const Status closed = archive->Close();
   if (outcome && !closed) outcome = closed;
@@ -169,6 +204,10 @@ CommandFunction DeclareReceive(Options* options) {
   options->Choice<Compression>("--compress=METHOD", &arguments->compression,
                                {{"lz4", Compression::kLz4}, {"zstd", Compression::kZstd}},
                                "compress complete segments: lz4 (NAME.lz4) or zstd (NAME.zst)");
+  options->Path(
+      "--index=DIR", &arguments->index,
+      "index complete segments in this directory, as neon-redo index does, by a process with low "
+      "priority");
   AddUntil(options, &arguments->until, "stop once WAL up to this LSN is on disk");
   AddStatusInterval(options, &arguments->status_interval, kNoTime);
   AddStallTimeout(options, &arguments->stall_timeout);

@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,20 +16,18 @@
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
-#include "cli/grouped.h"
-#include "cli/page_inputs.h"
+#include "cli/index_options.h"
 #include "cli/progress_bar.h"
+#include "cli/verify_explain.h"
 #include "cli/verify_follow.h"
+#include "cli/verify_only.h"
 #include "cli/verify_report.h"
 #include "cli/verify_reports.h"
 #include "cli/verify_running.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/pg/page_name.h"
 #include "cpp_core/verify/cluster.h"
-#include "cpp_core/verify/explain.h"
 #include "cpp_core/wal/commit_time.h"
-#include "cpp_core/wal/open.h"
 #include "neon_redo/verify.h"
 
 namespace neon_redo::cli {
@@ -45,6 +42,8 @@ struct VerifyArguments {
   std::string against;
   std::string against_dbname;
   std::string explain;
+  std::vector<std::string> only;
+  std::string index;
   std::string until;
   std::chrono::duration<double> patience{-1};  // of --patience; less than 0: it is not given
   ReportArguments reports;
@@ -89,6 +88,22 @@ std::string CheckLedger(const VerifyArguments& arguments) {
   return "";
 }
 
+std::string CheckOnly(const VerifyArguments& arguments) {
+  const VerifyOptions& verify = arguments.verify;
+  if (arguments.only.empty())
+    return arguments.index.empty() || !arguments.explain.empty()
+               ? ""
+               : "--index is for --only and --explain";
+  if (arguments.images || arguments.follow.follow || !arguments.explain.empty() ||
+      !arguments.until.empty() || !verify.ledger.empty() || verify.quick)
+    return "--only looks at pages of a cluster: leave out --images, --follow, --explain, --until, "
+           "--ledger and --quick";
+  if (!verify.restore_command.empty())
+    return "--only reads WAL by an index, and a restore command cannot list its archive: give --wal DIR "
+           "instead";
+  return "";
+}
+
 // One line that says what to do; empty when the options fit together.
 std::string CheckOptions(const VerifyArguments& arguments) {
   if (!arguments.reports.files.empty() && (arguments.follow.follow || !arguments.explain.empty()))
@@ -102,6 +117,7 @@ std::string CheckOptions(const VerifyArguments& arguments) {
            "and --explain";
   if (std::string bad = CheckBaseBackup(arguments.base_backup); !bad.empty()) return bad;
   if (std::string bad = CheckLedger(arguments); !bad.empty()) return bad;
+  if (std::string bad = CheckOnly(arguments); !bad.empty()) return bad;
   const bool reads_backup =
       !arguments.follow.follow && !arguments.images && arguments.explain.empty();
   if (const char* option = OptionOfBackup(arguments); option != nullptr && !reads_backup)
@@ -130,30 +146,6 @@ uint64_t DefaultMemory() {
   const auto pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
   const uint64_t quarter = pages > 0 && size > 0 ? uint64_t(pages) * uint64_t(size) / 4 : 0;
   return std::max(quarter, uint64_t{256} << 20);
-}
-
-// Prints the records that touch the page.
-Outcome Explain(const VerifyArguments& arguments) {
-  ASSIGN_OR_RETURN(const PageKey page, ParsePageName(arguments.explain));
-  ASSIGN_OR_RETURN(
-      const auto inputs,
-      OpenPageInputs(arguments.base_backup, {.directories = arguments.verify.wal,
-                                             .restore_command = arguments.verify.restore_command,
-                                             .timeline = arguments.verify.timeline}));
-  WalRange range{.timeline = arguments.verify.timeline};
-  if (inputs.backup) range.from = inputs.start;
-  const auto print = [&](const std::string& record, const std::string& change) {
-    if (arguments.json)
-      fmt::print("{}\n", JsonText({{"record", record}, {"change", change}}));
-    else
-      fmt::print("{}\n    {}\n", record, change);
-  };
-  ASSIGN_OR_RETURN(const auto reader, OpenWal(inputs.wal, range));
-  const auto found = ExplainPage(reader.get(), inputs.track_commit_timestamp, page, print);
-  SayNotes(reader->notes());
-  if (!found) return tl::unexpected(found.error());
-  if (!arguments.json) fmt::print("{} changes of {}\n", Grouped(*found), page.Describe());
-  return kExitFine;
 }
 
 // The default of --against, which turns a check of the backup into a comparison.
@@ -211,6 +203,7 @@ Result<VerifyReports> OpenReports(const VerifyArguments& arguments) {
   option("until", arguments.until);
   if (verify.timeline) option("timeline", std::to_string(*verify.timeline));
   if (verify.quick) option("quick", "yes");
+  for (const std::string& name : arguments.only) option("only", name);
   option("ledger", verify.ledger);
   if (verify.reads_all) option("full", "yes");
   if (!arguments.against.empty()) option("patience", fmt::format("{}s", verify.patience.count()));
@@ -232,7 +225,12 @@ Result<VerifyResult> Compare(const VerifyArguments& arguments, ReportFacts* fact
   const auto data = OpenComparedWith(arguments.against, {});
   if (facts) facts->cluster = IdentityOf(arguments.against, data);
   if (!data) return tl::unexpected(data.error());
-  return VerifyBackup(arguments.verify, **base, data->get());
+  if (arguments.only.empty()) return VerifyBackup(arguments.verify, **base, data->get());
+  ASSIGN_OR_RETURN(const auto wanted,
+                   FindOnly(arguments.only, arguments.index, arguments.verify.jobs));
+  VerifyOptions options = arguments.verify;
+  options.quick = true;
+  return VerifyBackup(options, **base, data->get(), &wanted);
 }
 
 // Without an exception, so that a report can be written whatever happens.
@@ -258,13 +256,18 @@ tl::expected<VerifyResult, Failure> Verify(VerifyArguments arguments, ReportFact
 
 Outcome Run(VerifyArguments arguments) {
   if (const std::string bad = CheckOptions(arguments); !bad.empty()) return Fail(bad);
-  if (!arguments.explain.empty()) return Explain(arguments);
+  if (!arguments.explain.empty())
+    return Explain({arguments.explain, arguments.base_backup, arguments.verify.wal,
+                    arguments.verify.restore_command, arguments.verify.timeline, arguments.index,
+                    arguments.verify.jobs, arguments.json});
   if (!arguments.against_dbname.empty()) {
     ASSIGN_OR_RETURN(arguments.against, DataDirectoryOf(arguments.against_dbname));
     Say(fmt::format("comparing with \"{}\", the server's data directory", arguments.against));
   }
   TakePgdata(&arguments);
   if (const std::string bad = TakePatience(&arguments); !bad.empty()) return Fail(bad);
+  if (!arguments.only.empty() && arguments.against.empty())
+    return Fail("--only compares pages: give --against PGDATA");
   ASSIGN_OR_RETURN(VerifyReports reports, OpenReports(arguments));
   const auto result =
       Verify(arguments, arguments.reports.files.empty() ? nullptr : &reports.facts());
@@ -280,7 +283,8 @@ Outcome Run(VerifyArguments arguments) {
                             arguments.verify.quick,
                             arguments.against,
                             arguments.until,
-                            arguments.verify.ledger};
+                            arguments.verify.ledger,
+                            arguments.only};
   if (arguments.json)
     PrintVerifyJson(report, *result);
   else
@@ -348,6 +352,11 @@ void AddInputs(Options* options, VerifyArguments* arguments) {
   options->Path("--explain=PAGE", &arguments->explain,
                 "only print every record that touches this page, such as base/5/16384/7 or "
                 "pg_xact/0000/3, from the start of --base-backup if that is given");
+  options->TextList(
+      "--only=PAGE|RELATION", &arguments->only,
+      "compare only this page, such as base/5/16384/7, or all pages of this relation, such "
+      "as base/5/16384, and read only the WAL that they need; can be repeated");
+  AddIndex(options, &arguments->index);
   options->Flag("--images", &arguments->images,
                 "compare each record's page with the image in the record; WAL must have been "
                 "written with wal_consistency_checking = 'all'");
@@ -375,6 +384,8 @@ CommandFunction DeclareVerify(Options* options) {
   options->Usage(
       "[OPTION]... --wal=DIR... --base-backup=PATH [--against=DIR]\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --base-backup=PATH --until=LSN|TIME\n"
+      "  neon-redo verify [OPTION]... --wal=DIR... --base-backup=PATH --against=DIR\n"
+      "    --only=PAGE|RELATION...\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --images\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --explain=PAGE\n"
       "  neon-redo verify [OPTION]... --follow --dbname=CONNSTR");
@@ -412,6 +423,8 @@ CommandFunction DeclareVerify(Options* options) {
       "    --ledger=/var/lib/neon_redo/main.ledger\n"
       "  neon-redo verify --base-backup=/var/lib/pgbackrest --stanza=main \\\n"
       "    --wal=/var/lib/pgbackrest/archive/main\n"
+      "  neon-redo verify --base-backup=/backups/monday --wal=/archive \\\n"
+      "    --against=/var/lib/postgresql/15/main --only=base/5/16384\n"
       "  neon-redo verify --explain=base/5/16384/7 --wal=/archive\n"
       "  neon-redo verify --images --format=json \\\n"
       "    --wal=/var/lib/postgresql/15/main/pg_wal\n"

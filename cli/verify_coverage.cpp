@@ -52,6 +52,13 @@ std::vector<std::string> Covered(const VerifyReport& report, const VerifyResult&
   if (report.images) return {"each record of the WAL whose image has the page after it"};
   const bool whole = r.backup.was_read;
   std::vector<std::string> out;
+  if (!report.only.empty()) {
+    out.push_back(fmt::format("only {}, compared with those in {}",
+                              PrintableLines(fmt::format("{}", fmt::join(report.only, ", "))),
+                              PrintableLines(report.against)));
+    if (r.running) out.push_back(RunningCoverage(r));
+    return out;
+  }
   if (whole) out.push_back(fmt::format("{} of the backup", FilesRead(r.backup)));
   if (r.ledger.relied) out.push_back(ReliedOn(r.ledger) + ", by the ledger");
   out.push_back("the pages that this WAL changes, " +
@@ -65,6 +72,8 @@ std::vector<std::string> Covered(const VerifyReport& report, const VerifyResult&
 std::vector<std::string> NotCovered(const VerifyReport& report, const VerifyResult& r) {
   if (report.images) return {"pages without an image in this WAL, and all files"};
   std::vector<std::string> missing;
+  if (!report.only.empty())
+    missing.push_back("all other pages, SLRUs, relation maps and databases");
   if (r.ledger.relied)
     missing.push_back("bytes that a disk has changed since then without a trace (--full)");
   else if (!r.backup.was_read)
@@ -90,11 +99,12 @@ void AddWal(const VerifyResult& r, nlohmann::ordered_json* out) {
 nlohmann::ordered_json CoverageJson(const VerifyReport& report, const VerifyResult& r) {
   using Json = nlohmann::ordered_json;
   if (report.images) return {{"images", true}};
-  const bool compares_unchanged = report.compares() && r.backup.was_read;
+  const bool compares_unchanged = report.compares() && (r.backup.was_read || !report.only.empty());
   return {{"images", false},
           {"backup", r.backup.was_read ? FilesRead(r.backup)
                      : r.ledger.relied ? "proven before, by the ledger"
                                        : "not read as a whole"},
+          {"only", report.only.empty() ? Json(nullptr) : Json(report.only)},
           {"pages_changed_by_wal", report.compares() ? "compared" : "rebuilt"},
           {"pages_not_changed_by_wal", compares_unchanged ? "compared" : "not compared"},
           {"against", report.against.empty() ? nullptr : Json(report.against)},

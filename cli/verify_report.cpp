@@ -186,6 +186,8 @@ void PrintMismatches(const VerifyReport& report, const VerifyResult& r) {
 // Null where none was to be read.
 nlohmann::ordered_json BackupJson(const VerifyReport& report, const BackupCounts& b) {
   if (report.images) return nullptr;
+  if (!b.was_read && !report.only.empty())
+    return {{"read", false}, {"losses", b.losses}, {"unchanged_compared", b.unchanged_compared}};
   if (!b.was_read) return {{"read", false}};
   return {{"read", true},
           {"manifest", b.has_manifest},
@@ -263,8 +265,13 @@ std::string WriteItems(const std::string& text, const char* name,
 }
 
 // What the last line says of the backup itself.
-std::string BackupVerdict(const VerifyReport& report, const BackupCounts& b) {
+std::string BackupVerdict(const VerifyReport& report, const BackupCounts& b, uint64_t wal_bytes) {
   if (report.images) return "";
+  if (!report.only.empty())
+    return fmt::format(
+        " --only: {} bytes of WAL were read for them; the rest of the backup, other pages, SLRUs, maps and "
+        "databases were not looked at.",
+        Grouped(wal_bytes));
   if (report.quick) return fmt::format(" --quick: {}, and {}.", kBackupLeftOut, kUnchangedLeftOut);
   if (b.losses == 0) {
     if (report.compares_something()) return "";
@@ -300,7 +307,7 @@ std::string VerdictText(const VerifyReport& report, const VerifyResult& r) {
   const char* what = report.images ? "block images" : "pages";
   const uint64_t compared = PagesDone(report, r) + r.backup.unchanged_compared;
   const uint64_t different = r.different - std::min(r.different, r.backup.losses);
-  const std::string of_backup = RunningVerdict(r) + BackupVerdict(report, r.backup);
+  const std::string of_backup = RunningVerdict(r) + BackupVerdict(report, r.backup, r.wal_bytes);
   const std::string relied =
       r.ledger.relied ? fmt::format(" Relied on {}.", ReliedOn(r.ledger)) : std::string();
   if (!report.compares_something())
@@ -312,8 +319,10 @@ std::string VerdictText(const VerifyReport& report, const VerifyResult& r) {
     return fmt::format("{} of {} {} are different.{}", Grouped(different), Grouped(compared), what,
                        of_backup);
   if (compared == 0)
-    return fmt::format("Nothing was compared: WAL {}.{}",
-                       report.images ? "has no images to compare with" : "changes no pages",
+    return fmt::format("Nothing was compared: {}.{}",
+                       report.images         ? "WAL has no images to compare with"
+                       : report.only.empty() ? "WAL changes no pages"
+                                             : "the pages were skipped, or are unknown",
                        of_backup);
   return fmt::format("All {} {} are equal.{}", Grouped(compared), what, of_backup);
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "neon_redo/native.h"
 #include "neon_redo/verify.h"
@@ -20,11 +21,12 @@ struct VerifyReport {
   bool compares() const { return !against.empty(); }
   bool compares_something() const { return images || compares(); }
 
-  std::string input;    // the options that named it, for a shell
-  bool quick = false;   // the backup was not read as a whole
-  std::string against;  // the directory that pages were compared with; empty: none
-  std::string until;    // the target of --until, as it was given; empty: none
-  std::string ledger;   // the file of --ledger; empty: none
+  std::string input;                // the options that named it, for a shell
+  bool quick = false;               // the backup was not read as a whole
+  std::string against;              // the directory that pages were compared with; empty: none
+  std::string until;                // the target of --until, as it was given; empty: none
+  std::string ledger;               // the file of --ledger; empty: none
+  std::vector<std::string> only{};  // pages and relations of --only; empty: all were looked at
 };
 
 // To stdout.

@@ -131,11 +131,13 @@ Result<FileStart> WalListing::ReadStart(const std::string& file, const std::stri
   return ReadFileStart(file, cipher_pass.get());
 }
 
-Status WalListing::ReadStarts(const std::string& passphrase) {
+Status WalListing::ReadStarts(const WalRepository& repository) {
   std::map<std::tuple<uint64_t, uint32_t, const pg::Version*>, size_t> votes;
   std::vector<File> read;
   for (File& file : files) {
-    auto start = ReadStart(file.path, passphrase);
+    if (repository.ending != nullptr && *repository.ending)
+      return MakeError(ErrorCode::kCancelled, "the list of the archive was ended");
+    auto start = ReadStart(file.path, repository.passphrase);
     if (!start && start.error().code == ErrorCode::kUnsupported) {
       packed.push_back({file.path, file.name});
       continue;
@@ -169,7 +171,7 @@ Status WalListing::List(const std::string& where, const WalRepository& repositor
   const auto by_path = [](const auto& a, const auto& b) { return a.path < b.path; };
   std::sort(files.begin(), files.end(), by_path);
   std::sort(foreign.begin(), foreign.end());
-  RETURN_IF_ERROR(ReadStarts(repository.passphrase));
+  RETURN_IF_ERROR(ReadStarts(repository));
   std::sort(packed.begin(), packed.end(), by_path);
   return {};
 }

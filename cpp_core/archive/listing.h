@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <set>
 #include <string>
 #include <utility>
@@ -17,8 +18,9 @@ namespace neon_redo {
 
 // What is to be known of a pgBackRest repository besides its place.
 struct WalRepository {
-  std::string stanza{};      // empty: it has only one
-  std::string passphrase{};  // empty: it is not encrypted
+  std::string stanza{};                       // empty: it has only one
+  std::string passphrase{};                   // empty: it is not encrypted
+  const std::atomic<bool>* ending = nullptr;  // WalSources::ending
 };
 
 // One directory, with its directories of sixteen digits (pgBackRest, Barman).
@@ -51,7 +53,7 @@ struct WalListing {
   // segment or a directory is renamed or removed meanwhile is listed again, up to ten times.
   // kNotFound: no such directory. kIo: it, or something in it, is not readable. kInvalidArgument: a
   // stanza has several, or the repository several stanzas. Of encrypted segments also: as
-  // ReadArchivePassphrase.
+  // ReadArchivePassphrase. kCancelled: by WalRepository::ending.
   static Result<WalListing> Read(const std::string& path, const WalRepository& repository = {});
 
  private:
@@ -61,7 +63,7 @@ struct WalListing {
   Status ListStanza(const std::string& where);
   void TakeName(const std::string& where, const std::string& name);
   Result<FileStart> ReadStart(const std::string& file, const std::string& passphrase);
-  Status ReadStarts(const std::string& passphrase);
+  Status ReadStarts(const WalRepository& repository);
 };
 
 }  // namespace neon_redo

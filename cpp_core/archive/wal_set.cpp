@@ -14,6 +14,7 @@
 
 #include "cpp_core/archive/timeline_history.h"
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/tested_version.h"
 
@@ -70,7 +71,9 @@ Result<WalSet> WalSet::Open(const WalSources& sources) {
 
 Status WalSet::List(const WalSources& sources) {
   const std::vector<std::string>& paths = sources.directories;
-  WalRepository repository{sources.stanza};
+  WalRepository repository{.stanza = sources.stanza, .ending = sources.ending};
+  const std::unique_ptr<std::string, void (*)(std::string*)> wiped(&repository.passphrase,
+                                                                   &WipeSecret);
   cipher_pass_file_ = sources.cipher_pass_file;
   if (!cipher_pass_file_.empty()) {
     ASSIGN_OR_RETURN(repository.passphrase, ReadRepositoryPassphrase(cipher_pass_file_));

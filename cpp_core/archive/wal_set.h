@@ -2,6 +2,7 @@
 #ifndef NEON_REDO_ARCHIVE_WAL_SET_H_
 #define NEON_REDO_ARCHIVE_WAL_SET_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -38,6 +39,8 @@ struct WalSources {
   // the passphrase, if it is encrypted (ReadSecretFile). Other directories do not need them.
   std::string stanza{};
   std::string cipher_pass_file{};
+  // The list is of no use any more once this is true: kCancelled. Null: it is of use. Only for the call.
+  const std::atomic<bool>* ending = nullptr;
 };
 
 // The segments of one cluster, and their size. An immutable value: it is a snapshot, files that come

@@ -16,14 +16,14 @@ namespace neon_redo {
 namespace {
 
 Result<VerifyResult> VerifyInputs(const VerifyOptions& options, ClusterInputs inputs,
-                                  LedgerRun* ledger) {
-  const auto make = [&options](ClusterInputs of_look, RunningServer* server,
-                               const ClusterLook* first) {
+                                  LedgerRun* ledger, const WantedPages* wanted) {
+  const auto make = [&options, wanted](ClusterInputs of_look, RunningServer* server,
+                                       const ClusterLook* first) {
     return std::make_unique<ClusterVerifier>(options, std::move(of_look), nullptr, server,
-                                             static_cast<const ClusterVerifier*>(first));
+                                             static_cast<const ClusterVerifier*>(first), wanted);
   };
   if (inputs.running) return VerifyRunning(options, std::move(inputs), make);
-  ClusterVerifier verifier(options, std::move(inputs), ledger, nullptr, nullptr);
+  ClusterVerifier verifier(options, std::move(inputs), ledger, nullptr, nullptr, wanted);
   ASSIGN_OR_RETURN(VerifyResult result, verifier.Run());
   RETURN_IF_ERROR(verifier.Describe(&result));
   return result;
@@ -42,7 +42,10 @@ Result<std::unique_ptr<BaseBackup>> OpenComparedWith(const std::string& path,
 }
 
 Result<VerifyResult> VerifyBackup(const VerifyOptions& options, const BaseBackup& base,
-                                  const BaseBackup* data) {
+                                  const BaseBackup* data, const WantedPages* wanted) {
+  if (wanted != nullptr && (data == nullptr || !options.ledger.empty()))
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "some pages only are compared with a data directory, and without a ledger");
   if (data != nullptr && (options.until_lsn || options.until_time))
     return MakeError(ErrorCode::kInvalidArgument,
                      "replay to a target cannot be compared with a data directory");
@@ -57,8 +60,8 @@ Result<VerifyResult> VerifyBackup(const VerifyOptions& options, const BaseBackup
       if (data != nullptr) limited_data = LimitRate(*data, &*limit);
     }
     const BaseBackup& read = limit ? *limited_base : base;
-    const auto verify = [&options](ClusterInputs inputs, LedgerRun* ledger) {
-      return VerifyInputs(options, std::move(inputs), ledger);
+    const auto verify = [&options, wanted](ClusterInputs inputs, LedgerRun* ledger) {
+      return VerifyInputs(options, std::move(inputs), ledger, wanted);
     };
     Result<VerifyResult> result;
     if (options.ledger.empty()) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cpp_core/backup/base_backup.h"
+#include "cpp_core/verify/wanted.h"
 #include "neon_redo/verify.h"
 
 namespace neon_redo {
@@ -15,9 +16,10 @@ namespace neon_redo {
 Result<std::unique_ptr<BaseBackup>> OpenComparedWith(const std::string& path,
                                                      const BaseBackupOptions& options);
 
-// data: null where there is nothing to compare with.
+// data: null where there is nothing to compare with. wanted: of these pages only the records that they need are read,
+// and neither the rest of the backup nor anything else is looked at; with data, and without a ledger. Null: all.
 Result<VerifyResult> VerifyBackup(const VerifyOptions& options, const BaseBackup& base,
-                                  const BaseBackup* data);
+                                  const BaseBackup* data, const WantedPages* wanted = nullptr);
 
 }  // namespace neon_redo
 

@@ -32,6 +32,7 @@ ClusterConsumer::ClusterConsumer(const PageCheck::Options& options,
       files_(files) {}
 
 Result<bool> ClusterConsumer::ReadBase(const BlockTag& tag, uint8_t* page) {
+  if (bad_ != nullptr && bad_->contains(tag)) needed.insert(tag);
   auto found = base_.ReadOrFail(tag, page);
   // Not what happened to one block: the base is needed.
   const bool ends = !found && (!reads_all_ || IsShortage(found.error().code));

@@ -41,7 +41,7 @@ Result<VerifyResult> ClusterVerifier::Run() {
   for (const OtherTimeline& other : in_.other_timelines)
     result_.other_timelines.emplace_back(other.timeline, other.start);
   if (compares()) dropping_ = FindDropping();
-  RETURN_IF_ERROR(files_.TakeBase(in_.base_files, *in_.control.version, !options_.quick));
+  RETURN_IF_ERROR(files_.TakeBase(in_.base_files, *in_.control.version, reads_backup()));
   CommitLog log(in_.base, in_.base_control.oldest_xid, in_.base_control.next_xid);
   RETURN_IF_ERROR(two_phase_.ReadBase(in_.base, in_.base_files, *in_.control.version,
                                       in_.base_control.next_full_xid, &log, !options_.quick));
@@ -51,7 +51,10 @@ Result<VerifyResult> ClusterVerifier::Run() {
     RETURN_IF_ERROR(
         proof_.Read(in_.base_control, in_.base_files, files_.base().forks, in_.has_label));
   if (running_ != nullptr) RETURN_IF_ERROR(running_->BeginLook());
-  auto spoilt = Pass(options_.engine, running_ != nullptr ? running_->only() : nullptr, true);
+  if (wanted_ != nullptr) RETURN_IF_ERROR(FindWanted());
+  const std::set<BlockTag>* only = wanted_ != nullptr ? &wanted_blocks_ : nullptr;
+  if (running_ != nullptr && running_->only() != nullptr) only = running_->only();
+  auto spoilt = Pass(options_.engine, only, true);
   if (spoilt && !spoilt->empty()) spoilt = Pass(Engine::kWorker, &*spoilt, false);
   if (!spoilt) return tl::unexpected(spoilt.error());
   if (earlier_ != nullptr) TakeForks();
@@ -87,6 +90,7 @@ Status ClusterVerifier::Describe(VerifyResult* result) const {
 
 // All but the pages that WAL changes.
 Status ClusterVerifier::CompareFiles() {
+  if (wanted_ != nullptr) return CompareWanted();
   if (compares()) {
     ASSIGN_OR_RETURN(data_files_, in_.data->ListData());
     RETURN_IF_ERROR(CheckNeededDirectories(*in_.data, data_files_, false));
@@ -222,7 +226,8 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   std::vector<ClusterConsumer*> consumers;
   const auto make_consumer = [&] {
     auto consumer = std::make_unique<ClusterConsumer>(PageOptions(), proof_.relations(),
-                                                      !options_.quick, ledger_, files_);
+                                                      reads_backup(), ledger_, files_);
+    consumer->TakeBadPages(wanted_ != nullptr ? &bad_pages_ : nullptr);
     consumers.push_back(consumer.get());
     return consumer;
   };
@@ -240,6 +245,7 @@ Result<std::set<BlockTag>> ClusterVerifier::Pass(Engine engine, const std::set<B
   for (ClusterConsumer* consumer : consumers) {
     if (proves_backup()) proof_.Add(std::move(consumer->catalogs));
     if (running_ != nullptr) running_->Add(std::move(consumer->check.look()));
+    needed_pages_.merge(consumer->needed);
     if (takes_all)
       for (auto& [fork, blocks] : consumer->changed) {
         auto& all = changed_[fork];

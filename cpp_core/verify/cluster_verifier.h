@@ -3,6 +3,8 @@
 #define NEON_REDO_VERIFY_CLUSTER_VERIFIER_H_
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,6 +14,7 @@
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/backup_proof.h"
+#include "cpp_core/verify/backup_reader.h"
 #include "cpp_core/verify/cluster_inputs.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/ledger_run.h"
@@ -22,6 +25,7 @@
 #include "cpp_core/verify/slru_check.h"
 #include "cpp_core/verify/two_phase_check.h"
 #include "cpp_core/verify/unchanged_check.h"
+#include "cpp_core/verify/wanted.h"
 #include "neon_redo/ingest.h"
 #include "neon_redo/verify.h"
 #include "neon_redo/wal_reader.h"
@@ -31,14 +35,16 @@ namespace neon_redo {
 class ClusterVerifier : public ClusterLook {
  public:
   // ledger: null where there is none. running: null if no server runs on what is compared. earlier: the
-  // first look at it; null: this is it.
+  // first look at it; null: this is it. wanted: the pages that are looked at, without a ledger and with something to
+  // compare with; null: all.
   ClusterVerifier(const VerifyOptions& options, ClusterInputs inputs, LedgerRun* ledger,
-                  RunningServer* running, const ClusterVerifier* earlier)
+                  RunningServer* running, const ClusterVerifier* earlier, const WantedPages* wanted)
       : options_(options),
         in_(std::move(inputs)),
         ledger_(ledger),
         running_(running),
         earlier_(earlier),
+        wanted_(wanted),
         view_(*in_.control.version),
         slru_memory_(MemoryForPages(ReplayOptionsOf(options)) / 16),
         slrus_(in_.base, &slru_memory_, options.spill_directory, !options.quick),
@@ -60,7 +66,8 @@ class ClusterVerifier : public ClusterLook {
   }
   bool compares() const { return in_.compares(); }
   // The backup was read in the first look.
-  bool proves_backup() const { return !options_.quick && earlier_ == nullptr; }
+  bool proves_backup() const { return reads_backup() && earlier_ == nullptr; }
+  bool reads_backup() const { return !options_.quick && wanted_ == nullptr; }
   const BackupProof& proof() const { return earlier_ != nullptr ? earlier_->proof_ : proof_; }
   // Where what is no relation's page is found.
   VerifyResult* others() { return running_ != nullptr ? running_->others() : &result_; }
@@ -85,9 +92,18 @@ class ClusterVerifier : public ClusterLook {
   void NameSkips(VerifyResult* result) const;
   void FindSubjects(VerifyResult* result) const;
   Status ReadAll(PageReplay* replay, bool first_pass);
+  Lsn WantedEnd() const;
+  Status FindWanted();
+  Status FindBadPages();
+  Status ReadWanted(PageReplay* replay, bool first_pass);
+  Status CompareWanted();
+  bool IsAboutWanted(const Mismatch& mismatch) const;
+  bool IsChanged(const BlockTag& tag) const;
+  void CountWanted();
   Status CheckEnd(const WalReader& reader, const ReplayEnd& replay_end, Lsn last) const;
   void TakeEnd(const WalReader& reader, const ReplayEnd& end, bool has_enough);
   std::string EndReason(const WalReader& reader, const ReplayEnd& end) const;
+  std::string EndOfCompared() const;
   Status Take(const WalRecord& record, bool first_pass, PageReplay* replay);
   Status TakeOthers(const WalRecord& record);
 
@@ -96,6 +112,7 @@ class ClusterVerifier : public ClusterLook {
   LedgerRun* const ledger_;
   RunningServer* const running_;
   const ClusterVerifier* const earlier_;
+  const WantedPages* const wanted_;
   BaseFiles data_files_;  // once all WAL is read
   VerifyResult result_;
   uint64_t free_space_map_ = 0;  // references to blocks of it
@@ -112,6 +129,13 @@ class ClusterVerifier : public ClusterLook {
   TouchedForks forks_;  // in a later look
   ChangedBlocks changed_;
   std::set<uint32_t> dropping_;  // databases that the data directory is dropping
+  // With wanted_: what it stands for, and its WAL.
+  std::unique_ptr<WantedWal> wanted_wal_;
+  std::set<BlockTag> wanted_blocks_;
+  std::set<RelFileNode> wanted_relations_;
+  ForkSizes wanted_ends_;                  // as touched_, by the index
+  std::map<BlockTag, BadPage> bad_pages_;  // in the base backup
+  std::set<BlockTag> needed_pages_;        // of them, by records
   bool backup_ended_ = false;
   bool hints_changed_ = false;  // by a record
   bool restarted_;              // the server was, perhaps after a crash

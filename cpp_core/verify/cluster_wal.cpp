@@ -55,15 +55,19 @@ Status ClusterVerifier::CheckEnd(const WalReader& reader, const ReplayEnd& repla
 
 std::string ClusterVerifier::EndReason(const WalReader& reader, const ReplayEnd& end) const {
   if (in_.crashed || in_.running) return end.Reason(reader);
+  return compares() ? EndOfCompared() : end.Reason(reader);
+}
+
+std::string ClusterVerifier::EndOfCompared() const {
   if (in_.second.start.valid())
     return fmt::format("the {} {} was reached",
                        in_.of_standby ? "minimum recovery point of" : "end of the backup in",
                        in_.data->path());
-  if (compares()) return fmt::format("the shutdown checkpoint of {} was reached", in_.data->path());
-  return end.Reason(reader);
+  return fmt::format("the shutdown checkpoint of {} was reached", in_.data->path());
 }
 
 Status ClusterVerifier::ReadAll(PageReplay* replay, bool first_pass) {
+  if (wanted_ != nullptr) return ReadWanted(replay, first_pass);
   const Lsn from = ledger_ != nullptr ? ledger_->read_from() : in_.label.start;
   auto opened = OpenWal(
       *in_.set, {.from = from, .timeline = resumes() ? in_.wal_timeline : in_.Timeline(options_)});
@@ -150,6 +154,7 @@ Status ClusterVerifier::TakeOthers(const WalRecord& record) {
                    (in_.running || record.start != in_.control.checkpoint));
     if (ledger_ != nullptr) ledger_->Take(change);
     files_.Take(change, record);
+    if (wanted_ != nullptr) continue;
     two_phase_.Take(change, record);
     RETURN_IF_ERROR(slrus_.Take(change, record, view_.rmid()));
   }

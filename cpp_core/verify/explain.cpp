@@ -36,6 +36,17 @@ bool Concerns(const Change& change, const PageKey& page) {
 
 }  // namespace
 
+uint64_t ExplainRecord(const WalRecord& record, const RecordView& view, const ChangeList& changes,
+                       const PageKey& page, const ExplainSink& sink) {
+  uint64_t found = 0;
+  for (const Change& change : changes) {
+    if (!Concerns(change, page)) continue;
+    sink(DescribeRecord(view, record.start), DescribeChange(change));
+    found++;
+  }
+  return found;
+}
+
 Result<uint64_t> ExplainPage(WalReader* wal, bool track_commit_timestamp, const PageKey& page,
                              const ExplainSink& sink) {
   Ingest ingest({track_commit_timestamp});
@@ -43,11 +54,7 @@ Result<uint64_t> ExplainPage(WalReader* wal, bool track_commit_timestamp, const 
   const Status status = ingest.TakeAll(
       wal,
       [&](const ChangeList& changes, const RecordView& view, const WalRecord& record) -> Status {
-        for (const Change& change : changes) {
-          if (!Concerns(change, page)) continue;
-          sink(DescribeRecord(view, record.start), DescribeChange(change));
-          found++;
-        }
+        found += ExplainRecord(record, view, changes, page, sink);
         return {};
       });
   if (!status) return tl::unexpected(status.error());

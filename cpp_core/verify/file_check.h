@@ -80,6 +80,8 @@ class FileCheck {
     std::function<bool(const RelFileNode&)> is_lost{};
     // Databases that the data directory is dropping: nothing is demanded of their files. Null: none.
     const std::set<uint32_t>* dropping = nullptr;
+    // Only files of these relations, and no databases. Null: all.
+    const std::set<RelFileNode>* only = nullptr;
   };
   // Compares the files on disk with the base backup's and what was done to them since.
   Status Compare(const Expectations& expectations, VerifyResult* result);
@@ -125,6 +127,9 @@ class FileCheck {
   bool IsLost(const RelFileNode& rel) const;
   bool IsDropping(uint32_t db) const {
     return expectations_->dropping != nullptr && expectations_->dropping->contains(db);
+  }
+  bool IsWanted(const RelFileNode& rel) const {
+    return expectations_->only == nullptr || expectations_->only->contains(rel);
   }
   bool IsKnownDatabase(uint32_t db) const;
   bool IsOrphan(const BlockTag& fork);

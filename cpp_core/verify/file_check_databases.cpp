@@ -21,7 +21,7 @@ void FileCheck::CheckUnknown() {
     // WAL does not name the files of a copied database.
     const bool skips = db != databases_.end() && db->second.kind != ChangeKind::kCreateDatabase;
     if (skips || fork.rel == reported || IsKnown(fork.rel) || !IsKnownDatabase(fork.rel.db) ||
-        IsLost(fork.rel) || IsDropping(fork.rel.db))
+        IsLost(fork.rel) || IsDropping(fork.rel.db) || !IsWanted(fork.rel))
       continue;
     // A copy as a whole: CheckUnknownDatabases.
     if (MayBeBeforeItsRecord() && !IsKnownDirectory(fork.rel.spc, fork.rel.db)) continue;
@@ -65,13 +65,14 @@ bool FileCheck::WasSought(const BlockTag& first) const {
 
 void FileCheck::CheckStrange() {
   for (const auto& [first, what] : disk_.strange_files) {
-    if (WasSought(first) || IsDropping(first.rel.db)) continue;
+    if (WasSought(first) || IsDropping(first.rel.db) || !IsWanted(first.rel)) continue;
     const BlockTag fork{first.rel, first.fork, 0};
     const bool is_known = IsKnown(first.rel) && Expect(fork).kind != Expected::kNone;
     Report(first, pg::BlockFilePath(*version_, first), Expect(fork).last,
            is_known ? Damage::kUnreadable : Damage::kExtraFile,
            fmt::format("in the place of a relation's file stands {}", what));
   }
+  if (expectations_->only != nullptr) return;
   for (const auto& [database, what] : disk_.strange_databases) {
     const auto state = databases_.find(database);
     const bool is_wanted = state == databases_.end()

@@ -46,6 +46,7 @@ class WalArchive::Impl {
   MessageBatch batch_;
   std::unique_ptr<SegmentWriter> writer_;
   Lsn start_;
+  bool resumes_ = false;  // the directory had segments
   Clock::time_point last_flush_{};
 };
 
@@ -65,6 +66,7 @@ Status WalArchive::Impl::Begin() {
   start_ = from.start;
   RETURN_IF_ERROR(writer_->Begin(from.timeline, from.start));
   RETURN_IF_ERROR(FetchHistory(from.timeline));
+  if (resumes_ && options_.on_complete) options_.on_complete(from.start);
   last_flush_ = Clock::now();
   Report();
   return stream_.StartPhysical(options_.slot, from.start, from.timeline);
@@ -89,6 +91,7 @@ Result<ResumePoint> WalArchive::Impl::FindStart(const SystemIdentity& server) {
                                    "identifier is {}, the server's is {}",
                                    options_.directory, known, server.system_identifier));
     for (const std::string& note : there->notes) options_.stream.on_event(note);
+    resumes_ = true;
     return ContinueAfterFork(server, *there);
   }
   ResumePoint out{server.timeline, server.flushed, 0, {}};
@@ -140,8 +143,11 @@ Result<bool> WalArchive::Impl::Step(milliseconds max_wait) {
     if (!done) return tl::unexpected(done.error());
   }
   bool reply_requested = false;
+  const uint64_t complete = writer_->counts().segments;
   const Status written = Write(&reply_requested);
   if (!written) return tl::unexpected(written.error());
+  if (writer_->counts().segments != complete && options_.on_complete)
+    options_.on_complete(Lsn(writer_->written().value / segment_size_ * segment_size_));
 
   const bool until_reached = options_.until && writer_->written() >= *options_.until;
   const bool unflushed = writer_->flushed() < writer_->written();

@@ -87,4 +87,15 @@ void WriterMetrics::Update(const ArchiveCounts& counts) {
   Raise(&flush_seconds_, std::chrono::duration<double>(counts.flush_time).count());
 }
 
+IndexMetrics::IndexMetrics(const MetricsRegistry& metrics, const std::string& slot)
+    : indexed_lsn_(MakeGauge(metrics, slot, "indexed_lsn_bytes", "End of what is indexed")),
+      lag_(MakeGauge(metrics, slot, "index_lag_bytes", "Complete segments that are not indexed")),
+      failures_(MakeCounter(metrics, slot, "index_failures_total", "Failed attempts to index")) {}
+
+void IndexMetrics::Update(Lsn indexed, uint64_t behind, uint64_t failures) {
+  Set(&indexed_lsn_, indexed);
+  lag_.Set(static_cast<double>(behind));
+  Raise(&failures_, static_cast<double>(failures));
+}
+
 }  // namespace neon_redo

@@ -50,6 +50,18 @@ class WriterMetrics {
   prometheus::Counter& flush_seconds_;
 };
 
+// Beside them, of an index of the complete segments.
+class IndexMetrics {
+ public:
+  IndexMetrics(const MetricsRegistry& metrics, const std::string& slot);
+  void Update(Lsn indexed, uint64_t behind, uint64_t failures);
+
+ private:
+  prometheus::Gauge& indexed_lsn_;
+  prometheus::Gauge& lag_;
+  prometheus::Counter& failures_;
+};
+
 }  // namespace neon_redo
 
 #endif  // NEON_REDO_WAL_CLIENT_STREAM_METRICS_H_

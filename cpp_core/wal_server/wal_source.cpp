@@ -48,6 +48,7 @@ Result<std::unique_ptr<WalSource>> WalSource::Open(const WalSources& sources, ui
   std::unique_ptr<WalSource> out(new WalSource);
   ASSIGN_OR_RETURN(auto directory, WalSet::Open(sources));
   out->sources_ = sources;
+  out->sources_.ending = nullptr;
   out->directory_ = std::move(directory);
   RETURN_IF_ERROR(out->Load(within));
   // One more, so that a list does not keep segments waiting.
@@ -168,7 +169,9 @@ bool WalSource::HasNewTimeline() const { return directory_->HasHistory(timeline_
 
 bool WalSource::BeginRelist() {
   if (relisting_ || Clock::now() < relist_again_) return false;
-  const auto work = [this, sources = sources_]() -> Background::Completion {
+  auto sources = sources_;
+  sources.ending = &background_->ending();
+  const auto work = [this, sources = std::move(sources)]() -> Background::Completion {
     const auto begin = Clock::now();
     const auto fresh = std::make_shared<Result<std::unique_ptr<WalSource>>>(
         Guarded([&] { return Open(sources, kQuickLook); }));

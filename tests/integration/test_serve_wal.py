@@ -58,6 +58,17 @@ class ServeWalCase(unittest.TestCase):
     def server(self, wal, *arguments):
         return self.enterContext(WalServer(wal, *arguments))
 
+    def standby(self, backup, conninfo, start=True):
+        """A standby that is made of the base backup, and streams from there."""
+        standby = Cluster(
+            "standby", from_backup=backup, settings={**SETTINGS, "primary_conninfo": conninfo}, start=False
+        )
+        self.enterContext(standby)
+        standby.run_as_server(["touch", os.path.join(standby.data, "standby.signal")])
+        if start:
+            standby.start()
+        return standby
+
     def archive(self, cluster):
         """A copy of a cluster's WAL, which ends at the cluster's end of WAL."""
         directory = self.directory()
@@ -358,15 +369,7 @@ class Following(ServeWalCase):
         with load(primary):
             wait_for("a segment", lambda: len(segments(wal)) > 0)
             server = self.server(wal, "--follow")
-            standby = Cluster(
-                "standby",
-                from_backup=backup,
-                settings={**SETTINGS, "primary_conninfo": server.conninfo("standby")},
-                start=False,
-            )
-            self.enterContext(standby)
-            standby.run_as_server(["touch", os.path.join(standby.data, "standby.signal")])
-            standby.start()
+            standby = self.standby(backup, server.conninfo("standby"))
             time.sleep(2)
         end = primary.psql("SELECT pg_current_wal_flush_lsn()")
         wait_for(

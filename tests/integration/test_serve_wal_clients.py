@@ -140,14 +140,7 @@ class Clients(ClientsCase):
         """Four pg_receivewal, three neon-redo receive, a standby that is promoted in the end."""
         server = self.server(self.wal)
         end = self.end(server)
-        standby = Cluster(
-            "standby",
-            from_backup=self.backup,
-            settings={**SETTINGS, "primary_conninfo": server.conninfo("standby")},
-            start=False,
-        )
-        self.enterContext(standby)
-        standby.run_as_server(["touch", os.path.join(standby.data, "standby.signal")])
+        standby = self.standby(self.backup, server.conninfo("standby"), start=False)
         copies = [self.directory() for _ in range(7)]
         clients = []
         for i, copy in enumerate(copies):

@@ -125,15 +125,7 @@ class Compressed(ServeWalCase):
         copy = os.path.join(self.directory(), "backup")
         shutil.copytree(self.backup, copy)
         chown(os.path.dirname(copy))
-        standby = Cluster(
-            "standby",
-            from_backup=copy,
-            settings={**SETTINGS, "primary_conninfo": server.conninfo("standby")},
-            start=False,
-        )
-        self.enterContext(standby)
-        standby.run_as_server(["touch", os.path.join(standby.data, "standby.signal")])
-        standby.start()
+        standby = self.standby(copy, server.conninfo("standby"))
         reached = f"SELECT pg_last_wal_replay_lsn() >= '{end}'"
         wait_for("the standby at the end", lambda: standby.psql(reached) == "t")
         self.assertEqual(standby.psql("SELECT count(*), sum(abalance) FROM pgbench_accounts"), self.rows)
@@ -279,15 +271,7 @@ class Following(ServeWalCase):
         primary.psql("SELECT pg_switch_wal()")
         wait_for("the archive", lambda: any(n.endswith(".gz") and len(n) == 27 for n in os.listdir(archive)))
         server = self.server(archive, "--follow")
-        standby = Cluster(
-            "standby",
-            from_backup=backup,
-            settings={**SETTINGS, "primary_conninfo": server.conninfo("standby")},
-            start=False,
-        )
-        self.enterContext(standby)
-        standby.run_as_server(["touch", os.path.join(standby.data, "standby.signal")])
-        standby.start()
+        standby = self.standby(backup, server.conninfo("standby"))
         with load(primary):
             time.sleep(3)
         primary.psql("CREATE TABLE last_one ()")

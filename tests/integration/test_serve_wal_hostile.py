@@ -20,7 +20,6 @@ import urllib.request
 
 from cluster import (
     ROOT,
-    Cluster,
     as_server_user,
     neon_redo_program,
     run,
@@ -29,7 +28,7 @@ from cluster import (
     server_user,
 )
 from test_receive import load, lsn, wait_for
-from test_serve_wal import SETTINGS, RawClient, archiver, segments
+from test_serve_wal import RawClient, archiver, segments
 from test_serve_wal_clients import ClientsCase, make_certificate, rss
 from test_serve_wal_compressed import compressing
 from wal_server import WAIT, chown
@@ -513,7 +512,7 @@ class Chaos(HostileCase):
             wait_for("a segment", lambda: len(segments(wal)) > 0)
             server = self.tls_server("--follow", "--timeout", "5", wal=wal)
             status = pathlib.Path(f"/proc/{server.process.pid}/status")
-            standby = self.standby(backup)
+            standby = self.standby(backup, self.conninfo() + " application_name=standby")
             first = os.path.join(wal, segments(wal)[0])
             copies = [self.directory(), self.directory()]
             receivers = [self.receiver(server, copy, first, i) for i, copy in enumerate(copies)]
@@ -550,18 +549,6 @@ class Chaos(HostileCase):
         wait_for("SIGTERM to be obeyed", lambda: not os.path.exists(path))
         self.assertLess(time.monotonic() - began, WORST_STOP)
         self.assertEqual(server.process.wait(WAIT), 0, server.log())
-
-    def standby(self, backup):
-        standby = Cluster(
-            "standby",
-            from_backup=backup,
-            settings={**SETTINGS, "primary_conninfo": self.conninfo() + " application_name=standby"},
-            start=False,
-        )
-        self.enterContext(standby)
-        standby.run_as_server(["touch", os.path.join(standby.data, "standby.signal")])
-        standby.start()
-        return standby
 
     def receiver(self, server, copy, first, which):
         shutil.copy(first, copy)

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
 import random
 import shutil
 import signal
@@ -20,6 +21,7 @@ import unittest
 from backup_tools import PgBackRest, need
 from cluster import Cluster, cases_of_each_server, major, neon_redo_program, run
 from test_damage import LONG, SETTINGS, RandomWorkload
+from test_receive import wait_for
 
 BLOCK = 8192
 UNDECIDED = "changed all the time while the server ran"
@@ -56,20 +58,43 @@ class Verification:
 
     def __init__(self, cluster, backup, *arguments):
         environment = {k: v for k, v in os.environ.items() if k != "PGDATA"}
-        command = [neon_redo_program(), "verify", "--engine=native", "--no-progress", "--format=json"]
+        command = [neon_redo_program(), "verify", "--engine=native", "--format=json"]
         command += ["--base-backup", backup, "--wal", cluster.wal, "--against", cluster.data, *arguments]
+        # Progress is shown on a terminal only.
+        self.terminal, slave = pty.openpty()
+        self.shown = b""
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            command, stdout=subprocess.PIPE, stderr=slave, text=True, env=environment
         )
+        os.close(slave)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        # The terminal has no end of file, but an error, once its last user has ended.
+        with contextlib.suppress(OSError):
+            while part := os.read(self.terminal, 65536):
+                self.shown += part
+
+    def until_it_waits(self):
+        """Its first look is over: it waits for a checkpoint."""
+        deadline = time.monotonic() + TIMEOUT
+        while b"waiting for a checkpoint" not in self.shown:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                raise AssertionError(self.end())
+            time.sleep(0.02)
 
     def end(self):
         """Exit status, report (or None) and messages."""
         try:
-            out, messages = self.process.communicate(timeout=TIMEOUT)
+            out = self.process.communicate(timeout=TIMEOUT)[0]
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-        return self.process.returncode, json.loads(out) if out else None, messages
+        self.reader.join(TIMEOUT)
+        os.close(self.terminal)
+        return self.process.returncode, json.loads(out) if out else None, self.shown.decode("utf-8", "replace")
 
 
 def verify(*arguments):
@@ -97,6 +122,29 @@ def in_background(step, pause=0.0):
         thread.join()
         if errors:
             raise errors[0]
+
+
+@contextlib.contextmanager
+def commits(cluster, statement):
+    """One session commits the statement every few milliseconds, and has begun to."""
+    begun = "wal_is_written"
+    sql = f"DO $$ BEGIN LOOP {statement}; COMMIT; PERFORM pg_sleep(0.002); END LOOP; END $$"
+    session = threading.Thread(
+        target=cluster.psql, args=(f"SET application_name = '{begun}'; {sql}",), kwargs={"check": False}
+    )
+    of_session = f"FROM pg_stat_activity WHERE application_name = '{begun}'"
+    session.start()
+    try:
+        position = lambda: cluster.psql("SELECT pg_current_wal_flush_lsn()")
+        for _ in range(2):
+            before = position()
+            wait_for("a commit", lambda before=before: position() != before)
+        wait_for("the session", lambda: cluster.psql(f"SELECT count(*) {of_session}") == "1")
+        yield
+    finally:
+        ended = lambda: cluster.psql(f"SELECT count(pg_terminate_backend(pid)) {of_session}") == "0"
+        wait_for("the end of the session", ended)
+        session.join(TIMEOUT)
 
 
 class Running(unittest.TestCase):
@@ -162,8 +210,7 @@ class Running(unittest.TestCase):
         cluster = self.cluster
         cluster.psql("CHECKPOINT; UPDATE changed SET t = 'w' WHERE a % 5 = 0")
         run = Verification(cluster, self.backup, "--patience=120s")
-        time.sleep(4)
-        self.assertIsNone(run.process.poll())
+        run.until_it_waits()
         with in_background(lambda: cluster.psql("CHECKPOINT"), 1.0):
             report = self.check_fine(run.end())
         looks = report["running_server"]["looks"]
@@ -175,9 +222,8 @@ class Running(unittest.TestCase):
     def test_hot_page(self):
         """A page that changes all the time is undecided, and not called equal."""
         cluster = self.cluster
-        update = lambda: cluster.psql("UPDATE hot SET a = a + 1;" * 50)
-        update()
-        with in_background(update), in_background(lambda: cluster.psql("CHECKPOINT"), 0.5):
+        checkpoint = lambda: cluster.psql("CHECKPOINT")
+        with commits(cluster, "UPDATE hot SET a = a + 1"), in_background(checkpoint, 0.5):
             files = [os.path.join(cluster.directory, f"report.{kind}") for kind in ("html", "json")]
             arguments = ["--patience=4s", *(f"--report={file}" for file in files)]
             report = self.check_fine(verify(cluster, self.backup, *arguments))
@@ -246,6 +292,26 @@ class Running(unittest.TestCase):
                 file.write(content)
         self.assertEqual(found, [(name, 3, "stale")])
 
+    def test_only_some_pages(self):
+        """By an index: a page that changes is undecided, and a cold one that is damaged is found."""
+        cluster = self.cluster
+        cluster.psql("CHECKPOINT")
+        cluster.restart()
+        hot, (name, path) = self.path("hot")[0], self.path("cold")
+        only = [f"--only={name}", f"--only={hot}/0", f"--index={cluster.directory}/index", "--patience=1s"]
+        content = path.read_bytes()
+        with commits(cluster, "UPDATE hot SET a = a + 1"):
+            status, report, messages = verify(cluster, self.backup, *only)
+            self.assertEqual(status, 0, messages)
+            self.assertGreaterEqual(report["backup"]["unchanged_compared"], len(content) // BLOCK)
+            self.assertEqual(report["running_server"]["undecided"], 1)
+            path.write_bytes(content[: BLOCK + 8100] + bytes(4) + content[BLOCK + 8104 :])
+            try:
+                found = self.found(verify(cluster, self.backup, *only))
+            finally:
+                path.write_bytes(content)
+        self.assertEqual([place[:2] for place in found], [(name, 1)])
+
     def test_missing_file(self):
         cluster = self.cluster
         name, path = self.path("cold")
@@ -301,8 +367,7 @@ class Running(unittest.TestCase):
             with self.subTest(end=end):
                 cluster.psql("CHECKPOINT; UPDATE changed SET t = 'q' WHERE a % 7 = 0")
                 run = Verification(cluster, self.backup, "--patience=100s")
-                time.sleep(5)
-                self.assertIsNone(run.process.poll())
+                run.until_it_waits()
                 if end == "crash":
                     backend = cluster.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
                     os.kill(int(backend), signal.SIGKILL)
@@ -344,8 +409,9 @@ class Running(unittest.TestCase):
         # The server's own reading of its file passes over the space.
         path.write_text(" " + text)
         try:
-            with in_background(lambda: cluster.psql("INSERT INTO changed VALUES (1, 'n')"), 0.05):
-                status, report, messages = verify(cluster, self.backup)
+            # WAL is read to its end, all files are compared, and WAL is read again: for a second, with this rate.
+            with commits(cluster, "INSERT INTO changed VALUES (1, 'n')"):
+                status, report, messages = verify(cluster, self.backup, "--max-rate=100M")
         finally:
             path.write_text(text)
         self.assertEqual((status, list(report)), (2, ["error"]), messages)
@@ -376,7 +442,9 @@ class RunningStandby(unittest.TestCase):
                 with in_background(lambda: load.step(10), 0.2), in_background(
                     lambda: (primary.psql("CHECKPOINT"), standby.psql("CHECKPOINT")), 1.0
                 ):
-                    time.sleep(3)
+                    loaded = primary.psql("SELECT pg_current_wal_flush_lsn()")
+                    settled = f"SELECT redo_lsn > '{loaded}' FROM pg_control_checkpoint()"
+                    wait_for("a restartpoint", lambda: standby.psql(settled) == "t")
                     arguments = (backup, "--wal", primary.wal, "--patience=6s")
                     status, report, messages = verify(standby, *arguments)
                 self.assertEqual(status, 0, f"{messages}{(report or {}).get('mismatches')}")
@@ -384,8 +452,7 @@ class RunningStandby(unittest.TestCase):
                 self.assertGreater(report["pages_compared"], 50)
                 primary.psql("UPDATE changed SET t = 'p'")
                 run = Verification(standby, *arguments[:-1], "--patience=100s")
-                time.sleep(5)
-                self.assertIsNone(run.process.poll())
+                run.until_it_waits()
                 standby.promote()
                 status, _, messages = run.end()
                 self.assertEqual(status, 2)

@@ -1,137 +1,30 @@
-// Several directories of WAL as one, and which of several copies of a segment is read.
+// Several directories of WAL as one.
 #include "cpp_core/archive/wal_set.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <thread>
 
 #include "cpp_core/archive/listing.h"
-#include "cpp_core/wal/copies.h"
 #include "tests/unit/failing_calls.h"
 #include "tests/unit/packed.h"
-#include "tests/unit/wal_writer.h"
+#include "tests/unit/two_directories.h"
 
 namespace neon_redo {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Five segments, and two directories for them.
-class TwoDirectories : public testing::Test {
- protected:
-  static constexpr uint32_t kSize = 1 << 20;
-
-  void SetUp() override {
-    while (wal_.wal().size() < 5 * kSize - 30000) wal_.Append(10, 0, 9000);
-    wal_.Save(a_.path());
-  }
-  std::string A(uint64_t i) const { return a_.path() + "/" + wal_.SegmentFile(i); }
-  std::string B(uint64_t i) const { return b_.path() + "/" + wal_.SegmentFile(i); }
-  Lsn At(uint64_t segment, uint64_t offset) const { return Lsn((3 + segment) * kSize + offset); }
-
-  // Of the segment's file that the second directory and the first give.
-  std::string PathOf(size_t i) const {
-    const auto set = WalSet::Open({b_.path(), a_.path()});
-    const auto line = set->Line({}, {});
-    return line && line->size() > i ? (*line)[i].path : "";
-  }
-  struct Read {
-    size_t records = 0;
-    std::optional<Error> error;
-    std::string notes;
-  };
-  Read ReadBoth() const { return ReadOf({a_.path(), b_.path()}); }
-  Read ReadOf(const std::vector<std::string>& directories) const {
-    Read out;
-    auto reader = WalReader::Open({directories, {}, {}, {}});
-    if (!reader) {
-      out.error = reader.error();
-      return out;
-    }
-    WalRecord record;
-    for (; (*reader)->Next(&record); out.records++)
-      if (record.bytes.size() != wal_.written()[out.records].bytes.size()) break;
-    out.error = (*reader)->error();
-    for (const std::string& note : (*reader)->notes()) out.notes += note + "\n";
-    return out;
-  }
-  void ExpectAll(const std::string& note) const {
-    const Read read = ReadBoth();
-    EXPECT_FALSE(read.error) << read.error->message;
-    EXPECT_EQ(read.records, wal_.written().size());
-    if (note.empty())
-      EXPECT_EQ(read.notes, "");
-    else
-      EXPECT_NE(read.notes.find(note), std::string::npos) << read.notes;
-  }
-  // Whichever of the directories is named first.
-  void ExpectAllInAnyOrder() const {
-    for (const bool a_first : {true, false}) {
-      SCOPED_TRACE(a_first ? "A first" : "B first");
-      const Read read = a_first ? ReadBoth() : ReadOf({b_.path(), a_.path()});
-      EXPECT_FALSE(read.error) << read.error->message;
-      EXPECT_EQ(read.records, wal_.written().size());
-    }
-  }
-  void ExpectErrorInAnyOrder(const std::string& words) const {
-    for (const bool a_first : {true, false}) {
-      SCOPED_TRACE(a_first ? "A first" : "B first");
-      const Read read = a_first ? ReadBoth() : ReadOf({b_.path(), a_.path()});
-      EXPECT_TRUE(read.error) << read.records << " of " << wal_.written().size();
-      if (read.error) {
-        EXPECT_NE(read.error->message.find(words), std::string::npos) << read.error->message;
-      }
-    }
-  }
-  std::string Content(uint64_t i) const {
-    std::string out = wal_.wal().substr(i * kSize, kSize);
-    out.resize(kSize, '\0');
-    return out;
-  }
-  static void Write(const std::string& path, const std::string& content) {
-    fs::create_directories(fs::path(path).parent_path());
-    std::ofstream(path, std::ios::binary) << content;
-  }
-  static std::string Gzip(const std::string& in) {
-    std::string out(in.size() + 100000, '\0');
-    z_stream stream{};
-    deflateInit2(&stream, 1, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
-    stream.avail_in = static_cast<uInt>(in.size());
-    stream.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream.avail_out = static_cast<uInt>(out.size());
-    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    out.resize(stream.total_out);
-    deflateEnd(&stream);
-    return out;
-  }
-  static void Overwrite(const std::string& path, uint64_t offset, const std::string& bytes) {
-    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-    file.seekp(static_cast<std::streamoff>(offset));
-    file << bytes;
-  }
-
-  TempDirectory a_, b_;
-  WalWriter wal_{kSize};
-};
-
 TEST_F(TwoDirectories, EachFillsTheHolesOfTheOther) {
   fs::rename(A(1), B(1));
   fs::rename(A(4), B(4));
   ExpectAll("");
   fs::rename(A(0), B(0));
-  ExpectAll("");
-}
-
-TEST_F(TwoDirectories, EqualCopiesAreFine) {
-  for (uint64_t i = 0; i < 5; i++) fs::copy_file(A(i), B(i));
   ExpectAll("");
 }
 
@@ -146,67 +39,12 @@ TEST_F(TwoDirectories, ADirectoryNamedTwiceIsOne) {
   for (const Segment& s : *line) EXPECT_TRUE(s.copies.empty());
 }
 
-TEST_F(TwoDirectories, TheWholeGoesBeforeThePartialAndTheShort) {
-  fs::copy_file(A(2), B(2) + ".partial");
-  ExpectAll("");
-  EXPECT_EQ(PathOf(2), A(2));
-  fs::resize_file(B(2) + ".partial", 100000);
-  ExpectAll("");
-  fs::rename(B(2) + ".partial", B(2));
-  ExpectAll("\"" + B(2) + "\" is cut short: it has 100000 bytes");
-  EXPECT_EQ(PathOf(2), A(2));
-}
-
-// A segment in use was copied before: the rest of it is older WAL or zeroes.
-TEST_F(TwoDirectories, TheLongestValidCopyIsReadWithoutAWord) {
-  for (const uint64_t i : {uint64_t{2}, uint64_t{4}}) {
-    fs::copy_file(A(i), B(i));
-    const std::string old(kSize - 500000, '\0');
-    Overwrite(A(i), 500000, old);
-    ExpectAll("");
-    fs::remove(A(i));
-    fs::rename(B(i), A(i));
-  }
-}
-
 TEST_F(TwoDirectories, RecycledSegmentsAreNoWal) {
   fs::copy_file(A(0), B(3));  // the name of a later segment, and the content of an older one
   fs::copy_file(A(1), B(7));
   EXPECT_EQ(PathOf(3), A(3));
   fs::remove(B(7));
   ExpectAll("");
-}
-
-// Damage in each part of a segment, also in the records that cross its boundaries.
-TEST_F(TwoDirectories, ADamagedCopyIsNotRead) {
-  for (const uint64_t offset :
-       {uint64_t{0}, uint64_t{100}, uint64_t{300000}, uint64_t{kSize - 100}}) {
-    for (const bool first : {true, false}) {
-      fs::copy_file(A(2), B(2));
-      const std::string damaged = first ? A(2) : B(2);
-      Overwrite(damaged, offset, "damage");
-      const Read read = ReadBoth();
-      EXPECT_FALSE(read.error) << offset << ": " << read.error->message;
-      EXPECT_EQ(read.records, wal_.written().size()) << offset;
-      EXPECT_NE(read.notes.find(damaged), std::string::npos) << offset << ": " << read.notes;
-      fs::remove(first ? A(2) : B(2));
-      if (first) fs::rename(B(2), A(2));
-    }
-  }
-}
-
-TEST_F(TwoDirectories, DifferentWalIsTold) {
-  WalWriter other(kSize);
-  while (other.wal().size() < kSize + 300000) other.Append(10, 0, 9000);
-  for (int i = 0; i < 10; i++) other.Append(11, 0, 9000);
-  other.Save(b_.path());
-  fs::remove(B(0));
-  const Read read = ReadBoth();
-  EXPECT_FALSE(read.error) << read.error->message;
-  EXPECT_EQ(read.records, wal_.written().size());
-  EXPECT_NE(read.notes.find("\"" + A(1) + "\" and \"" + B(1) + "\" hold different WAL at LSN"),
-            std::string::npos)
-      << read.notes;
 }
 
 TEST_F(TwoDirectories, BothMustBeOfOneCluster) {
@@ -242,43 +80,6 @@ TEST_F(TwoDirectories, AnEmptyDirectoryIsNamed) {
   EXPECT_NE(none.error().message.find(b_.path() + "\" and \"" + empty.path()), std::string::npos);
 }
 
-// The size that counts is that of the content, which a packed file does not show.
-TEST_F(TwoDirectories, TheLongerPackedCopyIsRead) {
-  const std::string last = Content(4);
-  fs::remove(A(4));
-  Write(A(4) + ".gz.partial", Gzip(last.substr(0, 200000)));
-  Write(B(4) + ".partial", last);
-  ExpectAllInAnyOrder();
-  fs::remove(B(4) + ".partial");
-  Write(B(4) + ".gz.partial", Gzip(last));
-  ExpectAllInAnyOrder();
-  // A good stream with less than a segment.
-  fs::copy_file(A(3), B(3));
-  fs::remove(A(3));
-  Write(A(3) + ".gz", Gzip(Content(3).substr(0, 300000)));
-  ExpectAllInAnyOrder();
-  ExpectAll("\"" + A(3) + ".gz\" is cut short: it has 300000 bytes");
-}
-
-// What a part of a record holds is checked only where the whole of it is read.
-TEST_F(TwoDirectories, DamageInARecordThatCrossesSegments) {
-  std::destroy_at(&wal_);
-  std::construct_at(&wal_, kSize);
-  wal_.FillUpTo(100);
-  wal_.Append(10, 0, 2500000);  // from the first segment into the third
-  while (wal_.wal().size() < 5 * kSize - 30000) wal_.Append(10, 0, 9000);
-  for (const uint64_t i : {uint64_t{1}, uint64_t{2}}) {
-    for (const bool is_a : {true, false}) {
-      wal_.Save(a_.path());
-      fs::remove(B(1));
-      fs::remove(B(2));
-      fs::copy_file(A(i), B(i));
-      Overwrite(is_a ? A(i) : B(i), 100000, "damage");
-      ExpectAllInAnyOrder();
-    }
-  }
-}
-
 TEST_F(TwoDirectories, ARecycledFileHidesNoSegmentInAnUnknownFormat) {
   fs::rename(A(4), A(4) + ".lzo");
   fs::copy_file(A(2), B(4));
@@ -292,69 +93,6 @@ TEST_F(TwoDirectories, ARecycledFileHidesNoSegmentInAnUnknownFormat) {
   fs::remove(A(4) + ".lzo");
   Write(B(4), Content(4));
   ExpectAllInAnyOrder();
-}
-
-// What is in a file that is damaged, no other one says that ends within the segment.
-TEST_F(TwoDirectories, ADamagedFileIsNotReplacedByAShorterOne) {
-  const std::string last = Content(4);
-  const auto expect = [&](const std::string& why) {
-    Write(B(4) + ".partial", last.substr(0, 100000));
-    ExpectErrorInAnyOrder(why);
-    Write(B(4) + ".partial", last.substr(0, 100000) + std::string(kSize - 100000, '\0'));
-    ExpectErrorInAnyOrder(why);
-    fs::remove(B(4) + ".partial");
-  };
-  Overwrite(A(4), 0, "damage");
-  expect("\"" + A(4) + "\" cannot be read as a segment of this WAL: it has page magic");
-  Write(A(4), last);
-  Overwrite(A(4), 50000, "damage");
-  expect("\"" + A(4) + "\" is damaged at LSN");
-  Write(A(4), last.substr(0, 90000));
-  expect("\"" + A(4) + "\" is cut short");
-  fs::remove(A(4));
-  std::string packed = Gzip(last);
-  packed[packed.size() / 2] = static_cast<char>(packed[packed.size() / 2] ^ 0x40);
-  Write(A(4) + ".gz", packed);
-  expect(A(4) + ".gz\" is damaged");
-  // A segment that goes to its end leaves no doubt.
-  fs::rename(A(4) + ".gz", A(3) + ".gz");
-  fs::rename(A(3), B(3));
-  Write(A(4), last);
-  ExpectAllInAnyOrder();
-}
-
-// The plain file is the better by its name, but the kernel cannot read it.
-TEST_F(TwoDirectories, AFileThatCannotBeReadIsReplaced) {
-  const std::string other = B(2) + ".partial";
-  fs::copy_file(A(2), other);
-  const auto set = WalSet::Open({a_.path(), b_.path()});
-  const auto line = set->Line({}, {});
-  ASSERT_EQ((*line)[2].path, A(2));
-  std::vector<std::string> notes;
-  pread_plan = {0, EIO};
-  const auto chosen = ChooseCopy(*line, 2, set->identity(), &notes);
-  pread_plan = {0, 0};
-  ASSERT_TRUE(chosen) << chosen.error().message;
-  EXPECT_EQ(chosen->path, other);
-  ASSERT_EQ(chosen->doubts.size(), 1u);
-  EXPECT_EQ(chosen->doubts[0].code, ErrorCode::kIo);
-  ASSERT_EQ(notes.size(), 1u);
-  EXPECT_EQ(notes[0].find("\"" + other + "\" is read"), 0u) << notes[0];
-  EXPECT_NE(notes[0].find(A(2) + "\": Input/output error"), std::string::npos) << notes[0];
-}
-
-// That there is no memory or descriptor says nothing about the file.
-TEST_F(TwoDirectories, AShortageIsNoReasonToReadAnother) {
-  fs::copy_file(A(2), B(2));
-  const auto set = WalSet::Open({a_.path(), b_.path()});
-  const auto line = set->Line({}, {});
-  std::vector<std::string> notes;
-  pread_plan = {0, ENOMEM};
-  const auto chosen = ChooseCopy(*line, 2, set->identity(), &notes);
-  pread_plan = {0, 0};
-  ASSERT_FALSE(chosen);
-  EXPECT_EQ(chosen.error().code, ErrorCode::kOutOfMemory);
-  EXPECT_TRUE(notes.empty());
 }
 
 TEST_F(TwoDirectories, ALinkToNothingIsNoAbsence) {
@@ -388,19 +126,6 @@ TEST_F(TwoDirectories, ADirectoryMayGoWhileItIsListed) {
   }
   is_done = true;
   changes.join();
-}
-
-// What its receiver or archiver has only created.
-TEST_F(TwoDirectories, AnEmptyPackedFileWaitsForItsWal) {
-  for (const std::string& content : {std::string(), std::string("\x1f")}) {
-    for (const char* suffix : {"", ".gz", ".gz.partial", ".partial.gz"}) {
-      SCOPED_TRACE(suffix);
-      const std::string path = A(5) + suffix;
-      Write(path, content);
-      ExpectAll("no WAL segments in directory \"" + b_.path());
-      fs::remove(path);
-    }
-  }
 }
 
 TEST_F(TwoDirectories, ALineMayHaveNoSegment) {
@@ -606,6 +331,17 @@ TEST_F(TwoDirectories, HistoryFilesOfAllCount) {
   std::ofstream(b_.path() + "/00000002.history") << "1\t0/500010\tno reason\n";
   EXPECT_NE(line(2).find("00000002.history\" differ"), std::string::npos) << line(2);
   EXPECT_EQ(line(1), "1.3 1.4 1.5 1.6 1.7 ");
+}
+
+// A server that stops does not wait for the list of a large archive.
+TEST_F(TwoDirectories, AListEndsEarly) {
+  std::atomic<bool> ending{false};
+  const WalSources sources{.directories = {a_.path()}, .ending = &ending};
+  EXPECT_TRUE(WalSet::Open(sources));
+  ending = true;
+  const auto ended = WalSet::Open(sources);
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, ErrorCode::kCancelled);
 }
 
 }  // namespace

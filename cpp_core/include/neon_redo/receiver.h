@@ -349,6 +349,9 @@ struct ArchiveOptions {
   bool synchronous = false;                      // flush and report after every batch
   Compression compression = Compression::kNone;  // of complete segments
   std::optional<Lsn> until;
+  // All segments of the directory that end here or before are complete and on disk. Called by Step once it has
+  // completed some, and by Open if there are any. It must not wait: receiving waits for it.
+  std::function<void(Lsn end)> on_complete{};
 };
 
 struct ArchiveCounts {
