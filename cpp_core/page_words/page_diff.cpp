@@ -73,6 +73,13 @@ std::vector<PageField> FieldsThatDiffer(const PagePart& part, const PagePart* ot
   return out;
 }
 
+bool HasOnlyMoved(const PagePart& now, const PartDifference& part) {
+  const PageField* state = Find(now, "lp_flags");
+  return state && state->value == FieldValue("normal") && part.before.size() == 1 &&
+         part.after.size() == 1 && part.after[0].name == "lp_off" &&
+         part.note_before == part.note_after;
+}
+
 void AddPart(const PartPair& pair, ByteSet* explained, PageDiff* out) {
   PartDifference part{.name = (pair.after ? pair.after : pair.before)->Name(),
                       .is_in_before = pair.before != nullptr,
@@ -86,6 +93,7 @@ void AddPart(const PartPair& pair, ByteSet* explained, PageDiff* out) {
     part.note_after = pair.after->note;
   }
   const bool in_both = part.is_in_before && part.is_in_after;
+  if (in_both && HasOnlyMoved(*pair.after, part)) part.moved = pair.after->number;
   if (in_both && part.before.empty() && part.after.empty() && part.note_before == part.note_after)
     return;
   out->parts.push_back(std::move(part));

@@ -3,6 +3,7 @@
 #define NEON_REDO_PAGE_WORDS_PAGE_DIFF_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct PartDifference {
   bool is_in_before = false, is_in_after = false;
   std::vector<PageField> before{}, after{};
   std::string note_before{}, note_after{};
+  // Of a line pointer with this number: its tuple is elsewhere on the page, and nothing else differs.
+  std::optional<uint32_t> moved{};
 };
 // Bytes that differ and that no field names.
 struct ByteDifference {

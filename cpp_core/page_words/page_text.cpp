@@ -47,6 +47,19 @@ std::string NameOfRun(const PagePart& first, uint32_t last) {
   return fmt::format("{}s {}-{}", first.kind, *first.number, last);
 }
 
+// "3, 7-9": numbers in ascending order.
+std::string RunsText(const std::vector<uint32_t>& numbers) {
+  std::string out;
+  for (size_t i = 0; i < numbers.size(); i++) {
+    const size_t first = i;
+    while (i + 1 < numbers.size() && numbers[i + 1] == numbers[i] + 1) i++;
+    if (!out.empty()) out += ", ";
+    out += fmt::format("{}", numbers[first]);
+    if (i > first) out += fmt::format("-{}", numbers[i]);
+  }
+  return out;
+}
+
 // What both have up to the first difference is left out, so that it is seen.
 void Shorten(std::vector<PageField>* before, std::vector<PageField>* after) {
   for (PageField& old : *before) {
@@ -136,13 +149,19 @@ std::string PageText(const PageWords& words) {
 
 std::string DiffText(const PageDiff& diff) {
   std::string out;
+  std::vector<uint32_t> moved;
   for (PartDifference part : diff.parts) {
+    if (part.moved) {
+      moved.push_back(*part.moved);
+      continue;
+    }
     Shorten(&part.before, &part.after);
     if (part.is_in_before && !(part.before.empty() && part.is_in_after && part.note_before.empty()))
       out += fmt::format("- {}: {}\n", part.name, FieldsText(part.before, part.note_before));
     if (part.is_in_after && !(part.after.empty() && part.is_in_before && part.note_after.empty()))
       out += fmt::format("+ {}: {}\n", part.name, FieldsText(part.after, part.note_after));
   }
+  if (!moved.empty()) out += fmt::format("  moved on the page: tuples {}\n", RunsText(moved));
   for (const ByteDifference& range : diff.bytes) {
     const std::string name =
         fmt::format("bytes {}-{}{}", range.offset, range.offset + range.before.size() - 1,
