@@ -15,6 +15,7 @@
 #include "cli/page_changes.h"
 #include "cli/page_inputs.h"
 #include "cli/page_print.h"
+#include "cli/page_relation.h"
 #include "cpp_core/base/guarded_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page_name.h"
@@ -29,6 +30,7 @@ struct PageArguments {
   PageSources sources;
   std::optional<Lsn> lsn;
   std::optional<std::pair<Lsn, Lsn>> diff;
+  std::string relation;  // instead of a page
   std::string output;
   PageStyle style;
 };
@@ -59,12 +61,22 @@ Result<States> ReadStates(const PageSources& sources, const PageKey& key,
   return out;
 }
 
+std::string CheckRelationArguments(const PageArguments& arguments) {
+  if (!arguments.lsn) return "option --lsn is required";
+  if (arguments.output.empty()) return "option --output is required with --relation";
+  if (arguments.diff || arguments.style.hex || arguments.style.tuples)
+    return "options --diff, --tuples and --hex are of one page: leave --relation out";
+  return "";
+}
+
 // What is wrong with the options together; empty: nothing.
 std::string CheckArguments(const PageArguments& arguments) {
-  if (arguments.names.empty()) return "no page specified";
+  if (arguments.names.empty() == arguments.relation.empty())
+    return arguments.relation.empty() ? "no page specified" : "give a page or --relation, not both";
   if (std::string bad = CheckBaseBackup(arguments.sources.base_backup); !bad.empty()) return bad;
   if (arguments.sources.wal.empty() && arguments.sources.restore_command.empty())
     return "option --wal or --restore-command is required";
+  if (!arguments.relation.empty()) return CheckRelationArguments(arguments);
   if (!arguments.lsn && !arguments.diff) return "option --lsn or --diff is required";
   if (!arguments.diff) return "";
   if (arguments.lsn) return "option --diff has both LSNs: leave --lsn out";
@@ -76,6 +88,22 @@ std::string CheckArguments(const PageArguments& arguments) {
 // The page that the command line names.
 Result<PageKey> NamedPage(const PageArguments& arguments) {
   return ParsePageName(arguments.names[0]);
+}
+
+// The fork that --relation names, by the path of its first file.
+Result<BlockTag> NamedRelation(const PageArguments& arguments) {
+  const auto key = ParsePageName(arguments.relation + "/0");
+  const auto tag = key ? key->ToBlock() : tl::unexpected(key.error());
+  if (!tag)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("\"{}\" is not the path of a relation's file, such as "
+                                 "base/5/16384 or base/5/16384_vm",
+                                 arguments.relation));
+  if (tag->fork == kFreeSpaceMapFork)
+    return MakeError(ErrorCode::kUnsupported,
+                     "WAL does not contain the free space map: leave its file away, and the server "
+                     "makes a new one");
+  return tag;
 }
 
 Outcome ShowDiff(const PageArguments& arguments, const PageKey& key) {
@@ -100,6 +128,11 @@ Outcome ShowPage(const PageArguments& arguments, const PageKey& key) {
 Outcome Run(const PageArguments& arguments, const Options& options) {
   if (std::string bad = CheckArguments(arguments); !bad.empty())
     return tl::unexpected(options.Misuse(bad));
+  if (!arguments.relation.empty()) {
+    ASSIGN_OR_RETURN(const BlockTag tag, NamedRelation(arguments));
+    return WriteRelation(arguments.sources, {tag.rel, tag.fork, *arguments.lsn, arguments.output,
+                                             arguments.style.json});
+  }
   ASSIGN_OR_RETURN(const PageKey key, NamedPage(arguments));
   return arguments.diff ? ShowDiff(arguments, key) : ShowPage(arguments, key);
 }
@@ -137,6 +170,11 @@ void AddShown(Options* options, PageArguments* arguments) {
       "--diff=LSN1,LSN2",
       [arguments](const std::string& text) { return ReadDiff(text, &arguments->diff); },
       "show what is different at the second LSN");
+  options
+      ->Path("--relation=PATH", &arguments->relation,
+             "instead of a page, all pages of the relation whose first file this is, such as "
+             "base/5/16384; they go to --output")
+      .Needs("--output");
   options->Flag("--tuples", &arguments->style.tuples,
                 "show line pointers, tuples and the special area, too");
   options->Flag("--hex", &arguments->style.hex, "show all bytes, with the fields that begin there");
@@ -150,6 +188,7 @@ CommandFunction DeclarePage(Options* options) {
   options->Usage(
       "[OPTION]... --wal=DIR... --lsn=LSN PAGE\n"
       "  neon-redo page [OPTION]... --wal=DIR... --diff=LSN1,LSN2 PAGE\n"
+      "  neon-redo page [OPTION]... --wal=DIR... --lsn=LSN --relation=PATH --output=FILE\n"
       "  neon-redo page [OPTION]... --restore-command=COMMAND --base-backup=PATH\n"
       "    --lsn=LSN PAGE");
   options->Introduction(
@@ -167,7 +206,10 @@ CommandFunction DeclarePage(Options* options) {
   AddTimeline(options, &sources->timeline);
   AddIndex(options, &sources->index);
   AddIndexJobs(options, &sources->jobs);
-  options->Path("--output=FILE", &arguments->output, "write the page's 8192 bytes to this file");
+  options->Path(
+      "--output=FILE", &arguments->output,
+      "write the page's 8192 bytes to this file, or a relation's to it and, beyond 1 GB, to "
+      "FILE.1 and so on");
   AddFormat(options, &arguments->style.json, "text (default) or json");
   AddWorkerOptions(options, &sources->worker);
   options->Notes(

@@ -11,7 +11,7 @@ namespace {
 
 std::string Rate(const std::string& phase, double per_second) {
   if (phase.starts_with("reading WAL")) return fmt::format(", {:.1f} MB/s", per_second / 1e6);
-  if (phase == "comparing pages") return fmt::format(", {:.0f} pages/s", per_second);
+  if (phase.ends_with(" pages")) return fmt::format(", {:.0f} pages/s", per_second);
   return "";
 }
 

@@ -47,19 +47,6 @@ std::string NameOfRun(const PagePart& first, uint32_t last) {
   return fmt::format("{}s {}-{}", first.kind, *first.number, last);
 }
 
-// "3, 7-9": numbers in ascending order.
-std::string RunsText(const std::vector<uint32_t>& numbers) {
-  std::string out;
-  for (size_t i = 0; i < numbers.size(); i++) {
-    const size_t first = i;
-    while (i + 1 < numbers.size() && numbers[i + 1] == numbers[i] + 1) i++;
-    if (!out.empty()) out += ", ";
-    out += fmt::format("{}", numbers[first]);
-    if (i > first) out += fmt::format("-{}", numbers[i]);
-  }
-  return out;
-}
-
 // What both have up to the first difference is left out, so that it is seen.
 void Shorten(std::vector<PageField>* before, std::vector<PageField>* after) {
   for (PageField& old : *before) {
@@ -130,6 +117,18 @@ std::string HexText(Bytes bytes, size_t limit) {
 
 std::string FieldText(const PageField& field) {
   return fmt::format("{} {}", field.name, std::visit(ValueText{}, field.value));
+}
+
+std::string RunsText(const std::vector<uint32_t>& numbers) {
+  std::string out;
+  for (size_t i = 0; i < numbers.size(); i++) {
+    const size_t first = i;
+    while (i + 1 < numbers.size() && numbers[i + 1] == numbers[i] + 1) i++;
+    if (!out.empty()) out += ", ";
+    out += fmt::format("{}", numbers[first]);
+    if (i > first) out += fmt::format("-{}", numbers[i]);
+  }
+  return out;
 }
 
 std::string PageText(const PageWords& words) {

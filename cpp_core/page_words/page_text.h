@@ -2,7 +2,9 @@
 #ifndef NEON_REDO_PAGE_WORDS_PAGE_TEXT_H_
 #define NEON_REDO_PAGE_WORDS_PAGE_TEXT_H_
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cpp_core/page_words/page_diff.h"
 #include "cpp_core/page_words/page_words.h"
@@ -20,6 +22,9 @@ std::string PageText(const PageWords& words);
 
 // Lines that begin with "- " and "+ ", as of diff. Of long data, the bytes around the first that differs.
 std::string DiffText(const PageDiff& diff);
+
+// "3, 7-9": numbers in ascending order.
+std::string RunsText(const std::vector<uint32_t>& numbers);
 
 // All bytes in lines of up to 16, each with the fields that begin there.
 std::string HexDump(const PageWords& words, const uint8_t* page);

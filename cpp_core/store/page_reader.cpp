@@ -24,10 +24,6 @@ struct alignas(8) PageBuffer {
   uint8_t bytes[kBlockSize];
 };
 
-Bytes AsBytes(const std::string& text) {
-  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
-}
-
 bool IsSlru(const PageKey& key) { return key.field1 == PageKey::kSlru; }
 
 // After this event nothing of what was before is left of the page.
@@ -50,7 +46,7 @@ Status PageReader::FindCut(const PageKey& events, const PageKey& key, Lsn lsn,
                            std::optional<Cut>* last) {
   ASSIGN_OR_RETURN(auto stored, source_.Get(events, lsn));
   for (StoredChange& s : stored) {
-    ASSIGN_OR_RETURN(const auto event, DecodeChange(events, AsBytes(s.value)));
+    ASSIGN_OR_RETURN(const auto event, DecodeStored(events, s));
     const bool is_later =
         !*last || std::pair((*last)->lsn, (*last)->index) < std::pair(s.lsn, s.index);
     if (is_later && CutsOff(event.change, key)) {
@@ -163,7 +159,7 @@ Result<bool> PageReader::Absent(bool has_changes, std::string why) {
 }
 
 Status PageReader::Apply(const PageKey& key, const StoredChange& stored, PageAt* out) {
-  ASSIGN_OR_RETURN(auto decoded, DecodeChange(key, AsBytes(stored.value)));
+  ASSIGN_OR_RETURN(auto decoded, DecodeStored(key, stored));
   Change& change = decoded.change;
   if (IsSlru(key)) return ApplySlruChange(change, stored.lsn, &out->page);
   switch (change.kind) {
