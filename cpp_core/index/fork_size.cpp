@@ -26,8 +26,10 @@ Result<std::optional<uint64_t>> ForkSizes::SizeBefore(const RelFileNode& rel, ui
   };
   if (event && event->kind == ChangeKind::kCopyDatabase) {
     const RelFileNode source = {event->source_tablespace, event->source_database, rel.rel};
-    ASSIGN_OR_RETURN(const auto copied, Read(source, fork, event->lsn));
-    return size(copied.blocks);
+    const auto copied = Read(source, fork, event->lsn);
+    if (copied) return size(copied->blocks);
+    if (copied.error().code == ErrorCode::kNotFound) return std::optional<uint64_t>();
+    return tl::unexpected(copied.error());
   }
   if (event) return size(std::nullopt);
   if (!base_) return std::optional<uint64_t>();

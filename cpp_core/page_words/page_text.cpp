@@ -76,13 +76,14 @@ void Shorten(std::vector<PageField>* before, std::vector<PageField>* after) {
   }
 }
 
-// Where fields begin, and their names and values.
+// Where fields begin, with their names and values, and where they end.
 std::map<uint32_t, std::string> Labels(const PageWords& words) {
   std::map<uint32_t, std::string> out;
   for (const PagePart& part : words.parts) {
     std::set<uint32_t> named;  // where the part's name stands already
     for (const PageField& field : part.fields) {
       if (field.length == 0) continue;
+      out.try_emplace(field.offset + field.length);
       std::string& label = out[field.offset];
       if (!label.empty()) label += ", ";
       if (named.empty()) label += part.Name() + ": ";

@@ -25,6 +25,7 @@ DELETE FROM t WHERE a % 11 = 0;
 BEGIN; SELECT count(*) FROM (SELECT FROM t WHERE a < 20 FOR UPDATE) l; ROLLBACK;
 BEGIN; SELECT count(*) FROM (SELECT FROM t WHERE a > 190 FOR SHARE) l; COMMIT;
 BEGIN; INSERT INTO t VALUES (1000); UPDATE t SET b = 'y' WHERE a = 1000; ROLLBACK;
+BEGIN; SELECT count(*) FROM (SELECT FROM t WHERE a = 3 FOR KEY SHARE) l; SAVEPOINT p; UPDATE t SET c = 8 WHERE a = 3; COMMIT;
 INSERT INTO i SELECT n, md5(n::text) || repeat('z', 100), ARRAY[0, n % 50], point(n, n) FROM generate_series(1, 4000) n;
 INSERT INTO same SELECT n % 3 FROM generate_series(1, 3000) n;
 CREATE INDEX i_btree ON i (b); CREATE INDEX same_btree ON same (a); CREATE INDEX i_hash ON i USING hash (a);
@@ -128,7 +129,7 @@ class Words(unittest.TestCase):
                              [header["pagesize"], header["version"], int(header["prune_xid"]), header["flags"]])  # fmt: skip
         self.assertLessEqual(
             {"HEAP_HASNULL", "HEAP_UPDATED", "HEAP_HOT_UPDATED", "HEAP_ONLY_TUPLE", "HEAP_XMAX_LOCK_ONLY",
-             "HEAP_XMAX_EXCL_LOCK", "HEAP_XMAX_KEYSHR_LOCK", "HEAP_KEYS_UPDATED"}, flags)  # fmt: skip
+             "HEAP_XMAX_EXCL_LOCK", "HEAP_XMAX_KEYSHR_LOCK", "HEAP_KEYS_UPDATED", "HEAP_XMAX_IS_MULTI"}, flags)  # fmt: skip
 
     def check_btree_page(self, relation, block):
         words, page = self.words(relation, block)
@@ -265,6 +266,15 @@ class Words(unittest.TestCase):
         status = {p["number"]: p["status"] for p in self.parts(out, "transaction")}
         self.assertEqual(status[xid], self.cluster.psql(f"SELECT pg_xact_status('{xid}')"))
         self.assertIn("aborted", status.values())
+        members = json.loads(
+            self.command("pg_multixact/members/0000/0", "--lsn", self.lsn, "--tuples", "--format", "json")
+        )
+        rows = self.rows("SELECT * FROM pg_get_multixact_members('1')")
+        ours = [[p["xid"], p["mode"]] for p in self.parts(members, "member")]
+        self.assertEqual(ours[: len(rows)], [[int(row["xid"]), row["mode"]] for row in rows])
+        self.assertEqual(len(rows), 2)
+        text = self.command("pg_multixact/offsets/0000/0", "--lsn", self.lsn, "--tuples")
+        self.assertIn("multixact 1: first_member 1\n", text)
         text = self.command("pg_commit_ts/0000/0", "--lsn", self.lsn, "--tuples")
         self.assertIn(f"transaction {xid}: time 2", text)
 
