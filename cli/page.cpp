@@ -93,7 +93,7 @@ Result<PageKey> NamedPage(const PageArguments& arguments) {
 // The fork that --relation names, by the path of its first file.
 Result<BlockTag> NamedRelation(const PageArguments& arguments) {
   const auto key = ParsePageName(arguments.relation + "/0");
-  const auto tag = key ? key->ToBlock() : tl::unexpected(key.error());
+  auto tag = key ? key->ToBlock() : tl::unexpected(key.error());
   if (!tag)
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("\"{}\" is not the path of a relation's file, such as "

@@ -266,10 +266,10 @@ class Chance {
     static constexpr uint16_t kIds[] = {0,      1,      2,      3,      4,      8,      0x83,
                                         0xff80, 0xff81, 0xff82, 0xf091, 0xf092, 0xf093, 0x1717};
     Bytes8k page(kBlockSize);
-    for (size_t i = Below(4) == 0 ? 0 : kBlockSize - 700; i < kBlockSize; i++)
-      page[i] = static_cast<uint8_t>(Below(3) ? random_() : Below(32));
+    for (size_t i = Below(4) == 0 ? 0 : kBlockSize - 704; i < kBlockSize; i += 8)
+      pg::Put64(page.data() + i, Below(3) ? random_() : random_() & 0x1f1f1f1f1f1f1f1f);
     const uint32_t special = kBlockSize - kSizes[Below(4)];
-    const uint32_t lower = kPageHeaderSize + (Below(50) ? Below(60) : Below(7000));
+    const uint32_t lower = kPageHeaderSize + (Below(200) ? Below(60) : Below(7000));
     pg::SetLower(page.data(), lower);
     pg::SetUpper(page.data(), lower + Below(special - lower + 1));
     pg::SetSpecial(page.data(), special);
@@ -295,7 +295,7 @@ class Chance {
   }
 
  private:
-  std::mt19937 random_;
+  std::mt19937_64 random_;
 };
 
 TEST(PageWordsTest, HostilePages) {
@@ -305,11 +305,11 @@ TEST(PageWordsTest, HostilePages) {
     const PageKey key = chance.Key();
     const Bytes8k page = chance.Page();
     // These have thousands of entries.
-    if ((key.ToSlruBlock() || key.field5 == kVisibilityMapFork) && i % 32 != 0) continue;
+    if ((key.ToSlruBlock() || key.field5 == kVisibilityMapFork) && i % 64 != 0) continue;
     const PageWords words = DescribePage(key, page.data(), i % 2 ? kPg15 : kPg18);
     types.insert(words.type);
     CheckFields(words);
-    if (i % 8 == 0) {
+    if (i % 16 == 0) {
       ASSERT_FALSE(HexDump(words, page.data()).empty());
       PageText(words);
       Bytes8k other = page;
