@@ -92,7 +92,7 @@ void AddPart(const PartPair& pair, ByteSet* explained, PageDiff* out) {
     part.after = FieldsThatDiffer(*pair.after, pair.before, explained);
     part.note_after = pair.after->note;
   }
-  const bool in_both = part.is_in_before && part.is_in_after;
+  const bool in_both = pair.before != nullptr && pair.after != nullptr;
   if (in_both && HasOnlyMoved(*pair.after, part)) part.moved = pair.after->number;
   if (in_both && part.before.empty() && part.after.empty() && part.note_before == part.note_after)
     return;

@@ -62,6 +62,7 @@ class Relation(unittest.TestCase):
         cls.paths = {
             name: cluster.psql(f"SELECT pg_relation_filepath('{name}')") for name in ("t", "t_a", "gone", "other")
         }
+        cls.catalogue = cluster.psql("SELECT pg_relation_filepath('pg_proc')")  # older than all WAL
         cls.backup = cluster.basebackup()
         cls.first = cluster.psql("SELECT pg_current_wal_lsn()")
         cls.before_backup = before
@@ -192,17 +193,17 @@ class Relation(unittest.TestCase):
         self.fails(self.paths["t"], self.first, "blocks 2, 4-5 of ", backup=backup)
 
     def test_without_a_backup(self):
-        def run(name):
+        def run(path):
             return run_neon_redo(
-                "page", "--relation", self.paths[name], "--wal", self.cluster.wal, "--lsn", "end", "--module",
+                "page", "--relation", path, "--wal", self.cluster.wal, "--lsn", "end", "--module",
                 self.module, "--output", os.path.join(self.output, "file"), check=False,
             )  # fmt: skip
 
-        result = run("other")
+        result = run(self.catalogue)
         self.assertEqual(result.returncode, 2)
         self.assertIn("the WAL does not say how many blocks the main fork of ", result.stderr)
         # Made by WAL from its first page on.
-        result = run("new")
+        result = run(self.paths["new"])
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(masked(self.written()), masked(self.moments[-1][1]["new"]))
 
