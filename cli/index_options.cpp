@@ -16,7 +16,8 @@ namespace neon_redo::cli {
 namespace {
 
 // The XDG Base Directory Specification's $XDG_CACHE_HOME.
-Result<std::string> CacheDirectory() {
+Result<std::string> DirectoryOf(const std::string& directory) {
+  if (!directory.empty()) return directory;
   const char* given = std::getenv("XDG_CACHE_HOME");
   if (given != nullptr && *given == '/') return std::string(given) + "/neon_redo/index";
   const char* home = std::getenv("HOME");
@@ -42,10 +43,9 @@ Option& AddIndexJobs(Options* options, int* jobs) {
 
 Result<std::unique_ptr<WalIndex>> OpenIndex(const WalSet& wal, const WalRange& range,
                                             const std::string& directory, int jobs) {
-  IndexOptions options{.directory = directory, .jobs = jobs};
-  if (directory.empty()) {
-    ASSIGN_OR_RETURN(options.directory, CacheDirectory());
-  }
+  IndexOptions options;
+  options.jobs = jobs;
+  ASSIGN_OR_RETURN(options.directory, DirectoryOf(directory));
   ProgressBar bar(true);
   options.progress = [&](uint64_t done, uint64_t total) { bar.Show("indexing WAL", done, total); };
   auto index = WalIndex::Open(wal, range, options);
@@ -57,6 +57,15 @@ Result<std::unique_ptr<WalIndex>> OpenIndex(const WalSet& wal, const WalRange& r
     SayNotes(
         {fmt::format("{} segments were indexed; the index in \"{}\" has {} files of {} bytes",
                      counts.segments_indexed, (*index)->directory(), counts.files, counts.bytes)});
+  return index;
+}
+
+Result<std::unique_ptr<WalIndex>> OpenIndexAgain(const WalSet& wal, const WalRange& range,
+                                                 const std::string& directory) {
+  IndexOptions options;
+  ASSIGN_OR_RETURN(options.directory, DirectoryOf(directory));
+  auto index = WalIndex::Open(wal, range, options);
+  if (index) (*index)->TakeNotes();
   return index;
 }
 

@@ -14,7 +14,7 @@ Result<PageInputs> OpenPageInputs(const BackupArguments& backup, WalSources sour
   sources.cipher_pass_file = backup.options.cipher_pass_file;
   if (!backup.given()) {
     ASSIGN_OR_RETURN(auto wal, WalSet::Open(sources));
-    return PageInputs{std::move(wal), nullptr, {}, {}, false};
+    return PageInputs{std::move(wal), nullptr, {}, {}, {}, false};
   }
   ASSIGN_OR_RETURN(auto opened, OpenBackup(backup, only));
   ASSIGN_OR_RETURN(const auto control, ReadControlData(*opened));
@@ -26,8 +26,8 @@ Result<PageInputs> OpenPageInputs(const BackupArguments& backup, WalSources sour
   RETURN_IF_ERROR(
       CheckBackupBeforeWal(opened->path(), start.label, control, wal, sources.timeline));
   ASSIGN_OR_RETURN(const auto files, opened->ListData());
-  return PageInputs{std::move(wal), std::move(opened), control, start.label.start,
-                    HasCommitTimestamps(files)};
+  return PageInputs{std::move(wal),    std::move(opened),   control,
+                    start.label.start, start.consistent_at, HasCommitTimestamps(files)};
 }
 
 }  // namespace neon_redo::cli

@@ -20,6 +20,8 @@ struct PageInputs {
   std::unique_ptr<BaseBackup> backup;  // null: none is given; then the rest says nothing
   ControlData control;
   Lsn start;  // where replay begins
+  // Where the backup is consistent; 0: at the record of its end.
+  Lsn consistent_at;
   bool track_commit_timestamp;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 namespace neon_redo::cli {
@@ -11,7 +12,7 @@ namespace {
 
 std::string Rate(const std::string& phase, double per_second) {
   if (phase.starts_with("reading WAL")) return fmt::format(", {:.1f} MB/s", per_second / 1e6);
-  if (phase == "comparing pages") return fmt::format(", {:.0f} pages/s", per_second);
+  if (phase.ends_with(" pages")) return fmt::format(", {:.0f} pages/s", per_second);
   return "";
 }
 
@@ -29,7 +30,8 @@ std::string ProgressText(const std::string& phase, uint64_t begin, uint64_t done
   const double per_second = static_cast<double>(done - begin) / seconds;
   out += Rate(phase, per_second);
   if (total < done) return out;
-  const auto left = static_cast<uint64_t>(static_cast<double>(total - done) / per_second + 0.5);
+  const auto left =
+      static_cast<uint64_t>(std::llround(static_cast<double>(total - done) / per_second));
   if (left >= 3600)
     out += fmt::format(", {}:{:02}:{:02} left", left / 3600, left / 60 % 60, left % 60);
   else

@@ -21,6 +21,10 @@ inline constexpr size_t kInfomask = 20;
 inline constexpr size_t kHoff = 22;
 
 // t_infomask: HEAP_*
+inline constexpr uint16_t kHasNull = 0x0001;
+inline constexpr uint16_t kHasVarWidth = 0x0002;
+inline constexpr uint16_t kHasExternal = 0x0004;
+inline constexpr uint16_t kHasOidOld = 0x0008;
 inline constexpr uint16_t kXmaxKeyShareLock = 0x0010;
 inline constexpr uint16_t kComboCid = 0x0020;
 inline constexpr uint16_t kXmaxExclusiveLock = 0x0040;
@@ -31,7 +35,10 @@ inline constexpr uint16_t kXminFrozen = kXminCommitted | kXminInvalid;
 inline constexpr uint16_t kXmaxCommitted = 0x0400;
 inline constexpr uint16_t kXmaxInvalid = 0x0800;
 inline constexpr uint16_t kXmaxIsMulti = 0x1000;
-inline constexpr uint16_t kMoved = 0xc000;
+inline constexpr uint16_t kUpdated = 0x2000;
+inline constexpr uint16_t kMovedOff = 0x4000;
+inline constexpr uint16_t kMovedIn = 0x8000;
+inline constexpr uint16_t kMoved = kMovedOff | kMovedIn;
 inline constexpr uint16_t kXactMask = 0xfff0;
 inline constexpr uint16_t kLockMask = kXmaxKeyShareLock | kXmaxExclusiveLock;
 // HEAP_XMAX_BITS
@@ -46,8 +53,10 @@ constexpr bool IsLockedOnly(uint16_t infomask) {
 }
 
 // t_infomask2
+inline constexpr uint16_t kNattsMask = 0x07ff;
 inline constexpr uint16_t kKeysUpdated = 0x2000;
 inline constexpr uint16_t kHotUpdated = 0x4000;
+inline constexpr uint16_t kOnlyTuple = 0x8000;
 
 // Offset numbers in t_ctid that are no offsets.
 inline constexpr uint16_t kSpeculativeToken = 0xfffe;  // SpecTokenOffsetNumber

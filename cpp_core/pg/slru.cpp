@@ -35,8 +35,8 @@ bool PagePrecedes(SlruKind kind, uint32_t page, uint32_t cutoff) {
 
 void SetXactStatus(uint8_t* page, uint32_t xid, uint8_t status) {
   const uint32_t in_page = xid % kXactsPerClogPage;
-  const uint32_t shift = in_page % kXactsPerClogByte * 2;
-  uint8_t& byte = page[in_page / kXactsPerClogByte];
+  const uint32_t shift = XactShiftOf(in_page);
+  uint8_t& byte = page[XactByteOf(in_page)];
   byte = static_cast<uint8_t>((byte & ~(kXactStatusMask << shift)) | status << shift);
 }
 
@@ -46,10 +46,8 @@ void SetMultixactOffset(uint8_t* page, uint32_t multixact, uint32_t offset) {
 
 void SetMultixactMember(uint8_t* page, uint32_t member, uint32_t xid, uint8_t status) {
   const uint32_t in_page = member % kMembersPerPage;
-  uint8_t* group = page + in_page / kMembersPerGroup * kMemberGroupSize;
-  const uint32_t in_group = in_page % kMembersPerGroup;
-  group[in_group] = status;
-  std::memcpy(group + kMembersPerGroup + sizeof(xid) * in_group, &xid, sizeof(xid));
+  page[MemberStatusAt(in_page)] = status;
+  std::memcpy(page + MemberXidAt(in_page), &xid, sizeof(xid));
 }
 
 void SetCommitTimestamp(uint8_t* page, uint32_t xid, int64_t time, uint16_t origin) {

@@ -39,6 +39,14 @@ inline constexpr uint32_t kMaxMemberStatus = 5;        // MultiXactStatusUpdate
 inline constexpr uint32_t kCommitTsEntrySize = 10;  // SizeOfCommitTimestampEntry
 inline constexpr uint32_t kXactsPerCommitTsPage = kBlockSize / kCommitTsEntrySize;
 
+// What the numbers of a member's status are called (mxstatus_to_string in access/transam/multixact.c).
+inline constexpr const char* kMemberStatusNames[kMaxMemberStatus + 1] = {
+    "keysh", "sh", "fornokeyupd", "forupd", "nokeyupd", "upd"};
+// And those of a transaction (access/clog.h). The last is of a subtransaction whose parent has not
+// committed yet.
+inline constexpr const char* kXactStatusNames[kXactStatusMask + 1] = {"in progress", "committed",
+                                                                      "aborted", "sub-committed"};
+
 // Entries (transactions, multixacts, members) on one page.
 constexpr uint32_t SlruEntriesPerPage(SlruKind kind) {
   switch (kind) {
@@ -78,6 +86,17 @@ void SetMultixactOffset(uint8_t* page, uint32_t multixact, uint32_t offset);
 void SetMultixactMember(uint8_t* page, uint32_t member, uint32_t xid, uint8_t status);
 // TransactionIdSetCommitTs; time is a TimestampTz.
 void SetCommitTimestamp(uint8_t* page, uint32_t xid, int64_t time, uint16_t origin);
+
+// Where an entry of a page stands, counted from the page's first one.
+constexpr uint32_t XactByteOf(uint32_t entry) { return entry / kXactsPerClogByte; }
+constexpr uint32_t XactShiftOf(uint32_t entry) { return entry % kXactsPerClogByte * 2; }
+constexpr uint32_t MemberStatusAt(uint32_t entry) {
+  return entry / kMembersPerGroup * kMemberGroupSize + entry % kMembersPerGroup;
+}
+constexpr uint32_t MemberXidAt(uint32_t entry) {
+  return entry / kMembersPerGroup * kMemberGroupSize + kMembersPerGroup +
+         entry % kMembersPerGroup * 4;
+}
 
 // The segment with the last entry there can be; the next is segment 0 (multixact.c).
 constexpr uint32_t LastSlruSegment(SlruKind kind) {

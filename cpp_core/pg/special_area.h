@@ -28,10 +28,11 @@ inline constexpr uint16_t kMaxCycleId = 0xff7f;  // MAX_BT_CYCLE_ID: at the end 
 // HashPageOpaqueData (access/hash.h)
 namespace hash {
 inline constexpr uint32_t kSpecialSize = 16;
-inline constexpr size_t kFlags = 12;
+inline constexpr size_t kPrev = 0, kNext = 4, kBucket = 8, kFlags = 12, kPageIdField = 14;
 // LH_*
-inline constexpr uint16_t kOverflowPage = 0x01, kBucketPage = 0x02, kPageTypes = 0x0f,
-                          kHasDeadTuples = 0x80;
+inline constexpr uint16_t kOverflowPage = 0x01, kBucketPage = 0x02, kBitmapPage = 0x04,
+                          kMetaPage = 0x08, kPageTypes = 0x0f, kBeingPopulated = 0x10,
+                          kBeingSplit = 0x20, kNeedsSplitCleanup = 0x40, kHasDeadTuples = 0x80;
 inline constexpr uint16_t kPageId = 0xff80;   // HASHO_PAGE_ID
 inline constexpr size_t kMetaTupleCount = 8;  // hashm_ntuples, a double, in HashMetaPageData
 }  // namespace hash
@@ -60,9 +61,10 @@ inline constexpr uint16_t kPageId = 0xff81;  // GIST_PAGE_ID
 // SpGistPageOpaqueData (access/spgist_private.h)
 namespace spgist {
 inline constexpr uint32_t kSpecialSize = 8;
-inline constexpr size_t kFlags = 0, kPlaceholders = 4, kPageIdField = 6;
-inline constexpr uint16_t kLeafPage = 0x04, kNullsPage = 0x08;  // SPGIST_*
-inline constexpr uint16_t kPageId = 0xff82;                     // SPGIST_PAGE_ID
+inline constexpr size_t kFlags = 0, kRedirections = 2, kPlaceholders = 4, kPageIdField = 6;
+inline constexpr uint16_t kMeta = 0x01, kDeleted = 0x02, kLeafPage = 0x04,
+                          kNullsPage = 0x08;  // SPGIST_*
+inline constexpr uint16_t kPageId = 0xff82;   // SPGIST_PAGE_ID
 // SpGistMetaPageData, after the page header: the magic number, then the cache of pages with room.
 inline constexpr uint32_t kMetaMagic = 0xba0babee;  // SPGIST_MAGIC_NUMBER
 inline constexpr size_t kLastUsedPagesAt = 4;
@@ -83,9 +85,11 @@ inline constexpr uint32_t kMetaSize = 16;           // BrinMetaPageData
 // sequence_magic in commands/sequence.c: the special area is that word, filled up to eight bytes.
 namespace sequence {
 inline constexpr uint32_t kSpecialSize = 8;
-inline constexpr uint32_t kMagic = 0x1717;           // SEQ_MAGIC
-inline constexpr size_t kTupleDataSize = 8 + 8 + 1;  // FormData_pg_sequence_data
-inline constexpr int64_t kLoggedCalls = 32;          // SEQ_LOG_VALS in commands/sequence.c
+inline constexpr uint32_t kMagic = 0x1717;  // SEQ_MAGIC
+// FormData_pg_sequence_data: the last value, log_cnt, is_called
+inline constexpr size_t kLogCountAt = 8, kIsCalledAt = 16;
+inline constexpr size_t kTupleDataSize = kIsCalledAt + 1;
+inline constexpr int64_t kLoggedCalls = 32;  // SEQ_LOG_VALS in commands/sequence.c
 }  // namespace sequence
 
 }  // namespace neon_redo::pg

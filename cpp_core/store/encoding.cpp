@@ -76,4 +76,9 @@ Result<DecodedChange> DecodeChange(const PageKey& key, Bytes value) {
   return out;
 }
 
+Result<DecodedChange> DecodeStored(const PageKey& key, const StoredChange& stored) {
+  return DecodeChange(key,
+                      {reinterpret_cast<const uint8_t*>(stored.value.data()), stored.value.size()});
+}
+
 }  // namespace neon_redo

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "cpp_core/store/change_source.h"
 #include "neon_redo/ingest.h"
 #include "neon_redo/record.h"
 
@@ -19,6 +20,8 @@ struct DecodedChange {
   BlockRef image;
 };
 Result<DecodedChange> DecodeChange(const PageKey& key, Bytes value);
+// The same of what a ChangeSource gives, which must outlive the result.
+Result<DecodedChange> DecodeStored(const PageKey& key, const StoredChange& stored);
 
 }  // namespace neon_redo
 

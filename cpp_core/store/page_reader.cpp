@@ -24,10 +24,6 @@ struct alignas(8) PageBuffer {
   uint8_t bytes[kBlockSize];
 };
 
-Bytes AsBytes(const std::string& text) {
-  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
-}
-
 bool IsSlru(const PageKey& key) { return key.field1 == PageKey::kSlru; }
 
 // After this event nothing of what was before is left of the page.
@@ -50,7 +46,7 @@ Status PageReader::FindCut(const PageKey& events, const PageKey& key, Lsn lsn,
                            std::optional<Cut>* last) {
   ASSIGN_OR_RETURN(auto stored, source_.Get(events, lsn));
   for (StoredChange& s : stored) {
-    ASSIGN_OR_RETURN(const auto event, DecodeChange(events, AsBytes(s.value)));
+    ASSIGN_OR_RETURN(const auto event, DecodeStored(events, s));
     const bool is_later =
         !*last || std::pair((*last)->lsn, (*last)->index) < std::pair(s.lsn, s.index);
     if (is_later && CutsOff(event.change, key)) {
@@ -76,6 +72,12 @@ Result<std::optional<PageReader::Cut>> PageReader::LastCut(const PageKey& key, L
 }
 
 Result<PageAt> PageReader::Read(const PageKey& key, Lsn lsn) {
+  ASSIGN_OR_RETURN(auto page, ReadIfThere(key, lsn));
+  if (!page) return MakeError(ErrorCode::kNotFound, absence_);
+  return std::move(*page);
+}
+
+Result<std::optional<PageAt>> PageReader::ReadIfThere(const PageKey& key, Lsn lsn) {
   if (!key.ToBlock() && !key.ToSlruBlock())
     return MakeError(ErrorCode::kInvalidArgument, key.Describe() + " is not that of a page");
   ASSIGN_OR_RETURN(const auto cut, LastCut(key, lsn));
@@ -91,8 +93,9 @@ Result<PageAt> PageReader::Read(const PageKey& key, Lsn lsn) {
   if (!changes->empty() && changes->front().initialises) {
     out.base = fmt::format("made whole at {}", changes->front().lsn.ToString());
     out.base_lsn = changes->front().lsn;
-  } else if (Status s = FindBase(key, cut, !changes->empty(), &out); !s) {
-    return tl::unexpected(s.error());
+  } else {
+    ASSIGN_OR_RETURN(const bool found, FindBase(key, cut, !changes->empty(), &out));
+    if (!found) return std::optional<PageAt>();
   }
   for (const StoredChange& change : *changes) {
     RETURN_IF_ERROR(Apply(key, change, &out));
@@ -111,44 +114,52 @@ Result<PageAt> PageReader::Read(const PageKey& key, Lsn lsn) {
 
 // The page before its first change: of the template, of the backup, or zeroes where the server
 // extends a file without a record.
-Status PageReader::FindBase(const PageKey& key, const std::optional<Cut>& cut, bool has_changes,
-                            PageAt* out) {
+Result<bool> PageReader::FindBase(const PageKey& key, const std::optional<Cut>& cut,
+                                  bool has_changes, PageAt* out) {
   if (cut && cut->change.kind == ChangeKind::kCopyDatabase) {
     PageKey source = key;
     source.field2 = cut->change.number;
     source.field3 = cut->change.number2;
-    ASSIGN_OR_RETURN(auto page, Read(source, cut->lsn));
-    *out = std::move(page);
+    ASSIGN_OR_RETURN(auto page, ReadIfThere(source, cut->lsn));
+    if (!page) return Absent(has_changes, absence_);
+    *out = std::move(*page);
     out->base = fmt::format("copy of {} ({})", source.Describe(), out->base);
-    return {};
+    return true;
   }
   if (!cut && base_) {
     ASSIGN_OR_RETURN(const auto found, base_(key, out->page.data()));
     if (found) {
       out->base = "base backup";
-      return {};
+      return true;
     }
   }
   const bool is_map = !IsSlru(key) && key.field5 == kVisibilityMapFork;
   if (is_map && has_changes && (cut || base_)) {
     std::memset(out->page.data(), 0, kBlockSize);
     out->base = "new page";
-    return {};
+    return true;
   }
   if (cut)
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("{} is not there: {} at {}", key.Describe(),
-                                 ChangeKindName(cut->change.kind), cut->lsn.ToString()));
+    return Absent(has_changes, fmt::format("{} is not there: {} at {}", key.Describe(),
+                                           ChangeKindName(cut->change.kind), cut->lsn.ToString()));
+  if (base_)
+    return Absent(has_changes, fmt::format("{} is neither in the base backup nor made by the WAL",
+                                           key.Describe()));
   return MakeError(
       ErrorCode::kNotFound,
-      base_ ? fmt::format("{} is neither in the base backup nor made by the WAL", key.Describe())
-            : fmt::format("the WAL does not make {} whole: a base backup taken before "
-                          "is needed",
-                          key.Describe()));
+      fmt::format("the WAL does not make {} whole: a base backup taken before is needed",
+                  key.Describe()));
+}
+
+// A page that records have changed was there.
+Result<bool> PageReader::Absent(bool has_changes, std::string why) {
+  if (has_changes) return MakeError(ErrorCode::kNotFound, std::move(why));
+  absence_ = std::move(why);
+  return false;
 }
 
 Status PageReader::Apply(const PageKey& key, const StoredChange& stored, PageAt* out) {
-  ASSIGN_OR_RETURN(auto decoded, DecodeChange(key, AsBytes(stored.value)));
+  ASSIGN_OR_RETURN(auto decoded, DecodeStored(key, stored));
   Change& change = decoded.change;
   if (IsSlru(key)) return ApplySlruChange(change, stored.lsn, &out->page);
   switch (change.kind) {

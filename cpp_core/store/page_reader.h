@@ -42,6 +42,10 @@ class PageReader {
   // were applied. kNotFound: there was no such page at that LSN, or it cannot be had from what
   // there is; the message says which.
   Result<PageAt> Read(const PageKey& key, Lsn lsn);
+  // The same, but nothing where the page was certainly not there, or never written to; absence() says why.
+  // The file may have a page of zeroes there.
+  Result<std::optional<PageAt>> ReadIfThere(const PageKey& key, Lsn lsn);
+  const std::string& absence() const { return absence_; }
 
  private:
   struct Cut {
@@ -51,7 +55,9 @@ class PageReader {
   };
   Result<std::optional<Cut>> LastCut(const PageKey& key, Lsn lsn);
   Status FindCut(const PageKey& events, const PageKey& key, Lsn lsn, std::optional<Cut>* last);
-  Status FindBase(const PageKey& key, const std::optional<Cut>& cut, bool has_changes, PageAt* out);
+  Result<bool> FindBase(const PageKey& key, const std::optional<Cut>& cut, bool has_changes,
+                        PageAt* out);
+  Result<bool> Absent(bool has_changes, std::string why);
   Status Apply(const PageKey& key, const StoredChange& stored, PageAt* out);
   Status ApplyRecord(const PageKey& key, Lsn lsn, const Change& change, PageAt* out);
 
@@ -59,6 +65,7 @@ class PageReader {
   BasePage base_;
   RedoWorker worker_;
   RecordView view_;
+  std::string absence_;
 };
 
 }  // namespace neon_redo

@@ -112,6 +112,9 @@ void FromRecord(const WalRecord& record, const RecordView& view, Seeds* seeds) {
       for (uint8_t item = 1; item <= 4; item++) mask.insert(mask.end(), {item, 8, 1, item, 21, 1});
       Append(&mask, page);
       seeds->Write("mask", mask);
+      Input words = {block->tag.fork, 0, 22, 1};
+      Append(&words, page);
+      seeds->Write("page_words", words);
     }
     if (id == 0) seeds->Write("frames", RequestFrames(block->tag, record));
   }

@@ -31,8 +31,8 @@ from run_times import note_time  # noqa: E402
 
 REGRESSIONS = ROOT / "tests" / "fuzz" / "regressions"
 CORPUS = ROOT / "fuzz-corpus"
-TARGETS = ["bases", "capture", "control", "frames", "ingest", "mask", "native", "record", "replication"]
-TARGETS += ["session", "text", "tls", "wal"]
+TARGETS = ["bases", "capture", "control", "frames", "ingest", "mask", "native", "page_words", "record"]
+TARGETS += ["replication", "session", "text", "tls", "wal"]
 TIMEOUT = 600  # seconds for the corpus of one target
 ENVIRONMENT = {**os.environ, **sanitized.OPTIONS}
 # The long form does without what takes half of the sanitizer's time, and the short form has: stack

@@ -80,6 +80,37 @@ TEST_F(PageReaderTest, PagesAtEveryLsn) {
   EXPECT_EQ(PageByte(2, 500), 4);
 }
 
+// That a page was not there is an answer; that it cannot be had is an error.
+TEST_F(PageReaderTest, AbsentOrNotToBeHad) {
+  Image(0, 1);
+  Truncate(0);  // 200
+  Recorder recorder(PageKey::OfBlock({kRel, 0, 0}));
+  Ingest ingest;
+  ChangeList changes;
+  RecordView view(kPg15);
+  Lsn end;
+  for (const std::vector<uint8_t>& bytes : records_) {
+    end = end + 100;
+    ASSERT_FALSE(view.Parse(bytes));
+    ASSERT_FALSE(ingest.Take(view, &changes));
+    recorder.Take(changes, view, {end, end, bytes});
+  }
+  const PageKey key = PageKey::OfBlock({kRel, 0, 0});
+  PageReader alone(&recorder, {}, OfPg15());
+  EXPECT_FALSE(alone.ReadIfThere(key, Lsn(50)));
+  EXPECT_TRUE(*alone.ReadIfThere(key, Lsn(100)));
+  const auto cut = alone.ReadIfThere(key, Lsn(200));
+  ASSERT_TRUE(cut);
+  EXPECT_FALSE(*cut);
+  EXPECT_NE(alone.absence().find("is not there: truncate_fork at 0/C8"), std::string::npos)
+      << alone.absence();
+  PageReader with_base(
+      &recorder, [](const PageKey&, uint8_t*) { return false; }, OfPg15());
+  const auto before = with_base.ReadIfThere(key, Lsn(50));
+  ASSERT_TRUE(before);
+  EXPECT_FALSE(*before);
+}
+
 TEST_F(PageReaderTest, DroppedAtCommitAndMadeAnew) {
   Image(0, 1);
   Take(RecordBuilder(kRmXact, 0x80)

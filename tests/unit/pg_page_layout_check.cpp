@@ -4,6 +4,7 @@ extern "C" {
 #include "postgres.h"
 //
 #include "access/brin_page.h"
+#include "access/brin_tuple.h"
 #include "access/clog.h"
 #include "access/gin_private.h"
 #include "access/gist.h"
@@ -22,6 +23,7 @@ extern "C" {
 #include "tests/unit/pg_layout_check.h"
 
 #include "cpp_core/pg/heap_tuple.h"
+#include "cpp_core/pg/index_page.h"
 #include "cpp_core/pg/index_tuple.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/slru.h"
@@ -65,6 +67,10 @@ SAME(tuple::kCtid, offsetof(HeapTupleHeaderData, t_ctid));
 SAME(tuple::kInfomask2, offsetof(HeapTupleHeaderData, t_infomask2));
 SAME(tuple::kInfomask, offsetof(HeapTupleHeaderData, t_infomask));
 SAME(tuple::kHoff, offsetof(HeapTupleHeaderData, t_hoff));
+SAME(tuple::kHasNull, HEAP_HASNULL);
+SAME(tuple::kHasVarWidth, HEAP_HASVARWIDTH);
+SAME(tuple::kHasExternal, HEAP_HASEXTERNAL);
+SAME(tuple::kHasOidOld, HEAP_HASOID_OLD);
 SAME(tuple::kXmaxKeyShareLock, HEAP_XMAX_KEYSHR_LOCK);
 SAME(tuple::kComboCid, HEAP_COMBOCID);
 SAME(tuple::kXmaxExclusiveLock, HEAP_XMAX_EXCL_LOCK);
@@ -75,12 +81,17 @@ SAME(tuple::kXminFrozen, HEAP_XMIN_FROZEN);
 SAME(tuple::kXmaxCommitted, HEAP_XMAX_COMMITTED);
 SAME(tuple::kXmaxInvalid, HEAP_XMAX_INVALID);
 SAME(tuple::kXmaxIsMulti, HEAP_XMAX_IS_MULTI);
+SAME(tuple::kUpdated, HEAP_UPDATED);
+SAME(tuple::kMovedOff, HEAP_MOVED_OFF);
+SAME(tuple::kMovedIn, HEAP_MOVED_IN);
 SAME(tuple::kMoved, HEAP_MOVED);
 SAME(tuple::kXactMask, HEAP_XACT_MASK);
 SAME(tuple::kLockMask, HEAP_LOCK_MASK);
 SAME(tuple::kXmaxBits, HEAP_XMAX_BITS);
+SAME(tuple::kNattsMask, HEAP_NATTS_MASK);
 SAME(tuple::kKeysUpdated, HEAP_KEYS_UPDATED);
 SAME(tuple::kHotUpdated, HEAP_HOT_UPDATED);
+SAME(tuple::kOnlyTuple, HEAP_ONLY_TUPLE);
 SAME(tuple::kSpeculativeToken, SpecTokenOffsetNumber);
 SAME(tuple::kMovedPartitions, MovedPartitionsOffsetNumber);
 SAME(tuple::kStoredHeaderSize, SizeOfHeapHeader);
@@ -96,7 +107,13 @@ SAME(pg::kMaxIndexTuples, MaxIndexTuplesPerPage);
 SAME(pg::kIndexTupleHeaderSize, sizeof(IndexTupleData));
 SAME(pg::kIndexTupleInfoAt, offsetof(IndexTupleData, t_info));
 SAME(pg::kIndexSizeMask, INDEX_SIZE_MASK);
+SAME(pg::kIndexHasVarwidths, INDEX_VAR_MASK);
+SAME(pg::kIndexHasNulls, INDEX_NULL_MASK);
+SAME(pg::IndexDataOffset(0), IndexInfoFindDataOffset(0));
+SAME(pg::IndexDataOffset(INDEX_NULL_MASK), IndexInfoFindDataOffset(INDEX_NULL_MASK));
 SAME(pg::kIndexAltTid, INDEX_ALT_TID_MASK);
+SAME(pg::kBtreePivotHasTid, BT_PIVOT_HEAP_TID_ATTR);
+SAME(pg::kBtreePivotTidSize, MAXALIGN(sizeof(ItemPointerData)));
 SAME(pg::kBtreeIsPosting, BT_IS_POSTING);
 SAME(pg::kBtreeCountMask, BT_OFFSET_MASK);
 
@@ -119,7 +136,16 @@ SAME(pg::btree::kHasFullXid, BTP_HAS_FULLXID);
 SAME(pg::btree::kMaxCycleId, MAX_BT_CYCLE_ID);
 SAME(pg::hash::kSpecialSize, sizeof(HashPageOpaqueData));
 SAME(pg::hash::kFlags, offsetof(HashPageOpaqueData, hasho_flag));
+SAME(pg::hash::kPrev, offsetof(HashPageOpaqueData, hasho_prevblkno));
+SAME(pg::hash::kNext, offsetof(HashPageOpaqueData, hasho_nextblkno));
+SAME(pg::hash::kBucket, offsetof(HashPageOpaqueData, hasho_bucket));
+SAME(pg::hash::kPageIdField, offsetof(HashPageOpaqueData, hasho_page_id));
 SAME(pg::hash::kOverflowPage, LH_OVERFLOW_PAGE);
+SAME(pg::hash::kBitmapPage, LH_BITMAP_PAGE);
+SAME(pg::hash::kMetaPage, LH_META_PAGE);
+SAME(pg::hash::kBeingPopulated, LH_BUCKET_BEING_POPULATED);
+SAME(pg::hash::kBeingSplit, LH_BUCKET_BEING_SPLIT);
+SAME(pg::hash::kNeedsSplitCleanup, LH_BUCKET_NEEDS_SPLIT_CLEANUP);
 SAME(pg::hash::kBucketPage, LH_BUCKET_PAGE);
 SAME(pg::hash::kPageTypes, LH_PAGE_TYPE);
 SAME(pg::hash::kHasDeadTuples, LH_PAGE_HAS_DEAD_TUPLES);
@@ -151,8 +177,11 @@ SAME(pg::gist::kHasGarbage, F_HAS_GARBAGE);
 SAME(pg::gist::kPageId, GIST_PAGE_ID);
 SAME(pg::spgist::kSpecialSize, sizeof(SpGistPageOpaqueData));
 SAME(pg::spgist::kFlags, offsetof(SpGistPageOpaqueData, flags));
+SAME(pg::spgist::kRedirections, offsetof(SpGistPageOpaqueData, nRedirection));
 SAME(pg::spgist::kPlaceholders, offsetof(SpGistPageOpaqueData, nPlaceholder));
 SAME(pg::spgist::kPageIdField, offsetof(SpGistPageOpaqueData, spgist_page_id));
+SAME(pg::spgist::kMeta, SPGIST_META);
+SAME(pg::spgist::kDeleted, SPGIST_DELETED);
 SAME(pg::spgist::kLeafPage, SPGIST_LEAF);
 SAME(pg::spgist::kNullsPage, SPGIST_NULLS);
 SAME(pg::spgist::kPageId, SPGIST_PAGE_ID);
@@ -166,7 +195,75 @@ SAME(pg::brin::kRevmapPage, BRIN_PAGETYPE_REVMAP);
 SAME(pg::brin::kRegularPage, BRIN_PAGETYPE_REGULAR);
 SAME(pg::brin::kMetaMagic, BRIN_META_MAGIC);
 SAME(pg::brin::kMetaSize, sizeof(BrinMetaPageData));
+SAME(pg::sequence::kLogCountAt, offsetof(FormData_pg_sequence_data, log_cnt));
 SAME(pg::sequence::kTupleDataSize, offsetof(FormData_pg_sequence_data, is_called) + 1);
+
+// What index pages have in the place of line pointers, and their tuples
+#define META(table, name, type, field) SAME(pg::FieldOffset(pg::table, name), offsetof(type, field))
+META(kBtreeMeta, "magic", BTMetaPageData, btm_magic);
+META(kBtreeMeta, "version", BTMetaPageData, btm_version);
+META(kBtreeMeta, "root", BTMetaPageData, btm_root);
+META(kBtreeMeta, "level", BTMetaPageData, btm_level);
+META(kBtreeMeta, "fastroot", BTMetaPageData, btm_fastroot);
+META(kBtreeMeta, "fastlevel", BTMetaPageData, btm_fastlevel);
+META(kBtreeMeta, "last_cleanup_num_delpages", BTMetaPageData, btm_last_cleanup_num_delpages);
+META(kBtreeMeta, "last_cleanup_num_tuples", BTMetaPageData, btm_last_cleanup_num_heap_tuples);
+META(kBtreeMeta, "allequalimage", BTMetaPageData, btm_allequalimage);
+META(kHashMeta, "magic", HashMetaPageData, hashm_magic);
+META(kHashMeta, "version", HashMetaPageData, hashm_version);
+META(kHashMeta, "ntuples", HashMetaPageData, hashm_ntuples);
+META(kHashMeta, "ffactor", HashMetaPageData, hashm_ffactor);
+META(kHashMeta, "bsize", HashMetaPageData, hashm_bsize);
+META(kHashMeta, "bmsize", HashMetaPageData, hashm_bmsize);
+META(kHashMeta, "bmshift", HashMetaPageData, hashm_bmshift);
+META(kHashMeta, "maxbucket", HashMetaPageData, hashm_maxbucket);
+META(kHashMeta, "highmask", HashMetaPageData, hashm_highmask);
+META(kHashMeta, "lowmask", HashMetaPageData, hashm_lowmask);
+META(kHashMeta, "ovflpoint", HashMetaPageData, hashm_ovflpoint);
+META(kHashMeta, "firstfree", HashMetaPageData, hashm_firstfree);
+META(kHashMeta, "nmaps", HashMetaPageData, hashm_nmaps);
+META(kHashMeta, "procid", HashMetaPageData, hashm_procid);
+SAME(pg::hash::kMetaSparesAt, offsetof(HashMetaPageData, hashm_spares));
+SAME(pg::hash::kMetaSpares, HASH_MAX_SPLITPOINTS);
+SAME(pg::hash::kMetaMapsAt, offsetof(HashMetaPageData, hashm_mapp));
+SAME(pg::hash::kMetaMaps, HASH_MAX_BITMAPS);
+META(kGinMeta, "pending_head", GinMetaPageData, head);
+META(kGinMeta, "pending_tail", GinMetaPageData, tail);
+META(kGinMeta, "tail_free_size", GinMetaPageData, tailFreeSize);
+META(kGinMeta, "n_pending_pages", GinMetaPageData, nPendingPages);
+META(kGinMeta, "n_pending_tuples", GinMetaPageData, nPendingHeapTuples);
+META(kGinMeta, "n_total_pages", GinMetaPageData, nTotalPages);
+META(kGinMeta, "n_entry_pages", GinMetaPageData, nEntryPages);
+META(kGinMeta, "n_data_pages", GinMetaPageData, nDataPages);
+META(kGinMeta, "n_entries", GinMetaPageData, nEntries);
+META(kGinMeta, "version", GinMetaPageData, ginVersion);
+META(kBrinMeta, "magic", BrinMetaPageData, brinMagic);
+META(kBrinMeta, "version", BrinMetaPageData, brinVersion);
+META(kBrinMeta, "pagesperrange", BrinMetaPageData, pagesPerRange);
+META(kBrinMeta, "lastrevmappage", BrinMetaPageData, lastRevmapPage);
+SAME(pg::spgist::kCachedPages, SPGIST_CACHED_PAGES);
+SAME(pg::spgist::kLeafHeaderSize, MAXALIGN(sizeof(SpGistLeafTupleData)));
+SAME(pg::spgist::kLeafInfoAt, offsetof(SpGistLeafTupleData, t_info));
+SAME(pg::spgist::kLeafTidAt, offsetof(SpGistLeafTupleData, heapPtr));
+SAME(pg::spgist::kDeadXidAt, offsetof(SpGistDeadTupleData, xid));
+SAME(pg::spgist::kInnerSizeAt, offsetof(SpGistInnerTupleData, size));
+SAME(pg::spgist::kInnerHeaderSize, SGITHDRSZ);
+SAME(pg::gin::kPostingTree, GIN_TREE_POSTING);
+SAME(pg::gin::kCompressedTuple, GIN_ITUP_COMPRESSED);
+SAME(pg::gin::kSegmentHeaderSize, offsetof(GinPostingList, bytes));
+SAME(pg::gin::kPostingItemSize, sizeof(PostingItem));
+SAME(pg::gin::kPostingItemKeyAt, offsetof(PostingItem, key));
+SAME(kPageHeaderSize + pg::gin::kRightBoundSize,
+     SizeOfPageHeaderData + MAXALIGN(sizeof(ItemPointerData)));
+SAME(pg::brin::kTupleInfoAt, offsetof(BrinTuple, bt_info));
+SAME(pg::brin::kTupleHeaderSize, SizeOfBrinTuple);
+SAME(pg::brin::kDataOffsetMask, BRIN_OFFSET_MASK);
+#ifdef BRIN_EMPTY_RANGE_MASK
+SAME(pg::brin::kEmptyRange, BRIN_EMPTY_RANGE_MASK);
+#endif
+SAME(pg::brin::kPlaceholder, BRIN_PLACEHOLDER_MASK);
+SAME(pg::brin::kTupleHasNulls, BRIN_NULLS_MASK);
+SAME(pg::brin::kRevmapItems, REVMAP_PAGE_MAXITEMS);
 
 // The visibility map. The arithmetic is private to access/heap/visibilitymap.c.
 SAME(kAllVisibleBit, VISIBILITYMAP_ALL_VISIBLE);

@@ -1,0 +1,138 @@
+#include "cli/page_changes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/common_options.h"
+#include "cli/index_options.h"
+#include "cli/progress_bar.h"
+#include "cpp_core/archive/wal_set.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/index/indexed_changes.h"
+#include "cpp_core/pg/page.h"
+#include "cpp_core/pg/parameter_change.h"
+#include "cpp_core/pg/paths.h"
+#include "cpp_core/store/recorder.h"
+#include "cpp_core/store/slru_page.h"
+#include "cpp_core/verify/data_directory.h"
+#include "cpp_core/verify/relation_files.h"
+#include "cpp_core/wal/open.h"
+
+namespace neon_redo::cli {
+
+namespace {
+
+// What the server would refuse to read (PageIsVerifiedExtended in storage/page/bufpage.c) must not
+// get a new checksum.
+Status CheckPage(const BlockTag& tag, const uint8_t* page, const std::string& file) {
+  const PageView view(page);
+  const bool is_zeroed =
+      std::all_of(page, page + kBlockSize, [](uint8_t byte) { return byte == 0; });
+  if (is_zeroed || (!view.is_new() && view.checksum() == PageChecksum(page, tag.block))) return {};
+  return MakeError(ErrorCode::kCorrupt,
+                   fmt::format("block {} in file \"{}\" of the base backup has a wrong checksum "
+                               "({:04X}), so nothing can be rebuilt from it: an intact backup is "
+                               "needed",
+                               tag.block, file, view.checksum()));
+}
+
+// Pages of the base backup.
+BasePage PagesOf(const BaseBackup& backup, const pg::Version& version, bool checksums) {
+  auto files = std::make_shared<RelationFiles>(&backup, &version);
+  return [&backup, files, &version, checksums](const PageKey& key, uint8_t* page) -> Result<bool> {
+    if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(backup, *slru, page);
+    ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
+    ASSIGN_OR_RETURN(const bool found, files->ReadOrFail(tag, page));
+    if (!found) return false;
+    if (checksums) RETURN_IF_ERROR(CheckPage(tag, page, pg::BlockFilePath(version, tag)));
+    return true;
+  };
+}
+
+// Reads all WAL up to lsn. Returns the end of the last record.
+Result<Lsn> Record(const WalSet& wal, const WalRange& range, bool track_commit_timestamp,
+                   Recorder* recorder) {
+  ASSIGN_OR_RETURN(const auto reader, OpenWal(wal, range));
+  Ingest ingest({.track_commit_timestamp = track_commit_timestamp});
+  ProgressBar bar(true);
+  uint64_t taken = 0;
+  const Status status = ingest.TakeAll(
+      reader.get(),
+      [&](const ChangeList& changes, const RecordView& view, const WalRecord& record) -> Status {
+        if (taken++ % 4096 == 0)
+          bar.Show("reading WAL", reader->bytes_read(), reader->bytes_total());
+        for (const Change& change : changes)
+          if (change.kind == ChangeKind::kParameters)
+            RETURN_IF_ERROR(pg::CheckWalLevel(change.payload, record.start));
+        recorder->Take(changes, view, record);
+        return {};
+      });
+  bar.Clear();
+  SayNotes(reader->notes());
+  if (!status) return tl::unexpected(status.error());
+  return reader->end_of_wal();
+}
+
+}  // namespace
+
+Result<PageChanges> OpenPageChanges(const PageSources& sources, const PageInputs& inputs,
+                                    const PageKey& key, Lsn lsn) {
+  WalRange range{std::nullopt, lsn, sources.timeline};
+  if (inputs.backup) range.from = inputs.start;
+  if (lsn == kEndOfWal) range.to = std::nullopt;
+  PageChanges out;
+  Lsn end;
+  if (inputs.wal.restores()) {
+    auto recorder = std::make_unique<Recorder>(key);
+    ASSIGN_OR_RETURN(end, Record(inputs.wal, range, inputs.track_commit_timestamp, recorder.get()));
+    out.source = std::move(recorder);
+  } else {
+    ASSIGN_OR_RETURN(out.index, OpenIndex(inputs.wal, range, sources.index, sources.jobs));
+    end = out.index->end();
+    if (end < lsn && out.index->damage()) return tl::unexpected(*out.index->damage());
+    auto changes = std::make_unique<IndexedChanges>(out.index.get(), range.from.value_or(Lsn()),
+                                                    inputs.track_commit_timestamp);
+    RETURN_IF_ERROR(changes->CheckWalLevel(lsn));
+    out.source = std::move(changes);
+  }
+  if (lsn == kEndOfWal || end >= lsn) return out;
+  // Between the last record before lsn and lsn there is nothing; that WAL ends is another thing.
+  const auto timeline = out.index ? std::optional(out.index->timeline()) : sources.timeline;
+  auto reader = OpenWal(inputs.wal, {end, std::nullopt, timeline});
+  auto next = reader ? (*reader)->Next() : tl::unexpected(reader.error());
+  if (next && *next) return out;
+  if (!next && next.error().code != ErrorCode::kNotFound) return tl::unexpected(next.error());
+  return MakeError(ErrorCode::kNotFound,
+                   fmt::format("the WAL in {} ends at {}, before {}", NamePaths(inputs.wal.given()),
+                               end.ToString(), lsn.ToString()));
+}
+
+Result<PageInputs> OpenInputs(const PageSources& sources, std::optional<uint32_t> spc) {
+  return OpenPageInputs(sources.base_backup,
+                        {.directories = sources.wal,
+                         .restore_command = sources.restore_command,
+                         .timeline = sources.timeline},
+                        spc);
+}
+
+BasePage BasePagesOf(const PageInputs& inputs) {
+  if (!inputs.backup) return {};
+  return PagesOf(*inputs.backup, *inputs.control.version, inputs.control.checksums);
+}
+
+Result<WorkerOptions> WorkerOf(const PageSources& sources, const PageInputs& inputs) {
+  WorkerOptions worker = sources.worker;
+  worker.version = &inputs.wal.version();
+  if (!inputs.backup) return worker;
+  worker.version = inputs.control.version;
+  RETURN_IF_ERROR(CheckWorkerFiles(worker, *inputs.control.version, Engine::kAuto));
+  return worker;
+}
+
+void StampChecksum(const PageKey& key, uint8_t* page) {
+  if (key.ToBlock() && !PageView(page).is_new())
+    pg::SetChecksum(page, PageChecksum(page, key.field6));
+}
+
+}  // namespace neon_redo::cli

@@ -1,0 +1,258 @@
+// Blocks are rebuilt by several threads, each with an index and a reader of its own, and written where they
+// belong.
+#include "cli/page_relation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "cli/common_options.h"
+#include "cli/foreign_text.h"
+#include "cli/index_options.h"
+#include "cli/page_print.h"
+#include "cli/progress_bar.h"
+#include "cli/relation_output.h"
+#include "cpp_core/base/files.h"
+#include "cpp_core/base/parallel.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/index/fork_size.h"
+#include "cpp_core/index/indexed_changes.h"
+#include "cpp_core/page_words/page_text.h"
+#include "cpp_core/store/encoding.h"
+#include "cpp_core/store/keys.h"
+#include "cpp_core/verify/relation_files.h"
+
+namespace neon_redo::cli {
+
+namespace {
+
+constexpr uint32_t kBlocksOfItem = 32;  // rebuilt and written at once; divides kBlocksPerFile
+constexpr size_t kMostFailures = 1000;
+
+// What one thread needs.
+struct Lane {
+  std::unique_ptr<WalIndex> index;
+  std::unique_ptr<ChangeSource> source;
+  std::unique_ptr<PageReader> reader;
+};
+
+struct Totals {
+  std::atomic<uint32_t> done{0};  // blocks
+  std::atomic<uint64_t> changes{0};
+  std::atomic<uint64_t> by_worker{0};
+  std::atomic<uint32_t> unwritten{0};  // blocks that WAL has nothing of
+};
+
+class RelationWriter {
+ public:
+  RelationWriter(const PageSources& sources, const RelationRequest& request)
+      : sources_(sources), request_(request) {}
+
+  Outcome Run();
+
+ private:
+  Status Open();
+  Status CheckBackupIsComplete();
+  Result<uint32_t> FindSize();
+  Status OpenLanes(uint32_t blocks);
+  Status RebuildItem(size_t lane, uint32_t first);
+  Status RebuildBlock(Lane* lane, uint32_t block, uint8_t* page);
+  Outcome FailedBlocks() const;
+  void Print(double seconds) const;
+
+  const PageSources& sources_;
+  const RelationRequest& request_;
+  std::optional<PageInputs> inputs_;
+  WorkerOptions worker_;
+  Lsn lsn_;  // the request's, or the end of WAL
+  std::vector<Lane> lanes_;
+  uint32_t blocks_ = 0;
+  std::unique_ptr<RelationOutput> output_;
+  Totals totals_;
+  ProgressBar bar_{true};
+  mutable std::mutex mutex_;
+  std::map<uint32_t, std::string> failures_;  // by block
+};
+
+PageKey BlockKey(const RelationRequest& request, uint32_t block) {
+  return PageKey::OfBlock({request.rel, request.fork, block});
+}
+
+Status RelationWriter::Open() {
+  if (!sources_.restore_command.empty())
+    return MakeError(
+        ErrorCode::kUnsupported,
+        "a whole relation needs an index of the WAL, and a restore command cannot list "
+        "its archive: give the archive's directory by --wal");
+  ASSIGN_OR_RETURN(inputs_, OpenInputs(sources_, request_.rel.spc));
+  ASSIGN_OR_RETURN(worker_, WorkerOf(sources_, *inputs_));
+  ASSIGN_OR_RETURN(auto changes,
+                   OpenPageChanges(sources_, *inputs_, BlockKey(request_, 0), request_.lsn));
+  lsn_ = request_.lsn == kEndOfWal ? changes.index->end() : request_.lsn;
+  lanes_.push_back({std::move(changes.index), std::move(changes.source), nullptr});
+  return CheckBackupIsComplete();
+}
+
+// While a backup was taken, its files had sizes of different moments.
+Status RelationWriter::CheckBackupIsComplete() {
+  if (!inputs_->backup) return {};
+  if (inputs_->consistent_at.valid() && inputs_->consistent_at <= lsn_) return {};
+  const PageKey key = ClusterKey(ChangeKind::kBackupEnd);
+  ASSIGN_OR_RETURN(const auto ends, lanes_[0].source->Get(key, lsn_));
+  for (const StoredChange& end : ends) {
+    ASSIGN_OR_RETURN(const auto decoded, DecodeStored(key, end));
+    if (Lsn(static_cast<uint64_t>(decoded.change.time)) == inputs_->start) return {};
+  }
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("the base backup was not complete at {}, so that no relation's size is "
+                  "known then: an earlier backup is needed",
+                  lsn_.ToString()));
+}
+
+Result<uint32_t> RelationWriter::FindSize() {
+  BaseForkSize base;
+  RelationFileList files;
+  if (inputs_->backup) {
+    ASSIGN_OR_RETURN(const auto list, inputs_->backup->ListData());
+    files = FindRelationFiles(list, *inputs_->control.version);
+    base = [&files](const RelFileNode& rel, uint8_t fork) -> Result<std::optional<uint32_t>> {
+      const auto found = files.forks.find({rel, fork, 0});
+      if (found == files.forks.end()) return std::optional<uint32_t>();
+      return std::optional(found->second.blocks);
+    };
+  }
+  ForkSizes sizes(lanes_[0].index.get(), lanes_[0].source.get(), base, inputs_->start);
+  ASSIGN_OR_RETURN(const auto size, sizes.Read(request_.rel, request_.fork, lsn_));
+  if (!size.blocks) return MakeError(ErrorCode::kNotFound, size.absence);
+  return *size.blocks;
+}
+
+Status RelationWriter::OpenLanes(uint32_t blocks) {
+  const size_t items = (blocks + kBlocksOfItem - 1) / kBlocksOfItem;
+  const size_t count = std::clamp<size_t>(items, 1, static_cast<size_t>(sources_.jobs));
+  WalRange range{std::nullopt, lsn_, sources_.timeline};
+  if (inputs_->backup) range.from = inputs_->start;
+  while (lanes_.size() < count) {
+    Lane lane;
+    ASSIGN_OR_RETURN(lane.index, OpenIndexAgain(inputs_->wal, range, sources_.index));
+    lane.source = std::make_unique<IndexedChanges>(lane.index.get(), range.from.value_or(Lsn()),
+                                                   inputs_->track_commit_timestamp);
+    lanes_.push_back(std::move(lane));
+  }
+  for (Lane& lane : lanes_)
+    lane.reader = std::make_unique<PageReader>(lane.source.get(), BasePagesOf(*inputs_), worker_);
+  return {};
+}
+
+// An error of the machine ends all; one of the page is kept.
+Status RelationWriter::RebuildBlock(Lane* lane, uint32_t block, uint8_t* page) {
+  const PageKey key = BlockKey(request_, block);
+  auto at = lane->reader->ReadIfThere(key, lsn_);
+  if (!at) {
+    const ErrorCode code = at.error().code;
+    if (IsShortage(code) || code == ErrorCode::kIo) return tl::unexpected(at.error());
+    const std::lock_guard lock(mutex_);
+    failures_.emplace(block, at.error().message);
+    if (failures_.size() < kMostFailures) return {};
+    return MakeError(ErrorCode::kNotFound, "too many pages cannot be rebuilt");
+  }
+  if (!*at) {
+    totals_.unwritten++;
+    return {};
+  }
+  totals_.changes += (*at)->changes;
+  totals_.by_worker += (*at)->by_worker;
+  std::copy((*at)->page.begin(), (*at)->page.end(), page);
+  StampChecksum(key, page);
+  return {};
+}
+
+Status RelationWriter::RebuildItem(size_t lane, uint32_t first) {
+  const uint32_t count = std::min(kBlocksOfItem, blocks_ - first);
+  std::vector<uint8_t> pages(count * kBlockSize);
+  for (uint32_t i = 0; i < count; i++)
+    RETURN_IF_ERROR(RebuildBlock(&lanes_[lane], first + i, pages.data() + i * kBlockSize));
+  RETURN_IF_ERROR(output_->Write(first, pages));
+  totals_.done += count;
+  if (lane == 0) bar_.Show("rebuilding pages", totals_.done, blocks_);
+  return {};
+}
+
+Outcome RelationWriter::FailedBlocks() const {
+  std::vector<uint32_t> blocks;
+  for (const auto& [block, message] : failures_) blocks.push_back(block);
+  const bool all = failures_.size() < kMostFailures;
+  return Fail(fmt::format("{} {} of {} cannot be rebuilt{}; of block {}: {}",
+                          blocks.size() == 1 ? "block" : "blocks", RunsText(blocks), blocks_,
+                          all ? "" : ", and perhaps more", failures_.begin()->first,
+                          failures_.begin()->second));
+}
+
+void RelationWriter::Print(double seconds) const {
+  const uint64_t bytes = uint64_t{blocks_} * kBlockSize;
+  const RelFileNode& rel = request_.rel;
+  const std::string name = fmt::format("{}/{}/{}", rel.spc, rel.db, rel.rel);
+  if (request_.json) {
+    const nlohmann::ordered_json out = {{"relation", name},
+                                        {"fork", ForkName(request_.fork)},
+                                        {"lsn", lsn_.ToString()},
+                                        {"blocks", blocks_},
+                                        {"bytes", bytes},
+                                        {"changes", totals_.changes.load()},
+                                        {"by_worker", totals_.by_worker.load()},
+                                        {"unwritten_blocks", totals_.unwritten.load()},
+                                        {"seconds", seconds},
+                                        {"files", output_->names()}};
+    fmt::print("{}\n", JsonText(out));
+    return;
+  }
+  fmt::print("{} ({} fork) at {}\n", name, ForkName(request_.fork), lsn_.ToString());
+  fmt::print("blocks:       {}, {} bytes\n", blocks_, bytes);
+  fmt::print(
+      "changes:      {}{}\n", totals_.changes.load(),
+      totals_.by_worker ? fmt::format(", {} of them by a worker", totals_.by_worker.load()) : "");
+  if (totals_.unwritten > 0)
+    fmt::print("of zeroes:    {} blocks, which the server has added without a record\n",
+               totals_.unwritten.load());
+  for (const std::string& file : output_->names())
+    fmt::print("written to:   {}\n", PrintableLines(file));
+  fmt::print("time:         {:.1f} s, {:.0f} pages/s\n", seconds,
+             blocks_ / std::max(seconds, 1e-3));
+}
+
+Outcome RelationWriter::Run() {
+  RETURN_IF_ERROR(Open());
+  ASSIGN_OR_RETURN(blocks_, FindSize());
+  ASSIGN_OR_RETURN(output_, RelationOutput::Create(request_.output, blocks_));
+  RETURN_IF_ERROR(OpenLanes(blocks_));
+  const auto began = std::chrono::steady_clock::now();
+  const Status status = ForEachInParallel(
+      lanes_.size(), (blocks_ + kBlocksOfItem - 1) / kBlocksOfItem, [&](size_t lane, size_t item) {
+        return RebuildItem(lane, static_cast<uint32_t>(item) * kBlocksOfItem);
+      });
+  bar_.Clear();
+  for (Lane& lane : lanes_) SayNotes(lane.index->TakeNotes());
+  if (!failures_.empty()) return FailedBlocks();
+  if (!status) return tl::unexpected(Failure(status.error()));
+  RETURN_IF_ERROR(output_->Finish());
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began;
+  Print(passed.count());
+  return kExitFine;
+}
+
+}  // namespace
+
+Outcome WriteRelation(const PageSources& sources, const RelationRequest& request) {
+  return RelationWriter(sources, request).Run();
+}
+
+}  // namespace neon_redo::cli

@@ -1,0 +1,91 @@
+// Sizes of forks from a base and an index of WAL.
+#include "cpp_core/index/fork_size.h"
+
+#include <gtest/gtest.h>
+
+#include "cpp_core/archive/wal_set.h"
+#include "cpp_core/index/indexed_changes.h"
+#include "cpp_core/pg/rmgr.h"
+#include "tests/unit/version_15.h"
+#include "tests/unit/wal_writer.h"
+
+namespace neon_redo {
+namespace {
+
+constexpr RelFileNode kOld = {1663, 5, 100}, kNew = {1663, 5, 101}, kCopied = {1663, 6, 100};
+
+std::string Numbers(std::initializer_list<uint32_t> numbers) {
+  std::string out;
+  for (const uint32_t n : numbers) out.append(reinterpret_cast<const char*>(&n), sizeof(n));
+  return out;
+}
+
+// WAL that truncates one relation to 7 blocks, makes another, and copies and drops a database.
+class ForkSizeTest : public ::testing::Test {
+ protected:
+  ForkSizeTest() {
+    WalWriter wal(1 << 20);
+    begin_ = wal.Append(kRmXlog, 0x20, 8).start;
+    truncated_ = wal.AppendData(kRmSmgr, 0x20, Numbers({7, kOld.spc, kOld.db, kOld.rel, 7}));
+    created_ = wal.AppendData(kRmSmgr, 0x10, Numbers({kNew.spc, kNew.db, kNew.rel, 0}));
+    copied_ = wal.AppendData(kRmDbase, 0x00, Numbers({kCopied.db, 1663, kOld.db, 1663}));
+    dropped_ = wal.AppendData(kRmDbase, 0x20, Numbers({kCopied.db, 1, 1663}));
+    wal.Append(kRmXlog, 0x20, 8);
+    wal.Save(wal_.path());
+    auto index = WalIndex::Open(*WalSet::Open(wal_.path()), {}, {.directory = index_.path()});
+    EXPECT_TRUE(index) << index.error().message;
+    opened_ = std::move(*index);
+    changes_ = std::make_unique<IndexedChanges>(opened_.get(), begin_, false);
+  }
+
+  Result<ForkSize> Size(const RelFileNode& rel, Lsn lsn, bool with_base = true) {
+    BaseForkSize base;
+    if (with_base)
+      base = [](const RelFileNode& r, uint8_t fork) -> Result<std::optional<uint32_t>> {
+        return r == kOld && fork == kMainFork ? std::optional<uint32_t>(50) : std::nullopt;
+      };
+    return ForkSizes(opened_.get(), changes_.get(), base, begin_).Read(rel, kMainFork, lsn);
+  }
+  // Or -1 where there is no such fork, -2 after an error.
+  int64_t Blocks(const RelFileNode& rel, Lsn lsn, bool with_base = true) {
+    const auto size = Size(rel, lsn, with_base);
+    return !size ? -2 : size->blocks ? int64_t{*size->blocks} : -1;
+  }
+
+  TempDirectory wal_, index_;
+  Lsn begin_;
+  WalWriter::Written truncated_, created_, copied_, dropped_;
+  std::unique_ptr<WalIndex> opened_;
+  std::unique_ptr<IndexedChanges> changes_;
+};
+
+TEST_F(ForkSizeTest, ARecordCountsFromItsEndOn) {
+  EXPECT_EQ(Blocks(kOld, truncated_.start), 50);
+  EXPECT_EQ(Blocks(kOld, truncated_.start + 8), 50);
+  EXPECT_EQ(Blocks(kOld, truncated_.end), 7);
+  EXPECT_EQ(Blocks(kNew, created_.start + 8), -1);
+  EXPECT_EQ(Blocks(kNew, created_.end), 0);
+  EXPECT_EQ(Blocks(kCopied, copied_.start + 8), -1);
+  EXPECT_EQ(Blocks(kCopied, copied_.end), 7);
+  EXPECT_EQ(Blocks(kCopied, dropped_.end), -1);
+}
+
+TEST_F(ForkSizeTest, WhyThereIsNone) {
+  EXPECT_EQ(Size(kNew, truncated_.end)->absence,
+            "the main fork of 1663/5/101 is not there at " + truncated_.end.ToString() +
+                ": it is created at " + created_.end.ToString());
+  EXPECT_EQ(Size(kCopied, dropped_.end)->absence,
+            "the main fork of 1663/6/100 is not there at " + dropped_.end.ToString() +
+                ": it was dropped at " + dropped_.end.ToString());
+}
+
+TEST_F(ForkSizeTest, WithoutABaseOnlyWhatWalSays) {
+  EXPECT_EQ(Blocks(kNew, created_.end, false), 0);
+  const auto size = Size(kOld, truncated_.end, false);
+  ASSERT_FALSE(size);
+  EXPECT_EQ(size.error().code, ErrorCode::kNotFound);
+  EXPECT_NE(size.error().message.find("a base backup taken before is needed"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace neon_redo
