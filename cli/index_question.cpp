@@ -85,10 +85,8 @@ void AddQuestion(Options* options, QuestionArguments* arguments, const char* xid
   AddUntestedVersion(options);
   options->Heading("Options for names");
   AddTable(options, &arguments->table);
-  options
-      ->Location("--table-at=LSN", &arguments->table_at,
-                 "the table that has the name at this LSN (default: at the end of the range)")
-      .Needs("--table");
+  options->Location("--table-at=LSN", &arguments->table_at,
+                    "the LSN at which names are looked up (default: the end of the range)");
   AddBaseBackup(options, &arguments->base_backup,
                 "base backup that supplies pages which WAL alone cannot, in any layout that verify "
                 "reads");
@@ -124,10 +122,22 @@ Result<std::unique_ptr<Question>> Question::Open(const QuestionArguments& argume
 
 Lsn Question::end() const { return std::min(to(), index_->end()); }
 
+// Nothing where the names cannot be read.
+void Question::SayName(const PageKey& key) {
+  const auto tag = key.ToBlock();
+  if (!tag) return;
+  const Lsn lsn = arguments_.table_at.value_or(end());
+  const auto names = catalogs_->At(lsn);
+  if (!names) return;
+  if (const auto name = (*names)->NameOf(tag->rel))
+    SayNotes({fmt::format("{} is {} at {}", arguments_.names[0], *name, lsn.ToString())});
+}
+
 Result<HistoryOptions> Question::Subject() {
   HistoryOptions out;
   if (!arguments_.names.empty()) {
     ASSIGN_OR_RETURN(out, ReadName(arguments_.names[0]));
+    if (inputs_.backup) SayName(out.key);
   } else {
     const auto find = [this]() -> Result<RelationName> {
       ASSIGN_OR_RETURN(const auto names, catalogs_->At(arguments_.table_at.value_or(end())));

@@ -56,7 +56,7 @@ class Question {
   const PageInputs& inputs() const { return inputs_; }
   CatalogsOfWal& catalogs() { return *catalogs_; }
   // The page or relation that the arguments name, in the range of their LSNs. --table: as of --table-at, or
-  // of the end of the range.
+  // of the end of the range. Says on standard error which relation a path is then, if there is a base backup.
   Result<HistoryOptions> Subject();
   // Why not all of the range could be looked at; nothing: all could.
   std::optional<Error> Missing() const;
@@ -68,6 +68,7 @@ class Question {
 
  private:
   Question(const QuestionArguments& arguments, PageInputs inputs);
+  void SayName(const PageKey& key);
 
   const QuestionArguments& arguments_;
   PageInputs inputs_;
