@@ -20,6 +20,7 @@
 #include "cpp_core/index/find.h"
 #include "cpp_core/index/heap_lines.h"
 #include "cpp_core/index/table_files.h"
+#include "cpp_core/store/keys.h"
 
 namespace neon_redo::cli {
 
@@ -178,6 +179,20 @@ FindOptions OptionsOf(const FindArguments& arguments, const Question& question) 
   return out;
 }
 
+// The file that the name has when its database is dropped.
+Status AddLastFile(const FindArguments& arguments, Question* question, const DatabaseName& database,
+                   std::vector<RelFileNode>* out) {
+  const PageKey key = DatabaseKey(database.tablespace, database.oid);
+  ASSIGN_OR_RETURN(const auto drops,
+                   question->index()->GetAll(key, question->from(), question->to()));
+  if (drops.empty()) return {};
+  ASSIGN_OR_RETURN(const auto names, question->catalogs().At(drops.back().start));
+  const auto table = names->FindRelation(database, arguments.question.table.table);
+  if (table) out->push_back(table->file);
+  if (!table && table.error().code != ErrorCode::kNotFound) return tl::unexpected(table.error());
+  return {};
+}
+
 // The files whose drop is wanted: of a table all that it had.
 Result<std::vector<RelFileNode>> FilesOf(const FindArguments& arguments, Question* question) {
   if (!arguments.question.table.given()) {
@@ -197,8 +212,11 @@ Result<std::vector<RelFileNode>> FilesOf(const FindArguments& arguments, Questio
       database = names->FindDatabase(name);
     }
     if (!database) return tl::unexpected(database.error());
-    return FindFormerFiles(question->index(), &catalogs.pages(), *database,
-                           arguments.question.table.table, from, question->to());
+    ASSIGN_OR_RETURN(auto out,
+                     FindFormerFiles(question->index(), &catalogs.pages(), *database,
+                                     arguments.question.table.table, from, question->to()));
+    RETURN_IF_ERROR(AddLastFile(arguments, question, *database, &out));
+    return out;
   };
   auto files = find();
   if (!files) return tl::unexpected(catalogs.Explain(files.error()));

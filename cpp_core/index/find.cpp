@@ -109,7 +109,7 @@ class Finder {
       // The next one is replayed, too, if it has the same time.
       if (open && *open >= entry.time) found_.back().has_exact_time = false;
       open = std::nullopt;
-      const bool is_late = !latest || entry.time > *latest;
+      const bool is_late = !latest || entry.time >= *latest;
       if (is_late) latest = entry.time;
       if (entry.start < options_.from || entry.start >= options_.to || !IsInTime(entry.time) ||
           (wanted != nullptr && !wanted->contains(entry.start.value)))
@@ -337,7 +337,7 @@ class Finder {
         index_.ForEach(kCommitsKey, kCommitsKey, Lsn(), kEndOfAll, [&](const IndexEntry& entry) {
           if (entry.time <= last_time) last.has_exact_time = false;
           put(entry.start);
-          const bool is_late = !latest || entry.time > *latest;
+          const bool is_late = !latest || entry.time >= *latest;
           last = {entry.start, EventKind::kBeforeDrop, is_late};
           last_time = entry.time;
           if (is_late) latest = entry.time;

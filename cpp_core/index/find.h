@@ -54,8 +54,8 @@ struct Event {
 using EventSink = std::function<Status(const Event&)>;
 
 struct FindOptions {
-  Lsn from, to{~uint64_t{0}};              // records that start in between
-  std::optional<int64_t> after, before{};  // times: not before the first, before the second
+  Lsn from{}, to{~uint64_t{0}};              // records that start in between
+  std::optional<int64_t> after{}, before{};  // times: not before the first, before the second
   bool commits = false, aborts = false, restore_points = false, checkpoints = false,
        timelines = false;
   std::optional<std::string> restore_point{};  // only those of this name

@@ -9,12 +9,11 @@
 
 namespace neon_redo::pg {
 
-inline constexpr uint32_t kClassOid = 1259;        // RelationRelationId
-inline constexpr uint32_t kDatabaseOid = 1262;     // DatabaseRelationId
-inline constexpr uint32_t kTablespaceOid = 1213;   // TableSpaceRelationId
-inline constexpr uint32_t kNamespaceOid = 2615;    // NamespaceRelationId
-inline constexpr uint32_t kIndexOid = 2610;        // IndexRelationId
-inline constexpr uint32_t kCatalogNamespace = 11;  // PG_CATALOG_NAMESPACE
+inline constexpr uint32_t kClassOid = 1259;       // RelationRelationId
+inline constexpr uint32_t kDatabaseOid = 1262;    // DatabaseRelationId
+inline constexpr uint32_t kTablespaceOid = 1213;  // TableSpaceRelationId
+inline constexpr uint32_t kNamespaceOid = 2615;   // NamespaceRelationId
+inline constexpr uint32_t kIndexOid = 2610;       // IndexRelationId
 
 inline constexpr size_t kNameAt = 4, kNameSize = 64;  // NAMEDATALEN
 // pg_class: relnamespace, reltype, reloftype, relowner, relam, then these. relpersistence and relkind:

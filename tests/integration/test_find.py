@@ -37,7 +37,7 @@ class Found:
             Cluster(settings=SETTINGS, version=cls.version, wal_segment_mb=1)
         )
         cls.index = os.path.join(cluster.directory, "index")
-        cls.early = cls.sql("CREATE DATABASE early STRATEGY wal_log; SELECT oid FROM pg_database WHERE datname = 'early'")
+        cls.sql("CREATE DATABASE early STRATEGY wal_log")
         cls.backup = cluster.basebackup()
         cls.names = []  # LSN, database, name, path; without a path there is no such table then
         cls.make_names()
@@ -126,6 +126,7 @@ class Found:
         cls.deleted = sql("DELETE FROM lines WHERE a = 2 RETURNING pg_current_xact_id()")
         cls.moved = sql("UPDATE lines SET a = 30 WHERE a = 3 RETURNING pg_current_xact_id()")
         sql("BEGIN; DELETE FROM lines WHERE a = 4; ROLLBACK")
+        sql("CHECKPOINT")  # pages have images in the records of VACUUM
         sql("VACUUM (INDEX_CLEANUP on) lines")
 
     @classmethod
@@ -141,6 +142,8 @@ class Found:
         sql("ALTER TABLE s.dropped RENAME TO gone; BEGIN; DROP TABLE s.gone; ROLLBACK; INSERT INTO counted VALUES (5)")
         cls.before_drop = sql("SELECT xmin FROM counted WHERE a = 5")
         cls.dropper = cls.cluster.psql("BEGIN; DROP TABLE s.gone; SELECT pg_current_xact_id(); COMMIT")
+        cls.in_early = sql("CREATE TABLE t (a int); SELECT pg_relation_filepath('t')", "early")
+        sql("DROP DATABASE early")
         cls.times = {}
         for line in cls.cluster.psql(
             "SELECT x, pg_xact_commit_timestamp(x::text::xid) AT TIME ZONE 'UTC'"
@@ -269,6 +272,9 @@ class Found:
         by_name = self.find("--before-drop", *self.with_backup("--database=postgres", "--table=s.dropped"))
         self.assertEqual(by_name[:1], by_path[:1])
         self.assertEqual(self.find("--before-drop", self.counted, check=False), [])
+        with_database, = self.find("--before-drop", self.in_early)
+        self.assertIn("DROP at", with_database["what"])
+        self.assertEqual(self.find("--before-drop", *self.with_backup("--database=early", "--table=t")), [with_database])
 
     def recover(self, settings):
         """Recovers a copy of the backup with these settings; returns how many rows the table has, or nothing."""
