@@ -55,10 +55,7 @@ void AddRange(Options* options, QuestionArguments* arguments) {
       return {};
     };
   };
-  options->Location("--from=LSN", &arguments->range.from,
-                    "start with the first record at or after this LSN");
-  options->Location("--to=LSN", &arguments->range.to,
-                    "take only records that start before this LSN");
+  AddLsnRange(options, &arguments->range);
   options->Value("--after=TIME", time(&arguments->times.after),
                  "take only what happened, or was committed, at TIME or later, such as "
                  "\"2024-05-31 12:30:00+02\" (without a zone: local time)");

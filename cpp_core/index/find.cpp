@@ -189,6 +189,11 @@ class Finder {
     std::sort(found_.begin(), found_.end(), [](const Candidate& a, const Candidate& b) {
       return a.start != b.start ? a.start < b.start : a.kind < b.kind;
     });
+    while (!drops_ && !found_.empty()) {
+      ASSIGN_OR_RETURN(const bool is_whole, EndsBy(&records_, found_.back().start, options_.to));
+      if (is_whole) break;
+      found_.pop_back();
+    }
     std::vector<Event> kept;  // with a limit, and a condition that only the record tells
     uint64_t count = 0;
     const bool tells = !drops_ && (options_.restore_point || options_.after || options_.before);
@@ -301,7 +306,8 @@ class Finder {
     std::sort(starts.begin(), starts.end());
     starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
     for (const Lsn start : starts) {
-      RETURN_IF_ERROR(records_.Read(start));
+      ASSIGN_OR_RETURN(const bool is_whole, EndsBy(&records_, start, options_.to));
+      if (!is_whole) continue;
       ASSIGN_OR_RETURN(const ChangeList* changes, records_.Changes());
       const bool aborts = std::any_of(changes->begin(), changes->end(), [](const Change& change) {
         return change.kind == ChangeKind::kClogAborted;

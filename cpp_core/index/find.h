@@ -54,7 +54,7 @@ struct Event {
 using EventSink = std::function<Status(const Event&)>;
 
 struct FindOptions {
-  Lsn from{}, to{~uint64_t{0}};              // records that start in between
+  Lsn from{}, to{~uint64_t{0}};              // as of HistoryOptions
   std::optional<int64_t> after{}, before{};  // times: not before the first, before the second
   bool commits = false, aborts = false, restore_points = false, checkpoints = false,
        timelines = false;

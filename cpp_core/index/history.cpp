@@ -37,6 +37,11 @@ Result<std::vector<Lsn>> FindRecordsOf(WalIndex* index, const HistoryOptions& op
   }
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
+  // Of records in a row, only the last one may end later.
+  if (out.empty()) return out;
+  IndexedRecords records(*index);
+  ASSIGN_OR_RETURN(const bool is_whole, EndsBy(&records, out.back(), options.to));
+  if (!is_whole) out.pop_back();
   return out;
 }
 

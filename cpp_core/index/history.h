@@ -21,7 +21,8 @@ struct HistoryOptions {
   // Of this page; of all pages of its relation, and of the relation as a whole, with is_relation.
   PageKey key{};
   bool is_relation = false;
-  Lsn from{}, to{~uint64_t{0}};   // records that start in between
+  // Records that start at the first or later, and end at the second or before.
+  Lsn from{}, to{~uint64_t{0}};
   std::optional<uint32_t> xid{};  // of this transaction
   // Only of transactions that committed at the first time or later, and before the second.
   std::optional<int64_t> after{}, before{};

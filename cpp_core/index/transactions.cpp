@@ -27,6 +27,11 @@ Result<const ChangeList*> IndexedRecords::Changes() {
   return &changes_;
 }
 
+Result<bool> EndsBy(IndexedRecords* records, Lsn start, Lsn to) {
+  RETURN_IF_ERROR(records->Read(start));
+  return records->record().end <= to;
+}
+
 void Transactions::Want(uint32_t xid, Lsn start) {
   if (xid == 0) return;
   Wanted& wanted = wanted_[xid];

@@ -52,6 +52,9 @@ class IndexedRecords {
   ChangeList changes_;
 };
 
+// Whether the record that starts there ends at or before `to`.
+Result<bool> EndsBy(IndexedRecords* records, Lsn start, Lsn to);
+
 // The ends of some transactions, also of subtransactions. A number may be used again after 2^32 others. Not
 // thread-safe.
 class Transactions {

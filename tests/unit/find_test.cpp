@@ -97,6 +97,7 @@ TEST_F(FindTest, RangesAndLimits) {
   EXPECT_EQ(find([](FindOptions* o) { o->limit = 2; }), (L{d, e}));
   EXPECT_EQ(find([](FindOptions* o) { o->after = 15, o->before = 35; }), (L{b, c, d}));
   EXPECT_EQ(find([](FindOptions* o) { o->before = 30, o->limit = 2; }), (L{b, c}));
+  EXPECT_EQ(find([&](FindOptions* o) { o->to = d + 8; }), (L{a, b, c}));
   EXPECT_EQ(find([&](FindOptions* o) { o->from = b, o->to = d; }), (L{b, c}));
   EXPECT_EQ(
       find([](FindOptions* o) { o->restore_point = "two's", o->commits = o->aborts = false; }),
@@ -122,6 +123,7 @@ TEST_F(FindTest, TheLastCommitBeforeADrop) {
   EXPECT_EQ(events_[1].cause, again);
   EXPECT_EQ(*FindDrops(index, {{1663, 5, 101}}, {}, Sink()), 0u);
   EXPECT_EQ(*FindDrops(index, {kRel}, {.to = again}, Sink()), 1u);
+  EXPECT_EQ(*FindDrops(index, {kRel}, {.to = again + 8}, Sink()), 1u);
   EXPECT_NE(a, b);
 }
 
