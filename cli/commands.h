@@ -15,6 +15,7 @@ using CommandFunction = std::function<Outcome()>;
 
 CommandFunction DeclareBench(Options* options);
 CommandFunction DeclareDoctor(Options* options);
+CommandFunction DeclareFind(Options* options);
 CommandFunction DeclareHistory(Options* options);
 CommandFunction DeclareIndex(Options* options);
 CommandFunction DeclareIngest(Options* options);

@@ -29,6 +29,7 @@ constexpr Command kCommands[] = {
     {"serve-wal", "stream WAL from a directory to standbys and receivers", DeclareServeWal},
     {"waldump", "print WAL records, or statistics about them", DeclareWaldump},
     {"page", "show a page as it was at an LSN, or write it to a file", DeclarePage},
+    {"find", "find where recovery can stop: by time, transaction or table", DeclareFind},
     {"history", "list the records of a page or relation, with times of commits", DeclareHistory},
     {"index", "note which records concern a page, so that it is found quickly", DeclareIndex},
     {"ingest", "show what WAL changes: pages, relations, files, counters", DeclareIngest},

@@ -3,50 +3,16 @@
 #include "cpp_core/index/history.h"
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "cpp_core/base/hash_key.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/index/record_source.h"
+#include "cpp_core/index/transactions.h"
 #include "cpp_core/store/keys.h"
 
 namespace neon_redo {
 
-namespace {
-
-// The record's transaction, or the one that it is a part of.
-uint32_t TransactionOf(const RecordView& view) {
-  return view.toplevel_xid() != 0 ? view.toplevel_xid() : view.header().xid;
-}
-
-// A transaction's number may be used again after 2^32 others.
-class Commits {
- public:
-  void Want(uint32_t xid) { found_.try_emplace(xid); }
-  Status Find(WalIndex* index, Lsn from) {
-    return index->ForEach(kCommitsKey, kCommitsKey, from, Lsn(~uint64_t{0}),
-                          [this](const IndexEntry& entry) {
-                            const auto wanted = found_.find(entry.xid);
-                            if (wanted != found_.end())
-                              wanted->second.emplace_back(entry.start, entry.time);
-                          });
-  }
-  std::optional<int64_t> After(Lsn start, uint32_t xid) const {
-    const auto wanted = found_.find(xid);
-    if (wanted == found_.end()) return std::nullopt;
-    for (const auto& [commit, time] : wanted->second)
-      if (commit >= start) return time;
-    return std::nullopt;
-  }
-
- private:
-  std::unordered_map<uint32_t, std::vector<std::pair<Lsn, int64_t>>, KeyedHash> found_;
-};
-
-// Where the records start.
-Result<std::vector<Lsn>> FindStarts(WalIndex* index, const HistoryOptions& options) {
+Result<std::vector<Lsn>> FindRecordsOf(WalIndex* index, const HistoryOptions& options) {
   std::vector<Lsn> out;
   const auto add = [&](const PageKey& first, const PageKey& last) {
     return index->ForEach(first, last, options.from, options.to,
@@ -71,38 +37,54 @@ Result<std::vector<Lsn>> FindStarts(WalIndex* index, const HistoryOptions& optio
   }
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
+  // Of records in a row, only the last one may end later.
+  if (out.empty()) return out;
+  IndexedRecords records(*index);
+  ASSIGN_OR_RETURN(const bool is_whole, EndsBy(&records, out.back(), options.to));
+  if (!is_whole) out.pop_back();
   return out;
 }
 
-}  // namespace
-
 Result<uint64_t> ReadHistory(WalIndex* index, const HistoryOptions& options,
                              const HistorySink& sink) {
-  ASSIGN_OR_RETURN(auto starts, FindStarts(index, options));
-  RecordSource records(index->segments(), index->identity());
-  RecordView view(*index->identity().version);
-  WalRecord record;
-  const auto read = [&](Lsn start) -> Status {
-    ASSIGN_OR_RETURN(record, records.Read(start));
-    return ParseRecord(record, &view);
-  };
-  if (options.limit && !options.xid && starts.size() > *options.limit)
+  ASSIGN_OR_RETURN(auto starts, FindRecordsOf(index, options));
+  IndexedRecords records(*index);
+  if (options.limit && !options.xid && !options.has_times() && starts.size() > *options.limit)
     starts.erase(starts.begin(), starts.end() - static_cast<ptrdiff_t>(*options.limit));
-  Commits commits;
+  Transactions transactions;
   std::vector<Lsn> wanted;
   for (const Lsn start : starts) {
-    RETURN_IF_ERROR(read(start));
+    RETURN_IF_ERROR(records.Read(start));
+    const RecordView& view = records.view();
     if (options.xid && view.header().xid != *options.xid && TransactionOf(view) != *options.xid)
       continue;
     wanted.push_back(start);
-    if (TransactionOf(view) != 0) commits.Want(TransactionOf(view));
+    transactions.Want(TransactionOf(view), start);
   }
-  if (options.limit && wanted.size() > *options.limit)
+  if (options.limit && !options.has_times() && wanted.size() > *options.limit)
     wanted.erase(wanted.begin(), wanted.end() - static_cast<ptrdiff_t>(*options.limit));
-  if (!wanted.empty()) RETURN_IF_ERROR(commits.Find(index, wanted.front()));
+  RETURN_IF_ERROR(transactions.Find(index));
+  const auto committed = [&](Lsn start) -> std::optional<int64_t> {
+    const auto* end = transactions.After(start, TransactionOf(records.view()));
+    if (end == nullptr || !end->is_committed) return std::nullopt;
+    return end->time;
+  };
+  if (options.has_times()) {
+    std::vector<Lsn> in_time;
+    for (const Lsn start : wanted) {
+      RETURN_IF_ERROR(records.Read(start));
+      const auto time = committed(start);
+      if (time && (!options.after || *time >= *options.after) &&
+          (!options.before || *time < *options.before))
+        in_time.push_back(start);
+    }
+    wanted = std::move(in_time);
+    if (options.limit && wanted.size() > *options.limit)
+      wanted.erase(wanted.begin(), wanted.end() - static_cast<ptrdiff_t>(*options.limit));
+  }
   for (const Lsn start : wanted) {
-    RETURN_IF_ERROR(read(start));
-    RETURN_IF_ERROR(sink({record, view, commits.After(start, TransactionOf(view))}));
+    RETURN_IF_ERROR(records.Read(start));
+    RETURN_IF_ERROR(sink({records.record(), records.view(), committed(start)}));
   }
   return wanted.size();
 }

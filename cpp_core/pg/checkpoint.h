@@ -25,6 +25,7 @@ struct CheckPoint {
   uint32_t oldest_xid_database;
   uint32_t oldest_multixact;
   uint32_t oldest_multixact_database;
+  int64_t time;  // in seconds since 1970 (pg_time_t)
   uint32_t oldest_commit_ts_xid;
   uint32_t newest_commit_ts_xid;
   uint32_t oldest_active_xid;
@@ -48,6 +49,7 @@ inline std::optional<CheckPoint> ReadCheckPoint(Bytes data, const Version& versi
   out.oldest_xid_database = word(at.oldest_xid + 4);
   out.oldest_multixact = word(at.oldest_multixact);
   out.oldest_multixact_database = word(at.oldest_multixact + 4);
+  out.time = LoadNative<int64_t>(data.data() + at.oldest_commit_ts_xid - 8);
   out.oldest_commit_ts_xid = word(at.oldest_commit_ts_xid);
   out.newest_commit_ts_xid = word(at.oldest_commit_ts_xid + 4);
   out.oldest_active_xid = word(at.oldest_active_xid);

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "cpp_core/verify/commit_log.h"
+#include "cpp_core/catalog/commit_log.h"
 
 namespace neon_redo {
 

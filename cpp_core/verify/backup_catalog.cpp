@@ -12,7 +12,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
@@ -30,51 +29,8 @@ namespace {
 
 constexpr const char* kTakeNew = "; take a new backup";
 
-// Nothing: the tuple is too short.
-std::optional<CatalogRow> ReadRow(const uint8_t* tuple, size_t length, CatalogKind kind,
-                                  const pg::Version& version) {
-  using namespace pg::tuple;
-  const size_t needed = kind == CatalogKind::kClass      ? version.class_persistence + 2
-                        : kind == CatalogKind::kDatabase ? pg::kDatTablespaceAt + 4
-                                                         : 4 + pg::kNameSize;
-  if (length < kTupleHeaderSize || length < tuple[kHoff] + needed) return std::nullopt;
-  const uint8_t* data = tuple + tuple[kHoff];
-  CatalogRow row{};
-  row.xmin = pg::Get32(tuple + kXmin);
-  row.xmax = pg::Get32(tuple + kXmax);
-  row.infomask = pg::Get16(tuple + kInfomask);
-  row.oid = pg::Get32(data);
-  const auto* name = reinterpret_cast<const char*>(data + pg::kNameAt);
-  row.name.assign(name, strnlen(name, pg::kNameSize));
-  if (kind == CatalogKind::kClass) {
-    row.file_node = pg::Get32(data + pg::kRelFileNodeAt);
-    row.tablespace = pg::Get32(data + pg::kRelTablespaceAt);
-    row.persistence = static_cast<char>(data[version.class_persistence]);
-    row.kind = static_cast<char>(data[version.class_persistence + 1]);
-  } else if (kind == CatalogKind::kDatabase) {
-    row.tablespace = pg::Get32(data + pg::kDatTablespaceAt);
-    row.frozen_xid = pg::Get32(data + pg::kDatFrozenXidAt);
-    row.is_dropping = pg::Get32(data + pg::kDatConnLimitAt) == pg::kConnLimitOfDropped;
-  }
-  return row;
-}
-
-template <typename F>
-void ForEachRowOfPage(const uint8_t* page, CatalogKind kind, const pg::Version& version, F take) {
-  const PageView view(page);
-  if (view.is_new() || !view.has_valid_space()) return;
-  for (uint32_t number = 1; number <= view.line_pointer_count(); number++) {
-    LinePointer lp;
-    if (!view.line_pointer(number, &lp)) return;
-    if (lp.flags() != kLpNormal || lp.offset() + lp.length() > kBlockSize) continue;
-    if (auto row = ReadRow(page + lp.offset(), lp.length(), kind, version)) take(std::move(*row));
-  }
-}
-
-// Tables, indexes, sequences, toast tables, materialized views (RELKIND_HAS_STORAGE).
 bool HasStorage(const CatalogRow& row) {
-  return row.file_node != 0 && row.persistence != 't' && row.kind != '\0' &&
-         std::strchr("riStm", row.kind) != nullptr;
+  return row.file_node != 0 && row.persistence != 't' && KindHasStorage(row.kind);
 }
 
 }  // namespace
@@ -86,7 +42,7 @@ void ChangedCatalogs::Take(const BlockTag& tag, const uint8_t* page, const pg::V
   blocks_.insert(tag);
   if (page == nullptr) unknown_.insert(tag.rel);
   if (page == nullptr) return;
-  ForEachRowOfPage(page, relation->second, version, [&](CatalogRow row) {
+  ForEachCatalogRow(page, relation->second, version, [&](CatalogRow row) {
     if (relation->second != CatalogKind::kClass || HasStorage(row))
       rows_.emplace_back(tag, std::move(row));
   });
@@ -223,7 +179,7 @@ Status BackupCatalog::ForEachRow(const RelFileNode& rel, Findings* findings, F t
       continue;
     }
     if (CheckPage(page, tag.block, checksums_)) unknown_.insert(rel);
-    ForEachRowOfPage(page, kind, version_, [&](const CatalogRow& row) {
+    ForEachCatalogRow(page, kind, version_, [&](const CatalogRow& row) {
       NoteRow(rel, row);
       if (IsLive(row)) take(row);
     });

@@ -12,28 +12,14 @@
 #include <vector>
 
 #include "cpp_core/backup/base_backup.h"
+#include "cpp_core/catalog/commit_log.h"
+#include "cpp_core/catalog/rows.h"
 #include "cpp_core/pg/version.h"
-#include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/file_check.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/state_bytes.h"
 
 namespace neon_redo {
-
-enum class CatalogKind : uint8_t { kClass, kDatabase, kTablespace };
-
-// What is read of a row of pg_class, pg_database or pg_tablespace.
-struct CatalogRow {
-  uint32_t xmin, xmax;
-  uint16_t infomask;
-  uint32_t oid;
-  std::string name;
-  uint32_t tablespace = 0;  // reltablespace, dattablespace
-  uint32_t file_node = 0;   // relfilenode
-  char persistence = 0, kind = 0;
-  uint32_t frozen_xid = 0;   // datfrozenxid
-  bool is_dropping = false;  // a database that DROP DATABASE has begun to remove
-};
 
 // The catalogues' own relations.
 using CatalogRelations = std::map<RelFileNode, CatalogKind>;

@@ -4,8 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-
 #include "cpp_core/pg/catalogs.h"
 #include "cpp_core/pg/heap_tuple.h"
 #include "cpp_core/pg/page.h"
@@ -15,31 +13,6 @@
 #include "cpp_core/verify/data_directory.h"
 
 namespace neon_redo {
-
-namespace {
-
-std::string NameAt(const uint8_t* row) {
-  const auto* name = reinterpret_cast<const char*>(row + pg::kNameAt);
-  return {name, strnlen(name, pg::kNameSize)};
-}
-
-// RELKIND_*
-const char* KindName(char kind) {
-  switch (kind) {
-    case 'i':
-      return "index";
-    case 't':
-      return "TOAST table";
-    case 'S':
-      return "sequence";
-    case 'm':
-      return "materialized view";
-    default:
-      return "table";
-  }
-}
-
-}  // namespace
 
 const Catalog::Database& Catalog::Loaded(uint32_t db) {
   const auto [at, is_new] = databases_.try_emplace(db);
@@ -57,8 +30,8 @@ std::string Catalog::NameOf(const RelFileNode& rel) {
     database_names_.emplace();
     shared_map_ = ReadMap(pg::kGlobalTablespace, 0);
     if (const auto found = shared_map_.find(pg::kDatabaseOid); found != shared_map_.end())
-      ForEachRow({pg::kGlobalTablespace, 0, found->second}, pg::kNameAt + pg::kNameSize,
-                 [&](const uint8_t* row) { (*database_names_)[pg::Get32(row)] = NameAt(row); });
+      ForEachRow({pg::kGlobalTablespace, 0, found->second}, CatalogKind::kDatabase,
+                 [&](const CatalogRow& row) { (*database_names_)[row.oid] = row.name; });
   }
   // Shared catalogs are in the pg_class of every database.
   const bool is_shared = rel.spc == pg::kGlobalTablespace;
@@ -91,18 +64,17 @@ void Catalog::Load(uint32_t db, Database* out) {
     if (pg_class == out->map.end()) continue;
     uint32_t name_spaces = 0;  // file node of pg_namespace
     for (const auto& [oid, file_node] : out->map) out->file_nodes.insert(file_node);
-    const size_t kind_at = version_.class_persistence + 1;
-    out->known = ForEachRow({spc, db, pg_class->second}, kind_at + 1, [&](const uint8_t* row) {
-      const uint32_t file_node = pg::Get32(row + pg::kRelFileNodeAt);
-      out->file_nodes.insert(file_node);
-      auto& relations = file_node != 0 ? out->relations : out->without_file_node;
-      relations[file_node != 0 ? file_node : pg::Get32(row)] = {
-          NameAt(row), pg::Get32(row + pg::kRelNamespaceAt), static_cast<char>(row[kind_at])};
-      if (pg::Get32(row) == pg::kNamespaceOid) name_spaces = file_node;
-    });
+    out->known =
+        ForEachRow({spc, db, pg_class->second}, CatalogKind::kClass, [&](const CatalogRow& row) {
+          const bool has_file = row.file_node != 0;
+          out->file_nodes.insert(row.file_node);
+          auto& relations = has_file ? out->relations : out->without_file_node;
+          relations[has_file ? row.file_node : row.oid] = {row.name, row.name_space, row.kind};
+          if (row.oid == pg::kNamespaceOid) name_spaces = row.file_node;
+        });
     if (name_spaces != 0)
-      ForEachRow({spc, db, name_spaces}, pg::kNameAt + pg::kNameSize,
-                 [&](const uint8_t* row) { out->name_spaces[pg::Get32(row)] = NameAt(row); });
+      ForEachRow({spc, db, name_spaces}, CatalogKind::kNamespace,
+                 [&](const CatalogRow& row) { out->name_spaces[row.oid] = row.name; });
     return;
   }
 }
@@ -115,9 +87,8 @@ std::set<uint32_t> Catalog::DroppingDatabases() {
   const auto pg_database = map.find(pg::kDatabaseOid);
   if (pg_database == map.end()) return out;
   const RelFileNode rel{pg::kGlobalTablespace, 0, pg_database->second};
-  const bool is_whole = ForEachRow(rel, pg::kDatConnLimitAt + 4, [&](const uint8_t* row) {
-    const bool is_dropping = pg::Get32(row + pg::kDatConnLimitAt) == pg::kConnLimitOfDropped;
-    (is_dropping ? out : open).insert(pg::Get32(row));
+  const bool is_whole = ForEachRow(rel, CatalogKind::kDatabase, [&](const CatalogRow& row) {
+    (row.is_dropping ? out : open).insert(row.oid);
   });
   if (!is_whole) return {};
   for (const uint32_t oid : open) out.erase(oid);
@@ -137,21 +108,20 @@ pg::RelationMap Catalog::ReadMap(uint32_t spc, uint32_t db) const {
 }
 
 // Its transaction has committed, as far as is known, and no committed one has deleted it.
-bool Catalog::IsVisible(const uint8_t* tuple) {
+bool Catalog::IsVisible(const CatalogRow& row) {
   using namespace pg::tuple;
   using Fate = CommitLog::Fate;
-  const uint16_t infomask = pg::Get16(tuple + kInfomask);
-  if ((infomask & kXminFrozen) != kXminFrozen) {
-    const Fate inserted = log_.Of(pg::Get32(tuple + kXmin));
+  if ((row.infomask & kXminFrozen) != kXminFrozen) {
+    const Fate inserted = log_.Of(row.xmin);
     if (inserted == Fate::kAborted || (inserted == Fate::kUndecided && !may_be_prepared_))
       return false;
   }
-  const bool has_deleter = !(infomask & (kXmaxInvalid | kXmaxIsMulti)) && !IsLockedOnly(infomask) &&
-                           pg::Get32(tuple + kXmax) != 0;
-  return !has_deleter || log_.Of(pg::Get32(tuple + kXmax)) != Fate::kCommitted;
+  const bool has_deleter = !(row.infomask & (kXmaxInvalid | kXmaxIsMulti)) &&
+                           !IsLockedOnly(row.infomask) && row.xmax != 0;
+  return !has_deleter || log_.Of(row.xmax) != Fate::kCommitted;
 }
 
-bool Catalog::ForEachRow(const RelFileNode& rel, size_t size, const TakeRow& take) {
+bool Catalog::ForEachRow(const RelFileNode& rel, CatalogKind kind, const TakeRow& take) {
   using Found = RelationFiles::Found;
   RelationFiles files(&data_, &version_);
   alignas(8) uint8_t page[kBlockSize];
@@ -160,18 +130,9 @@ bool Catalog::ForEachRow(const RelFileNode& rel, size_t size, const TakeRow& tak
     if (!found || *found == Found::kUnreadable) return false;
     if (*found != Found::kPage) return tag.block > 0;
     if (CheckPage(page, tag.block, false)) return false;
-    const PageView view(page);
-    const uint32_t count = view.line_pointer_count();
-    for (uint32_t number = 1; number <= count; number++) {
-      LinePointer lp;
-      if (!view.line_pointer(number, &lp)) break;
-      const size_t end = lp.offset() + lp.length();
-      if (lp.flags() != kLpNormal || end > kBlockSize || lp.length() < pg::tuple::kTupleHeaderSize)
-        continue;
-      const uint8_t* tuple = page + lp.offset();
-      const size_t data = lp.offset() + tuple[pg::tuple::kHoff];
-      if (data + size <= end && IsVisible(tuple)) take(page + data);
-    }
+    ForEachCatalogRow(page, kind, version_, [&](const CatalogRow& row) {
+      if (IsVisible(row)) take(row);
+    });
   }
 }
 

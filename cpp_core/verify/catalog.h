@@ -10,9 +10,10 @@
 #include <string>
 #include <utility>
 
+#include "cpp_core/catalog/commit_log.h"
+#include "cpp_core/catalog/rows.h"
 #include "cpp_core/pg/relation_map.h"
 #include "cpp_core/pg/version.h"
-#include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/relation_files.h"
 
 namespace neon_redo {
@@ -60,16 +61,14 @@ class Catalog {
     std::map<uint32_t, std::string> name_spaces;
     pg::RelationMap map;
   };
-  // A row's data, from its OID on.
-  using TakeRow = std::function<void(const uint8_t* row)>;
+  using TakeRow = std::function<void(const CatalogRow& row)>;
 
   const Database& Loaded(uint32_t db);
   void Load(uint32_t db, Database* out);
   pg::RelationMap ReadMap(uint32_t spc, uint32_t db) const;
-  // Calls take with each row that is visible and has at least `size` bytes. False: not all of them could be
-  // read.
-  bool ForEachRow(const RelFileNode& rel, size_t size, const TakeRow& take);
-  bool IsVisible(const uint8_t* tuple);
+  // Calls take with each row that is visible. False: not all of them could be read.
+  bool ForEachRow(const RelFileNode& rel, CatalogKind kind, const TakeRow& take);
+  bool IsVisible(const CatalogRow& row);
 
   const BaseBackup& data_;
   const pg::Version& version_;

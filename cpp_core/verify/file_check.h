@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "cpp_core/catalog/commit_log.h"
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/verify/catalog.h"
-#include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/relation_files.h"
 #include "cpp_core/verify/state_bytes.h"

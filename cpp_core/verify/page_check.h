@@ -7,8 +7,8 @@
 #include <set>
 #include <string>
 
+#include "cpp_core/catalog/commit_log.h"
 #include "cpp_core/replay/page_replay.h"
-#include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/relation_files.h"
 #include "cpp_core/verify/running_look.h"

@@ -11,8 +11,8 @@
 #include <string>
 
 #include "cpp_core/backup/base_backup.h"
+#include "cpp_core/catalog/commit_log.h"
 #include "cpp_core/pg/version.h"
-#include "cpp_core/verify/commit_log.h"
 #include "cpp_core/verify/findings.h"
 #include "cpp_core/verify/state_bytes.h"
 #include "neon_redo/ingest.h"

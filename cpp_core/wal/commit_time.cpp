@@ -46,6 +46,8 @@ std::optional<int64_t> ParseZone(const std::string& text) {
 
 }  // namespace
 
+WalTime FromUnixTime(int64_t seconds) { return (seconds - kEpoch) * kMicroseconds; }
+
 Result<WalTime> ParseWalTime(std::string_view text) {
   std::string copy(text);
   if (copy.find_first_not_of("0123456789") != 4) return NoTime();  // the year
@@ -80,7 +82,7 @@ Result<WalTime> ParseWalTime(std::string_view text) {
   if (fields.tm_mday != parsed.tm_mday || fields.tm_mon != parsed.tm_mon ||
       fields.tm_hour != parsed.tm_hour)
     return NoTime();
-  return (seconds - kEpoch) * kMicroseconds + fraction;
+  return FromUnixTime(seconds) + fraction;
 }
 
 std::optional<WalTime> TransactionEnd(const RecordView& record) {

@@ -16,6 +16,9 @@ namespace neon_redo {
 // Microseconds since 2000-01-01 00:00:00 UTC, as in WAL (TimestampTz in datatype/timestamp.h).
 using WalTime = int64_t;
 
+// Of a time in seconds since 1970.
+WalTime FromUnixTime(int64_t seconds);
+
 // "2024-05-31 12:30", with seconds and a fraction of them if wanted, and with a time zone "Z",
 // "UTC", "GMT", "+02" or "-05:30"; without one it is local time (TZ). kInvalidArgument: anything else; the
 // message says what a time looks like.

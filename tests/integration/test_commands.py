@@ -11,7 +11,7 @@ import unittest
 
 from cluster import neon_redo_program, run_neon_redo
 
-COMMANDS = """verify receive receive-logical serve-wal waldump page history index ingest worker doctor
+COMMANDS = """verify receive receive-logical serve-wal waldump page find history index ingest worker doctor
     bench replay""".split()
 TRY = '"neon-redo {} --help"'
 LIST = 'neon-redo: hint: Try "neon-redo help" for the list of commands.'
@@ -92,7 +92,7 @@ class WrongUsage(CommandTestCase):
             if command == "worker":
                 continue  # ignores what it does not know
             surplus = ["one", "two", "three"]
-            first = {"history": "two", "page": "two", "replay": "two", "waldump": "three"}.get(command, "one")
+            first = {"find": "two", "history": "two", "page": "two", "replay": "two", "waldump": "three"}.get(command, "one")
             with self.subTest(command):
                 self.misused([command, "--frob", "x"], 'unrecognized option "--frob"')
                 self.misused([command, "-Q"], 'unrecognized option "-Q"')
@@ -105,6 +105,13 @@ class WrongUsage(CommandTestCase):
         self.misused(["waldump"], "no WAL directory and no start specified")
         self.misused(["serve-wal"], "option --wal is required")
         self.misused(["page", "--wal=x", "--lsn=end"], "no page specified")
+        self.misused(["history", "--wal=x"], "no page or relation specified")
+        self.misused(["find"], "option --wal is required")
+        self.misused(["find", "--wal=x", "--before-drop"],
+                     "no relation specified: --before-drop and --tid need one")
+        self.misused(["find", "--wal=x", "base/5/1", "--tid=(0,1)", "--commits"],
+                     "--before-drop, --tid and kinds of places exclude each other")
+        self.misused(["history", "--wal=x", "--table=t"], "option --table requires option --database")
         self.misused(["page", "--lsn=end", "base/5/1/0"], "option --wal or --restore-command is required")
         for_backup = "--label is for --base-backup: give it too"
         self.misused(["page", "--wal=x", "--lsn=end", "--label=x", "base/5/1/0"], for_backup)

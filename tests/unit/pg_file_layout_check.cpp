@@ -11,13 +11,17 @@ extern "C" {
 #include "access/xlog_internal.h"
 #include "access/xlogrecord.h"
 #include "catalog/catversion.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_control.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_namespace_d.h"
 #include "catalog/pg_tablespace_d.h"
 #include "common/relpath.h"
 #include "storage/bufpage.h"
 }
 #include "tests/unit/pg_layout_check.h"
 
+#include "cpp_core/pg/catalogs.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/wal_page.h"
 #include "cpp_core/pg/wal_record.h"
@@ -31,6 +35,16 @@ constexpr bool AreEqual(const char* a, const char* b) {
   return *a == *b;
 }
 SAME(kServer.wal_magic, XLOG_PAGE_MAGIC);
+SAME(kServer.checkpoint.oldest_commit_ts_xid - 8, offsetof(CheckPoint, time));
+SAME(pg::kClassOid, RelationRelationId);
+SAME(pg::kIndexOid, IndexRelationId);
+SAME(pg::kNamespaceOid, NamespaceRelationId);
+SAME(pg::kRelNamespaceAt, offsetof(FormData_pg_class, relnamespace));
+SAME(pg::kRelTablespaceAt, offsetof(FormData_pg_class, reltablespace));
+SAME(kServer.class_persistence, offsetof(FormData_pg_class, relpersistence));
+SAME(kServer.class_persistence - pg::kRelToastBeforePersistence,
+     offsetof(FormData_pg_class, reltoastrelid));
+SAME(pg::kIndexTableAt, offsetof(FormData_pg_index, indrelid));
 SAME(kServer.control_version, PG_CONTROL_VERSION);
 SAME(kServer.catalog_version, CATALOG_VERSION_NO);
 static_assert(AreEqual(kServer.tablespace_directory, TABLESPACE_VERSION_DIRECTORY));

@@ -1,4 +1,4 @@
-#include "cpp_core/verify/commit_log.h"
+#include "cpp_core/catalog/commit_log.h"
 
 #include "cpp_core/pg/slru.h"
 #include "cpp_core/store/slru_page.h"

@@ -1,6 +1,6 @@
 // What pg_xact says about transactions.
-#ifndef NEON_REDO_VERIFY_COMMIT_LOG_H_
-#define NEON_REDO_VERIFY_COMMIT_LOG_H_
+#ifndef NEON_REDO_CATALOG_COMMIT_LOG_H_
+#define NEON_REDO_CATALOG_COMMIT_LOG_H_
 
 #include <cstdint>
 #include <functional>
@@ -46,4 +46,4 @@ class CommitLog {
 
 }  // namespace neon_redo
 
-#endif  // NEON_REDO_VERIFY_COMMIT_LOG_H_
+#endif  // NEON_REDO_CATALOG_COMMIT_LOG_H_
