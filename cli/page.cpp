@@ -188,7 +188,8 @@ CommandFunction DeclarePage(Options* options) {
   options->Usage(
       "[OPTION]... --wal=DIR... --lsn=LSN PAGE\n"
       "  neon-redo page [OPTION]... --wal=DIR... --diff=LSN1,LSN2 PAGE\n"
-      "  neon-redo page [OPTION]... --wal=DIR... --lsn=LSN --relation=PATH --output=FILE\n"
+      "  neon-redo page [OPTION]... --wal=DIR... --lsn=LSN --relation=PATH\n"
+      "    --output=FILE\n"
       "  neon-redo page [OPTION]... --restore-command=COMMAND --base-backup=PATH\n"
       "    --lsn=LSN PAGE");
   options->Introduction(
