@@ -21,6 +21,7 @@
 #include "cpp_core/index/heap_lines.h"
 #include "cpp_core/index/table_files.h"
 #include "cpp_core/store/keys.h"
+#include "neon_redo/ingest.h"
 
 namespace neon_redo::cli {
 
@@ -294,7 +295,7 @@ Status ReadTid(const std::string& text, FindArguments* arguments) {
   const bool has_form =
       text.size() > 4 && text.front() == '(' && text.back() == ')' && comma != std::string::npos;
   if (has_form) {
-    const auto block = ParseInteger(text.substr(1, comma - 1), 0, kNoBlockNumber - 1);
+    const auto block = ParseInteger(text.substr(1, comma - 1), 0, kNoBlock - 1);
     const auto line = ParseInteger(text.substr(comma + 1, text.size() - comma - 2), 1, UINT16_MAX);
     if (block && line) {
       arguments->tid = {static_cast<uint32_t>(*block), static_cast<uint16_t>(*line)};
