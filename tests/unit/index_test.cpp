@@ -498,6 +498,29 @@ TEST_F(IndexTest, LeftoversAreRemovedUnlessSomebodyWritesThem) {
   EXPECT_TRUE(std::filesystem::exists(directory + "/new.tmp"));
 }
 
+// Who may write into the directory must not lead another user's program to files of that user, or keep it waiting.
+TEST_F(IndexTest, LinksAndFifosAreNotFollowed) {
+  Write(1, 1);
+  ASSERT_TRUE(Open());
+  const std::string path = Files()[0];
+  TempDirectory outside;
+  const std::string victim = outside.path() + "/victim", content(5000, 'v');
+  std::ofstream(victim) << content;
+  for (const bool is_link : {true, false}) {
+    std::filesystem::remove(path);
+    if (is_link)
+      std::filesystem::create_symlink(victim, path);
+    else
+      ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    std::filesystem::remove(path + ".tmp");
+    std::filesystem::create_symlink(victim, path + ".tmp");
+    const auto index = Open();
+    EXPECT_FALSE(index && (*index)->counts().built == 0) << is_link;
+    std::ifstream in(victim, std::ios::binary);
+    EXPECT_EQ(std::string((std::istreambuf_iterator<char>(in)), {}), content) << is_link;
+  }
+}
+
 TEST_F(IndexTest, OthersCannotReadIt) {
   const mode_t mask = umask(0);
   Write(1, 1);
