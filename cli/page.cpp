@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,11 +27,17 @@ namespace neon_redo::cli {
 namespace {
 
 struct PageArguments {
-  std::vector<std::string> names;  // one: of the page
+  std::vector<std::string> names;  // one: of the page; with --table, of a block, or none
+  TableArguments table;
   PageSources sources;
   std::optional<Lsn> lsn;
   std::optional<std::pair<Lsn, Lsn>> diff;
   std::string relation;  // instead of a page
+
+  // All pages of a relation.
+  bool wants_relation() const { return !relation.empty() || (table.given() && names.empty()); }
+  // For the names of relations.
+  Lsn moment() const { return diff ? std::max(diff->first, diff->second) : *lsn; }
   std::string output;
   PageStyle style;
 };
@@ -63,22 +70,26 @@ Result<States> ReadStates(const PageSources& sources, const PageKey& key,
 
 std::string CheckRelationArguments(const PageArguments& arguments) {
   if (!arguments.lsn) return "option --lsn is required";
-  if (arguments.output.empty()) return "option --output is required with --relation";
-  if (arguments.diff || arguments.style.hex || arguments.style.tuples)
-    return "options --diff, --tuples and --hex are of one page: leave --relation out";
+  if (arguments.output.empty()) return "option --output is required for a whole relation";
+  if (arguments.style.hex || arguments.style.tuples)
+    return "options --tuples and --hex are of one page: give one";
   return "";
 }
 
 // What is wrong with the options together; empty: nothing.
 std::string CheckArguments(const PageArguments& arguments) {
-  if (arguments.names.empty() == arguments.relation.empty())
-    return arguments.relation.empty() ? "no page specified" : "give a page or --relation, not both";
+  if (arguments.table.given() && !arguments.relation.empty())
+    return "give --table or --relation, not both";
+  if (!arguments.names.empty() && !arguments.relation.empty())
+    return "give a page or --relation, not both";
+  if (arguments.names.empty() && !arguments.wants_relation()) return "no page specified";
   if (std::string bad = CheckBaseBackup(arguments.sources.base_backup); !bad.empty()) return bad;
   if (arguments.sources.wal.empty() && arguments.sources.restore_command.empty())
     return "option --wal or --restore-command is required";
-  if (!arguments.relation.empty()) return CheckRelationArguments(arguments);
+  if (arguments.wants_relation() && !arguments.diff) return CheckRelationArguments(arguments);
   if (!arguments.lsn && !arguments.diff) return "option --lsn or --diff is required";
   if (!arguments.diff) return "";
+  if (arguments.wants_relation()) return "option --diff is of one page: give one";
   if (arguments.lsn) return "option --diff has both LSNs: leave --lsn out";
   if (!arguments.output.empty() || arguments.style.hex || arguments.style.tuples)
     return "options --output, --tuples and --hex are of one page: leave --diff out";
@@ -87,11 +98,25 @@ std::string CheckArguments(const PageArguments& arguments) {
 
 // The page that the command line names.
 Result<PageKey> NamedPage(const PageArguments& arguments) {
-  return ParsePageName(arguments.names[0]);
+  const std::string& name = arguments.names[0];
+  if (!arguments.table.given()) return ParsePageName(name);
+  uint32_t block = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), block);
+  if (error != std::errc() || end != name.data() + name.size() || block == PageKey::kSizeBlock)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("\"{}\" is not a block number, as --table needs one", name));
+  ASSIGN_OR_RETURN(const RelFileNode file,
+                   FindTable(arguments.sources, arguments.table, arguments.moment()));
+  return PageKey::OfBlock({file, kMainFork, block});
 }
 
-// The fork that --relation names, by the path of its first file.
+// The main fork of --table, or the fork that --relation names by the path of its first file.
 Result<BlockTag> NamedRelation(const PageArguments& arguments) {
+  if (arguments.table.given()) {
+    ASSIGN_OR_RETURN(const RelFileNode file,
+                     FindTable(arguments.sources, arguments.table, arguments.moment()));
+    return BlockTag{file, kMainFork, 0};
+  }
   const auto key = ParsePageName(arguments.relation + "/0");
   auto tag = key ? key->ToBlock() : tl::unexpected(key.error());
   if (!tag)
@@ -128,7 +153,7 @@ Outcome ShowPage(const PageArguments& arguments, const PageKey& key) {
 Outcome Run(const PageArguments& arguments, const Options& options) {
   if (std::string bad = CheckArguments(arguments); !bad.empty())
     return tl::unexpected(options.Misuse(bad));
-  if (!arguments.relation.empty()) {
+  if (arguments.wants_relation()) {
     ASSIGN_OR_RETURN(const BlockTag tag, NamedRelation(arguments));
     return WriteRelation(arguments.sources, {tag.rel, tag.fork, *arguments.lsn, arguments.output,
                                              arguments.style.json});
@@ -175,6 +200,7 @@ void AddShown(Options* options, PageArguments* arguments) {
              "instead of a page, all pages of the relation whose first file this is, such as "
              "base/5/16384; they go to --output")
       .Needs("--output");
+  AddTable(options, &arguments->table);
   options->Flag("--tuples", &arguments->style.tuples,
                 "show line pointers, tuples and the special area, too");
   options->Flag("--hex", &arguments->style.hex, "show all bytes, with the fields that begin there");
@@ -190,11 +216,15 @@ CommandFunction DeclarePage(Options* options) {
       "  neon-redo page [OPTION]... --wal=DIR... --diff=LSN1,LSN2 PAGE\n"
       "  neon-redo page [OPTION]... --wal=DIR... --lsn=LSN --relation=PATH\n"
       "    --output=FILE\n"
+      "  neon-redo page [OPTION]... --wal=DIR... --lsn=LSN --database=NAME --table=NAME\n"
+      "    BLOCK\n"
       "  neon-redo page [OPTION]... --restore-command=COMMAND --base-backup=PATH\n"
       "    --lsn=LSN PAGE");
   options->Introduction(
       "PAGE is the path of a file and a block number, such as base/5/16384/7,\n"
-      "base/5/16384_vm/0, 1663/5/16384/7 or pg_xact/0000/3, or a page server's key.\n");
+      "base/5/16384_vm/0, 1663/5/16384/7 or pg_xact/0000/3, or a page server's key.\n"
+      "With --table it is a block number, or is left out for all pages of the table. The\n"
+      "name is the one at that LSN.\n");
   options->Arguments(&arguments->names, 1);
   AddWalDirectories(options, &sources->wal);
   AddRestoreCommand(options, &sources->restore_command);
@@ -223,6 +253,8 @@ CommandFunction DeclarePage(Options* options) {
       "  psql -Atc \"select pg_relation_filepath('accounts')\"\n"
       "  neon-redo page base/5/16384/7 --wal=archive --base-backup=backup \\\n"
       "    --lsn=0/15000028\n"
+      "  neon-redo page 7 --database=app --table=accounts --wal=archive \\\n"
+      "    --base-backup=backup --lsn=0/15000028\n"
       "  neon-redo page pg_xact/0000/0 --wal=archive --base-backup=backup --lsn=end \\\n"
       "    --output=page\n");
   return [arguments, options] { return Run(*arguments, *options); };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cli/base_content.h"
 #include "cli/common_options.h"
 #include "cli/index_options.h"
 #include "cli/progress_bar.h"
@@ -12,43 +13,13 @@
 #include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/parameter_change.h"
-#include "cpp_core/pg/paths.h"
 #include "cpp_core/store/recorder.h"
-#include "cpp_core/store/slru_page.h"
 #include "cpp_core/verify/data_directory.h"
-#include "cpp_core/verify/relation_files.h"
 #include "cpp_core/wal/open.h"
 
 namespace neon_redo::cli {
 
 namespace {
-
-// What the server would refuse to read (PageIsVerifiedExtended in storage/page/bufpage.c) must not
-// get a new checksum.
-Status CheckPage(const BlockTag& tag, const uint8_t* page, const std::string& file) {
-  const PageView view(page);
-  const bool is_zeroed =
-      std::all_of(page, page + kBlockSize, [](uint8_t byte) { return byte == 0; });
-  if (is_zeroed || (!view.is_new() && view.checksum() == PageChecksum(page, tag.block))) return {};
-  return MakeError(ErrorCode::kCorrupt,
-                   fmt::format("block {} in file \"{}\" of the base backup has a wrong checksum "
-                               "({:04X}), so nothing can be rebuilt from it: an intact backup is "
-                               "needed",
-                               tag.block, file, view.checksum()));
-}
-
-// Pages of the base backup.
-BasePage PagesOf(const BaseBackup& backup, const pg::Version& version, bool checksums) {
-  auto files = std::make_shared<RelationFiles>(&backup, &version);
-  return [&backup, files, &version, checksums](const PageKey& key, uint8_t* page) -> Result<bool> {
-    if (const auto slru = key.ToSlruBlock()) return ReadSlruPage(backup, *slru, page);
-    ASSIGN_OR_RETURN(const auto tag, key.ToBlock());
-    ASSIGN_OR_RETURN(const bool found, files->ReadOrFail(tag, page));
-    if (!found) return false;
-    if (checksums) RETURN_IF_ERROR(CheckPage(tag, page, pg::BlockFilePath(version, tag)));
-    return true;
-  };
-}
 
 // Reads all WAL up to lsn. Returns the end of the last record.
 Result<Lsn> Record(const WalSet& wal, const WalRange& range, bool track_commit_timestamp,
@@ -118,7 +89,7 @@ Result<PageInputs> OpenInputs(const PageSources& sources, std::optional<uint32_t
 
 BasePage BasePagesOf(const PageInputs& inputs) {
   if (!inputs.backup) return {};
-  return PagesOf(*inputs.backup, *inputs.control.version, inputs.control.checksums);
+  return PagesOfBackup(*inputs.backup, *inputs.control.version, inputs.control.checksums);
 }
 
 Result<WorkerOptions> WorkerOf(const PageSources& sources, const PageInputs& inputs) {
@@ -128,6 +99,26 @@ Result<WorkerOptions> WorkerOf(const PageSources& sources, const PageInputs& inp
   worker.version = inputs.control.version;
   RETURN_IF_ERROR(CheckWorkerFiles(worker, *inputs.control.version, Engine::kAuto));
   return worker;
+}
+
+Result<RelFileNode> FindTable(const PageSources& sources, const TableArguments& table, Lsn lsn) {
+  if (!sources.restore_command.empty())
+    return MakeError(ErrorCode::kUnsupported,
+                     "the name of a table is looked up by an index of the WAL, and a restore "
+                     "command cannot list its archive: give the archive's directory by --wal");
+  ASSIGN_OR_RETURN(const auto inputs, OpenInputs(sources, std::nullopt));
+  ASSIGN_OR_RETURN(const auto worker, WorkerOf(sources, inputs));
+  ASSIGN_OR_RETURN(const auto changes, OpenPageChanges(sources, inputs, {}, lsn));
+  CatalogsOfWal catalogs(inputs, changes.index.get(), worker);
+  const auto find = [&]() -> Result<RelationName> {
+    ASSIGN_OR_RETURN(const auto names,
+                     catalogs.At(lsn == kEndOfWal ? changes.index->end() : lsn));
+    return FindTable(table, names.get());
+  };
+  const auto found = find();
+  SayNotes(changes.index->TakeNotes());
+  if (!found) return tl::unexpected(catalogs.Explain(found.error()));
+  return found->file;
 }
 
 void StampChecksum(const PageKey& key, uint8_t* page) {

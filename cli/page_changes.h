@@ -10,6 +10,7 @@
 
 #include "cli/backup_options.h"
 #include "cli/page_inputs.h"
+#include "cli/table_name.h"
 #include "cpp_core/index/wal_index.h"
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/store/change_source.h"
@@ -48,6 +49,9 @@ Result<PageInputs> OpenInputs(const PageSources& sources, std::optional<uint32_t
 BasePage BasePagesOf(const PageInputs& inputs);
 // The worker's options for these. Errors: a program of the server is missing.
 Result<WorkerOptions> WorkerOf(const PageSources& sources, const PageInputs& inputs);
+
+// The relation that has this name at the LSN.
+Result<RelFileNode> FindTable(const PageSources& sources, const TableArguments& table, Lsn lsn);
 
 // A relation's page gets its checksum, so that it can be put in place on a cluster with checksums.
 void StampChecksum(const PageKey& key, uint8_t* page);

@@ -107,12 +107,15 @@ class Relation(unittest.TestCase):
         os.makedirs(self.output)
         self.addCleanup(shutil.rmtree, self.output)
 
-    def relation(self, path, lsn, *options, backup=None, check=True):
+    def page(self, lsn, *options, backup=None, check=True):
         return run_neon_redo(
-            "page", "--relation", path, "--wal", self.cluster.wal, "--base-backup", backup or self.backup,
+            "page", "--wal", self.cluster.wal, "--base-backup", backup or self.backup,
             "--module", self.module, "--index", os.path.join(self.cluster.directory, "index"),
             "--lsn", lsn, "--output", os.path.join(self.output, "file"), *options, check=check,
         )  # fmt: skip
+
+    def relation(self, path, lsn, *options, backup=None, check=True):
+        return self.page(lsn, "--relation", path, *options, backup=backup, check=check)
 
     def written(self):
         with open(os.path.join(self.output, "file"), "rb") as file:
@@ -172,6 +175,24 @@ class Relation(unittest.TestCase):
             self.assertEqual(self.cluster.psql("SELECT count(*), sum(a) FROM t"), f"1400|{500 * 501 // 2 + 900 * 901 // 2}")
         finally:
             self.cluster.stop()
+
+    def test_by_the_name_of_a_table(self):
+        lsn = self.moments[1][0]
+        table = ("--database=postgres", "--table=t")
+        self.relation(self.paths["t"], lsn)
+        whole = self.written()
+        self.page(lsn, *table)
+        self.assertEqual(self.written(), whole)
+        self.page(lsn, "7", *table)
+        self.assertEqual(self.written(), whole[7 * BLOCK : 8 * BLOCK])
+        for name, options, words in (
+            ("gone", ["0"], "gone"), ("t", ["base/5/1/0"], "is not a block number"),
+            ("t", ["--relation=base/5/1"], "give --table or --relation, not both"),
+        ):  # fmt: skip
+            with self.subTest(name=name, options=options):
+                result = self.page(self.moments[2][0], *options, "--database=postgres", f"--table={name}", check=False)
+                self.assertEqual(result.returncode, 2, result.stdout)
+                self.assertIn(words, result.stderr)
 
     def test_a_relation_that_is_not_there(self):
         after_drop = self.moments[2][0]
