@@ -191,7 +191,7 @@ Status WalArchive::Impl::FlushAndReport() {
 
 Status WalArchive::Impl::Close() {
   batch_.Clear();
-  const Status closed = writer_->Close();
+  Status closed = writer_->Close();
   Report();
   // The WAL is safe whether or not the server hears it.
   static_cast<void>(stream_.End());
