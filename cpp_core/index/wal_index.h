@@ -57,6 +57,7 @@ class WalIndex {
   const IndexCounts& counts() const { return counts_; }
   // Of the segments that are read, each the chosen one of its copies.
   std::shared_ptr<const std::vector<Segment>> segments() const { return segments_; }
+  const WalSet& wal() const { return wal_; }
   uint32_t timeline() const { return timeline_; }
   const WalIdentity& identity() const { return wal_.identity(); }
   // Records before this are in it: the end of the last one.

@@ -44,7 +44,7 @@ Status MakeDirectories(const std::string& path) {
 
 // How many segments files have, besides single ones.
 std::vector<uint64_t> SizesOf(uint64_t per_group, uint64_t fan_out, uint64_t most) {
-  uint64_t size = std::max<uint64_t>(per_group, 2);
+  uint64_t size = per_group > 1 ? per_group : fan_out;
   while (size / fan_out > 1) size /= fan_out;
   std::vector<uint64_t> out;
   for (; out.empty() || out.back() < most; size *= fan_out) out.push_back(size);
