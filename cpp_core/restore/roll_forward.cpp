@@ -58,6 +58,7 @@ Status RollForward::Run(RestoreResult* result) {
   CommitLog log(in_.base, in_.base_control.oldest_xid, in_.base_control.next_xid);
   RETURN_IF_ERROR(two_phase_.ReadBase(in_.base, in_.base_files, version_,
                                       in_.base_control.next_full_xid, &log));
+  RETURN_IF_ERROR(ReadOrigins());
   Lsn from = survey_.start;
   for (const Lsn copy : survey_.copied_databases) {
     if (copy >= survey_.point->start) break;
@@ -72,7 +73,9 @@ Status RollForward::Run(RestoreResult* result) {
   }
   RETURN_IF_ERROR(CheckBadPages());
   RETURN_IF_ERROR(WriteSlrus());
-  return WritePrepared();
+  RETURN_IF_ERROR(WritePrepared());
+  return origins_.empty() ? Status()
+                          : output_.WriteFile(pg::kOriginFile, pg::OriginFileOf(origins_));
 }
 
 Status RollForward::Stage(Lsn from, Lsn to) {
@@ -165,6 +168,8 @@ Status RollForward::Take(const WalRecord& record, bool first_pass, PageReplay* r
   RETURN_IF_ERROR(replay->Take(record, view_, changes_));
   if (!first_pass) return {};
   RETURN_IF_ERROR(maps_.Take(view_, record.end, changes_));
+  if (const auto progress = OriginProgressOf(view_)) [[unlikely]]
+    TakeOrigin(*progress);
   return changes_.empty() ? Status() : TakeOthers(record);
 }
 
@@ -245,6 +250,23 @@ Status RollForward::WriteSlrus() {
                              output_.PathOf(name)));
   }
   return {};
+}
+
+Status RollForward::ReadOrigins() {
+  ASSIGN_OR_RETURN(const auto file, in_.base.ReadIfThere(pg::kOriginFile, kMaxSmallFile));
+  if (!file) return {};
+  ASSIGN_OR_RETURN(origins_, pg::ParseOriginFile(*file, in_.base.Where(pg::kOriginFile)));
+  return {};
+}
+
+// replorigin_advance, and replorigin_redo of a drop.
+void RollForward::TakeOrigin(const OriginProgress& progress) {
+  if (progress.is_dropped) {
+    origins_.erase(progress.origin);
+    return;
+  }
+  Lsn& remote = origins_[progress.origin];
+  if (progress.may_go_back || remote < progress.remote) remote = progress.remote;
 }
 
 // Those that were prepared after the redo point come from WAL again.

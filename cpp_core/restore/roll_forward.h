@@ -9,6 +9,8 @@
 #include <string>
 
 #include "cpp_core/base/memory_budget.h"
+#include "cpp_core/ingest/origin_progress.h"
+#include "cpp_core/pg/origin_file.h"
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/restore/file_changes.h"
 #include "cpp_core/restore/free_space.h"
@@ -51,6 +53,8 @@ class RollForward {
   Status CheckBadPages();
   Status WriteSlrus();
   Status WritePrepared();
+  Status ReadOrigins();
+  void TakeOrigin(const OriginProgress& progress);
 
   const RestoreOptions& options_;
   const ClusterInputs& in_;
@@ -66,6 +70,7 @@ class RollForward {
   FreeSpaceMaps maps_;
   SlruCheck slrus_;
   TwoPhaseCheck two_phase_;
+  pg::Origins origins_;
   Ingest ingest_;
   RecordView view_;
   ChangeList changes_;

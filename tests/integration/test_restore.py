@@ -7,12 +7,13 @@ import os
 import pathlib
 import re
 import shutil
+import time
 import unittest
 
 import workload
 from cluster import (
+    START_TIMEOUT,
     Cluster,
-    as_server_user,
     copy_module,
     make_directory,
     run,
@@ -51,10 +52,18 @@ def restore(*arguments, check=True):
 class Restored(Cluster):
     """A server on a directory that is there, and is moved into the cluster's."""
 
+    def await_end_of_recovery(self):
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.psql("SELECT pg_is_in_recovery()") != "f":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"still in recovery:\n{self.log()}")
+            time.sleep(0.02)
+
     def content(self, program="pg_dumpall"):
         """What pg_dumpall says, without what differs by chance."""
         text = self.run_as_server([self.program(program), "--no-role-passwords"]).stdout
-        return re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.M)
+        text = re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.M)
+        return re.sub(r"LOCATION '.*'", "LOCATION", text)
 
 
 class RestoreCase(unittest.TestCase):
@@ -115,13 +124,22 @@ class RestoreCase(unittest.TestCase):
         own(output)
         return output
 
+    def archive_all(self, cluster):
+        """The archive has all WAL until now."""
+        segment = cluster.psql("SELECT pg_walfile_name(pg_switch_wal())")
+        deadline = time.monotonic() + START_TIMEOUT
+        while cluster.psql("SELECT last_archived_wal FROM pg_stat_archiver") < segment:
+            if time.monotonic() > deadline:
+                raise TimeoutError(cluster.log())
+            time.sleep(0.02)
+
     def server(self, directory, **settings):
         return Restored(version=self.version, from_backup=directory, settings={**RESTORED, **settings})
 
     def content_of(self, directory, check=True):
         """Starts a server, says what it has, and looks at all of it."""
         with self.server(directory) as server:
-            self.assertEqual(server.psql("SELECT pg_is_in_recovery()"), "f")
+            server.await_end_of_recovery()
             content = server.content()
             if check:
                 server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed",
@@ -142,45 +160,77 @@ class RestoreCase(unittest.TestCase):
 
 
 class Mixed(RestoreCase):
-    """The mixed workload, with a checkpoint in the middle of each round."""
+    """The mixed workload, with checkpoints between its rounds, tablespaces and databases made and dropped."""
 
-    def test_targets(self):
+    def test_latest_and_an_lsn(self):
         with self.cluster() as cluster:
             workload.prepare(cluster, ROWS)
             backup = workload.basebackup(cluster)
             workload.run(cluster, ROWS, rounds=workload.ROUNDS[:2])
-            cluster.psql("CHECKPOINT; CREATE TABLE last_words (a int); INSERT INTO last_words VALUES (1)")
-            xid = cluster.psql("BEGIN; SELECT txid_current() FROM pg_class LIMIT 1; INSERT INTO last_words "
-                               "VALUES (2); COMMIT")  # fmt: skip
-            cluster.psql("INSERT INTO last_words VALUES (3)")
-            cluster.psql("SELECT pg_create_restore_point('named')")
+            cluster.psql("CHECKPOINT; CREATE TABLE last_words AS SELECT 1 a")
             lsn = cluster.wal_lsn()
-            cluster.psql("INSERT INTO last_words VALUES (4)")
-            time = cluster.psql("SELECT clock_timestamp()")
-            cluster.psql("INSERT INTO last_words VALUES (5); CHECKPOINT; INSERT INTO last_words VALUES (6)")
-            cluster.psql("SELECT pg_switch_wal()")
+            cluster.psql("INSERT INTO last_words VALUES (2); DROP TABLE pgbench_accounts CASCADE; CHECKPOINT")
+            cluster.psql("INSERT INTO last_words VALUES (3); SELECT pg_switch_wal()")
             cluster.stop()
             space = f"{cluster.directory}/backup.workload_space"
-            for number, (to, settings, arguments) in enumerate([
-                ("latest", {}, []),
-                (lsn, {"recovery_target_lsn": lsn}, []),
-                (xid, {"recovery_target_xid": xid, "recovery_target_inclusive": "off"}, ["--exclusive"]),
-                ("named", {"recovery_target_name": "named"}, []),
-                (time, {"recovery_target_time": time}, []),
-            ]):  # fmt: skip
+            for to, settings in (("latest", {}), (lsn, {"recovery_target_lsn": lsn})):
                 with self.subTest(to=to):
-                    mapping = {space: f"{self.directory}/space{number}"}
-                    report, log = self.compare(backup, to, settings, *arguments, mapping=mapping,
-                                               check=number < 2)  # fmt: skip
+                    mapping = {space: f"{self.directory}/space_to_{to.replace('/', '_')}"}
+                    report, log = self.compare(backup, to, settings, mapping=mapping)
                     self.assertIsNotNone(report["checkpoint_lsn"])
                     self.assertGreater(report["pages_written"], 100)
                     self.assertIn(f"redo starts at {report['redo_lsn']}", log)
 
 
+class Small(RestoreCase):
+    """One cluster with little in it, and all ways to its points."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.primary = cls.enterClassContext(cls.cluster())
+        cls.primary.psql("CREATE TABLE t (a int PRIMARY KEY, b text); CREATE TABLE u (a int)")
+        cls.backup = cls.primary.basebackup()
+        cls.primary.psql("INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 5000) g; CHECKPOINT")
+
+    def test_targets(self):
+        """Each is between two rows of its own."""
+        primary = self.primary
+        primary.psql("INSERT INTO u VALUES (1)")
+        xid = primary.psql("BEGIN; INSERT INTO u VALUES (2) RETURNING pg_current_xact_id(); COMMIT").split()[0]
+        primary.psql("BEGIN; INSERT INTO u VALUES (3); PREPARE TRANSACTION 'p'")
+        prepared = primary.psql("SELECT transaction FROM pg_prepared_xacts")
+        primary.psql("COMMIT PREPARED 'p'")
+        primary.psql("SELECT pg_create_restore_point('named'); INSERT INTO u VALUES (4)")
+        moment = primary.psql("SELECT clock_timestamp()")
+        primary.psql("INSERT INTO u VALUES (5); CHECKPOINT; INSERT INTO u VALUES (6)")
+        lsn = primary.wal_lsn()
+        primary.psql("INSERT INTO u VALUES (7)")
+        self.archive_all(primary)
+        for to, arguments, last in (
+            (xid, [], 2),
+            (xid, ["--exclusive"], 1),
+            (prepared, ["--exclusive"], 2),
+            (f"xid:{prepared}", [], 3),
+            ("named", [], 3),
+            (moment, [], 4),
+            (lsn, [], 7),
+            (lsn, ["--exclusive"], 6),
+            ("latest", [], 7),
+        ):
+            with self.subTest(to=to, arguments=arguments):
+                output, result = self.restore(self.backup, to, *arguments)
+                self.assertIsNotNone(json.loads(result.stdout)["checkpoint_lsn"])
+                with self.server(output) as server:
+                    server.await_end_of_recovery()
+                    self.assertEqual(server.psql("SELECT max(a) FROM u"), str(last))
+                    self.assertEqual(server.psql("SELECT count(*) FROM t"), "5000")
+
+
 def load_tests(loader, _tests, _pattern):
     suite = unittest.TestSuite()
     for version in servers():
-        for base in (Mixed,):
+        for base in (Mixed, Small):
             name = f"{base.__name__}{version}"
             case = type(name, (base,), {"version": version, "__module__": __name__})
             globals()[name] = case
