@@ -77,10 +77,11 @@ void PrintText(const RestoreArguments& arguments, const RestoreResult& result) {
     fmt::print("The server will replay from {} to {}, {} bytes.\n", result.redo.ToString(),
                result.target_end.ToString(), Grouped(result.target_end - result.redo));
   } else {
-    fmt::print("No checkpoint was completed between the backup and the target.\n"
-               "The server will replay all WAL, from {} to {}, {} bytes.\n",
-               result.start.ToString(), result.target_end.ToString(),
-               Grouped(result.target_end - result.start));
+    fmt::print(
+        "No checkpoint was completed between the backup and the target.\n"
+        "The server will replay all WAL, from {} to {}, {} bytes.\n",
+        result.start.ToString(), result.target_end.ToString(),
+        Grouped(result.target_end - result.start));
   }
   if (result.pages_made_good + result.maps_emptied > 0)
     fmt::print("Pages that were damaged as copied: {} made good by WAL, {} of maps emptied\n",
@@ -89,10 +90,11 @@ void PrintText(const RestoreArguments& arguments, const RestoreResult& result) {
   if (result.segments_copied > 0)
     fmt::print("{} segments of WAL were written to pg_wal\n", Grouped(result.segments_copied));
   fmt::print("restore_command: {}\n", PrintableLines(result.server_restore_command));
-  fmt::print("{:.1f} s: {:.1f} s for the look through WAL, {:.1f} s for the copy, {:.1f} s for the replay, "
-             "{:.1f} s to flush\n",
-             result.survey_seconds + result.copy_seconds + result.replay_seconds + result.sync_seconds,
-             result.survey_seconds, result.copy_seconds, result.replay_seconds, result.sync_seconds);
+  fmt::print(
+      "{:.1f} s: {:.1f} s for the look through WAL, {:.1f} s for the copy, {:.1f} s for the replay, "
+      "{:.1f} s to flush\n",
+      result.survey_seconds + result.copy_seconds + result.replay_seconds + result.sync_seconds,
+      result.survey_seconds, result.copy_seconds, result.replay_seconds, result.sync_seconds);
   fmt::print("It will stop at {}{}.\n", target,
              result.last_transaction ? fmt::format("; the last transaction before it ended at {}",
                                                    TimestampText(*result.last_transaction))
@@ -105,7 +107,8 @@ void PrintJson(const RestoreArguments& arguments, const RestoreResult& result) {
   out["output"] = arguments.restore.output;
   out["target"] = arguments.restore.target.Text();
   out["start_lsn"] = result.start.ToString();
-  out["checkpoint_lsn"] = result.replays ? nlohmann::ordered_json(result.checkpoint.ToString()) : nullptr;
+  out["checkpoint_lsn"] =
+      result.replays ? nlohmann::ordered_json(result.checkpoint.ToString()) : nullptr;
   out["redo_lsn"] = result.replays ? nlohmann::ordered_json(result.redo.ToString()) : nullptr;
   out["end_lsn"] = result.target_end.ToString();
   out["last_transaction"] = result.last_transaction
@@ -179,16 +182,18 @@ CommandFunction DeclareRestore(Options* options) {
   arguments->restore.jobs =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
   options->Usage("[OPTION]... --base-backup=PATH --wal=DIR... --output=DIR [--to=TARGET]");
-  AddBaseBackup(options, &arguments->base_backup,
-                "base backup to restore: a directory, a base.tar or the directory with it, a pgBackRest "
-                "repository, a Barman server's directory or WAL-G's storage; of an incremental "
-                "backup of PostgreSQL give the full one and all after it, the newest last");
+  AddBaseBackup(
+      options, &arguments->base_backup,
+      "base backup to restore: a directory, a base.tar or the directory with it, a pgBackRest "
+      "repository, a Barman server's directory or WAL-G's storage; of an incremental "
+      "backup of PostgreSQL give the full one and all after it, the newest last");
   AddWalDirectories(options, &arguments->restore.wal);
   AddRestoreCommand(options, &arguments->restore.restore_command);
   AddUntestedVersion(options);
   AddTarget(options, arguments.get());
-  options->Path("--output=DIR", &arguments->restore.output,
-                "data directory to make: it is empty, or is not there yet")
+  options
+      ->Path("--output=DIR", &arguments->restore.output,
+             "data directory to make: it is empty, or is not there yet")
       .Required();
   options->Value(
       "--tablespace-mapping=OLDDIR=NEWDIR",
@@ -196,8 +201,9 @@ CommandFunction DeclareRestore(Options* options) {
       "put the tablespace that was in OLDDIR into NEWDIR, which is empty or is not there yet");
   options->Flag("--quick", &arguments->restore.quick,
                 "copy pages that WAL does not change without a look at their checksums");
-  options->Flag("--no-sync", &arguments->no_sync,
-                "do not wait until all is on disk: for tests, since a crash of the machine loses it");
+  options->Flag(
+      "--no-sync", &arguments->no_sync,
+      "do not wait until all is on disk: for tests, since a crash of the machine loses it");
   AddEngine(options, &arguments->restore.engine,
             "what applies records: auto (default): this process, or a sandboxed worker where it "
             "cannot; native: this process alone; worker");

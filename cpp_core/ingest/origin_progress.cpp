@@ -52,13 +52,12 @@ std::optional<OriginProgress> OfXact(const RecordView& record) {
 std::optional<OriginProgress> OfReplicationOrigin(const RecordView& record) {
   namespace repl_origin = layout::repl_origin;
   if (record.info() == repl_origin::kDrop) {
-    const auto drop =
-        ReadFront<repl_origin::Drop>(record.main_data(), sizeof(repl_origin::Drop));
+    const auto drop = ReadFront<repl_origin::Drop>(record.main_data(), sizeof(repl_origin::Drop));
     if (!drop) return std::nullopt;
     return OriginProgress{.origin = drop->origin, .is_dropped = true};
   }
-  const auto set = ReadFront<repl_origin::Set>(record.main_data(),
-                                               offsetof(repl_origin::Set, force) + 1);
+  const auto set =
+      ReadFront<repl_origin::Set>(record.main_data(), offsetof(repl_origin::Set, force) + 1);
   if (record.info() != repl_origin::kSet || !set) return std::nullopt;
   return OriginProgress{
       .origin = set->origin, .may_go_back = set->force != 0, .remote = Lsn(set->remote_lsn)};

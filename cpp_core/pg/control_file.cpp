@@ -161,9 +161,9 @@ Result<std::string> ControlFileAtRestartPoint(std::string_view file, const std::
     put(at.track_commit_timestamp - kWalLevelBefore, parameters->wal_level);
     put(at.track_commit_timestamp - kWalLogHintsBefore, uint8_t{parameters->wal_log_hints != 0});
     size_t number = at.track_commit_timestamp - kMaxConnectionsBefore;
-    for (const int32_t value :
-         {parameters->max_connections, parameters->max_worker_processes, parameters->max_wal_senders,
-          parameters->max_prepared_xacts, parameters->max_locks_per_xact}) {
+    for (const int32_t value : {parameters->max_connections, parameters->max_worker_processes,
+                                parameters->max_wal_senders, parameters->max_prepared_xacts,
+                                parameters->max_locks_per_xact}) {
       put(number, value);
       number += sizeof(value);
     }

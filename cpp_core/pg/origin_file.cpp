@@ -37,8 +37,9 @@ Result<Origins> ParseOriginFile(std::string_view content, const std::string& wha
       LoadNative<uint32_t>(bytes.data()) != kMagic ||
       LoadNative<uint32_t>(bytes.data() + bytes.size() - sizeof(uint32_t)) !=
           Crc32c(bytes.first(bytes.size() - sizeof(uint32_t))))
-    return MakeError(ErrorCode::kCorrupt,
-                     fmt::format("{} is damaged: no server starts with it; take another backup", what));
+    return MakeError(
+        ErrorCode::kCorrupt,
+        fmt::format("{} is damaged: no server starts with it; take another backup", what));
   Origins out;
   for (size_t at = sizeof(kMagic); at + sizeof(uint32_t) < bytes.size(); at += sizeof(State)) {
     const auto state = LoadNative<State>(bytes.data() + at);

@@ -25,31 +25,23 @@ namespace {
 constexpr size_t kPieceSize = 128 * kBlockSize;
 
 // basebackup.c leaves these out or empties them, and so does recovery.
-constexpr std::string_view kEmptied[] = {"pg_dynshmem/", "pg_notify/",    "pg_replslot/",
-                                         "pg_serial/",   "pg_snapshots/", "pg_stat/",
-                                         "pg_stat_tmp/", "pg_subtrans/",  "pg_twophase/",
-                                         "pg_wal/"};
-constexpr std::string_view kOwn[] = {"backup_label",
-                                     "backup_label.old",
-                                     "backup_manifest",
-                                     "current_logfiles",
-                                     "global/pg_control",
-                                     "pg_logical/replorigin_checkpoint",
-                                     "postgresql.auto.conf",
-                                     "postgresql.auto.conf.tmp",
-                                     "postmaster.opts",
-                                     "postmaster.pid",
-                                     "recovery.signal",
-                                     "standby.signal",
-                                     "tablespace_map",
-                                     "tablespace_map.old"};
+constexpr std::string_view kEmptied[] = {
+    "pg_dynshmem/", "pg_notify/",   "pg_replslot/", "pg_serial/",   "pg_snapshots/",
+    "pg_stat/",     "pg_stat_tmp/", "pg_subtrans/", "pg_twophase/", "pg_wal/"};
+constexpr std::string_view kOwn[] = {
+    "backup_label",         "backup_label.old",         "backup_manifest",
+    "current_logfiles",     "global/pg_control",        "pg_logical/replorigin_checkpoint",
+    "postgresql.auto.conf", "postgresql.auto.conf.tmp", "postmaster.opts",
+    "postmaster.pid",       "recovery.signal",          "standby.signal",
+    "tablespace_map",       "tablespace_map.old"};
 
 // Of sessions that have ended: "t3_16384", and files below pgsql_tmp.
 bool IsTemporary(std::string_view name) {
   if (name.find("pgsql_tmp") != name.npos) return true;
   const std::string_view last = name.substr(name.rfind('/') + 1);
   return last.size() > 2 && last[0] == 't' && last[1] >= '0' && last[1] <= '9' &&
-         last.find('_') != last.npos && (name.starts_with("base/") || name.starts_with("pg_tblspc/"));
+         last.find('_') != last.npos &&
+         (name.starts_with("base/") || name.starts_with("pg_tblspc/"));
 }
 
 // What one thread has for itself.
@@ -60,7 +52,8 @@ struct CopyLane {
 
 class BaseCopier {
  public:
-  BaseCopier(const BaseCopyOptions& options, const BaseFiles& list) : options_(options), list_(list) {}
+  BaseCopier(const BaseCopyOptions& options, const BaseFiles& list)
+      : options_(options), list_(list) {}
 
   Result<BaseCopyResult> Run();
 
@@ -84,8 +77,9 @@ Status BaseCopier::CheckPages(const BlockTag& first, uint64_t at, size_t size, C
     const auto bad = CheckPage(&lane->piece[page], tag.block, options_.checksums);
     if (!bad) continue;
     if (lane->out.bad_pages.size() >= kMostBadPages)
-      return MakeError(ErrorCode::kCorrupt, fmt::format("the backup in {} has more than {} damaged pages",
-                                                        options_.base->path(), kMostBadPages));
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("the backup in {} has more than {} damaged pages",
+                                   options_.base->path(), kMostBadPages));
     lane->out.bad_pages[tag] = *bad;
   }
   return {};
@@ -139,7 +133,8 @@ Result<BaseCopyResult> BaseCopier::Run() {
   for (const auto& [name, file] : list_.files) {
     if (!IsCopied(name)) continue;
     if (!file.strange.empty()) {
-      out.notes.push_back(fmt::format("\"{}\" of the backup is {} and was not copied", name, file.strange));
+      out.notes.push_back(
+          fmt::format("\"{}\" of the backup is {} and was not copied", name, file.strange));
       continue;
     }
     tasks.emplace_back(file.size, &name);

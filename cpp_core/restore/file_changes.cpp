@@ -82,7 +82,8 @@ Status FileChanges::ApplyTablespaces(const OutputDirectory& output) const {
     struct stat st;
     const bool has_link = lstat(output.PathOf(link).c_str(), &st) == 0;
     if (!has_link)
-      RETURN_IF_ERROR(in_place ? output.MakeDirectory(link) : output.MakeLink(link, target->second));
+      RETURN_IF_ERROR(in_place ? output.MakeDirectory(link)
+                               : output.MakeLink(link, target->second));
     RETURN_IF_ERROR(
         output.MakeDirectory(fmt::format("{}/{}", link, version_.tablespace_directory)));
   }
@@ -106,8 +107,7 @@ Status FileChanges::Apply(const OutputDirectory& output) {
   RETURN_IF_ERROR(ApplyDatabases(output));
   for (const auto& [tag, fork] : forks_) {
     if (fork.cut != UINT32_MAX) RETURN_IF_ERROR(output.CutFork(version_, tag, fork.cut));
-    if (fork.must_exist)
-      RETURN_IF_ERROR(output.OpenFile(pg::BlockFilePath(version_, tag)));
+    if (fork.must_exist) RETURN_IF_ERROR(output.OpenFile(pg::BlockFilePath(version_, tag)));
   }
   for (const auto& [database, map] : maps_)
     RETURN_IF_ERROR(

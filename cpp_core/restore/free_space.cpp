@@ -84,7 +84,8 @@ Status FreeSpaceMaps::Take(const RecordView& view, Lsn end, const ChangeList& ch
         break;
       case ChangeKind::kCreateDatabase:
       case ChangeKind::kDropDatabase:
-        Forget({{rel.spc, rel.db, 0}, 0, 0}, {{rel.spc, rel.db, UINT32_MAX}, kMaxForkNumber, UINT32_MAX});
+        Forget({{rel.spc, rel.db, 0}, 0, 0},
+               {{rel.spc, rel.db, UINT32_MAX}, kMaxForkNumber, UINT32_MAX});
         break;
       default:
         break;

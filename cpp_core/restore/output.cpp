@@ -80,11 +80,11 @@ Status OutputDirectory::CheckFree(const std::string& path) {
   ASSIGN_OR_RETURN(const auto names, NamesIn(path));
   if (names.empty()) return {};
   const bool is_marked = access(fmt::format("{}/{}", path, kRestoringFile).c_str(), F_OK) == 0;
-  const bool has_control =
-      access(fmt::format("{}/{}", path, pg::kControlFile).c_str(), F_OK) == 0;
+  const bool has_control = access(fmt::format("{}/{}", path, pg::kControlFile).c_str(), F_OK) == 0;
   if (is_marked && !has_control) return {};
-  return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("directory \"{}\" is not empty: give one that is, or a new one", path));
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("directory \"{}\" is not empty: give one that is, or a new one", path));
 }
 
 Status OutputDirectory::Begin(const std::string& path) {
@@ -96,7 +96,8 @@ Status OutputDirectory::Begin(const std::string& path) {
   const OutputDirectory self(path);
   // The mark first, and what it speaks of after it.
   RETURN_IF_ERROR(self.WriteFile(
-      kRestoringFile, "A restore into this directory has not ended. Run it again, or remove all.\n"));
+      kRestoringFile,
+      "A restore into this directory has not ended. Run it again, or remove all.\n"));
   ASSIGN_OR_RETURN(const auto names, NamesIn(path));
   for (const std::string& name : names)
     if (name != kRestoringFile) RETURN_IF_ERROR(self.Remove(name));
@@ -161,8 +162,7 @@ Status OutputDirectory::CutFork(const pg::Version& version, const BlockTag& fork
       if (errno == ENOENT || errno == ENOTDIR) return {};
       return FileError("stat file", path);
     }
-    const uint64_t keep =
-        segment == first ? uint64_t{blocks % pg::kBlocksPerFile} * kBlockSize : 0;
+    const uint64_t keep = segment == first ? uint64_t{blocks % pg::kBlocksPerFile} * kBlockSize : 0;
     if (keep == 0 && (blocks == 0 || segment > 0)) {
       if (unlink(path.c_str()) != 0) return FileError("remove file", path);
     } else if (static_cast<uint64_t>(st.st_size) > keep &&
@@ -193,9 +193,8 @@ Status OutputDirectory::Sync(int jobs) const {
   std::vector<std::string> files, directories;
   RETURN_IF_ERROR(ListBelow(path_, false, &files, &directories));
   RETURN_IF_ERROR(
-      ForEachInParallel(static_cast<size_t>(jobs), files.size(), [&](size_t, size_t item) {
-        return SyncPath(files[item], O_RDONLY);
-      }));
+      ForEachInParallel(static_cast<size_t>(jobs), files.size(),
+                        [&](size_t, size_t item) { return SyncPath(files[item], O_RDONLY); }));
   for (const std::string& directory : directories)
     RETURN_IF_ERROR(SyncPath(directory, O_RDONLY | O_DIRECTORY));
   return {};

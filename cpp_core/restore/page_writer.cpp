@@ -23,10 +23,11 @@ Result<bool> PageWriter::ReadBase(const BlockTag& tag, uint8_t* page) {
     std::memset(page, 0, kBlockSize);
     return true;
   }
-  return MakeError(ErrorCode::kCorrupt,
-                   bad->damage == Damage::kChecksum
-                       ? "the page of the base backup has a wrong checksum, and WAL has no image of it"
-                       : "the page of the base backup is none, and WAL has no image of it");
+  return MakeError(
+      ErrorCode::kCorrupt,
+      bad->damage == Damage::kChecksum
+          ? "the page of the base backup has a wrong checksum, and WAL has no image of it"
+          : "the page of the base backup is none, and WAL has no image of it");
 }
 
 void PageWriter::Fail(const BlockTag& tag, const std::string& why) {
@@ -80,7 +81,8 @@ Status PageWriter::Flush() {
     ASSIGN_OR_RETURN(file_, options_.output->OpenFile(name));
     file_name_ = std::move(name);
   }
-  RETURN_IF_ERROR(WriteAll(file_.get(), pages_, uint64_t{first_.block % pg::kBlocksPerFile} * kBlockSize,
+  RETURN_IF_ERROR(WriteAll(file_.get(), pages_,
+                           uint64_t{first_.block % pg::kBlocksPerFile} * kBlockSize,
                            options_.output->PathOf(file_name_)));
   pages_.clear();
   return {};

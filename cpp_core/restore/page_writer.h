@@ -38,9 +38,10 @@ class PageWriter : public PageConsumer {
   // After the last block.
   Status Flush();
 
-  ForkSizes touched;                   // one more than the last block that was written
-  std::vector<BlockTag> made_good;     // of bad_pages, those that were written
-  std::vector<std::string> failures;   // of blocks that could not be rebuilt, one line each; at most kMost
+  ForkSizes touched;                // one more than the last block that was written
+  std::vector<BlockTag> made_good;  // of bad_pages, those that were written
+  std::vector<std::string>
+      failures;  // of blocks that could not be rebuilt, one line each; at most kMost
   uint64_t failed = 0, written = 0;
 
   static constexpr size_t kMostFailures = 20;

@@ -28,12 +28,28 @@ constexpr const char* kControlBefore = "global/pg_control.neon_redo";
 constexpr const char* kAutoConf = "postgresql.auto.conf";
 
 // Of every cluster, the outer before the inner (subdirs in bin/initdb/initdb.c).
-constexpr const char* kDirectories[] = {
-    "base",         "global",     "pg_commit_ts",         "pg_dynshmem",          "pg_logical",
-    "pg_multixact", "pg_notify",  "pg_logical/mappings",  "pg_logical/snapshots", "pg_multixact/members",
-    "pg_replslot",  "pg_serial",  "pg_multixact/offsets", "pg_snapshots",         "pg_stat",
-    "pg_stat_tmp",  "pg_subtrans", "pg_tblspc",           "pg_twophase",          "pg_wal",
-    "pg_xact",      "pg_wal/archive_status"};
+constexpr const char* kDirectories[] = {"base",
+                                        "global",
+                                        "pg_commit_ts",
+                                        "pg_dynshmem",
+                                        "pg_logical",
+                                        "pg_multixact",
+                                        "pg_notify",
+                                        "pg_logical/mappings",
+                                        "pg_logical/snapshots",
+                                        "pg_multixact/members",
+                                        "pg_replslot",
+                                        "pg_serial",
+                                        "pg_multixact/offsets",
+                                        "pg_snapshots",
+                                        "pg_stat",
+                                        "pg_stat_tmp",
+                                        "pg_subtrans",
+                                        "pg_tblspc",
+                                        "pg_twophase",
+                                        "pg_wal",
+                                        "pg_xact",
+                                        "pg_wal/archive_status"};
 
 VerifyOptions InputOptionsOf(const RestoreOptions& options) {
   VerifyOptions out;
@@ -82,10 +98,11 @@ double Restorer::Lap() {
 Status Restorer::CheckBase() const {
   ASSIGN_OR_RETURN(const pg::ControlFile control, base_.ControlFile());
   if (control.wal_level == pg::kWalLevelMinimal)
-    return MakeError(ErrorCode::kUnsupported,
-                     fmt::format("the cluster of the backup in {} had wal_level=minimal: its WAL lacks changes, "
-                                 "and PostgreSQL cannot recover over it either",
-                                 base_.path()));
+    return MakeError(
+        ErrorCode::kUnsupported,
+        fmt::format("the cluster of the backup in {} had wal_level=minimal: its WAL lacks changes, "
+                    "and PostgreSQL cannot recover over it either",
+                    base_.path()));
   return CheckNeededDirectories(base_, in_->base_files, false);
 }
 
@@ -115,7 +132,8 @@ Status Restorer::CopyAndReplay() {
   result_.notes.insert(result_.notes.end(), copied.notes.begin(), copied.notes.end());
   result_.copy_seconds = Lap();
   if (!survey_.point) return {};
-  RollForward forward(options_, *in_, wal_, survey_, output_, copied.bad_pages, tablespaces_.of_wal);
+  RollForward forward(options_, *in_, wal_, survey_, output_, copied.bad_pages,
+                      tablespaces_.of_wal);
   RETURN_IF_ERROR(forward.Run(&result_));
   result_.replay_seconds = Lap();
   return {};
@@ -124,9 +142,8 @@ Status Restorer::CopyAndReplay() {
 ServerSettings Restorer::Settings(const std::string& restore_command) const {
   ServerSettings out{{"restore_command", restore_command}};
   const uint32_t begins = survey_.point ? survey_.point->checkpoint.timeline : in_->label.timeline;
-  out.emplace_back("recovery_target_timeline", in_->wal_timeline == begins
-                                                   ? "current"
-                                                   : std::to_string(in_->wal_timeline));
+  out.emplace_back("recovery_target_timeline",
+                   in_->wal_timeline == begins ? "current" : std::to_string(in_->wal_timeline));
   const auto target = options_.target.Settings();
   out.insert(out.end(), target.begin(), target.end());
   if (!target.empty()) out.emplace_back("recovery_target_action", options_.target_action);
@@ -202,7 +219,8 @@ Result<RestoreResult> Restorer::Run() {
   }
   for (const auto* places : {&tablespaces_.of_base, &tablespaces_.of_wal})
     for (const auto& [oid, place] : *places)
-      if (!place.empty()) result_.tablespaces[fmt::format("{}{}", pg::kTablespaceLinks, oid)] = place;
+      if (!place.empty())
+        result_.tablespaces[fmt::format("{}{}", pg::kTablespaceLinks, oid)] = place;
   return std::move(result_);
 }
 

@@ -47,10 +47,11 @@ struct RestoreOptions {
 };
 
 struct RestoreResult {
-  bool replays = false;  // false: there is no checkpoint to roll forward to, and the server replays it all
-  Lsn start;             // of the WAL
+  bool replays =
+      false;  // false: there is no checkpoint to roll forward to, and the server replays it all
+  Lsn start;  // of the WAL
   Lsn checkpoint, redo;  // replays: C, and where the server's own replay begins
-  Lsn target_end;        // end of the last record that the server will replay, as far as WAL is there now
+  Lsn target_end;  // end of the last record that the server will replay, as far as WAL is there now
   std::optional<WalTime> last_transaction;  // when the last transaction before it ended
   uint32_t timeline = 0;
   uint64_t records = 0;  // before C
@@ -58,8 +59,8 @@ struct RestoreResult {
   uint64_t pages_spilled = 0;
   double survey_seconds = 0, copy_seconds = 0, replay_seconds = 0, sync_seconds = 0;
   EngineCounts engines;
-  std::string server_restore_command{};  // as it was written
-  uint64_t segments_copied = 0;          // to pg_wal
+  std::string server_restore_command{};              // as it was written
+  uint64_t segments_copied = 0;                      // to pg_wal
   std::map<std::string, std::string> tablespaces{};  // links in pg_tblspc and where they lead
   std::vector<std::string> notes{};
 };

@@ -224,17 +224,19 @@ Status RollForward::CheckBadPages() {
   RETURN_IF_ERROR(writer.Flush());
   result_->pages_made_good += made_good_.size();
   if (failed_ == 0) return {};
-  return MakeError(ErrorCode::kCorrupt,
-                   fmt::format("the backup in {} has {} damaged pages that WAL does not make whole:{} take "
-                               "another base backup",
-                               in_.base.path(), failed_, still_bad));
+  return MakeError(
+      ErrorCode::kCorrupt,
+      fmt::format("the backup in {} has {} damaged pages that WAL does not make whole:{} take "
+                  "another base backup",
+                  in_.base.path(), failed_, still_bad));
 }
 
 Status RollForward::WriteSlrus() {
   for (int number = 0; number < kSlruKinds; number++) {
     const auto kind = static_cast<SlruKind>(number);
     for (const uint32_t segment : SlruSegments(in_.base_files, kind))
-      if (slrus_.HasRemoved(kind, segment)) RETURN_IF_ERROR(output_.Remove(SlruFile(kind, segment)));
+      if (slrus_.HasRemoved(kind, segment))
+        RETURN_IF_ERROR(output_.Remove(SlruFile(kind, segment)));
   }
   std::string name;
   FileDescriptor file;
@@ -246,8 +248,8 @@ Status RollForward::WriteSlrus() {
       ASSIGN_OR_RETURN(file, output_.OpenFile(next));
       name = std::move(next);
     }
-    RETURN_IF_ERROR(WriteAll(file.get(), Bytes(page, kBlockSize), uint64_t{block.block} * kBlockSize,
-                             output_.PathOf(name)));
+    RETURN_IF_ERROR(WriteAll(file.get(), Bytes(page, kBlockSize),
+                             uint64_t{block.block} * kBlockSize, output_.PathOf(name)));
   }
   return {};
 }

@@ -24,7 +24,8 @@ std::string WithRecoverySettings(std::string_view auto_conf, const ServerSetting
 
 // A restore_command that copies files of these directories, and then runs another command if that is not empty.
 // Without both: one that has nothing.
-std::string RestoreCommandOf(const std::vector<std::string>& directories, const std::string& command);
+std::string RestoreCommandOf(const std::vector<std::string>& directories,
+                             const std::string& command);
 
 // The segments of a set that a server must read.
 class WalForServer {

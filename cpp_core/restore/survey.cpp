@@ -59,8 +59,7 @@ class Surveyor {
 };
 
 std::string Surveyor::LastPoint() const {
-  std::string out =
-      fmt::format("the last point that can be reached is {}", out_.end.ToString());
+  std::string out = fmt::format("the last point that can be reached is {}", out_.end.ToString());
   if (const auto time = search_.last_transaction())
     out += fmt::format(", whose last transaction ended at {}", TimestampText(*time));
   return out;
@@ -150,10 +149,11 @@ Status Surveyor::Check(const WalReader& reader) const {
         fmt::format("the WAL in {} ends at {} ({}), before the end of the backup in {}: the backup "
                     "cannot be made consistent; add the missing segments",
                     wal, out_.end.ToString(), reader.end_reason(), in_.base.path()));
-  return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("recovery to {} is not possible: it would stop at {}, before the end "
-                               "of the backup in {}: take an older backup, or a later target",
-                               target_.Text(), out_.end.ToString(), in_.base.path()));
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("recovery to {} is not possible: it would stop at {}, before the end "
+                  "of the backup in {}: take an older backup, or a later target",
+                  target_.Text(), out_.end.ToString(), in_.base.path()));
 }
 
 Result<Survey> Surveyor::Run(const ProgressFunction& progress) {

@@ -58,11 +58,12 @@ Status Planner::CheckLater(const NewTablespace& later) const {
   if (!is_mapped && access(lives.c_str(), F_OK) != 0) return {};
   return MakeError(
       ErrorCode::kInvalidArgument,
-      fmt::format("WAL makes tablespace {} at \"{}\" in the record at {}, after the last checkpoint that can be "
-                  "restored to: the server will make it there itself{}; choose an earlier or a "
-                  "later target",
-                  later.oid, later.path, later.start.ToString(),
-                  is_mapped ? ", whatever the mapping says" : ", where one lies already"));
+      fmt::format(
+          "WAL makes tablespace {} at \"{}\" in the record at {}, after the last checkpoint that can be "
+          "restored to: the server will make it there itself{}; choose an earlier or a "
+          "later target",
+          later.oid, later.path, later.start.ToString(),
+          is_mapped ? ", whatever the mapping says" : ", where one lies already"));
 }
 
 Result<TablespacePlan> Planner::Plan() {
@@ -72,7 +73,8 @@ Result<TablespacePlan> Planner::Plan() {
     if (tablespace.state != BaseTablespace::kThere)
       return MakeError(
           ErrorCode::kNotFound,
-          fmt::format("tablespace {} of the backup in \"{}\" is not there, or not of this version", oid, base));
+          fmt::format("tablespace {} of the backup in \"{}\" is not there, or not of this version",
+                      oid, base));
     ASSIGN_OR_RETURN(plan.of_base[oid], PlaceOf(oid, tablespace.target));
   }
   for (const NewTablespace& made : survey_.new_tablespaces) {
@@ -105,7 +107,8 @@ Result<TablespacePlan> PlanTablespaces(const ClusterInputs& inputs, const Survey
 }
 
 Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output) {
-  for (const std::string& place : plan.Directories()) RETURN_IF_ERROR(OutputDirectory::Begin(place));
+  for (const std::string& place : plan.Directories())
+    RETURN_IF_ERROR(OutputDirectory::Begin(place));
   for (const auto& [oid, place] : plan.of_base) {
     const std::string link = fmt::format("{}{}", pg::kTablespaceLinks, oid);
     RETURN_IF_ERROR(place.empty() ? output.MakeDirectory(link) : output.MakeLink(link, place));

@@ -15,7 +15,7 @@ namespace neon_redo {
 
 struct TablespacePlan {
   std::map<uint32_t, std::string> of_base;  // by OID: where its link shall lead; empty: in place
-  std::map<uint32_t, std::string> of_wal;   // the same of those that WAL makes before the checkpoint
+  std::map<uint32_t, std::string> of_wal;  // the same of those that WAL makes before the checkpoint
 
   // Directories that links lead to.
   std::vector<std::string> Directories() const;

@@ -28,8 +28,8 @@ std::string InUtc(WalTime time) {
   struct tm fields {};
   gmtime_r(&unix_time, &fields);
   return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}+00", fields.tm_year + 1900,
-                     fields.tm_mon + 1, fields.tm_mday, fields.tm_hour, fields.tm_min, fields.tm_sec,
-                     fraction);
+                     fields.tm_mon + 1, fields.tm_mday, fields.tm_hour, fields.tm_min,
+                     fields.tm_sec, fraction);
 }
 
 Result<RestoreTarget> ParseXid(std::string_view text) {
@@ -147,10 +147,10 @@ bool TargetSearch::StopsAfter(const WalRecord& record, const RecordView& view,
       return target_.inclusive && rmid == kRmXact && TransactionEnd(view) && IsXid(view, changes);
     case Kind::kName:
       return rmid == kRmXlog && std::any_of(changes.begin(), changes.end(), [&](const Change& c) {
-        return c.kind == ChangeKind::kRestorePoint &&
-               std::equal(c.payload.begin(), c.payload.end(), target_.name.begin(),
-                          target_.name.end());
-      });
+               return c.kind == ChangeKind::kRestorePoint &&
+                      std::equal(c.payload.begin(), c.payload.end(), target_.name.begin(),
+                                 target_.name.end());
+             });
     default:
       return false;
   }

@@ -38,6 +38,11 @@ SETTINGS = {
 RESTORED = {"archive_mode": "off", "archive_command": "", "log_min_messages": "info"}
 
 
+SETTINGS_AGAIN = {"max_prepared_transactions": 10, "track_commit_timestamp": "on", "wal_level": "logical",
+                  "allow_in_place_tablespaces": "on"}  # fmt: skip
+CATALOG = {15: 202209061, 17: 202406281, 18: 202506291}
+
+
 def own(*paths):
     """The server's user gets what root has written."""
     if user := server_user():
@@ -49,6 +54,13 @@ def restore(*arguments, check=True):
     return run_neon_redo("restore", "--no-progress", "--no-sync", *arguments, check=check, env=environment)
 
 
+def content_of(server):
+    """What pg_dumpall says, without what differs by chance."""
+    text = server.run_as_server([server.program("pg_dumpall"), "--no-role-passwords"]).stdout
+    text = re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.M)
+    return re.sub(r"LOCATION '.*'", "LOCATION", text)
+
+
 class Restored(Cluster):
     """A server on a directory that is there, and is moved into the cluster's."""
 
@@ -58,12 +70,6 @@ class Restored(Cluster):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"still in recovery:\n{self.log()}")
             time.sleep(0.02)
-
-    def content(self, program="pg_dumpall"):
-        """What pg_dumpall says, without what differs by chance."""
-        text = self.run_as_server([self.program(program), "--no-role-passwords"]).stdout
-        text = re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.M)
-        return re.sub(r"LOCATION '.*'", "LOCATION", text)
 
 
 class RestoreCase(unittest.TestCase):
@@ -136,11 +142,11 @@ class RestoreCase(unittest.TestCase):
     def server(self, directory, **settings):
         return Restored(version=self.version, from_backup=directory, settings={**RESTORED, **settings})
 
-    def content_of(self, directory, check=True):
+    def contents(self, directory, check=True):
         """Starts a server, says what it has, and looks at all of it."""
         with self.server(directory) as server:
             server.await_end_of_recovery()
-            content = server.content()
+            content = content_of(server)
             if check:
                 server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed",
                                       "--install-missing"])  # fmt: skip
@@ -153,8 +159,8 @@ class RestoreCase(unittest.TestCase):
     def compare(self, backup, to, settings, *arguments, mapping=None, check=True):
         """Both ways to the same point."""
         output, result = self.restore(backup, to, *arguments, mapping=mapping)
-        ours, log = self.content_of(output, check)
-        theirs, _ = self.content_of(self.recovered(backup, settings, mapping), False)
+        ours, log = self.contents(output, check)
+        theirs, _ = self.contents(self.recovered(backup, settings, mapping), False)
         self.assertEqual(ours, theirs)
         return json.loads(result.stdout), log
 
@@ -189,14 +195,14 @@ class Small(RestoreCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.primary = cls.enterClassContext(cls.cluster())
-        cls.primary.psql("CREATE TABLE t (a int PRIMARY KEY, b text); CREATE TABLE u (a int)")
+        cls.primary.psql("CREATE TABLE t (a int PRIMARY KEY, b text)")
         cls.backup = cls.primary.basebackup()
         cls.primary.psql("INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 5000) g; CHECKPOINT")
 
     def test_targets(self):
         """Each is between two rows of its own."""
         primary = self.primary
-        primary.psql("INSERT INTO u VALUES (1)")
+        primary.psql("CREATE TABLE u (a int); INSERT INTO u VALUES (1)")
         xid = primary.psql("BEGIN; INSERT INTO u VALUES (2) RETURNING pg_current_xact_id(); COMMIT").split()[0]
         primary.psql("BEGIN; INSERT INTO u VALUES (3); PREPARE TRANSACTION 'p'")
         prepared = primary.psql("SELECT transaction FROM pg_prepared_xacts")
@@ -208,15 +214,11 @@ class Small(RestoreCase):
         primary.psql("INSERT INTO u VALUES (7)")
         self.archive_all(primary)
         for to, arguments, last in (
-            (xid, [], 2),
             (xid, ["--exclusive"], 1),
-            (prepared, ["--exclusive"], 2),
             (f"xid:{prepared}", [], 3),
             ("named", [], 3),
             (moment, [], 4),
-            (lsn, [], 7),
             (lsn, ["--exclusive"], 6),
-            ("latest", [], 7),
         ):
             with self.subTest(to=to, arguments=arguments):
                 output, result = self.restore(self.backup, to, *arguments)
@@ -225,12 +227,142 @@ class Small(RestoreCase):
                     server.await_end_of_recovery()
                     self.assertEqual(server.psql("SELECT max(a) FROM u"), str(last))
                     self.assertEqual(server.psql("SELECT count(*) FROM t"), "5000")
+        self.refusals(lsn)
+
+    def refusals(self, lsn):
+        """What cannot be is refused before anything is written, and the last point is named."""
+        for to, words in (
+            ("never", "does not reach it"),
+            ("99999999", "does not reach it"),
+            ("F/0", "does not reach it"),
+            ("0/1", "before the end of the backup"),
+        ):
+            output, result = self.restore(self.backup, to, check=False)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(words, result.stderr)
+            if "reach" in words:
+                self.assertRegex(result.stderr, r"the last point that can be reached is [0-9A-F/]+, whose last "
+                                                r"transaction ended at ")  # fmt: skip
+            self.assertFalse(os.path.exists(output))
+        gap = f"{self.directory}/gap"
+        shutil.copytree(self.archive, gap)
+        first = re.search(r"file (\w+)", pathlib.Path(self.backup, "backup_label").read_text("utf-8"))[1]
+        names = sorted(name for name in os.listdir(gap) if len(name) == 24 and name > first)
+        os.unlink(f"{gap}/{names[0]}")
+        output, result = self.restore(self.backup, lsn, check=False, wal=gap)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(names[0], result.stderr)
+        self.assertIn("the last point that can be reached is ", result.stderr)
+        self.assertFalse(os.path.exists(output))
+        # A directory that holds something.
+        output, result = self.restore(self.backup, "latest", "--output", self.archive, check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("is not empty", result.stderr)
+
+
+class Special(RestoreCase):
+    """What WAL has beside pages."""
+
+    SPACE_SQL = """
+CREATE TABLESPACE inside LOCATION '';
+CREATE TABLE in_place (a int) TABLESPACE inside;
+INSERT INTO in_place SELECT generate_series(1, 1000);
+CREATE TABLESPACE later LOCATION '{0}/later';
+CREATE TABLE spaced (a int PRIMARY KEY) TABLESPACE later;
+INSERT INTO spaced SELECT generate_series(1, 1000);
+"""
+
+    def test_all(self):
+        with self.cluster() as cluster:
+            cluster.run_as_server(["mkdir", f"{cluster.directory}/later"])
+            self.before(cluster)
+            backup = cluster.basebackup()
+            self.meanwhile(cluster)
+            # Open at the checkpoint, and one that ends after it.
+            cluster.psql("BEGIN; INSERT INTO t VALUES (-1, 'p'); PREPARE TRANSACTION 'stays'")
+            cluster.psql("BEGIN; INSERT INTO t VALUES (-2, 'q'); PREPARE TRANSACTION 'ends'")
+            cluster.psql("CHECKPOINT")
+            cluster.psql("COMMIT PREPARED 'ends'; INSERT INTO t VALUES (-3, 'after')")
+            cluster.psql("BEGIN; INSERT INTO t VALUES (-4, 'r'); PREPARE TRANSACTION 'new'")
+            self.archive_all(cluster)
+            mapping = {f"{cluster.directory}/later": f"{self.directory}/mapped"}
+            output, result = self.restore(backup, "latest", mapping=mapping)
+            with self.server(output, **SETTINGS_AGAIN) as server:
+                server.await_end_of_recovery()
+                ours = self.look(server)
+                log = server.log()
+                server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed",
+                                      "--install-missing"])  # fmt: skip
+                server.stop()
+                server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
+            self.assertEqual(ours, self.look(cluster))
+            self.assertIn(f"redo starts at {json.loads(result.stdout)['redo_lsn']}", log)
+            self.assertEqual(os.listdir(f"{self.directory}/mapped"), [f"PG_{self.version}_{CATALOG[self.version]}"])
+
+    def before(self, cluster):
+        cluster.psql("""
+CREATE TABLE t (a int PRIMARY KEY, b text);
+INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 3000) g;
+CREATE TABLE cut (a int, b text);
+INSERT INTO cut SELECT g, repeat('x', 500) FROM generate_series(1, 20000) g;
+DELETE FROM cut WHERE a % 2 = 0;
+VACUUM cut;
+CREATE UNLOGGED TABLE fleeting (a int PRIMARY KEY);
+INSERT INTO fleeting VALUES (1);
+CREATE DATABASE template;
+CREATE TABLE locked (a int PRIMARY KEY);
+INSERT INTO locked SELECT generate_series(1, 100);
+SELECT pg_replication_origin_create('kept'), pg_replication_origin_create('gone');
+SELECT pg_replication_origin_advance('gone', '0/123');
+""")
+        cluster.psql("CREATE TABLE in_template AS SELECT g a FROM generate_series(1, 100) g", "template")
+
+    def meanwhile(self, cluster):
+        cluster.psql("UPDATE in_template SET a = a + 1000; CREATE TABLE more AS SELECT 1 a", "template")
+        cluster.psql("CREATE DATABASE copied TEMPLATE template STRATEGY file_copy")
+        # The template goes on, and the copy too.
+        cluster.psql("UPDATE in_template SET a = -a; DROP TABLE more", "template")
+        cluster.psql("INSERT INTO in_template VALUES (7)", "copied")
+        cluster.psql("CREATE DATABASE logged TEMPLATE template STRATEGY wal_log")
+        cluster.psql(self.SPACE_SQL.format(cluster.directory))
+        cluster.psql("ALTER DATABASE logged SET TABLESPACE later")
+        cluster.psql("""
+DELETE FROM cut WHERE a > 1000;
+VACUUM cut;
+CREATE UNLOGGED TABLE new_fleeting (a int PRIMARY KEY);
+SELECT pg_replication_origin_drop('gone');
+SELECT pg_replication_origin_session_setup('kept');
+BEGIN;
+SELECT pg_replication_origin_xact_setup('0/456', now());
+INSERT INTO t VALUES (0, 'of another');
+COMMIT;
+""")
+        for _ in range(3):
+            cluster.psql("BEGIN; SELECT count(*) FROM (SELECT * FROM locked FOR SHARE) l; SAVEPOINT s;"
+                         "SELECT count(*) FROM (SELECT * FROM locked FOR UPDATE) l; COMMIT")  # fmt: skip
+        cluster.psql("TRUNCATE fleeting; VACUUM FREEZE t; SELECT count(*) FROM t")
+
+    def look(self, server):
+        """All that must be equal."""
+        rows = [content_of(server)]
+        rows.append(server.psql("SELECT gid FROM pg_prepared_xacts ORDER BY 1"))
+        rows.append(server.psql("SELECT external_id, remote_lsn FROM pg_replication_origin_status"))
+        rows.append(server.psql("SELECT a, pg_xact_commit_timestamp(xmin) FROM t WHERE a < 1 ORDER BY 1"))
+        rows.append(server.psql("SELECT count(*), sum(a) FROM in_template", "copied"))
+        # The free space map promises nothing after the end.
+        rows.append(server.psql("CREATE EXTENSION IF NOT EXISTS pg_freespacemap; SELECT count(*) FROM "
+                                "pg_freespace('cut') WHERE avail > 0 AND blkno >= pg_relation_size('cut') / 8192"))
+        server.psql("BEGIN; INSERT INTO cut SELECT g, repeat('y', 400) FROM generate_series(1, 2000) g; ROLLBACK")
+        server.psql("COMMIT PREPARED 'stays'; COMMIT PREPARED 'new'")
+        rows.append(server.psql("SELECT * FROM t WHERE a < 1 ORDER BY 1"))
+        rows.append(server.psql("SELECT pg_relation_filepath('new_fleeting') IS NOT NULL, count(*) FROM new_fleeting"))
+        return rows
 
 
 def load_tests(loader, _tests, _pattern):
     suite = unittest.TestSuite()
     for version in servers():
-        for base in (Mixed, Small):
+        for base in (Mixed, Small, Special):
             name = f"{base.__name__}{version}"
             case = type(name, (base,), {"version": version, "__module__": __name__})
             globals()[name] = case

@@ -48,7 +48,8 @@ class RestoreFilesTest : public ::testing::Test {
     text << std::ifstream(output_.PathOf(name)).rdbuf();
     return text.str();
   }
-  void Take(ChangeKind kind, const PageKey& key, uint32_t number = 0, uint8_t flags = kNewRelationFile) {
+  void Take(ChangeKind kind, const PageKey& key, uint32_t number = 0,
+            uint8_t flags = kNewRelationFile) {
     Change change{};
     change.kind = kind;
     change.key = key;
@@ -56,7 +57,8 @@ class RestoreFilesTest : public ::testing::Test {
     change.flags = flags;
     changes_.Take(change);
   }
-  void TakeFork(ChangeKind kind, uint8_t fork, uint32_t number = 0, uint8_t flags = kNewRelationFile) {
+  void TakeFork(ChangeKind kind, uint8_t fork, uint32_t number = 0,
+                uint8_t flags = kNewRelationFile) {
     Take(kind, PageKey::OfRelationSize(kRel, fork), number, flags);
   }
   void Apply() {
@@ -70,7 +72,8 @@ class RestoreFilesTest : public ::testing::Test {
 };
 
 TEST_F(RestoreFilesTest, ARelationThatIsDroppedLosesAllItsFiles) {
-  for (const char* name : {"base/5/100", "base/5/100.1", "base/5/100_fsm", "base/5/100_vm", "base/5/101"})
+  for (const char* name :
+       {"base/5/100", "base/5/100.1", "base/5/100_fsm", "base/5/100_vm", "base/5/101"})
     Make(name, 2);
   TakeFork(ChangeKind::kDropRelation, kMainFork);
   Apply();
@@ -103,8 +106,7 @@ TEST_F(RestoreFilesTest, AnInitForkLeavesTheMainForkAlone) {
 
 TEST_F(RestoreFilesTest, TheDeepestCutCounts) {
   Make("base/5/100", 9);
-  for (const uint32_t blocks : {7u, 3u, 6u})
-    TakeFork(ChangeKind::kTruncateFork, kMainFork, blocks);
+  for (const uint32_t blocks : {7u, 3u, 6u}) TakeFork(ChangeKind::kTruncateFork, kMainFork, blocks);
   Apply();
   EXPECT_EQ(Blocks("base/5/100"), 3);
   TakeFork(ChangeKind::kTruncateFork, kMainFork, 8);
@@ -227,16 +229,17 @@ TEST_F(RestoreFilesTest, TheLastStepGivesTheControlFileItsName) {
 }
 
 TEST(RestoreCopyTest, WhatIsAndWhatIsNotCopied) {
-  for (const char* name : {"base/5/1259", "global/1262", "pg_xact/0000", "postgresql.conf", "PG_VERSION",
-                           "global/pg_filenode.map", "base/5/100_init", "pg_logical/mappings/map-1",
-                           "pg_tblspc/16400/PG_15_202209061/5/100"})
+  for (const char* name : {"base/5/1259", "global/1262", "pg_xact/0000", "postgresql.conf",
+                           "PG_VERSION", "global/pg_filenode.map", "base/5/100_init",
+                           "pg_logical/mappings/map-1", "pg_tblspc/16400/PG_15_202209061/5/100"})
     EXPECT_TRUE(IsCopied(name)) << name;
-  for (const char* name : {"backup_label", "tablespace_map", "global/pg_control", "postmaster.pid",
-                           "pg_wal/000000010000000000000001", "pg_replslot/s/state", "base/5/t3_16384",
-                           "base/5/pg_internal.init", "global/pg_internal.init", "standby.signal",
-                           "recovery.signal", "base/pgsql_tmp/pgsql_tmp1.0", "pg_twophase/000002F1",
-                           "postgresql.auto.conf", "backup_manifest", "neon_redo.restoring",
-                           "pg_tblspc/16400/neon_redo.restoring", "pg_logical/replorigin_checkpoint"})
+  for (const char* name :
+       {"backup_label", "tablespace_map", "global/pg_control", "postmaster.pid",
+        "pg_wal/000000010000000000000001", "pg_replslot/s/state", "base/5/t3_16384",
+        "base/5/pg_internal.init", "global/pg_internal.init", "standby.signal", "recovery.signal",
+        "base/pgsql_tmp/pgsql_tmp1.0", "pg_twophase/000002F1", "postgresql.auto.conf",
+        "backup_manifest", "neon_redo.restoring", "pg_tblspc/16400/neon_redo.restoring",
+        "pg_logical/replorigin_checkpoint"})
     EXPECT_FALSE(IsCopied(name)) << name;
 }
 
@@ -256,8 +259,9 @@ TEST(FreeSpaceTest, ACutPagePromisesNothingAfterItsLastSlot) {
   for (size_t slot = 12; slot < kSlots; slot++) EXPECT_EQ(page[kNodes + kInner + slot], 0);
   for (size_t node = 0; node < kInner; node++) {
     const size_t left = 2 * node + 1;
-    const uint8_t most = std::max(left < kInner + kSlots ? page[kNodes + left] : uint8_t{0},
-                                  left + 1 < kInner + kSlots ? page[kNodes + left + 1] : uint8_t{0});
+    const uint8_t most =
+        std::max(left < kInner + kSlots ? page[kNodes + left] : uint8_t{0},
+                 left + 1 < kInner + kSlots ? page[kNodes + left + 1] : uint8_t{0});
     ASSERT_EQ(page[kNodes + node], most) << node;
   }
   free_space::SetLast(page.data(), 0, 0);

@@ -8,6 +8,7 @@
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/restore/target.h"
+#include "tests/unit/version_15.h"
 
 namespace neon_redo {
 namespace {
@@ -60,7 +61,8 @@ TEST(RestoreTargetTest, TheSettingsMeanTheSame) {
   EXPECT_EQ(Parsed("1999-12-31 23:59:59.5Z").Settings()[0].second, "1999-12-31 23:59:59.500000+00");
   RestoreTarget xid = Parsed("742");
   xid.inclusive = false;
-  EXPECT_EQ(xid.Settings(), (Settings{{"recovery_target_xid", "742"}, {"recovery_target_inclusive", "off"}}));
+  EXPECT_EQ(xid.Settings(),
+            (Settings{{"recovery_target_xid", "742"}, {"recovery_target_inclusive", "off"}}));
   EXPECT_EQ(Parsed("a'b").Settings()[0].second, "a'b");
 }
 
@@ -68,7 +70,7 @@ TEST(RestoreTargetTest, TheSettingsMeanTheSame) {
 struct Written {
   std::vector<uint8_t> bytes;
   WalRecord record;
-  RecordView view{*pg::FindVersionByMajor(15)};
+  RecordView view{kPg15};
 
   Written(uint8_t rmid, uint8_t info, uint32_t xid, int64_t time, Lsn start) {
     bytes.resize(sizeof(RecordHeader) + 2 + sizeof(time));
@@ -111,7 +113,9 @@ TEST(TargetSearchTest, AnLsn) {
 
 TEST(TargetSearchTest, ATime) {
   RestoreTarget target{.kind = Kind::kTime, .time = 50};
-  const auto commit = [](int64_t time) { return Written(kRmXact, layout::xact::kCommit, 7, time, Lsn(900)); };
+  const auto commit = [](int64_t time) {
+    return Written(kRmXact, layout::xact::kCommit, 7, time, Lsn(900));
+  };
   EXPECT_EQ(At(target, commit(49)), kNot);
   EXPECT_EQ(At(target, commit(50)), kNot);
   EXPECT_EQ(At(target, commit(51)), kBefore);
