@@ -2,6 +2,7 @@
 #include "cpp_core/restore/restore.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -99,6 +100,10 @@ void PrintText(const RestoreArguments& arguments, const RestoreResult& result) {
              result.last_transaction ? fmt::format("; the last transaction before it ended at {}",
                                                    TimestampText(*result.last_transaction))
                                      : "");
+  if (geteuid() == 0)
+    fmt::print(
+        "The files belong to root. Give them to the user that runs the server:\n  chown -R postgres: {}\n",
+        ShellWord(arguments.restore.output));
   fmt::print("Start the server, as the user that owns the files:\n  {}\n", StartCommand(arguments));
 }
 
@@ -181,7 +186,7 @@ CommandFunction DeclareRestore(Options* options) {
   arguments->restore.memory = DefaultMemory();
   arguments->restore.jobs =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
-  options->Usage("[OPTION]... --base-backup=PATH --wal=DIR... --output=DIR [--to=TARGET]");
+  options->Usage("[OPTION]... --base-backup=PATH --wal=DIR... --output=DIR");
   AddBaseBackup(
       options, &arguments->base_backup,
       "base backup to restore: a directory, a base.tar or the directory with it, a pgBackRest "
