@@ -426,6 +426,7 @@ class Ways(RestoreCase):
     def copy_of_a_stopped_cluster(self, primary):
         copy = f"{primary.directory}/copy"
         shutil.copytree(primary.data, copy)
+        own(copy)
         self.check(copy, "latest", 1002, wal=f"{copy}/pg_wal")
 
     def no_checkpoint(self, primary):
@@ -496,11 +497,11 @@ class Interrupted(RestoreCase):
             self.assert_incomplete(output)
         self.assertGreater(killed, 2)
         restore(*self.arguments(output))
-        self.check(output)
         # A directory that is complete is nobody's to write to.
         again = restore(*self.arguments(output), check=False)
         self.assertEqual(again.returncode, 2)
         self.assertIn("is not empty", again.stderr)
+        self.check(output)
 
     @unittest.skipIf(os.geteuid() != 0, "only root can mount")
     def test_a_full_disk_and_one_that_cannot_be_written(self):
