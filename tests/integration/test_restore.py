@@ -66,6 +66,15 @@ def content_of(server):
     return re.sub(r"LOCATION '.*'", "LOCATION", text)
 
 
+def damage(path):
+    """A byte of the first page."""
+    with open(path, "r+b") as file:
+        file.seek(5000)
+        byte = file.read(1)[0]
+        file.seek(5000)
+        file.write(bytes([byte ^ 1]))
+
+
 class Restored(Cluster):
     """A server on a directory that is there, and is moved into the cluster's."""
 
@@ -202,9 +211,9 @@ class Small(RestoreCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.primary = cls.enterClassContext(cls.cluster())
-        cls.primary.psql("CREATE TABLE t (a int PRIMARY KEY, b text)")
+        cls.primary.psql("CREATE TABLE t (a int PRIMARY KEY, b text); CREATE TABLE v AS SELECT 1 a")
         cls.backup = cls.primary.basebackup()
-        cls.primary.psql("INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 5000) g; CHECKPOINT")
+        cls.primary.psql("UPDATE v SET a = 2; INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 5000) g; CHECKPOINT")
 
     def test_targets(self):
         """Each is between two rows of its own."""
@@ -235,6 +244,7 @@ class Small(RestoreCase):
                     self.assertEqual(server.psql("SELECT max(a) FROM u"), str(last))
                     self.assertEqual(server.psql("SELECT count(*) FROM t"), "5000")
         self.refusals(lsn)
+        self.damaged_pages()
 
     def refusals(self, lsn):
         """What cannot be is refused before anything is written, and the last point is named."""
@@ -267,6 +277,24 @@ class Small(RestoreCase):
         self.assertIn("is not empty", result.stderr)
 
 
+    def damaged_pages(self):
+        """One that WAL makes whole, as a torn one is, and one that it does not."""
+        damaged = f"{self.directory}/damaged"
+        shutil.copytree(self.backup, damaged)
+        path = self.primary.psql("SELECT pg_relation_filepath('v')")
+        damage(f"{damaged}/{path}")
+        output, result = self.restore(damaged, "latest")
+        self.assertEqual(json.loads(result.stdout)["pages_made_good"], 1)
+        with self.server(output) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT * FROM v"), "2")
+        damage(f"{damaged}/base/1/1259")
+        output, result = self.restore(damaged, "latest", check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("has 1 damaged pages that WAL does not make whole: block 0 of base/1/1259;", result.stderr)
+        self.assertFalse(os.path.exists(f"{output}/global/pg_control"))
+
+
 class Special(RestoreCase):
     """What WAL has beside pages."""
 
@@ -293,6 +321,7 @@ INSERT INTO spaced SELECT generate_series(1, 1000);
             cluster.psql("BEGIN; INSERT INTO t VALUES (-4, 'r'); PREPARE TRANSACTION 'new'")
             self.archive_all(cluster)
             mapping = {f"{cluster.directory}/later": f"{self.directory}/mapped"}
+            self.refused_places(cluster, backup)
             output, result = self.restore(backup, "latest", mapping=mapping)
             with self.server(output, **SETTINGS_AGAIN) as server:
                 server.await_end_of_recovery()
@@ -305,6 +334,20 @@ INSERT INTO spaced SELECT generate_series(1, 1000);
             self.assertEqual(ours, self.look(cluster))
             self.assertIn(f"redo starts at {json.loads(result.stdout)['redo_lsn']}", log)
             self.assertEqual(os.listdir(f"{self.directory}/mapped"), [f"PG_{self.version}_{CATALOG[self.version]}"])
+
+    def refused_places(self, cluster, backup):
+        """A tablespace never goes to where one lies."""
+        later = f"{cluster.directory}/later"
+        for mapping, words in (
+            ({}, f'cannot go to "{later}": directory "{later}" is not empty'),
+            ({later: self.archive}, f'directory "{self.archive}" is not empty'),
+            ({"/nowhere": "/elsewhere"}, f'cannot go to "{later}"'),
+            ({later: f"{self.directory}/mapped", "/nowhere": "/elsewhere"}, 'no tablespace was at "/nowhere"'),
+        ):
+            output, result = self.restore(backup, "latest", mapping=mapping, check=False)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(words, result.stderr)
+            self.assertFalse(os.path.exists(output))
 
     def before(self, cluster):
         cluster.psql("""
@@ -344,6 +387,10 @@ SELECT pg_replication_origin_xact_setup('0/456', now());
 INSERT INTO t VALUES (0, 'of another');
 COMMIT;
 """)
+        for switch in ("off", "on"):
+            cluster.configure({"track_commit_timestamp": switch})
+            cluster.restart()
+            cluster.psql(f"INSERT INTO t VALUES ({-10 if switch == 'on' else -11}, '{switch}')")
         for _ in range(3):
             cluster.psql("BEGIN; SELECT count(*) FROM (SELECT * FROM locked FOR SHARE) l; SAVEPOINT s;"
                          "SELECT count(*) FROM (SELECT * FROM locked FOR UPDATE) l; COMMIT")  # fmt: skip
