@@ -23,6 +23,7 @@ CommandFunction DeclarePage(Options* options);
 CommandFunction DeclareReceive(Options* options);
 CommandFunction DeclareReceiveLogical(Options* options);
 CommandFunction DeclareReplay(Options* options);
+CommandFunction DeclareRestore(Options* options);
 CommandFunction DeclareServeWal(Options* options);
 CommandFunction DeclareVerify(Options* options);
 CommandFunction DeclareWaldump(Options* options);

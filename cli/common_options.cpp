@@ -1,7 +1,9 @@
 #include "cli/common_options.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "cli/failure.h"
@@ -80,6 +82,12 @@ Option& AddUntil(Options* options, std::optional<Lsn>* until, const char* help) 
 void AddTimeline(Options* options, std::optional<uint32_t>* timeline, const char* spec) {
   options->Integer(spec, timeline, {1, std::numeric_limits<uint32_t>::max()},
                    "timeline to read (default: the highest that has the first record)");
+}
+
+uint64_t DefaultMemory() {
+  const auto pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  const uint64_t quarter = pages > 0 && size > 0 ? uint64_t(pages) * uint64_t(size) / 4 : 0;
+  return std::max(quarter, uint64_t{256} << 20);
 }
 
 void AddMemory(Options* options, uint64_t* bytes, const char* help) {

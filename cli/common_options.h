@@ -50,7 +50,9 @@ Option& AddUntil(Options* options, std::optional<Lsn>* until, const char* help);
 // --timeline, perhaps with a short name before it
 void AddTimeline(Options* options, std::optional<uint32_t>* timeline,
                  const char* spec = "--timeline=TLI");
-// --memory
+// --memory; the default of commands that replay: a quarter of the machine's memory, as the server's manual says
+// of shared_buffers
+uint64_t DefaultMemory();
 void AddMemory(Options* options, uint64_t* bytes, const char* help);
 // --format=text|json. With json the program prints errors as JSON too.
 void AddFormat(Options* options, bool* json, const char* help);

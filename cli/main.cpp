@@ -24,6 +24,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"verify", "rebuild pages from WAL and compare them with the real ones", DeclareVerify},
+    {"restore", "roll a base backup forward to a point, into a new directory", DeclareRestore},
     {"receive", "receive WAL from a server into a directory of segment files", DeclareReceive},
     {"receive-logical", "print the changes of a logical replication slot", DeclareReceiveLogical},
     {"serve-wal", "stream WAL from a directory to standbys and receivers", DeclareServeWal},

@@ -1,7 +1,6 @@
 // neon-redo verify: rebuilds pages from WAL and compares them, with the images in the WAL itself or
 // with a cluster's files.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -139,13 +138,6 @@ std::string CheckOptions(const VerifyArguments& arguments) {
     return "give --base-backup PATH (and --against PGDATA, to compare with it), or --images for WAL "
            "written with wal_consistency_checking = 'all'";
   return "";
-}
-
-// A quarter of the machine's memory, as the server's manual says of shared_buffers.
-uint64_t DefaultMemory() {
-  const auto pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-  const uint64_t quarter = pages > 0 && size > 0 ? uint64_t(pages) * uint64_t(size) / 4 : 0;
-  return std::max(quarter, uint64_t{256} << 20);
 }
 
 // The default of --against, which turns a check of the backup into a comparison.

@@ -33,6 +33,11 @@ Result<std::unique_ptr<ByteSource>> BaseBackup::OpenStream(std::string_view name
   return ReadWholeFile(std::move(file));
 }
 
+Result<std::optional<FileDescriptor>> BaseBackup::OpenAsItIs(std::string_view name) const {
+  static_cast<void>(name);
+  return std::nullopt;
+}
+
 Result<StoredFiles> BaseBackup::Stored(const BaseFiles& list) const {
   static_cast<void>(list);
   return MakeError(

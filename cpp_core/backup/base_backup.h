@@ -25,6 +25,7 @@
 
 #include "cpp_core/backup/byte_source.h"
 #include "cpp_core/backup/manifest.h"
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/control_file.h"
 #include "neon_redo/error.h"
@@ -89,6 +90,10 @@ class BaseBackup {
   // A file to be read once from front to back, which takes no space in the spool. That its size is not
   // the listed one shows at its end; its checksum is for the caller to compare.
   virtual Result<std::unique_ptr<ByteSource>> OpenStream(std::string_view name) const;
+
+  // The file on disk that has these bytes and no others, for copies by the kernel. Nothing: there is no such
+  // file, as of what is packed.
+  virtual Result<std::optional<FileDescriptor>> OpenAsItIs(std::string_view name) const;
 
   // What the backup says of its files, by its own kind of manifest; nothing: it has none.
   virtual Result<std::optional<BackupManifest>> Manifest() const;

@@ -146,6 +146,11 @@ class PlainBackup : public BaseBackup {
     return MakeRangeFile(Share(std::move(fd)), 0, UINT64_MAX, fmt::format("{}/{}", data_, name));
   }
 
+  Result<std::optional<FileDescriptor>> OpenAsItIs(std::string_view name) const override {
+    ASSIGN_OR_RETURN(auto fd, OpenNamed(name));
+    return fd;
+  }
+
   Result<StoredFiles> Stored(const BaseFiles& list) const override {
     StoredFiles out;
     for (const auto& [name, file] : list.files) {

@@ -3,21 +3,12 @@
 // TransactionTreeSetCommitTsData in commit_ts.c); then they drop relations (xact_redo_commit,
 // xact_redo_abort).
 #include "cpp_core/ingest/taker.h"
+#include "cpp_core/ingest/xact_parts.h"
 #include "cpp_core/pg/version.h"
 
 namespace neon_redo {
 
 namespace {
-
-// The variable parts of a commit or abort record, as far as they matter here.
-struct XactParts {
-  int64_t time = 0;
-  int64_t origin_time = 0;
-  bool has_origin = false;
-  uint32_t prepared_xid = 0;
-  Bytes subxacts;
-  Bytes relations;
-};
 
 bool ReadArray(ByteReader* in, size_t item_size, Bytes* out) {
   int32_t count;
@@ -30,6 +21,8 @@ bool SkipText(ByteReader* in) {
   return end != nullptr &&
          in->Skip(static_cast<size_t>(static_cast<const uint8_t*>(end) - in->position()) + 1);
 }
+
+}  // namespace
 
 bool ReadParts(const RecordView& record, bool commit, XactParts* parts) {
   namespace xact = layout::xact;
@@ -54,10 +47,8 @@ bool ReadParts(const RecordView& record, bool commit, XactParts* parts) {
     if ((info & xact::kHasGid) && !SkipText(&in)) return false;
   }
   parts->has_origin = info & xact::kHasOrigin;
-  return !parts->has_origin || (in.Skip(8) && in.Read(&parts->origin_time));
+  return !parts->has_origin || (in.Read(&parts->origin_lsn) && in.Read(&parts->origin_time));
 }
-
-}  // namespace
 
 void RelationTaker::PushDrops(Bytes relations) {
   for (size_t at = 0; at < relations.size(); at += sizeof(RelFileNode)) {

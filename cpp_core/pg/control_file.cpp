@@ -8,6 +8,8 @@
 #include <cstring>
 
 #include "cpp_core/base/crc32c.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/tested_version.h"
 #include "cpp_core/pg/wal_page.h"
@@ -25,6 +27,7 @@ constexpr size_t kStatusAt = 16;
 constexpr size_t kCheckPointAt = 32;
 constexpr size_t kCheckPointCopyAt = 40;
 constexpr size_t kMinRecoveryPointAt = 136, kMinRecoveryTimelineAt = 144;
+constexpr size_t kBackupStartAt = 152, kBackupEndAt = 160, kBackupEndRequiredAt = 168;
 
 // Fields that describe the build, by their distance from maxAlign and from xlog_blcksz.
 constexpr size_t kFloatFormat = 4, kBlockSizeField = 12, kBlocksPerFileField = 16;
@@ -33,6 +36,8 @@ constexpr size_t kSegmentSize = 4, kNameLength = 8, kIndexKeys = 12, kToastChunk
                  kLargeObjectBlock = 20;
 // wal_log_hints stands five numbers and its own padding before track_commit_timestamp.
 constexpr size_t kWalLogHintsBefore = 24;
+// And wal_level before it; the five numbers begin with MaxConnections.
+constexpr size_t kWalLevelBefore = 28, kMaxConnectionsBefore = 20;
 // What they are in every packaged build.
 constexpr uint32_t kMaximumAlignment = 8;      // MAXIMUM_ALIGNOF
 constexpr double kFloatFormatValue = 1234567;  // FLOATFORMAT_VALUE
@@ -122,8 +127,49 @@ Result<ControlFile> ParseControlFile(Bytes bytes, const std::string& what) {
   out.min_recovery_point = Lsn(Get<uint64_t>(bytes, kMinRecoveryPointAt));
   out.min_recovery_timeline = Get<uint32_t>(bytes, kMinRecoveryTimelineAt);
   out.checksums = Get<uint32_t>(bytes, at.checksum_version) != 0;
+  out.wal_level = Get<int32_t>(bytes, at.track_commit_timestamp - kWalLevelBefore);
   out.wal_log_hints = bytes[at.track_commit_timestamp - kWalLogHintsBefore] != 0;
   out.track_commit_timestamp = bytes[at.track_commit_timestamp] != 0;
+  return out;
+}
+
+Result<std::string> ControlFileAtRestartPoint(std::string_view file, const std::string& what,
+                                              const RestartPointControl& point) {
+  ASSIGN_OR_RETURN(
+      const ControlFile control,
+      ParseControlFile(Bytes(reinterpret_cast<const uint8_t*>(file.data()), file.size()), what));
+  const ControlFileLayout& at = control.version->control_file;
+  const size_t checkpoint_size = control.version->checkpoint.size;
+  const auto parameters = ReadParameterChange(point.parameters);
+  if (point.checkpoint_content.size() < checkpoint_size ||
+      (!parameters && !point.parameters.empty()))
+    return MakeError(ErrorCode::kCorrupt, "a record that pg_control depends on is too short");
+  std::string out(file);
+  out.resize(kControlFileSize);
+  const auto put = [&]<typename T>(size_t offset, T value) {
+    std::memcpy(out.data() + offset, &value, sizeof(value));
+  };
+  put(kStatusAt, static_cast<uint32_t>(ClusterStatus::kInArchiveRecovery));
+  put(kCheckPointAt, point.checkpoint.value);
+  std::memcpy(out.data() + kCheckPointCopyAt, point.checkpoint_content.data(), checkpoint_size);
+  put(kMinRecoveryPointAt, point.min_recovery_point.value);
+  put(kMinRecoveryTimelineAt, point.timeline);
+  put(kBackupStartAt, uint64_t{0});
+  put(kBackupEndAt, uint64_t{0});
+  put(kBackupEndRequiredAt, uint8_t{0});
+  if (parameters) {
+    put(at.track_commit_timestamp - kWalLevelBefore, parameters->wal_level);
+    put(at.track_commit_timestamp - kWalLogHintsBefore, uint8_t{parameters->wal_log_hints != 0});
+    size_t number = at.track_commit_timestamp - kMaxConnectionsBefore;
+    for (const int32_t value : {parameters->max_connections, parameters->max_worker_processes,
+                                parameters->max_wal_senders, parameters->max_prepared_xacts,
+                                parameters->max_locks_per_xact}) {
+      put(number, value);
+      number += sizeof(value);
+    }
+    put(at.track_commit_timestamp, uint8_t{parameters->track_commit_timestamp != 0});
+  }
+  put(at.crc, Crc32c(Bytes(reinterpret_cast<const uint8_t*>(out.data()), at.crc)));
   return out;
 }
 

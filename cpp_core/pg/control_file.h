@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "cpp_core/pg/checkpoint.h"
 #include "cpp_core/pg/version.h"
@@ -41,6 +42,7 @@ struct ControlFile {
   Lsn min_recovery_point;
   uint32_t min_recovery_timeline;
   bool checksums;
+  int32_t wal_level;
   bool wal_log_hints;
   bool track_commit_timestamp;
 };
@@ -48,6 +50,19 @@ struct ControlFile {
 // bytes: the file's content. what: the file's name, for messages. kCorrupt: too short, or the CRC
 // is wrong. kUnsupported: another version, or a cluster with another block or segment size.
 Result<ControlFile> ParseControlFile(Bytes bytes, const std::string& what);
+
+// Where recovery begins, as CreateRestartPoint (access/transam/xlog.c) leaves it.
+struct RestartPointControl {
+  Lsn checkpoint;            // start of the checkpoint record
+  Bytes checkpoint_content;  // of the record
+  Lsn min_recovery_point;    // its end
+  uint32_t timeline;
+  Bytes parameters;  // of the last record of XLOG_PARAMETER_CHANGE before; empty: none
+};
+// The content of global/pg_control for a cluster that is in archive recovery, made from the one of its backup.
+// Errors: as of ParseControlFile; kCorrupt also: one of the records is too short.
+Result<std::string> ControlFileAtRestartPoint(std::string_view file, const std::string& what,
+                                              const RestartPointControl& point);
 
 // The content of global/pg_control in a worker's home: a cluster that was shut down cleanly and
 // holds nothing. It is what `postgres --single` checks before it starts (ReadControlFile in

@@ -89,6 +89,13 @@ bool SlruCheck::HasRemoved(SlruKind kind, uint32_t segment) const {
   });
 }
 
+std::vector<SlruBlock> SlruCheck::Touched() const {
+  std::vector<SlruBlock> out;
+  out.reserve(pages_.size());
+  for (const auto& [block, page] : pages_) out.push_back(block);
+  return out;
+}
+
 Result<bool> SlruCheck::ReadFinal(const SlruBlock& block, uint8_t* page) {
   const auto found = pages_.find(block);
   if (found == pages_.end()) return ReadSlruPage(base_, block, page);

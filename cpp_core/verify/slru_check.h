@@ -38,7 +38,10 @@ class SlruCheck {
   bool IsTouched(const SlruBlock& block) const { return pages_.contains(block); }
   // WAL has removed the segment. It may have begun it again.
   bool HasRemoved(SlruKind kind, uint32_t segment) const;
-  // The page as WAL leaves it, or the backup's: whether there is one.
+  // All pages that WAL has changed or tried to, in order.
+  std::vector<SlruBlock> Touched() const;
+  // The page as WAL leaves it, or the backup's: whether there is one. Of one that WAL changes and neither has,
+  // what its changes make of a page of zeroes, as in recovery (SlruPhysicalReadPage).
   Result<bool> ReadFinal(const SlruBlock& block, uint8_t* page);
 
   // What is known of the WAL that was taken, for a run that takes later WAL and compares nothing: which pages

@@ -96,6 +96,13 @@ void TwoPhaseCheck::CheckBase(uint64_t next_full_xid, const std::set<std::string
   }
 }
 
+std::map<uint32_t, const std::string*> TwoPhaseCheck::PreparedBefore(Lsn lsn) const {
+  std::map<uint32_t, const std::string*> out;
+  for (const auto& [xid, state] : states_)
+    if (state.content && !state.is_stale && state.end <= lsn) out[xid] = &*state.content;
+  return out;
+}
+
 bool TwoPhaseCheck::HasPrepared() const {
   return !unreadable_.empty() || std::any_of(states_.begin(), states_.end(), [](const auto& found) {
     return found.second.content.has_value() && !found.second.is_stale;

@@ -36,6 +36,10 @@ class TwoPhaseCheck {
   void Save(StateWriter* out) const;
   void Load(StateReader* in);
 
+  // The files of transactions that were prepared before the LSN and have not ended, by transaction. Valid until
+  // Take is called.
+  std::map<uint32_t, const std::string*> PreparedBefore(Lsn lsn) const;
+
   // Transactions are prepared after the last record.
   bool HasPrepared() const;
 

@@ -11,8 +11,8 @@ import unittest
 
 from cluster import neon_redo_program, run_neon_redo
 
-COMMANDS = """verify receive receive-logical serve-wal waldump page find history index ingest worker doctor
-    bench replay""".split()
+COMMANDS = """verify restore receive receive-logical serve-wal waldump page find history index ingest
+    worker doctor bench replay""".split()
 TRY = '"neon-redo {} --help"'
 LIST = 'neon-redo: hint: Try "neon-redo help" for the list of commands.'
 NOWHERE = "/nonexistent"

@@ -97,6 +97,65 @@ TEST(ControlFileTest, EveryFieldIsRead) {
   EXPECT_TRUE(read->track_commit_timestamp);
 }
 
+// CreateRestartPoint, and xlog_redo of XLOG_PARAMETER_CHANGE.
+TEST(ControlFileTest, OneAtARestartPoint) {
+  ControlFileData control = EmptyCluster();
+  control.state = DB_IN_PRODUCTION;
+  control.system_identifier = 7000000000000000001;
+  control.checkPoint = 0x1000;
+  control.data_checksum_version = 1;
+  control.backupStartPoint = 0x2000;
+  control.backupEndPoint = 0x3000;
+  control.backupEndRequired = true;
+  control.wal_level = 1;
+  control.MaxConnections = 10;
+  const std::string before = Seal(&control);
+  CheckPoint checkpoint = {};
+  checkpoint.redo = 0x123450000;
+  checkpoint.ThisTimeLineID = 3;
+  checkpoint.nextOid = 24576;
+  checkpoint.oldestActiveXid = 799;
+  const Bytes content(reinterpret_cast<const uint8_t*>(&checkpoint), sizeof(checkpoint));
+  pg::RestartPointControl point{Lsn(0x123456789), content, Lsn(0x123456800), 3, {}};
+  const auto compare = [&](const ControlFileData& expected) {
+    ControlFileData wanted = expected;
+    const auto made = pg::ControlFileAtRestartPoint(before, "pg_control", point);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ(made->size(), pg::kControlFileSize);
+    EXPECT_EQ(made->substr(0, sizeof(wanted)), Seal(&wanted));
+  };
+  control.state = DB_IN_ARCHIVE_RECOVERY;
+  control.checkPoint = 0x123456789;
+  control.checkPointCopy = checkpoint;
+  control.minRecoveryPoint = 0x123456800;
+  control.minRecoveryPointTLI = 3;
+  control.backupStartPoint = control.backupEndPoint = 0;
+  control.backupEndRequired = false;
+  compare(control);
+  const xl_parameter_change change = {.MaxConnections = 100,
+                                      .max_worker_processes = 8,
+                                      .max_wal_senders = 9,
+                                      .max_prepared_xacts = 11,
+                                      .max_locks_per_xact = 64,
+                                      .wal_level = 2,
+                                      .wal_log_hints = true,
+                                      .track_commit_timestamp = true};
+  point.parameters = Bytes(reinterpret_cast<const uint8_t*>(&change), sizeof(change));
+  control.MaxConnections = 100;
+  control.max_worker_processes = 8;
+  control.max_wal_senders = 9;
+  control.max_prepared_xacts = 11;
+  control.max_locks_per_xact = 64;
+  control.wal_level = 2;
+  control.wal_log_hints = control.track_commit_timestamp = true;
+  compare(control);
+  point.parameters = point.parameters.first(4);
+  EXPECT_FALSE(pg::ControlFileAtRestartPoint(before, "pg_control", point));
+  point.parameters = {};
+  point.checkpoint_content = content.first(40);
+  EXPECT_FALSE(pg::ControlFileAtRestartPoint(before, "pg_control", point));
+}
+
 TEST(ControlFileTest, WhatDoesNotFitIsRefused) {
   ControlFileData control = EmptyCluster();
   const std::string good = Seal(&control);

@@ -35,6 +35,7 @@ extern "C" {
 #include "tests/unit/pg_layout_check.h"
 
 #include "cpp_core/pg/operations.h"
+#include "cpp_core/pg/origin_file.h"
 #include "cpp_core/pg/record_layout.h"
 #include "cpp_core/pg/rmgr.h"
 #include "cpp_core/pg/slru.h"
@@ -200,6 +201,14 @@ SAME(kPageNumberSize + sizeof(commit_ts::TruncateRest), SizeOfCommitTsTruncate);
 SAME(kPageNumberSize, offsetof(xl_commit_ts_truncate, oldestXid));
 SAME(kFirstNormalXid, FirstNormalTransactionId);
 SAME(kSlruPagesPerSegment, SLRU_PAGES_PER_SEGMENT);
+
+// ReplicationOrigin
+SAME(sizeof(repl_origin::Set), sizeof(xl_replorigin_set));
+SAME_FIELD(repl_origin::Set, remote_lsn, xl_replorigin_set, remote_lsn);
+SAME_FIELD(repl_origin::Set, origin, xl_replorigin_set, node_id);
+SAME_FIELD(repl_origin::Set, force, xl_replorigin_set, force);
+SAME(sizeof(repl_origin::Drop), sizeof(xl_replorigin_drop));
+SAME_FIELD(repl_origin::Drop, origin, xl_replorigin_drop, node_id);
 
 // Database, Tablespace
 SAME(dbase::kCreateFileCopy, XLOG_DBASE_CREATE_FILE_COPY);

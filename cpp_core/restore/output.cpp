@@ -1,0 +1,217 @@
+#include "cpp_core/restore/output.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "cpp_core/base/files.h"
+#include "cpp_core/base/parallel.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/pg/control_file.h"
+#include "cpp_core/pg/paths.h"
+
+namespace neon_redo {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+tl::unexpected<Error> PathError(const std::error_code& error, const char* verb,
+                                const std::string& path) {
+  errno = error.value();
+  return FileError(verb, path);
+}
+
+Result<std::vector<std::string>> NamesIn(const std::string& path) {
+  std::vector<std::string> out;
+  std::error_code error;
+  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error))
+    out.push_back(at->path().filename().string());
+  if (error) return PathError(error, "read directory", path);
+  return out;
+}
+
+Status SyncPath(const std::string& path, int flags) {
+  const FileDescriptor fd(open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd || fsync(fd.get()) != 0) return FileError("flush file", path);
+  return {};
+}
+
+// All files and directories, in no order. Links of tablespaces are followed, others are not.
+Status ListBelow(const std::string& path, bool are_tablespaces, std::vector<std::string>* files,
+                 std::vector<std::string>* directories) {
+  directories->push_back(path);
+  ASSIGN_OR_RETURN(const auto names, NamesIn(path));
+  for (const std::string& name : names) {
+    const std::string below = fmt::format("{}/{}", path, name);
+    struct stat st;
+    if (lstat(below.c_str(), &st) != 0) return FileError("stat file", below);
+    const bool is_link = S_ISLNK(st.st_mode);
+    if (is_link && are_tablespaces) {
+      RETURN_IF_ERROR(ListBelow(below + "/.", false, files, directories));
+    } else if (S_ISDIR(st.st_mode)) {
+      RETURN_IF_ERROR(ListBelow(below, name == "pg_tblspc", files, directories));
+    } else if (!is_link) {
+      files->push_back(below);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string OutputDirectory::PathOf(std::string_view name) const {
+  return fmt::format("{}/{}", path_, name);
+}
+
+Status OutputDirectory::CheckFree(const std::string& path) {
+  struct stat st;
+  if (stat(path.c_str(), &st) != 0) {
+    if (errno == ENOENT) return {};
+    return FileError("stat directory", path);
+  }
+  if (!S_ISDIR(st.st_mode))
+    return MakeError(ErrorCode::kInvalidArgument, fmt::format("\"{}\" is no directory", path));
+  ASSIGN_OR_RETURN(const auto names, NamesIn(path));
+  if (names.empty()) return {};
+  const bool is_marked = access(fmt::format("{}/{}", path, kRestoringFile).c_str(), F_OK) == 0;
+  const bool has_control = access(fmt::format("{}/{}", path, pg::kControlFile).c_str(), F_OK) == 0;
+  if (is_marked && !has_control) return {};
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("directory \"{}\" is not empty: give one that is, or a new one", path));
+}
+
+Status OutputDirectory::Begin(const std::string& path) {
+  RETURN_IF_ERROR(CheckFree(path));
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) return PathError(error, "create directory", path);
+  if (chmod(path.c_str(), 0700) != 0) return FileError("set permissions of directory", path);
+  const OutputDirectory self(path);
+  // The mark first, and what it speaks of after it.
+  RETURN_IF_ERROR(self.WriteFile(
+      kRestoringFile,
+      "A restore into this directory has not ended. Run it again, or remove all.\n"));
+  ASSIGN_OR_RETURN(const auto names, NamesIn(path));
+  for (const std::string& name : names)
+    if (name != kRestoringFile) RETURN_IF_ERROR(self.Remove(name));
+  return SyncPath(path, O_RDONLY | O_DIRECTORY);
+}
+
+Result<FileDescriptor> OutputDirectory::OpenFile(std::string_view name) const {
+  const std::string path = PathOf(name);
+  const auto try_open = [&path] {
+    return open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  };
+  FileDescriptor fd(try_open());
+  if (!fd && errno == ENOENT) {
+    RETURN_IF_ERROR(MakeDirectory(name.substr(0, name.rfind('/'))));
+    fd.Reset(try_open());
+  }
+  if (!fd) return FileError("create file", path);
+  return fd;
+}
+
+Status OutputDirectory::MakeDirectory(std::string_view name) const {
+  const std::string path = PathOf(name);
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return FileError("create directory", path);
+  return {};
+}
+
+Status OutputDirectory::MakeLink(std::string_view name, const std::string& target) const {
+  const std::string path = PathOf(name);
+  if (symlink(target.c_str(), path.c_str()) != 0) return FileError("create symbolic link", path);
+  return {};
+}
+
+Status OutputDirectory::Remove(std::string_view name) const {
+  const std::string path = PathOf(name);
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) return PathError(error, "remove", path);
+  return {};
+}
+
+Status OutputDirectory::WriteFile(std::string_view name, std::string_view content) const {
+  ASSIGN_OR_RETURN(const FileDescriptor fd, OpenFile(name));
+  const std::string path = PathOf(name);
+  if (ftruncate(fd.get(), 0) != 0) return FileError("truncate file", path);
+  return WriteAll(fd.get(), Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()),
+                  0, path);
+}
+
+Status OutputDirectory::RemoveFork(const pg::Version& version, const BlockTag& fork) const {
+  return CutFork(version, fork, 0);
+}
+
+Status OutputDirectory::CutFork(const pg::Version& version, const BlockTag& fork,
+                                uint32_t blocks) const {
+  const uint32_t first = blocks / pg::kBlocksPerFile;
+  for (uint32_t segment = first;; segment++) {
+    BlockTag tag = fork;
+    tag.block = segment * pg::kBlocksPerFile;
+    const std::string path = PathOf(pg::BlockFilePath(version, tag));
+    struct stat st;
+    if (lstat(path.c_str(), &st) != 0) {
+      if (errno == ENOENT || errno == ENOTDIR) return {};
+      return FileError("stat file", path);
+    }
+    const uint64_t keep = segment == first ? uint64_t{blocks % pg::kBlocksPerFile} * kBlockSize : 0;
+    if (keep == 0 && (blocks == 0 || segment > 0)) {
+      if (unlink(path.c_str()) != 0) return FileError("remove file", path);
+    } else if (static_cast<uint64_t>(st.st_size) > keep &&
+               truncate(path.c_str(), static_cast<off_t>(keep)) != 0) {
+      return FileError("truncate file", path);
+    }
+    if (segment == UINT32_MAX / pg::kBlocksPerFile) return {};
+  }
+}
+
+Status OutputDirectory::FillFork(const pg::Version& version, const BlockTag& fork,
+                                 uint32_t blocks) const {
+  for (uint32_t segment = 0; segment < (blocks - 1) / pg::kBlocksPerFile; segment++) {
+    BlockTag tag = fork;
+    tag.block = segment * pg::kBlocksPerFile;
+    const std::string name = pg::BlockFilePath(version, tag);
+    ASSIGN_OR_RETURN(const FileDescriptor fd, OpenFile(name));
+    constexpr off_t kFull = off_t{pg::kBlocksPerFile} * off_t{kBlockSize};
+    struct stat st;
+    if (fstat(fd.get(), &st) != 0) return FileError("stat file", PathOf(name));
+    if (st.st_size < kFull && ftruncate(fd.get(), kFull) != 0)
+      return FileError("extend file", PathOf(name));
+  }
+  return {};
+}
+
+Status OutputDirectory::Sync(int jobs) const {
+  std::vector<std::string> files, directories;
+  RETURN_IF_ERROR(ListBelow(path_, false, &files, &directories));
+  RETURN_IF_ERROR(
+      ForEachInParallel(static_cast<size_t>(jobs), files.size(),
+                        [&](size_t, size_t item) { return SyncPath(files[item], O_RDONLY); }));
+  for (const std::string& directory : directories)
+    RETURN_IF_ERROR(SyncPath(directory, O_RDONLY | O_DIRECTORY));
+  return {};
+}
+
+Status OutputDirectory::Complete(const std::vector<std::string>& tablespaces,
+                                 std::string_view temporary, std::string_view name,
+                                 bool syncs) const {
+  for (const std::string& tablespace : tablespaces)
+    RETURN_IF_ERROR(OutputDirectory(tablespace).Remove(kRestoringFile));
+  if (rename(PathOf(temporary).c_str(), PathOf(name).c_str()) != 0)
+    return FileError("rename file", PathOf(temporary));
+  const std::string above(name.substr(0, name.rfind('/')));
+  if (syncs) RETURN_IF_ERROR(SyncPath(PathOf(above), O_RDONLY | O_DIRECTORY));
+  RETURN_IF_ERROR(Remove(kRestoringFile));
+  if (syncs) RETURN_IF_ERROR(SyncPath(path_, O_RDONLY | O_DIRECTORY));
+  return {};
+}
+
+}  // namespace neon_redo

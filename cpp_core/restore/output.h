@@ -1,0 +1,65 @@
+// The directory that a restore writes into, and the tablespaces that its links lead to.
+#ifndef NEON_REDO_RESTORE_OUTPUT_H_
+#define NEON_REDO_RESTORE_OUTPUT_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cpp_core/base/file_descriptor.h"
+#include "cpp_core/pg/version.h"
+#include "cpp_core/verify/relation_files.h"
+#include "neon_redo/block.h"
+#include "neon_redo/error.h"
+
+namespace neon_redo {
+
+// Lies in the directory, and in each tablespace's, as long as the restore is not complete.
+inline constexpr const char* kRestoringFile = "neon_redo.restoring";
+
+// Names are relative to the directory. Thread-safe.
+class OutputDirectory {
+ public:
+  explicit OutputDirectory(std::string path) : path_(std::move(path)) {}
+
+  const std::string& path() const { return path_; }
+  std::string PathOf(std::string_view name) const;
+
+  // Of a directory that shall be written into. kInvalidArgument: something is there that is no rest of an
+  // incomplete restore. Writes nothing.
+  static Status CheckFree(const std::string& path);
+  // Makes it, or empties it of what an incomplete restore has left, and marks it.
+  static Status Begin(const std::string& path);
+
+  // To be read and written. It is made if it is not there, and so is the directory right above it.
+  Result<FileDescriptor> OpenFile(std::string_view name) const;
+  // It may be there already.
+  Status MakeDirectory(std::string_view name) const;
+  Status MakeLink(std::string_view name, const std::string& target) const;
+  // It may be gone already. A directory goes with all that is in it; of a link, the link alone.
+  Status Remove(std::string_view name) const;
+  // Instead of what is there.
+  Status WriteFile(std::string_view name, std::string_view content) const;
+
+  // Of a fork: all its files.
+  Status RemoveFork(const pg::Version& version, const BlockTag& fork) const;
+  // Cuts off the blocks from `blocks` on, if there are any.
+  Status CutFork(const pg::Version& version, const BlockTag& fork, uint32_t blocks) const;
+  // Fills files before the last with zeroes to their full size, which the last has by being written.
+  Status FillFork(const pg::Version& version, const BlockTag& fork, uint32_t blocks) const;
+
+  // Flushes all that is in the directory and below the links of tablespaces.
+  Status Sync(int jobs) const;
+  // The marks are gone, and the name stands in the place of `temporary`: the last step.
+  Status Complete(const std::vector<std::string>& tablespaces, std::string_view temporary,
+                  std::string_view name, bool syncs) const;
+
+ private:
+  std::string path_;
+};
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_RESTORE_OUTPUT_H_

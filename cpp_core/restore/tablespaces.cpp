@@ -1,0 +1,119 @@
+#include "cpp_core/restore/tablespaces.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "cpp_core/base/files.h"
+#include "cpp_core/base/try.h"
+#include "cpp_core/pg/paths.h"
+
+namespace neon_redo {
+
+namespace {
+
+class Planner {
+ public:
+  Planner(const ClusterInputs& inputs, const Survey& survey,
+          const std::map<std::string, std::string>& mapping)
+      : in_(inputs), survey_(survey), mapping_(mapping) {}
+
+  Result<TablespacePlan> Plan();
+
+ private:
+  Result<std::string> PlaceOf(uint32_t oid, const std::string& was);
+  Status CheckLater(const NewTablespace& later) const;
+
+  const ClusterInputs& in_;
+  const Survey& survey_;
+  const std::map<std::string, std::string>& mapping_;
+  std::set<std::string> taken_, used_;
+};
+
+Result<std::string> Planner::PlaceOf(uint32_t oid, const std::string& was) {
+  if (was.empty()) return was;
+  const auto mapped = mapping_.find(WithoutSlash(was));
+  const std::string place = mapped == mapping_.end() ? WithoutSlash(was) : mapped->second;
+  if (mapped != mapping_.end()) used_.insert(mapped->first);
+  Status is_free = place.starts_with('/')
+                       ? OutputDirectory::CheckFree(place)
+                       : MakeError(ErrorCode::kInvalidArgument, "its path is not absolute");
+  if (is_free && !taken_.insert(place).second)
+    is_free = MakeError(ErrorCode::kInvalidArgument,
+                        fmt::format("another tablespace goes to \"{}\"", place));
+  if (is_free) return place;
+  return MakeError(is_free.error().code,
+                   fmt::format("tablespace {} was at \"{}\" and cannot go to \"{}\": {}; give "
+                               "--tablespace-mapping={}=NEWDIR",
+                               oid, was, place, is_free.error().message, was));
+}
+
+// The server makes these itself, where they were.
+Status Planner::CheckLater(const NewTablespace& later) const {
+  if (later.path.empty()) return {};
+  const bool is_mapped = mapping_.contains(WithoutSlash(later.path));
+  const std::string lives =
+      fmt::format("{}/{}", later.path, in_.control.version->tablespace_directory);
+  if (!is_mapped && access(lives.c_str(), F_OK) != 0) return {};
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format(
+          "WAL makes tablespace {} at \"{}\" in the record at {}, after the last checkpoint that can be "
+          "restored to: the server will make it there itself{}; choose an earlier or a "
+          "later target",
+          later.oid, later.path, later.start.ToString(),
+          is_mapped ? ", whatever the mapping says" : ", where one lies already"));
+}
+
+Result<TablespacePlan> Planner::Plan() {
+  TablespacePlan plan;
+  const std::string& base = in_.base.path();
+  for (const auto& [oid, tablespace] : in_.base_files.tablespaces) {
+    if (tablespace.state != BaseTablespace::kThere)
+      return MakeError(
+          ErrorCode::kNotFound,
+          fmt::format("tablespace {} of the backup in \"{}\" is not there, or not of this version",
+                      oid, base));
+    ASSIGN_OR_RETURN(plan.of_base[oid], PlaceOf(oid, tablespace.target));
+  }
+  for (const NewTablespace& made : survey_.new_tablespaces) {
+    if (!survey_.point || made.start > survey_.point->start) {
+      RETURN_IF_ERROR(CheckLater(made));
+    } else if (!plan.of_base.contains(made.oid) && !plan.of_wal.contains(made.oid)) {
+      ASSIGN_OR_RETURN(plan.of_wal[made.oid], PlaceOf(made.oid, made.path));
+    }
+  }
+  for (const auto& [was, place] : mapping_)
+    if (!used_.contains(was))
+      return MakeError(ErrorCode::kInvalidArgument,
+                       fmt::format("no tablespace was at \"{}\", which a mapping names", was));
+  return plan;
+}
+
+}  // namespace
+
+std::vector<std::string> TablespacePlan::Directories() const {
+  std::vector<std::string> out;
+  for (const auto* places : {&of_base, &of_wal})
+    for (const auto& [oid, place] : *places)
+      if (!place.empty()) out.push_back(place);
+  return out;
+}
+
+Result<TablespacePlan> PlanTablespaces(const ClusterInputs& inputs, const Survey& survey,
+                                       const std::map<std::string, std::string>& mapping) {
+  return Planner(inputs, survey, mapping).Plan();
+}
+
+Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output) {
+  for (const std::string& place : plan.Directories())
+    RETURN_IF_ERROR(OutputDirectory::Begin(place));
+  for (const auto& [oid, place] : plan.of_base) {
+    const std::string link = fmt::format("{}{}", pg::kTablespaceLinks, oid);
+    RETURN_IF_ERROR(place.empty() ? output.MakeDirectory(link) : output.MakeLink(link, place));
+  }
+  return {};
+}
+
+}  // namespace neon_redo

@@ -1,0 +1,583 @@
+"""neon-redo restore: a base backup rolled forward to a point, and a server that recovers the rest by itself, beside
+PostgreSQL's own recovery of the same backup to the same point. Both must have the same content.
+"""
+
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import time
+import unittest
+
+import workload
+from cluster import (
+    START_TIMEOUT,
+    Cluster,
+    copy_module,
+    major,
+    make_directory,
+    neon_redo_program,
+    run,
+    run_neon_redo,
+    server_user,
+    servers,
+)
+
+LONG = os.environ.get("NEON_REDO_LONG")
+ROWS = 600
+
+# The server takes its WAL from nowhere else, and leaves nothing out.
+SETTINGS = {
+    **workload.SETTINGS,
+    "archive_mode": "on",
+    "autovacuum": "off",
+    "wal_log_hints": "on",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "1d",
+    "allow_in_place_tablespaces": "on",
+}
+# Of a server that was restored: it archives nothing.
+RESTORED = {"archive_mode": "off", "archive_command": "", "log_min_messages": "info"}
+
+
+SETTINGS_AGAIN = {"max_prepared_transactions": 10, "track_commit_timestamp": "on", "wal_level": "logical",
+                  "allow_in_place_tablespaces": "on"}  # fmt: skip
+CATALOG = {15: 202209061, 17: 202406281, 18: 202506291}
+
+
+def own(*paths):
+    """The server's user gets what root has written."""
+    if user := server_user():
+        run(["chown", "-R", "-h", f"{user}:", *paths])
+
+
+def restore(*arguments, check=True):
+    environment = {k: v for k, v in os.environ.items() if k != "PGDATA"}
+    return run_neon_redo("restore", "--no-progress", "--no-sync", *arguments, check=check, env=environment)
+
+
+def content_of(server):
+    """What pg_dumpall says, without what differs by chance."""
+    text = server.run_as_server([server.program("pg_dumpall"), "--no-role-passwords"]).stdout
+    text = re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.M)
+    return re.sub(r"LOCATION '.*'", "LOCATION", text)
+
+
+def damage(path):
+    """A byte of the first page."""
+    with open(path, "r+b") as file:
+        file.seek(5000)
+        byte = file.read(1)[0]
+        file.seek(5000)
+        file.write(bytes([byte ^ 1]))
+
+
+class Restored(Cluster):
+    """A server on a directory that is there, and is moved into the cluster's."""
+
+    def await_end_of_recovery(self):
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.psql("SELECT pg_is_in_recovery()") != "f":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"still in recovery:\n{self.log()}")
+            time.sleep(0.02)
+
+
+class RestoreCase(unittest.TestCase):
+    version = None
+
+    @classmethod
+    def setUpClass(cls):
+        if not cls.version:
+            raise unittest.SkipTest("a base of others")
+        cls.directory = make_directory()
+        cls.addClassCleanup(shutil.rmtree, cls.directory, True)
+        cls.module = copy_module(f"{cls.directory}/module", cls.version)
+        cls.archive = f"{cls.directory}/archive"
+        os.mkdir(cls.archive)
+        own(cls.archive)
+        cls.restored = 0
+
+    @classmethod
+    def cluster(cls, **settings):
+        archive = {"archive_command": f"test ! -f {cls.archive}/%f && cp %p {cls.archive}/%f"}
+        return Cluster(version=cls.version, settings={**SETTINGS, **archive, **settings})
+
+    def restore(self, backup, to, *arguments, mapping=None, check=True, wal=None):
+        """Returns the directory, and what the command said."""
+        type(self).restored += 1
+        output = f"{self.directory}/restored{self.restored}"
+        for old, new in (mapping or {}).items():
+            arguments += (f"--tablespace-mapping={old}={new}",)
+        result = restore("--base-backup", backup, "--wal", wal or self.archive, "--to", to, "--output",
+                         output, "--module", self.module, "--format", "json", "--jobs", "2",
+                         *arguments, check=check)  # fmt: skip
+        if result.returncode == 0:
+            own(output, *(mapping or {}).values())
+        return output, result
+
+    def recovered(self, backup, settings, mapping=None):
+        """The same by PostgreSQL's own recovery: a copy of the backup that is yet to be started."""
+        type(self).restored += 1
+        output = f"{self.directory}/recovered{self.restored}"
+        shutil.copytree(backup, output, symlinks=True)
+        for link in pathlib.Path(output, "pg_tblspc").iterdir():
+            if link.is_symlink():
+                target = f"{output}.{link.name}"
+                shutil.copytree(os.readlink(link), target)
+                own(target)
+                link.unlink()
+                link.symlink_to(target)
+        tablespace_map = pathlib.Path(output, "tablespace_map")
+        if tablespace_map.exists():
+            lines = [f"{link.name} {os.readlink(link)}\n" for link in pathlib.Path(output, "pg_tblspc").iterdir()
+                     if link.is_symlink()]  # fmt: skip
+            tablespace_map.write_text("".join(lines), "utf-8")
+        pathlib.Path(output, "recovery.signal").touch()
+        with open(f"{output}/postgresql.auto.conf", "a", encoding="utf-8") as file:
+            file.write(f"restore_command = 'cp {self.archive}/%f \"%p\"'\n")
+            for name, value in {"recovery_target_action": "promote", **settings}.items():
+                file.write(f"{name} = '{value}'\n")
+        own(output)
+        return output
+
+    @staticmethod
+    def archive_all(cluster):
+        """The archive has all WAL until now."""
+        segment = cluster.psql("SELECT pg_walfile_name(pg_switch_wal())")
+        deadline = time.monotonic() + START_TIMEOUT
+        while cluster.psql("SELECT last_archived_wal FROM pg_stat_archiver") < segment:
+            if time.monotonic() > deadline:
+                raise TimeoutError(cluster.log())
+            time.sleep(0.02)
+
+    def server(self, directory, **settings):
+        return Restored(version=self.version, from_backup=directory, settings={**RESTORED, **settings})
+
+    def contents(self, directory, check=True):
+        """Starts a server, says what it has, and looks at all of it."""
+        with self.server(directory) as server:
+            server.await_end_of_recovery()
+            content = content_of(server)
+            if check:
+                server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed",
+                                      "--install-missing"])  # fmt: skip
+            log = server.log()
+            server.stop()
+            if check:
+                server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
+            return content, log
+
+    def compare(self, backup, to, settings, *arguments, mapping=None, check=True):
+        """Both ways to the same point."""
+        output, result = self.restore(backup, to, *arguments, mapping=mapping)
+        ours, log = self.contents(output, check)
+        theirs, _ = self.contents(self.recovered(backup, settings, mapping), False)
+        self.assertEqual(ours, theirs)
+        return json.loads(result.stdout), log
+
+
+class Mixed(RestoreCase):
+    """The mixed workload, with checkpoints between its rounds, tablespaces and databases made and dropped."""
+
+    def test_latest_and_an_lsn(self):
+        with self.cluster() as cluster:
+            workload.prepare(cluster, ROWS)
+            backup = workload.basebackup(cluster)
+            workload.run(cluster, ROWS, rounds=workload.ROUNDS[:2])
+            cluster.psql("CHECKPOINT; CREATE TABLE last_words AS SELECT 1 a")
+            lsn = cluster.wal_lsn()
+            cluster.psql("INSERT INTO last_words VALUES (2); DROP TABLE pgbench_accounts CASCADE; CHECKPOINT")
+            cluster.psql("INSERT INTO last_words VALUES (3); SELECT pg_switch_wal()")
+            cluster.stop()
+            space = f"{cluster.directory}/backup.workload_space"
+            targets = [("latest", {}), (lsn, {"recovery_target_lsn": lsn})]
+            for to, settings in targets if LONG or self.version == major() else targets[:1]:
+                with self.subTest(to=to):
+                    mapping = {space: f"{self.directory}/space_to_{to.replace('/', '_')}"}
+                    report, log = self.compare(backup, to, settings, mapping=mapping, check=to == "latest")
+                    self.assertIsNotNone(report["checkpoint_lsn"])
+                    self.assertGreater(report["pages_written"], 100)
+                    self.assertIn(f"redo starts at {report['redo_lsn']}", log)
+
+
+class Small(RestoreCase):
+    """One cluster with little in it, and all ways to its points."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.primary = cls.enterClassContext(cls.cluster())
+        cls.primary.psql("CREATE TABLE t (a int PRIMARY KEY, b text); CREATE TABLE v AS SELECT 1 a")
+        cls.backup = cls.primary.basebackup()
+        cls.primary.psql("UPDATE v SET a = 2; INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 5000) g; CHECKPOINT")
+
+    def test_targets(self):
+        """Each is between two rows of its own."""
+        primary = self.primary
+        primary.psql("CREATE TABLE u (a int); INSERT INTO u VALUES (1)")
+        xid = primary.psql("BEGIN; INSERT INTO u VALUES (2) RETURNING pg_current_xact_id(); COMMIT").split()[0]
+        primary.psql("BEGIN; INSERT INTO u VALUES (3); PREPARE TRANSACTION 'p'")
+        prepared = primary.psql("SELECT transaction FROM pg_prepared_xacts")
+        primary.psql("COMMIT PREPARED 'p'")
+        primary.psql("SELECT pg_create_restore_point('named'); INSERT INTO u VALUES (4)")
+        moment = primary.psql("SELECT clock_timestamp()")
+        primary.psql("INSERT INTO u VALUES (5); CHECKPOINT; INSERT INTO u VALUES (6)")
+        lsn = primary.wal_lsn()
+        primary.psql("INSERT INTO u VALUES (7)")
+        self.archive_all(primary)
+        for to, arguments, last in (
+            (xid, ["--exclusive"], 1),
+            (f"xid:{prepared}", [], 3),
+            ("named", [], 3),
+            (moment, [], 4),
+            (lsn, ["--exclusive"], 6),
+        ):
+            with self.subTest(to=to, arguments=arguments):
+                output, result = self.restore(self.backup, to, *arguments)
+                self.assertIsNotNone(json.loads(result.stdout)["checkpoint_lsn"])
+                with self.server(output) as server:
+                    server.await_end_of_recovery()
+                    self.assertEqual(server.psql("SELECT max(a) FROM u"), str(last))
+                    self.assertEqual(server.psql("SELECT count(*) FROM t"), "5000")
+        self.refusals(lsn)
+        self.damaged_pages()
+
+    def refusals(self, lsn):
+        """What cannot be is refused before anything is written, and the last point is named."""
+        for to, words in (
+            ("never", "does not reach it"),
+            ("99999999", "does not reach it"),
+            ("F/0", "does not reach it"),
+            ("0/1", "before the end of the backup"),
+        ):
+            output, result = self.restore(self.backup, to, check=False)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(words, result.stderr)
+            if "reach" in words:
+                self.assertRegex(result.stderr, r"the last point that can be reached is [0-9A-F/]+, whose last "
+                                                r"transaction ended at ")  # fmt: skip
+            self.assertFalse(os.path.exists(output))
+        gap = f"{self.directory}/gap"
+        shutil.copytree(self.archive, gap)
+        first = re.search(r"file (\w+)", pathlib.Path(self.backup, "backup_label").read_text("utf-8"))[1]
+        names = sorted(name for name in os.listdir(gap) if len(name) == 24 and name > first)
+        os.unlink(f"{gap}/{names[0]}")
+        output, result = self.restore(self.backup, lsn, check=False, wal=gap)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(names[0], result.stderr)
+        self.assertIn("the last point that can be reached is ", result.stderr)
+        self.assertFalse(os.path.exists(output))
+        # A directory that holds something.
+        output, result = self.restore(self.backup, "latest", "--output", self.archive, check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("is not empty", result.stderr)
+
+
+    def damaged_pages(self):
+        """One that WAL makes whole, as a torn one is, and one that it does not."""
+        damaged = f"{self.directory}/damaged"
+        shutil.copytree(self.backup, damaged)
+        path = self.primary.psql("SELECT pg_relation_filepath('v')")
+        damage(f"{damaged}/{path}")
+        output, result = self.restore(damaged, "latest")
+        self.assertEqual(json.loads(result.stdout)["pages_made_good"], 1)
+        with self.server(output) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT * FROM v"), "2")
+        damage(f"{damaged}/base/1/1259")
+        output, result = self.restore(damaged, "latest", check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("has 1 damaged pages that WAL does not make whole: block 0 of base/1/1259;", result.stderr)
+        self.assertFalse(os.path.exists(f"{output}/global/pg_control"))
+
+
+class Special(RestoreCase):
+    """What WAL has beside pages."""
+
+    SPACE_SQL = """
+CREATE TABLESPACE inside LOCATION '';
+CREATE TABLE in_place (a int) TABLESPACE inside;
+INSERT INTO in_place SELECT generate_series(1, 1000);
+CREATE TABLESPACE later LOCATION '{0}/later';
+CREATE TABLE spaced (a int PRIMARY KEY) TABLESPACE later;
+INSERT INTO spaced SELECT generate_series(1, 1000);
+"""
+
+    def test_all(self):
+        with self.cluster() as cluster:
+            cluster.run_as_server(["mkdir", f"{cluster.directory}/later"])
+            self.before(cluster)
+            backup = cluster.basebackup()
+            self.meanwhile(cluster)
+            # Open at the checkpoint, and one that ends after it.
+            cluster.psql("BEGIN; INSERT INTO t VALUES (-1, 'p'); PREPARE TRANSACTION 'stays'")
+            cluster.psql("BEGIN; INSERT INTO t VALUES (-2, 'q'); PREPARE TRANSACTION 'ends'")
+            cluster.psql("CHECKPOINT")
+            cluster.psql("COMMIT PREPARED 'ends'; INSERT INTO t VALUES (-3, 'after')")
+            cluster.psql("BEGIN; INSERT INTO t VALUES (-4, 'r'); PREPARE TRANSACTION 'new'")
+            self.archive_all(cluster)
+            mapping = {f"{cluster.directory}/later": f"{self.directory}/mapped"}
+            self.refused_places(cluster, backup)
+            output, result = self.restore(backup, "latest", mapping=mapping)
+            with self.server(output, **SETTINGS_AGAIN) as server:
+                server.await_end_of_recovery()
+                ours = self.look(server)
+                log = server.log()
+                server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed",
+                                      "--install-missing"])  # fmt: skip
+                server.stop()
+                server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
+            self.assertEqual(ours, self.look(cluster))
+            self.assertIn(f"redo starts at {json.loads(result.stdout)['redo_lsn']}", log)
+            self.assertEqual(os.listdir(f"{self.directory}/mapped"), [f"PG_{self.version}_{CATALOG[self.version]}"])
+
+    def refused_places(self, cluster, backup):
+        """A tablespace never goes to where one lies."""
+        later = f"{cluster.directory}/later"
+        for mapping, words in (
+            ({}, f'cannot go to "{later}": directory "{later}" is not empty'),
+            ({later: self.archive}, f'directory "{self.archive}" is not empty'),
+            ({"/nowhere": "/elsewhere"}, f'cannot go to "{later}"'),
+            ({later: f"{self.directory}/mapped", "/nowhere": "/elsewhere"}, 'no tablespace was at "/nowhere"'),
+        ):
+            output, result = self.restore(backup, "latest", mapping=mapping, check=False)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(words, result.stderr)
+            self.assertFalse(os.path.exists(output))
+
+    def before(self, cluster):
+        cluster.psql("""
+CREATE TABLE t (a int PRIMARY KEY, b text);
+INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 3000) g;
+CREATE TABLE cut (a int, b text);
+INSERT INTO cut SELECT g, repeat('x', 500) FROM generate_series(1, 20000) g;
+DELETE FROM cut WHERE a % 2 = 0;
+VACUUM cut;
+CREATE UNLOGGED TABLE fleeting (a int PRIMARY KEY);
+INSERT INTO fleeting VALUES (1);
+CREATE DATABASE template;
+CREATE TABLE locked (a int PRIMARY KEY);
+INSERT INTO locked SELECT generate_series(1, 100);
+SELECT pg_replication_origin_create('kept'), pg_replication_origin_create('gone');
+SELECT pg_replication_origin_advance('gone', '0/123');
+""")
+        cluster.psql("CREATE TABLE in_template AS SELECT g a FROM generate_series(1, 100) g", "template")
+
+    def meanwhile(self, cluster):
+        cluster.psql("UPDATE in_template SET a = a + 1000; CREATE TABLE more AS SELECT 1 a", "template")
+        cluster.psql("CREATE DATABASE copied TEMPLATE template STRATEGY file_copy")
+        # The template goes on, and the copy too.
+        cluster.psql("UPDATE in_template SET a = -a; DROP TABLE more", "template")
+        cluster.psql("INSERT INTO in_template VALUES (7)", "copied")
+        cluster.psql("CREATE DATABASE logged TEMPLATE template STRATEGY wal_log")
+        cluster.psql(self.SPACE_SQL.format(cluster.directory))
+        cluster.psql("ALTER DATABASE logged SET TABLESPACE later")
+        cluster.psql("""
+DELETE FROM cut WHERE a > 1000;
+VACUUM cut;
+CREATE UNLOGGED TABLE new_fleeting (a int PRIMARY KEY);
+SELECT pg_replication_origin_drop('gone');
+SELECT pg_replication_origin_session_setup('kept');
+BEGIN;
+SELECT pg_replication_origin_xact_setup('0/456', now());
+INSERT INTO t VALUES (0, 'of another');
+COMMIT;
+""")
+        for switch in ("off", "on"):
+            cluster.configure({"track_commit_timestamp": switch})
+            cluster.restart()
+            cluster.psql(f"INSERT INTO t VALUES ({-10 if switch == 'on' else -11}, '{switch}')")
+        for _ in range(3):
+            cluster.psql("BEGIN; SELECT count(*) FROM (SELECT * FROM locked FOR SHARE) l; SAVEPOINT s;"
+                         "SELECT count(*) FROM (SELECT * FROM locked FOR UPDATE) l; COMMIT")  # fmt: skip
+        cluster.psql("TRUNCATE fleeting; VACUUM FREEZE t; SELECT count(*) FROM t")
+
+    def look(self, server):
+        """All that must be equal."""
+        rows = [content_of(server)]
+        rows.append(server.psql("SELECT gid FROM pg_prepared_xacts ORDER BY 1"))
+        rows.append(server.psql("SELECT external_id, remote_lsn FROM pg_replication_origin_status"))
+        rows.append(server.psql("SELECT a, pg_xact_commit_timestamp(xmin) FROM t WHERE a < 1 ORDER BY 1"))
+        rows.append(server.psql("SELECT count(*), sum(a) FROM in_template", "copied"))
+        # The free space map promises nothing after the end.
+        rows.append(server.psql("CREATE EXTENSION IF NOT EXISTS pg_freespacemap; SELECT count(*) FROM "
+                                "pg_freespace('cut') WHERE avail > 0 AND blkno >= pg_relation_size('cut') / 8192"))
+        server.psql("BEGIN; INSERT INTO cut SELECT g, repeat('y', 400) FROM generate_series(1, 2000) g; ROLLBACK")
+        server.psql("COMMIT PREPARED 'stays'; COMMIT PREPARED 'new'")
+        rows.append(server.psql("SELECT * FROM t WHERE a < 1 ORDER BY 1"))
+        rows.append(server.psql("SELECT pg_relation_filepath('new_fleeting') IS NOT NULL, count(*) FROM new_fleeting"))
+        return rows
+
+
+class Ways(RestoreCase):
+    """Other bases, archives and histories."""
+
+    def test_all(self):
+        with self.cluster() as primary:
+            primary.psql("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)")
+            backup = primary.basebackup()
+            with Cluster("standby", standby_of=primary, version=self.version, settings=SETTINGS) as standby:
+                of_standby = self.back_up_standby(primary, standby)
+                primary.psql("INSERT INTO t VALUES (1001); CHECKPOINT; INSERT INTO t VALUES (1002)")
+                self.archive_all(primary)
+                primary.stop()
+                self.check(of_standby, "latest", 1002)
+                self.packed_archive(backup)
+                # Another timeline.
+                standby.psql("ALTER SYSTEM SET archive_command = "
+                             f"'test ! -f {self.archive}/%f && cp %p {self.archive}/%f'")  # fmt: skip
+                standby.psql("SELECT pg_reload_conf()")
+                standby.promote()
+                standby.psql("INSERT INTO t VALUES (1003); CHECKPOINT; INSERT INTO t VALUES (1004)")
+                self.archive_all(standby)
+            report = self.check(backup, "latest", 1004)
+            self.assertEqual(report["timeline"], 2)
+            self.assertEqual(self.check(backup, "latest", 1002, "--timeline", "1")["timeline"], 1)
+            self.copy_of_a_stopped_cluster(primary)
+            self.no_checkpoint(primary)
+            self.minimal(primary)
+
+    def check(self, backup, to, last, *arguments, wal=None):
+        output, result = self.restore(backup, to, *arguments, wal=wal)
+        with self.server(output) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT max(a) FROM t"), str(last))
+        report = json.loads(result.stdout)
+        self.assertIsNotNone(report["checkpoint_lsn"])
+        return report
+
+    def back_up_standby(self, primary, standby):
+        """A restartpoint, and a backup whose end no record says."""
+        primary.psql("UPDATE t SET a = a WHERE a < 100; CHECKPOINT")
+        lsn = primary.wal_lsn()
+        deadline = time.monotonic() + START_TIMEOUT
+        while standby.psql(f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'::pg_lsn") != "t":
+            if time.monotonic() > deadline:
+                raise TimeoutError(standby.log())
+            time.sleep(0.02)
+        return standby.basebackup("of_standby")
+
+    def packed_archive(self, backup):
+        """The server gets what it needs in pg_wal, and no command could bring it."""
+        packed = f"{self.directory}/packed"
+        shutil.copytree(self.archive, packed)
+        run(["gzip", "-r", packed])
+        report = self.check(backup, "latest", 1002, wal=packed)
+        self.assertGreater(report["segments_copied"], 0)
+        self.assertEqual(report["restore_command"], "false")
+
+    def copy_of_a_stopped_cluster(self, primary):
+        copy = f"{primary.directory}/copy"
+        shutil.copytree(primary.data, copy)
+        own(copy)
+        self.check(copy, "latest", 1002, wal=f"{copy}/pg_wal")
+
+    def no_checkpoint(self, primary):
+        """The server has to do it all, and does."""
+        primary.start()
+        backup = primary.basebackup("late")
+        primary.psql("INSERT INTO t VALUES (2000)")
+        primary.stop("immediate")
+        output, result = self.restore(backup, "latest", wal=primary.wal)
+        self.assertIsNone(json.loads(result.stdout)["checkpoint_lsn"])
+        with self.server(output) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT max(a) FROM t"), "2000")
+
+    def minimal(self, primary):
+        primary.configure({"wal_level": "minimal", "max_wal_senders": 0, "archive_mode": "off"})
+        primary.start()
+        primary.psql("INSERT INTO t VALUES (3000)")
+        primary.stop()
+        for backup, words in (("late", "was written with wal_level=minimal"), ("data", "had wal_level=minimal")):
+            output, result = self.restore(f"{primary.directory}/{backup}", "latest", wal=primary.wal, check=False)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(words, result.stderr)
+            self.assertFalse(os.path.exists(output))
+
+
+class Interrupted(RestoreCase):
+    """Whatever ends a restore: no server starts on what it leaves, and the same command again ends right."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        with cls.cluster() as primary:
+            primary.psql("CREATE TABLE t (a int PRIMARY KEY, b text)")
+            cls.backup = shutil.move(primary.basebackup(), f"{cls.directory}/backup")
+            primary.psql("INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 30000) g; CHECKPOINT")
+            primary.psql("INSERT INTO t VALUES (-1, 'last')")
+            cls.archive_all(primary)
+
+    def arguments(self, output):
+        return ["--base-backup", self.backup, "--wal", self.archive, "--output", output, "--module", self.module]
+
+    def check(self, output):
+        own(output)
+        with self.server(output) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT count(*), min(a) FROM t"), "30001|-1")
+
+    def assert_incomplete(self, output):
+        self.assertFalse(os.path.exists(f"{output}/global/pg_control"))
+
+    def test_kills(self):
+        output = f"{self.directory}/killed"
+        began = time.monotonic()
+        restore(*self.arguments(f"{self.directory}/whole"))
+        takes = time.monotonic() - began
+        random.seed(1)
+        killed = 0
+        for _ in range(200 if LONG else 8):
+            command = [neon_redo_program(), "restore", "--no-progress", *self.arguments(output)]
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                time.sleep(random.uniform(0, takes))
+                process.kill()
+                if process.wait() == 0:
+                    shutil.rmtree(output)
+                    continue
+            killed += 1
+            self.assert_incomplete(output)
+        self.assertGreater(killed, 2)
+        restore(*self.arguments(output))
+        # A directory that is complete is nobody's to write to.
+        again = restore(*self.arguments(output), check=False)
+        self.assertEqual(again.returncode, 2)
+        self.assertIn("is not empty", again.stderr)
+        self.check(output)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can mount")
+    def test_a_full_disk_and_one_that_cannot_be_written(self):
+        place = f"{self.directory}/disk"
+        os.mkdir(place)
+        run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", place])
+        self.addCleanup(run, ["umount", place])
+        output = f"{place}/out"
+        full = restore(*self.arguments(output), check=False)
+        self.assertEqual(full.returncode, 2)
+        self.assertIn("No space left on device; make room, then start again", full.stderr)
+        self.assert_incomplete(output)
+        run(["mount", "-o", "remount,ro", place])
+        fixed = restore(*self.arguments(output), check=False)
+        self.assertEqual(fixed.returncode, 2)
+        self.assertIn("Read-only file system", fixed.stderr)
+        run(["mount", "-o", "remount,rw,size=300m", place])
+        restore(*self.arguments(output))
+        self.assertTrue(os.path.exists(f"{output}/global/pg_control"))
+        self.assertFalse(os.path.exists(f"{output}/neon_redo.restoring"))
+
+
+def load_tests(loader, _tests, _pattern):
+    suite = unittest.TestSuite()
+    for version in servers():
+        # The others are the same for each version, and servers take their time.
+        for base in (Mixed, Special, Small, Ways, Interrupted) if LONG or version == major() else (Mixed, Special):
+            name = f"{base.__name__}{version}"
+            case = type(name, (base,), {"version": version, "__module__": __name__})
+            globals()[name] = case
+            suite.addTests(loader.loadTestsFromTestCase(case))
+    return suite

@@ -1,0 +1,300 @@
+// What a restore makes of files: the output directory, changes of whole files, free space maps, settings.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cpp_core/pg/control_file.h"
+#include "cpp_core/pg/page.h"
+#include "cpp_core/restore/base_copy.h"
+#include "cpp_core/restore/file_changes.h"
+#include "cpp_core/restore/free_space.h"
+#include "cpp_core/restore/output.h"
+#include "cpp_core/restore/server_files.h"
+#include "tests/unit/version_15.h"
+#include "tests/unit/wal_writer.h"
+
+namespace neon_redo {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr RelFileNode kRel{1663, 5, 100};
+
+class RestoreFilesTest : public ::testing::Test {
+ protected:
+  RestoreFilesTest() : output_(directory_.path() + "/out") {
+    fs::create_directories(output_.path() + "/base/5");
+    fs::create_directories(output_.path() + "/pg_tblspc");
+  }
+
+  void Make(const std::string& name, uint64_t blocks) {
+    std::ofstream(output_.PathOf(name)).flush();
+    fs::resize_file(output_.PathOf(name), blocks * kBlockSize);
+  }
+  // Blocks of a file; -1: it is not there.
+  int64_t Blocks(const std::string& name) const {
+    std::error_code error;
+    const auto size = fs::file_size(output_.PathOf(name), error);
+    return error ? -1 : static_cast<int64_t>(size / kBlockSize);
+  }
+  std::string Read(const std::string& name) const {
+    std::stringstream text;
+    text << std::ifstream(output_.PathOf(name)).rdbuf();
+    return text.str();
+  }
+  void Take(ChangeKind kind, const PageKey& key, uint32_t number = 0,
+            uint8_t flags = kNewRelationFile) {
+    Change change{};
+    change.kind = kind;
+    change.key = key;
+    change.number = number;
+    change.flags = flags;
+    changes_.Take(change);
+  }
+  void TakeFork(ChangeKind kind, uint8_t fork, uint32_t number = 0,
+                uint8_t flags = kNewRelationFile) {
+    Take(kind, PageKey::OfRelationSize(kRel, fork), number, flags);
+  }
+  void Apply() {
+    const Status applied = changes_.Apply(output_);
+    EXPECT_TRUE(applied) << applied.error().message;
+  }
+
+  TempDirectory directory_;
+  OutputDirectory output_;
+  FileChanges changes_{kPg15, {{16400, ""}}};
+};
+
+TEST_F(RestoreFilesTest, ARelationThatIsDroppedLosesAllItsFiles) {
+  for (const char* name :
+       {"base/5/100", "base/5/100.1", "base/5/100_fsm", "base/5/100_vm", "base/5/101"})
+    Make(name, 2);
+  TakeFork(ChangeKind::kDropRelation, kMainFork);
+  Apply();
+  for (const char* name : {"base/5/100", "base/5/100.1", "base/5/100_fsm", "base/5/100_vm"})
+    EXPECT_EQ(Blocks(name), -1) << name;
+  EXPECT_EQ(Blocks("base/5/101"), 2);
+}
+
+TEST_F(RestoreFilesTest, ANewRelationHasNothingOfAnOlderOne) {
+  Make("base/5/100", 5);
+  Make("base/5/100_vm", 1);
+  TakeFork(ChangeKind::kCreateFork, kMainFork);
+  Apply();
+  EXPECT_EQ(Blocks("base/5/100"), 0);
+  EXPECT_EQ(Blocks("base/5/100_vm"), -1);
+  // And once it is there, that it is dropped counts.
+  TakeFork(ChangeKind::kCreateFork, kMainFork);
+  TakeFork(ChangeKind::kDropRelation, kMainFork);
+  Apply();
+  EXPECT_EQ(Blocks("base/5/100"), -1);
+}
+
+TEST_F(RestoreFilesTest, AnInitForkLeavesTheMainForkAlone) {
+  Make("base/5/100", 5);
+  TakeFork(ChangeKind::kCreateFork, kInitFork);
+  Apply();
+  EXPECT_EQ(Blocks("base/5/100"), 5);
+  EXPECT_EQ(Blocks("base/5/100_init"), 0);
+}
+
+TEST_F(RestoreFilesTest, TheDeepestCutCounts) {
+  Make("base/5/100", 9);
+  for (const uint32_t blocks : {7u, 3u, 6u}) TakeFork(ChangeKind::kTruncateFork, kMainFork, blocks);
+  Apply();
+  EXPECT_EQ(Blocks("base/5/100"), 3);
+  TakeFork(ChangeKind::kTruncateFork, kMainFork, 8);
+  Apply();
+  EXPECT_EQ(Blocks("base/5/100"), 3);  // a cut makes nothing longer
+  TakeFork(ChangeKind::kTruncateFork, kMainFork, 0);
+  TakeFork(ChangeKind::kCreateFork, kMainFork, 0, 0);
+  Apply();
+  EXPECT_EQ(Blocks("base/5/100"), 0);
+}
+
+TEST_F(RestoreFilesTest, ATruncationMakesAFileThatIsMissing) {
+  TakeFork(ChangeKind::kCreateFork, kMainFork, 0, 0);
+  TakeFork(ChangeKind::kTruncateFork, kMainFork, 3);
+  Apply();
+  EXPECT_EQ(Blocks("base/5/100"), 0);
+}
+
+TEST_F(RestoreFilesTest, FilesAfterTheFirstAreCutAndFilled) {
+  Make("base/5/100", 131072);
+  Make("base/5/100.1", 131072);
+  Make("base/5/100.2", 4);
+  TakeFork(ChangeKind::kTruncateFork, kMainFork, 131072 + 5);
+  Apply();
+  EXPECT_EQ(Blocks("base/5/100"), 131072);
+  EXPECT_EQ(Blocks("base/5/100.1"), 5);
+  EXPECT_EQ(Blocks("base/5/100.2"), -1);
+  // Pages were written far after the end.
+  Make("base/5/100.3", 1);
+  ASSERT_TRUE(output_.FillFork(kPg15, {kRel, kMainFork, 0}, 3 * 131072 + 1));
+  EXPECT_EQ(Blocks("base/5/100.1"), 131072);
+  EXPECT_EQ(Blocks("base/5/100.2"), 131072);
+  EXPECT_EQ(Blocks("base/5/100.3"), 1);
+}
+
+TEST_F(RestoreFilesTest, Databases) {
+  Make("base/5/100", 1);
+  Take(ChangeKind::kDropDatabase, PageKey::OfRelationMap(1663, 5));
+  Take(ChangeKind::kCreateDatabase, PageKey::OfRelationMap(1663, 6));
+  Take(ChangeKind::kCreateFork, PageKey::OfRelationSize({1663, 6, 7}, kMainFork));
+  const std::string map(kPg15.relation_map_size, 'm');
+  Change change{};
+  change.kind = ChangeKind::kRelationMap;
+  change.key = PageKey::OfRelationMap(1663, 6);
+  change.payload = Bytes(reinterpret_cast<const uint8_t*>(map.data()), map.size());
+  changes_.Take(change);
+  Apply();
+  EXPECT_FALSE(fs::exists(output_.PathOf("base/5")));
+  EXPECT_EQ(Read("base/6/PG_VERSION"), "15\n");
+  EXPECT_EQ(Blocks("base/6/7"), 0);
+  EXPECT_EQ(Read("base/6/pg_filenode.map"), map);
+  // A database that is made again has nothing of what was there.
+  Take(ChangeKind::kDropDatabase, PageKey::OfRelationMap(1663, 6));
+  Take(ChangeKind::kCreateDatabase, PageKey::OfRelationMap(1663, 6));
+  Apply();
+  EXPECT_EQ(Blocks("base/6/7"), -1);
+  EXPECT_EQ(Read("base/6/PG_VERSION"), "15\n");
+}
+
+TEST_F(RestoreFilesTest, Tablespaces) {
+  const std::string place = directory_.path() + "/place";
+  fs::create_directories(place);
+  FileChanges changes(kPg15, {{16400, ""}, {16401, place}});
+  Change change{};
+  for (const uint32_t oid : {16400u, 16401u}) {
+    change.kind = ChangeKind::kCreateTablespace;
+    change.number = oid;
+    changes.Take(change);
+  }
+  ASSERT_TRUE(changes.Apply(output_));
+  EXPECT_TRUE(fs::is_directory(output_.PathOf("pg_tblspc/16400/PG_15_202209061")));
+  EXPECT_EQ(fs::read_symlink(output_.PathOf("pg_tblspc/16401")), place);
+  EXPECT_TRUE(fs::is_directory(place + "/PG_15_202209061"));
+  change.kind = ChangeKind::kDropTablespace;
+  changes.Take(change);
+  ASSERT_TRUE(changes.Apply(output_));
+  EXPECT_FALSE(fs::exists(place + "/PG_15_202209061"));
+  EXPECT_TRUE(fs::is_directory(place));
+  EXPECT_FALSE(fs::is_symlink(output_.PathOf("pg_tblspc/16401")));
+}
+
+TEST_F(RestoreFilesTest, ADirectoryThatHoldsSomethingIsNotFree) {
+  const std::string path = directory_.path() + "/a/b";
+  EXPECT_TRUE(OutputDirectory::CheckFree(path));
+  ASSERT_TRUE(OutputDirectory::Begin(path));
+  EXPECT_EQ(fs::status(path).permissions(), fs::perms::owner_all);
+  EXPECT_TRUE(fs::exists(path + "/" + kRestoringFile));
+  // What an incomplete restore has left goes.
+  std::ofstream(path + "/left") << "x";
+  ASSERT_TRUE(OutputDirectory::Begin(path));
+  EXPECT_FALSE(fs::exists(path + "/left"));
+  // One that only lacks its last step does not.
+  fs::create_directories(path + "/global");
+  std::ofstream(path + "/global/pg_control") << "x";
+  const Status free = OutputDirectory::CheckFree(path);
+  ASSERT_FALSE(free);
+  EXPECT_EQ(free.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_FALSE(OutputDirectory::Begin(path));
+  EXPECT_TRUE(fs::exists(path + "/global/pg_control"));
+  // Nor one of somebody else, or a file.
+  EXPECT_FALSE(OutputDirectory::CheckFree(output_.path()));
+  std::ofstream(directory_.path() + "/file") << "x";
+  EXPECT_FALSE(OutputDirectory::CheckFree(directory_.path() + "/file"));
+}
+
+TEST_F(RestoreFilesTest, TheLastStepGivesTheControlFileItsName) {
+  const std::string path = directory_.path() + "/c", space = directory_.path() + "/space";
+  ASSERT_TRUE(OutputDirectory::Begin(path));
+  ASSERT_TRUE(OutputDirectory::Begin(space));
+  const OutputDirectory output(path);
+  ASSERT_TRUE(output.MakeDirectory("pg_tblspc"));
+  ASSERT_TRUE(output.MakeLink("pg_tblspc/16400", space));
+  ASSERT_TRUE(output.WriteFile("global/pg_control.x", "content"));
+  ASSERT_TRUE(output.Sync(2));
+  ASSERT_TRUE(output.Complete({space}, "global/pg_control.x", "global/pg_control", true));
+  EXPECT_FALSE(fs::exists(path + "/" + kRestoringFile));
+  EXPECT_FALSE(fs::exists(space + "/" + kRestoringFile));
+  EXPECT_FALSE(fs::exists(path + "/global/pg_control.x"));
+  EXPECT_TRUE(fs::exists(path + "/global/pg_control"));
+}
+
+TEST(RestoreCopyTest, WhatIsAndWhatIsNotCopied) {
+  for (const char* name : {"base/5/1259", "global/1262", "pg_xact/0000", "postgresql.conf",
+                           "PG_VERSION", "global/pg_filenode.map", "base/5/100_init",
+                           "pg_logical/mappings/map-1", "pg_tblspc/16400/PG_15_202209061/5/100"})
+    EXPECT_TRUE(IsCopied(name)) << name;
+  for (const char* name :
+       {"backup_label", "tablespace_map", "global/pg_control", "postmaster.pid",
+        "pg_wal/000000010000000000000001", "pg_replslot/s/state", "base/5/t3_16384",
+        "base/5/pg_internal.init", "global/pg_internal.init", "standby.signal", "recovery.signal",
+        "base/pgsql_tmp/pgsql_tmp1.0", "pg_twophase/000002F1", "postgresql.auto.conf",
+        "backup_manifest", "neon_redo.restoring", "pg_tblspc/16400/neon_redo.restoring",
+        "pg_logical/replorigin_checkpoint"})
+    EXPECT_FALSE(IsCopied(name)) << name;
+}
+
+// As fsm_set_avail and fsm_truncate_avail leave a page.
+TEST(FreeSpaceTest, ACutPagePromisesNothingAfterItsLastSlot) {
+  constexpr size_t kNodes = 28, kInner = 4095, kSlots = 4069;
+  std::vector<uint8_t> page(kBlockSize, 0);
+  page[kNodes + kInner + 10] = 50;
+  page[kNodes + kInner + 4000] = 200;
+  free_space::SetLast(page.data(), 4068, 0);
+  EXPECT_EQ(free_space::Most(page.data()), 200);
+  free_space::SetLast(page.data(), 4000, 0);
+  EXPECT_EQ(free_space::Most(page.data()), 50);
+  free_space::SetLast(page.data(), 11, 7);
+  EXPECT_EQ(free_space::Most(page.data()), 50);
+  EXPECT_EQ(page[kNodes + kInner + 11], 7);
+  for (size_t slot = 12; slot < kSlots; slot++) EXPECT_EQ(page[kNodes + kInner + slot], 0);
+  for (size_t node = 0; node < kInner; node++) {
+    const size_t left = 2 * node + 1;
+    const uint8_t most =
+        std::max(left < kInner + kSlots ? page[kNodes + left] : uint8_t{0},
+                 left + 1 < kInner + kSlots ? page[kNodes + left + 1] : uint8_t{0});
+    ASSERT_EQ(page[kNodes + node], most) << node;
+  }
+  free_space::SetLast(page.data(), 0, 0);
+  EXPECT_EQ(free_space::Most(page.data()), 0);
+}
+
+TEST(RestoreSettingsTest, SettingsOfAnEarlierRecoveryGo) {
+  const std::string before =
+      "# Do not edit this file manually!\n"
+      "work_mem = '4MB'\n"
+      "restore_command = 'old'\n"
+      "  Recovery_Target_Time='2024-01-01'\n"
+      "recovery_target_action = 'pause'\n"
+      "primary_conninfo = 'host=a'";
+  EXPECT_EQ(WithRecoverySettings(before, {{"restore_command", "cp 'a' \"%p\""},
+                                          {"recovery_target_name", "it's \\"}}),
+            "# Do not edit this file manually!\n"
+            "work_mem = '4MB'\n"
+            "primary_conninfo = 'host=a'\n"
+            "restore_command = 'cp ''a'' \"%p\"'\n"
+            "recovery_target_name = 'it''s \\\\'\n");
+}
+
+TEST(RestoreSettingsTest, TheRestoreCommand) {
+  EXPECT_EQ(RestoreCommandOf({"/a"}, ""), "test -f '/a/%f' && cp '/a/%f' \"%p\"");
+  EXPECT_EQ(RestoreCommandOf({"/it's", "/100%"}, ""),
+            "test -f '/it'\\''s/%f' && cp '/it'\\''s/%f' \"%p\" || test -f '/100%%/%f' && cp "
+            "'/100%%/%f' \"%p\"");
+  EXPECT_EQ(RestoreCommandOf({}, "get %f %p"), "get %f %p");
+  EXPECT_EQ(RestoreCommandOf({"/a"}, "get %f %p"),
+            "test -f '/a/%f' && cp '/a/%f' \"%p\" || { get %f %p; }");
+  EXPECT_EQ(RestoreCommandOf({}, ""), "false");
+}
+
+}  // namespace
+}  // namespace neon_redo
