@@ -26,6 +26,14 @@ struct FileIdentity {
   bool operator==(const FileIdentity&) const = default;
 };
 
+inline FileIdentity IdentityOf(const struct stat& st) {
+  const auto nanoseconds = [](const struct timespec& time) {
+    return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+  };
+  return {st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size), nanoseconds(st.st_mtim),
+          nanoseconds(st.st_ctim)};
+}
+
 // Nothing: there is no regular file of that name. Links are not followed at the name itself. kIo: it cannot be
 // looked at.
 inline Result<std::optional<FileIdentity>> LookAtFile(const std::string& path) {
@@ -35,11 +43,7 @@ inline Result<std::optional<FileIdentity>> LookAtFile(const std::string& path) {
     return FileError("stat file", path);
   }
   if (!S_ISREG(st.st_mode)) return std::nullopt;
-  const auto nanoseconds = [](const struct timespec& time) {
-    return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
-  };
-  return FileIdentity{st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size),
-                      nanoseconds(st.st_mtim), nanoseconds(st.st_ctim)};
+  return IdentityOf(st);
 }
 
 // Two changes within so short a time may have the same time in the file system. Nanoseconds.

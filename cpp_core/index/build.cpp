@@ -10,11 +10,11 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <ctime>
 #include <memory>
 #include <vector>
 
 #include "cpp_core/archive/segment_file.h"
+#include "cpp_core/base/file_identity.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/hash_key.h"
 #include "cpp_core/base/try.h"
@@ -29,11 +29,6 @@ namespace neon_redo {
 namespace {
 
 constexpr std::string_view kUnfinished = ".tmp";
-constexpr int64_t kBillion = 1'000'000'000;
-constexpr int64_t kSettled =
-    2 * kBillion;  // nanoseconds after which a time stamp tells versions apart
-
-int64_t Nanoseconds(const struct timespec& t) { return t.tv_sec * kBillion + t.tv_nsec; }
 
 // A new file that this process has locked.
 Result<FileDescriptor> CreateLocked(const Directory& directory, const std::string& name) {
@@ -47,9 +42,7 @@ Result<FileDescriptor> CreateLocked(const Directory& directory, const std::strin
 }
 
 struct Indexed {
-  Lsn end;
-  Lsn last_start;
-  uint32_t last_crc = 0;
+  IndexedStretch stretch;
   std::optional<Error> damage{};
 };
 
@@ -61,18 +54,19 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Collector* collec
   RecordView view(reader->version());
   ChangeList changes;
   WalRecord record;
-  Indexed out{begin, Lsn()};
+  Indexed indexed{.stretch = {.begin = begin, .end = begin}};
+  IndexedStretch& out = indexed.stretch;
   uint64_t told = 0, count = 0;
   while (reader->Next(&record) && record.start < end) {
     RETURN_IF_ERROR(ParseRecord(record, &view));
     if (RecordFault fault = ingest.Take(view, &changes)) {
-      out.damage = Error{ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}: {}",
-                                                          record.start.ToString(), fault.what)};
+      indexed.damage = Error{ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}: {}",
+                                                              record.start.ToString(), fault.what)};
       out.end = record.start;
-      return out;
+      return indexed;
     }
     if (!changes.empty()) collector->Take(changes, view, record);
-    out = {std::min(record.end, end), record.start, view.header().crc, std::nullopt};
+    out = {begin, std::min(record.end, end), record.start, record.end, view.header().crc};
     if (++count % 4096 != 0) continue;
     const uint64_t now = out.end - begin;
     *done += now - told;
@@ -85,12 +79,12 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Collector* collec
     if (is_rest)
       out.end = std::clamp(reader->end_of_wal(), begin, end);
     else
-      out.damage = *error;
+      indexed.damage = *error;
   }
   *done += (end - begin) - told;
   // There is WAL behind the segments.
   if (record.start >= end && out.end < end) out.end = end;
-  return out;
+  return indexed;
 }
 
 }  // namespace
@@ -104,29 +98,26 @@ std::string IndexFileName(std::span<const Segment> segments, uint32_t segment_si
 }
 
 Result<IndexedSegment> LookAtSegment(const Segment& segment) {
+  IndexedSegment out{.timeline = segment.timeline, .number = segment.number};
+  ASSIGN_OR_RETURN(const auto identity, LookAtFile(segment.path));
+  if (identity) {
+    out.file = *identity;
+    return out;
+  }
   ASSIGN_OR_RETURN(const FileDescriptor fd, OpenSegmentFile(segment.path));
   struct stat st;
   if (fstat(fd.get(), &st) != 0) return FileError("examine file", segment.path);
-  return IndexedSegment{.timeline = segment.timeline,
-                        .number = segment.number,
-                        .stored_size = static_cast<uint64_t>(st.st_size),
-                        .hash = 0,
-                        .device = st.st_dev,
-                        .inode = st.st_ino,
-                        .modified = Nanoseconds(st.st_mtim),
-                        .changed = Nanoseconds(st.st_ctim)};
+  out.file = IdentityOf(st);
+  return out;
 }
 
 bool IsUntouched(const IndexedSegment& a, const IndexedSegment& b) {
-  return a.changed != 0 && a.stored_size == b.stored_size && a.device == b.device &&
-         a.inode == b.inode && a.modified == b.modified && a.changed == b.changed;
+  return a.file.changed != 0 && a.file == b.file;
 }
 
 Result<IndexedSegment> DescribeSegment(const Segment& segment, uint32_t segment_size) {
   ASSIGN_OR_RETURN(IndexedSegment out, LookAtSegment(segment));
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  if (Nanoseconds(now) - out.changed < kSettled) out.changed = 0;
+  if (NanosecondsNow() - out.file.changed < kYoung) out.file.changed = 0;
   ASSIGN_OR_RETURN(const auto reader, SegmentReader::Open(segment, segment_size));
   constexpr size_t kChunk = 1 << 18;
   const auto buffer = std::make_unique<uint8_t[]>(kChunk);
@@ -154,14 +145,13 @@ static std::string UnfinishedName(const std::string& name) {
 static Result<IndexHeader> BeginHeader(const WalSet& wal, std::span<const Segment> segments) {
   const uint32_t size = wal.segment_size();
   IndexHeader header{.system_identifier = wal.system_identifier(),
-                     .segment_size = size,
-                     .begin = wal.SegmentStart(segments.front().number)};
+                     .segment_size = size};
   for (const Segment& segment : segments) {
     auto described = DescribeSegment(segment, size);
     if (!described && described.error().code == ErrorCode::kCorrupt) {
       // Its WAL is read up to the damage, and the file is of no use to others.
       described = LookAtSegment(segment);
-      if (described) described->changed = 0;
+      if (described) described->file.changed = 0;
     }
     if (!described) return tl::unexpected(described.error());
     header.segments.push_back(*described);
@@ -169,12 +159,32 @@ static Result<IndexHeader> BeginHeader(const WalSet& wal, std::span<const Segmen
   return header;
 }
 
+Result<std::unique_ptr<IndexFile>> MakeIndexFile(
+    const Directory& directory, const std::string& name, bool is_large,
+    const std::shared_ptr<rocksdb::Cache>& cache,
+    const std::function<Status(IndexFileWriter* writer)>& write) {
+  const std::string unfinished = UnfinishedName(name);
+  ASSIGN_OR_RETURN(const FileDescriptor lock, CreateLocked(directory, unfinished));
+  std::unique_ptr<IndexFile> out;
+  const auto make = [&]() -> Status {
+    ASSIGN_OR_RETURN(const auto writer, IndexFileWriter::Create(
+                                            lock.get(), directory.PathOf(unfinished), is_large));
+    RETURN_IF_ERROR(write(writer.get()));
+    ASSIGN_OR_RETURN(out, IndexFile::Open(directory, unfinished, cache, name));
+    return directory.Rename(unfinished, name);
+  };
+  const Status status = make();
+  if (status) return out;
+  static_cast<void>(directory.Remove(unfinished));
+  return tl::unexpected(status.error());
+}
+
 Result<BuiltFile> BuildIndexFile(const WalSet& wal, uint32_t timeline,
                                  std::span<const Segment> segments, const Directory& directory,
                                  const std::shared_ptr<rocksdb::Cache>& cache,
                                  std::atomic<uint64_t>* done) {
   ASSIGN_OR_RETURN(IndexHeader header, BeginHeader(wal, segments));
-  const Lsn begin = header.begin;
+  const Lsn begin = wal.SegmentStart(segments.front().number);
   const Lsn end = wal.SegmentStart(segments.back().number + 1);
   // The last record may end behind the segments.
   const Lsn enough = end + 2 * uint64_t{wal.version().largest_record};
@@ -183,30 +193,20 @@ Result<BuiltFile> BuildIndexFile(const WalSet& wal, uint32_t timeline,
   RETURN_IF_ERROR(pg::CheckComplete(reader->version(), "the WAL"));
   Collector collector(begin);
   ASSIGN_OR_RETURN(Indexed indexed, Collect(reader.get(), begin, end, &collector, done));
-  header.end = indexed.end;
-  header.last_start = indexed.last_start;
-  header.last_crc = indexed.last_crc;
+  header.stretches.push_back(indexed.stretch);
   header.is_cut = indexed.damage.has_value();
-
-  const std::string name = IndexFileName(segments, wal.segment_size());
-  const std::string unfinished = UnfinishedName(name);
-  ASSIGN_OR_RETURN(const FileDescriptor lock, CreateLocked(directory, unfinished));
   BuiltFile out{nullptr, std::move(indexed.damage), reader->notes()};
-  const auto write = [&]() -> Status {
-    ASSIGN_OR_RETURN(const auto writer,
-                     IndexFileWriter::Create(lock.get(), directory.PathOf(unfinished)));
-    RETURN_IF_ERROR(
-        collector.ForEach([&](const PageKey& key, const std::vector<IndexEntry>& entries) {
-          return writer->Add(key, entries);
-        }));
-    RETURN_IF_ERROR(writer->Finish(header));
-    ASSIGN_OR_RETURN(out.file, IndexFile::Open(directory, unfinished, cache));
-    return directory.Rename(unfinished, name);
-  };
-  const Status status = write();
-  if (status) return out;
-  static_cast<void>(directory.Remove(unfinished));
-  return tl::unexpected(status.error());
+  ASSIGN_OR_RETURN(
+      out.file,
+      MakeIndexFile(directory, IndexFileName(segments, wal.segment_size()), false, cache,
+                    [&](IndexFileWriter* writer) -> Status {
+                      RETURN_IF_ERROR(collector.ForEach(
+                          [writer](const PageKey& key, const std::vector<IndexEntry>& entries) {
+                            return writer->Add(key, entries);
+                          }));
+                      return writer->Finish(header);
+                    }));
+  return out;
 }
 
 Status RemoveLeftovers(const Directory& directory) {

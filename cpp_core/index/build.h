@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -35,10 +36,17 @@ struct BuiltFile {
   std::vector<std::string> notes{};  // about the WAL, one line each
 };
 
-// Indexes segments of a line, which are neighbours, and puts the file into the directory. What it returns
-// is the file that it made, whatever has that name by then. timeline: of the line. done: bytes of WAL that
-// were read are added to it. Thread-safe. Errors as of WalReader, but for damage; kIo: the file cannot be
-// written.
+// Writes a file under another name, and gives it its name when it is whole. What it returns is the file that it
+// made, whatever has that name by then. write also finishes it. is_large: as IndexFileWriter. Thread-safe.
+// Errors: of `write`; kIo: the file cannot be written.
+Result<std::unique_ptr<IndexFile>> MakeIndexFile(
+    const Directory& directory, const std::string& name, bool is_large,
+    const std::shared_ptr<rocksdb::Cache>& cache,
+    const std::function<Status(IndexFileWriter* writer)>& write);
+
+// Indexes segments of a line, which are neighbours, and puts the file into the directory, as one stretch.
+// timeline: of the line. done: bytes of WAL that were read are added to it. Thread-safe. Errors as of
+// WalReader, but for damage; kIo: the file cannot be written.
 Result<BuiltFile> BuildIndexFile(const WalSet& wal, uint32_t timeline,
                                  std::span<const Segment> segments, const Directory& directory,
                                  const std::shared_ptr<rocksdb::Cache>& cache,

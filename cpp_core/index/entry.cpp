@@ -35,6 +35,16 @@ int64_t Difference(int64_t a, int64_t b) {
 
 }  // namespace
 
+std::span<const IndexEntry> EntriesBetween(std::span<const IndexEntry> entries, Lsn begin,
+                                           Lsn end) {
+  const auto place = [&](Lsn lsn) {
+    return std::lower_bound(entries.begin(), entries.end(), lsn,
+                            [](const IndexEntry& e, Lsn l) { return e.start < l; });
+  };
+  const auto first = place(begin), last = place(end);
+  return first < last ? std::span(first, last) : std::span<const IndexEntry>();
+}
+
 EntryKind EntryKindOf(const PageKey& key) {
   if (key == kCommitsKey) return EntryKind::kCommit;
   return key.field1 == PageKey::kRelation && key.field6 == PageKey::kSizeBlock ? EntryKind::kSize

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct IndexEntry {
 
   bool operator==(const IndexEntry&) const = default;
 };
+
+// Those that start at `begin` or later, and before `end`, of some in ascending order.
+std::span<const IndexEntry> EntriesBetween(std::span<const IndexEntry> entries, Lsn begin, Lsn end);
 
 // What entries of a key have besides their position.
 enum class EntryKind : uint8_t { kRecord, kSize, kCommit };

@@ -14,7 +14,7 @@
 #include <rocksdb/table.h>
 #include <sys/stat.h>
 
-#include <cstring>
+#include <algorithm>
 #include <utility>
 
 #include "cpp_core/base/file_descriptor.h"
@@ -28,17 +28,15 @@ namespace {
 
 constexpr size_t kKeySize = PageKey::kSize + 8;
 constexpr PageKey kHeaderKey{0xff, 0xffffffff, 0xffffffff, 0xffffffff, 0xff, 0xffffffff};
-constexpr uint64_t kFormat = 0x31785f6f64657201;  // its first byte counts the formats
+constexpr uint64_t kFormat = 0x31785f6f64657202;  // its first byte counts the formats
 
 struct StoredHeader {
   uint64_t format;
   uint64_t system_identifier;
-  uint32_t segment_size;
-  uint32_t last_crc;
-  uint64_t begin, end, last_start;
-  uint32_t segments, is_cut;
+  uint32_t segment_size, is_cut;
+  uint32_t segments, stretches;
 };
-static_assert(sizeof(StoredHeader) == 56);
+static_assert(sizeof(StoredHeader) == 32);
 
 struct StoredSegment {
   uint64_t number, stored_size, hash, device, inode;
@@ -46,6 +44,16 @@ struct StoredSegment {
   uint64_t timeline;
 };
 static_assert(sizeof(StoredSegment) == 64);
+
+struct StoredStretch {
+  uint64_t begin, end, last_start, last_end, last_crc;
+};
+static_assert(sizeof(StoredStretch) == 40);
+
+template <typename T>
+void AppendStored(const T& value, std::string* out) {
+  out->append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
 
 class Key {
  public:
@@ -72,7 +80,7 @@ Bytes BytesOf(const rocksdb::Slice& value) {
 // RocksDB opens files by name. This one leads to the open file, whatever its own name leads to by now.
 std::string NameOf(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
 
-rocksdb::Options TableOptions(const std::shared_ptr<rocksdb::Cache>& cache) {
+rocksdb::Options TableOptions(const std::shared_ptr<rocksdb::Cache>& cache, bool is_large) {
   rocksdb::BlockBasedTableOptions table;
   table.block_size = 16 << 10;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
@@ -80,6 +88,11 @@ rocksdb::Options TableOptions(const std::shared_ptr<rocksdb::Cache>& cache) {
   // Else they are kept in memory besides, for as many files as there are.
   table.cache_index_and_filter_blocks = true;
   if (cache) table.block_cache = cache;
+  if (is_large) {
+    table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+    table.partition_filters = true;
+    table.metadata_block_size = 64 << 10;
+  }
   rocksdb::Options options;
   options.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(PageKey::kSize));
   options.compression = rocksdb::kZSTD;
@@ -90,15 +103,43 @@ rocksdb::Options TableOptions(const std::shared_ptr<rocksdb::Cache>& cache) {
 
 }  // namespace
 
+// Segments and stretches are neighbours, and are of the same WAL.
+static bool IsOrderly(const IndexHeader& header) {
+  const uint64_t size = header.segment_size, number = header.segments.front().number;
+  if (size == 0 || header.begin().value != number * size) return false;
+  for (size_t i = 0; i < header.segments.size(); i++)
+    if (header.segments[i].number != number + i) return false;
+  for (size_t i = 1; i < header.stretches.size(); i++)
+    if (header.stretches[i].begin != header.stretches[i - 1].end ||
+        header.stretches[i].begin.value % size != 0)
+      return false;
+  return header.stretches.back().begin.value / size <= header.segments.back().number;
+}
+
+const IndexedStretch& IndexHeader::StretchOf(Lsn start) const {
+  const auto after =
+      std::upper_bound(stretches.begin(), stretches.end(), start,
+                       [](Lsn lsn, const IndexedStretch& s) { return lsn < s.begin; });
+  return after == stretches.begin() ? *after : *std::prev(after);
+}
+
 struct IndexFileWriter::Table {
-  explicit Table(std::string shown)
+  Table(std::string shown, bool is_large)
       : path(std::move(shown)),
-        options(TableOptions(nullptr)),
+        options(TableOptions(nullptr, is_large)),
         writer(rocksdb::EnvOptions(), options) {}
 
-  Status Put(const PageKey& key, Lsn start, const std::string& bytes) {
-    const rocksdb::Status status = writer.Put(Key(key, start).slice(), bytes);
+  Status Put(const PageKey& of, Lsn from, const std::string& bytes) {
+    const rocksdb::Status status = writer.Put(Key(of, from).slice(), bytes);
     return status.ok() ? Status() : Failed(status);
+  }
+  // Writes the part that is begun.
+  Status PutPart() {
+    if (count == 0) return {};
+    RETURN_IF_ERROR(Put(key, start, value));
+    value.clear();
+    count = 0;
+    return {};
   }
   tl::unexpected<Error> Failed(const rocksdb::Status& status) const {
     const ErrorCode code =
@@ -110,51 +151,62 @@ struct IndexFileWriter::Table {
   const std::string path;
   const rocksdb::Options options;
   rocksdb::SstFileWriter writer;
+  // The part that is begun: its key, how many entries it has, and the last one.
+  PageKey key{};
+  Lsn start;
+  size_t count = 0;
+  IndexEntry last;
   std::string value;
 };
 
 IndexFileWriter::IndexFileWriter(std::unique_ptr<Table> table) : table_(std::move(table)) {}
 IndexFileWriter::~IndexFileWriter() = default;
 
-Result<std::unique_ptr<IndexFileWriter>> IndexFileWriter::Create(int fd, const std::string& path) {
-  auto table = std::make_unique<Table>(path);
+Result<std::unique_ptr<IndexFileWriter>> IndexFileWriter::Create(int fd, const std::string& path,
+                                                                 bool is_large) {
+  auto table = std::make_unique<Table>(path, is_large);
   if (const auto status = table->writer.Open(NameOf(fd)); !status.ok())
     return table->Failed(status);
   return std::unique_ptr<IndexFileWriter>(new IndexFileWriter(std::move(table)));
 }
 
-Status IndexFileWriter::Add(const PageKey& key, const std::vector<IndexEntry>& entries) {
+Status IndexFileWriter::Add(const PageKey& key, std::span<const IndexEntry> entries) {
   const EntryKind kind = EntryKindOf(key);
-  for (size_t at = 0; at < entries.size();) {
-    const size_t end = std::min(entries.size(), at + kMostEntriesOfPart);
-    IndexEntry last{.start = entries[at].start};
-    const Lsn start = last.start;
-    table_->value.clear();
-    for (; at < end; at++) {
-      EncodeEntry(kind, entries[at], last, &table_->value);
-      last = entries[at];
+  Table& table = *table_;
+  for (const IndexEntry& entry : entries) {
+    if (table.count == kMostEntriesOfPart || key != table.key) RETURN_IF_ERROR(table.PutPart());
+    if (table.count == 0) {
+      table.key = key;
+      table.start = entry.start;
+      table.last = {.start = entry.start};
     }
-    RETURN_IF_ERROR(table_->Put(key, start, table_->value));
+    EncodeEntry(kind, entry, table.last, &table.value);
+    table.last = entry;
+    table.count++;
   }
   return {};
 }
 
 Status IndexFileWriter::Finish(const IndexHeader& header) {
-  const StoredHeader stored{.format = kFormat,
+  RETURN_IF_ERROR(table_->PutPart());
+  std::string bytes;
+  AppendStored(StoredHeader{.format = kFormat,
                             .system_identifier = header.system_identifier,
                             .segment_size = header.segment_size,
-                            .last_crc = header.last_crc,
-                            .begin = header.begin.value,
-                            .end = header.end.value,
-                            .last_start = header.last_start.value,
+                            .is_cut = header.is_cut,
                             .segments = static_cast<uint32_t>(header.segments.size()),
-                            .is_cut = header.is_cut};
-  std::string bytes(reinterpret_cast<const char*>(&stored), sizeof(stored));
+                            .stretches = static_cast<uint32_t>(header.stretches.size())},
+               &bytes);
   for (const IndexedSegment& s : header.segments) {
-    const StoredSegment segment{s.number, s.stored_size, s.hash,    s.device,
-                                s.inode,  s.modified,    s.changed, s.timeline};
-    bytes.append(reinterpret_cast<const char*>(&segment), sizeof(segment));
+    const FileIdentity& file = s.file;
+    AppendStored(StoredSegment{s.number, file.size, s.hash, file.device, file.inode, file.modified,
+                               file.changed, s.timeline},
+                 &bytes);
   }
+  for (const IndexedStretch& s : header.stretches)
+    AppendStored(StoredStretch{s.begin.value, s.end.value, s.last_start.value, s.last_end.value,
+                               s.last_crc},
+                 &bytes);
   RETURN_IF_ERROR(table_->Put(kHeaderKey, Lsn(), bytes));
   if (const auto status = table_->writer.Finish(); !status.ok()) return table_->Failed(status);
   return {};
@@ -162,7 +214,7 @@ Status IndexFileWriter::Finish(const IndexHeader& header) {
 
 struct IndexFile::Table {
   explicit Table(const std::shared_ptr<rocksdb::Cache>& cache)
-      : options(TableOptions(cache)), reader(options) {}
+      : options(TableOptions(cache, false)), reader(options) {}
 
   const rocksdb::Options options;
   rocksdb::SstFileReader reader;
@@ -170,23 +222,26 @@ struct IndexFile::Table {
   std::vector<IndexEntry> part;
 };
 
-IndexFile::IndexFile(std::string path, std::unique_ptr<Table> table)
-    : path_(std::move(path)), table_(std::move(table)) {}
+IndexFile::IndexFile(std::string path, std::string name, std::unique_ptr<Table> table)
+    : path_(std::move(path)), name_(std::move(name)), table_(std::move(table)) {}
 IndexFile::~IndexFile() = default;
 
-tl::unexpected<Error> IndexFile::Damaged(const std::string& what) const {
+tl::unexpected<Error> IndexFile::Damaged(const std::string& what) {
+  is_damaged_ = true;
   return MakeError(ErrorCode::kCorrupt,
                    fmt::format("index file \"{}\" is damaged: {}", path_, what));
 }
 
 Result<std::unique_ptr<IndexFile>> IndexFile::Open(const Directory& directory,
                                                    const std::string& name,
-                                                   const std::shared_ptr<rocksdb::Cache>& cache) {
-  const std::string path = directory.PathOf(name);
+                                                   const std::shared_ptr<rocksdb::Cache>& cache,
+                                                   const std::string& later) {
+  const std::string& called = later.empty() ? name : later;
+  const std::string path = directory.PathOf(called);
   ASSIGN_OR_RETURN(const FileDescriptor fd, directory.OpenFile(name, O_RDONLY));
   struct stat st;
   if (fstat(fd.get(), &st) != 0) return FileError("examine file", path);
-  std::unique_ptr<IndexFile> out(new IndexFile(path, std::make_unique<Table>(cache)));
+  std::unique_ptr<IndexFile> out(new IndexFile(path, called, std::make_unique<Table>(cache)));
   out->bytes_ = static_cast<uint64_t>(st.st_size);
   const auto status = out->table_->reader.Open(NameOf(fd.get()));
   if (status.IsIOError())
@@ -203,35 +258,34 @@ Result<std::unique_ptr<IndexFile>> IndexFile::Open(const Directory& directory,
 Status IndexFile::ReadHeader() {
   rocksdb::ReadOptions options;
   options.total_order_seek = true;
+  options.fill_cache = false;
   const std::unique_ptr<rocksdb::Iterator> at(table_->reader.NewIterator(options));
   at->Seek(Key(kHeaderKey, Lsn()).slice());
   if (!at->status().ok()) return Damaged(at->status().ToString());
-  StoredHeader stored;
-  const size_t size = at->Valid() ? at->value().size() : 0;
-  if (!at->Valid() || at->key() != Key(kHeaderKey, Lsn()).slice() || size < sizeof(stored))
+  if (!at->Valid() || at->key() != Key(kHeaderKey, Lsn()).slice())
     return Damaged("it has no header");
-  std::memcpy(&stored, at->value().data(), sizeof(stored));
+  ByteReader in(BytesOf(at->value()));
+  StoredHeader stored;
+  if (!in.Read(&stored)) return Damaged("its header is too short");
   if (stored.format != kFormat) return Damaged("it is of another format");
-  if (stored.segments != (size - sizeof(stored)) / sizeof(StoredSegment) || stored.segments == 0)
+  const uint64_t size = uint64_t{stored.segments} * sizeof(StoredSegment) +
+                        uint64_t{stored.stretches} * sizeof(StoredStretch);
+  if (stored.segments == 0 || stored.stretches == 0 || in.remaining() != size)
     return Damaged("its header names no segments");
   header_ = {.system_identifier = stored.system_identifier,
              .segment_size = stored.segment_size,
-             .begin = Lsn(stored.begin),
-             .end = Lsn(stored.end),
-             .last_start = Lsn(stored.last_start),
-             .last_crc = stored.last_crc,
              .is_cut = stored.is_cut != 0};
-  for (size_t i = 0; i < stored.segments; i++) {
-    StoredSegment s;
-    std::memcpy(&s, at->value().data() + sizeof(stored) + i * sizeof(s), sizeof(s));
-    header_.segments.push_back({static_cast<uint32_t>(s.timeline), s.number, s.stored_size, s.hash,
-                                s.device, s.inode, s.modified, s.changed});
-  }
-  return {};
+  for (StoredSegment s; header_.segments.size() < stored.segments && in.Read(&s);)
+    header_.segments.push_back({static_cast<uint32_t>(s.timeline), s.number, s.hash,
+                                {s.device, s.inode, s.stored_size, s.modified, s.changed}});
+  for (StoredStretch s; header_.stretches.size() < stored.stretches && in.Read(&s);)
+    header_.stretches.push_back({Lsn(s.begin), Lsn(s.end), Lsn(s.last_start), Lsn(s.last_end),
+                                 static_cast<uint32_t>(s.last_crc)});
+  return IsOrderly(header_) ? Status() : Damaged("its header is no list of neighbours");
 }
 
 Status IndexFile::ReadBack(const PageKey& key, Lsn to, const Take& take) {
-  if (to <= header_.begin) return {};
+  if (to <= header_.begin()) return {};
   rocksdb::Iterator& at = *table_->at;
   const EntryKind kind = EntryKindOf(key);
   std::vector<IndexEntry>& part = table_->part;
@@ -247,22 +301,36 @@ Status IndexFile::ReadBack(const PageKey& key, Lsn to, const Take& take) {
   return at.status().ok() ? Status() : Damaged(at.status().ToString());
 }
 
-Status IndexFile::ForEach(const PageKey& first, const PageKey& last, const Sink& sink) {
+IndexFile::Cursor::Cursor(IndexFile* file, const PageKey& first, Lsn from) : file_(file) {
   rocksdb::ReadOptions options;
   options.total_order_seek = true;
-  const std::unique_ptr<rocksdb::Iterator> at(table_->reader.NewIterator(options));
-  std::vector<IndexEntry> part;
-  for (at->Seek(Key(first, Lsn()).slice()); at->Valid(); at->Next()) {
-    if (at->key().size() != kKeySize) return Damaged("it has a key of a wrong size");
-    const PageKey key = PageKeyOf(at->key());
-    if (key > last || key == kHeaderKey) break;
-    part.clear();
-    if (Status s = DecodeEntries(EntryKindOf(key), StartOf(at->key()), BytesOf(at->value()), &part);
-        !s)
-      return Damaged(s.error().message);
-    RETURN_IF_ERROR(sink(key, part));
-  }
-  return at->status().ok() ? Status() : Damaged(at->status().ToString());
+  options.fill_cache = false;
+  at_.reset(file->table_->reader.NewIterator(options));
+  // A part that begins before `from` may have entries behind it.
+  at_->SeekForPrev(Key(first, from).slice());
+  if (!at_->status().ok()) return;
+  if (!at_->Valid() || at_->key().size() != kKeySize || PageKeyOf(at_->key()) < first)
+    at_->Seek(Key(first, Lsn()).slice());
+}
+
+IndexFile::Cursor::~Cursor() = default;
+IndexFile::Cursor::Cursor(Cursor&&) noexcept = default;
+IndexFile::Cursor& IndexFile::Cursor::operator=(Cursor&&) noexcept = default;
+
+Result<bool> IndexFile::Cursor::Next() {
+  if (!is_first_ && at_->Valid()) at_->Next();
+  is_first_ = false;
+  if (!at_->status().ok()) return file_->Damaged(at_->status().ToString());
+  if (!at_->Valid()) return false;
+  if (at_->key().size() != kKeySize) return file_->Damaged("it has a key of a wrong size");
+  key_ = PageKeyOf(at_->key());
+  if (key_ == kHeaderKey) return false;
+  part_.clear();
+  if (Status s =
+          DecodeEntries(EntryKindOf(key_), StartOf(at_->key()), BytesOf(at_->value()), &part_);
+      !s)
+    return file_->Damaged(s.error().message);
+  return true;
 }
 
 }  // namespace neon_redo

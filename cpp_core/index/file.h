@@ -1,15 +1,18 @@
-// One file of an index: the entries of a few segments of WAL, which it names.
+// One file of an index: the entries of some segments of WAL, which it names.
 #ifndef NEON_REDO_INDEX_FILE_H_
 #define NEON_REDO_INDEX_FILE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cpp_core/base/directory.h"
+#include "cpp_core/base/file_identity.h"
 #include "cpp_core/index/entry.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
@@ -17,7 +20,8 @@
 
 namespace rocksdb {
 class Cache;
-}
+class Iterator;
+}  // namespace rocksdb
 
 namespace neon_redo {
 
@@ -25,34 +29,44 @@ namespace neon_redo {
 struct IndexedSegment {
   uint32_t timeline = 0;
   uint64_t number = 0;
-  uint64_t stored_size = 0;  // of its file, in bytes
-  uint64_t hash = 0;         // XXH3, 64 bits, of its content, decompressed
-  // Of its file. If all are the same, so is the content.
-  uint64_t device = 0, inode = 0;
-  int64_t modified = 0, changed = 0;  // mtime and ctime, in nanoseconds
+  uint64_t hash = 0;    // XXH3, 64 bits, of its content, decompressed
+  FileIdentity file{};  // changed is 0: it does not tell versions of the content apart
+};
+
+// WAL that was indexed in one go: segments of the file, up to those of the next stretch. What an entry says of
+// a fork's size follows from its stretch alone.
+struct IndexedStretch {
+  Lsn begin{};  // entries are of records that start here
+  Lsn end{};    // or later, and before this: the end of the segments, or of their WAL
+  // The last record; none: 0. It may end in a segment that is not one of these.
+  Lsn last_start{}, last_end{};
+  uint32_t last_crc = 0;
 };
 
 struct IndexHeader {
   uint64_t system_identifier = 0;
   uint32_t segment_size = 0;
-  std::vector<IndexedSegment> segments{};  // in order of number, without gaps
-  Lsn begin{};                             // entries are of records that start here
-  Lsn end{};  // or later, and before this: the end of the segments, or of their WAL
-  // The last record; none: 0. It may end in a segment that is not one of these.
-  Lsn last_start{};
-  uint32_t last_crc = 0;
-  // WAL cannot be read further than `end`. Such a file is of no use to another process.
+  std::vector<IndexedSegment> segments{};   // in order of number, without gaps; not empty
+  std::vector<IndexedStretch> stretches{};  // in order of LSN, without gaps; not empty
+  // WAL cannot be read further than its end. Such a file is of no use to another process.
   bool is_cut = false;
+
+  Lsn begin() const { return stretches.front().begin; }
+  Lsn end() const { return stretches.back().end; }
+  // The stretch that a record is of.
+  const IndexedStretch& StretchOf(Lsn start) const;
 };
 
 // Writes a file. Not thread-safe.
 class IndexFileWriter {
  public:
-  // Overwrites the open file, which `path` names in messages.
-  static Result<std::unique_ptr<IndexFileWriter>> Create(int fd, const std::string& path);
+  // Overwrites the open file, which `path` names in messages. is_large: its filter and its list of blocks
+  // are in pieces, so that a question needs one of them.
+  static Result<std::unique_ptr<IndexFileWriter>> Create(int fd, const std::string& path,
+                                                         bool is_large);
   ~IndexFileWriter();
-  // Of each key once, in ascending order; entries in ascending order, not empty.
-  Status Add(const PageKey& key, const std::vector<IndexEntry>& entries);
+  // Keys in ascending order, each any number of times; all entries of a key in ascending order.
+  Status Add(const PageKey& key, std::span<const IndexEntry> entries);
   // Nothing may be added afterwards. The file is on disk.
   Status Finish(const IndexHeader& header);
 
@@ -66,34 +80,56 @@ class IndexFileWriter {
 class IndexFile {
  public:
   // Links are not followed. kNotFound: there is no such file. kCorrupt: it is damaged, or of another
-  // format; the message names it. cache: of blocks, shared with other files.
+  // format; the message names it. cache: of blocks, shared with other files. later: its name from now on.
   static Result<std::unique_ptr<IndexFile>> Open(const Directory& directory,
                                                  const std::string& name,
-                                                 const std::shared_ptr<rocksdb::Cache>& cache);
+                                                 const std::shared_ptr<rocksdb::Cache>& cache,
+                                                 const std::string& later = {});
   ~IndexFile();
 
   const IndexHeader& header() const { return header_; }
   uint64_t bytes() const { return bytes_; }
+  const std::string& name() const { return name_; }  // in the directory, unless it was replaced
+  // A block of it could not be used.
+  bool is_damaged() const { return is_damaged_; }
 
   // The key's entries of records that start before `to`, the newest first, a part at a time, until
   // take says false.
-  using Take = std::function<bool(const std::vector<IndexEntry>& part)>;
+  using Take = std::function<bool(std::span<const IndexEntry> part)>;
   Status ReadBack(const PageKey& key, Lsn to, const Take& take);
 
-  // The entries of the keys from `first` to `last`, in ascending order of keys. A key may come several
-  // times.
-  using Sink = std::function<Status(const PageKey&, const std::vector<IndexEntry>&)>;
-  Status ForEach(const PageKey& first, const PageKey& last, const Sink& sink);
+  // Entries of many keys, a part at a time, in ascending order. They are not kept in the cache. The file must
+  // outlive it.
+  class Cursor {
+   public:
+    // From the first part of this key or a later one on; `from`: where that part, or the one before it, begins.
+    Cursor(IndexFile* file, const PageKey& first, Lsn from);
+    ~Cursor();
+    Cursor(Cursor&&) noexcept;
+    Cursor& operator=(Cursor&&) noexcept;
+    // False: there are no more.
+    Result<bool> Next();
+    const PageKey& key() const { return key_; }
+    std::span<const IndexEntry> part() const { return part_; }
+
+   private:
+    IndexFile* file_;
+    std::unique_ptr<rocksdb::Iterator> at_;
+    bool is_first_ = true;
+    PageKey key_{};
+    std::vector<IndexEntry> part_;
+  };
 
  private:
   struct Table;
-  IndexFile(std::string path, std::unique_ptr<Table> table);
+  IndexFile(std::string path, std::string name, std::unique_ptr<Table> table);
   Status ReadHeader();
-  tl::unexpected<Error> Damaged(const std::string& what) const;
+  tl::unexpected<Error> Damaged(const std::string& what);
 
-  const std::string path_;
+  const std::string path_, name_;
   std::unique_ptr<Table> table_;
   uint64_t bytes_ = 0;  // of the file
+  std::atomic<bool> is_damaged_{false};
   IndexHeader header_;
 };
 

@@ -11,6 +11,7 @@
 #include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/store/encoding.h"
 #include "cpp_core/store/keys.h"
+#include "cpp_core/wal/open.h"
 
 namespace neon_redo {
 
@@ -83,8 +84,8 @@ Result<std::vector<IndexEntry>> IndexedChanges::WithStateOf(const PageKey& key, 
     ASSIGN_OR_RETURN(const auto pages, index_.GetAll(kOffsetsPagesKey, from_, lsn));
     out.insert(out.end(), pages.begin(), pages.end());
   } else {
-    // A server that begins to keep timestamps makes the page of its next transaction, which the
-    // checkpoint before has: the server was started in between.
+    // A server that begins to keep timestamps makes the page of its next transaction, which follows from
+    // the checkpoint before.
     ASSIGN_OR_RETURN(const auto settings,
                      index_.GetAll(ClusterKey(ChangeKind::kParameters), from_, lsn));
     for (const IndexEntry& setting : settings) {
@@ -100,20 +101,46 @@ Result<std::vector<IndexEntry>> IndexedChanges::WithStateOf(const PageKey& key, 
   return out;
 }
 
-Result<std::vector<StoredChange>> IndexedChanges::Get(const PageKey& key, Lsn lsn) {
-  std::vector<StoredChange> out;
-  const bool is_of_commit_ts =
-      IsSlruPage(key, SlruKind::kCommitTs) || key == SlruKey(SlruKind::kCommitTs);
-  if (IsSlruPage(key, SlruKind::kMultixactOffsets) || is_of_commit_ts) {
-    Ingest ingest({.track_commit_timestamp = track_commit_timestamp_});
-    ASSIGN_OR_RETURN(const auto entries, WithStateOf(key, lsn));
-    for (const IndexEntry& entry : entries) {
-      RETURN_IF_ERROR(Read(entry.start, &ingest));
-      if (record_.end > lsn) break;
-      Append(key, &out);
-    }
-    return out;
+// Whatever they are about: for the next transaction, which each moves on.
+Status IndexedChanges::TakeAllBetween(Lsn from, Lsn to, Ingest* ingest) {
+  ASSIGN_OR_RETURN(const auto reader,
+                   OpenWal(index_.wal(), {.from = from, .timeline = index_.timeline()}));
+  while (reader->Next(&record_) && record_.start < to) {
+    RETURN_IF_ERROR(ParseRecord(record_, &view_));
+    if (const RecordFault fault = ingest->Take(view_, &changes_))
+      return MakeError(ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}: {}",
+                                                        record_.start.ToString(), fault.what));
   }
+  return reader->error() ? Status(tl::unexpected(*reader->error())) : Status();
+}
+
+Result<std::vector<StoredChange>> IndexedChanges::GetInOrder(const PageKey& key, Lsn lsn) {
+  std::vector<StoredChange> out;
+  Ingest ingest({.track_commit_timestamp = track_commit_timestamp_});
+  ASSIGN_OR_RETURN(const auto entries, WithStateOf(key, lsn));
+  ASSIGN_OR_RETURN(const auto settings,
+                   index_.GetAll(ClusterKey(ChangeKind::kParameters), from_, lsn));
+  // Behind the last checkpoint, if the server went on after it: so it did until a promotion.
+  Lsn unknown;
+  for (const IndexEntry& entry : entries) {
+    const bool is_setting =
+        std::binary_search(settings.begin(), settings.end(), entry, StartsBefore);
+    if (is_setting && unknown.valid() && !ingest.state().track_commit_timestamp)
+      RETURN_IF_ERROR(TakeAllBetween(unknown, entry.start, &ingest));
+    RETURN_IF_ERROR(Read(entry.start, &ingest));
+    if (record_.end > lsn) break;
+    Append(key, &out);
+    for (const Change& change : changes_)
+      if (change.kind == ChangeKind::kCheckpoint) unknown = change.flags ? Lsn() : record_.end;
+  }
+  return out;
+}
+
+Result<std::vector<StoredChange>> IndexedChanges::Get(const PageKey& key, Lsn lsn) {
+  if (IsSlruPage(key, SlruKind::kMultixactOffsets) || IsSlruPage(key, SlruKind::kCommitTs) ||
+      key == SlruKey(SlruKind::kCommitTs))
+    return GetInOrder(key, lsn);
+  std::vector<StoredChange> out;
   ASSIGN_OR_RETURN(auto entries, index_.Get(key, lsn));
   // The last record may end behind the LSN, and be the one that makes the page whole.
   if (!entries.empty() && entries.back().start >= from_) {

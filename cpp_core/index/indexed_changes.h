@@ -28,6 +28,8 @@ class IndexedChanges : public ChangeSource {
  private:
   Status Read(Lsn start, Ingest* ingest);
   Result<std::vector<IndexEntry>> WithStateOf(const PageKey& key, Lsn lsn);
+  Result<std::vector<StoredChange>> GetInOrder(const PageKey& key, Lsn lsn);
+  Status TakeAllBetween(Lsn from, Lsn to, Ingest* ingest);
   void Append(const PageKey& key, std::vector<StoredChange>* out);
 
   WalIndex& index_;

@@ -8,53 +8,58 @@
 
 namespace neon_redo {
 
-namespace {
-
-// Drops what was taken of a file before it was made anew. part: of that file, the newest first.
-void Forget(const std::vector<IndexEntry>& part, size_t before, std::vector<IndexEntry>* out) {
-  while (out->size() > before && out->back().start <= part.back().start) out->pop_back();
+// A file that turns out to be damaged is removed, and the question asked once more when there is another.
+Status WalIndex::WithRepair(const std::function<Status()>& ask) {
+  constexpr int kMostTimes = 8;
+  for (int times = 0;; times++) {
+    const Status status = ask();
+    if (status || status.error().code != ErrorCode::kCorrupt || times == kMostTimes) return status;
+    if (!RemoveDamaged()) return status;
+    RETURN_IF_ERROR(CoverAll());
+  }
 }
 
-}  // namespace
-
-// A part that is read may be taken twice: once more from the file that is made anew.
-Status WalIndex::ReadBack(size_t file, const PageKey& key, Lsn to, const IndexFile::Take& take) {
-  Status status = files_[file]->ReadBack(key, to, take);
-  if (status || status.error().code != ErrorCode::kCorrupt || files_[file]->header().is_cut)
-    return status;
-  notes_.push_back(status.error().message + "; it was made anew");
-  RETURN_IF_ERROR(Rebuild(file));
-  return files_[file]->ReadBack(key, to, take);
+Status WalIndex::ReadBack(const IndexView& view, const PageKey& key, Lsn to,
+                          const IndexFile::Take& take) {
+  return view.file->ReadBack(key, std::min(to, view.end), [&](std::span<const IndexEntry> part) {
+    const auto mine = EntriesBetween(part, view.begin, view.end);
+    const bool goes_on = mine.size() == part.size();
+    return (mine.empty() || take(mine)) && goes_on;
+  });
 }
 
 Result<std::vector<IndexEntry>> WalIndex::Get(const PageKey& key, Lsn to) {
   std::vector<IndexEntry> out;  // the newest first
-  bool is_whole = false;
-  for (size_t file = files_.size(); file-- > 0 && !is_whole;) {
-    const size_t before = out.size();
-    RETURN_IF_ERROR(ReadBack(file, key, to, [&](const std::vector<IndexEntry>& part) {
-      Forget(part, before, &out);
-      for (auto entry = part.rbegin(); entry != part.rend() && !is_whole; ++entry) {
-        out.push_back(*entry);
-        is_whole = entry->makes_whole;
-      }
-      return !is_whole;
-    }));
-  }
+  RETURN_IF_ERROR(WithRepair([&]() -> Status {
+    out.clear();
+    bool is_whole = false;
+    for (size_t i = views().size(); i-- > 0 && !is_whole;) {
+      RETURN_IF_ERROR(ReadBack(views()[i], key, to, [&](std::span<const IndexEntry> part) {
+        for (auto entry = part.rbegin(); entry != part.rend() && !is_whole; ++entry) {
+          out.push_back(*entry);
+          is_whole = entry->makes_whole;
+        }
+        return !is_whole;
+      }));
+    }
+    return {};
+  }));
   std::reverse(out.begin(), out.end());
   return out;
 }
 
 Result<std::vector<IndexEntry>> WalIndex::GetAll(const PageKey& key, Lsn from, Lsn to) {
   std::vector<IndexEntry> out;
-  for (size_t file = files_.size(); file-- > 0 && files_[file]->header().end > from;) {
-    const size_t before = out.size();
-    RETURN_IF_ERROR(ReadBack(file, key, to, [&](const std::vector<IndexEntry>& part) {
-      Forget(part, before, &out);
-      out.insert(out.end(), part.rbegin(), part.rend());
-      return out.back().start >= from;
-    }));
-  }
+  RETURN_IF_ERROR(WithRepair([&]() -> Status {
+    out.clear();
+    for (size_t i = views().size(); i-- > 0 && views()[i].end > from;) {
+      RETURN_IF_ERROR(ReadBack(views()[i], key, to, [&](std::span<const IndexEntry> part) {
+        out.insert(out.end(), part.rbegin(), part.rend());
+        return out.back().start >= from;
+      }));
+    }
+    return {};
+  }));
   while (!out.empty() && out.back().start < from) out.pop_back();
   std::reverse(out.begin(), out.end());
   return out;
@@ -62,40 +67,46 @@ Result<std::vector<IndexEntry>> WalIndex::GetAll(const PageKey& key, Lsn from, L
 
 Status WalIndex::ForEach(const PageKey& first, const PageKey& last, Lsn from, Lsn to,
                          const std::function<void(const IndexEntry&)>& take) {
-  for (size_t file = 0; file < files_.size(); file++) {
-    if (files_[file]->header().end <= from) continue;
-    if (files_[file]->header().begin >= to) break;
-    std::vector<IndexEntry> found;
-    const auto read = [&] {
-      found.clear();
-      return files_[file]->ForEach(
-          first, last, [&](const PageKey&, const std::vector<IndexEntry>& part) -> Status {
-            for (const IndexEntry& entry : part)
-              if (entry.start >= from && entry.start < to) found.push_back(entry);
-            return {};
-          });
-    };
-    Status status = read();
-    if (!status && status.error().code == ErrorCode::kCorrupt && !files_[file]->header().is_cut) {
-      notes_.push_back(status.error().message + "; it was made anew");
-      RETURN_IF_ERROR(Rebuild(file));
-      status = read();
+  const auto read = [&](const IndexView& view) -> Status {
+    const Lsn begin = std::max(from, view.begin), end = std::min(to, view.end);
+    IndexFile::Cursor cursor(view.file.get(), first, begin);
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool is_there, cursor.Next());
+      if (!is_there || cursor.key() > last) return {};
+      if (first == last && cursor.part().front().start >= end) return {};
+      const auto part = EntriesBetween(cursor.part(), begin, end);
+      std::for_each(part.begin(), part.end(), take);
     }
-    if (!status) return status;
-    std::for_each(found.begin(), found.end(), take);
-  }
-  return {};
+  };
+  return WithRepair([&]() -> Status {
+    for (const IndexView& view : views())
+      if (view.end > from && view.begin < to) RETURN_IF_ERROR(read(view));
+    return {};
+  });
 }
 
+// The last entry of each stretch says what all of the stretch makes of a size.
 Result<SizeBounds> WalIndex::GetSize(const PageKey& key, Lsn from, Lsn to) {
   SizeBounds out;
-  for (size_t file = files_.size(); file-- > 0 && files_[file]->header().end > from;) {
-    if (out.is_known()) break;
-    RETURN_IF_ERROR(ReadBack(file, key, to, [&](const std::vector<IndexEntry>& part) {
-      out = part.back().size.Then(out);
-      return false;
-    }));
-  }
+  const auto read = [&](const IndexView& view) -> Status {
+    Lsn before = to;
+    for (bool goes_on = true; goes_on && before > view.begin;) {
+      goes_on = false;
+      RETURN_IF_ERROR(ReadBack(view, key, before, [&](std::span<const IndexEntry> part) {
+        out = part.back().size.Then(out);
+        before = view.file->header().StretchOf(part.back().start).begin;
+        goes_on = !out.is_known() && before > from;
+        return false;
+      }));
+    }
+    return {};
+  };
+  RETURN_IF_ERROR(WithRepair([&]() -> Status {
+    out = {};
+    for (size_t i = views().size(); i-- > 0 && views()[i].end > from && !out.is_known();)
+      RETURN_IF_ERROR(read(views()[i]));
+    return {};
+  }));
   return out;
 }
 

@@ -2,6 +2,7 @@
 #ifndef NEON_REDO_INDEX_WAL_INDEX_H_
 #define NEON_REDO_INDEX_WAL_INDEX_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/directory.h"
 #include "cpp_core/index/build.h"
+#include "cpp_core/index/cover.h"
 #include "cpp_core/index/file.h"
 #include "cpp_core/wal/open.h"
 #include "neon_redo/error.h"
@@ -24,7 +26,8 @@ namespace neon_redo {
 struct IndexOptions {
   std::string directory;       // is made if it is not there, with those above it
   int jobs = 1;                // threads that build files
-  uint64_t group = 256 << 20;  // WAL of one file, in bytes: a power of two
+  uint64_t group = 256 << 20;  // WAL that is indexed into one file, in bytes: a power of two
+  uint64_t fan_out = 16;       // files that are merged into one: a power of two
   uint64_t cache = 64 << 20;   // memory for blocks of files, in bytes
   std::function<void(uint64_t done, uint64_t total)> progress{};  // in bytes of WAL; for Open
 };
@@ -32,7 +35,8 @@ struct IndexOptions {
 // What WalIndex::Open has found and done.
 struct IndexCounts {
   uint64_t files = 0;             // that answer questions
-  uint64_t built = 0;             // of them, made now
+  uint64_t built = 0;             // made of WAL now
+  uint64_t merged = 0;            // made of other files now
   uint64_t segments_indexed = 0;  // by these
   uint64_t bytes = 0;             // of all files
 };
@@ -53,10 +57,11 @@ class WalIndex {
   const IndexCounts& counts() const { return counts_; }
   // Of the segments that are read, each the chosen one of its copies.
   std::shared_ptr<const std::vector<Segment>> segments() const { return segments_; }
+  const WalSet& wal() const { return wal_; }
   uint32_t timeline() const { return timeline_; }
   const WalIdentity& identity() const { return wal_.identity(); }
   // Records before this are in it: the end of the last one.
-  Lsn end() const { return files_.empty() ? Lsn() : files_.back()->header().end; }
+  Lsn end() const { return views().empty() ? Lsn() : views().back().end; }
   // Why WAL after end() cannot be read; nothing: it ends there, or is not wanted.
   const std::optional<Error>& damage() const { return damage_; }
   // About the WAL and the files, one line each, since the last call.
@@ -75,18 +80,31 @@ class WalIndex {
   Result<SizeBounds> GetSize(const PageKey& key, Lsn from, Lsn to);
 
  private:
-  using Group = std::span<Segment>;  // of segments_: those of one file
+  struct ListedFile;
 
   WalIndex(const WalSet& wal, const WalRange& range, const IndexOptions& options);
+  const std::vector<IndexView>& views() const { return cover_->views(); }
+  // wal_index_files.cpp
   Status ListSegments();
-  std::string NameOf(size_t group) const;
-  Status Choose(Group group, const IndexHeader* header);
-  Result<bool> OpenFile(size_t group);
-  Status OpenFiles();
-  Result<std::vector<BuiltFile>> Build(const std::vector<size_t>& missing);
-  Status BuildFirstAgain(BuiltFile* built);
-  Status Rebuild(size_t group);
-  Status ReadBack(size_t file, const PageKey& key, Lsn to, const IndexFile::Take& take);
+  Result<std::vector<ListedFile>> ListFiles() const;
+  Status CoverAll();
+  Result<bool> TryCover();
+  Result<bool> UseFiles();
+  std::vector<SegmentRange> Pieces() const;
+  Status Build(const std::vector<SegmentRange>& pieces);
+  Status Take(const SegmentRange& piece, BuiltFile built);
+  std::vector<SegmentRange> Nodes(uint64_t size) const;
+  std::span<const IndexView> ToMerge(const SegmentRange& node) const;
+  Result<bool> MergeUpward();
+  Status RemoveReplaced();
+  bool RemoveDamaged();
+  std::span<const Segment> SegmentsOf(const SegmentRange& range) const {
+    return std::span(*segments_).subspan(range.first, range.size());
+  }
+
+  Status WithRepair(const std::function<Status()>& ask);
+  static Status ReadBack(const IndexView& view, const PageKey& key, Lsn to,
+                         const IndexFile::Take& take);
 
   const WalSet wal_;
   const WalRange range_;
@@ -95,12 +113,16 @@ class WalIndex {
   std::optional<Directory> opened_;
   std::shared_ptr<rocksdb::Cache> cache_;
   uint32_t timeline_ = 0;
-  std::shared_ptr<std::vector<Segment>> segments_;
-  std::vector<Group> groups_;                      // in order of LSN
-  std::vector<std::unique_ptr<IndexFile>> files_;  // of the groups, but of those behind damage
+  std::shared_ptr<std::vector<Segment>> segments_;  // of the line
+  SegmentRange wanted_;
+  uint64_t per_group_ = 1;       // segments
+  std::vector<uint64_t> sizes_;  // of files, in segments, ascending
+  std::unique_ptr<Cover> cover_;
   std::optional<Error> damage_;
   std::vector<std::string> notes_;
   IndexCounts counts_;
+  uint64_t to_index_ = 0;  // bytes of WAL
+  std::atomic<uint64_t> done_{0};
 };
 
 }  // namespace neon_redo

@@ -1,15 +1,18 @@
 // The index against a plain list of what each record concerns; files that are damaged, foreign, outdated
 // or left by others.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/index/collector.h"
@@ -75,12 +78,18 @@ class IndexTest : public ::testing::Test {
     return WalIndex::Open(*set, range,
                           {.directory = index_.path() + "/a/b", .progress = std::move(progress)});
   }
-  Result<std::unique_ptr<WalIndex>> Open(int jobs = 1, uint64_t group = 256 << 20) {
+  Result<std::unique_ptr<WalIndex>> Open(int jobs = 1, uint64_t group = 256 << 20,
+                                         uint64_t fan_out = 16) {
     const auto set = WalSet::Open(wal_.path());
     EXPECT_TRUE(set) << set.error().message;
     return WalIndex::Open(*set, {},
-                          {.directory = index_.path() + "/a/b", .jobs = jobs, .group = group});
+                          {.directory = index_.path() + "/a/b",
+                           .jobs = jobs,
+                           .group = group,
+                           .fan_out = fan_out});
   }
+  // Each segment has a file, of which two are merged, and two of these, and so on.
+  Result<std::unique_ptr<WalIndex>> OpenMerged(int jobs = 1) { return Open(jobs, kSize, 2); }
 
   // What the index must have, without sizes.
   Entries Expected() {
@@ -123,12 +132,32 @@ class IndexTest : public ::testing::Test {
     }
   }
 
+  void CompareSizes(WalIndex* index);
+  void DamageFiles(int times, uint64_t group, uint64_t fan_out);
+
   std::vector<std::string> Files() const {
     std::vector<std::string> out;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(index_.path()))
       if (entry.is_regular_file()) out.push_back(entry.path());
     std::sort(out.begin(), out.end());
     return out;
+  }
+
+  // Their names, with numbers of segments: "3-7".
+  std::vector<std::string> Names() const {
+    std::vector<std::string> out;
+    for (const std::string& path : Files()) {
+      const std::string name = std::filesystem::path(path).stem();
+      std::string numbers;
+      for (size_t at = 0; at < name.size(); at += 25)
+        numbers += fmt::format("{}{}", at == 0 ? "" : "-",
+                               SegmentNumber(*ParseSegmentName(name.substr(at, 24)), kSize));
+      out.push_back(numbers);
+    }
+    return out;
+  }
+  std::string PathOf(uint64_t number) const {
+    return wal_.path() + "/" + FormatSegmentName(1, number, kSize);
   }
 
   TempDirectory wal_, index_;
@@ -188,18 +217,11 @@ TEST_F(IndexTest, WholeGroupsHaveOneFile) {
   const auto index = Open(2, 2 * kSize);
   ASSERT_TRUE(index) << index.error().message;
   Compare(index->get(), Expected(), 3);
-  std::vector<std::string> names;
-  for (const std::string& path : Files()) names.push_back(std::filesystem::path(path).filename());
-  const auto name = [](uint64_t n) { return FormatSegmentName(1, n, kSize); };
-  EXPECT_EQ(names, (std::vector<std::string>{name(3) + ".sst", name(4) + "-" + name(5) + ".sst",
-                                             name(6) + "-" + name(7) + ".sst", name(8) + ".sst"}));
+  EXPECT_EQ(Names(), (std::vector<std::string>{"3", "4-5", "6-7", "8"}));
   EXPECT_EQ((*Open(1, 2 * kSize))->counts().built, 0u);
 }
 
-TEST_F(IndexTest, SizesFollowFromRecords) {
-  Write(7, 3);
-  const auto index = Open();
-  ASSERT_TRUE(index);
+void IndexTest::CompareSizes(WalIndex* index) {
   const auto set = WalSet::Open(wal_.path());
   const auto reader = OpenWal(*set, {});
   Ingest ingest;
@@ -217,7 +239,7 @@ TEST_F(IndexTest, SizesFollowFromRecords) {
           if (c.kind == ChangeKind::kTruncateFork && c.key.field5 == 0)
             sizes[c.key.field4] = std::min<uint64_t>(sizes[c.key.field4], c.number + 1);
           if (c.key.field1 != PageKey::kRelation || c.key.field5 != 0) continue;
-          const auto size = (*index)->GetSize(PageKey::OfRelationSize({1663, 5, c.key.field4}, 0),
+          const auto size = index->GetSize(PageKey::OfRelationSize({1663, 5, c.key.field4}, 0),
                                               Lsn(), record.start + 1);
           EXPECT_TRUE(size);
           EXPECT_EQ(size->is_known(), is_known[c.key.field4]);
@@ -228,6 +250,17 @@ TEST_F(IndexTest, SizesFollowFromRecords) {
         return {};
       }));
   EXPECT_GT(compared, 100u);
+}
+
+TEST_F(IndexTest, SizesFollowFromRecords) {
+  Write(7, 6);
+  const auto index = Open();
+  ASSERT_TRUE(index);
+  CompareSizes(index->get());
+  const auto merged = OpenMerged();
+  ASSERT_TRUE(merged);
+  EXPECT_EQ(Names(), (std::vector<std::string>{"3-7", "8"}));
+  CompareSizes(merged->get());
 }
 
 TEST_F(IndexTest, CommitsHaveTimeAndTransaction) {
@@ -299,15 +332,14 @@ TEST_F(IndexTest, WalBeforeDamageIsIndexed) {
 }
 
 // Whatever happens to a file: the answers are the same, and somebody is told.
-TEST_F(IndexTest, DamagedFilesAreMadeAnew) {
-  Write(5, 2);
+void IndexTest::DamageFiles(int times, uint64_t group, uint64_t fan_out) {
   const Entries expected = Expected();
-  ASSERT_TRUE(Open());
+  ASSERT_TRUE(Open(1, group, fan_out));
   const std::vector<std::string> files = Files();
   ASSERT_EQ(files.size(), 2u);
   std::mt19937 random(6);
   uint64_t told = 0, rebuilt = 0;
-  for (int round = 0; round < 1000; round++) {
+  for (int round = 0; round < times; round++) {
     const std::string& path = files[random() % 2];
     std::ifstream in(path, std::ios::binary);
     std::string bytes((std::istreambuf_iterator<char>(in)), {});
@@ -323,20 +355,172 @@ TEST_F(IndexTest, DamagedFilesAreMadeAnew) {
           bytes[random() % bytes.size()] = static_cast<char>(random());
     }
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<int64_t>(bytes.size()));
-    const auto index = Open();
+    const auto index = Open(1, group, fan_out);
     ASSERT_TRUE(index) << index.error().message;
     Compare(index->get(), expected, static_cast<uint32_t>(round));
+    EXPECT_EQ(Files(), files);
     const bool is_told = !(*index)->TakeNotes().empty();
     told += is_told;
     rebuilt += (*index)->counts().built != 0;
     if (!is_told) {
       // In a place that nothing depends on, or reads the checksum of.
       std::filesystem::remove(path);
-      ASSERT_TRUE(Open());
+      ASSERT_TRUE(Open(1, group, fan_out));
     }
   }
-  EXPECT_GT(told, 900u);
-  EXPECT_GT(rebuilt, 900u);
+  EXPECT_GT(told, times * 9u / 10);
+  EXPECT_GT(rebuilt, times * 9u / 10);
+}
+
+TEST_F(IndexTest, DamagedFilesAreMadeAnew) {
+  Write(5, 2);
+  DamageFiles(1000, 256 << 20, 16);
+}
+
+TEST_F(IndexTest, DamagedMergedFilesAreMadeAnew) {
+  Write(5, 6);
+  ASSERT_TRUE(OpenMerged());
+  EXPECT_EQ(Names(), (std::vector<std::string>{"3-7", "8"}));
+  DamageFiles(std::getenv("NEON_REDO_LONG") ? 1000 : 150, kSize, 2);
+}
+
+TEST_F(IndexTest, FilesAreMergedUpward) {
+  Write(20, 13);
+  for (int round = 0; round < 2; round++) {
+    const auto index = OpenMerged(2);
+    ASSERT_TRUE(index) << index.error().message;
+    EXPECT_EQ((*index)->counts().built, round == 0 ? 13u : 0u);
+    EXPECT_EQ((*index)->counts().merged != 0, round == 0);
+    EXPECT_EQ((*index)->counts().files, 5u);
+    EXPECT_EQ(Names(), (std::vector<std::string>{"3-7", "8-11", "12-13", "14", "15"}));
+    Compare(index->get(), Expected(), 1);
+  }
+  Write(20, 14);
+  const auto index = OpenMerged();
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_EQ(Names(), (std::vector<std::string>{"3-15", "16"}));
+  Compare(index->get(), Expected(), 2);
+}
+
+// Of a merged file what has not changed is used.
+TEST_F(IndexTest, OneChangedSegmentIsIndexedAlone) {
+  Write(21, 14);
+  ASSERT_TRUE(OpenMerged());
+  const Entries before = Expected();
+  std::fstream(PathOf(6), std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(600'000)
+      .write("xxxx", 4);
+  {
+    const auto index = OpenMerged();
+    ASSERT_TRUE(index) << index.error().message;
+    EXPECT_EQ((*index)->counts().segments_indexed, 1u);
+    ASSERT_TRUE((*index)->damage());
+    EXPECT_LE((*index)->end().value, 6 * kSize + 600'000u);
+  }
+  Write(21, 14);
+  const auto index = OpenMerged();
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_FALSE((*index)->damage());
+  Compare(index->get(), before, 1);
+  EXPECT_EQ((*index)->counts().segments_indexed, 0u);
+  EXPECT_EQ(Names(), (std::vector<std::string>{"3-15", "16"}));
+}
+
+// Two archives of one cluster, of which one has another segment, at one directory.
+TEST_F(IndexTest, AFileIsOfUseForPartsOfAnother) {
+  // The same records but for the transactions in one segment.
+  const auto replace = [&](uint32_t xid) {
+    std::mt19937 random(22);
+    WalWriter wal(kSize, 3, 1);
+    while (wal.position() < 13 * uint64_t{kSize} - 20'000) {
+      const bool is_here = wal.position() / kSize == 6;
+      wal.set_xid(is_here ? xid : 700);
+      wal.AppendData(kRmXact, 0x00, Numbers({static_cast<uint32_t>(random() % 40), 0}));
+    }
+    for (const auto& file : std::filesystem::directory_iterator(wal_.path()))
+      std::filesystem::remove(file.path());
+    wal.Save(wal_.path());
+  };
+  replace(700);
+  ASSERT_TRUE(OpenMerged());
+  for (const uint32_t xid : {701u, 700u, 702u}) {
+    replace(xid);
+    for (const uint64_t indexed : {1u, 0u}) {
+      const auto index = OpenMerged();
+      ASSERT_TRUE(index) << index.error().message;
+      if (xid != 700) {
+        EXPECT_EQ((*index)->counts().segments_indexed, indexed);
+      }
+      Compare(index->get(), Expected(), xid);
+      const auto commits = (*index)->GetAll(kCommitsKey, Lsn(6 * kSize + 8192), Lsn(7 * kSize));
+      ASSERT_TRUE(commits);
+      for (const IndexEntry& commit : *commits) EXPECT_EQ(commit.xid, xid);
+    }
+  }
+}
+
+// An archive is shortened from its beginning.
+TEST_F(IndexTest, SegmentsThatAreGoneNeedNoNewFile) {
+  Write(23, 14);
+  ASSERT_TRUE(OpenMerged());
+  for (uint64_t number = 3; number < 8; number++) {
+    std::filesystem::remove(PathOf(number));
+    const auto index = OpenMerged();
+    ASSERT_TRUE(index) << index.error().message;
+    EXPECT_EQ((*index)->counts().built, 0u);
+    Compare(index->get(), Expected(), 1);
+  }
+  EXPECT_EQ(Names(), (std::vector<std::string>{"3-15", "16"}));
+}
+
+// Those of a process that was killed after it had merged them.
+TEST_F(IndexTest, FilesThatWereReplacedAreRemoved) {
+  Write(24, 13);
+  TempDirectory aside;
+  ASSERT_TRUE(Open(1, kSize));
+  ASSERT_EQ(Files().size(), 13u);
+  const std::string directory = std::filesystem::path(Files()[0]).parent_path();
+  for (const std::string& path : Files())
+    std::filesystem::copy(
+        path, aside.path() + "/" + std::string(std::filesystem::path(path).filename()));
+  ASSERT_TRUE(OpenMerged());
+  ASSERT_EQ(Files().size(), 5u);
+  std::filesystem::copy(aside.path(), directory,
+                        std::filesystem::copy_options::skip_existing |
+                            std::filesystem::copy_options::recursive);
+  ASSERT_GT(Files().size(), 13u);
+  const auto index = OpenMerged();
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_EQ((*index)->counts().built, 0u);
+  EXPECT_EQ(Files().size(), 5u);
+  Compare(index->get(), Expected(), 1);
+}
+
+// Who has a file open goes on when another merges it.
+TEST_F(IndexTest, MergingIsNoConcernOfOthers) {
+  Write(25, 13);
+  const auto before = Open(1, kSize);
+  ASSERT_TRUE(before);
+  const Entries expected = Expected();
+  ASSERT_TRUE(OpenMerged());
+  Compare(before->get(), expected, 1);
+  EXPECT_TRUE((*before)->TakeNotes().empty());
+}
+
+TEST_F(IndexTest, ThreadsMayUseOneDirectory) {
+  Write(26, 14);
+  const Entries expected = Expected();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; i++)
+    threads.emplace_back([&] {
+      for (int round = 0; round < 5; round++) {
+        const auto index = OpenMerged();
+        ASSERT_TRUE(index) << index.error().message;
+        Compare(index->get(), expected, 1);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(Names(), (std::vector<std::string>{"3-15", "16"}));
 }
 
 // Another process may put a file of other WAL into the place of one that was just made.
@@ -482,6 +666,36 @@ TEST_F(IndexTest, TimestampsThatAreNoLongerKept) {
     const auto got = changes.Get(SlruKey(SlruKind::kCommitTs), Lsn(wal.position()));
     ASSERT_TRUE(got) << got.error().message;
     EXPECT_EQ(got->size(), 1u);
+  }
+}
+
+// A promotion comes without a checkpoint before it: transactions have gone on since the last one.
+TEST_F(IndexTest, TimestampsThatAreKeptSinceAPromotion) {
+  WalWriter wal(kSize);
+  const auto& at = kPg15.checkpoint;
+  std::string checkpoint(at.size, '\0');
+  const uint64_t next_xid = 701, redo = wal.position();
+  std::memcpy(checkpoint.data(), &redo, sizeof(redo));
+  checkpoint[8] = checkpoint[12] = 1;  // timelines
+  std::memcpy(checkpoint.data() + at.next_xid, &next_xid, sizeof(next_xid));
+  wal.AppendData(kRmXlog, layout::xlog::kCheckpointOnline, checkpoint);
+  wal.set_xid(2000);
+  wal.AppendData(kRmClog, 0x00, Numbers({1}));
+  wal.set_xid(0);
+  layout::xlog::ParameterChange on{};
+  on.wal_level = 1;
+  on.track_commit_timestamp = 1;
+  wal.AppendData(kRmXlog, layout::xlog::kParameterChange,
+                 std::string(reinterpret_cast<const char*>(&on), sizeof(on)));
+  wal.Save(wal_.path());
+  const auto index = Open();
+  ASSERT_TRUE(index);
+  IndexedChanges changes(index->get(), Lsn(), false);
+  for (const uint32_t xid : {701u, 2000u}) {
+    const SlruBlock block{SlruKind::kCommitTs, 0, xid / 819};
+    const auto got = changes.Get(PageKey::OfSlruBlock(block), Lsn(wal.position()));
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(got->size(), xid == 2000 ? 1u : 0u) << xid;
   }
 }
 

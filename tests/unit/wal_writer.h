@@ -66,7 +66,7 @@ class WalWriter {
     record += data;
     RecordHeader h{};
     h.total_length = static_cast<uint32_t>(record.size());
-    h.xid = 700;
+    h.xid = xid_;
     h.prev_lsn = previous_.value;
     h.info = info;
     h.rmid = rmid;
@@ -133,6 +133,7 @@ class WalWriter {
   std::string& wal() { return wal_; }
   const std::string& wal() const { return wal_; }
   uint8_t* At(Lsn lsn) { return reinterpret_cast<uint8_t*>(wal_.data()) + (lsn.value - base_); }
+  void set_xid(uint32_t xid) { xid_ = xid; }  // of the records from now on
   void set_system_identifier(uint64_t id) { system_identifier_ = id; }
   std::string SegmentFile(uint64_t index) const {
     return FormatSegmentName(timeline_, base_ / segment_size_ + index, segment_size_);
@@ -169,6 +170,7 @@ class WalWriter {
   uint64_t system_identifier_ = 7000000000000000001;
   std::string wal_;
   Lsn previous_{0x1000};
+  uint32_t xid_ = 700;
   uint16_t pending_flags_ = 0;
   uint32_t noise_ = 1;
   std::vector<Written> written_;
