@@ -1,5 +1,6 @@
-// A list of items for each key, found by a hash table with linear probing. Only the keys are sorted, once
-// all of them are there: there are far fewer than items.
+// Items of all keys in the order of WAL; a key is found by a hash table with linear probing. Only the keys are
+// sorted, once all of them are there: there are far fewer than items. Items are then put into the order of their keys
+// by counting, which waits for memory less than following them from one to the next.
 #include "cpp_core/index/collector.h"
 
 #include <algorithm>
@@ -28,13 +29,30 @@ bool DependsOnEarlierRecords(const PageKey& key) {
          key.field2 == static_cast<uint32_t>(SlruKind::kMultixactOffsets);
 }
 
+constexpr size_t kFirstPlaces = 1 << 12;
+
 constexpr SizeBounds AtLeast(uint64_t blocks) { return {blocks + 1, UINT32_MAX}; }
 constexpr SizeBounds AtMost(uint64_t blocks) { return {0, blocks + 1}; }
 constexpr SizeBounds Exactly(uint64_t size) { return {size, size}; }
 
 }  // namespace
 
-Collector::Collector(Lsn begin) : begin_(begin), places_(size_t{1} << 12) {}
+Collector::Collector(Lsn begin) : begin_(begin), places_(kFirstPlaces) {}
+
+size_t Collector::memory() const {
+  return places_.capacity() * sizeof(uint32_t) +
+         lists_.capacity() * (sizeof(List) + 2 * sizeof(uint32_t)) +
+         items_.capacity() * (sizeof(Item) + sizeof(uint32_t)) +
+         sizes_.capacity() * sizeof(SizeBounds) + commits_.capacity() * sizeof(Commit);
+}
+
+void Collector::Clear() {
+  places_.assign(kFirstPlaces, 0);
+  lists_.clear();
+  items_.clear();
+  sizes_.clear();
+  commits_.clear();
+}
 
 void Collector::Grow() {
   places_.assign(places_.size() * 2, 0);
@@ -59,44 +77,42 @@ Collector::List* Collector::ListOf(const PageKey& key) {
     Grow();
     return ListOf(key);
   }
-  lists_.push_back({key, 0, 0, high});
+  lists_.push_back({key, 0, 0, 0, high});
   places_[at] = static_cast<uint32_t>(lists_.size());
   return &lists_.back();
 }
 
 void Collector::Add(List* list, uint32_t extra) {
-  items_.push_back({place_, 0, extra});
-  const auto number = static_cast<uint32_t>(items_.size());
-  if (list->first == 0)
-    list->first = number;
-  else
-    items_[list->last - 1].next = number;
-  list->last = number;
+  list->count++;
+  list->last = static_cast<uint32_t>(items_.size());
+  list->place = place_;
+  items_.push_back({place_, static_cast<uint32_t>(list - lists_.data()), extra});
 }
 
 // A record that changes a page twice has one entry.
 void Collector::AddRecord(const PageKey& key, bool makes_whole) {
   List* list = ListOf(key);
-  if (list->last != 0 && items_[list->last - 1].place == place_)
-    items_[list->last - 1].extra |= uint32_t{makes_whole};
-  else
+  if (list->count == 0 || list->place != place_)
     Add(list, uint32_t{makes_whole});
+  else if (makes_whole)
+    items_[list->last].extra = 1;
 }
 
 void Collector::AddSize(const PageKey& key, const SizeBounds& change) {
   List* list = ListOf(key);
-  if (list->last == 0) {
+  const auto number = static_cast<uint32_t>(sizes_.size());
+  if (list->count == 0) {
     sizes_.push_back(change);
-    return Add(list, static_cast<uint32_t>(sizes_.size() - 1));
+    return Add(list, number);
   }
-  Item& last = items_[list->last - 1];
+  Item& last = items_[list->last];
   const SizeBounds now = sizes_[last.extra].Then(change);
   if (now == sizes_[last.extra]) return;
   sizes_.push_back(now);
-  if (last.place == place_)
-    last.extra = static_cast<uint32_t>(sizes_.size() - 1);
+  if (list->place == place_)
+    last.extra = number;
   else
-    Add(list, static_cast<uint32_t>(sizes_.size() - 1));
+    Add(list, number);
 }
 
 void Collector::TakeSize(const Change& change) {
@@ -147,26 +163,41 @@ void Collector::Take(const ChangeList& changes, const RecordView& view, const Wa
   }
 }
 
-Status Collector::ForEach(const Sink& sink) const {
-  std::vector<uint32_t> order(lists_.size());
+// Numbers of lists in the order of keys; and in *items those of the items, those of a list together.
+std::vector<uint32_t> Collector::Sort(std::vector<uint32_t>* items) const {
+  std::vector<uint32_t> order(lists_.size()), next(lists_.size());
   for (uint32_t i = 0; i < order.size(); i++) order[i] = i;
   std::sort(order.begin(), order.end(),
             [this](uint32_t a, uint32_t b) { return lists_[a].key < lists_[b].key; });
+  uint32_t place = 0;
+  for (const uint32_t list : order) {
+    next[list] = place;
+    place += lists_[list].count;
+  }
+  items->resize(items_.size());
+  for (uint32_t i = 0; i < items_.size(); i++) (*items)[next[items_[i].list]++] = i;
+  return order;
+}
+
+Status Collector::ForEach(const Sink& sink) const {
+  std::vector<uint32_t> items;
+  const std::vector<uint32_t> order = Sort(&items);
   std::vector<IndexEntry> entries;
+  const uint32_t* next = items.data();
   for (const uint32_t number : order) {
     const List& list = lists_[number];
     const EntryKind kind = EntryKindOf(list.key);
     entries.clear();
-    for (uint32_t i = list.first; i != 0; i = items_[i - 1].next) {
-      const Item& item = items_[i - 1];
-      IndexEntry entry{.start = begin_ + uint64_t{item.place} * 8};
+    entries.resize(list.count);
+    for (IndexEntry& entry : entries) {
+      const Item& item = items_[*next++];
+      entry.start = begin_ + uint64_t{item.place} * 8;
       if (kind == EntryKind::kSize)
         entry.size = sizes_[item.extra];
       else if (kind == EntryKind::kCommit)
         entry.xid = commits_[item.extra].xid, entry.time = commits_[item.extra].time;
       else
         entry.makes_whole = item.extra != 0;
-      entries.push_back(entry);
     }
     RETURN_IF_ERROR(sink(list.key, entries));
   }

@@ -11,14 +11,18 @@
 
 namespace neon_redo {
 
-// Takes changes in the order of WAL, of at most 2^34 bytes of it. Not thread-safe. Memory: about 30
-// bytes for an entry, and 60 for a key.
+// Takes changes in the order of WAL, of at most 2^34 bytes of it. Not thread-safe.
 class Collector {
  public:
   // begin: where the stretch begins.
   explicit Collector(Lsn begin);
 
   void Take(const ChangeList& changes, const RecordView& view, const WalRecord& record);
+
+  // Bytes of memory that it has now, and that ForEach needs besides.
+  size_t memory() const;
+  // Forgets all entries: the stretch begins again at the next record.
+  void Clear();
 
   // Calls take(key, entries) for each key in ascending order, until it fails. entries is valid during
   // the call.
@@ -28,7 +32,7 @@ class Collector {
  private:
   struct Item {
     uint32_t place;  // of the record, in units of 8 bytes after `begin`
-    uint32_t next;   // number of the key's next item plus one; 0: none
+    uint32_t list;   // number in lists_
     uint32_t extra;  // number in sizes_ or commits_, or 1 if it makes the page whole
   };
   struct Commit {
@@ -37,13 +41,15 @@ class Collector {
   };
   struct List {
     PageKey key;
-    uint32_t first;  // numbers of items, plus one
-    uint32_t last;
+    uint32_t count;  // of items
+    uint32_t last;   // number of the last one
+    uint32_t place;  // of that
     uint32_t high_hash;
   };
 
   List* ListOf(const PageKey& key);
   void Grow();
+  std::vector<uint32_t> Sort(std::vector<uint32_t>* items) const;
   void Add(List* list, uint32_t extra);
   void AddRecord(const PageKey& key, bool makes_whole);
   void AddSize(const PageKey& key, const SizeBounds& change);
