@@ -18,7 +18,7 @@
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/hash_key.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/index/collector.h"
+#include "cpp_core/index/gathering.h"
 #include "cpp_core/pg/tested_version.h"
 #include "cpp_core/wal/open.h"
 #include "neon_redo/ingest.h"
@@ -47,7 +47,7 @@ struct Indexed {
 };
 
 // Reads the records that start in the segments.
-Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Collector* collector,
+Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Gathering* gathering,
                         std::atomic<uint64_t>* done) {
   // Commit timestamps: whether they are kept is known to those who ask.
   Ingest ingest({.track_commit_timestamp = true});
@@ -65,7 +65,7 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Collector* collec
       out.end = record.start;
       return indexed;
     }
-    if (!changes.empty()) collector->Take(changes, view, record);
+    if (!changes.empty()) RETURN_IF_ERROR(gathering->Take(changes, view, record));
     out = {begin, std::min(record.end, end), record.start, record.end, view.header().crc};
     if (++count % 4096 != 0) continue;
     const uint64_t now = out.end - begin;
@@ -144,8 +144,7 @@ static std::string UnfinishedName(const std::string& name) {
 
 static Result<IndexHeader> BeginHeader(const WalSet& wal, std::span<const Segment> segments) {
   const uint32_t size = wal.segment_size();
-  IndexHeader header{.system_identifier = wal.system_identifier(),
-                     .segment_size = size};
+  IndexHeader header{.system_identifier = wal.system_identifier(), .segment_size = size};
   for (const Segment& segment : segments) {
     auto described = DescribeSegment(segment, size);
     if (!described && described.error().code == ErrorCode::kCorrupt) {
@@ -167,11 +166,11 @@ Result<std::unique_ptr<IndexFile>> MakeIndexFile(
   ASSIGN_OR_RETURN(const FileDescriptor lock, CreateLocked(directory, unfinished));
   std::unique_ptr<IndexFile> out;
   const auto make = [&]() -> Status {
-    ASSIGN_OR_RETURN(const auto writer, IndexFileWriter::Create(
-                                            lock.get(), directory.PathOf(unfinished), is_large));
+    ASSIGN_OR_RETURN(const auto writer,
+                     IndexFileWriter::Create(lock.get(), directory.PathOf(unfinished), is_large));
     RETURN_IF_ERROR(write(writer.get()));
     ASSIGN_OR_RETURN(out, IndexFile::Open(directory, unfinished, cache, name));
-    return directory.Rename(unfinished, name);
+    return name.empty() ? directory.Remove(unfinished) : directory.Rename(unfinished, name);
   };
   const Status status = make();
   if (status) return out;
@@ -181,7 +180,7 @@ Result<std::unique_ptr<IndexFile>> MakeIndexFile(
 
 Result<BuiltFile> BuildIndexFile(const WalSet& wal, uint32_t timeline,
                                  std::span<const Segment> segments, const Directory& directory,
-                                 const std::shared_ptr<rocksdb::Cache>& cache,
+                                 const std::shared_ptr<rocksdb::Cache>& cache, size_t memory,
                                  std::atomic<uint64_t>* done) {
   ASSIGN_OR_RETURN(IndexHeader header, BeginHeader(wal, segments));
   const Lsn begin = wal.SegmentStart(segments.front().number);
@@ -191,21 +190,16 @@ Result<BuiltFile> BuildIndexFile(const WalSet& wal, uint32_t timeline,
   ASSIGN_OR_RETURN(const auto reader,
                    OpenWal(wal, {.from = begin, .to = enough, .timeline = timeline}));
   RETURN_IF_ERROR(pg::CheckComplete(reader->version(), "the WAL"));
-  Collector collector(begin);
-  ASSIGN_OR_RETURN(Indexed indexed, Collect(reader.get(), begin, end, &collector, done));
+  Gathering gathering(directory, header, end, memory);
+  ASSIGN_OR_RETURN(Indexed indexed, Collect(reader.get(), begin, end, &gathering, done));
   header.stretches.push_back(indexed.stretch);
   header.is_cut = indexed.damage.has_value();
   BuiltFile out{nullptr, std::move(indexed.damage), reader->notes()};
-  ASSIGN_OR_RETURN(
-      out.file,
-      MakeIndexFile(directory, IndexFileName(segments, wal.segment_size()), false, cache,
-                    [&](IndexFileWriter* writer) -> Status {
-                      RETURN_IF_ERROR(collector.ForEach(
-                          [writer](const PageKey& key, const std::vector<IndexEntry>& entries) {
-                            return writer->Add(key, entries);
-                          }));
-                      return writer->Finish(header);
-                    }));
+  ASSIGN_OR_RETURN(out.file, MakeIndexFile(directory, IndexFileName(segments, wal.segment_size()),
+                                           false, cache, [&](IndexFileWriter* writer) -> Status {
+                                             RETURN_IF_ERROR(gathering.Write(writer));
+                                             return writer->Finish(header);
+                                           }));
   return out;
 }
 

@@ -37,7 +37,8 @@ struct BuiltFile {
 };
 
 // Writes a file under another name, and gives it its name when it is whole. What it returns is the file that it
-// made, whatever has that name by then. write also finishes it. is_large: as IndexFileWriter. Thread-safe.
+// made, whatever has that name by then. Without a name it is removed again, and stays open. write also finishes
+// it. is_large: as IndexFileWriter. Thread-safe.
 // Errors: of `write`; kIo: the file cannot be written.
 Result<std::unique_ptr<IndexFile>> MakeIndexFile(
     const Directory& directory, const std::string& name, bool is_large,
@@ -45,11 +46,12 @@ Result<std::unique_ptr<IndexFile>> MakeIndexFile(
     const std::function<Status(IndexFileWriter* writer)>& write);
 
 // Indexes segments of a line, which are neighbours, and puts the file into the directory, as one stretch.
-// timeline: of the line. done: bytes of WAL that were read are added to it. Thread-safe. Errors as of
-// WalReader, but for damage; kIo: the file cannot be written.
+// timeline: of the line. memory: of entries that are gathered; more of them are written to files without a name,
+// and merged. done: bytes of WAL that were read are added to it. Thread-safe. Errors as of WalReader, but
+// for damage; kIo: the file cannot be written.
 Result<BuiltFile> BuildIndexFile(const WalSet& wal, uint32_t timeline,
                                  std::span<const Segment> segments, const Directory& directory,
-                                 const std::shared_ptr<rocksdb::Cache>& cache,
+                                 const std::shared_ptr<rocksdb::Cache>& cache, size_t memory,
                                  std::atomic<uint64_t>* done);
 
 // Removes what an interrupted process has left there.

@@ -40,10 +40,9 @@ constexpr SizeBounds Exactly(uint64_t size) { return {size, size}; }
 Collector::Collector(Lsn begin) : begin_(begin), places_(kFirstPlaces) {}
 
 size_t Collector::memory() const {
-  return places_.capacity() * sizeof(uint32_t) +
-         lists_.capacity() * (sizeof(List) + 2 * sizeof(uint32_t)) +
-         items_.capacity() * (sizeof(Item) + sizeof(uint32_t)) +
-         sizes_.capacity() * sizeof(SizeBounds) + commits_.capacity() * sizeof(Commit);
+  return places_.size() * sizeof(uint32_t) + lists_.size() * (sizeof(List) + 2 * sizeof(uint32_t)) +
+         items_.size() * (sizeof(Item) + sizeof(uint32_t)) + sizes_.size() * sizeof(SizeBounds) +
+         commits_.size() * sizeof(Commit);
 }
 
 void Collector::Clear() {

@@ -19,7 +19,7 @@ class Collector {
 
   void Take(const ChangeList& changes, const RecordView& view, const WalRecord& record);
 
-  // Bytes of memory that it has now, and that ForEach needs besides.
+  // Bytes of what it has now, with what ForEach needs besides. There may be room for twice as much.
   size_t memory() const;
   // Forgets all entries: the stretch begins again at the next record.
   void Clear();

@@ -40,9 +40,8 @@ std::vector<SegmentRange> Cover::Gaps() const {
   size_t at = wanted_.first;
   const auto add = [&](size_t end) {
     for (; at < end; at++) {
-      const bool is_neighbour =
-          !out.empty() && out.back().end == at &&
-          (*segments_)[at - 1].number + 1 == (*segments_)[at].number;
+      const bool is_neighbour = !out.empty() && out.back().end == at &&
+                                (*segments_)[at - 1].number + 1 == (*segments_)[at].number;
       if (is_neighbour)
         out.back().end++;
       else
@@ -174,8 +173,8 @@ Result<std::vector<IndexView>> Cover::Fitting(const std::shared_ptr<IndexFile>& 
   for (size_t i = header.stretches.size(); i-- > 0;) {
     ASSIGN_OR_RETURN(auto view, FittingStretch(file, i));
     if (!view) continue;
-    const bool is_neighbour = !out.empty() && out.back().range.first == view->range.end &&
-                              out.back().begin == view->end;
+    const bool is_neighbour =
+        !out.empty() && out.back().range.first == view->range.end && out.back().begin == view->end;
     const IndexedStretch& of = header.stretches[i];
     const Lsn known = is_neighbour ? out.back().end : view->end;
     if (of.last_start.valid() && of.last_end > known) {

@@ -204,9 +204,9 @@ Status IndexFileWriter::Finish(const IndexHeader& header) {
                  &bytes);
   }
   for (const IndexedStretch& s : header.stretches)
-    AppendStored(StoredStretch{s.begin.value, s.end.value, s.last_start.value, s.last_end.value,
-                               s.last_crc},
-                 &bytes);
+    AppendStored(
+        StoredStretch{s.begin.value, s.end.value, s.last_start.value, s.last_end.value, s.last_crc},
+        &bytes);
   RETURN_IF_ERROR(table_->Put(kHeaderKey, Lsn(), bytes));
   if (const auto status = table_->writer.Finish(); !status.ok()) return table_->Failed(status);
   return {};
@@ -276,7 +276,9 @@ Status IndexFile::ReadHeader() {
              .segment_size = stored.segment_size,
              .is_cut = stored.is_cut != 0};
   for (StoredSegment s; header_.segments.size() < stored.segments && in.Read(&s);)
-    header_.segments.push_back({static_cast<uint32_t>(s.timeline), s.number, s.hash,
+    header_.segments.push_back({static_cast<uint32_t>(s.timeline),
+                                s.number,
+                                s.hash,
                                 {s.device, s.inode, s.stored_size, s.modified, s.changed}});
   for (StoredStretch s; header_.stretches.size() < stored.stretches && in.Read(&s);)
     header_.stretches.push_back({Lsn(s.begin), Lsn(s.end), Lsn(s.last_start), Lsn(s.last_end),

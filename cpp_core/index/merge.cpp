@@ -28,6 +28,7 @@ class Input {
       if (!part_.empty()) return true;
     }
   }
+  size_t order() const { return order_; }
   const PageKey& key() const { return cursor_.key(); }
   std::span<const IndexEntry> part() const { return part_; }
   // As a heap has them, whose first is the largest.
@@ -61,6 +62,27 @@ void AppendHeader(const IndexView& view, IndexHeader* out) {
 
 }  // namespace
 
+Status MergeParts(std::span<const IndexView> views, const MergeSink& sink) {
+  std::vector<Input> heap;
+  for (size_t i = 0; i < views.size(); i++) {
+    Input input(views[i], i);
+    ASSIGN_OR_RETURN(const bool has_any, input.Next());
+    if (has_any) heap.push_back(std::move(input));
+  }
+  std::make_heap(heap.begin(), heap.end());
+  while (!heap.empty()) {
+    std::pop_heap(heap.begin(), heap.end());
+    Input& next = heap.back();
+    RETURN_IF_ERROR(sink(next.order(), next.key(), next.part()));
+    ASSIGN_OR_RETURN(const bool has_more, next.Next());
+    if (has_more)
+      std::push_heap(heap.begin(), heap.end());
+    else
+      heap.pop_back();
+  }
+  return {};
+}
+
 Result<std::unique_ptr<IndexFile>> MergeIndexFiles(std::span<const IndexView> views,
                                                    const Directory& directory,
                                                    const std::string& name,
@@ -68,22 +90,10 @@ Result<std::unique_ptr<IndexFile>> MergeIndexFiles(std::span<const IndexView> vi
   IndexHeader header;
   for (const IndexView& view : views) AppendHeader(view, &header);
   return MakeIndexFile(directory, name, true, cache, [&](IndexFileWriter* writer) -> Status {
-    std::vector<Input> heap;
-    for (size_t i = 0; i < views.size(); i++) {
-      Input input(views[i], i);
-      ASSIGN_OR_RETURN(const bool has_any, input.Next());
-      if (has_any) heap.push_back(std::move(input));
-    }
-    std::make_heap(heap.begin(), heap.end());
-    while (!heap.empty()) {
-      std::pop_heap(heap.begin(), heap.end());
-      RETURN_IF_ERROR(writer->Add(heap.back().key(), heap.back().part()));
-      ASSIGN_OR_RETURN(const bool has_more, heap.back().Next());
-      if (has_more)
-        std::push_heap(heap.begin(), heap.end());
-      else
-        heap.pop_back();
-    }
+    RETURN_IF_ERROR(
+        MergeParts(views, [writer](size_t, const PageKey& key, std::span<const IndexEntry> part) {
+          return writer->Add(key, part);
+        }));
     return writer->Finish(header);
   });
 }

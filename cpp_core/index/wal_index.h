@@ -28,7 +28,9 @@ struct IndexOptions {
   int jobs = 1;                // threads that build files
   uint64_t group = 256 << 20;  // WAL that is indexed into one file, in bytes: a power of two
   uint64_t fan_out = 16;       // files that are merged into one: a power of two
-  uint64_t cache = 64 << 20;   // memory for blocks of files, in bytes
+  size_t memory =
+      192 << 20;  // for entries that a thread gathers, in bytes; it has up to twice that
+  uint64_t cache = 64 << 20;  // memory for blocks of files, in bytes
   std::function<void(uint64_t done, uint64_t total)> progress{};  // in bytes of WAL; for Open
 };
 

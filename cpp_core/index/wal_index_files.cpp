@@ -162,10 +162,11 @@ Status WalIndex::CoverAll() {
     ASSIGN_OR_RETURN(const bool is_done, TryCover());
     if (is_done) return RemoveReplaced();
   }
-  return MakeError(ErrorCode::kIo,
-                   fmt::format("files of the index in \"{}\" are damaged or removed again and again "
-                               "while they are used: look for another program that does so",
-                               directory_));
+  return MakeError(
+      ErrorCode::kIo,
+      fmt::format("files of the index in \"{}\" are damaged or removed again and again "
+                  "while they are used: look for another program that does so",
+                  directory_));
 }
 
 // False: a file has gone, or is damaged; begin again.
@@ -233,7 +234,7 @@ Status WalIndex::Build(const std::vector<SegmentRange>& pieces) {
   RETURN_IF_ERROR(ForEachInParallel(
       static_cast<size_t>(options_.jobs), pieces.size(), [&](size_t lane, size_t item) -> Status {
         ASSIGN_OR_RETURN(built[item], BuildIndexFile(wal_, timeline_, SegmentsOf(pieces[item]),
-                                                     *opened_, cache_, &done_));
+                                                     *opened_, cache_, options_.memory, &done_));
         if (lane == 0 && options_.progress) options_.progress(done_, to_index_);
         return {};
       }));
@@ -277,8 +278,8 @@ std::vector<SegmentRange> WalIndex::Nodes(uint64_t size) const {
     while (end < wanted.end && all[end].number == all[end - 1].number + 1 &&
            all[end].number / size == all[i].number / size)
       end++;
-    const bool is_begin = all[i].number % size == 0 || i == 0 ||
-                          all[i - 1].number + 1 != all[i].number;
+    const bool is_begin =
+        all[i].number % size == 0 || i == 0 || all[i - 1].number + 1 != all[i].number;
     const bool is_whole = (all[end - 1].number + 1) % size == 0 && end < all.size();
     if (is_begin && is_whole) out.push_back({i, end});
     i = end;
@@ -289,15 +290,15 @@ std::vector<SegmentRange> WalIndex::Nodes(uint64_t size) const {
 // Nothing: it has one file, or WAL that is not indexed, or one larger file of which little has changed.
 std::span<const IndexView> WalIndex::ToMerge(const SegmentRange& node) const {
   const std::span<const IndexView> all(views());
-  const auto first = std::find_if(all.begin(), all.end(), [&](const IndexView& view) {
-    return view.range.end > node.first;
-  });
+  const auto first = std::find_if(
+      all.begin(), all.end(), [&](const IndexView& view) { return view.range.end > node.first; });
   auto end = first;
   size_t at = node.first;
   bool has_large = false;
   const Segment &oldest = (*segments_)[node.first], &newest = (*segments_)[node.end - 1];
   for (; end != all.end() && end->range.first == at && at < node.end; ++end) {
-    if (end->file->header().is_cut || (end != first && end->begin != std::prev(end)->end)) return {};
+    if (end->file->header().is_cut || (end != first && end->begin != std::prev(end)->end))
+      return {};
     has_large |= Names(*end->file, oldest.timeline, oldest.number) &&
                  Names(*end->file, newest.timeline, newest.number);
     at = end->range.end;

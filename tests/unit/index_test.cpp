@@ -38,6 +38,11 @@ std::string Numbers(std::initializer_list<uint32_t> numbers) {
   return out;
 }
 
+size_t CountEntries(const char* directory) {
+  const auto all = std::filesystem::directory_iterator(directory);
+  return static_cast<size_t>(std::distance(begin(all), end(all)));
+}
+
 using Entries = std::map<PageKey, std::vector<IndexEntry>>;
 
 class IndexTest : public ::testing::Test {
@@ -82,11 +87,9 @@ class IndexTest : public ::testing::Test {
                                          uint64_t fan_out = 16) {
     const auto set = WalSet::Open(wal_.path());
     EXPECT_TRUE(set) << set.error().message;
-    return WalIndex::Open(*set, {},
-                          {.directory = index_.path() + "/a/b",
-                           .jobs = jobs,
-                           .group = group,
-                           .fan_out = fan_out});
+    return WalIndex::Open(
+        *set, {},
+        {.directory = index_.path() + "/a/b", .jobs = jobs, .group = group, .fan_out = fan_out});
   }
   // Each segment has a file, of which two are merged, and two of these, and so on.
   Result<std::unique_ptr<WalIndex>> OpenMerged(int jobs = 1) { return Open(jobs, kSize, 2); }
@@ -240,7 +243,7 @@ void IndexTest::CompareSizes(WalIndex* index) {
             sizes[c.key.field4] = std::min<uint64_t>(sizes[c.key.field4], c.number + 1);
           if (c.key.field1 != PageKey::kRelation || c.key.field5 != 0) continue;
           const auto size = index->GetSize(PageKey::OfRelationSize({1663, 5, c.key.field4}, 0),
-                                              Lsn(), record.start + 1);
+                                           Lsn(), record.start + 1);
           EXPECT_TRUE(size);
           EXPECT_EQ(size->is_known(), is_known[c.key.field4]);
           if (!size->is_known()) continue;
@@ -261,6 +264,20 @@ TEST_F(IndexTest, SizesFollowFromRecords) {
   ASSERT_TRUE(merged);
   EXPECT_EQ(Names(), (std::vector<std::string>{"3-7", "8"}));
   CompareSizes(merged->get());
+}
+
+// What has no room in memory is put aside, and nothing of it is left.
+TEST_F(IndexTest, LittleMemoryIsEnough) {
+  Write(9, 3);
+  const size_t descriptors = CountEntries("/proc/self/fd");
+  const auto set = WalSet::Open(wal_.path());
+  const auto index =
+      WalIndex::Open(*set, {}, {.directory = index_.path() + "/a/b", .memory = 100'000});
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_EQ(Files().size(), 3u);
+  EXPECT_LT(CountEntries("/proc/self/fd"), descriptors + 10);
+  Compare(index->get(), Expected(), 1);
+  CompareSizes(index->get());
 }
 
 TEST_F(IndexTest, CommitsHaveTimeAndTransaction) {
@@ -481,13 +498,13 @@ TEST_F(IndexTest, FilesThatWereReplacedAreRemoved) {
   ASSERT_EQ(Files().size(), 13u);
   const std::string directory = std::filesystem::path(Files()[0]).parent_path();
   for (const std::string& path : Files())
-    std::filesystem::copy(
-        path, aside.path() + "/" + std::string(std::filesystem::path(path).filename()));
+    std::filesystem::copy(path,
+                          aside.path() + "/" + std::string(std::filesystem::path(path).filename()));
   ASSERT_TRUE(OpenMerged());
   ASSERT_EQ(Files().size(), 5u);
-  std::filesystem::copy(aside.path(), directory,
-                        std::filesystem::copy_options::skip_existing |
-                            std::filesystem::copy_options::recursive);
+  std::filesystem::copy(
+      aside.path(), directory,
+      std::filesystem::copy_options::skip_existing | std::filesystem::copy_options::recursive);
   ASSERT_GT(Files().size(), 13u);
   const auto index = OpenMerged();
   ASSERT_TRUE(index) << index.error().message;
