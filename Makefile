@@ -12,7 +12,7 @@
 #   make test-damage   neon-redo verify: 2,000 random injections, 48 random workloads
 #   make test-follow-long   neon-redo verify --follow: half an hour of mixed loads
 #   make test-memory   verify in 512 MB, with 20 GB of WAL (35 GB of disk)
-#   make test-index    100,000 pages of each version by an index, and 100 kills while it is made
+#   make test-index    100,000 pages of each version by an index, of the regression suite, too; 100 kills
 #   make test-manager-long   redo manager: under ThreadSanitizer, and 100,000 requests among chaos
 #   make test-regression   PostgreSQL's regression suite through verify, of each server (fetches its source)
 #   make test-experimental   PostgreSQL 19 before its release: the oracle, by workers (fetches it)
@@ -271,9 +271,10 @@ test-memory: deps
 	+$(MAKE) all
 	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_memory.
 
-test-index: deps
-	+$(MAKE) all
-	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_index.
+test-index: servers
+	+$(MAKE) with-servers COMMAND='env NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_index.'
+	NEON_REDO_LONG=1 build/tests/unit/unit_tests --gtest_brief=1 --gtest_filter='Index*'
+	+$(MAKE) with-servers COMMAND='python3 tests/regression/run.py --index'
 
 bench: deps
 	+$(MAKE) all

@@ -191,7 +191,7 @@ Result<std::vector<IndexView>> Cover::Fitting(const std::shared_ptr<IndexFile>& 
   return out;
 }
 
-Status Cover::Use(std::shared_ptr<IndexFile> file) {
+Status Cover::Use(const std::shared_ptr<IndexFile>& file) {
   const IndexHeader& header = file->header();
   if (header.system_identifier != identity_.system_identifier ||
       header.segment_size != identity_.segment_size || header.is_cut)

@@ -44,7 +44,7 @@ class Cover {
 
   // Uses the file for those stretches whose segments are what they were, as far as no other file is used
   // for them. Nothing is used of a file that another cluster's WAL made.
-  Status Use(std::shared_ptr<IndexFile> file);
+  Status Use(const std::shared_ptr<IndexFile>& file);
   // A file that was just made of these segments takes the place of all that were used for them.
   void Put(SegmentRange range, std::shared_ptr<IndexFile> file);
   // Nothing is wanted before this segment.

@@ -12,7 +12,7 @@ namespace neon_redo {
 Status WalIndex::WithRepair(const std::function<Status()>& ask) {
   constexpr int kMostTimes = 8;
   for (int times = 0;; times++) {
-    const Status status = ask();
+    Status status = ask();
     if (status || status.error().code != ErrorCode::kCorrupt || times == kMostTimes) return status;
     if (!RemoveDamaged()) return status;
     RETURN_IF_ERROR(CoverAll());

@@ -1,10 +1,11 @@
 // Pages by an index against pages by a full reading of the WAL, for test_index.py:
 //
 //   index_oracle --wal DIR --index DIR [--base-backup DIR] [--timeline N] [--pages N] [--seed N]
-//                [--threads N] [--group MB] [--module neon.so] [--bindir DIR] [--no-check]
+//                [--threads N] [--group MB] [--fan-out N] [--module neon.so] [--bindir DIR] [--no-check]
 //
-// Takes random pages that WAL changes, each at a random LSN after its first change. Both ways must give the same bytes, or the same error. Prints one JSON object, with the times of a page by
-// the index; exits 1 when anything differed. --no-check: only measures.
+// Takes random pages that WAL changes, each at a random LSN after its first change. Both ways must give the same
+// bytes, or the same error. Prints one JSON object, with the times of a page by the index; exits 1 when anything
+// differed. --no-check: only measures. --pages 0: only makes the index.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -76,7 +77,7 @@ struct Arguments {
   uint64_t pages = 1000;
   uint32_t seed = 1;
   int threads = 1;
-  uint64_t group = 256 << 20;
+  uint64_t group = 256 << 20, fan_out = 16;
   WorkerOptions worker;
   bool check = true;
 };
@@ -155,11 +156,15 @@ PageOrError Flat(const Result<PageAt>& page) {
   return page ? PageOrError{page->page, ""} : PageOrError{{}, page.error().message};
 }
 
+IndexOptions OptionsOf(const Arguments& arguments) {
+  return {.directory = arguments.index, .group = arguments.group, .fan_out = arguments.fan_out};
+}
+
 // By an index of the WAL up to the question's LSN, as the program opens it for one page.
 PageOrError AskOnce(const WalSet& wal, const Arguments& arguments, const Inputs& inputs,
                     WalRange range, const Question& question, const WorkerOptions& worker) {
   range.to = question.lsn;
-  auto index = WalIndex::Open(wal, range, {.directory = arguments.index, .group = arguments.group});
+  auto index = WalIndex::Open(wal, range, OptionsOf(arguments));
   if (!index) return {{}, index.error().message};
   IndexedChanges changes(index->get(), range.from.value_or(Lsn()), inputs.track_commit_timestamp);
   PageReader reader(&changes, PagesOf(inputs.backup.get(), wal.version()), worker);
@@ -176,9 +181,7 @@ Result<std::vector<Answer>> AskIndex(const WalSet& wal, const Arguments& argumen
   worker.version = &wal.version();
   std::vector<std::unique_ptr<WalIndex>> indexes;
   for (int i = 0; i < arguments.threads; i++) {
-    ASSIGN_OR_RETURN(
-        auto index,
-        WalIndex::Open(wal, range, {.directory = arguments.index, .group = arguments.group}));
+    ASSIGN_OR_RETURN(auto index, WalIndex::Open(wal, range, OptionsOf(arguments)));
     indexes.push_back(std::move(index));
   }
   const auto begin = Clock::now();
@@ -206,7 +209,10 @@ Result<int> Run(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const auto wal, WalSet::Open(arguments.wal));
   ASSIGN_OR_RETURN(const auto inputs, OpenInputs(arguments.base_backup));
   FullRead full;
-  ASSIGN_OR_RETURN(const auto questions, Choose(wal, arguments, inputs, &full));
+  std::vector<Question> questions;
+  if (arguments.pages > 0) {
+    ASSIGN_OR_RETURN(questions, Choose(wal, arguments, inputs, &full));
+  }
   double seconds = 0;
   ASSIGN_OR_RETURN(const auto answers, AskIndex(wal, arguments, inputs, questions, &seconds));
   WorkerOptions worker = arguments.worker;
@@ -252,6 +258,7 @@ std::optional<Arguments> ReadArguments(int argc, char** argv) {
       {"--seed", [&](const std::string& v) { out.seed = static_cast<uint32_t>(std::stoul(v)); }},
       {"--threads", [&](const std::string& v) { out.threads = std::stoi(v); }},
       {"--group", [&](const std::string& v) { out.group = std::stoull(v) << 20; }},
+      {"--fan-out", [&](const std::string& v) { out.fan_out = std::stoull(v); }},
       {"--module", [&](const std::string& v) { out.worker.module = v; }},
       {"--bindir", [&](const std::string& v) { out.worker.bindir = v; }}};
   for (int i = 1; i < argc; i++) {

@@ -1,5 +1,5 @@
 """neon-redo index, and pages by it: of a mixed workload on each version, random pages at random LSNs are those of
-a full reading of the WAL; an index that was killed while it was made; two programs at one index.
+a full reading of the WAL; an index that was killed while it was made or merged; programs at one index at once.
 
 With NEON_REDO_LONG=1 (make test-index) there are 100,000 pages of each version and 100 kills.
 """
@@ -70,10 +70,10 @@ class PagesByIndex:
         return json.loads(result.stdout)
 
     def test_pages_are_those_of_all_wal(self):
-        # The same index for all, of WAL that is partly the same; with whole groups of segments, too.
+        # The same index for all, of WAL that is partly the same; with whole groups of segments, and merged, too.
         for wal, more in (
             (self.first, ()), (self.cluster.wal, ()), (self.cluster.wal, ("--timeline", "1")),
-            (self.first, ("--group", "4")), (self.cluster.wal, ("--group", "4")),
+            (self.first, ("--group", "4")), (self.cluster.wal, ("--group", "2", "--fan-out", "2")),
         ):  # fmt: skip
             with self.subTest(wal=wal, more=more):
                 report = self.ask(wal, *more)
@@ -102,6 +102,11 @@ class Interrupted(unittest.TestCase):
     def arguments(self, jobs=2):
         return ["index", "--wal", self.cluster.wal, "--index", self.index, f"--jobs={jobs}", "--format=json"]
 
+    def merging(self):
+        """A command that gives each segment a file, and merges two of these, and so on."""
+        return [ORACLE, "--wal", self.cluster.wal, "--index", self.index, "--pages", "0", "--group", "1",
+                "--fan-out", "2"]  # fmt: skip
+
     def files(self):
         """The names of all files of the index."""
         return sorted(path.name for path in pathlib.Path(self.index).rglob("*") if path.is_file())
@@ -117,9 +122,8 @@ class Interrupted(unittest.TestCase):
     def test_killed(self):
         chance = random.Random(1)
         for _ in range(KILLS):
-            program = subprocess.Popen(
-                [neon_redo_program(), *self.arguments()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+            command = self.merging() if chance.random() < 0.6 else [neon_redo_program(), *self.arguments()]
+            program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
                 program.wait(timeout=chance.uniform(0, 0.6))
             except subprocess.TimeoutExpired:
@@ -140,6 +144,8 @@ class Interrupted(unittest.TestCase):
                 )
                 for _ in range(2)
             ]
+            third = subprocess.Popen(self.merging(), stdout=subprocess.DEVNULL)
+            self.assertEqual(third.wait(timeout=120), 0)
             for program in programs:
                 output, errors = program.communicate(timeout=120)
                 self.assertEqual(program.returncode, 0, errors)

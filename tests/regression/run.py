@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Judges redo by PostgreSQL's own regression suite: run.py [--source DIR] [--workload] [--keep DIR].
+"""Judges redo by PostgreSQL's own regression suite: run.py [--source DIR] [--workload] [--index] [--keep DIR].
 
 A throw-away server with wal_consistency_checking = 'all' runs the suite of PostgreSQL's source
 (parallel_schedule), contrib/bloom's, and pg_dump of the regression database into a second one. What
@@ -8,6 +8,9 @@ the SQL answers is not judged; that the server lives is. Then, over all the WAL:
   ingest                          every record is known
   verify --images                 every image is rebuilt by each engine, 90 % of the changes natively
   verify --base-backup --against  every page of the stopped cluster is rebuilt
+
+With --index only this is looked at, without wal_consistency_checking: 100,000 random pages at random LSNs are the
+same by an index of the WAL and by all of it (tests/integration/index_oracle).
 
 The server is that of PG_CONFIG, and then each of PG_CONFIGS. The source comes from --source DIR (a
 PostgreSQL source tree, for one server), or by apt-get source into a temporary directory, with a
@@ -56,6 +59,8 @@ SETTINGS = {
     "wal_compression": "lz4",
 }
 NATIVE_SHARE = 0.90
+INDEXED_PAGES = 100_000
+ORACLE = pathlib.Path(__file__).resolve().parents[2] / "build" / "tests" / "integration" / "index_oracle"
 WORKLOAD_TIMES = 10
 MIRROR = os.environ.get("NEON_REDO_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 SUITES = {15: "bookworm", 17: "trixie", 18: "sid"}  # of Debian, that have the source
@@ -178,6 +183,16 @@ class Judge:
             self.images(engine)
         self.cluster_pages()
 
+    def pages_by_index(self):
+        result = run([
+            ORACLE, "--wal", self.cluster.wal, "--index", f"{self.cluster.directory}/index",
+            "--base-backup", self.backup, "--pages", str(INDEXED_PAGES), "--module", self.module,
+            "--bindir", self.cluster.bindir, "--group", "64", "--fan-out", "4",
+        ], check=False)  # fmt: skip
+        report = json.loads(result.stdout or "{}")
+        self.check("pages by the index", report.get("different") == 0 and report["pages"] > INDEXED_PAGES // 4,
+                   result.stdout.strip() + result.stderr[-2000:])
+
     def known_records(self):
         result = run_neon_redo("ingest", "--wal", self.cluster.wal, "--format", "json")
         report = json.loads(result.stdout)
@@ -212,9 +227,11 @@ class Judge:
                    f"{report['native_share']:.1%} native; skipped: {report['skipped']}")
 
 
-def judge(source, keep):
+def judge(source, keep, only_index=False):
     """Runs everything on the server of PG_CONFIG. Returns how many checks passed and failed."""
     settings = {**workload.SETTINGS, **SETTINGS} if source is None else SETTINGS
+    if only_index:
+        settings = {**settings, "wal_consistency_checking": ""}
     with Cluster(settings=settings) as cluster:
         backup = run_workload(cluster) if source is None else run_suite(cluster, source)
         if "terminated by signal" in cluster.log():
@@ -222,7 +239,10 @@ def judge(source, keep):
         cluster.stop()
         checks = Judge(cluster, backup)
         try:
-            checks.all()
+            if only_index:
+                checks.pages_by_index()
+            else:
+                checks.all()
         finally:
             if keep:
                 os.makedirs(keep)
@@ -253,6 +273,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split(":", maxsplit=1)[0])
     parser.add_argument("--source", metavar="DIR", help="PostgreSQL's source tree")
     parser.add_argument("--workload", action="store_true", help="the mixed workload instead of the suite")
+    parser.add_argument("--index", action="store_true", help="only that pages by an index are right")
     parser.add_argument("--one", action="store_true", help="only the server of PG_CONFIG")
     parser.add_argument("--keep", metavar="DIR", help="move the cluster and its backup there")
     options = parser.parse_args()
@@ -265,9 +286,10 @@ def main():
             say(f"FAILED: {error}")
             passed, failed = 0, 1
         else:
-            passed, failed = judge(source, options.keep)
+            passed, failed = judge(source, options.keep, options.index)
     if not (options.one or options.source or options.keep):
-        others = run_others(["--workload"] if options.workload else [])
+        flags = {"--workload": options.workload, "--index": options.index}
+        others = run_others([flag for flag, is_given in flags.items() if is_given])
         passed, failed = passed + others[0], failed + others[1]
     print(f"regression: {passed} passed, {failed} failed")
     return 1 if failed else 0
