@@ -1,5 +1,5 @@
-// A record mostly lies within one page, so the rest of its page is read at once. What is longer is put
-// together from the pages after it, without their headers.
+// A record mostly lies within one page and is short, so the first bytes are read without knowing its length.
+// What is longer than the rest of its page is put together from the pages after it, without their headers.
 #include "cpp_core/index/record_source.h"
 
 #include <fmt/format.h>
@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "cpp_core/base/files.h"
+#include "cpp_core/base/open_files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
@@ -19,11 +20,17 @@ namespace neon_redo {
 
 namespace {
 
-// Descriptors, and segments in memory.
-constexpr size_t kMostOpen = 64, kMostLoaded = 4;
-constexpr size_t kUsualRead = 1024;
+constexpr size_t kMostLoaded = 4;  // segments in memory
+constexpr size_t kUsualRead = 256;
 
 }  // namespace
+
+// A page that was last whole a checkpoint ago may have records in each segment since.
+RecordSource::RecordSource(std::shared_ptr<const std::vector<Segment>> segments,
+                           const WalIdentity& identity)
+    : segments_(std::move(segments)),
+      identity_(identity),
+      most_open_(std::clamp<size_t>(OpenFileLimit() / 8, 64, 256)) {}
 
 const Segment* RecordSource::Find(uint64_t number) const {
   const auto at = std::lower_bound(segments_->begin(), segments_->end(), number,
@@ -39,9 +46,8 @@ tl::unexpected<Error> RecordSource::None(Lsn start, const char* what) const {
 }
 
 Result<const SegmentReader*> RecordSource::Open(uint64_t number) {
-  for (auto at = open_.begin(); at != open_.end(); ++at) {
-    if (at->number != number) continue;
-    open_.splice(open_.begin(), open_, at);
+  if (const auto at = places_.find(number); at != places_.end()) {
+    open_.splice(open_.begin(), open_, at->second);
     return &open_.front().reader;
   }
   const Segment* segment = Find(number);
@@ -49,12 +55,16 @@ Result<const SegmentReader*> RecordSource::Open(uint64_t number) {
     return None(Lsn(number * identity_.segment_size), "there is no such segment");
   ASSIGN_OR_RETURN(auto reader, SegmentReader::Open(*segment, identity_.segment_size));
   open_.push_front({number, std::move(reader), segment->is_loaded()});
+  places_.emplace(number, open_.begin());
   const auto drop_last = [this](bool loaded, size_t most) {
     size_t count = 0;
     for (auto at = open_.begin(); at != open_.end(); ++at)
-      if (at->is_loaded == loaded && ++count > most) return void(open_.erase(at));
+      if (at->is_loaded == loaded && ++count > most) {
+        places_.erase(at->number);
+        return void(open_.erase(at));
+      }
   };
-  drop_last(false, kMostOpen);
+  drop_last(false, most_open_);
   drop_last(true, kMostLoaded);
   return &open_.front().reader;
 }
@@ -91,7 +101,8 @@ Status RecordSource::Append(Lsn* page, uint32_t* rest) {
 
 Result<WalRecord> RecordSource::Read(Lsn start) {
   const size_t in_page = kWalPageSize - start.value % kWalPageSize;
-  record_.resize(kWalPageSize);
+  // Of the last record, kept: zeroes for a new one would take longer than reading it.
+  if (record_.size() < kWalPageSize) record_.resize(kWalPageSize);
   ASSIGN_OR_RETURN(size_t got,
                    ReadPage(start, std::min<size_t>(in_page, kUsualRead), record_.data()));
   if (got < sizeof(uint32_t)) return None(start, "WAL ends there");
@@ -104,8 +115,8 @@ Result<WalRecord> RecordSource::Read(Lsn start) {
     got += more;
   }
   if (got < first) return None(start, "WAL ends within it");
-  record_.resize(first);
   auto rest = static_cast<uint32_t>(length - first);
+  if (rest != 0) record_.resize(first);
   Lsn page(start.value & ~kWalPageMask), end = start + MaxAlign(length);
   while (rest != 0) {
     const uint32_t before = rest;
@@ -113,13 +124,14 @@ Result<WalRecord> RecordSource::Read(Lsn start) {
     const bool is_first = page.value % identity_.segment_size == 0;
     end = page + (is_first ? kLongPageHeaderSize : kShortPageHeaderSize) + MaxAlign(before);
   }
-  if (!RecordView::VerifyCrc(record_)) return None(start, "its CRC is wrong");
-  const auto h = LoadNative<RecordHeader>(record_.data());
+  const Bytes record(record_.data(), length);
+  if (!RecordView::VerifyCrc(record)) return None(start, "its CRC is wrong");
+  const auto h = LoadNative<RecordHeader>(record.data());
   if (h.rmid == kRmXlog && (h.info & kInfoRmgrMask) == layout::xlog::kSwitch) {
     const uint64_t mask = identity_.segment_size - 1;
     end = Lsn((end.value + mask) & ~mask);
   }
-  return WalRecord{start, end, record_};
+  return WalRecord{start, end, record};
 }
 
 }  // namespace neon_redo

@@ -3,14 +3,14 @@
 
     tests/bench/wal_index.py [--megabytes N] [--rounds N] [--pages N] [--keep DIR] [--only KIND]... [--json]
 
-A throw-away server writes WAL of three kinds, by default 1 GB of each of the first two:
+A throw-away server writes WAL of four kinds, 1 GB of each of the first two, --megabytes (12 GB) of the others:
 
   pgbench   pgbench's own transactions, with few images of pages
   images    the same, with a checkpoint each three seconds: most of it is images
-  long      an eighth is as `pgbench`, the rest updates of 30 rows at once; a checkpoint for each GB. It has
-            --megabytes (12 GB)
+  long      the same at scale 100, with checkpoints when a server that nobody has configured makes them
+  ranges    an eighth is as `pgbench`, the rest updates of 30 neighbouring rows at once; a checkpoint for each GB
 
-Of each kind `neon-redo index` makes the index, with one thread and with two, in turns. Of the long one the
+Of each kind `neon-redo index` makes the index, with one thread and with two, in turns. Of the last two the
 pages are read by tests/integration/index_oracle --no-check: random ones, each at a random LSN. All files are in
 the page cache, and the index is made anew each time. Figures are medians; the spread is (max - min) / median.
 Exits 1 when a bar is missed.
@@ -49,19 +49,29 @@ BARS = [
 ]
 
 
+KINDS = ["pgbench", "images", "long", "ranges"]
+LONG = ["long", "ranges"]
+
+
+def settings_of(kind):
+    out = {**SETTINGS, "full_page_writes": "off" if kind == "pgbench" else "on"}
+    if kind == "long":
+        del out["max_wal_size"], out["checkpoint_timeout"]
+    return out
+
+
 def make_wal(directory, megabytes, kind):
     """Writes that much WAL; its segments go into the directory."""
-    settings = {**SETTINGS, "full_page_writes": "off" if kind == "pgbench" else "on"}
-    with Cluster(settings=settings, checksums=False) as cluster:
+    with Cluster(settings=settings_of(kind), checksums=False) as cluster:
         script = os.path.join(cluster.directory, "ranges.sql")
         pathlib.Path(script).write_text(RANGES, "utf-8")
-        cluster.pgbench("-i", "-q", "-s", "20")
+        cluster.pgbench("-i", "-q", "-s", "100" if kind == "long" else "20")
         written = checkpoint = 0
         while written < megabytes:
-            if kind == "images" or (kind == "long" and written >= checkpoint):
+            if kind == "images" or (kind == "ranges" and written >= checkpoint):
                 cluster.psql("CHECKPOINT")
                 checkpoint = written + 1024
-            is_plain = kind != "long" or written < megabytes / 8
+            is_plain = kind != "ranges" or written < megabytes / 8
             cluster.pgbench("-n", "-c", "8", "-T", "3", *(["-M", "prepared"] if is_plain else ["-f", script]))
             written = float(cluster.psql("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/1000000')")) / (1 << 20)
         cluster.stop()
@@ -93,7 +103,7 @@ def ask(wal, index, threads, options):
 
 def figure(values):
     middle = statistics.median(values)
-    return {"median": middle, "spread": (max(values) - min(values)) / middle, "runs": values}
+    return {"median": middle, "spread": (max(values) - min(values)) / (middle or 1), "runs": values}
 
 
 def measure(wal, index, kind, options):
@@ -114,12 +124,14 @@ def measure(wal, index, kind, options):
         "two threads / one": figure([statistics.median(two) / statistics.median(one)]),
         "size, % of the WAL": figure([100 * report["bytes"] / size]),
     }
-    if kind != "long":
+    if kind not in LONG:
         return out
     answers = {threads: [ask(wal, index, threads, options) for _ in range(options.rounds)] for threads in (1, 2)}
     rate = {threads: [run["pages_per_second"] for run in runs] for threads, runs in answers.items()}
     out["page, median ms"] = figure([run["median_ms"] for run in answers[1]])
     out["page, 99th percentile ms"] = figure([run["p99_ms"] for run in answers[1]])
+    out["records of a page, median"] = figure([answers[1][0]["median_changes"]])
+    out["records of a page, 99th percentile"] = figure([answers[1][0]["p99_changes"]])
     out["pages/s, one thread"] = figure(rate[1])
     out["pages/s, two threads / one"] = figure([statistics.median(rate[2]) / statistics.median(rate[1])])
     return out
@@ -138,22 +150,22 @@ def missed(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--megabytes", type=int, default=12 << 10, help="of the long WAL")
+    parser.add_argument("--megabytes", type=int, default=12 << 10, help="of the long kinds")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pages", type=int, default=20_000)
     parser.add_argument("--keep", metavar="DIR", help="where the WAL is kept for the next run")
-    parser.add_argument("--only", action="append", choices=["pgbench", "images", "long"])
+    parser.add_argument("--only", action="append", choices=KINDS)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     options = parser.parse_args()
     exit_on_signals()
     place = options.keep or tempfile.mkdtemp(prefix="neon_redo.")
     results = {}
     try:
-        for kind in options.only or ["pgbench", "images", "long"]:
+        for kind in options.only or KINDS:
             wal = os.path.join(place, kind)
             if not os.path.exists(wal):
                 print(f"writing WAL: {kind}", file=sys.stderr, flush=True)
-                make_wal(wal, options.megabytes if kind == "long" else 1024, kind)
+                make_wal(wal, options.megabytes if kind in LONG else 1024, kind)
             results[kind] = measure(wal, os.path.join(place, "index"), kind, options)
             if not options.json:
                 print(f"\n{kind}")
