@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "cpp_core/base/try.h"
@@ -25,7 +27,7 @@ constexpr Lsn kEndOfAll(~uint64_t{0});
 struct Candidate {
   Lsn start;
   EventKind kind;
-  // Of a commit: recovery to its time stops behind it.
+  // Of a commit: recovery to its time stops after it.
   bool has_exact_time = false;
   Lsn cause{};  // of kBeforeDrop: the drop
 };
@@ -105,7 +107,7 @@ class Finder {
     // Of the last commit that was found, until the next one is seen: its time.
     std::optional<int64_t> open;
     std::optional<int64_t> latest;
-    return index_.ForEach(kCommitsKey, kCommitsKey, Lsn(), kEndOfAll, [&](const IndexEntry& entry) {
+    return ForEachCommit(&index_, Lsn(), kEndOfAll, [&](const IndexEntry& entry) {
       // The next one is replayed, too, if it has the same time.
       if (open && *open >= entry.time) found_.back().has_exact_time = false;
       open = std::nullopt;
@@ -186,24 +188,30 @@ class Finder {
   }
 
   Result<uint64_t> Show() {
-    std::sort(found_.begin(), found_.end(), [](const Candidate& a, const Candidate& b) {
-      return a.start != b.start ? a.start < b.start : a.kind < b.kind;
-    });
+    const auto place = [](const Candidate& c) { return std::tuple(c.start, c.kind, c.cause); };
+    std::sort(found_.begin(), found_.end(),
+              [&](const Candidate& a, const Candidate& b) { return place(a) < place(b); });
+    // A file of the index that is damaged is read twice.
+    const auto is_same = [&](const Candidate& a, const Candidate& b) {
+      return place(a) == place(b);
+    };
+    found_.erase(std::unique(found_.begin(), found_.end(), is_same), found_.end());
     while (!drops_ && !found_.empty()) {
       ASSIGN_OR_RETURN(const bool is_whole, EndsBy(&records_, found_.back().start, options_.to));
       if (is_whole) break;
       found_.pop_back();
     }
-    std::vector<Event> kept;  // with a limit, and a condition that only the record tells
+    RETURN_IF_ERROR(FindNames());
+    std::vector<Event> kept;  // with a limit, and a condition on what only the record has
     uint64_t count = 0;
-    const bool tells = !drops_ && (options_.restore_point || options_.after || options_.before);
-    if (options_.limit && !tells && found_.size() > *options_.limit)
+    const bool reads = !drops_ && (options_.restore_point || options_.after || options_.before);
+    if (options_.limit && !reads && found_.size() > *options_.limit)
       found_.erase(found_.begin(), found_.end() - static_cast<ptrdiff_t>(*options_.limit));
     for (const Candidate& candidate : found_) {
       Event event;
       ASSIGN_OR_RETURN(const bool is_wanted, Describe(candidate, &event));
       if (!is_wanted) continue;
-      if (options_.limit && tells) {
+      if (options_.limit && reads) {
         kept.push_back(std::move(event));
         if (kept.size() > *options_.limit) kept.erase(kept.begin());
         continue;
@@ -213,6 +221,23 @@ class Finder {
     }
     for (const Event& event : kept) RETURN_IF_ERROR(sink_(event));
     return count + kept.size();
+  }
+
+  // The first restore point of each name, of which there may be several.
+  Status FindNames() {
+    if (std::none_of(found_.begin(), found_.end(),
+                     [](const Candidate& c) { return c.kind == EventKind::kRestorePoint; }))
+      return {};
+    const PageKey key = ClusterKey(ChangeKind::kRestorePoint);
+    ASSIGN_OR_RETURN(const auto all, index_.GetAll(key, Lsn(), kEndOfAll));
+    for (const IndexEntry& entry : all) {
+      RETURN_IF_ERROR(records_.Read(entry.start));
+      ASSIGN_OR_RETURN(const ChangeList* changes, records_.Changes());
+      for (const Change& change : *changes)
+        if (change.kind == ChangeKind::kRestorePoint)
+          first_of_name_.emplace(TextOf(change.payload), entry.start);
+    }
+    return {};
   }
 
   // False: it is none that is asked for.
@@ -239,13 +264,13 @@ class Finder {
       return true;
     }
     for (const Change& change : *changes)
-      if (DescribeChange(change, out)) return IsWanted(*out);
+      if (DescribeChange(change, out)) return IsWanted(*out, change);
     return false;
   }
 
-  bool IsWanted(const Event& event) const {
+  bool IsWanted(const Event& event, const Change& change) const {
     if (options_.restore_point && event.kind == EventKind::kRestorePoint &&
-        event.stop.name != options_.restore_point)
+        TextOf(change.payload) != options_.restore_point)
       return false;
     return (!options_.after && !options_.before) || (event.time && IsInTime(*event.time));
   }
@@ -261,14 +286,23 @@ class Finder {
     if (facts.dropped > 0) out->what += ", drops " + CountText(facts.dropped, "relation");
   }
 
+  // Recovery stops at the first point of a name.
+  void DescribeName(const std::string& name, Event* out) const {
+    out->what += " " + Printable(name);
+    const auto first = first_of_name_.find(name);
+    if (first == first_of_name_.end() || first->second == out->start)
+      out->stop.name = name;
+    else
+      out->what += ", a name that the one at " + first->second.ToString() + " has, too";
+  }
+
   // False: it is another change of the record.
   bool DescribeChange(const Change& change, Event* out) {
     switch (out->kind) {
       case EventKind::kRestorePoint:
         if (change.kind != ChangeKind::kRestorePoint) return false;
         out->time = change.time;
-        out->stop.name = TextOf(change.payload);
-        out->what += " " + Printable(*out->stop.name);
+        DescribeName(TextOf(change.payload), out);
         return true;
       case EventKind::kCheckpoint:
         if (change.kind != ChangeKind::kCheckpoint) return false;
@@ -339,15 +373,14 @@ class Finder {
         found_.back().cause = drops[at];
       }
     };
-    RETURN_IF_ERROR(
-        index_.ForEach(kCommitsKey, kCommitsKey, Lsn(), kEndOfAll, [&](const IndexEntry& entry) {
-          if (entry.time <= last_time) last.has_exact_time = false;
-          put(entry.start);
-          const bool is_late = !latest || entry.time >= *latest;
-          last = {entry.start, EventKind::kBeforeDrop, is_late};
-          last_time = entry.time;
-          if (is_late) latest = entry.time;
-        }));
+    RETURN_IF_ERROR(ForEachCommit(&index_, Lsn(), kEndOfAll, [&](const IndexEntry& entry) {
+      if (entry.time <= last_time) last.has_exact_time = false;
+      put(entry.start);
+      const bool is_late = !latest || entry.time >= *latest;
+      last = {entry.start, EventKind::kBeforeDrop, is_late};
+      last_time = entry.time;
+      if (is_late) latest = entry.time;
+    }));
     put(kEndOfAll);
     return {};
   }
@@ -371,7 +404,7 @@ class Finder {
     out->start = candidate.cause;
     out->end = records_.record().end;
     out->timeline = TimelineAt(index_, candidate.cause);
-    out->what = "the drop by " + drop + "; no commit is before it";
+    out->what = "the drop by " + drop + "; no commit is before it in the WAL that was searched";
     out->stop = {.lsn = candidate.cause, .inclusive = false};
     return {};
   }
@@ -381,6 +414,7 @@ class Finder {
   const EventSink& sink_;
   IndexedRecords records_;
   std::vector<Candidate> found_;
+  std::unordered_map<std::string, Lsn> first_of_name_;  // restore points
   bool drops_ = false;
 };
 

@@ -37,7 +37,7 @@ struct StopSettings {
   // Each of these stops at the same place, inclusive.
   std::optional<uint32_t> xid{};      // recovery_target_xid
   std::optional<int64_t> time{};      // recovery_target_time
-  std::optional<std::string> name{};  // recovery_target_name
+  std::optional<std::string> name{};  // recovery_target_name: no earlier point has it
 };
 
 struct Event {
@@ -68,8 +68,8 @@ struct FindOptions {
 // bytes for an event. Errors as of WalIndex and RecordSource.
 Result<uint64_t> FindEvents(WalIndex* index, const FindOptions& options, const EventSink& sink);
 
-// For each record that drops or cuts to nothing the main fork of one of the relations, or drops their
-// database: the last commit before it. Of a relation that goes in an aborted transaction there is none.
+// For each record that drops the file of one of the relations, or their database: the last commit before it. Of
+// a relation that goes in an aborted transaction there is none.
 Result<uint64_t> FindDrops(WalIndex* index, const std::vector<RelFileNode>& relations,
                            const FindOptions& options, const EventSink& sink);
 

@@ -37,6 +37,13 @@ const char* LineWord(uint32_t flags) {
   }
 }
 
+// The three operations of each version have the same codes.
+bool MayPrune(const RecordView& record) {
+  namespace heap2 = layout::heap2;
+  const uint8_t operation = OperationOf(record);
+  return record.rmid() == kRmHeap2 && operation >= heap2::kPrune && operation <= heap2::kFreezePage;
+}
+
 // What a record does to the line pointer.
 struct Removal {
   Lsn start;
@@ -61,14 +68,15 @@ class Lines {
     Removals out;
     bool is_first = true;
     for (const Lsn start : starts) {
-      if (std::exchange(is_first, false)) LoadPage(start);
+      if (std::exchange(is_first, false)) RETURN_IF_ERROR(LoadPage(start));
       RETURN_IF_ERROR(Look(start, &out));
     }
-    if (options_.limit && found_.size() > *options_.limit)
-      found_.erase(found_.begin(), found_.end() - static_cast<ptrdiff_t>(*options_.limit));
     Transactions transactions;
     for (const Removal& removal : found_) transactions.Want(removal.xid, removal.start);
     RETURN_IF_ERROR(transactions.Find(&index_));
+    std::erase_if(found_, [&](const Removal& r) { return !IsInTime(r, transactions); });
+    if (options_.limit && found_.size() > *options_.limit)
+      found_.erase(found_.begin(), found_.end() - static_cast<ptrdiff_t>(*options_.limit));
     for (const Removal& removal : found_) RETURN_IF_ERROR(Show(removal, transactions, sink));
     out.found = found_.size();
     return out;
@@ -82,11 +90,20 @@ class Lines {
     return out;
   }
 
+  bool IsInTime(const Removal& removal, const Transactions& transactions) const {
+    if (!options_.after && !options_.before) return true;
+    const auto* end = transactions.After(removal.start, removal.xid);
+    return end != nullptr && end->is_committed && (!options_.after || end->time >= *options_.after) &&
+           (!options_.before || end->time < *options_.before);
+  }
+
   // Before the first record.
-  void LoadPage(Lsn lsn) {
+  Status LoadPage(Lsn lsn) {
     const auto page = reader_.Read(PageKey::OfBlock(line_.tag), lsn);
+    if (!page && page.error().code != ErrorCode::kNotFound) return tl::unexpected(page.error());
     has_page_ = page.has_value();
     if (has_page_) std::copy_n(page->page.begin(), kBlockSize, page_);
+    return {};
   }
 
   // Of the line pointer; nothing: the page is not known. One that is not there is unused.
@@ -113,11 +130,20 @@ class Lines {
       Add(operation);
     else if (const auto change = ChangeOf(before, after))
       Add(operation + ": " + *change);
-    else if (!before && !after && view.rmid() == kRmHeap2)
+    else if (!before && !after && MayPrune(view))
       out->unknown++;
-    else if (RemovesPage())
-      Add(operation + ": the page is removed");
+    else
+      LookForEnd(operation);
     return {};
+  }
+
+  // Of the page as a whole. What is there afterwards is another page.
+  void LookForEnd(const std::string& operation) {
+    const End end = EndOfPage();
+    if (end == End::kNone) return;
+    if (end == End::kRemoved && State() != kLpUnused) Add(operation + ": the page is removed");
+    std::fill_n(page_, kBlockSize, uint8_t{0});
+    has_page_ = end == End::kRemoved;
   }
 
   void Add(std::string what) {
@@ -136,25 +162,36 @@ class Lines {
     return fmt::format("{} before, {} now", LineWord(*before), LineWord(*after));
   }
 
-  // Truncations, drops of the relation or its database.
-  bool RemovesPage() {
+  enum class End : uint8_t { kNone, kRemoved, kReplaced };  // kReplaced: by one that is not known
+
+  // Truncations, drops of the relation or its database; a database that is made where one was.
+  End EndOfPage() {
     const auto changes = records_.Changes();
-    if (!changes) return false;
+    if (!changes) return End::kNone;
     const RelFileNode& rel = line_.tag.rel;
-    return std::any_of((*changes)->begin(), (*changes)->end(), [&](const Change& change) {
+    for (const Change& change : **changes) {
       const RelFileNode of = RelationOf(change);
+      const bool is_database = of.spc == rel.spc && of.db == rel.db;
       switch (change.kind) {
         case ChangeKind::kTruncateFork:
-          return of == rel && change.key.field5 == line_.tag.fork &&
-                 change.number <= line_.tag.block;
+          if (of == rel && change.key.field5 == line_.tag.fork && change.number <= line_.tag.block)
+            return End::kRemoved;
+          break;
         case ChangeKind::kDropRelation:
-          return of == rel;
+          if (of == rel) return End::kRemoved;
+          break;
         case ChangeKind::kDropDatabase:
-          return of.spc == rel.spc && of.db == rel.db;
+          if (is_database) return End::kRemoved;
+          break;
+        case ChangeKind::kCreateDatabase:
+        case ChangeKind::kCopyDatabase:
+          if (is_database) return End::kReplaced;
+          break;
         default:
-          return false;
+          break;
       }
-    });
+    }
+    return End::kNone;
   }
 
   Status Apply() {

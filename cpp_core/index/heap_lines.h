@@ -23,7 +23,8 @@ struct HeapLine {
 std::optional<HeapLine> RemovedLine(const RecordView& record);
 
 // The records that delete, update, prune or vacuum what the line pointer has, or remove the page, from
-// options.from to options.to, and of options.xid if that is given, the last options.limit of them. Recovery
+// options.from to options.to, of options.xid if that is given, and with times of transactions that committed
+// then; the last options.limit of them. Recovery
 // that stops at an event has the tuple as it was before. reader: of the pages before; where a page cannot be
 // had, prunings up to its next image stay unknown.
 struct Removals {

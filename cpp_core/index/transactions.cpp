@@ -27,6 +27,16 @@ Result<const ChangeList*> IndexedRecords::Changes() {
   return &changes_;
 }
 
+Status ForEachCommit(WalIndex* index, Lsn from, Lsn to,
+                     const std::function<void(const IndexEntry&)>& take) {
+  std::optional<Lsn> last;
+  return index->ForEach(kCommitsKey, kCommitsKey, from, to, [&](const IndexEntry& entry) {
+    if (last && entry.start <= *last) return;
+    last = entry.start;
+    take(entry);
+  });
+}
+
 Result<bool> EndsBy(IndexedRecords* records, Lsn start, Lsn to) {
   RETURN_IF_ERROR(records->Read(start));
   return records->record().end <= to;
@@ -41,8 +51,8 @@ void Transactions::Want(uint32_t xid, Lsn start) {
 
 Status Transactions::Find(WalIndex* index) {
   if (wanted_.empty()) return {};
-  RETURN_IF_ERROR(index->ForEach(
-      kCommitsKey, kCommitsKey, first_, Lsn(~uint64_t{0}), [this](const IndexEntry& entry) {
+  RETURN_IF_ERROR(
+      ForEachCommit(index, first_, Lsn(~uint64_t{0}), [this](const IndexEntry& entry) {
         const auto wanted = wanted_.find(entry.xid);
         if (wanted != wanted_.end())
           wanted->second.ends.push_back({entry.start, entry.time, entry.xid, true});

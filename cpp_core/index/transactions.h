@@ -3,6 +3,7 @@
 #define NEON_REDO_INDEX_TRANSACTIONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -51,6 +52,11 @@ class IndexedRecords {
   WalRecord record_;
   ChangeList changes_;
 };
+
+// Calls take for each commit that starts between these two, in the order of WAL, and once for each, whatever a
+// damaged file makes of WalIndex::ForEach.
+Status ForEachCommit(WalIndex* index, Lsn from, Lsn to,
+                     const std::function<void(const IndexEntry&)>& take);
 
 // Whether the record that starts there ends at or before `to`.
 Result<bool> EndsBy(IndexedRecords* records, Lsn start, Lsn to);
