@@ -35,12 +35,12 @@ class BackupSizes {
   BackupSizes(const BaseBackup& backup, const pg::Version& version)
       : backup_(backup), version_(version) {}
 
-  Result<std::optional<uint32_t>> Of(const RelFileNode& rel) {
+  Result<std::optional<uint32_t>> Of(const RelFileNode& rel, uint8_t fork_number) {
     if (!list_) {
       ASSIGN_OR_RETURN(const BaseFiles files, backup_.ListData());
       list_ = FindRelationFiles(files, version_);
     }
-    const auto fork = list_->forks.find({rel});
+    const auto fork = list_->forks.find({rel, fork_number, 0});
     if (fork == list_->forks.end()) return std::nullopt;
     return fork->second.blocks;
   }
@@ -68,7 +68,7 @@ BaseContent ContentOf(const BaseBackup& backup, const pg::Version& version, bool
   auto sizes = std::make_shared<BackupSizes>(backup, version);
   BaseContent out;
   out.page = PagesOfBackup(backup, version, checksums);
-  out.blocks = [sizes](const RelFileNode& rel) { return sizes->Of(rel); };
+  out.blocks = [sizes](const RelFileNode& rel, uint8_t fork) { return sizes->Of(rel, fork); };
   out.map = [&backup, &version](uint32_t tablespace, uint32_t database) -> Result<std::string> {
     const std::string path = pg::RelationMapPath(version, tablespace, database);
     ASSIGN_OR_RETURN(auto content, backup.ReadIfThere(path, kMaxSmallFile));

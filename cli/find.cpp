@@ -63,13 +63,16 @@ const char* KindText(EventKind kind) {
 
 using Setting = std::pair<std::string, std::string>;  // name and value
 
-// In UTC: abbreviations of time zones mean different things to servers.
-std::string TimeSetting(int64_t time) {
+// In UTC: abbreviations of time zones mean different things to servers. Nothing: no server takes such a time.
+std::optional<std::string> TimeSetting(int64_t time) {
   constexpr int64_t kMicroseconds = 1'000'000;
+  constexpr int kFirstYear = 1, kLastYear = 9999;
   const int64_t fraction = (time % kMicroseconds + kMicroseconds) % kMicroseconds;
-  const time_t seconds = (time - fraction) / kMicroseconds - FromUnixTime(0) / kMicroseconds;
+  const int64_t floor = time / kMicroseconds - (time % kMicroseconds < 0);
+  const time_t seconds = floor - FromUnixTime(0) / kMicroseconds;
   std::tm fields{};
-  gmtime_r(&seconds, &fields);
+  if (gmtime_r(&seconds, &fields) == nullptr) return std::nullopt;
+  if (fields.tm_year + 1900 < kFirstYear || fields.tm_year + 1900 > kLastYear) return std::nullopt;
   return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}+00", fields.tm_year + 1900,
                      fields.tm_mon + 1, fields.tm_mday, fields.tm_hour, fields.tm_min,
                      fields.tm_sec, fraction);
@@ -86,7 +89,8 @@ std::vector<std::vector<Setting>> SettingsOf(const Event& event, uint32_t timeli
   const StopSettings& stop = event.stop;
   std::vector<std::vector<Setting>> out = {
       with("recovery_target_lsn", stop.lsn.ToString(), stop.inclusive)};
-  if (stop.time) out.push_back(with("recovery_target_time", TimeSetting(*stop.time), true));
+  const auto time = stop.time ? TimeSetting(*stop.time) : std::nullopt;
+  if (time) out.push_back(with("recovery_target_time", *time, true));
   if (stop.xid) out.push_back(with("recovery_target_xid", std::to_string(*stop.xid), true));
   if (stop.name) out.push_back({{"recovery_target_name", *stop.name}, line});
   return out;
@@ -180,6 +184,29 @@ FindOptions OptionsOf(const FindArguments& arguments, const Question& question) 
   return out;
 }
 
+// The databases that have the name where the range begins and where it ends: one may have been dropped, and made
+// anew or moved to another tablespace.
+Result<std::vector<DatabaseName>> DatabasesOf(const std::string& name, CatalogsOfWal* catalogs,
+                                              Lsn from, Lsn to) {
+  std::vector<DatabaseName> out;
+  for (const Lsn lsn : {from, to}) {
+    ASSIGN_OR_RETURN(const auto names, catalogs->At(lsn));
+    ASSIGN_OR_RETURN(const auto all, names->Databases());
+    for (const DatabaseName& database : all) {
+      const auto is_same = [&](const DatabaseName& d) {
+        return d.oid == database.oid && d.tablespace == database.tablespace;
+      };
+      if (database.name == name && std::none_of(out.begin(), out.end(), is_same))
+        out.push_back(database);
+    }
+  }
+  if (out.empty())
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("there is no database \"{}\" at {} or {}", name, from.ToString(),
+                                 to.ToString()));
+  return out;
+}
+
 // The file that the name has when its database is dropped.
 Status AddLastFile(const FindArguments& arguments, Question* question, const DatabaseName& database,
                    std::vector<RelFileNode>* out) {
@@ -206,17 +233,15 @@ Result<std::vector<RelFileNode>> FilesOf(const FindArguments& arguments, Questio
     const std::string& name = arguments.question.table.database;
     ASSIGN_OR_RETURN(const Lsn first, catalogs.First());
     const Lsn from = std::max(first, question->from());
-    ASSIGN_OR_RETURN(auto names, catalogs.At(question->end()));
-    auto database = names->FindDatabase(name);
-    if (!database && database.error().code == ErrorCode::kNotFound) {
-      ASSIGN_OR_RETURN(names, catalogs.At(from));
-      database = names->FindDatabase(name);
+    ASSIGN_OR_RETURN(const auto databases, DatabasesOf(name, &catalogs, from, question->end()));
+    std::vector<RelFileNode> out;
+    for (const DatabaseName& database : databases) {
+      ASSIGN_OR_RETURN(const auto files,
+                       FindFormerFiles(question->index(), &catalogs.pages(), database,
+                                       arguments.question.table.table, from, question->to()));
+      out.insert(out.end(), files.begin(), files.end());
+      RETURN_IF_ERROR(AddLastFile(arguments, question, database, &out));
     }
-    if (!database) return tl::unexpected(database.error());
-    ASSIGN_OR_RETURN(auto out,
-                     FindFormerFiles(question->index(), &catalogs.pages(), *database,
-                                     arguments.question.table.table, from, question->to()));
-    RETURN_IF_ERROR(AddLastFile(arguments, question, *database, &out));
     return out;
   };
   auto files = find();
@@ -228,6 +253,11 @@ Result<uint64_t> FindRemovalsOf(const FindArguments& arguments, Question* questi
                                 const EventSink& sink) {
   ASSIGN_OR_RETURN(const HistoryOptions subject, question->Subject());
   ASSIGN_OR_RETURN(BlockTag tag, subject.key.ToBlock());
+  if (!subject.is_relation)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("\"{}\" is a page: give the relation, since option --tid has the "
+                                 "block",
+                                 arguments.question.names.front()));
   tag.block = arguments.tid->first;
   ASSIGN_OR_RETURN(
       const Removals removals,
@@ -267,15 +297,26 @@ std::string CheckFind(const FindArguments& arguments) {
     return "no relation specified: --before-drop and --tid need one";
   if (needs_relation && (arguments.names_kind() || (arguments.before_drop && arguments.tid)))
     return "--before-drop, --tid and kinds of places exclude each other";
+  const bool of_transactions = arguments.question.names_something() || arguments.question.xid;
+  if (of_transactions && (arguments.checkpoints || arguments.restore_points || arguments.timelines))
+    return "options --checkpoints, --restore-points and --timelines go without a relation and --xid";
   if (arguments.before_drop && arguments.question.xid)
     return "options --before-drop and --xid exclude each other";
   return CheckQuestion(arguments.question);
 }
 
+// Earlier WAL has what transactions changed before they committed, commits of later times, and restore points of
+// the same name.
+bool NeedsWholeWal(const FindArguments& arguments) {
+  const bool is_without =
+      arguments.checkpoints || arguments.timelines || arguments.tid.has_value();
+  return !is_without || arguments.commits || arguments.aborts || arguments.restore_points;
+}
+
 Outcome Run(const FindArguments& arguments, const Options& options) {
   if (std::string bad = CheckFind(arguments); !bad.empty())
     return tl::unexpected(options.Misuse(bad));
-  ASSIGN_OR_RETURN(const auto question, Question::Open(arguments.question));
+  ASSIGN_OR_RETURN(const auto question, Question::Open(arguments.question, NeedsWholeWal(arguments)));
   Printer printer(arguments, question->index()->timeline());
   ASSIGN_OR_RETURN(const uint64_t count, Find(arguments, question.get(), [&](const Event& event) {
                      return printer.Take(event);

@@ -35,7 +35,7 @@ Outcome Run(const QuestionArguments& arguments, const Options& options) {
     return tl::unexpected(options.Misuse("no page or relation specified"));
   if (std::string bad = CheckQuestion(arguments); !bad.empty())
     return tl::unexpected(options.Misuse(bad));
-  ASSIGN_OR_RETURN(const auto question, Question::Open(arguments));
+  ASSIGN_OR_RETURN(const auto question, Question::Open(arguments, false));
   ASSIGN_OR_RETURN(HistoryOptions history, question->Subject());
   history.xid = arguments.xid;
   history.limit = arguments.limit;
@@ -68,7 +68,8 @@ CommandFunction DeclareHistory(Options* options) {
   AddQuestion(options, arguments.get(), "only show records of this transaction");
   options->Notes(
       "Each line has the time at which the record's transaction committed, and the record\n"
-      "as pg_waldump prints it. \"-\" stands for a transaction that did not commit.\n\n"
+      "as pg_waldump prints it. \"-\" stands for a transaction whose commit the WAL does not\n"
+      "have.\n\n"
       "Examples:\n"
       "  psql -Atc \"select pg_relation_filepath('accounts')\"\n"
       "  neon-redo history base/5/16384/7 --wal=archive\n"

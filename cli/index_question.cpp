@@ -100,19 +100,36 @@ std::string CheckQuestion(const QuestionArguments& arguments) {
 Question::Question(const QuestionArguments& arguments, PageInputs inputs)
     : arguments_(arguments), inputs_(std::move(inputs)) {}
 
-Result<std::unique_ptr<Question>> Question::Open(const QuestionArguments& arguments) {
+// Transactions may end after the range; pages are rebuilt from the base backup on.
+Status Question::OpenWal(bool whole) {
+  const std::string& directory = arguments_.index;
+  WalRange range{arguments_.range.from, std::nullopt, arguments_.timeline};
+  if (inputs_.backup) range.from = std::min(range.from.value_or(inputs_.start), inputs_.start);
+  if (whole && range.from) {
+    const WalRange all{std::nullopt, std::nullopt, arguments_.timeline};
+    auto index = OpenIndex(inputs_.wal, all, directory, arguments_.jobs);
+    const bool reaches = index && (!(*index)->damage() || (*index)->end() > *range.from);
+    if (reaches) {
+      index_ = std::move(*index);
+      return {};
+    }
+    const Error why = index ? *(*index)->damage() : index.error();
+    ASSIGN_OR_RETURN(index_, OpenIndex(inputs_.wal, range, directory, arguments_.jobs));
+    SayNotes({fmt::format("WAL before {} was not searched: {}", range.from->ToString(), why.message)});
+    return {};
+  }
+  ASSIGN_OR_RETURN(index_, OpenIndex(inputs_.wal, range, directory, arguments_.jobs));
+  return {};
+}
+
+Result<std::unique_ptr<Question>> Question::Open(const QuestionArguments& arguments, bool whole) {
   ASSIGN_OR_RETURN(auto inputs, OpenPageInputs(arguments.base_backup,
                                                WalSources{.directories = arguments.wal,
                                                           .timeline = arguments.timeline}));
   std::unique_ptr<Question> out(new Question(arguments, std::move(inputs)));
   WorkerOptions worker = arguments.worker;
   worker.version = &out->inputs_.wal.version();
-  WalRange range{arguments.range.from, std::nullopt, arguments.timeline};
-  // Transactions may end after the range; pages are rebuilt from the base backup on.
-  if (out->inputs_.backup)
-    range.from = std::min(range.from.value_or(out->inputs_.start), out->inputs_.start);
-  ASSIGN_OR_RETURN(out->index_,
-                   OpenIndex(out->inputs_.wal, range, arguments.index, arguments.jobs));
+  RETURN_IF_ERROR(out->OpenWal(whole));
   out->catalogs_.emplace(out->inputs_, out->index_.get(), worker);
   return out;
 }

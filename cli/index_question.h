@@ -49,8 +49,9 @@ std::string CheckQuestion(const QuestionArguments& arguments);
 // The WAL of the arguments, its index, and the catalogs.
 class Question {
  public:
-  // Opens all of it, and says on standard error what is unusual.
-  static Result<std::unique_ptr<Question>> Open(const QuestionArguments& arguments);
+  // Opens all of it, and says on standard error what is unusual. whole: WAL before the range counts, too, as far as
+  // it can be read.
+  static Result<std::unique_ptr<Question>> Open(const QuestionArguments& arguments, bool whole);
 
   WalIndex* index() { return index_.get(); }
   const PageInputs& inputs() const { return inputs_; }
@@ -68,6 +69,7 @@ class Question {
 
  private:
   Question(const QuestionArguments& arguments, PageInputs inputs);
+  Status OpenWal(bool whole);
   void SayName(const PageKey& key);
 
   const QuestionArguments& arguments_;

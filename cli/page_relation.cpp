@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/base_content.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
 #include "cli/index_options.h"
@@ -23,12 +24,10 @@
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/parallel.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/index/consistent.h"
 #include "cpp_core/index/fork_size.h"
 #include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/page_words/page_text.h"
-#include "cpp_core/store/encoding.h"
-#include "cpp_core/store/keys.h"
-#include "cpp_core/verify/relation_files.h"
 
 namespace neon_redo::cli {
 
@@ -104,13 +103,9 @@ Status RelationWriter::Open() {
 // While a backup was taken, its files had sizes of different moments.
 Status RelationWriter::CheckBackupIsComplete() {
   if (!inputs_->backup) return {};
-  if (inputs_->consistent_at.valid() && inputs_->consistent_at <= lsn_) return {};
-  const PageKey key = ClusterKey(ChangeKind::kBackupEnd);
-  ASSIGN_OR_RETURN(const auto ends, lanes_[0].source->Get(key, lsn_));
-  for (const StoredChange& end : ends) {
-    ASSIGN_OR_RETURN(const auto decoded, DecodeStored(key, end));
-    if (Lsn(static_cast<uint64_t>(decoded.change.time)) == inputs_->start) return {};
-  }
+  ASSIGN_OR_RETURN(const auto from, ConsistentFrom(lanes_[0].index.get(), inputs_->start,
+                                                   inputs_->consistent_at));
+  if (from && *from <= lsn_) return {};
   return MakeError(
       ErrorCode::kInvalidArgument,
       fmt::format("the base backup was not complete at {}, so that no relation's size is "
@@ -120,15 +115,9 @@ Status RelationWriter::CheckBackupIsComplete() {
 
 Result<uint32_t> RelationWriter::FindSize() {
   BaseForkSize base;
-  RelationFileList files;
   if (inputs_->backup) {
-    ASSIGN_OR_RETURN(const auto list, inputs_->backup->ListData());
-    files = FindRelationFiles(list, *inputs_->control.version);
-    base = [&files](const RelFileNode& rel, uint8_t fork) -> Result<std::optional<uint32_t>> {
-      const auto found = files.forks.find({rel, fork, 0});
-      if (found == files.forks.end()) return std::optional<uint32_t>();
-      return std::optional(found->second.blocks);
-    };
+    const ControlData& control = inputs_->control;
+    base = ContentOf(*inputs_->backup, *control.version, control.checksums).blocks;
   }
   ForkSizes sizes(lanes_[0].index.get(), lanes_[0].source.get(), base, inputs_->start);
   ASSIGN_OR_RETURN(const auto size, sizes.Read(request_.rel, request_.fork, lsn_));

@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "cli/base_content.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/index/transactions.h"
-#include "cpp_core/store/keys.h"
+#include "cpp_core/index/consistent.h"
 
 namespace neon_redo::cli {
 
@@ -31,23 +29,15 @@ CatalogsOfWal::CatalogsOfWal(const PageInputs& inputs, WalIndex* index, const Wo
 
 Result<Lsn> CatalogsOfWal::First() {
   if (first_) return *first_;
-  Lsn out;
-  if (inputs_.backup) {
-    out = std::max(inputs_.start, inputs_.control.min_recovery_point);
-    IndexedRecords records(index_);
-    ASSIGN_OR_RETURN(const auto ends, index_.GetAll(ClusterKey(ChangeKind::kBackupEnd),
-                                                    inputs_.start, Lsn(~uint64_t{0})));
-    for (const IndexEntry& end : ends) {
-      RETURN_IF_ERROR(records.Read(end.start));
-      ASSIGN_OR_RETURN(const ChangeList* changes, records.Changes());
-      for (const Change& change : *changes)
-        if (change.kind == ChangeKind::kBackupEnd &&
-            Lsn(static_cast<uint64_t>(change.time)) == inputs_.start)
-          out = std::max(out, records.record().end);
-    }
-  }
+  if (!inputs_.backup) return Lsn();
+  ASSIGN_OR_RETURN(const auto out, ConsistentFrom(&index_, inputs_.start, inputs_.consistent_at));
+  if (!out)
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("names are not known, since the WAL ends before the base backup "
+                                 "\"{}\" was complete: more WAL or an earlier backup is needed",
+                                 inputs_.backup->path()));
   first_ = out;
-  return out;
+  return *out;
 }
 
 Result<std::unique_ptr<CatalogSnapshot>> CatalogsOfWal::At(Lsn lsn) {

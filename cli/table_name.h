@@ -40,10 +40,10 @@ class CatalogsOfWal {
   // inputs and index must outlive it. worker: as of PageReader.
   CatalogsOfWal(const PageInputs& inputs, WalIndex* index, const WorkerOptions& worker);
 
-  // Names after the records that end at or before this LSN, which is the end of one. Valid until the next
-  // call. kNotFound: the base backup is not consistent there yet.
+  // Names after the records that end at or before this LSN. Valid until the next call. kNotFound: the base backup
+  // is not consistent there yet.
   Result<std::unique_ptr<CatalogSnapshot>> At(Lsn lsn);
-  // The first LSN at which there are names: the end of the backup.
+  // The first LSN at which there are names: where the backup is consistent. kNotFound: the WAL ends before.
   Result<Lsn> First();
   IndexedPages& pages() { return pages_; }
   // An error, and what helps against it.

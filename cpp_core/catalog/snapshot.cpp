@@ -9,6 +9,7 @@
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/catalogs.h"
 #include "cpp_core/pg/heap_tuple.h"
+#include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/pg/xid.h"
 
@@ -17,6 +18,8 @@ namespace neon_redo {
 namespace {
 
 constexpr std::string_view kCatalogSchema = "pg_catalog";
+// In a row. A server adds some hundreds at once, and fills them.
+constexpr uint32_t kMostNewPages = 1 << 16;
 
 }  // namespace
 
@@ -87,8 +90,15 @@ Result<std::vector<CatalogRow>> CatalogSnapshot::Rows(const RelFileNode& rel, Ca
   if (blocks == 0) return None("file " + pg::RelationPath(version_, rel, kMainFork));
   alignas(8) uint8_t page[kBlockSize];
   std::vector<CatalogRow> found;
+  uint32_t new_pages = 0;
   for (BlockTag tag{rel}; tag.block < blocks; tag.block++) {
     RETURN_IF_ERROR(pages_.Read(PageKey::OfBlock(tag), page));
+    new_pages = PageView(page).is_new() ? new_pages + 1 : 0;
+    if (new_pages == kMostNewPages)
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("{} has no pages before block {} {}, and {} blocks",
+                                   pg::RelationPath(version_, rel, kMainFork), tag.block, where_,
+                                   blocks));
     ForEachCatalogRow(page, kind, version_,
                       [&](CatalogRow row) { found.push_back(std::move(row)); });
   }

@@ -27,7 +27,7 @@ class CatalogPages {
   virtual ~CatalogPages() = default;
   // The page of a relation or of pg_xact, kBlockSize bytes. kNotFound: it cannot be had.
   virtual Status Read(const PageKey& key, uint8_t* page) = 0;
-  // Of the main fork; 0: there is no such file.
+  // Of the main fork; 0: there is no such file. Damaged WAL may make it any number.
   virtual Result<uint32_t> Blocks(const RelFileNode& rel) = 0;
   // The relation map of a database, or of 1664 and 0. Empty: there is none.
   virtual Result<std::string> Map(uint32_t tablespace, uint32_t database) = 0;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cpp_core/catalog/snapshot.h"
+#include "cpp_core/index/fork_size.h"
 #include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/index/wal_index.h"
 #include "cpp_core/store/page_reader.h"
@@ -20,8 +21,7 @@ namespace neon_redo {
 // What a base backup has. All are empty where there is none: then only what WAL makes whole can be had.
 struct BaseContent {
   BasePage page{};
-  // Of a main fork; nothing: there is no such file.
-  std::function<Result<std::optional<uint32_t>>(const RelFileNode&)> blocks{};
+  BaseForkSize blocks{};
   // The relation map of a database; empty: there is none.
   std::function<Result<std::string>(uint32_t tablespace, uint32_t database)> map{};
 };
@@ -31,7 +31,7 @@ class IndexedPages : public CatalogPages {
   // The index must outlive the object. from: where the base backup's replay begins. worker: as of PageReader.
   IndexedPages(WalIndex* index, Lsn from, BaseContent base, const WorkerOptions& worker);
 
-  // Pages are those after the records that end at or before this LSN, which is the end of one.
+  // Pages are those after the records that end at or before this LSN.
   void set_lsn(Lsn lsn) { lsn_ = lsn; }
   Lsn lsn() const { return lsn_; }
   Lsn from() const { return from_; }
@@ -39,6 +39,7 @@ class IndexedPages : public CatalogPages {
   PageReader& reader() { return reader_; }
   const pg::Version& version() const { return *index_.identity().version; }
 
+  // A block of a relation that the server has added without a record is of zeroes.
   Status Read(const PageKey& key, uint8_t* page) override;
   Result<uint32_t> Blocks(const RelFileNode& rel) override;
   Result<std::string> Map(uint32_t tablespace, uint32_t database) override;
@@ -50,7 +51,6 @@ class IndexedPages : public CatalogPages {
     std::optional<std::pair<uint32_t, uint32_t>> source;  // tablespace and database it is a copy of
   };
   Result<std::optional<Creation>> LastCreation(uint32_t tablespace, uint32_t database, Lsn lsn);
-  Result<uint64_t> SizeAt(const RelFileNode& rel, Lsn lsn);
   Result<std::string> MapAt(uint32_t tablespace, uint32_t database, Lsn lsn);
 
   WalIndex& index_;
@@ -58,6 +58,7 @@ class IndexedPages : public CatalogPages {
   const BaseContent base_;
   IndexedChanges changes_;
   PageReader reader_;
+  ForkSizes sizes_;
   Lsn lsn_;
 };
 

@@ -105,13 +105,29 @@ void Collector::AddSize(const PageKey& key, const SizeBounds& change) {
     return Add(list, number);
   }
   Item& last = items_[list->last];
-  const SizeBounds now = sizes_[last.extra].Then(change);
-  if (now == sizes_[last.extra]) return;
+  const bool begins = HasDatabaseEvent(key, begin_ + uint64_t{list->place} * 8,
+                                       begin_ + uint64_t{place_} * 8);
+  const SizeBounds now = (begins ? SizeBounds() : sizes_[last.extra]).Then(change);
+  if (!begins && now == sizes_[last.extra]) return;
   sizes_.push_back(now);
   if (list->place == place_)
     last.extra = number;
   else
     Add(list, number);
+}
+
+bool Collector::HasDatabaseEvent(const PageKey& key, Lsn from, Lsn to) const {
+  if (databases_.empty()) return false;
+  const auto found = databases_.find({key.field2, key.field3});
+  if (found == databases_.end()) return false;
+  const auto& places = found->second;
+  const auto at = std::upper_bound(places.begin(), places.end(), (from - begin_) / 8);
+  return at != places.end() && *at < (to - begin_) / 8;
+}
+
+void Collector::TakeDatabase(const PageKey& key) {
+  std::vector<uint32_t>& places = databases_[{key.field2, key.field3}];
+  if (places.empty() || places.back() != place_) places.push_back(place_);
 }
 
 void Collector::TakeSize(const Change& change) {
@@ -133,6 +149,10 @@ void Collector::TakeSize(const Change& change) {
       for (uint8_t fork = 0; fork <= kMaxForkNumber; fork++)
         AddSize(PageKey::OfRelationSize(rel, fork), Exactly(0));
       return;
+    case kCreateDatabase:
+    case kCopyDatabase:
+    case kDropDatabase:
+      return TakeDatabase(key);
     default:
       return;
   }

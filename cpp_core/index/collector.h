@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "cpp_core/index/entry.h"
@@ -23,6 +25,9 @@ class Collector {
   size_t memory() const;
   // Forgets all entries: the stretch begins again at the next record.
   void Clear();
+  // A record that starts after `from` and before `to` made, copied or dropped the database of a size's key: what
+  // was before says nothing of the size. Of all records so far, also of those before Clear.
+  bool HasDatabaseEvent(const PageKey& key, Lsn from, Lsn to) const;
 
   // Calls take(key, entries) for each key in ascending order, until it fails. entries is valid during
   // the call.
@@ -54,6 +59,7 @@ class Collector {
   void AddRecord(const PageKey& key, bool makes_whole);
   void AddSize(const PageKey& key, const SizeBounds& change);
   void TakeSize(const Change& change);
+  void TakeDatabase(const PageKey& key);
 
   const Lsn begin_;
   uint32_t place_ = 0;            // of the record that is taken
@@ -62,6 +68,8 @@ class Collector {
   std::vector<Item> items_;
   std::vector<SizeBounds> sizes_;
   std::vector<Commit> commits_;
+  // Records that made, copied or dropped a database, by tablespace and database: their places, ascending.
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<uint32_t>> databases_;
 };
 
 }  // namespace neon_redo

@@ -15,8 +15,8 @@
 
 namespace neon_redo {
 
-// What records before an LSN, back to where the file begins, have made of a fork's size, whatever it
-// was: not less than `least`, and then not more than `most`. Sizes are blocks plus one; 0: there is no
+// What records before an LSN have made of a fork's size, whatever it was, back to where the stretch begins, or
+// to the last record that made, copied or dropped the database: not less than `least`, and then not more than `most`. Sizes are blocks plus one; 0: there is no
 // such fork.
 struct SizeBounds {
   uint64_t least = 0;

@@ -28,7 +28,7 @@ namespace {
 
 constexpr size_t kKeySize = PageKey::kSize + 8;
 constexpr PageKey kHeaderKey{0xff, 0xffffffff, 0xffffffff, 0xffffffff, 0xff, 0xffffffff};
-constexpr uint64_t kFormat = 0x31785f6f64657202;  // its first byte counts the formats
+constexpr uint64_t kFormat = 0x31785f6f64657203;  // its first byte counts the formats
 
 struct StoredHeader {
   uint64_t format;

@@ -26,7 +26,7 @@ struct ForkSize {
   std::string absence{};           // why, then
 };
 
-// Blocks that the server added without a record behind the last one that WAL names are not known of.
+// Blocks that the server added without a record after the last one that WAL names are not known of.
 // Not thread-safe.
 class ForkSizes {
  public:

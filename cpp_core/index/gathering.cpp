@@ -16,25 +16,34 @@ Status WriteEntries(const Collector& collector, IndexFileWriter* writer) {
   });
 }
 
-// The bounds of a size are what all of the stretch makes of it, and not the run alone.
+// The bounds of a size are what all of the stretch makes of it, and not the run alone; or what it makes of it
+// since the database was made.
 class SizesOfRuns {
  public:
+  explicit SizesOfRuns(const Collector& collector) : collector_(collector) {}
+
   std::span<const IndexEntry> Next(size_t run, const PageKey& key,
                                    std::span<const IndexEntry> part) {
     if (key != key_) last_ = {};
-    if (key != key_ || run != run_) before_ = last_;
+    if (key != key_ || run != run_) before_ = last_.size;
     key_ = key;
     run_ = run;
     changed_.assign(part.begin(), part.end());
-    for (IndexEntry& entry : changed_) entry.size = before_.Then(entry.size);
-    last_ = changed_.back().size;
+    for (IndexEntry& entry : changed_) {
+      if (last_.start.valid() && collector_.HasDatabaseEvent(key, last_.start, entry.start))
+        before_ = {};
+      entry.size = before_.Then(entry.size);
+      last_ = entry;
+    }
     return changed_;
   }
 
  private:
+  const Collector& collector_;
   PageKey key_{};
   size_t run_ = 0;
-  SizeBounds before_, last_;
+  SizeBounds before_;  // of the runs before this one
+  IndexEntry last_;
   std::vector<IndexEntry> changed_;
 };
 
@@ -63,7 +72,7 @@ Status Gathering::PutAside() {
 Status Gathering::Write(IndexFileWriter* writer) {
   if (runs_.empty()) return WriteEntries(collector_, writer);
   RETURN_IF_ERROR(PutAside());
-  SizesOfRuns sizes;
+  SizesOfRuns sizes(collector_);
   return MergeParts(runs_, [&](size_t run, const PageKey& key, std::span<const IndexEntry> part) {
     const bool is_size = EntryKindOf(key) == EntryKind::kSize;
     return writer->Add(key, is_size ? sizes.Next(run, key, part) : part);

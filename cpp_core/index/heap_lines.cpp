@@ -37,11 +37,18 @@ const char* LineWord(uint32_t flags) {
   }
 }
 
-// The three operations of each version have the same codes.
 bool MayPrune(const RecordView& record) {
   namespace heap2 = layout::heap2;
-  const uint8_t operation = OperationOf(record);
-  return record.rmid() == kRmHeap2 && operation >= heap2::kPrune && operation <= heap2::kFreezePage;
+  if (record.rmid() != kRmHeap2) return false;
+  switch (OperationOf(record)) {
+    case heap2::kPrune:  // in 17, kPruneOnAccess
+    case heap2::kVacuum:
+      return true;
+    case heap2::kPruneVacuumCleanup:
+      return record.version().major >= 17;  // before, kFreezePage
+    default:
+      return false;
+  }
 }
 
 // What a record does to the line pointer.

@@ -34,8 +34,8 @@ struct HistoryOptions {
 struct HistoryRecord {
   WalRecord record;
   const RecordView& view;
-  // When its transaction committed, in microseconds since 2000-01-01 UTC; nothing: it did not, as far
-  // as WAL says.
+  // When its transaction committed, in microseconds since 2000-01-01 UTC; nothing: the WAL does not have
+  // its commit.
   std::optional<int64_t> committed;
 };
 

@@ -93,6 +93,7 @@ Result<SizeBounds> WalIndex::GetSize(const PageKey& key, Lsn from, Lsn to) {
     for (bool goes_on = true; goes_on && before > view.begin;) {
       goes_on = false;
       RETURN_IF_ERROR(ReadBack(view, key, before, [&](std::span<const IndexEntry> part) {
+        if (part.back().start < from) return false;
         out = part.back().size.Then(out);
         before = view.file->header().StretchOf(part.back().start).begin;
         goes_on = !out.is_known() && before > from;

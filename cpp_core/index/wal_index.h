@@ -78,7 +78,8 @@ class WalIndex {
   // `to`. The order is that of LSNs for each key; a record may come several times.
   Status ForEach(const PageKey& first, const PageKey& last, Lsn from, Lsn to,
                  const std::function<void(const IndexEntry&)>& take);
-  // What records before `to`, from `from` on, make of a fork's size.
+  // What records before `to`, from `from` on, make of a fork's size: where a database was made in between, what
+  // records after that make of it.
   Result<SizeBounds> GetSize(const PageKey& key, Lsn from, Lsn to);
 
  private:

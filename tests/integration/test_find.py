@@ -1,5 +1,6 @@
 """neon-redo find, and names of tables: what is found is what the server says, and recovery stops there."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -111,6 +112,7 @@ class Found:
         cls.top, cls.nested = output.split("\n")
         cls.aborted = cls.cluster.psql("BEGIN; INSERT INTO counted VALUES (9) RETURNING pg_current_xact_id(); ROLLBACK")
         cls.restore_point = sql("SELECT pg_create_restore_point('here it is')")
+        sql("SELECT pg_create_restore_point('again'), pg_create_restore_point('again')")
         sql("CHECKPOINT")
         cls.checkpoint = sql("SELECT checkpoint_lsn FROM pg_control_checkpoint()")
         cls.redo = sql("SELECT redo_lsn FROM pg_control_checkpoint()")
@@ -144,6 +146,7 @@ class Found:
         cls.dropper = cls.cluster.psql("BEGIN; DROP TABLE s.gone; SELECT pg_current_xact_id(); COMMIT")
         cls.in_early = sql("CREATE TABLE t (a int); SELECT pg_relation_filepath('t')", "early")
         sql("DROP DATABASE early")
+        sql("CREATE DATABASE early STRATEGY wal_log")
         cls.times = {}
         for line in cls.cluster.psql(
             "SELECT x, pg_xact_commit_timestamp(x::text::xid) AT TIME ZONE 'UTC'"
@@ -181,6 +184,12 @@ class Found:
         expected = [event for event in everything if first <= event["time"] < second]
         self.assertEqual(self.find(f"--between={first},{second}"), expected)
         self.assertEqual(self.find("--after", first, "--before", second, "--limit=3"), expected[-3:])
+        # The server's word, to the microsecond.
+        times = sorted(committed.ljust(26, "0") for committed in self.times.values())
+        first, second = times[3], times[-3]
+        expected = {xid for xid, committed in self.times.items() if first <= committed.ljust(26, "0") < second}
+        found = {event["xid"] for event in self.find("--commits", "--after", first, "--before", second)}
+        self.assertEqual(found, expected - {int(self.nested)})
         self.assertEqual({event["kind"] for event in self.find()}, {"commit", "checkpoint", "restore_point"})
 
     def test_transactions(self):
@@ -198,6 +207,15 @@ class Found:
         self.assertNotIn(self.deleted, found)
         self.assertIn(self.aborted, [str(event["xid"]) for event in self.find(self.counted, "--aborts")])
 
+    def test_what_does_not_go_together(self):
+        for arguments in (["--checkpoints", self.counted], ["--restore-points", "--xid=741"], ["--timelines", "--xid=1"]):
+            result = self.ask("find", *arguments, check=False)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("go without a relation and --xid", result.stderr)
+        result = self.ask("find", f"{self.lines}/9", "--tid=(0,2)", check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("is a page: give the relation", result.stderr)
+
     def test_nothing(self):
         result = self.ask("find", "--xid=1", check=False)
         self.assertEqual((result.returncode, result.stdout), (1, ""))
@@ -213,6 +231,8 @@ class Found:
         text = self.ask("find", "--restore-points").stdout
         self.assertIn(f"recovery_target_lsn = '{point['lsn']}'\n", text)
         self.assertIn("# or: recovery_target_name = 'here it is'", text)
+        again = self.find("--restore-points=again")
+        self.assertEqual([len(event["settings"]) for event in again], [2, 1])
 
     def test_names(self):
         for lsn, database, name, path in self.names:
@@ -276,35 +296,83 @@ class Found:
         self.assertIn("DROP at", with_database["what"])
         self.assertEqual(self.find("--before-drop", *self.with_backup("--database=early", "--table=t")), [with_database])
 
-    def recover(self, settings):
-        """Recovers a copy of the backup with these settings; returns how many rows the table has, or nothing."""
+    @contextlib.contextmanager
+    def recovering(self):
+        """A copy of the backup, and a function that lets it recover with some settings, further on each time."""
         copy = os.path.join(self.cluster.directory, "copy")
         self.cluster.run_as_server(["cp", "-a", self.backup, copy])
         self.cluster.run_as_server(["touch", os.path.join(copy, "recovery.signal")])
-        settings = {
-            **SETTINGS, **settings, "restore_command": f"cp {self.wal}/%f %p", "recovery_target_action": "pause",
-        }  # fmt: skip
-        with Cluster("recovered", settings=settings, from_backup=copy, version=self.version, start=False) as server:
-            server.start()
-            deadline = time.monotonic() + 60
-            while server.psql("SELECT pg_get_wal_replay_pause_state()") != "paused":
-                self.assertLess(time.monotonic(), deadline, server.log())
-                time.sleep(0.05)
-            result = server.psql("SELECT count(*) FROM s.gone", check=False)
-            server.stop("immediate")
-        return int(result.stdout) if result.returncode == 0 else None
+        base = {**SETTINGS, "restore_command": f"cp {self.wal}/%f %p", "recovery_target_action": "pause"}
+        with Cluster("recovered", settings=base, from_backup=copy, version=self.version, start=False) as server:
+
+            def recover(settings):
+                if server.process is not None:
+                    server.stop("immediate")
+                none = {f"recovery_target_{name}": "" for name in ("lsn", "time", "xid", "name")}
+                with open(os.path.join(server.data, "postgresql.conf"), "a", encoding="ascii") as file:
+                    file.writelines(f"{name} = '{value}'\n" for name, value in {**none, **settings}.items())
+                server.start()
+                deadline = time.monotonic() + 60
+                while server.psql("SELECT pg_get_wal_replay_pause_state()") != "paused":
+                    self.assertLess(time.monotonic(), deadline, server.log())
+                    time.sleep(0.05)
+                return server
+
+            yield recover
 
     def test_recovery_stops_there(self):
-        event = self.find("--before-drop", self.files[1])[0]
-        self.assertEqual(self.recover(event["settings"][0]), ROWS)
-        # The record of the drop is replayed, too.
-        later = {**event["settings"][0], "recovery_target_lsn": event["drop_lsn"]}
-        self.assertIsNone(self.recover(later))
+        def with_setting(event, name):
+            settings, = (settings for settings in event["settings"] if f"recovery_target_{name}" in settings)
+            return settings
+
+        commit, = self.find("--xid", self.top)
+        point, = self.find("--restore-points=here it is")
+        deletion = self.find(self.lines, "--tid=(0,2)")[0]
+        drop = self.find("--before-drop", self.files[1])[0]
+        with self.recovering() as recover:
+            for event, name in ((commit, "lsn"), (commit, "time"), (commit, "xid"), (point, "name")):
+                server = recover(with_setting(event, name))
+                self.assertEqual(server.psql("SELECT pg_last_wal_replay_lsn()"), event["end_lsn"], name)
+            # Before the commit of the deletion.
+            server = recover(deletion["settings"][0])
+            self.assertEqual(server.psql("SELECT count(*) FROM lines WHERE a = 2"), "1")
+            self.assertLessEqual(number(server.psql("SELECT pg_last_wal_replay_lsn()")), number(deletion["commit_lsn"]))
+            server = recover(drop["settings"][0])
+            self.assertEqual(server.psql("SELECT count(*) FROM s.gone"), str(ROWS))
+            # The record of the drop is replayed, too.
+            server = recover({**drop["settings"][0], "recovery_target_lsn": drop["drop_lsn"]})
+            self.assertNotEqual(server.psql("SELECT count(*) FROM s.gone", check=False).returncode, 0)
 
 
 for _version in servers():
     _name = f"Found{_version}"
     globals()[_name] = type(_name, (Found, unittest.TestCase), {"version": _version, "__module__": __name__})
+
+
+class Ranges(unittest.TestCase):
+    def test_what_is_before_the_range_counts(self):
+        """A transaction that begins in one file of the index, of 256 MB of WAL, and commits in the next."""
+        with Cluster(settings=SETTINGS, wal_segment_mb=1, start=False) as cluster:
+            cluster.run_as_server([cluster.program("pg_resetwal"), "-l", "0000000100000000000000FD", cluster.data])
+            cluster.start()
+            cluster.psql("CREATE TABLE t (a int)")
+            path = cluster.psql("SELECT pg_relation_filepath('t')")
+            switch = "SELECT pg_logical_emit_message(false, 'a', 'b'); SELECT pg_switch_wal(); "
+            xid = cluster.psql(f"BEGIN; INSERT INTO t VALUES (1); {switch * 4} SELECT pg_current_xact_id(); COMMIT")
+            cluster.stop()
+
+            def find(*arguments):
+                index = os.path.join(cluster.directory, "index")
+                return run_neon_redo("find", "--index", index, "--format=json", *arguments, check=False)
+
+            result = find("--wal", cluster.wal, path, "--from=0/10000000")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(json.loads(result.stdout)["xid"], int(xid.split("\n")[-1]))
+            # Earlier WAL may be in pieces.
+            os.remove(os.path.join(cluster.wal, "0000000100000000000000FE"))
+            result = find("--wal", cluster.wal, "--commits", "--from=0/10000000")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("WAL before 0/10000000 was not searched: ", result.stderr)
 
 
 class Timelines(unittest.TestCase):

@@ -29,7 +29,7 @@ struct Row {
   char kind = 'r';
 };
 
-// Pages of relations with a single block each.
+// Pages of relations of which the first block has rows.
 class FakePages : public CatalogPages {
  public:
   FakePages() {
@@ -82,13 +82,19 @@ class FakePages : public CatalogPages {
 
   Status Read(const PageKey& key, uint8_t* page) override {
     const auto found = pages_.find(key);
+    if (found == pages_.end() && key.ToBlock() && key.field6 < blocks_) {
+      std::memset(page, 0, kBlockSize);
+      return {};
+    }
     if (found == pages_.end()) return MakeError(ErrorCode::kNotFound, "no " + key.Describe());
     std::memcpy(page, found->second.data(), kBlockSize);
     return {};
   }
   Result<uint32_t> Blocks(const RelFileNode& rel) override {
-    return pages_.contains(PageKey::OfBlock({rel})) ? 1 : 0;
+    return pages_.contains(PageKey::OfBlock({rel})) ? blocks_ : 0;
   }
+  // Of each relation; all but the first are new pages.
+  void set_blocks(uint32_t blocks) { blocks_ = blocks; }
   Result<std::string> Map(uint32_t tablespace, uint32_t database) override {
     return maps_[{tablespace, database}];
   }
@@ -96,6 +102,7 @@ class FakePages : public CatalogPages {
  private:
   std::map<PageKey, std::vector<uint8_t>> pages_;
   std::map<std::pair<uint32_t, uint32_t>, std::string> maps_;
+  uint32_t blocks_ = 1;
 };
 
 Row Class(uint32_t oid, const std::string& name, uint32_t file, char kind = 'r',
@@ -223,6 +230,19 @@ TEST_F(CatalogTest, PartsOfATable) {
             (std::vector<std::string>{"t", "t_pkey", "pg_toast_500", "pg_toast_500_index"}));
   EXPECT_EQ(names_of(snapshot.Catalogs(*database)),
             (std::vector<std::string>{"pg_class", "pg_index", "pg_namespace"}));
+}
+
+// The server adds blocks before it uses them; a record may name any block.
+TEST_F(CatalogTest, NewPages) {
+  PutClass({Class(500, "t", 70)});
+  pages_.set_blocks(100);
+  EXPECT_EQ(Find("t")->file.rel, 70u);
+  pages_.set_blocks(UINT32_MAX);
+  const auto found = Find("t");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(found.error().message,
+            "global/50 has no pages before block 65536 then, and 4294967295 blocks");
 }
 
 TEST_F(CatalogTest, ACatalogThatIsNotThere) {

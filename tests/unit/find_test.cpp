@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/index/heap_lines.h"
+#include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/pg/operations.h"
 #include "cpp_core/pg/rmgr.h"
 #include "tests/unit/wal_writer.h"
@@ -132,6 +136,127 @@ TEST_F(FindTest, ADropBeforeWhichThereIsNoCommit) {
   ASSERT_EQ(*FindDrops(Index(), {kRel}, {}, Sink()), 1u);
   EXPECT_EQ(events_[0].stop.lsn, drop);
   EXPECT_FALSE(events_[0].stop.inclusive);
+}
+
+// recovery_target_name stops at the first point of a name.
+TEST_F(FindTest, OnlyTheFirstPointOfANameIsFoundByIt) {
+  const Lsn first = RestorePoint(10, "one");
+  RestorePoint(20, "two");
+  const Lsn again = RestorePoint(30, "one");
+  WalIndex* index = Index();
+  const FindOptions named{.restore_points = true, .restore_point = "one"};
+  ASSERT_EQ(*FindEvents(index, named, Sink()), 2u);
+  EXPECT_EQ(Starts(), (std::vector<Lsn>{first, again}));
+  EXPECT_EQ(events_[0].stop.name, "one");
+  EXPECT_EQ(events_[1].stop.name, std::nullopt);
+  EXPECT_NE(events_[1].what.find("one, a name that the one at " + first.ToString() + " has"),
+            std::string::npos);
+  // Also where it is not one of those that are asked for.
+  ASSERT_EQ(*FindEvents(index, {.from = again, .restore_points = true}, Sink()), 1u);
+  EXPECT_EQ(events_[0].stop.name, std::nullopt);
+}
+
+// The index reads a damaged file up to the damage, and then another one from its beginning.
+TEST_F(FindTest, ADamagedFileMakesNoPlaceTwice) {
+  constexpr uint64_t kCommits = 20'000;
+  for (uint64_t i = 0; i < kCommits; i++) End(static_cast<int64_t>(i));
+  WalIndex* index = Index();
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(files_.path())) {
+    if (!entry.is_regular_file()) continue;
+    std::fstream file(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(entry.file_size() / 5 * 4));
+    file.write("damaged", 7);
+  }
+  ASSERT_EQ(*FindEvents(index, {.commits = true}, Sink()), kCommits);
+  EXPECT_FALSE(index->TakeNotes().empty());
+  for (const Event& event : events_) ASSERT_TRUE(event.stop.time) << event.start.ToString();
+}
+
+class LinesTest : public FindTest {
+ protected:
+  static constexpr BlockTag kTag{kRel, kMainFork, 7};
+
+  Lsn Insert(uint16_t line, bool initialises) {
+    const std::string tuple("\x01\0\0\x08\x18\0datadata", 14);  // infomasks, t_hoff, data
+    const std::string main{static_cast<char>(line), 0, 0};
+    const uint8_t init = initialises ? layout::heap::kInitPage : 0;
+    return wal_
+        .AppendBlock(kRmHeap, layout::heap::kInsert | init, kTag, initialises, tuple, main)
+        .start;
+  }
+  Lsn Delete(uint32_t xid, uint16_t line) {
+    wal_.set_xid(xid);
+    std::string main(reinterpret_cast<const char*>(&xid), 4);
+    main += {static_cast<char>(line), 0, 0, 0};
+    return wal_.AppendBlock(kRmHeap, layout::heap::kDelete, kTag, false, "", main).start;
+  }
+  Lsn Truncate() {
+    const uint32_t numbers[] = {kTag.block, kRel.spc, kRel.db, kRel.rel, 7};
+    return wal_
+        .AppendData(kRmSmgr, 0x20,
+                    std::string(reinterpret_cast<const char*>(numbers), sizeof(numbers)))
+        .start;
+  }
+  // Of heap2, without a change that is looked at.
+  void Append(uint8_t operation) {
+    wal_.AppendBlock(kRmHeap2, operation, kTag, false, "", std::string(8, '\0'));
+  }
+  Result<Removals> Find(WalIndex* index, uint32_t line, const FindOptions& options = {},
+                        const BasePage& base = {}) {
+    IndexedChanges changes(index, Lsn(), false);
+    WorkerOptions worker;
+    worker.version = &kPg15;
+    PageReader reader(&changes, base, worker);
+    return FindRemovals(index, &reader, {kTag, line}, options, Sink());
+  }
+};
+
+TEST_F(LinesTest, TimesAreThoseOfTheTransaction) {
+  Insert(1, true);
+  const Lsn first = Delete(701, 1);
+  End(10);
+  const Lsn second = Delete(702, 1);
+  End(20);
+  Delete(703, 1);  // does not commit
+  WalIndex* index = Index();
+  using L = std::vector<Lsn>;
+  ASSERT_EQ(Find(index, 1)->found, 3u);
+  ASSERT_EQ(Find(index, 1, {.before = 15, .limit = 1})->found, 1u);
+  EXPECT_EQ(Starts(), (L{first}));
+  ASSERT_EQ(Find(index, 1, {.after = 10, .limit = 1})->found, 1u);
+  EXPECT_EQ(Starts(), (L{second}));
+  ASSERT_EQ(Find(index, 1, {.after = 21})->found, 0u);
+}
+
+TEST_F(LinesTest, AfterATruncationThePageIsAnother) {
+  Insert(1, true);
+  Insert(2, false);
+  const Lsn cut = Truncate();
+  Insert(1, true);
+  Truncate();  // of a page without this line pointer
+  WalIndex* index = Index();
+  ASSERT_EQ(Find(index, 2)->found, 1u);
+  EXPECT_EQ(Starts(), (std::vector<Lsn>{cut}));
+  EXPECT_EQ(Find(index, 1)->found, 2u);
+}
+
+TEST_F(LinesTest, OnlyWhatPrunesIsUnknown) {
+  Append(layout::heap2::kLockUpdated);
+  Append(layout::heap2::kPrune);
+  Append(layout::heap2::kFreezePage);
+  const auto removals = Find(Index(), 1);
+  ASSERT_TRUE(removals) << removals.error().message;
+  EXPECT_EQ(removals->found, 0u);
+  EXPECT_EQ(removals->unknown, 1u);
+}
+
+TEST_F(LinesTest, APageThatCannotBeReadIsAnError) {
+  Delete(701, 1);
+  const auto removals = Find(Index(), 1, {}, [](const PageKey&, uint8_t*) -> Result<bool> {
+    return MakeError(ErrorCode::kIo, "it cannot be read");
+  });
+  ASSERT_FALSE(removals);
+  EXPECT_EQ(removals.error().code, ErrorCode::kIo);
 }
 
 }  // namespace

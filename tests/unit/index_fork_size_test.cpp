@@ -1,9 +1,11 @@
-// Sizes of forks from a base and an index of WAL.
+// Sizes of forks, and catalogs' pages, from a base and an index of WAL.
 #include "cpp_core/index/fork_size.h"
 
 #include <gtest/gtest.h>
 
 #include "cpp_core/archive/wal_set.h"
+#include "cpp_core/index/catalog_pages.h"
+#include "cpp_core/index/consistent.h"
 #include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/pg/rmgr.h"
 #include "tests/unit/version_15.h"
@@ -86,6 +88,81 @@ TEST_F(ForkSizeTest, WithoutABaseOnlyWhatWalSays) {
   EXPECT_EQ(size.error().code, ErrorCode::kNotFound);
   EXPECT_NE(size.error().message.find("a base backup taken before is needed"), std::string::npos);
 }
+
+// A database that is removed, and copied to the same place again, has the sizes of its source.
+class MovedDatabaseTest : public ::testing::TestWithParam<size_t> {
+ protected:
+  MovedDatabaseTest() {
+    WalWriter wal(1 << 20);
+    begin_ = wal.Append(kRmXlog, 0x20, 8).start;
+    created_ = wal.AppendData(kRmSmgr, 0x10, Numbers({kCopied.spc, kCopied.db, kCopied.rel, 0}));
+    wal.AppendData(kRmDbase, 0x20, Numbers({kCopied.db, 1, 1663}));
+    copied_ = wal.AppendData(kRmDbase, 0x00, Numbers({kCopied.db, 1663, kOld.db, 1663}));
+    wal.Append(kRmXlog, 0x20, 8);
+    truncated_ =
+        wal.AppendData(kRmSmgr, 0x20, Numbers({30, kCopied.spc, kCopied.db, kCopied.rel, 7}));
+    again_ = wal.AppendData(kRmSmgr, 0x20, Numbers({20, kCopied.spc, kCopied.db, kCopied.rel, 7}));
+    ended_ = wal.AppendData(kRmXlog, 0x50, std::string(reinterpret_cast<char*>(&begin_), 8));
+    wal.Append(kRmXlog, 0x20, 8);
+    wal.Save(wal_.path());
+    const auto set = WalSet::Open(wal_.path());
+    auto index = WalIndex::Open(*set, {}, {.directory = index_.path(), .memory = GetParam()});
+    EXPECT_TRUE(index) << index.error().message;
+    opened_ = std::move(*index);
+    WorkerOptions worker;
+    worker.version = &kPg15;
+    BaseContent base{.page = [](const PageKey& key, uint8_t* page) -> Result<bool> {
+                       std::fill_n(page, kBlockSize, uint8_t{0});
+                       return key.field1 == PageKey::kRelation && key.field6 < 3;
+                     },
+                     .blocks = [](const RelFileNode& rel, uint8_t fork) {
+                       return Result<std::optional<uint32_t>>(
+                           rel == kOld && fork == kMainFork ? std::optional<uint32_t>(50)
+                                                            : std::nullopt);
+                     }};
+    pages_.emplace(opened_.get(), begin_, base, worker);
+  }
+
+  uint32_t Blocks(Lsn lsn) {
+    pages_->set_lsn(lsn);
+    return pages_->Blocks(kCopied).value_or(999);
+  }
+
+  TempDirectory wal_, index_;
+  Lsn begin_;
+  WalWriter::Written created_, copied_, truncated_, again_, ended_;
+  std::unique_ptr<WalIndex> opened_;
+  std::optional<IndexedPages> pages_;
+};
+
+TEST_P(MovedDatabaseTest, SizesBeginWithTheDatabase) {
+  EXPECT_EQ(Blocks(created_.end), 0u);
+  EXPECT_EQ(Blocks(copied_.end), 50u);
+  EXPECT_EQ(Blocks(truncated_.start), 50u);
+  EXPECT_EQ(Blocks(truncated_.start + 8), 50u);  // within the record
+  EXPECT_EQ(Blocks(truncated_.end), 30u);
+  EXPECT_EQ(Blocks(again_.end), 20u);
+}
+
+TEST_P(MovedDatabaseTest, ABlockThatNoRecordNamesIsOfZeroes) {
+  std::vector<uint8_t> page(kBlockSize, 1);
+  pages_->set_lsn(copied_.end);
+  const Status read = pages_->Read(PageKey::OfBlock({kCopied, kMainFork, 5}), page.data());
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(page, std::vector<uint8_t>(kBlockSize));
+  const auto slru = pages_->Read(PageKey::OfSlruBlock({SlruKind::kClog, 0, 0}), page.data());
+  ASSERT_FALSE(slru);
+  EXPECT_EQ(slru.error().code, ErrorCode::kNotFound);
+}
+
+TEST_P(MovedDatabaseTest, ABackupIsConsistentFromItsEndOn) {
+  EXPECT_EQ(*ConsistentFrom(opened_.get(), begin_, Lsn()), ended_.end);
+  EXPECT_EQ(*ConsistentFrom(opened_.get(), begin_, created_.end), created_.end);
+  EXPECT_EQ(*ConsistentFrom(opened_.get(), begin_ + 8, Lsn()), std::nullopt);
+}
+
+// With memory for all, and for nothing.
+INSTANTIATE_TEST_SUITE_P(Memory, MovedDatabaseTest, ::testing::Values(size_t{1} << 20, size_t{0}));
 
 }  // namespace
 }  // namespace neon_redo

@@ -54,16 +54,23 @@ class WalWriter {
     return AppendData(rmid, info, data);
   }
   Written AppendData(uint8_t rmid, uint8_t info, const std::string& data) {
+    return AppendParts(rmid, info, MainDataHeader(data) + data);
+  }
+  // With data of one block, which the record may initialise.
+  Written AppendBlock(uint8_t rmid, uint8_t info, const BlockTag& tag, bool initialises,
+                      const std::string& of_block, const std::string& data) {
+    std::string parts(1, '\0');  // id
+    parts += static_cast<char>((initialises ? 0x40 : 0) | (of_block.empty() ? 0 : 0x20));
+    const auto n = static_cast<uint16_t>(of_block.size());
+    parts.append(reinterpret_cast<const char*>(&n), 2);
+    for (const uint32_t v : {tag.rel.spc, tag.rel.db, tag.rel.rel, tag.block})
+      parts.append(reinterpret_cast<const char*>(&v), 4);
+    return AppendParts(rmid, info, parts + MainDataHeader(data) + of_block + data);
+  }
+  // parts: all after the record's header.
+  Written AppendParts(uint8_t rmid, uint8_t info, const std::string& parts) {
     std::string record(kRecordHeaderSize, '\0');
-    if (data.size() < 256) {
-      record += "\xff";
-      record += static_cast<char>(data.size());
-    } else {
-      record += "\xfe";
-      const auto n = static_cast<uint32_t>(data.size());
-      record.append(reinterpret_cast<const char*>(&n), 4);
-    }
-    record += data;
+    record += parts;
     RecordHeader h{};
     h.total_length = static_cast<uint32_t>(record.size());
     h.xid = xid_;
@@ -149,6 +156,12 @@ class WalWriter {
   }
 
  private:
+  static std::string MainDataHeader(const std::string& data) {
+    if (data.size() < 256) return std::string("\xff") + static_cast<char>(data.size());
+    std::string out = "\xfe";
+    const auto n = static_cast<uint32_t>(data.size());
+    return out.append(reinterpret_cast<const char*>(&n), 4);
+  }
   void PutPageHeader(uint16_t flags, uint32_t remaining) {
     const bool first = position() % segment_size_ == 0;
     WalPageHeader h{};
