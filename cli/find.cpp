@@ -201,9 +201,8 @@ Result<std::vector<DatabaseName>> DatabasesOf(const std::string& name, CatalogsO
     }
   }
   if (out.empty())
-    return MakeError(ErrorCode::kNotFound,
-                     fmt::format("there is no database \"{}\" at {} or {}", name, from.ToString(),
-                                 to.ToString()));
+    return MakeError(ErrorCode::kNotFound, fmt::format("there is no database \"{}\" at {} or {}",
+                                                       name, from.ToString(), to.ToString()));
   return out;
 }
 
@@ -308,15 +307,15 @@ std::string CheckFind(const FindArguments& arguments) {
 // Earlier WAL has what transactions changed before they committed, commits of later times, and restore points of
 // the same name.
 bool NeedsWholeWal(const FindArguments& arguments) {
-  const bool is_without =
-      arguments.checkpoints || arguments.timelines || arguments.tid.has_value();
+  const bool is_without = arguments.checkpoints || arguments.timelines || arguments.tid.has_value();
   return !is_without || arguments.commits || arguments.aborts || arguments.restore_points;
 }
 
 Outcome Run(const FindArguments& arguments, const Options& options) {
   if (std::string bad = CheckFind(arguments); !bad.empty())
     return tl::unexpected(options.Misuse(bad));
-  ASSIGN_OR_RETURN(const auto question, Question::Open(arguments.question, NeedsWholeWal(arguments)));
+  ASSIGN_OR_RETURN(const auto question,
+                   Question::Open(arguments.question, NeedsWholeWal(arguments)));
   Printer printer(arguments, question->index()->timeline());
   ASSIGN_OR_RETURN(const uint64_t count, Find(arguments, question.get(), [&](const Event& event) {
                      return printer.Take(event);

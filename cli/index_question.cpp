@@ -115,7 +115,8 @@ Status Question::OpenWal(bool whole) {
     }
     const Error why = index ? *(*index)->damage() : index.error();
     ASSIGN_OR_RETURN(index_, OpenIndex(inputs_.wal, range, directory, arguments_.jobs));
-    SayNotes({fmt::format("WAL before {} was not searched: {}", range.from->ToString(), why.message)});
+    SayNotes(
+        {fmt::format("WAL before {} was not searched: {}", range.from->ToString(), why.message)});
     return {};
   }
   ASSIGN_OR_RETURN(index_, OpenIndex(inputs_.wal, range, directory, arguments_.jobs));

@@ -103,8 +103,8 @@ Status RelationWriter::Open() {
 // While a backup was taken, its files had sizes of different moments.
 Status RelationWriter::CheckBackupIsComplete() {
   if (!inputs_->backup) return {};
-  ASSIGN_OR_RETURN(const auto from, ConsistentFrom(lanes_[0].index.get(), inputs_->start,
-                                                   inputs_->consistent_at));
+  ASSIGN_OR_RETURN(const auto from,
+                   ConsistentFrom(lanes_[0].index.get(), inputs_->start, inputs_->consistent_at));
   if (from && *from <= lsn_) return {};
   return MakeError(
       ErrorCode::kInvalidArgument,

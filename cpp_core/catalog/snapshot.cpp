@@ -95,10 +95,10 @@ Result<std::vector<CatalogRow>> CatalogSnapshot::Rows(const RelFileNode& rel, Ca
     RETURN_IF_ERROR(pages_.Read(PageKey::OfBlock(tag), page));
     new_pages = PageView(page).is_new() ? new_pages + 1 : 0;
     if (new_pages == kMostNewPages)
-      return MakeError(ErrorCode::kCorrupt,
-                       fmt::format("{} has no pages before block {} {}, and {} blocks",
-                                   pg::RelationPath(version_, rel, kMainFork), tag.block, where_,
-                                   blocks));
+      return MakeError(
+          ErrorCode::kCorrupt,
+          fmt::format("{} has no pages before block {} {}, and {} blocks",
+                      pg::RelationPath(version_, rel, kMainFork), tag.block, where_, blocks));
     ForEachCatalogRow(page, kind, version_,
                       [&](CatalogRow row) { found.push_back(std::move(row)); });
   }

@@ -105,8 +105,8 @@ void Collector::AddSize(const PageKey& key, const SizeBounds& change) {
     return Add(list, number);
   }
   Item& last = items_[list->last];
-  const bool begins = HasDatabaseEvent(key, begin_ + uint64_t{list->place} * 8,
-                                       begin_ + uint64_t{place_} * 8);
+  const bool begins =
+      HasDatabaseEvent(key, begin_ + uint64_t{list->place} * 8, begin_ + uint64_t{place_} * 8);
   const SizeBounds now = (begins ? SizeBounds() : sizes_[last.extra]).Then(change);
   if (!begins && now == sizes_[last.extra]) return;
   sizes_.push_back(now);

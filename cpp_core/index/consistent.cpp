@@ -15,8 +15,7 @@ Result<std::optional<Lsn>> ConsistentFrom(WalIndex* index, Lsn start, Lsn consis
     RETURN_IF_ERROR(records.Read(end.start));
     ASSIGN_OR_RETURN(const ChangeList* changes, records.Changes());
     for (const Change& change : *changes)
-      if (change.kind == ChangeKind::kBackupEnd &&
-          Lsn(static_cast<uint64_t>(change.time)) == start)
+      if (change.kind == ChangeKind::kBackupEnd && Lsn(static_cast<uint64_t>(change.time)) == start)
         return std::optional(records.record().end);
   }
   return std::optional<Lsn>();

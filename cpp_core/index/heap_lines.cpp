@@ -100,7 +100,8 @@ class Lines {
   bool IsInTime(const Removal& removal, const Transactions& transactions) const {
     if (!options_.after && !options_.before) return true;
     const auto* end = transactions.After(removal.start, removal.xid);
-    return end != nullptr && end->is_committed && (!options_.after || end->time >= *options_.after) &&
+    return end != nullptr && end->is_committed &&
+           (!options_.after || end->time >= *options_.after) &&
            (!options_.before || end->time < *options_.before);
   }
 

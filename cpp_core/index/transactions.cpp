@@ -51,12 +51,11 @@ void Transactions::Want(uint32_t xid, Lsn start) {
 
 Status Transactions::Find(WalIndex* index) {
   if (wanted_.empty()) return {};
-  RETURN_IF_ERROR(
-      ForEachCommit(index, first_, Lsn(~uint64_t{0}), [this](const IndexEntry& entry) {
-        const auto wanted = wanted_.find(entry.xid);
-        if (wanted != wanted_.end())
-          wanted->second.ends.push_back({entry.start, entry.time, entry.xid, true});
-      }));
+  RETURN_IF_ERROR(ForEachCommit(index, first_, Lsn(~uint64_t{0}), [this](const IndexEntry& entry) {
+    const auto wanted = wanted_.find(entry.xid);
+    if (wanted != wanted_.end())
+      wanted->second.ends.push_back({entry.start, entry.time, entry.xid, true});
+  }));
   return FindByPages(index);
 }
 

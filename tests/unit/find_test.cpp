@@ -180,8 +180,7 @@ class LinesTest : public FindTest {
     const std::string tuple("\x01\0\0\x08\x18\0datadata", 14);  // infomasks, t_hoff, data
     const std::string main{static_cast<char>(line), 0, 0};
     const uint8_t init = initialises ? layout::heap::kInitPage : 0;
-    return wal_
-        .AppendBlock(kRmHeap, layout::heap::kInsert | init, kTag, initialises, tuple, main)
+    return wal_.AppendBlock(kRmHeap, layout::heap::kInsert | init, kTag, initialises, tuple, main)
         .start;
   }
   Lsn Delete(uint32_t xid, uint16_t line) {

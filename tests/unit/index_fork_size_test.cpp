@@ -115,11 +115,12 @@ class MovedDatabaseTest : public ::testing::TestWithParam<size_t> {
                        std::fill_n(page, kBlockSize, uint8_t{0});
                        return key.field1 == PageKey::kRelation && key.field6 < 3;
                      },
-                     .blocks = [](const RelFileNode& rel, uint8_t fork) {
-                       return Result<std::optional<uint32_t>>(
-                           rel == kOld && fork == kMainFork ? std::optional<uint32_t>(50)
-                                                            : std::nullopt);
-                     }};
+                     .blocks =
+                         [](const RelFileNode& rel, uint8_t fork) {
+                           return Result<std::optional<uint32_t>>(rel == kOld && fork == kMainFork
+                                                                      ? std::optional<uint32_t>(50)
+                                                                      : std::nullopt);
+                         }};
     pages_.emplace(opened_.get(), begin_, base, worker);
   }
 
