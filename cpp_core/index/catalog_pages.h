@@ -10,6 +10,7 @@
 #include "cpp_core/catalog/snapshot.h"
 #include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/index/wal_index.h"
+#include "cpp_core/store/copy_chain.h"
 #include "cpp_core/store/page_reader.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
@@ -58,6 +59,7 @@ class IndexedPages : public CatalogPages {
   const BaseContent base_;
   IndexedChanges changes_;
   PageReader reader_;
+  CopyChain copies_;
   Lsn lsn_;
 };
 
