@@ -111,8 +111,7 @@ Result<RelFileNode> FindTable(const PageSources& sources, const TableArguments& 
   ASSIGN_OR_RETURN(const auto changes, OpenPageChanges(sources, inputs, {}, lsn));
   CatalogsOfWal catalogs(inputs, changes.index.get(), worker);
   const auto find = [&]() -> Result<RelationName> {
-    ASSIGN_OR_RETURN(const auto names,
-                     catalogs.At(lsn == kEndOfWal ? changes.index->end() : lsn));
+    ASSIGN_OR_RETURN(const auto names, catalogs.At(lsn == kEndOfWal ? changes.index->end() : lsn));
     return FindTable(table, names.get());
   };
   const auto found = find();

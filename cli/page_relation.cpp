@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/absent_blocks.h"
 #include "cli/base_content.h"
 #include "cli/common_options.h"
 #include "cli/foreign_text.h"
@@ -28,6 +29,9 @@
 #include "cpp_core/index/fork_size.h"
 #include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/page_words/page_text.h"
+#include "cpp_core/pg/mask.h"
+#include "cpp_core/pg/paths.h"
+#include "cpp_core/pg/rmgr.h"
 
 namespace neon_redo::cli {
 
@@ -64,6 +68,9 @@ class RelationWriter {
   Status OpenLanes(uint32_t blocks);
   Status RebuildItem(size_t lane, uint32_t first);
   Status RebuildBlock(Lane* lane, uint32_t block, uint8_t* page);
+  Status TakeAbsent(uint32_t block);
+  Result<bool> MayHaveGaps();
+  Status CheckSizesOfBackup();
   Outcome FailedBlocks() const;
   void Print(double seconds) const;
 
@@ -79,6 +86,8 @@ class RelationWriter {
   ProgressBar bar_{true};
   mutable std::mutex mutex_;
   std::map<uint32_t, std::string> failures_;  // by block
+  AbsentBlocks absent_;
+  bool may_have_gaps_ = false;
 };
 
 PageKey BlockKey(const RelationRequest& request, uint32_t block) {
@@ -142,6 +151,56 @@ Status RelationWriter::OpenLanes(uint32_t blocks) {
   return {};
 }
 
+// Whether more blocks in a row than a table's may have been added without a record. A hash index gets its
+// buckets by halves of its size, and a visibility map a block of zeroes for each block of bits in between.
+Result<bool> RelationWriter::MayHaveGaps() {
+  if (request_.fork != kMainFork) return true;
+  const auto meta = lanes_[0].reader->ReadIfThere(BlockKey(request_, 0), lsn_);
+  if (meta) return *meta && GuessResourceManager((*meta)->page.data()) == kRmHash;
+  const ErrorCode code = meta.error().code;
+  if (IsShortage(code) || code == ErrorCode::kIo) return tl::unexpected(meta.error());
+  return false;  // the block is among those that cannot be rebuilt
+}
+
+// A block that was never written to stays zeroes, as the server has it.
+Status RelationWriter::TakeAbsent(uint32_t block) {
+  totals_.unwritten++;
+  if (may_have_gaps_) return {};
+  const std::lock_guard lock(mutex_);
+  const BlockRun run = absent_.Add(block);
+  if (run.size() <= kMostAbsentInARow) return {};
+  return MakeError(
+      ErrorCode::kNotFound,
+      fmt::format(
+          "blocks {}-{} of {}, and perhaps more, are neither in the base backup nor made by "
+          "the WAL: files of the backup are missing or too short; another backup is needed",
+          run.first, run.last, blocks_));
+}
+
+// Pages that a file of the backup has lost are no zeroes. A data directory may have the manifest of the
+// backup that it was made from.
+Status RelationWriter::CheckSizesOfBackup() {
+  if (!inputs_->backup) return {};
+  ASSIGN_OR_RETURN(const auto manifest, inputs_->backup->Manifest());
+  if (!manifest || std::none_of(manifest->wal_ranges.begin(), manifest->wal_ranges.end(),
+                                [&](const auto& range) { return range.start == inputs_->start; }))
+    return {};
+  ASSIGN_OR_RETURN(const auto list, inputs_->backup->ListData());
+  for (const ManifestFile& file : manifest->files) {
+    const auto tag = pg::ParseRelationPath(*inputs_->control.version, file.path);
+    if (!tag || tag->rel != request_.rel || tag->fork != request_.fork) continue;
+    const auto there = list.files.find(file.path);
+    const uint64_t size = there == list.files.end() ? 0 : there->second.size;
+    if (size < file.size)
+      return MakeError(
+          ErrorCode::kCorrupt,
+          fmt::format("file \"{}\" of the base backup has {} bytes instead of {}, and the WAL does "
+                      "not make all of its pages: another backup is needed",
+                      file.path, size, file.size));
+  }
+  return {};
+}
+
 // An error of the machine ends all; one of the page is kept.
 Status RelationWriter::RebuildBlock(Lane* lane, uint32_t block, uint8_t* page) {
   const PageKey key = BlockKey(request_, block);
@@ -154,10 +213,7 @@ Status RelationWriter::RebuildBlock(Lane* lane, uint32_t block, uint8_t* page) {
     if (failures_.size() < kMostFailures) return {};
     return MakeError(ErrorCode::kNotFound, "too many pages cannot be rebuilt");
   }
-  if (!*at) {
-    totals_.unwritten++;
-    return {};
-  }
+  if (!*at) return TakeAbsent(block);
   totals_.changes += (*at)->changes;
   totals_.by_worker += (*at)->by_worker;
   std::copy((*at)->page.begin(), (*at)->page.end(), page);
@@ -223,6 +279,9 @@ Outcome RelationWriter::Run() {
   ASSIGN_OR_RETURN(blocks_, FindSize());
   ASSIGN_OR_RETURN(output_, RelationOutput::Create(request_.output, blocks_));
   RETURN_IF_ERROR(OpenLanes(blocks_));
+  if (blocks_ > kMostAbsentInARow) {
+    ASSIGN_OR_RETURN(may_have_gaps_, MayHaveGaps());
+  }
   const auto began = std::chrono::steady_clock::now();
   const Status status = ForEachInParallel(
       lanes_.size(), (blocks_ + kBlocksOfItem - 1) / kBlocksOfItem, [&](size_t lane, size_t item) {
@@ -232,6 +291,7 @@ Outcome RelationWriter::Run() {
   for (Lane& lane : lanes_) SayNotes(lane.index->TakeNotes());
   if (!failures_.empty()) return FailedBlocks();
   if (!status) return tl::unexpected(Failure(status.error()));
+  if (totals_.unwritten > 0) RETURN_IF_ERROR(CheckSizesOfBackup());
   RETURN_IF_ERROR(output_->Finish());
   const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began;
   Print(passed.count());

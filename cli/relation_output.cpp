@@ -52,8 +52,14 @@ Status RelationOutput::CreateFiles(uint32_t blocks) {
   for (size_t i = 0; i < count; i++) RETURN_IF_ERROR(CheckName(SegmentName(name_, i)));
   for (size_t i = 0; i < count; i++) {
     const std::string name = SegmentName(name_, i);
-    ASSIGN_OR_RETURN(auto file, directory_.CreateFile(TemporaryName(name)));
-    files_.push_back(std::move(file));
+    auto file = directory_.CreateNewFile(TemporaryName(name));
+    if (!file && file.error().code == ErrorCode::kInvalidArgument)
+      return MakeError(ErrorCode::kInvalidArgument,
+                       file.error().message +
+                           ": another command writes it, or one was ended before it could remove "
+                           "it; remove it, or give another --output");
+    if (!file) return tl::unexpected(file.error());
+    files_.push_back(std::move(*file));
     names_.push_back(directory_.PathOf(name));
   }
   return {};

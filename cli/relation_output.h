@@ -18,7 +18,7 @@ namespace neon_redo::cli {
 class RelationOutput {
  public:
   // kInvalidArgument: something else than a regular file has such a name, or a file of a longer relation
-  // would be left beside these.
+  // would be left beside these, or one of the other names is taken: by another command, perhaps.
   static Result<std::unique_ptr<RelationOutput>> Create(const std::string& path, uint32_t blocks);
   ~RelationOutput();
   RelationOutput(const RelationOutput&) = delete;

@@ -55,8 +55,15 @@ Result<FileDescriptor> Directory::OpenFile(const std::string& name, int flags) c
 
 Result<FileDescriptor> Directory::CreateFile(const std::string& name) const {
   RETURN_IF_ERROR(Remove(name));
+  return CreateNewFile(name);
+}
+
+Result<FileDescriptor> Directory::CreateNewFile(const std::string& name) const {
   FileDescriptor file(
       openat(fd(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (file.get() < 0 && errno == EEXIST)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("file \"{}\" is already there", PathOf(name)));
   if (file.get() < 0) return FileError("create file", PathOf(name));
   return file;
 }

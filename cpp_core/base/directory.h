@@ -30,6 +30,8 @@ class Directory {
   // A new empty file of mode 0600, to be read and written. What has the name is removed: a file or
   // a link that an earlier run, or somebody else, left.
   Result<FileDescriptor> CreateFile(const std::string& name) const;
+  // The same, but what has the name stays. kInvalidArgument: something has it.
+  Result<FileDescriptor> CreateNewFile(const std::string& name) const;
   // The names of its entries in no order, without "." and "..". kIo: they could not all be read.
   Result<std::vector<std::string>> Names() const;
   // Something of that name is there, if only a link.

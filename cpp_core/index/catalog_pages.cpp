@@ -59,7 +59,8 @@ Result<std::string> IndexedPages::MapAt(uint32_t tablespace, uint32_t database, 
     return std::string(reinterpret_cast<const char*>(map.data()), map.size());
   }
   if (creation && creation->source)
-    return MapAt(creation->source->first, creation->source->second, creation->end);
+    return copies_.Follow(
+        [&] { return MapAt(creation->source->first, creation->source->second, creation->end); });
   if (creation) return std::string();
   if (!base_.map)
     return MakeError(ErrorCode::kNotFound,

@@ -11,6 +11,7 @@
 #include "cpp_core/index/fork_size.h"
 #include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/index/wal_index.h"
+#include "cpp_core/store/copy_chain.h"
 #include "cpp_core/store/page_reader.h"
 #include "neon_redo/error.h"
 #include "neon_redo/lsn.h"
@@ -59,6 +60,7 @@ class IndexedPages : public CatalogPages {
   IndexedChanges changes_;
   PageReader reader_;
   ForkSizes sizes_;
+  CopyChain copies_;
   Lsn lsn_;
 };
 

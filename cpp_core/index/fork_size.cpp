@@ -26,7 +26,7 @@ Result<std::optional<uint64_t>> ForkSizes::SizeBefore(const RelFileNode& rel, ui
   };
   if (event && event->kind == ChangeKind::kCopyDatabase) {
     const RelFileNode source = {event->source_tablespace, event->source_database, rel.rel};
-    const auto copied = Read(source, fork, event->lsn);
+    const auto copied = copies_.Follow([&] { return Read(source, fork, event->lsn); });
     if (copied) return size(copied->blocks);
     if (copied.error().code == ErrorCode::kNotFound) return std::optional<uint64_t>();
     return tl::unexpected(copied.error());

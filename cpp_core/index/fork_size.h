@@ -10,6 +10,7 @@
 #include "cpp_core/index/record_source.h"
 #include "cpp_core/index/wal_index.h"
 #include "cpp_core/store/change_source.h"
+#include "cpp_core/store/copy_chain.h"
 #include "neon_redo/block.h"
 #include "neon_redo/error.h"
 #include "neon_redo/ingest.h"
@@ -61,6 +62,7 @@ class ForkSizes {
   const BaseForkSize base_;
   const Lsn from_;
   RecordSource records_;
+  CopyChain copies_;
 };
 
 }  // namespace neon_redo

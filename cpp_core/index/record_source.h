@@ -46,7 +46,7 @@ class RecordSource {
   std::shared_ptr<const std::vector<Segment>> segments_;
   const WalIdentity identity_;
   const size_t most_open_;
-  std::list<OpenSegment> open_;  // the last used first
+  std::list<OpenSegment> open_;                                            // the last used first
   std::unordered_map<uint64_t, std::list<OpenSegment>::iterator> places_;  // of them, by number
   std::vector<uint8_t> record_;
 };

@@ -131,6 +131,9 @@ bool RelationTaker::TakeDatabase() {
     case dbase::kCreateFileCopy: {
       dbase::CreateFileCopy create;
       if (!Read(&create)) return false;
+      if (create.tablespace == create.source_tablespace &&
+          create.database == create.source_database)
+        return Wrong("it copies a database onto itself");
       Change& change = Push(ChangeKind::kCopyDatabase,
                             PageKey::OfRelationMap(create.tablespace, create.database));
       change.number = create.source_tablespace;

@@ -1,5 +1,6 @@
 // Parts are compared by their names, and their fields by theirs. A byte that differs is explained if a field
-// that has it is among the differences. All other bytes that differ are told as bytes.
+// that has it is among the differences, or if a field that only moved has or had it. All other bytes that
+// differ are reported as bytes.
 #include "cpp_core/page_words/page_diff.h"
 
 #include <algorithm>
@@ -13,7 +14,7 @@ namespace neon_redo {
 
 namespace {
 
-constexpr uint32_t kMostEqual = 4;  // equal bytes between two that differ and are told as one range
+constexpr uint32_t kMostEqual = 4;  // equal bytes between two that differ and are one range
 
 using ByteSet = std::bitset<kBlockSize>;
 
@@ -106,7 +107,8 @@ void AddType(const PageWords& before, const PageWords& after, PageDiff* out) {
 }
 
 // The fields that moved without a change, as tuples do when their page is compacted: their bytes are
-// explained where they were and where they are.
+// explained where they are and where they were, whatever is there now. Else each pruning would list what
+// it left in the free space.
 void ExplainMoves(const PartPair& pair, ByteSet* explained) {
   if (!pair.before || !pair.after) return;
   for (const PageField& field : pair.before->fields) {

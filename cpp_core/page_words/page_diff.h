@@ -20,7 +20,7 @@ struct PartDifference {
   // Of a line pointer with this number: its tuple is elsewhere on the page, and nothing else differs.
   std::optional<uint32_t> moved{};
 };
-// Bytes that differ and that no field names.
+// Bytes that differ, that no field names, and where no tuple has moved from.
 struct ByteDifference {
   uint32_t offset = 0;
   std::vector<uint8_t> before, after;  // of one length

@@ -63,10 +63,10 @@ class PageScan {
   void AddBytes(std::string name, size_t at, size_t length);
   // Addresses one after the other.
   void AddTids(std::string name, size_t at, size_t count);
-  // A metapage's fields, behind the page header.
+  // A metapage's fields, after the page header.
   void AddMeta(std::span<const pg::MetaField> fields);
 
-  // Calls take(item) behind the part of each line pointer that has a tuple on the page.
+  // Calls take(item) after adding the part of each line pointer that has a tuple on the page.
   template <typename Take>
   void ForEachItem(Take take) {
     const uint32_t count = view_.line_pointer_count();

@@ -120,7 +120,7 @@ Result<bool> PageReader::FindBase(const PageKey& key, const std::optional<Cut>& 
     PageKey source = key;
     source.field2 = cut->change.number;
     source.field3 = cut->change.number2;
-    ASSIGN_OR_RETURN(auto page, ReadIfThere(source, cut->lsn));
+    ASSIGN_OR_RETURN(auto page, copies_.Follow([&] { return ReadIfThere(source, cut->lsn); }));
     if (!page) return Absent(has_changes, absence_);
     *out = std::move(*page);
     out->base = fmt::format("copy of {} ({})", source.Describe(), out->base);

@@ -11,6 +11,7 @@
 
 #include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/store/change_source.h"
+#include "cpp_core/store/copy_chain.h"
 #include "cpp_core/store/encoding.h"
 #include "neon_redo/page_key.h"
 #include "neon_redo/worker.h"
@@ -66,6 +67,7 @@ class PageReader {
   RedoWorker worker_;
   RecordView view_;
   std::string absence_;
+  CopyChain copies_;
 };
 
 }  // namespace neon_redo

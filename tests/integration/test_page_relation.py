@@ -11,12 +11,16 @@ import unittest
 from cluster import Cluster, copy_module, run_neon_redo
 
 BLOCK = 8192
+HASHED = 165000  # rows: so many that a hash index has just got 1,024 new buckets at once
 SETTINGS = {"wal_keep_size": "1GB", "autovacuum": "off", "max_wal_senders": "4"}
 PREPARE = """
 CREATE TABLE t (a int, b text); CREATE TABLE gone (a int); CREATE TABLE other (a int);
 INSERT INTO t SELECT n, repeat('x', 100) FROM generate_series(1, 3000) n;
 INSERT INTO gone SELECT generate_series(1, 1000); INSERT INTO other VALUES (1);
 CREATE INDEX t_a ON t (a);
+CREATE TABLE wide (a int, b text); ALTER TABLE wide ALTER b SET STORAGE PLAIN; CREATE TABLE hashed (a int);
+INSERT INTO wide SELECT n, repeat('x', 7000) FROM generate_series(1, 700) n;
+CREATE INDEX hashed_a ON hashed USING hash (a) WITH (fillfactor = 10);
 """
 
 
@@ -63,6 +67,8 @@ class Relation(unittest.TestCase):
             name: cluster.psql(f"SELECT pg_relation_filepath('{name}')") for name in ("t", "t_a", "gone", "other")
         }
         cls.catalogue = cluster.psql("SELECT pg_relation_filepath('pg_proc')")  # older than all WAL
+        cluster.psql("VACUUM wide")  # and with it hint bits
+        cls.wide, cls.hashed = (cluster.psql(f"SELECT pg_relation_filepath('{name}')") for name in ("wide", "hashed_a"))
         cls.backup = cluster.basebackup()
         cls.first = cluster.psql("SELECT pg_current_wal_lsn()")
         cls.before_backup = before
@@ -84,6 +90,8 @@ class Relation(unittest.TestCase):
         cls.paths["copied"] = f"base/{database}/{os.path.basename(cls.paths['t'])}"
         cluster.psql("INSERT INTO t SELECT n, repeat('x', 100) FROM generate_series(1, 3000) n", dbname="copy")
         cls.stop_here()
+        cluster.psql("UPDATE wide SET a = 0 WHERE a = 700")
+        cluster.psql(f"INSERT INTO hashed SELECT generate_series(1, {HASHED})")
         cluster.stop()
         cls.module = copy_module(cluster.directory)
 
@@ -99,7 +107,7 @@ class Relation(unittest.TestCase):
                     with open(file, "rb") as opened:
                         files[name + fork] = opened.read()
         cls.cluster.start()
-        # Behind the shutdown's checkpoint nothing concerns a relation.
+        # After the shutdown's checkpoint nothing concerns a relation.
         cls.moments.append((cls.cluster.psql("SELECT redo_lsn FROM pg_control_checkpoint()"), files))
 
     def setUp(self):
@@ -201,7 +209,7 @@ class Relation(unittest.TestCase):
         self.fails("base/5/1", after_drop, "is not there at " + after_drop)
         self.fails(self.paths["t"] + "_fsm", after_drop, "does not contain the free space map")
         self.fails("base/5", after_drop, "is not the path of a relation's file")
-        self.fails(self.paths["t"], self.before_backup, "")
+        self.fails(self.paths["t"], self.before_backup, "the base backup was not complete at " + self.before_backup)
 
     def test_a_page_that_cannot_be_rebuilt(self):
         backup = os.path.join(self.cluster.directory, "damaged")
@@ -212,6 +220,34 @@ class Relation(unittest.TestCase):
                 file.seek(block * BLOCK + 8000)
                 file.write(b"damage")
         self.fails(self.paths["t"], self.first, "blocks 2, 4-5 of ", backup=backup)
+
+    def test_a_file_of_the_backup_that_is_too_short(self):
+        backup = os.path.join(self.cluster.directory, "short")
+        shutil.copytree(self.backup, backup)
+        self.addCleanup(shutil.rmtree, backup)
+        os.truncate(os.path.join(backup, self.wide), 690 * BLOCK)
+        words = f'file "{self.wide}" of the base backup has {690 * BLOCK} bytes instead of {700 * BLOCK}'
+        self.fails(self.wide, "end", words, backup=backup)
+        os.remove(os.path.join(backup, "backup_manifest"))  # then it cannot be known
+        self.assertIn("of zeroes:    9 blocks", self.relation(self.wide, "end", backup=backup).stdout)
+        os.remove(os.path.join(self.output, "file"))
+        os.truncate(os.path.join(backup, self.wide), 100 * BLOCK)
+        words = "blocks 100-612 of 701, and perhaps more, are neither in the base backup nor made by the WAL"
+        self.fails(self.wide, "end", words, "--jobs", "1", backup=backup)
+
+    def test_a_hash_index_has_long_runs_of_zeroes(self):
+        out = json.loads(self.relation(self.hashed, "end", "--format", "json").stdout)
+        with open(os.path.join(self.cluster.data, self.hashed), "rb") as file:
+            expected = file.read()
+        got = self.written()
+        self.assertEqual(len(got), len(expected))
+
+        def zeroes(pages):
+            return [at for at in range(0, len(pages), BLOCK) if not any(pages[at : at + 24])]
+
+        self.assertEqual(zeroes(got), zeroes(expected))
+        self.assertEqual(len(zeroes(got)), out["unwritten_blocks"])
+        self.assertIn(bytes(513 * BLOCK), got)
 
     def test_without_a_backup(self):
         def run(path):

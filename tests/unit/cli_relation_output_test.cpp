@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/absent_blocks.h"
 #include "cpp_core/pg/paths.h"
 #include "neon_redo/block.h"
 #include "tests/unit/wal_writer.h"
@@ -66,10 +67,44 @@ TEST_F(RelationOutputTest, WhatIsInTheWayIsRefused) {
   EXPECT_EQ(CountFiles(), 2);
 }
 
+// It may be the user's, or another command writes it.
+TEST_F(RelationOutputTest, ATemporaryNameThatIsTakenStays) {
+  std::ofstream(Path("r.1.tmp")) << "the user's";
+  const auto taken = RelationOutput::Create(Path("r"), pg::kBlocksPerFile + 1);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_NE(taken.error().message.find("r.1.tmp\" is already there: another command writes it"),
+            std::string::npos);
+  EXPECT_EQ(fs::file_size(Path("r.1.tmp")), 10);
+  EXPECT_EQ(CountFiles(), 1);
+
+  auto first = RelationOutput::Create(Path("s"), 1);
+  ASSERT_TRUE(first && (*first)->Write(0, page_));
+  EXPECT_FALSE(RelationOutput::Create(Path("s"), 1));
+  ASSERT_TRUE((*first)->Finish());
+  EXPECT_EQ(fs::file_size(Path("s")), kBlockSize);
+  EXPECT_TRUE(RelationOutput::Create(Path("s"), 1));
+}
+
 TEST_F(RelationOutputTest, AnEmptyRelationHasAnEmptyFile) {
   auto output = RelationOutput::Create(Path("r"), 0);
   ASSERT_TRUE(output && (*output)->Finish());
   EXPECT_EQ(fs::file_size(Path("r")), 0);
+}
+
+TEST(AbsentBlocks, RunsJoin) {
+  AbsentBlocks absent;
+  const auto add = [&](uint32_t block) {
+    const BlockRun run = absent.Add(block);
+    return std::pair(run.first, run.last);
+  };
+  EXPECT_EQ(add(5), std::pair(5u, 5u));
+  EXPECT_EQ(add(7), std::pair(7u, 7u));
+  EXPECT_EQ(add(8), std::pair(7u, 8u));
+  EXPECT_EQ(add(6), std::pair(5u, 8u));
+  EXPECT_EQ(add(4), std::pair(4u, 8u));
+  EXPECT_EQ(add(0), std::pair(0u, 0u));
+  EXPECT_EQ(add(UINT32_MAX), std::pair(UINT32_MAX, UINT32_MAX));
 }
 
 }  // namespace

@@ -165,5 +165,42 @@ TEST_P(MovedDatabaseTest, ABackupIsConsistentFromItsEndOn) {
 // With memory for all, and for nothing.
 INSTANTIATE_TEST_SUITE_P(Memory, MovedDatabaseTest, ::testing::Values(size_t{1} << 20, size_t{0}));
 
+// Two databases that are copied to and fro: sizes and relation maps.
+TEST(ForkSizes, CopiesOfCopiesAreFollowedSoFar) {
+  TempDirectory directory, made;
+  WalWriter wal(1 << 20);
+  const Lsn begin = wal.Append(kRmXlog, 0x20, 8).start;
+  wal.AppendData(kRmSmgr, 0x10, Numbers({kOld.spc, kOld.db, kOld.rel, 0}));
+  std::vector<Lsn> ends;
+  for (uint32_t i = 0; i <= CopyChain::kMost; i++)
+    ends.push_back(wal.AppendData(kRmDbase, 0x00, Numbers({6 - i % 2, 1663, 5 + i % 2, 1663})).end);
+  wal.Append(kRmXlog, 0x20, 8);
+  wal.Save(directory.path());
+  const auto index =
+      WalIndex::Open(*WalSet::Open(directory.path()), {}, {.directory = made.path()});
+  ASSERT_TRUE(index) << index.error().message;
+  IndexedChanges changes(index->get(), begin, false);
+  ForkSizes sizes(index->get(), &changes, {}, begin);
+  WorkerOptions worker;
+  worker.version = &kPg15;
+  BaseContent base;
+  base.map = [](uint32_t, uint32_t database) -> Result<std::string> {
+    return "the map of " + std::to_string(database);
+  };
+  IndexedPages pages(index->get(), begin, base, worker);
+  const auto size = [&](uint32_t database, Lsn lsn) {
+    return sizes.Read({1663, database, kOld.rel}, kMainFork, lsn);
+  };
+  ASSERT_TRUE(size(5, ends[CopyChain::kMost - 1]));
+  EXPECT_EQ(size(5, ends[CopyChain::kMost - 1])->blocks, 0);
+  pages.set_lsn(ends[CopyChain::kMost - 1]);
+  EXPECT_EQ(pages.Map(1663, 5).value_or("none"), "the map of 5");
+  ASSERT_FALSE(size(6, ends.back()));
+  EXPECT_EQ(size(6, ends.back()).error().code, ErrorCode::kUnsupported);
+  pages.set_lsn(ends.back());
+  ASSERT_FALSE(pages.Map(1663, 6));
+  EXPECT_EQ(pages.Map(1663, 6).error().code, ErrorCode::kUnsupported);
+}
+
 }  // namespace
 }  // namespace neon_redo

@@ -331,6 +331,8 @@ TEST(Slru, SegmentsBeforeThePageGo) {
 TEST(Ingest, Databases) {
   EXPECT_EQ(TakeOne(RecordBuilder(kRmDbase, 0x00).Main(Fields().U32(7).U32(1663).U32(1).U32(1664))),
             Texts{"copy_database 1663/7 from 1664/1"});
+  EXPECT_EQ(TakeOne(RecordBuilder(kRmDbase, 0x00).Main(Fields().U32(7).U32(1663).U32(7).U32(1663))),
+            Texts{"fault: it copies a database onto itself"});
   EXPECT_EQ(TakeOne(RecordBuilder(kRmDbase, 0x10).Main(Fields().U32(7).U32(1663))),
             Texts{"create_database 1663/7"});
   EXPECT_EQ(TakeOne(RecordBuilder(kRmDbase, 0x20).Main(Fields().U32(7).U32(2).U32(1663).U32(99))),

@@ -31,7 +31,7 @@ WorkerOptions OfPg15() {
 class PageReaderTest : public ::testing::Test {
  protected:
   void Take(const RecordBuilder& builder) { records_.push_back(builder.Bytes()); }
-  // XLOG_FPI: a page that has the byte everywhere behind its header.
+  // XLOG_FPI: a page that has the byte everywhere after its header.
   void Image(uint32_t block, uint8_t byte) {
     std::vector<uint8_t> page(kBlockSize, byte);
     Take(RecordBuilder(kRmXlog, 0xb0).Image(0, block, page.data()));
@@ -135,6 +135,22 @@ TEST_F(PageReaderTest, CopiedDatabaseHasTheTemplatesPast) {
   Take(RecordBuilder(kRmDbase, 0x20).Main(Fields().U32(copy).U32(1).U32(kRel.spc)));  // 400
   EXPECT_EQ(PageByte(0, 399, copy), 1);
   EXPECT_EQ(PageByte(0, 400, copy), -1);
+}
+
+TEST_F(PageReaderTest, CopiesOfCopiesAreFollowedSoFar) {
+  const uint32_t databases[] = {kRel.db, 77};
+  Image(0, 1);
+  for (int i = 0; i <= CopyChain::kMost; i++)  // to and fro
+    Take(RecordBuilder(kRmDbase, 0x00)
+             .Main(Fields()
+                       .U32(databases[(i + 1) % 2])
+                       .U32(kRel.spc)
+                       .U32(databases[i % 2])
+                       .U32(kRel.spc)));
+  EXPECT_EQ(PageByte(0, 100 + 100 * CopyChain::kMost, kRel.db), 1);
+  const auto page = Read(PageKey::OfBlock({{kRel.spc, 77, kRel.rel}, 0, 0}), 9999);
+  ASSERT_FALSE(page);
+  EXPECT_EQ(page.error().code, ErrorCode::kUnsupported);
 }
 
 TEST_F(PageReaderTest, SlruPages) {
