@@ -67,7 +67,7 @@ void ReceiveIndex::Step(Clock::time_point now) {
     candidate_.reset();
     if (complete_ > wanted_) candidate_ = Candidate{complete_, now};
   }
-  if (child_ && !ReadOutput()) Finish(now);
+  if (child_ && !ReadOutput() && child_->HasEnded()) Finish(now);
   if (!child_ && wanted_ > std::max(indexed_, from_) && now >= next_) Start(now);
 }
 
@@ -87,14 +87,14 @@ void ReceiveIndex::Start(Clock::time_point now) {
   static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(child_->pid()), kNice));
 }
 
-// False: it has nothing more to say, since it has ended.
+// False: it has nothing more to say. It may still run, or be kept from ending by a file system.
 bool ReceiveIndex::ReadOutput() {
   const bool says = Drain(child_->output(), &output_);
   return Drain(child_->error(), &errors_) || says;
 }
 
 void ReceiveIndex::Finish(Clock::time_point now) {
-  const ChildExit ended = child_->Finish(milliseconds(1000));
+  const ChildExit ended = child_->Finish(milliseconds(0));
   child_.reset();
   const nlohmann::json report = ParseReport(output_);
   const auto end = Lsn::Parse(TextOf(report, "end_lsn"));

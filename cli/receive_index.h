@@ -28,7 +28,8 @@ struct ReceiveIndexOptions {
 
 // Runs `neon-redo index` for the segments that are complete, in a process of its own with a low priority: neither
 // its work nor its memory nor its end is the receiver's. It rests for four times as long as it worked. A failure is
-// said, and tried again later. No function waits. Not thread-safe, and used by one thread: the process ends with it.
+// said, and tried again later. No function waits, but for the destructor, which ends the process. Not thread-safe, and
+// used by one thread: the process ends with it.
 class ReceiveIndex {
  public:
   using Clock = std::chrono::steady_clock;

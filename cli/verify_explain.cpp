@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +12,7 @@
 #include "cli/page_inputs.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/index/record_source.h"
+#include "cpp_core/index/record_starts.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/keys.h"
 #include "cpp_core/verify/explain.h"
@@ -32,28 +32,15 @@ bool IsInIndex(const PageKey& page) {
 
 // Where records start that may concern the page, its relation, database or SLRU.
 Result<std::vector<Lsn>> FindStarts(WalIndex* index, const PageKey& page, Lsn from) {
-  constexpr Lsn kEnd(~uint64_t{0});
-  std::vector<Lsn> out;
-  const auto add = [&](const PageKey& key) -> Status {
-    ASSIGN_OR_RETURN(const auto entries, index->GetAll(key, from, kEnd));
-    for (const IndexEntry& entry : entries) out.push_back(entry.start);
-    return {};
-  };
-  RETURN_IF_ERROR(add(page));
+  RecordStarts starts(index, from, Lsn(~uint64_t{0}));
+  RETURN_IF_ERROR(starts.AddAll(page));
   if (const auto block = page.ToBlock()) {
-    RETURN_IF_ERROR(add(CutKey(block->rel, block->fork)));
-    RETURN_IF_ERROR(add(DatabaseKey(block->rel.spc, block->rel.db)));
-    // The fork's creation leaves it without a block.
-    ASSIGN_OR_RETURN(const auto sizes,
-                     index->GetAll(PageKey::OfRelationSize(block->rel, block->fork), from, kEnd));
-    for (const IndexEntry& entry : sizes)
-      if (entry.size.least <= 1) out.push_back(entry.start);
+    RETURN_IF_ERROR(starts.AddFork(block->rel, block->fork));
+    RETURN_IF_ERROR(starts.AddDatabase(block->rel.spc, block->rel.db));
   } else {
-    RETURN_IF_ERROR(add(SlruKey(static_cast<SlruKind>(page.field2))));
+    RETURN_IF_ERROR(starts.AddAll(SlruKey(static_cast<SlruKind>(page.field2))));
   }
-  std::sort(out.begin(), out.end());
-  out.erase(std::unique(out.begin(), out.end()), out.end());
-  return out;
+  return starts.Take();
 }
 
 Result<uint64_t> ExplainByIndex(WalIndex* index, const PageKey& page, Lsn from,

@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "cli/index_options.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/index/record_source.h"
+#include "cpp_core/index/record_starts.h"
 #include "cpp_core/index/wal_index.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/keys.h"
@@ -37,39 +37,21 @@ class IndexedWal : public WantedWal {
 
 Result<std::vector<Lsn>> IndexedWal::FindStarts(const std::set<BlockTag>& blocks, Lsn from,
                                                 Lsn to) {
-  std::vector<Lsn> out;
+  RecordStarts starts(index_.get(), from, to);
   std::set<RelFileNode> relations;
   std::set<std::pair<uint32_t, uint32_t>> databases;
   for (const BlockTag& tag : blocks) {
     relations.insert(tag.rel);
     databases.emplace(tag.rel.spc, tag.rel.db);
-    ASSIGN_OR_RETURN(const auto entries, index_->Get(PageKey::OfBlock(tag), to));
-    for (const IndexEntry& entry : entries)
-      if (entry.start >= from) out.push_back(entry.start);
+    RETURN_IF_ERROR(starts.AddNeeded(PageKey::OfBlock(tag)));
   }
-  const auto add = [&](const PageKey& key) -> Status {
-    ASSIGN_OR_RETURN(const auto entries, index_->GetAll(key, from, to));
-    for (const IndexEntry& entry : entries) out.push_back(entry.start);
-    return {};
-  };
-  for (const RelFileNode& rel : relations) {
-    for (uint8_t fork = 0; fork <= kMaxForkNumber; fork++) {
-      RETURN_IF_ERROR(add(CutKey(rel, fork)));
-      // A fork has no block when it is made.
-      ASSIGN_OR_RETURN(const auto sizes,
-                       index_->GetAll(PageKey::OfRelationSize(rel, fork), from, to));
-      for (const IndexEntry& entry : sizes)
-        if (entry.size.least <= 1) out.push_back(entry.start);
-    }
-  }
+  for (const RelFileNode& rel : relations)
+    for (uint8_t fork = 0; fork <= kMaxForkNumber; fork++)
+      RETURN_IF_ERROR(starts.AddFork(rel, fork));
   for (const auto& [tablespace, database] : databases)
-    RETURN_IF_ERROR(add(DatabaseKey(tablespace, database)));
-  const PageKey last{kClusterField, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT8_MAX, UINT32_MAX};
-  RETURN_IF_ERROR(index_->ForEach({kClusterField, 0, 0, 0, 0, 0}, last, from, to,
-                                  [&](const IndexEntry& entry) { out.push_back(entry.start); }));
-  std::sort(out.begin(), out.end());
-  out.erase(std::unique(out.begin(), out.end()), out.end());
-  return out;
+    RETURN_IF_ERROR(starts.AddDatabase(tablespace, database));
+  RETURN_IF_ERROR(starts.AddCluster());
+  return starts.Take();
 }
 
 Status IndexedWal::Read(const std::set<BlockTag>& blocks, Lsn from, Lsn to, const Take& take) {

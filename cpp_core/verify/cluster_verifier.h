@@ -93,6 +93,7 @@ class ClusterVerifier : public ClusterLook {
   void FindSubjects(VerifyResult* result) const;
   Status ReadAll(PageReplay* replay, bool first_pass);
   Lsn WantedEnd() const;
+  Status FindSecondEnd();
   Status FindWanted();
   Status FindBadPages();
   Status ReadWanted(PageReplay* replay, bool first_pass);

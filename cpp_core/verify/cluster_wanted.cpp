@@ -14,6 +14,8 @@ namespace neon_redo {
 namespace {
 
 constexpr uint8_t kForks[] = {kMainFork, kVisibilityMapFork, kInitFork};
+// Each takes a look into the index and 64 bytes, which no memory limit counts.
+constexpr size_t kMostBlocks = 4 << 20;
 constexpr const char* kNotLogged = "unlogged relation";
 constexpr const char* kUnknownPage = "neither in the base backup nor changed by WAL";
 
@@ -29,6 +31,10 @@ bool HasRelation(const RelationFileList& list, const RelFileNode& rel) {
   return found != list.forks.end() && found->first.rel == rel;
 }
 
+bool IsUnlogged(const RelationFileList& list, const BlockTag& tag) {
+  return tag.fork != kInitFork && list.forks.contains({tag.rel, kInitFork, 0});
+}
+
 }  // namespace
 
 // Where no record is needed any more.
@@ -36,7 +42,31 @@ Lsn ClusterVerifier::WantedEnd() const {
   const bool reads_all = in_.crashed || in_.running;
   if (reads_all) return wanted_wal_->end();
   if (!in_.second.start.valid()) return in_.control.checkpoint + 1;
-  return in_.of_standby ? second_end_ : wanted_wal_->end();
+  if (in_.of_standby) return second_end_;
+  return second_end_.valid() ? second_end_ + 1 : wanted_wal_->end();
+}
+
+// Where the second backup ends, if WAL has a record of that. It must be known before any record of a page is sought:
+// those of a page begin with its last image before the end.
+Status ClusterVerifier::FindSecondEnd() {
+  const bool has_record =
+      in_.second.start.valid() && !in_.of_standby && !in_.crashed && !in_.running;
+  if (!has_record) return {};
+  Ingest ingest;
+  const auto take = [&](const WalRecord& record) -> Result<bool> {
+    RETURN_IF_ERROR(ParseRecord(record, &view_));
+    if (const RecordFault fault = ingest.TakeBeyondBlocks(view_, &others_))
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("WAL record at {}: {}", record.start.ToString(), fault.what));
+    const bool is_end = std::any_of(others_.begin(), others_.end(), [&](const Change& change) {
+      return change.kind == ChangeKind::kBackupEnd &&
+             Lsn(static_cast<uint64_t>(change.time)) == in_.second.start;
+    });
+    if (is_end) second_end_ = record.start;
+    return !is_end;
+  };
+  Status read = wanted_wal_->Read({}, in_.second.start, wanted_wal_->end(), take);
+  return read ? read : tl::unexpected(WalError(in_, std::move(read.error())));
 }
 
 // Which blocks these are, and how long their forks are by WAL.
@@ -44,6 +74,7 @@ Status ClusterVerifier::FindWanted() {
   ASSIGN_OR_RETURN(wanted_wal_, wanted_->open(*in_.set, {.from = in_.label.start,
                                                          .to = std::nullopt,
                                                          .timeline = in_.wal_timeline}));
+  RETURN_IF_ERROR(FindSecondEnd());
   ASSIGN_OR_RETURN(const BaseFiles list, in_.data->ListData());
   const RelationFileList disk = FindRelationFiles(list, *in_.control.version);
   const auto end_of = [&](const BlockTag& fork) -> Result<uint32_t> {
@@ -54,7 +85,9 @@ Status ClusterVerifier::FindWanted() {
   };
   for (const BlockTag& tag : wanted_->pages) {
     ASSIGN_OR_RETURN(const uint32_t end, end_of(ForkOf(tag)));
-    if (end == 0 && !HasRelation(files_.base(), tag.rel) && !HasRelation(disk, tag.rel))
+    const bool has_wal = !IsUnlogged(files_.base(), tag) && !IsUnlogged(disk, tag);
+    // It may have been cut off since the first look.
+    if (tag.block >= end && has_wal && earlier_ == nullptr)
       return MakeError(
           ErrorCode::kNotFound,
           fmt::format("there is no block {} of \"{}\": neither in the base backup, nor by "
@@ -68,6 +101,12 @@ Status ClusterVerifier::FindWanted() {
     const size_t before = wanted_blocks_.size();
     for (const uint8_t fork : kForks) {
       ASSIGN_OR_RETURN(const uint32_t end, end_of({rel, fork, 0}));
+      if (wanted_blocks_.size() + end > kMostBlocks)
+        return MakeError(
+            ErrorCode::kInvalidArgument,
+            fmt::format("--only would look at more than {} pages, each by itself: give fewer "
+                        "relations, or verify without --only",
+                        kMostBlocks));
       for (uint32_t block = 0; block < end; block++)
         wanted_blocks_.insert(wanted_blocks_.end(), {rel, fork, block});
     }
@@ -219,10 +258,7 @@ void ClusterVerifier::CountWanted() {
   losses.AddTo(&result_);
   for (const BlockTag& tag : wanted_blocks_) {
     if (IsChanged(tag)) continue;
-    const BlockTag init{tag.rel, kInitFork, 0};
-    const bool is_unlogged = tag.fork != kInitFork && (files_.base().forks.contains(init) ||
-                                                       files_.disk().forks.contains(init));
-    if (is_unlogged)
+    if (IsUnlogged(files_.base(), tag) || IsUnlogged(files_.disk(), tag))
       result_.skipped[kNotLogged]++;
     else if (!files_.IsBlockOfBase(tag))
       result_.skipped[kUnknownPage]++;

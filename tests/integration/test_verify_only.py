@@ -70,7 +70,14 @@ class Only(unittest.TestCase):
         forks = self.forks()
         changed = [n for n in forks if self.differs(n)]
         names = [self.chance.choice(changed if self.chance.random() < 0.8 else list(forks)) for _ in range(count)]
-        return sorted({f"{name}/{self.chance.randrange(forks[name])}" for name in names})
+        chosen = {(name, self.chance.randrange(forks[name])) for name in names}
+        # Neither backup nor WAL need have those of zeroes: without its file no page is there.
+        return sorted(f"{name}/{block}" for name, block in chosen if any(self.content(name, block)))
+
+    def content(self, name, block):
+        with open(self.data / name, "rb") as file:
+            file.seek(block * BLOCK)
+            return file.read(BLOCK)
 
     def differs(self, name):
         before = pathlib.Path(self.backup, name)
@@ -194,9 +201,21 @@ class Only(unittest.TestCase):
             ("nonsense", "neither a page"),
             ("base/5/4000000000/0", "there is no block 0 of"),
             ("base/5/4000000000", "there is no file"),
+            ("base/5/1259/4000000", "there is no block 4000000 of"),
         ):
             result = self.run_verify(f"--only={name}", f"--index={self.index}", statuses=(2,))
             self.assertIn(words, result.stderr)
+        # The files of a relation of 32 GB, and a block.
+        large = [self.data / f"base/5/4000000001{number}" for number in ("", *(f".{n}" for n in range(1, 33)))]
+        try:
+            for path in large:
+                path.touch()
+                os.truncate(path, BLOCK if path == large[-1] else 1 << 30)
+            result = self.run_verify("--only=base/5/4000000001", f"--index={self.index}", statuses=(2,))
+        finally:
+            for path in large:
+                path.unlink(missing_ok=True)
+        self.assertIn("verify without --only", result.stderr)
         result = self.run_verify("--only=base/5/1259", "--quick", statuses=(2,))
         self.assertIn("leave out", result.stderr)
 
@@ -212,10 +231,76 @@ class Only(unittest.TestCase):
                 self.assertEqual(by_index.stdout, whole.stdout)
 
 
+class LaterBackup(unittest.TestCase):
+    """What is compared is a backup, and WAL has more: full-page images and longer files, from after its end."""
+
+    version, checksums = None, True
+
+    @classmethod
+    def setUpClass(cls):
+        if not cls.version:
+            raise unittest.SkipTest("a base of others")
+        settings = {"wal_keep_size": "1GB", "autovacuum": "off", "full_page_writes": "on"}
+        cluster = cls.cluster = cls.enterClassContext(
+            Cluster(settings=settings, version=cls.version, checksums=cls.checksums, wal_segment_mb=1)
+        )
+        cluster.psql("CREATE TABLE t AS SELECT g AS a, repeat('x', 200) AS b FROM generate_series(1, 1000) g")
+        cls.relation = cluster.psql("SELECT pg_relation_filepath('t')").strip()
+        cls.backup = cluster.basebackup("first")
+        cluster.psql("UPDATE t SET a = -a WHERE a % 100 = 0")
+        cls.later = cluster.basebackup("later")
+        cluster.psql("CHECKPOINT; UPDATE t SET b = repeat('y', 200); INSERT INTO t SELECT a, b FROM t; CHECKPOINT")
+        cluster.stop()
+        cls.module = copy_module(cluster.directory, cls.version)
+
+    def report(self, *only, statuses):
+        arguments = [*(f"--only={name}" for name in only)]
+        arguments += [f"--index={self.cluster.directory}/index"] if only else []
+        result = run_neon_redo(
+            "verify", "--base-backup", self.backup, "--wal", self.cluster.wal, "--against", self.later,
+            "--module", self.module, "--bindir", self.cluster.bindir, "--format=json", *arguments, check=False,
+        )  # fmt: skip
+        self.assertIn(result.returncode, statuses, result.stdout[-2000:] + result.stderr)
+        return json.loads(result.stdout)
+
+    def both(self, statuses):
+        """What is found in the relation by looking at all, and at this relation only."""
+        places = []
+        for only in ([], [self.relation]):
+            report = self.report(*only, statuses=statuses)
+            found = [m for m in report["mismatches"] if m["file"].startswith(self.relation)]
+            places.append([(m["file"], m["block"], m["damage"]) for m in found])
+        self.assertEqual(places[0], places[1])
+        return places[0]
+
+    def test_whole(self):
+        pages = (pathlib.Path(self.later) / self.relation).stat().st_size // BLOCK
+        self.assertEqual(self.both((0,)), [])
+        report = self.report(self.relation, statuses=(0,))
+        self.assertGreater(report["pages_compared"], 3)
+        self.assertEqual(report["pages_compared"] + report["backup"]["unchanged_compared"], pages)
+
+    def test_damaged(self):
+        path, before = pathlib.Path(self.later, self.relation), pathlib.Path(self.backup, self.relation).read_bytes()
+        content = path.read_bytes()
+        blocks = len(before) // BLOCK
+        # By their LSNs: without checksums no WAL has hint bits.
+        changed = [n for n in range(blocks) if content[n * BLOCK :][:8] != before[n * BLOCK :][:8]]
+        at = changed[0] * BLOCK
+        stale = content[:at] + before[at : at + BLOCK] + content[at + BLOCK :]
+        try:
+            path.write_bytes(stale)
+            self.assertEqual(self.both((1,)), [(self.relation, changed[0], "stale")])
+            path.write_bytes(content + content[-BLOCK:])
+            self.assertIn("long file", {damage for _file, _block, damage in self.both((1,))})
+        finally:
+            path.write_bytes(content)
+
+
 def load_tests(loader, _tests, pattern):
     del pattern
     suite = unittest.TestSuite()
-    for case in cases_of_each_server(globals(), [Only]):
+    for case in cases_of_each_server(globals(), [Only, LaterBackup]):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 

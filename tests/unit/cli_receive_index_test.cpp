@@ -138,6 +138,21 @@ TEST_F(ReceiveIndexTest, EndsAtOnceAndRestsAfterWork) {
   EXPECT_LT(Clock::now() - before, milliseconds(5000));
 }
 
+TEST_F(ReceiveIndexTest, AProcessThatEndsSlowlyIsNotWaitedFor) {
+  const std::string said = directory_ / "said";
+  ReceiveIndex index(
+      Options(std::string(kFine) + "exec >&- 2>&-; echo >'" + said + "'; sleep 0.8\n"));
+  index.Complete(Lsn(0x3000000), now_);
+  now_ += milliseconds(2200);
+  index.Step(now_);
+  neon_redo::testing::Await("the process", [&] { return std::filesystem::exists(said); });
+  const auto before = Clock::now();
+  index.Step(now_);
+  EXPECT_LT(Clock::now() - before, milliseconds(400));
+  StepUntil(&index, [&] { return index.indexed() == Lsn(0x3000000); });
+  EXPECT_EQ(index.failures(), 0u);
+}
+
 TEST_F(ReceiveIndexTest, MuchOutputIsReadAndNotKept) {
   ReceiveIndex index(
       Options(std::string("head -c 3000000 /dev/zero | tr '\\0' '\\n' >&2\n") + kFine));

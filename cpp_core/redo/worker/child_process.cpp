@@ -201,6 +201,14 @@ void ChildProcess::Kill() const {
     kill(pid_, SIGKILL);
 }
 
+bool ChildProcess::HasEnded() const {
+  if (exit_) return true;
+  siginfo_t ended{};
+  const int looked = waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT);
+  // An error: other code has reaped it.
+  return looked != 0 || ended.si_pid != 0;
+}
+
 ChildExit ChildProcess::Finish(std::chrono::milliseconds patience) {
   if (exit_) return *exit_;
   pollfd ended{pidfd_.get(), POLLIN, 0};

@@ -62,6 +62,9 @@ class ChildProcess {
   // number may be another process's, which is left alone.
   void Kill() const;
 
+  // Whether the child has ended, so that Finish need not wait.
+  bool HasEnded() const;
+
   // Waits up to patience for the child to end by itself, then kills it and its process group, and
   // reaps it. Later calls return the same.
   ChildExit Finish(std::chrono::milliseconds patience);
