@@ -67,44 +67,48 @@ std::string StartCommand(const RestoreArguments& arguments) {
   return fmt::format("pg_ctl start -D {}", ShellWord(arguments.restore.output));
 }
 
+void PrintServersPart(const RestoreArguments& arguments, const RestoreResult& result) {
+  const Lsn from = result.replays ? result.redo : result.start;
+  if (!result.replays)
+    fmt::print("No checkpoint was completed between the backup and the target.\n");
+  fmt::print("The server will replay {} from {} to {}, {} bytes.\n",
+             result.replays ? "WAL" : "all WAL", from.ToString(), result.target_end.ToString(),
+             Grouped(result.target_end - from));
+  fmt::print("restore_command: {}\n", PrintableLines(result.server_restore_command));
+  fmt::print("It will stop at {}{}.\n", arguments.restore.target.Text(),
+             result.last_transaction ? fmt::format("; the last transaction before it ended at {}",
+                                                   TimestampText(*result.last_transaction))
+                                     : "");
+  if (geteuid() == 0)
+    fmt::print(
+        "The files belong to root. Give them to the user that runs the server:\n"
+        "  chown -R postgres: {}\n",
+        ShellWord(arguments.restore.output));
+  fmt::print("Start the server, as the user that owns the files:\n  {}\n", StartCommand(arguments));
+}
+
 void PrintText(const RestoreArguments& arguments, const RestoreResult& result) {
-  const std::string target = arguments.restore.target.Text();
   fmt::print("Restored to \"{}\": {} files, {} bytes of the backup\n", arguments.restore.output,
              Grouped(result.files), Grouped(result.bytes_copied));
-  if (result.replays) {
+  if (result.replays)
     fmt::print("WAL from {} to {}, timeline {}: {} records, {} pages written\n",
                result.start.ToString(), result.checkpoint.ToString(), result.timeline,
                Grouped(result.records), Grouped(result.pages_written));
-    fmt::print("The server will replay from {} to {}, {} bytes.\n", result.redo.ToString(),
-               result.target_end.ToString(), Grouped(result.target_end - result.redo));
-  } else {
-    fmt::print(
-        "No checkpoint was completed between the backup and the target.\n"
-        "The server will replay all WAL, from {} to {}, {} bytes.\n",
-        result.start.ToString(), result.target_end.ToString(),
-        Grouped(result.target_end - result.start));
-  }
   if (result.pages_made_good + result.maps_emptied > 0)
     fmt::print("Pages that were damaged as copied: {} made good by WAL, {} of maps emptied\n",
                Grouped(result.pages_made_good), Grouped(result.maps_emptied));
   for (const auto& [link, place] : result.tablespaces) fmt::print("{}: \"{}\"\n", link, place);
   if (result.segments_copied > 0)
     fmt::print("{} segments of WAL were written to pg_wal\n", Grouped(result.segments_copied));
-  fmt::print("restore_command: {}\n", PrintableLines(result.server_restore_command));
   fmt::print(
-      "{:.1f} s: {:.1f} s for the look through WAL, {:.1f} s for the copy, {:.1f} s for the replay, "
-      "{:.1f} s to flush\n",
+      "{:.1f} s: {:.1f} s for the look through WAL, {:.1f} s for the copy, {:.1f} s for the "
+      "replay, {:.1f} s for the rest\n",
       result.survey_seconds + result.copy_seconds + result.replay_seconds + result.sync_seconds,
       result.survey_seconds, result.copy_seconds, result.replay_seconds, result.sync_seconds);
-  fmt::print("It will stop at {}{}.\n", target,
-             result.last_transaction ? fmt::format("; the last transaction before it ended at {}",
-                                                   TimestampText(*result.last_transaction))
-                                     : "");
-  if (geteuid() == 0)
-    fmt::print(
-        "The files belong to root. Give them to the user that runs the server:\n  chown -R postgres: {}\n",
-        ShellWord(arguments.restore.output));
-  fmt::print("Start the server, as the user that owns the files:\n  {}\n", StartCommand(arguments));
+  if (!arguments.restore.makes_backup) return PrintServersPart(arguments, result);
+  fmt::print(
+      "It is a base backup as of the checkpoint at {}, with backup_label and backup_manifest.\n",
+      result.checkpoint.ToString());
 }
 
 void PrintJson(const RestoreArguments& arguments, const RestoreResult& result) {
@@ -135,7 +139,9 @@ void PrintJson(const RestoreArguments& arguments, const RestoreResult& result) {
   out["copy_seconds"] = result.copy_seconds;
   out["replay_seconds"] = result.replay_seconds;
   out["sync_seconds"] = result.sync_seconds;
-  out["start_command"] = StartCommand(arguments);
+  out["synthetic_backup"] = arguments.restore.makes_backup;
+  out["start_command"] =
+      arguments.restore.makes_backup ? nullptr : nlohmann::ordered_json(StartCommand(arguments));
   fmt::print("{}\n", JsonText(out, 2));
 }
 
@@ -200,6 +206,10 @@ CommandFunction DeclareRestore(Options* options) {
       ->Path("--output=DIR", &arguments->restore.output,
              "data directory to make: it is empty, or is not there yet")
       .Required();
+  options->Flag(
+      "--synthetic-backup", &arguments->restore.makes_backup,
+      "make a new base backup, as of the last checkpoint before the target, instead of a directory "
+      "to start a server on");
   options->Value(
       "--tablespace-mapping=OLDDIR=NEWDIR",
       [arguments](const std::string& text) { return AddMapping(text, arguments.get()); },

@@ -16,6 +16,7 @@
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/parallel.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/origin_file.h"
 #include "cpp_core/pg/paths.h"
 
 namespace neon_redo {
@@ -131,7 +132,7 @@ Result<BaseCopyResult> BaseCopier::Run() {
   BaseCopyResult out;
   std::vector<std::pair<uint64_t, const std::string*>> tasks;
   for (const auto& [name, file] : list_.files) {
-    if (!IsCopied(name)) continue;
+    if (!IsCopied(name) && !(options_.with_state && HoldsState(name))) continue;
     if (!file.strange.empty()) {
       out.notes.push_back(
           fmt::format("\"{}\" of the backup is {} and was not copied", name, file.strange));
@@ -159,6 +160,10 @@ Result<BaseCopyResult> BaseCopier::Run() {
 }
 
 }  // namespace
+
+bool HoldsState(std::string_view name) {
+  return name == pg::kOriginFile || name.starts_with("pg_twophase/");
+}
 
 bool IsCopied(std::string_view name) {
   const auto begins = [name](std::string_view directory) { return name.starts_with(directory); };

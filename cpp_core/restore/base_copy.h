@@ -22,6 +22,8 @@ struct BaseCopyOptions {
   const pg::Version* version;     // not null
   bool checksums;                 // the cluster has data checksums
   bool quick = false;             // looks at no page
+  // Also prepared transactions and replication origins: nothing rolls them forward.
+  bool with_state = false;
   int jobs = 1;
   ProgressFunction progress;  // called on the caller's thread; may be empty
 };
@@ -33,8 +35,9 @@ struct BaseCopyResult {
 };
 
 // Whether a file of a backup belongs into a data directory that is yet to be recovered, and is not written by
-// others: configuration, relations, SLRUs.
+// others: configuration, relations, SLRUs. HoldsState: of prepared transactions and replication origins.
 bool IsCopied(std::string_view name);
+bool HoldsState(std::string_view name);
 
 // list: of the base. Links of tablespaces are there already. Errors: a file that cannot be read or written; a
 // backup with more bad pages than anyone could look at.

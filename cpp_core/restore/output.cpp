@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -187,6 +188,19 @@ Status OutputDirectory::FillFork(const pg::Version& version, const BlockTag& for
       return FileError("extend file", PathOf(name));
   }
   return {};
+}
+
+Result<std::vector<std::string>> OutputDirectory::Names() const {
+  std::vector<std::string> files, directories, out;
+  RETURN_IF_ERROR(ListBelow(path_, false, &files, &directories));
+  for (const std::string& file : files) {
+    std::string name = file.substr(path_.size() + 1);
+    // That of a link's target, see ListBelow.
+    if (const size_t dot = name.find("/./"); dot != name.npos) name.erase(dot, 2);
+    out.push_back(std::move(name));
+  }
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 Status OutputDirectory::Sync(int jobs) const {

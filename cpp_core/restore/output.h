@@ -50,6 +50,9 @@ class OutputDirectory {
   // Fills files before the last with zeroes to their full size, which the last has by being written.
   Status FillFork(const pg::Version& version, const BlockTag& fork, uint32_t blocks) const;
 
+  // All files in the directory and below the links of tablespaces, in order.
+  Result<std::vector<std::string>> Names() const;
+
   // Flushes all that is in the directory and below the links of tablespaces.
   Status Sync(int jobs) const;
   // The marks are gone, and the name stands in the place of `temporary`: the last step.

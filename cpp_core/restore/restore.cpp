@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <ctime>
 
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guard.h"
@@ -13,6 +14,7 @@
 #include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/pg/paths.h"
 #include "cpp_core/restore/base_copy.h"
+#include "cpp_core/restore/new_backup.h"
 #include "cpp_core/restore/output.h"
 #include "cpp_core/restore/roll_forward.h"
 #include "cpp_core/restore/server_files.h"
@@ -75,6 +77,8 @@ class Restorer {
   Status MakeDirectories();
   Status CopyAndReplay();
   Status WriteForServer();
+  Status WriteBackup();
+  Status WriteControl();
   Result<std::string> ControlFile() const;
   ServerSettings Settings(const std::string& restore_command) const;
 
@@ -124,6 +128,7 @@ Status Restorer::CopyAndReplay() {
                                                     .version = in_->control.version,
                                                     .checksums = in_->control.checksums,
                                                     .quick = options_.quick,
+                                                    .with_state = !survey_.point,
                                                     .jobs = options_.jobs,
                                                     .progress = options_.progress},
                                                    in_->base_files));
@@ -184,8 +189,34 @@ Status Restorer::WriteForServer() {
     const std::string name = kBackupLabelFile;
     RETURN_IF_ERROR(output_.WriteFile(survey_.point ? name + ".old" : name, label));
   }
+  return WriteControl();
+}
+
+Status Restorer::WriteControl() {
   ASSIGN_OR_RETURN(const std::string control, ControlFile());
   return output_.WriteFile(kControlBefore, control);
+}
+
+// The manifest last, since it has all other files.
+Status Restorer::WriteBackup() {
+  const RestartPoint& point = *survey_.point;
+  ASSIGN_OR_RETURN(const auto wal, WalForServer::Find(*in_->set, point.checkpoint.timeline,
+                                                      point.checkpoint.redo, point.end));
+  ASSIGN_OR_RETURN(result_.segments_copied, wal.Write(*in_->set, output_, true));
+  ASSIGN_OR_RETURN(const auto auto_conf, base_.ReadIfThere(kAutoConf, kMaxSmallFile));
+  if (auto_conf) RETURN_IF_ERROR(output_.WriteFile(kAutoConf, *auto_conf));
+  RETURN_IF_ERROR(output_.WriteFile(
+      kBackupLabelFile, BackupLabelAt(point, in_->set->segment_size(), std::time(nullptr))));
+  RETURN_IF_ERROR(WriteControl());
+  ASSIGN_OR_RETURN(const std::string manifest,
+                   MakeManifest(output_, {.version = in_->control.version,
+                                          .system_identifier = in_->control.system_identifier,
+                                          .point = &point,
+                                          .temporary = kControlBefore,
+                                          .name = pg::kControlFile,
+                                          .jobs = options_.jobs,
+                                          .progress = options_.progress}));
+  return output_.WriteFile(kManifestFile, manifest);
 }
 
 Result<RestoreResult> Restorer::Run() {
@@ -194,12 +225,18 @@ Result<RestoreResult> Restorer::Run() {
   in_.emplace(std::move(inputs));
   RETURN_IF_ERROR(CheckBase());
   ASSIGN_OR_RETURN(survey_, SurveyWal(*in_, wal_, options_.target, options_.progress));
+  if (options_.makes_backup && !survey_.point)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("no checkpoint was completed between the end of the backup in {} and {}: "
+                    "there is nothing to make a new backup of",
+                    base_.path(), options_.target.Text()));
   ASSIGN_OR_RETURN(tablespaces_, PlanTablespaces(*in_, survey_, options_.tablespaces));
   result_.notes = in_->wal_notes;
   result_.survey_seconds = Lap();
   RETURN_IF_ERROR(MakeDirectories());
   RETURN_IF_ERROR(CopyAndReplay());
-  RETURN_IF_ERROR(WriteForServer());
+  RETURN_IF_ERROR(options_.makes_backup ? WriteBackup() : WriteForServer());
   RETURN_IF_ERROR(CheckStillTheSame(*in_));
   if (options_.syncs) {
     if (options_.progress) options_.progress({"flushing files", 0, 0});

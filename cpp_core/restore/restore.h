@@ -41,7 +41,9 @@ struct RestoreOptions {
   int jobs = 1;
   uint64_t memory = uint64_t{1} << 30;
   std::string spill_directory = "/tmp";
-  bool syncs = true;   // flushes all that was written
+  bool syncs = true;  // flushes all that was written
+  // The output is a base backup as of the last checkpoint before the target, and no directory to start a server on.
+  bool makes_backup = false;
   bool quick = false;  // pages that WAL does not change are copied without a look at them
   ProgressFunction progress;
 };

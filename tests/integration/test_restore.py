@@ -204,6 +204,33 @@ class Mixed(RestoreCase):
                     self.assertIn(f"redo starts at {report['redo_lsn']}", log)
 
 
+    @unittest.skipUnless(LONG, "NEON_REDO_LONG=1: many random targets")
+    def test_random_targets(self):
+        """LSNs anywhere in the WAL of a running workload with checkpoints."""
+        with self.cluster() as cluster:
+            workload.prepare(cluster, ROWS)
+            backup = workload.basebackup(cluster)
+            begin = cluster.wal_lsn()
+            workload.run(cluster, ROWS, rounds=workload.ROUNDS[:2])
+            cluster.psql("CHECKPOINT")
+            self.archive_all(cluster)
+            end = cluster.wal_lsn()
+            cluster.stop()
+            random.seed(self.version)
+            first, last = (int("".join(part.zfill(8) for part in lsn.split("/")), 16) for lsn in (begin, end))
+            space = f"{cluster.directory}/backup.workload_space"
+            for number in range(20):
+                at = random.randrange(first, last)
+                lsn = f"{at >> 32:X}/{at & 0xFFFFFFFF:X}"
+                with self.subTest(lsn=lsn):
+                    mapping = {space: f"{self.directory}/space_{number}"}
+                    self.compare(backup, lsn, {"recovery_target_lsn": lsn}, mapping=mapping)
+                for path in pathlib.Path(self.directory).glob("rec*"):
+                    shutil.rmtree(path)
+                for path in pathlib.Path(self.directory).glob("space_*"):
+                    shutil.rmtree(path)
+
+
 class Small(RestoreCase):
     """One cluster with little in it, and all ways to its points."""
 
@@ -479,16 +506,23 @@ class Ways(RestoreCase):
     def no_checkpoint(self, primary):
         """The server has to do it all, and does."""
         primary.start()
+        primary.psql("BEGIN; INSERT INTO t VALUES (1999); PREPARE TRANSACTION 'before'; SELECT "
+                     "pg_replication_origin_create('o'); SELECT pg_replication_origin_advance('o', '0/789')")
         backup = primary.basebackup("late")
         primary.psql("INSERT INTO t VALUES (2000)")
         primary.stop("immediate")
         output, result = self.restore(backup, "latest", wal=primary.wal)
         self.assertIsNone(json.loads(result.stdout)["checkpoint_lsn"])
-        with self.server(output) as server:
+        with self.server(output, **SETTINGS_AGAIN) as server:
             server.await_end_of_recovery()
             self.assertEqual(server.psql("SELECT max(a) FROM t"), "2000")
+            self.assertEqual(server.psql("SELECT gid FROM pg_prepared_xacts"), "before")
+            self.assertEqual(server.psql("SELECT remote_lsn FROM pg_replication_origin_status"), "0/789")
 
     def minimal(self, primary):
+        primary.start()
+        primary.psql("ROLLBACK PREPARED 'before'")
+        primary.stop()
         primary.configure({"wal_level": "minimal", "max_wal_senders": 0, "archive_mode": "off"})
         primary.start()
         primary.psql("INSERT INTO t VALUES (3000)")
@@ -498,6 +532,67 @@ class Ways(RestoreCase):
             self.assertEqual(result.returncode, 2)
             self.assertIn(words, result.stderr)
             self.assertFalse(os.path.exists(output))
+
+
+class Synthetic(RestoreCase):
+    """New base backups made of older ones and the archive."""
+
+    def test_a_chain(self):
+        links = 50 if LONG else 2
+        incremental = {"summarize_wal": "on"} if self.version >= 17 else {}
+        with self.cluster(**incremental) as cluster:
+            cluster.run_as_server(["mkdir", f"{cluster.directory}/space"])
+            cluster.psql(f"CREATE TABLESPACE space LOCATION '{cluster.directory}/space'")
+            cluster.psql("CREATE TABLE t (a int PRIMARY KEY, b text); CREATE TABLE s (a int) TABLESPACE space;"
+                         "CREATE TABLE fixed AS SELECT g a FROM generate_series(1, 1000) g")  # fmt: skip
+            last = f"{cluster.directory}/space"
+            first = f"{self.directory}/first_space"
+            backup = cluster.basebackup("backup", f"--tablespace-mapping={last}={first}")
+            last = first
+            for number in range(links):
+                cluster.psql(f"INSERT INTO t SELECT g, md5(g::text) FROM generate_series({number} * 1000 + 1, "
+                             f"{number} * 1000 + 1000) g; INSERT INTO s VALUES ({number})")  # fmt: skip
+                cluster.psql(f"BEGIN; INSERT INTO s VALUES ({number}); PREPARE TRANSACTION 'p{number}'; CHECKPOINT")
+                if number > 0:
+                    cluster.psql(f"ROLLBACK PREPARED 'p{number - 1}'")
+                self.archive_all(cluster)
+                place = f"{self.directory}/space{number}"
+                backup, result = self.restore(backup, "latest", "--synthetic-backup", mapping={last: place})
+                self.assertIsNone(json.loads(result.stdout)["start_command"])
+                last = place
+                cluster.run_as_server([cluster.program("pg_verifybackup"), backup])
+            ours = f"{self.directory}/last_space"
+            output, _ = self.restore(backup, "latest", mapping={last: ours})
+            if incremental:
+                self.combine(cluster, backup)
+            with self.server(output, max_prepared_transactions=10) as server:
+                server.await_end_of_recovery()
+                server.psql(f"ROLLBACK PREPARED 'p{links - 1}'")
+                content = content_of(server)
+            cluster.psql(f"ROLLBACK PREPARED 'p{links - 1}'")
+            self.assertEqual(content, content_of(cluster))
+            cluster.stop()
+            self.verify(backup, cluster)
+
+    def combine(self, cluster, backup):
+        """PostgreSQL takes it as the backup that an incremental one builds upon."""
+        cluster.psql("INSERT INTO t VALUES (-1, 'incremental')")
+        later = cluster.basebackup("later", f"--incremental={backup}/backup_manifest",
+                                   f"--tablespace-mapping={cluster.directory}/space={self.directory}/later_space")
+        combined = f"{self.directory}/combined"
+        cluster.run_as_server([cluster.program("pg_combinebackup"), "--output", combined,
+                               f"--tablespace-mapping={self.directory}/later_space={self.directory}/combined_space",
+                               backup, later])  # fmt: skip
+        with self.server(combined, max_prepared_transactions=10) as server:
+            self.assertEqual(server.psql("SELECT b FROM t WHERE a = -1"), "incremental")
+            self.assertEqual(server.psql("SELECT count(*) FROM fixed"), "1000")
+
+    def verify(self, backup, cluster):
+        environment = {k: v for k, v in os.environ.items() if k != "PGDATA"}
+        result = run_neon_redo("verify", "--no-progress", "--base-backup", backup, "--wal", self.archive,
+                               "--against", cluster.data, "--module", self.module, check=False,
+                               env=environment)  # fmt: skip
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
 
 class Interrupted(RestoreCase):
@@ -575,7 +670,7 @@ def load_tests(loader, _tests, _pattern):
     suite = unittest.TestSuite()
     for version in servers():
         # The others are the same for each version, and servers take their time.
-        for base in (Mixed, Special, Small, Ways, Interrupted) if LONG or version == major() else (Mixed, Special):
+        for base in (Mixed, Special, Synthetic, Small, Ways, Interrupted) if LONG or version == major() else (Mixed, Special, Synthetic):
             name = f"{base.__name__}{version}"
             case = type(name, (base,), {"version": version, "__module__": __name__})
             globals()[name] = case

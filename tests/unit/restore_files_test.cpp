@@ -9,11 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/backup/manifest.h"
+#include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/restore/base_copy.h"
 #include "cpp_core/restore/file_changes.h"
 #include "cpp_core/restore/free_space.h"
+#include "cpp_core/restore/new_backup.h"
 #include "cpp_core/restore/output.h"
 #include "cpp_core/restore/server_files.h"
 #include "tests/unit/version_15.h"
@@ -294,6 +297,69 @@ TEST(RestoreSettingsTest, TheRestoreCommand) {
   EXPECT_EQ(RestoreCommandOf({"/a"}, "get %f %p"),
             "test -f '/a/%f' && cp '/a/%f' \"%p\" || { get %f %p; }");
   EXPECT_EQ(RestoreCommandOf({}, ""), "false");
+}
+
+RestartPoint SomePoint() {
+  RestartPoint point{Lsn(0x5000100), Lsn(0x5000180)};
+  point.checkpoint.redo = Lsn(0x50000D8);
+  point.checkpoint.timeline = 3;
+  return point;
+}
+
+TEST(NewBackupTest, TheLabelSaysWhereReplayBegins) {
+  const std::string text = BackupLabelAt(SomePoint(), 16 << 20, 1717156800);
+  EXPECT_EQ(text,
+            "START WAL LOCATION: 0/50000D8 (file 000000030000000000000005)\n"
+            "CHECKPOINT LOCATION: 0/5000100\n"
+            "BACKUP METHOD: streamed\n"
+            "BACKUP FROM: standby\n"
+            "START TIME: 2024-05-31 12:00:00 GMT\n"
+            "LABEL: neon-redo restore --synthetic-backup\n"
+            "START TIMELINE: 3\n");
+  const auto label = ParseBackupLabel(text);
+  ASSERT_TRUE(label);
+  EXPECT_EQ(label->start, Lsn(0x50000D8));
+  EXPECT_EQ(label->timeline, 3u);
+  EXPECT_TRUE(label->from_standby);
+}
+
+TEST_F(RestoreFilesTest, TheManifestHasAllFiles) {
+  const std::string place = directory_.path() + "/place";
+  ASSERT_TRUE(OutputDirectory::Begin(place));
+  ASSERT_TRUE(output_.MakeLink("pg_tblspc/16400", place));
+  for (const char* name :
+       {"base/5/1", "global/pg_control.new", "pg_wal/000000030000000000000005",
+        "postgresql.auto.conf", "neon_redo.restoring", "a \"quoted\" \n name", "not \xff UTF-8"})
+    ASSERT_TRUE(output_.WriteFile(name, "123456789"));
+  ASSERT_TRUE(output_.MakeDirectory("pg_tblspc/16400/PG_15_202209061"));
+  ASSERT_TRUE(output_.WriteFile("pg_tblspc/16400/PG_15_202209061/2", ""));
+  const RestartPoint point = SomePoint();
+  for (const int major : {15, 17}) {
+    const auto text = MakeManifest(output_, {.version = pg::FindVersionByMajor(major),
+                                             .system_identifier = 7000000000000000001,
+                                             .point = &point,
+                                             .temporary = "global/pg_control.new",
+                                             .name = "global/pg_control",
+                                             .jobs = 2,
+                                             .progress = {}});
+    ASSERT_TRUE(text) << text.error().message;
+    const auto manifest = ParseBackupManifest(*text);
+    ASSERT_TRUE(manifest) << manifest.error().message << "\n" << *text;
+    EXPECT_EQ(manifest->version, major == 15 ? 1 : 2);
+    EXPECT_EQ(manifest->system_identifier.value_or(0), major == 15 ? 0 : 7000000000000000001u);
+    std::vector<std::string> names;
+    for (const ManifestFile& file : manifest->files) names.push_back(file.path);
+    EXPECT_EQ(names,
+              (std::vector<std::string>{"a \"quoted\" \n name", "base/5/1", "global/pg_control",
+                                        "not \xff UTF-8", "pg_tblspc/16400/PG_15_202209061/2"}));
+    EXPECT_EQ(manifest->files[1].size, 9u);
+    EXPECT_EQ(manifest->files[1].kind, ChecksumKind::kCrc32c);
+    EXPECT_EQ(manifest->files[1].checksum, "\x83\x92\x06\xe3");  // of 123456789
+    ASSERT_EQ(manifest->wal_ranges.size(), 1u);
+    EXPECT_EQ(manifest->wal_ranges[0].timeline, 3u);
+    EXPECT_EQ(manifest->wal_ranges[0].start, Lsn(0x50000D8));
+    EXPECT_EQ(manifest->wal_ranges[0].end, Lsn(0x5000180));
+  }
 }
 
 }  // namespace
