@@ -22,6 +22,7 @@ from cluster import (
     neon_redo_program,
     run,
     run_neon_redo,
+    server_program,
     server_user,
     servers,
 )
@@ -447,12 +448,16 @@ class Ways(RestoreCase):
         with self.cluster() as primary:
             primary.psql("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)")
             backup = primary.basebackup()
+            tar = primary.basebackup("tar", "--format=tar", "--gzip")
             with Cluster("standby", standby_of=primary, version=self.version, settings=SETTINGS) as standby:
                 of_standby = self.back_up_standby(primary, standby)
                 primary.psql("INSERT INTO t VALUES (1001); CHECKPOINT; INSERT INTO t VALUES (1002)")
                 self.archive_all(primary)
                 primary.stop()
                 self.check(of_standby, "latest", 1002)
+                self.check(tar, "latest", 1002)
+                self.check(backup, "latest", 1002, "--quick", "--engine", "native", "--jobs", "1")
+                self.by_a_command(backup)
                 self.packed_archive(backup)
                 # Another timeline.
                 standby.psql("ALTER SYSTEM SET archive_command = "
@@ -487,6 +492,22 @@ class Ways(RestoreCase):
                 raise TimeoutError(standby.log())
             time.sleep(0.02)
         return standby.basebackup("of_standby")
+
+    def by_a_command(self, backup):
+        """What brings the WAL here brings it to the server, too."""
+        output = f"{self.directory}/by_a_command"
+        command = f'cp {self.archive}/%f "%p"'
+        restore("--base-backup", backup, "--restore-command", command, "--output", output, "--module", self.module)
+        own(output)
+        self.assertIn(f"restore_command = '{command}'", pathlib.Path(output, "postgresql.auto.conf").read_text("utf-8"))
+        with self.server(output) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT max(a) FROM t"), "1002")
+        made = f"{self.directory}/made_by_a_command"
+        restore("--base-backup", backup, "--restore-command", command, "--output", made, "--module", self.module,
+                "--synthetic-backup")  # fmt: skip
+        own(made)
+        run([server_program("pg_verifybackup", self.version), made])
 
     def packed_archive(self, backup):
         """The server gets what it needs in pg_wal, and no command could bring it."""
@@ -586,6 +607,14 @@ class Synthetic(RestoreCase):
         with self.server(combined, max_prepared_transactions=10) as server:
             self.assertEqual(server.psql("SELECT b FROM t WHERE a = -1"), "incremental")
             self.assertEqual(server.psql("SELECT count(*) FROM fixed"), "1000")
+        # And so does this program, and makes a full one of both.
+        cluster.psql("INSERT INTO t VALUES (-2, 'later'); CHECKPOINT")
+        self.archive_all(cluster)
+        full, _ = self.restore(backup, "latest", "--base-backup", later, "--synthetic-backup",
+                               mapping={f"{self.directory}/later_space": f"{self.directory}/full_space"})  # fmt: skip
+        cluster.run_as_server([cluster.program("pg_verifybackup"), full])
+        with self.server(full, max_prepared_transactions=10, restore_command="false") as server:
+            self.assertEqual(server.psql("SELECT count(*) FROM t WHERE a < 0"), "2")
 
     def verify(self, backup, cluster):
         environment = {k: v for k, v in os.environ.items() if k != "PGDATA"}
