@@ -36,6 +36,11 @@ std::string Check(const RestoreArguments& arguments) {
   if (!arguments.base_backup.given()) return "give --base-backup PATH, the backup to restore";
   if (arguments.restore.wal.empty() && arguments.restore.restore_command.empty())
     return "give --wal DIR or --restore-command COMMAND";
+  const RestoreOptions& restore = arguments.restore;
+  if (restore.in_place ? !restore.output.empty() : restore.output.empty())
+    return "give --output DIR, the directory to make, or --in-place, and not both";
+  if (restore.in_place && restore.makes_backup)
+    return "--synthetic-backup makes a new directory: leave out --in-place, and give --output";
   using Kind = RestoreTarget::Kind;
   const Kind kind = arguments.restore.target.kind;
   if (arguments.exclusive && (kind == Kind::kLatest || kind == Kind::kName))
@@ -145,6 +150,19 @@ void PrintJson(const RestoreArguments& arguments, const RestoreResult& result) {
   fmt::print("{}\n", JsonText(out, 2));
 }
 
+// Of a restore in place that an earlier command had begun.
+int SayEnded(const RestoreArguments& arguments) {
+  if (arguments.json)
+    fmt::print("{}\n", JsonText({{"output", arguments.restore.output},
+                                 {"target", arguments.restore.target.Text()},
+                                 {"start_command", StartCommand(arguments)}},
+                                2));
+  else
+    fmt::print("The restore of \"{}\" that was begun before has ended. Start the server:\n  {}\n",
+               arguments.restore.output, StartCommand(arguments));
+  return kExitFine;
+}
+
 Outcome Run(RestoreArguments arguments) {
   if (const std::string bad = Check(arguments); !bad.empty()) return Fail(bad);
   RestoreOptions& restore = arguments.restore;
@@ -153,7 +171,12 @@ Outcome Run(RestoreArguments arguments) {
   restore.spill_directory = TemporaryDirectory();
   restore.wal_stanza = arguments.base_backup.options.stanza;
   restore.wal_cipher_pass_file = arguments.base_backup.options.cipher_pass_file;
-  restore.output = WithoutSlash(restore.output);
+  restore.output =
+      WithoutSlash(restore.in_place ? arguments.base_backup.paths.back() : restore.output);
+  if (restore.in_place) {
+    ASSIGN_OR_RETURN(const bool was_begun, FinishEarlierRestore(restore, restore.output));
+    if (was_begun) return SayEnded(arguments);
+  }
   ProgressBar bar(!arguments.no_progress);
   restore.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
   ASSIGN_OR_RETURN(const auto base, OpenBackup(arguments.base_backup));
@@ -192,7 +215,9 @@ CommandFunction DeclareRestore(Options* options) {
   arguments->restore.memory = DefaultMemory();
   arguments->restore.jobs =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
-  options->Usage("[OPTION]... --base-backup=PATH --wal=DIR... --output=DIR");
+  options->Usage(
+      "[OPTION]... --base-backup=PATH --wal=DIR... --output=DIR\n"
+      "  neon-redo restore [OPTION]... --base-backup=PATH --wal=DIR... --in-place");
   AddBaseBackup(
       options, &arguments->base_backup,
       "base backup to restore: a directory, a base.tar or the directory with it, a pgBackRest "
@@ -202,10 +227,10 @@ CommandFunction DeclareRestore(Options* options) {
   AddRestoreCommand(options, &arguments->restore.restore_command);
   AddUntestedVersion(options);
   AddTarget(options, arguments.get());
-  options
-      ->Path("--output=DIR", &arguments->restore.output,
-             "data directory to make: it is empty, or is not there yet")
-      .Required();
+  options->Path("--output=DIR", &arguments->restore.output,
+                "data directory to make: it is empty, or is not there yet");
+  options->Flag("--in-place", &arguments->restore.in_place,
+                "turn the base backup itself, a plain directory, into the data directory");
   options->Flag(
       "--synthetic-backup", &arguments->restore.makes_backup,
       "make a new base backup, as of the last checkpoint before the target, instead of a directory "

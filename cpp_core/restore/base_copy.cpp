@@ -27,8 +27,8 @@ constexpr size_t kPieceSize = 128 * kBlockSize;
 
 // basebackup.c leaves these out or empties them, and so does recovery.
 constexpr std::string_view kEmptied[] = {
-    "pg_dynshmem/", "pg_notify/",   "pg_replslot/", "pg_serial/",   "pg_snapshots/",
-    "pg_stat/",     "pg_stat_tmp/", "pg_subtrans/", "pg_twophase/", "pg_wal/"};
+    "pg_dynshmem/", "pg_notify/",   "pg_replslot/", "pg_serial/", "pg_snapshots/",     "pg_stat/",
+    "pg_stat_tmp/", "pg_subtrans/", "pg_twophase/", "pg_wal/",    "neon_redo.changes/"};
 constexpr std::string_view kOwn[] = {
     "backup_label",         "backup_label.old",         "backup_manifest",
     "current_logfiles",     "global/pg_control",        "pg_logical/replorigin_checkpoint",

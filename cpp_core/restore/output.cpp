@@ -64,6 +64,18 @@ Status ListBelow(const std::string& path, bool are_tablespaces, std::vector<std:
   return {};
 }
 
+class DirectFile : public OutputFile {
+ public:
+  DirectFile(FileDescriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  Status Write(uint64_t offset, Bytes bytes) override {
+    return WriteAll(fd_.get(), bytes, offset, path_);
+  }
+
+ private:
+  const FileDescriptor fd_;
+  const std::string path_;
+};
+
 }  // namespace
 
 std::string OutputDirectory::PathOf(std::string_view name) const {
@@ -119,6 +131,11 @@ Result<FileDescriptor> OutputDirectory::OpenFile(std::string_view name) const {
   return fd;
 }
 
+Result<std::unique_ptr<OutputFile>> OutputDirectory::Open(std::string_view name) const {
+  ASSIGN_OR_RETURN(FileDescriptor fd, OpenFile(name));
+  return std::make_unique<DirectFile>(std::move(fd), PathOf(name));
+}
+
 Status OutputDirectory::MakeDirectory(std::string_view name) const {
   const std::string path = PathOf(name);
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return FileError("create directory", path);
@@ -145,10 +162,6 @@ Status OutputDirectory::WriteFile(std::string_view name, std::string_view conten
   if (ftruncate(fd.get(), 0) != 0) return FileError("truncate file", path);
   return WriteAll(fd.get(), Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()),
                   0, path);
-}
-
-Status OutputDirectory::RemoveFork(const pg::Version& version, const BlockTag& fork) const {
-  return CutFork(version, fork, 0);
 }
 
 Status OutputDirectory::CutFork(const pg::Version& version, const BlockTag& fork,
@@ -201,6 +214,23 @@ Result<std::vector<std::string>> OutputDirectory::Names() const {
   }
   std::sort(out.begin(), out.end());
   return out;
+}
+
+Status OutputDirectory::GiveToOwner() const {
+  struct stat owner;
+  if (stat(path_.c_str(), &owner) != 0) return FileError("stat directory", path_);
+  if (geteuid() != 0) return {};
+  std::vector<std::string> files, directories;
+  RETURN_IF_ERROR(ListBelow(path_, false, &files, &directories));
+  files.insert(files.end(), directories.begin(), directories.end());
+  for (const std::string& file : files)
+    if (lchown(file.c_str(), owner.st_uid, owner.st_gid) != 0)
+      return FileError("set owner of", file);
+  return {};
+}
+
+Status OutputDirectory::SyncDirectory(std::string_view name) const {
+  return SyncPath(PathOf(name), O_RDONLY | O_DIRECTORY);
 }
 
 Status OutputDirectory::Sync(int jobs) const {

@@ -16,8 +16,8 @@ namespace {
 class Planner {
  public:
   Planner(const ClusterInputs& inputs, const Survey& survey,
-          const std::map<std::string, std::string>& mapping)
-      : in_(inputs), survey_(survey), mapping_(mapping) {}
+          const std::map<std::string, std::string>& mapping, bool in_place)
+      : in_(inputs), survey_(survey), mapping_(mapping), in_place_(in_place) {}
 
   Result<TablespacePlan> Plan();
 
@@ -28,6 +28,7 @@ class Planner {
   const ClusterInputs& in_;
   const Survey& survey_;
   const std::map<std::string, std::string>& mapping_;
+  const bool in_place_;
   std::set<std::string> taken_, used_;
 };
 
@@ -75,12 +76,14 @@ Result<TablespacePlan> Planner::Plan() {
           ErrorCode::kNotFound,
           fmt::format("tablespace {} of the backup in \"{}\" is not there, or not of this version",
                       oid, base));
-    ASSIGN_OR_RETURN(plan.of_base[oid], PlaceOf(oid, tablespace.target));
+    if (!in_place_) {
+      ASSIGN_OR_RETURN(plan.of_base[oid], PlaceOf(oid, tablespace.target));
+    }
   }
   for (const NewTablespace& made : survey_.new_tablespaces) {
     if (!survey_.point || made.start > survey_.point->start) {
       RETURN_IF_ERROR(CheckLater(made));
-    } else if (!plan.of_base.contains(made.oid) && !plan.of_wal.contains(made.oid)) {
+    } else if (!in_.base_files.tablespaces.contains(made.oid) && !plan.of_wal.contains(made.oid)) {
       ASSIGN_OR_RETURN(plan.of_wal[made.oid], PlaceOf(made.oid, made.path));
     }
   }
@@ -102,8 +105,9 @@ std::vector<std::string> TablespacePlan::Directories() const {
 }
 
 Result<TablespacePlan> PlanTablespaces(const ClusterInputs& inputs, const Survey& survey,
-                                       const std::map<std::string, std::string>& mapping) {
-  return Planner(inputs, survey, mapping).Plan();
+                                       const std::map<std::string, std::string>& mapping,
+                                       bool in_place) {
+  return Planner(inputs, survey, mapping, in_place).Plan();
 }
 
 Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output) {

@@ -23,8 +23,10 @@ struct TablespacePlan {
 
 // mapping: where tablespaces go, by where they were. kInvalidArgument: a place is not free, or two tablespaces
 // would share one, or a path is not absolute. Writes nothing.
+// in_place: those of the base stay where they are, and of_base has none.
 Result<TablespacePlan> PlanTablespaces(const ClusterInputs& inputs, const Survey& survey,
-                                       const std::map<std::string, std::string>& mapping);
+                                       const std::map<std::string, std::string>& mapping,
+                                       bool in_place);
 
 // Makes the directories, marks them (OutputDirectory::Begin), and makes the links of the base's.
 Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output);

@@ -172,10 +172,11 @@ class RestoreCase(unittest.TestCase):
                 server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
             return content, log
 
-    def compare(self, backup, to, settings, *arguments, mapping=None, check=True):
+    def compare(self, backup, to, settings, *arguments, mapping=None, check=True, between=lambda: None):
         """Both ways to the same point."""
         output, result = self.restore(backup, to, *arguments, mapping=mapping)
         ours, log = self.contents(output, check)
+        between()
         theirs, _ = self.contents(self.recovered(backup, settings, mapping), False)
         self.assertEqual(ours, theirs)
         return json.loads(result.stdout), log
@@ -213,10 +214,16 @@ class Mixed(RestoreCase):
             backup = workload.basebackup(cluster)
             begin = cluster.wal_lsn()
             workload.run(cluster, ROWS, rounds=workload.ROUNDS[:2])
+            end = cluster.wal_lsn()
             cluster.psql("CHECKPOINT")
             self.archive_all(cluster)
-            end = cluster.wal_lsn()
             cluster.stop()
+
+            def clear():
+                """Tablespaces that WAL makes go to the same place both ways."""
+                for place in pathlib.Path(cluster.directory).glob("space.*/*"):
+                    shutil.rmtree(place)
+
             random.seed(self.version)
             first, last = (int("".join(part.zfill(8) for part in lsn.split("/")), 16) for lsn in (begin, end))
             space = f"{cluster.directory}/backup.workload_space"
@@ -225,7 +232,8 @@ class Mixed(RestoreCase):
                 lsn = f"{at >> 32:X}/{at & 0xFFFFFFFF:X}"
                 with self.subTest(lsn=lsn):
                     mapping = {space: f"{self.directory}/space_{number}"}
-                    self.compare(backup, lsn, {"recovery_target_lsn": lsn}, mapping=mapping)
+                    clear()
+                    self.compare(backup, lsn, {"recovery_target_lsn": lsn}, mapping=mapping, between=clear)
                 for path in pathlib.Path(self.directory).glob("rec*"):
                     shutil.rmtree(path)
                 for path in pathlib.Path(self.directory).glob("space_*"):
@@ -458,6 +466,7 @@ class Ways(RestoreCase):
                 self.check(tar, "latest", 1002)
                 self.check(backup, "latest", 1002, "--quick", "--engine", "native", "--jobs", "1")
                 self.by_a_command(backup)
+                self.in_place(backup)
                 self.packed_archive(backup)
                 # Another timeline.
                 standby.psql("ALTER SYSTEM SET archive_command = "
@@ -492,6 +501,20 @@ class Ways(RestoreCase):
                 raise TimeoutError(standby.log())
             time.sleep(0.02)
         return standby.basebackup("of_standby")
+
+    def in_place(self, backup):
+        place = f"{self.directory}/in_place"
+        shutil.copytree(backup, place)
+        own(place)
+        result = restore("--in-place", "--base-backup", place, "--wal", self.archive, "--module", self.module)
+        self.assertIn(f"Start the server, as the user that owns the files:\n  pg_ctl start -D {place}", result.stdout)
+        self.assertFalse(os.path.exists(f"{place}/neon_redo.changes"))
+        with self.server(place) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT max(a) FROM t"), "1002")
+            server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed", "--install-missing"])
+            server.stop()
+            server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
 
     def by_a_command(self, backup):
         """What brings the WAL here brings it to the server, too."""
@@ -673,6 +696,45 @@ class Interrupted(RestoreCase):
         self.assertEqual(again.returncode, 2)
         self.assertIn("is not empty", again.stderr)
         self.check(output)
+
+    def in_place(self, place):
+        return ["--in-place", "--base-backup", place, "--wal", self.archive, "--module", self.module]
+
+    def test_kills_in_place(self):
+        """The backup is as it was, or no server starts; and the same command again ends it."""
+        place = f"{self.directory}/place"
+        shutil.copytree(self.backup, place)
+        own(place)
+        began = time.monotonic()
+        restore(*self.in_place(place))
+        takes = time.monotonic() - began
+        random.seed(2)
+        states = set()
+        for _ in range(200 if LONG else 12):
+            if not os.path.exists(f"{place}/backup_label") and not os.path.exists(f"{place}/neon_redo.changes"):
+                shutil.rmtree(place)
+                shutil.copytree(self.backup, place)
+                own(place)
+            command = [neon_redo_program(), "restore", "--no-progress", *self.in_place(place)]
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                time.sleep(random.uniform(0, takes))
+                process.kill()
+            has_label = os.path.exists(f"{place}/backup_label")
+            has_control = os.path.exists(f"{place}/global/pg_control")
+            states.add((has_label, has_control))
+            if not os.path.exists(f"{place}/neon_redo.changes/target") and has_label:
+                self.assertTrue(has_control)
+                self.assertFalse(os.path.exists(f"{place}/recovery.signal"))
+            elif not has_label and has_control:
+                self.assertTrue(os.path.exists(f"{place}/recovery.signal"))
+        if os.path.exists(f"{place}/neon_redo.changes/target"):
+            other = restore(*self.in_place(place), "--to", "742", check=False)
+            self.assertIn("was interrupted: run it again with that target", other.stderr)
+        if os.path.exists(f"{place}/backup_label") or os.path.exists(f"{place}/neon_redo.changes"):
+            restore(*self.in_place(place))
+        self.assertFalse(os.path.exists(f"{place}/neon_redo.changes"))
+        self.assertIn((True, True), states)
+        self.check(place)
 
     @unittest.skipIf(os.geteuid() != 0, "only root can mount")
     def test_a_full_disk_and_one_that_cannot_be_written(self):
