@@ -358,6 +358,9 @@ INSERT INTO spaced SELECT generate_series(1, 1000);
             self.archive_all(cluster)
             mapping = {f"{cluster.directory}/later": f"{self.directory}/mapped"}
             self.refused_places(cluster, backup)
+            result = restore("--in-place", "--base-backup", backup, "--wal", self.archive, "--tablespace-mapping",
+                             f"{cluster.directory}/later={self.directory}/mapped", check=False)  # fmt: skip
+            self.assertIn("which cannot be done in place: give --output", result.stderr)
             output, result = self.restore(backup, "latest", mapping=mapping)
             with self.server(output, **SETTINGS_AGAIN) as server:
                 server.await_end_of_recovery()
@@ -617,6 +620,21 @@ class Synthetic(RestoreCase):
             self.assertEqual(content, content_of(cluster))
             cluster.stop()
             self.verify(backup, cluster)
+            cluster.start()
+            self.in_place(backup, cluster)
+
+    def in_place(self, backup, cluster):
+        """With its tablespace, where it is."""
+        cluster.psql("INSERT INTO s SELECT generate_series(1, 5000); DELETE FROM t WHERE a < 100; VACUUM t; "
+                     "DROP TABLE fixed; CHECKPOINT; INSERT INTO s VALUES (-5)")  # fmt: skip
+        self.archive_all(cluster)
+        restore("--in-place", "--base-backup", backup, "--wal", self.archive, "--module", self.module)
+        with self.server(backup, max_prepared_transactions=10) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(content_of(server), content_of(cluster))
+            server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed", "--install-missing"])
+            server.stop()
+            server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
 
     def combine(self, cluster, backup):
         """PostgreSQL takes it as the backup that an incremental one builds upon."""

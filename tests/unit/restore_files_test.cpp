@@ -14,6 +14,7 @@
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/restore/base_copy.h"
+#include "cpp_core/restore/change_log.h"
 #include "cpp_core/restore/file_changes.h"
 #include "cpp_core/restore/free_space.h"
 #include "cpp_core/restore/new_backup.h"
@@ -297,6 +298,65 @@ TEST(RestoreSettingsTest, TheRestoreCommand) {
   EXPECT_EQ(RestoreCommandOf({"/a"}, "get %f %p"),
             "test -f '/a/%f' && cp '/a/%f' \"%p\" || { get %f %p; }");
   EXPECT_EQ(RestoreCommandOf({}, ""), "false");
+}
+
+// What a log says, done to a directory that has some of it already.
+TEST_F(RestoreFilesTest, ALogOfChangesMayBeDoneTwice) {
+  const std::string path = directory_.path() + "/log";
+  Make("base/5/100", 9);
+  Make("base/5/101", 2);
+  std::ofstream(output_.PathOf("old")) << "x";
+  {
+    auto log = LoggedDirectory::Make(output_.path(), path);
+    ASSERT_TRUE(log) << log.error().message;
+    const LoggedDirectory& to = **log;
+    ASSERT_TRUE(to.CutFork(kPg15, {kRel, kMainFork, 0}, 3));
+    ASSERT_TRUE(to.CutFork(kPg15, {{1663, 5, 101}, kMainFork, 0}, 0));
+    auto file = to.Open("base/5/100");
+    ASSERT_TRUE(file);
+    const std::vector<uint8_t> page(kBlockSize, 7);
+    ASSERT_TRUE((*file)->Write(5 * kBlockSize, page));
+    ASSERT_TRUE(to.Open("base/5/102"));
+    ASSERT_TRUE(to.MakeDirectory("base/6"));
+    ASSERT_TRUE(to.WriteFile("base/6/PG_VERSION", "15\n"));
+    ASSERT_TRUE(to.MakeLink("pg_tblspc/16400", directory_.path()));
+    ASSERT_TRUE(to.Remove("old"));
+    // The directory is as it was.
+    EXPECT_EQ(Blocks("base/5/100"), 9);
+    EXPECT_EQ(Blocks("base/5/101"), 2);
+    EXPECT_EQ(Read("old"), "x");
+    EXPECT_FALSE(ApplyChangeLog(path, kPg15, OutputDirectory(directory_.path() + "/elsewhere")));
+    ASSERT_TRUE(to.End());
+  }
+  for (int time = 0; time < 2; time++) {
+    const Status applied = ApplyChangeLog(path, kPg15, output_);
+    ASSERT_TRUE(applied) << applied.error().message;
+    EXPECT_EQ(Blocks("base/5/100"), 6);
+    EXPECT_EQ(Read("base/5/100").substr(3 * kBlockSize),
+              std::string(2 * kBlockSize, '\0') + std::string(kBlockSize, '\7'));
+    EXPECT_EQ(Blocks("base/5/101"), -1);
+    EXPECT_EQ(Blocks("base/5/102"), 0);
+    EXPECT_EQ(Read("base/6/PG_VERSION"), "15\n");
+    EXPECT_EQ(fs::read_symlink(output_.PathOf("pg_tblspc/16400")), directory_.path());
+    EXPECT_FALSE(fs::exists(output_.PathOf("old")));
+  }
+  // Damage is no change.
+  std::string text;
+  {
+    std::stringstream all;
+    all << std::ifstream(path).rdbuf();
+    text = all.str();
+  }
+  for (const size_t at : {size_t{0}, text.size() / 2, text.size() - 1}) {
+    std::string damaged = text;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    std::ofstream(path, std::ios::trunc) << damaged;
+    const Status applied = ApplyChangeLog(path, kPg15, output_);
+    ASSERT_FALSE(applied) << at;
+    EXPECT_EQ(applied.error().code, ErrorCode::kCorrupt);
+  }
+  std::ofstream(path, std::ios::trunc) << text.substr(0, text.size() - 32);
+  EXPECT_FALSE(ApplyChangeLog(path, kPg15, output_));
 }
 
 RestartPoint SomePoint() {
