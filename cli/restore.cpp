@@ -84,11 +84,14 @@ void PrintServersPart(const RestoreArguments& arguments, const RestoreResult& re
              result.last_transaction ? fmt::format("; the last transaction before it ended at {}",
                                                    TimestampText(*result.last_transaction))
                                      : "");
-  if (geteuid() == 0)
+  if (geteuid() == 0 && !arguments.restore.in_place) {
+    std::string places = ShellWord(arguments.restore.output);
+    for (const auto& [link, place] : result.tablespaces) places += " " + ShellWord(place);
     fmt::print(
         "The files belong to root. Give them to the user that runs the server:\n"
         "  chown -R postgres: {}\n",
-        ShellWord(arguments.restore.output));
+        places);
+  }
   fmt::print("Start the server, as the user that owns the files:\n  {}\n", StartCommand(arguments));
 }
 

@@ -276,6 +276,14 @@ Status Restorer::CheckInPlace() const {
         fmt::format("the backup in {} is {}, and only a plain directory is restored in place: "
                     "give --output",
                     base_.path(), base_.kind()));
+  ASSIGN_OR_RETURN(const auto server, FindServer(base_));
+  if (!in_->has_label || server)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("\"{}\" {}, and only a base backup is restored in place: give --output",
+                    base_.path(),
+                    server ? fmt::format("is what process {} runs a server on", *server)
+                           : std::string("has no backup_label, as a cluster has none")));
   if (survey_.point && !survey_.copied_databases.empty() &&
       survey_.copied_databases[0] < survey_.point->start)
     return MakeError(

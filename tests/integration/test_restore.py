@@ -117,7 +117,8 @@ class RestoreCase(unittest.TestCase):
                          output, "--module", self.module, "--format", "json", "--jobs", "2",
                          *arguments, check=check)  # fmt: skip
         if result.returncode == 0:
-            own(output, *(mapping or {}).values())
+            places = json.loads(result.stdout)["tablespaces"].values()
+            own(output, *(place for place in places if os.path.exists(place)))
         return output, result
 
     def recovered(self, backup, settings, mapping=None):
@@ -549,6 +550,9 @@ class Ways(RestoreCase):
         shutil.copytree(primary.data, copy)
         own(copy)
         self.check(copy, "latest", 1002, wal=f"{copy}/pg_wal")
+        result = restore("--in-place", "--base-backup", copy, "--wal", f"{copy}/pg_wal", check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("has no backup_label, as a cluster has none", result.stderr)
 
     def no_checkpoint(self, primary):
         """The server has to do it all, and does."""
