@@ -39,6 +39,7 @@ std::string Check(const RestoreArguments& arguments) {
   const RestoreOptions& restore = arguments.restore;
   if (restore.in_place ? !restore.output.empty() : restore.output.empty())
     return "give --output DIR, the directory to make, or --in-place, and not both";
+  if (restore.in_place && restore.delta) return "--delta is for --output: leave out --in-place";
   if (restore.in_place && restore.makes_backup)
     return "--synthetic-backup makes a new directory: leave out --in-place, and give --output";
   using Kind = RestoreTarget::Kind;
@@ -232,6 +233,10 @@ CommandFunction DeclareRestore(Options* options) {
   AddTarget(options, arguments.get());
   options->Path("--output=DIR", &arguments->restore.output,
                 "data directory to make: it is empty, or is not there yet");
+  options->Flag(
+      "--delta", &arguments->restore.delta,
+      "the output may hold an older or damaged copy of the cluster, which no server runs on: only what "
+      "differs is written, and all else in it is removed");
   options->Flag("--in-place", &arguments->restore.in_place,
                 "turn the base backup itself, a plain directory, into the data directory");
   options->Flag(

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@ struct BaseCopyOptions {
   const pg::Version* version;     // not null
   bool checksums;                 // the cluster has data checksums
   bool quick = false;             // looks at no page
+  bool delta = false;  // files that are there are compared, and only what differs is written
   // Also prepared transactions and replication origins: nothing rolls them forward.
   bool with_state = false;
   int jobs = 1;
@@ -29,7 +31,8 @@ struct BaseCopyOptions {
 };
 
 struct BaseCopyResult {
-  uint64_t files = 0, bytes = 0;
+  uint64_t files = 0, bytes = 0;          // bytes: that were written
+  std::set<std::string> names;            // of the files
   std::map<BlockTag, BadPage> bad_pages;  // as they were copied
   std::vector<std::string> notes;
 };

@@ -10,17 +10,22 @@
 #include <filesystem>
 #include <system_error>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/parallel.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/verify/data_directory.h"
 
 namespace neon_redo {
 
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::string_view kMark =
+    "A restore into this directory has not ended. Run it again, or remove all.\n";
 
 tl::unexpected<Error> PathError(const std::error_code& error, const char* verb,
                                 const std::string& path) {
@@ -108,13 +113,37 @@ Status OutputDirectory::Begin(const std::string& path) {
   if (chmod(path.c_str(), 0700) != 0) return FileError("set permissions of directory", path);
   const OutputDirectory self(path);
   // The mark first, and what it speaks of after it.
-  RETURN_IF_ERROR(self.WriteFile(
-      kRestoringFile,
-      "A restore into this directory has not ended. Run it again, or remove all.\n"));
+  RETURN_IF_ERROR(self.WriteFile(kRestoringFile, kMark));
   ASSIGN_OR_RETURN(const auto names, NamesIn(path));
   for (const std::string& name : names)
     if (name != kRestoringFile) RETURN_IF_ERROR(self.Remove(name));
   return SyncPath(path, O_RDONLY | O_DIRECTORY);
+}
+
+Status OutputDirectory::CheckDelta(const std::string& path, uint64_t system_identifier) {
+  if (CheckFree(path)) return {};
+  const auto cluster = DataDirectory(path);
+  ASSIGN_OR_RETURN(const pg::ControlFile control, cluster->ControlFile());
+  ASSIGN_OR_RETURN(const auto server, FindServer(*cluster));
+  if (server)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("a server (process {}) runs on \"{}\": stop it", *server, path));
+  if (control.system_identifier == system_identifier) return {};
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("\"{}\" holds another cluster than the backup: system identifiers {} and {}",
+                  path, control.system_identifier, system_identifier));
+}
+
+Status OutputDirectory::BeginDelta(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) return PathError(error, "create directory", path);
+  if (chmod(path.c_str(), 0700) != 0) return FileError("set permissions of directory", path);
+  const OutputDirectory self(path);
+  RETURN_IF_ERROR(self.WriteFile(kRestoringFile, kMark));
+  RETURN_IF_ERROR(SyncPath(path, O_RDONLY | O_DIRECTORY));
+  return self.Remove(pg::kControlFile);
 }
 
 Result<FileDescriptor> OutputDirectory::OpenFile(std::string_view name) const {

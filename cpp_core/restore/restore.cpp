@@ -6,7 +6,9 @@
 
 #include <chrono>
 #include <ctime>
+#include <set>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
@@ -80,6 +82,7 @@ class Restorer {
   Status Complete();
   Status MakeDirectories();
   Result<BaseCopyResult> Copy();
+  Status RemoveSurplus(const std::set<std::string>& copied);
   Status CopyAndReplay();
   Status WriteForServer();
   Status WriteBackup();
@@ -118,7 +121,8 @@ Status Restorer::CheckBase() const {
 }
 
 Status Restorer::MakeDirectories() {
-  RETURN_IF_ERROR(OutputDirectory::Begin(options_.output));
+  RETURN_IF_ERROR(options_.delta ? OutputDirectory::BeginDelta(options_.output)
+                                 : OutputDirectory::Begin(options_.output));
   for (const char* name : kDirectories) RETURN_IF_ERROR(output_->MakeDirectory(name));
   RETURN_IF_ERROR(MakeTablespaces(tablespaces_, *output_));
   for (const std::string& name : in_->base_files.directories) {
@@ -151,10 +155,33 @@ Result<BaseCopyResult> Restorer::Copy() {
                    .version = in_->control.version,
                    .checksums = in_->control.checksums,
                    .quick = options_.quick,
+                   .delta = options_.delta,
                    .with_state = !survey_.point,
                    .jobs = options_.jobs,
                    .progress = options_.progress},
                   in_->base_files);
+}
+
+// Of what was there before.
+Status Restorer::RemoveSurplus(const std::set<std::string>& copied) {
+  ASSIGN_OR_RETURN(const auto names, output_->Names());
+  const pg::Version& version = *in_->control.version;
+  // A tablespace's directory may have that of another version, too.
+  const std::string own = fmt::format("/{}/", version.tablespace_directory);
+  for (const std::string& name : names) {
+    const bool is_others = name.starts_with(pg::kTablespaceLinks) && name.find(own) == name.npos;
+    if (!copied.contains(name) && name != kRestoringFile && !is_others)
+      RETURN_IF_ERROR(output_->Remove(name));
+  }
+  ASSIGN_OR_RETURN(const BaseFiles there,
+                   ListPlainFiles({options_.output, "", {}, ""}, version, true));
+  for (const std::string& name : there.directories)
+    if (pg::ParseDatabasePath(version, name) && !in_->base_files.directories.contains(name))
+      RETURN_IF_ERROR(output_->Remove(name));
+  for (const auto& [oid, tablespace] : there.tablespaces)
+    if (!in_->base_files.tablespaces.contains(oid))
+      RETURN_IF_ERROR(output_->Remove(fmt::format("{}{}", pg::kTablespaceLinks, oid)));
+  return {};
 }
 
 Status Restorer::CopyAndReplay() {
@@ -162,6 +189,7 @@ Status Restorer::CopyAndReplay() {
   result_.files = copied.files;
   result_.bytes_copied = copied.bytes;
   result_.notes.insert(result_.notes.end(), copied.notes.begin(), copied.notes.end());
+  if (options_.delta) RETURN_IF_ERROR(RemoveSurplus(copied.names));
   result_.copy_seconds = Lap();
   if (!survey_.point) return {};
   RollForward forward(options_, *in_, wal_, survey_, *output_, copied.bad_pages,
@@ -310,10 +338,14 @@ Status Restorer::Complete() {
 }
 
 Result<RestoreResult> Restorer::Run() {
-  if (!options_.in_place) RETURN_IF_ERROR(OutputDirectory::CheckFree(options_.output));
+  if (!options_.in_place && !options_.delta)
+    RETURN_IF_ERROR(OutputDirectory::CheckFree(options_.output));
   ASSIGN_OR_RETURN(ClusterInputs inputs, ReadClusterInputs(wal_, base_, nullptr));
   in_.emplace(std::move(inputs));
   RETURN_IF_ERROR(CheckBase());
+  if (options_.delta)
+    RETURN_IF_ERROR(
+        OutputDirectory::CheckDelta(options_.output, in_->base_control.system_identifier));
   ASSIGN_OR_RETURN(survey_, SurveyWal(*in_, wal_, options_.target, options_.progress));
   if (options_.makes_backup && !survey_.point)
     return MakeError(
@@ -323,7 +355,8 @@ Result<RestoreResult> Restorer::Run() {
                     base_.path(), options_.target.Text()));
   if (options_.in_place) RETURN_IF_ERROR(CheckInPlace());
   ASSIGN_OR_RETURN(tablespaces_,
-                   PlanTablespaces(*in_, survey_, options_.tablespaces, options_.in_place));
+                   PlanTablespaces(*in_, survey_, options_.tablespaces, options_.in_place,
+                                   options_.delta ? options_.output : ""));
   result_.notes = in_->wal_notes;
   result_.survey_seconds = Lap();
   RETURN_IF_ERROR(BeginOutput());

@@ -45,6 +45,9 @@ struct RestoreOptions {
   // The backup itself becomes the data directory, and output means nothing. Until all that is to be done is known
   // and flushed, the backup is as it was; after that a later call ends it (FinishEarlierRestore).
   bool in_place = false;
+  // The output may hold an older or damaged cluster with the same system identifier: only what differs from the
+  // backup is written, and what it has not is removed.
+  bool delta = false;
   // The output is a base backup as of the last checkpoint before the target, and no directory to start a server on.
   bool makes_backup = false;
   bool quick = false;  // pages that WAL does not change are copied without a look at them

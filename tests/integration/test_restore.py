@@ -471,6 +471,7 @@ class Ways(RestoreCase):
                 self.check(backup, "latest", 1002, "--quick", "--engine", "native", "--jobs", "1")
                 self.by_a_command(backup)
                 self.in_place(backup)
+                self.delta(backup)
                 self.packed_archive(backup)
                 # Another timeline.
                 standby.psql("ALTER SYSTEM SET archive_command = "
@@ -505,6 +506,37 @@ class Ways(RestoreCase):
                 raise TimeoutError(standby.log())
             time.sleep(0.02)
         return standby.basebackup("of_standby")
+
+    def delta(self, backup):
+        """Over a cluster that has lost something, and has something that it should not have."""
+        output, first = self.restore(backup, "latest")
+        with self.server(output) as server:
+            server.await_end_of_recovery()
+            server.psql("CREATE TABLE of_its_own AS SELECT generate_series(1, 1000); CREATE DATABASE own")
+            arguments = ["--delta", "--output", server.data, "--base-backup", backup, "--wal", self.archive,
+                         "--module", self.module]  # fmt: skip
+            refused = restore(*arguments, check=False)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("runs on", refused.stderr)
+            server.stop()
+            damage(f"{server.data}/base/1/1259")
+            os.unlink(f"{server.data}/base/1/1249")
+            pathlib.Path(server.data, "base/1/999999").touch()
+            result = restore(*arguments, "--format", "json")
+            self.assertLess(json.loads(result.stdout)["bytes_copied"], json.loads(first.stdout)["bytes_copied"] / 4)
+            self.assertFalse(os.path.exists(f"{server.data}/base/1/999999"))
+            self.assertEqual(os.path.exists(f"{server.data}/base/1/1249"), True)
+            own(server.data)
+            # Its settings are the backup's again.
+            server.configure({"listen_addresses": "", "unix_socket_directories": server.directory, **RESTORED})
+            server.start()
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT max(a) FROM t"), "1002")
+            self.assertEqual(server.psql("SELECT count(*) FROM pg_database"), "3")
+            self.assertEqual(server.psql("SELECT to_regclass('of_its_own') IS NULL"), "t")
+            server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed", "--install-missing"])
+            server.stop()
+            server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
 
     def in_place(self, backup):
         place = f"{self.directory}/in_place"

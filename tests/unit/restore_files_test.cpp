@@ -216,6 +216,26 @@ TEST_F(RestoreFilesTest, ADirectoryThatHoldsSomethingIsNotFree) {
   EXPECT_FALSE(OutputDirectory::CheckFree(directory_.path() + "/file"));
 }
 
+TEST_F(RestoreFilesTest, ADeltaIsOnlyForTheSameCluster) {
+  const std::string path = directory_.path() + "/d";
+  EXPECT_TRUE(OutputDirectory::CheckDelta(path, 1));
+  fs::create_directories(path + "/global");
+  EXPECT_FALSE(OutputDirectory::CheckDelta(path, 1));  // it holds something, and no cluster
+  const std::string control = pg::EmptyControlFile(kPg15);
+  std::ofstream(path + "/global/pg_control", std::ios::binary) << control;
+  EXPECT_TRUE(OutputDirectory::CheckDelta(path, 1));
+  const Status other = OutputDirectory::CheckDelta(path, 2);
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().message.find("system identifiers 1 and 2"), std::string::npos);
+  std::ofstream(path + "/kept") << "x";
+  ASSERT_TRUE(OutputDirectory::BeginDelta(path));
+  EXPECT_TRUE(fs::exists(path + "/kept"));
+  EXPECT_FALSE(fs::exists(path + "/global/pg_control"));
+  // Whatever ends it, it goes on.
+  EXPECT_TRUE(OutputDirectory::CheckDelta(path, 1));
+  ASSERT_TRUE(OutputDirectory::BeginDelta(path));
+}
+
 TEST_F(RestoreFilesTest, TheLastStepGivesTheControlFileItsName) {
   const std::string path = directory_.path() + "/c", space = directory_.path() + "/space";
   ASSERT_TRUE(OutputDirectory::Begin(path));
