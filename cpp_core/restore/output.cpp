@@ -143,7 +143,11 @@ Status OutputDirectory::BeginDelta(const std::string& path) {
   const OutputDirectory self(path);
   RETURN_IF_ERROR(self.WriteFile(kRestoringFile, kMark));
   RETURN_IF_ERROR(SyncPath(path, O_RDONLY | O_DIRECTORY));
-  return self.Remove(pg::kControlFile);
+  RETURN_IF_ERROR(self.Remove(pg::kControlFile));
+  // WAL elsewhere is left alone, and the link to it goes.
+  struct stat st;
+  const bool is_link = lstat(self.PathOf("pg_wal").c_str(), &st) == 0 && S_ISLNK(st.st_mode);
+  return is_link ? self.Remove("pg_wal") : Status();
 }
 
 Result<FileDescriptor> OutputDirectory::OpenFile(std::string_view name) const {

@@ -15,6 +15,7 @@
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/restore/base_copy.h"
 #include "cpp_core/restore/in_place.h"
 #include "cpp_core/restore/new_backup.h"
@@ -354,6 +355,8 @@ Result<RestoreResult> Restorer::Run() {
                     "there is nothing to make a new backup of",
                     base_.path(), options_.target.Text()));
   if (options_.in_place) RETURN_IF_ERROR(CheckInPlace());
+  if (survey_.point)
+    RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, *in_->control.version, options_.engine));
   ASSIGN_OR_RETURN(tablespaces_,
                    PlanTablespaces(*in_, survey_, options_.tablespaces, options_.in_place,
                                    options_.delta ? options_.output : ""));

@@ -228,8 +228,11 @@ TEST_F(RestoreFilesTest, ADeltaIsOnlyForTheSameCluster) {
   ASSERT_FALSE(other);
   EXPECT_NE(other.error().message.find("system identifiers 1 and 2"), std::string::npos);
   std::ofstream(path + "/kept") << "x";
+  fs::create_directory_symlink(directory_.path(), path + "/pg_wal");
   ASSERT_TRUE(OutputDirectory::BeginDelta(path));
   EXPECT_TRUE(fs::exists(path + "/kept"));
+  EXPECT_FALSE(fs::is_symlink(path + "/pg_wal"));
+  EXPECT_TRUE(fs::exists(directory_.path()));
   EXPECT_FALSE(fs::exists(path + "/global/pg_control"));
   // Whatever ends it, it goes on.
   EXPECT_TRUE(OutputDirectory::CheckDelta(path, 1));
