@@ -9,6 +9,7 @@
 #   make test-ci    every test, and make lint: what .ci/run does
 #   make test-hostile, make fuzz   the long forms of what make test has short
 #   make test-receive-long   neon-redo receive: 200 deaths of each kind instead of 10
+#   make test-restore-long   neon-redo restore: twenty random targets, 200 kills, a chain of fifty backups
 #   make test-damage   neon-redo verify: 2,000 random injections, 48 random workloads
 #   make test-follow-long   neon-redo verify --follow: half an hour of mixed loads
 #   make test-memory   verify in 512 MB, with 20 GB of WAL (35 GB of disk)
@@ -267,6 +268,10 @@ test-follow-long: deps
 	+$(MAKE) all
 	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_mixed_loads
 
+test-restore-long: deps
+	+$(MAKE) all
+	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_restore.
+
 test-memory: deps
 	+$(MAKE) all
 	NEON_REDO_LONG=1 python3 tests/integration/run.py -v -k test_memory.
@@ -306,4 +311,4 @@ format:
 	@scripts/deps.sh clang-format
 	clang-format -i $$(git ls-files -co --exclude-standard '*.cpp' '*.h')
 
-.PHONY: all servers with-servers modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-damage test-follow-long test-memory test-index test-manager-long test-regression test-debian13 test-experimental fuzz fuzz-schemas bench format
+.PHONY: all servers with-servers modules install-modules uninstall-modules program essentials essential-programs install-program uninstall-program install-stubs uninstall-stubs deps demo check lint test test-ci test-hostile test-receive-long test-restore-long test-damage test-follow-long test-memory test-index test-manager-long test-regression test-debian13 test-experimental fuzz fuzz-schemas bench format

@@ -36,6 +36,12 @@ std::string Check(const RestoreArguments& arguments) {
   if (!arguments.base_backup.given()) return "give --base-backup PATH, the backup to restore";
   if (arguments.restore.wal.empty() && arguments.restore.restore_command.empty())
     return "give --wal DIR or --restore-command COMMAND";
+  const RestoreOptions& restore = arguments.restore;
+  if (restore.in_place ? !restore.output.empty() : restore.output.empty())
+    return "give --output DIR, the directory to make, or --in-place, and not both";
+  if (restore.in_place && restore.delta) return "--delta is for --output: leave out --in-place";
+  if (restore.in_place && restore.makes_backup)
+    return "--synthetic-backup makes a new directory: leave out --in-place, and give --output";
   using Kind = RestoreTarget::Kind;
   const Kind kind = arguments.restore.target.kind;
   if (arguments.exclusive && (kind == Kind::kLatest || kind == Kind::kName))
@@ -67,44 +73,51 @@ std::string StartCommand(const RestoreArguments& arguments) {
   return fmt::format("pg_ctl start -D {}", ShellWord(arguments.restore.output));
 }
 
+void PrintServersPart(const RestoreArguments& arguments, const RestoreResult& result) {
+  const Lsn from = result.replays ? result.redo : result.start;
+  if (!result.replays)
+    fmt::print("No checkpoint was completed between the backup and the target.\n");
+  fmt::print("The server will replay {} from {} to {}, {} bytes.\n",
+             result.replays ? "WAL" : "all WAL", from.ToString(), result.target_end.ToString(),
+             Grouped(result.target_end - from));
+  fmt::print("restore_command: {}\n", PrintableLines(result.server_restore_command));
+  fmt::print("It will stop at {}{}.\n", arguments.restore.target.Text(),
+             result.last_transaction ? fmt::format("; the last transaction before it ended at {}",
+                                                   TimestampText(*result.last_transaction))
+                                     : "");
+  if (geteuid() == 0 && !arguments.restore.in_place) {
+    std::string places = ShellWord(arguments.restore.output);
+    for (const auto& [link, place] : result.tablespaces) places += " " + ShellWord(place);
+    fmt::print(
+        "The files belong to root. Give them to the user that runs the server:\n"
+        "  chown -R postgres: {}\n",
+        places);
+  }
+  fmt::print("Start the server, as the user that owns the files:\n  {}\n", StartCommand(arguments));
+}
+
 void PrintText(const RestoreArguments& arguments, const RestoreResult& result) {
-  const std::string target = arguments.restore.target.Text();
   fmt::print("Restored to \"{}\": {} files, {} bytes of the backup\n", arguments.restore.output,
              Grouped(result.files), Grouped(result.bytes_copied));
-  if (result.replays) {
+  if (result.replays)
     fmt::print("WAL from {} to {}, timeline {}: {} records, {} pages written\n",
                result.start.ToString(), result.checkpoint.ToString(), result.timeline,
                Grouped(result.records), Grouped(result.pages_written));
-    fmt::print("The server will replay from {} to {}, {} bytes.\n", result.redo.ToString(),
-               result.target_end.ToString(), Grouped(result.target_end - result.redo));
-  } else {
-    fmt::print(
-        "No checkpoint was completed between the backup and the target.\n"
-        "The server will replay all WAL, from {} to {}, {} bytes.\n",
-        result.start.ToString(), result.target_end.ToString(),
-        Grouped(result.target_end - result.start));
-  }
   if (result.pages_made_good + result.maps_emptied > 0)
     fmt::print("Pages that were damaged as copied: {} made good by WAL, {} of maps emptied\n",
                Grouped(result.pages_made_good), Grouped(result.maps_emptied));
   for (const auto& [link, place] : result.tablespaces) fmt::print("{}: \"{}\"\n", link, place);
   if (result.segments_copied > 0)
     fmt::print("{} segments of WAL were written to pg_wal\n", Grouped(result.segments_copied));
-  fmt::print("restore_command: {}\n", PrintableLines(result.server_restore_command));
   fmt::print(
-      "{:.1f} s: {:.1f} s for the look through WAL, {:.1f} s for the copy, {:.1f} s for the replay, "
-      "{:.1f} s to flush\n",
+      "{:.1f} s: {:.1f} s for the look through WAL, {:.1f} s for the copy, {:.1f} s for the "
+      "replay, {:.1f} s for the rest\n",
       result.survey_seconds + result.copy_seconds + result.replay_seconds + result.sync_seconds,
       result.survey_seconds, result.copy_seconds, result.replay_seconds, result.sync_seconds);
-  fmt::print("It will stop at {}{}.\n", target,
-             result.last_transaction ? fmt::format("; the last transaction before it ended at {}",
-                                                   TimestampText(*result.last_transaction))
-                                     : "");
-  if (geteuid() == 0)
-    fmt::print(
-        "The files belong to root. Give them to the user that runs the server:\n  chown -R postgres: {}\n",
-        ShellWord(arguments.restore.output));
-  fmt::print("Start the server, as the user that owns the files:\n  {}\n", StartCommand(arguments));
+  if (!arguments.restore.makes_backup) return PrintServersPart(arguments, result);
+  fmt::print(
+      "It is a base backup as of the checkpoint at {}, with backup_label and backup_manifest.\n",
+      result.checkpoint.ToString());
 }
 
 void PrintJson(const RestoreArguments& arguments, const RestoreResult& result) {
@@ -135,8 +148,23 @@ void PrintJson(const RestoreArguments& arguments, const RestoreResult& result) {
   out["copy_seconds"] = result.copy_seconds;
   out["replay_seconds"] = result.replay_seconds;
   out["sync_seconds"] = result.sync_seconds;
-  out["start_command"] = StartCommand(arguments);
+  out["synthetic_backup"] = arguments.restore.makes_backup;
+  out["start_command"] =
+      arguments.restore.makes_backup ? nullptr : nlohmann::ordered_json(StartCommand(arguments));
   fmt::print("{}\n", JsonText(out, 2));
+}
+
+// Of a restore in place that an earlier command had begun.
+int SayEnded(const RestoreArguments& arguments) {
+  if (arguments.json)
+    fmt::print("{}\n", JsonText({{"output", arguments.restore.output},
+                                 {"target", arguments.restore.target.Text()},
+                                 {"start_command", StartCommand(arguments)}},
+                                2));
+  else
+    fmt::print("The restore of \"{}\" that was begun before has ended. Start the server:\n  {}\n",
+               arguments.restore.output, StartCommand(arguments));
+  return kExitFine;
 }
 
 Outcome Run(RestoreArguments arguments) {
@@ -147,7 +175,12 @@ Outcome Run(RestoreArguments arguments) {
   restore.spill_directory = TemporaryDirectory();
   restore.wal_stanza = arguments.base_backup.options.stanza;
   restore.wal_cipher_pass_file = arguments.base_backup.options.cipher_pass_file;
-  restore.output = WithoutSlash(restore.output);
+  restore.output =
+      WithoutSlash(restore.in_place ? arguments.base_backup.paths.back() : restore.output);
+  if (restore.in_place) {
+    ASSIGN_OR_RETURN(const bool was_begun, FinishEarlierRestore(restore, restore.output));
+    if (was_begun) return SayEnded(arguments);
+  }
   ProgressBar bar(!arguments.no_progress);
   restore.progress = [&bar](const VerifyProgress& p) { bar.Show(p.phase, p.done, p.total); };
   ASSIGN_OR_RETURN(const auto base, OpenBackup(arguments.base_backup));
@@ -186,7 +219,9 @@ CommandFunction DeclareRestore(Options* options) {
   arguments->restore.memory = DefaultMemory();
   arguments->restore.jobs =
       static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
-  options->Usage("[OPTION]... --base-backup=PATH --wal=DIR... --output=DIR");
+  options->Usage(
+      "[OPTION]... --base-backup=PATH --wal=DIR... --output=DIR\n"
+      "  neon-redo restore [OPTION]... --base-backup=PATH --wal=DIR... --in-place");
   AddBaseBackup(
       options, &arguments->base_backup,
       "base backup to restore: a directory, a base.tar or the directory with it, a pgBackRest "
@@ -196,10 +231,18 @@ CommandFunction DeclareRestore(Options* options) {
   AddRestoreCommand(options, &arguments->restore.restore_command);
   AddUntestedVersion(options);
   AddTarget(options, arguments.get());
-  options
-      ->Path("--output=DIR", &arguments->restore.output,
-             "data directory to make: it is empty, or is not there yet")
-      .Required();
+  options->Path("--output=DIR", &arguments->restore.output,
+                "data directory to make: it is empty, or is not there yet");
+  options->Flag(
+      "--delta", &arguments->restore.delta,
+      "the output may hold an older or damaged copy of the cluster, which no server runs on: only what "
+      "differs is written, and all else in it is removed");
+  options->Flag("--in-place", &arguments->restore.in_place,
+                "turn the base backup itself, a plain directory, into the data directory");
+  options->Flag(
+      "--synthetic-backup", &arguments->restore.makes_backup,
+      "make a new base backup, as of the last checkpoint before the target, instead of a directory "
+      "to start a server on");
   options->Value(
       "--tablespace-mapping=OLDDIR=NEWDIR",
       [arguments](const std::string& text) { return AddMapping(text, arguments.get()); },

@@ -95,6 +95,7 @@ struct Version {
   uint32_t slru_page_number_size;    // in records that zero or truncate pages of pg_xact and others
   uint32_t end_of_recovery_size;     // sizeof(xl_end_of_recovery)
   bool two_phase_names_have_epoch;   // the names of the files in pg_twophase
+  int manifest_version;              // PostgreSQL-Backup-Manifest-Version
   uint32_t largest_record;           // bytes
   uint32_t multixact_offset_size;    // sizeof(MultiXactOffset), also in pg_multixact/offsets
   // False: WAL is read, and its pages are rebuilt by workers. Clusters, base backups and multixacts
@@ -242,6 +243,7 @@ inline constexpr Version kVersion15 = {
     .slru_page_number_size = 4,
     .end_of_recovery_size = 16,
     .two_phase_names_have_epoch = false,
+    .manifest_version = 1,
     .largest_record = 0x3fffffff,  // MaxAllocSize
     .multixact_offset_size = 4,
     .is_complete = true,
@@ -292,6 +294,7 @@ constexpr Version MakeVersion17() {
   v.slru_page_number_size = 8;
   v.end_of_recovery_size = 24;
   v.two_phase_names_have_epoch = true;
+  v.manifest_version = 2;
   v.hash_squeeze_always_stamps = false;
   v.heap_cleanup = HeapCleanup::kPruneFreeze;
   v.text = WaldumpText::k17;

@@ -11,11 +11,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/parallel.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/origin_file.h"
 #include "cpp_core/pg/paths.h"
 
 namespace neon_redo {
@@ -26,8 +28,8 @@ constexpr size_t kPieceSize = 128 * kBlockSize;
 
 // basebackup.c leaves these out or empties them, and so does recovery.
 constexpr std::string_view kEmptied[] = {
-    "pg_dynshmem/", "pg_notify/",   "pg_replslot/", "pg_serial/",   "pg_snapshots/",
-    "pg_stat/",     "pg_stat_tmp/", "pg_subtrans/", "pg_twophase/", "pg_wal/"};
+    "pg_dynshmem/", "pg_notify/",   "pg_replslot/", "pg_serial/", "pg_snapshots/",     "pg_stat/",
+    "pg_stat_tmp/", "pg_subtrans/", "pg_twophase/", "pg_wal/",    "neon_redo.changes/"};
 constexpr std::string_view kOwn[] = {
     "backup_label",         "backup_label.old",         "backup_manifest",
     "current_logfiles",     "global/pg_control",        "pg_logical/replorigin_checkpoint",
@@ -46,7 +48,7 @@ bool IsTemporary(std::string_view name) {
 
 // What one thread has for itself.
 struct CopyLane {
-  std::vector<uint8_t> piece;
+  std::vector<uint8_t> piece, there;
   BaseCopyResult out;
 };
 
@@ -59,7 +61,10 @@ class BaseCopier {
 
  private:
   Status Copy(const std::string& name, CopyLane* lane);
-  Status CopyStream(const std::string& name, int to, bool looks, CopyLane* lane);
+  enum class Way : uint8_t { kWrite, kLook, kCompare };
+  Status CopyStream(const std::string& name, int to, Way way, CopyLane* lane);
+  Status WritePiece(const std::string& name, int to, Way way, uint64_t at, Bytes piece,
+                    CopyLane* lane);
   Status CopyPlain(const std::string& name, int from, int to, CopyLane* lane);
   Status CheckPages(const BlockTag& first, uint64_t at, size_t size, CopyLane* lane);
 
@@ -85,19 +90,33 @@ Status BaseCopier::CheckPages(const BlockTag& first, uint64_t at, size_t size, C
   return {};
 }
 
-Status BaseCopier::CopyStream(const std::string& name, int to, bool looks, CopyLane* lane) {
+// Of the file, at this offset, as far as it is to be written.
+Status BaseCopier::WritePiece(const std::string& name, int to, Way way, uint64_t at, Bytes piece,
+                              CopyLane* lane) {
+  const std::string path = options_.output->PathOf(name);
+  if (way == Way::kCompare) {
+    lane->there.resize(piece.size());
+    ASSIGN_OR_RETURN(const size_t got,
+                     ReadFileAt(to, at, {lane->there.data(), piece.size()}, path));
+    if (got == piece.size() && std::memcmp(piece.data(), lane->there.data(), got) == 0) return {};
+  }
+  if (way == Way::kLook) return {};
+  lane->out.bytes += piece.size();
+  return WriteAll(to, piece, at, path);
+}
+
+Status BaseCopier::CopyStream(const std::string& name, int to, Way way, CopyLane* lane) {
   const auto first = pg::ParseRelationPath(*options_.version, name);
   ASSIGN_OR_RETURN(const auto source, options_.base->OpenStream(name));
   lane->piece.resize(kPieceSize);
   for (uint64_t at = 0;;) {
     ASSIGN_OR_RETURN(const size_t got, ReadFully(source.get(), {lane->piece.data(), kPieceSize}));
+    if (got == 0 && way == Way::kCompare && ftruncate(to, static_cast<off_t>(at)) != 0)
+      return FileError("truncate file", options_.output->PathOf(name));
     if (got == 0) return {};
     if (first && !options_.quick) RETURN_IF_ERROR(CheckPages(*first, at, got, lane));
-    if (!looks)
-      RETURN_IF_ERROR(
-          WriteAll(to, Bytes(lane->piece.data(), got), at, options_.output->PathOf(name)));
+    RETURN_IF_ERROR(WritePiece(name, to, way, at, Bytes(lane->piece.data(), got), lane));
     at += got;
-    lane->out.bytes += got;
     copied_ += got;
   }
 }
@@ -105,13 +124,14 @@ Status BaseCopier::CopyStream(const std::string& name, int to, bool looks, CopyL
 // By the kernel, which may share it.
 Status BaseCopier::CopyPlain(const std::string& name, int from, int to, CopyLane* lane) {
   const bool is_shared = ioctl(to, FICLONE, from) == 0;
-  if (is_shared && !options_.quick) return CopyStream(name, to, true, lane);
+  if (is_shared && !options_.quick) return CopyStream(name, to, Way::kLook, lane);
   if (is_shared) return {};
-  if (!options_.quick) return CopyStream(name, to, false, lane);
+  if (!options_.quick) return CopyStream(name, to, Way::kWrite, lane);
   for (bool has_begun = false;; has_begun = true) {
     const ssize_t got = copy_file_range(from, nullptr, to, nullptr, size_t{1} << 30, 0);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && !has_begun) return CopyStream(name, to, false, lane);  // between file systems
+    // Between file systems.
+    if (got < 0 && !has_begun) return CopyStream(name, to, Way::kWrite, lane);
     if (got < 0) return FileError("write file", options_.output->PathOf(name));
     if (got == 0) return {};
     lane->out.bytes += static_cast<uint64_t>(got);
@@ -122,16 +142,18 @@ Status BaseCopier::CopyPlain(const std::string& name, int from, int to, CopyLane
 Status BaseCopier::Copy(const std::string& name, CopyLane* lane) {
   ASSIGN_OR_RETURN(const FileDescriptor to, options_.output->OpenFile(name));
   lane->out.files++;
+  lane->out.names.insert(name);
+  if (options_.delta) return CopyStream(name, to.get(), Way::kCompare, lane);
   ASSIGN_OR_RETURN(const auto from, options_.base->OpenAsItIs(name));
   return from ? CopyPlain(name, from->get(), to.get(), lane)
-              : CopyStream(name, to.get(), false, lane);
+              : CopyStream(name, to.get(), Way::kWrite, lane);
 }
 
 Result<BaseCopyResult> BaseCopier::Run() {
   BaseCopyResult out;
   std::vector<std::pair<uint64_t, const std::string*>> tasks;
   for (const auto& [name, file] : list_.files) {
-    if (!IsCopied(name)) continue;
+    if (!IsCopied(name) && !(options_.with_state && HoldsState(name))) continue;
     if (!file.strange.empty()) {
       out.notes.push_back(
           fmt::format("\"{}\" of the backup is {} and was not copied", name, file.strange));
@@ -154,11 +176,16 @@ Result<BaseCopyResult> BaseCopier::Run() {
     out.files += lane.out.files;
     out.bytes += lane.out.bytes;
     out.bad_pages.merge(lane.out.bad_pages);
+    out.names.merge(lane.out.names);
   }
   return out;
 }
 
 }  // namespace
+
+bool HoldsState(std::string_view name) {
+  return name == pg::kOriginFile || name.starts_with("pg_twophase/");
+}
 
 bool IsCopied(std::string_view name) {
   const auto begins = [name](std::string_view directory) { return name.starts_with(directory); };

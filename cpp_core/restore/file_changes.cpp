@@ -102,12 +102,23 @@ Status FileChanges::ApplyDatabases(const OutputDirectory& output) const {
   return {};
 }
 
+bool FileChanges::HasGone(const BlockTag& tag) const {
+  const auto cut = cuts_.find({tag.rel, tag.fork, 0});
+  return gone_databases_.contains({tag.rel.spc, tag.rel.db}) ||
+         (cut != cuts_.end() && tag.block >= cut->second);
+}
+
 Status FileChanges::Apply(const OutputDirectory& output) {
+  for (const auto& [database, is_there] : databases_) gone_databases_.insert(database);
+  for (const auto& [tag, fork] : forks_) {
+    const auto [cut, is_new] = cuts_.try_emplace(tag, fork.cut);
+    cut->second = std::min(cut->second, fork.cut);
+  }
   RETURN_IF_ERROR(ApplyTablespaces(output));
   RETURN_IF_ERROR(ApplyDatabases(output));
   for (const auto& [tag, fork] : forks_) {
     if (fork.cut != UINT32_MAX) RETURN_IF_ERROR(output.CutFork(version_, tag, fork.cut));
-    if (fork.must_exist) RETURN_IF_ERROR(output.OpenFile(pg::BlockFilePath(version_, tag)));
+    if (fork.must_exist) RETURN_IF_ERROR(output.Open(pg::BlockFilePath(version_, tag)));
   }
   for (const auto& [database, map] : maps_)
     RETURN_IF_ERROR(

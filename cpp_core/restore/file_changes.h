@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -29,6 +30,9 @@ class FileChanges {
   // Makes them, and forgets them. Pages are to be written afterwards.
   Status Apply(const OutputDirectory& output);
 
+  // Of changes that Apply has made: the block as it was before them is gone.
+  bool HasGone(const BlockTag& tag) const;
+
  private:
   using Database = std::pair<uint32_t, uint32_t>;  // tablespace, database
   struct Fork {
@@ -46,6 +50,8 @@ class FileChanges {
   std::map<Database, bool> databases_;  // likewise
   std::map<BlockTag, Fork> forks_;
   std::map<Database, std::string> maps_;
+  std::set<Database> gone_databases_;
+  std::map<BlockTag, uint32_t> cuts_;  // of forks: blocks that were left
 };
 
 }  // namespace neon_redo

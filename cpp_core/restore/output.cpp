@@ -5,21 +5,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/parallel.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/verify/data_directory.h"
 
 namespace neon_redo {
 
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::string_view kMark =
+    "A restore into this directory has not ended. Run it again, or remove all.\n";
 
 tl::unexpected<Error> PathError(const std::error_code& error, const char* verb,
                                 const std::string& path) {
@@ -63,6 +69,18 @@ Status ListBelow(const std::string& path, bool are_tablespaces, std::vector<std:
   return {};
 }
 
+class DirectFile : public OutputFile {
+ public:
+  DirectFile(FileDescriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  Status Write(uint64_t offset, Bytes bytes) override {
+    return WriteAll(fd_.get(), bytes, offset, path_);
+  }
+
+ private:
+  const FileDescriptor fd_;
+  const std::string path_;
+};
+
 }  // namespace
 
 std::string OutputDirectory::PathOf(std::string_view name) const {
@@ -95,13 +113,41 @@ Status OutputDirectory::Begin(const std::string& path) {
   if (chmod(path.c_str(), 0700) != 0) return FileError("set permissions of directory", path);
   const OutputDirectory self(path);
   // The mark first, and what it speaks of after it.
-  RETURN_IF_ERROR(self.WriteFile(
-      kRestoringFile,
-      "A restore into this directory has not ended. Run it again, or remove all.\n"));
+  RETURN_IF_ERROR(self.WriteFile(kRestoringFile, kMark));
   ASSIGN_OR_RETURN(const auto names, NamesIn(path));
   for (const std::string& name : names)
     if (name != kRestoringFile) RETURN_IF_ERROR(self.Remove(name));
   return SyncPath(path, O_RDONLY | O_DIRECTORY);
+}
+
+Status OutputDirectory::CheckDelta(const std::string& path, uint64_t system_identifier) {
+  if (CheckFree(path)) return {};
+  const auto cluster = DataDirectory(path);
+  ASSIGN_OR_RETURN(const pg::ControlFile control, cluster->ControlFile());
+  ASSIGN_OR_RETURN(const auto server, FindServer(*cluster));
+  if (server)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("a server (process {}) runs on \"{}\": stop it", *server, path));
+  if (control.system_identifier == system_identifier) return {};
+  return MakeError(
+      ErrorCode::kInvalidArgument,
+      fmt::format("\"{}\" holds another cluster than the backup: system identifiers {} and {}",
+                  path, control.system_identifier, system_identifier));
+}
+
+Status OutputDirectory::BeginDelta(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) return PathError(error, "create directory", path);
+  if (chmod(path.c_str(), 0700) != 0) return FileError("set permissions of directory", path);
+  const OutputDirectory self(path);
+  RETURN_IF_ERROR(self.WriteFile(kRestoringFile, kMark));
+  RETURN_IF_ERROR(SyncPath(path, O_RDONLY | O_DIRECTORY));
+  RETURN_IF_ERROR(self.Remove(pg::kControlFile));
+  // WAL elsewhere is left alone, and the link to it goes.
+  struct stat st;
+  const bool is_link = lstat(self.PathOf("pg_wal").c_str(), &st) == 0 && S_ISLNK(st.st_mode);
+  return is_link ? self.Remove("pg_wal") : Status();
 }
 
 Result<FileDescriptor> OutputDirectory::OpenFile(std::string_view name) const {
@@ -116,6 +162,11 @@ Result<FileDescriptor> OutputDirectory::OpenFile(std::string_view name) const {
   }
   if (!fd) return FileError("create file", path);
   return fd;
+}
+
+Result<std::unique_ptr<OutputFile>> OutputDirectory::Open(std::string_view name) const {
+  ASSIGN_OR_RETURN(FileDescriptor fd, OpenFile(name));
+  return std::make_unique<DirectFile>(std::move(fd), PathOf(name));
 }
 
 Status OutputDirectory::MakeDirectory(std::string_view name) const {
@@ -144,10 +195,6 @@ Status OutputDirectory::WriteFile(std::string_view name, std::string_view conten
   if (ftruncate(fd.get(), 0) != 0) return FileError("truncate file", path);
   return WriteAll(fd.get(), Bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size()),
                   0, path);
-}
-
-Status OutputDirectory::RemoveFork(const pg::Version& version, const BlockTag& fork) const {
-  return CutFork(version, fork, 0);
 }
 
 Status OutputDirectory::CutFork(const pg::Version& version, const BlockTag& fork,
@@ -187,6 +234,36 @@ Status OutputDirectory::FillFork(const pg::Version& version, const BlockTag& for
       return FileError("extend file", PathOf(name));
   }
   return {};
+}
+
+Result<std::vector<std::string>> OutputDirectory::Names() const {
+  std::vector<std::string> files, directories, out;
+  RETURN_IF_ERROR(ListBelow(path_, false, &files, &directories));
+  for (const std::string& file : files) {
+    std::string name = file.substr(path_.size() + 1);
+    // That of a link's target, see ListBelow.
+    if (const size_t dot = name.find("/./"); dot != name.npos) name.erase(dot, 2);
+    out.push_back(std::move(name));
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Status OutputDirectory::GiveToOwner() const {
+  struct stat owner;
+  if (stat(path_.c_str(), &owner) != 0) return FileError("stat directory", path_);
+  if (geteuid() != 0) return {};
+  std::vector<std::string> files, directories;
+  RETURN_IF_ERROR(ListBelow(path_, false, &files, &directories));
+  files.insert(files.end(), directories.begin(), directories.end());
+  for (const std::string& file : files)
+    if (lchown(file.c_str(), owner.st_uid, owner.st_gid) != 0)
+      return FileError("set owner of", file);
+  return {};
+}
+
+Status OutputDirectory::SyncDirectory(std::string_view name) const {
+  return SyncPath(PathOf(name), O_RDONLY | O_DIRECTORY);
 }
 
 Status OutputDirectory::Sync(int jobs) const {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,10 +20,18 @@ namespace neon_redo {
 // Lies in the directory, and in each tablespace's, as long as the restore is not complete.
 inline constexpr const char* kRestoringFile = "neon_redo.restoring";
 
+// A file to be written to, in any order. Not thread-safe.
+class OutputFile {
+ public:
+  virtual ~OutputFile() = default;
+  virtual Status Write(uint64_t offset, Bytes bytes) = 0;
+};
+
 // Names are relative to the directory. Thread-safe.
 class OutputDirectory {
  public:
   explicit OutputDirectory(std::string path) : path_(std::move(path)) {}
+  virtual ~OutputDirectory() = default;
 
   const std::string& path() const { return path_; }
   std::string PathOf(std::string_view name) const;
@@ -33,23 +42,36 @@ class OutputDirectory {
   // Makes it, or empties it of what an incomplete restore has left, and marks it.
   static Status Begin(const std::string& path);
 
+  // Of a directory whose files are to be compared with a backup's: that it is free, or holds a cluster with this
+  // system identifier that no server runs on.
+  static Status CheckDelta(const std::string& path, uint64_t system_identifier);
+  // Marks it, and leaves what is there but for global/pg_control, without which no server starts.
+  static Status BeginDelta(const std::string& path);
+
   // To be read and written. It is made if it is not there, and so is the directory right above it.
   Result<FileDescriptor> OpenFile(std::string_view name) const;
+  // The same to be written only.
+  virtual Result<std::unique_ptr<OutputFile>> Open(std::string_view name) const;
   // It may be there already.
-  Status MakeDirectory(std::string_view name) const;
-  Status MakeLink(std::string_view name, const std::string& target) const;
+  virtual Status MakeDirectory(std::string_view name) const;
+  virtual Status MakeLink(std::string_view name, const std::string& target) const;
   // It may be gone already. A directory goes with all that is in it; of a link, the link alone.
-  Status Remove(std::string_view name) const;
+  virtual Status Remove(std::string_view name) const;
   // Instead of what is there.
-  Status WriteFile(std::string_view name, std::string_view content) const;
+  virtual Status WriteFile(std::string_view name, std::string_view content) const;
 
-  // Of a fork: all its files.
-  Status RemoveFork(const pg::Version& version, const BlockTag& fork) const;
-  // Cuts off the blocks from `blocks` on, if there are any.
-  Status CutFork(const pg::Version& version, const BlockTag& fork, uint32_t blocks) const;
+  // Of a fork: cuts off the blocks from `blocks` on, if there are any. 0: all its files go.
+  virtual Status CutFork(const pg::Version& version, const BlockTag& fork, uint32_t blocks) const;
   // Fills files before the last with zeroes to their full size, which the last has by being written.
-  Status FillFork(const pg::Version& version, const BlockTag& fork, uint32_t blocks) const;
+  virtual Status FillFork(const pg::Version& version, const BlockTag& fork, uint32_t blocks) const;
 
+  // All files in the directory and below the links of tablespaces, in order.
+  Result<std::vector<std::string>> Names() const;
+
+  // If this process is root: all belongs to whom the directory belongs to.
+  Status GiveToOwner() const;
+  // Flushes the entries of one directory.
+  Status SyncDirectory(std::string_view name) const;
   // Flushes all that is in the directory and below the links of tablespaces.
   Status Sync(int jobs) const;
   // The marks are gone, and the name stands in the place of `temporary`: the last step.

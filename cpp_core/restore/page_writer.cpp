@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/pg/paths.h"
@@ -78,12 +77,10 @@ Status PageWriter::Flush() {
   if (pages_.empty()) return {};
   std::string name = pg::BlockFilePath(*options_.version, first_);
   if (name != file_name_) {
-    ASSIGN_OR_RETURN(file_, options_.output->OpenFile(name));
+    ASSIGN_OR_RETURN(file_, options_.output->Open(name));
     file_name_ = std::move(name);
   }
-  RETURN_IF_ERROR(WriteAll(file_.get(), pages_,
-                           uint64_t{first_.block % pg::kBlocksPerFile} * kBlockSize,
-                           options_.output->PathOf(file_name_)));
+  RETURN_IF_ERROR(file_->Write(uint64_t{first_.block % pg::kBlocksPerFile} * kBlockSize, pages_));
   pages_.clear();
   return {};
 }

@@ -4,11 +4,11 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cpp_core/backup/base_backup.h"
-#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/replay/page_replay.h"
 #include "cpp_core/restore/output.h"
 #include "cpp_core/verify/backup_reader.h"
@@ -57,7 +57,7 @@ class PageWriter : public PageConsumer {
   // Adjacent blocks that are yet to be written, and the file that they go to.
   BlockTag first_;
   std::vector<uint8_t> pages_;
-  FileDescriptor file_;
+  std::unique_ptr<OutputFile> file_;
   std::string file_name_;
 };
 

@@ -5,14 +5,20 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <ctime>
+#include <set>
 
+#include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/guard.h"
 #include "cpp_core/base/try.h"
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/pg/parameter_change.h"
 #include "cpp_core/pg/paths.h"
+#include "cpp_core/redo/worker/command_line.h"
 #include "cpp_core/restore/base_copy.h"
+#include "cpp_core/restore/in_place.h"
+#include "cpp_core/restore/new_backup.h"
 #include "cpp_core/restore/output.h"
 #include "cpp_core/restore/roll_forward.h"
 #include "cpp_core/restore/server_files.h"
@@ -65,23 +71,32 @@ VerifyOptions InputOptionsOf(const RestoreOptions& options) {
 class Restorer {
  public:
   Restorer(const RestoreOptions& options, const BaseBackup& base)
-      : options_(options), base_(base), wal_(InputOptionsOf(options)), output_(options.output) {}
+      : options_(options), base_(base), wal_(InputOptionsOf(options)) {}
 
   Result<RestoreResult> Run();
 
  private:
   double Lap();
   Status CheckBase() const;
+  Status CheckInPlace() const;
+  Status BeginOutput();
+  Status Complete();
   Status MakeDirectories();
+  Result<BaseCopyResult> Copy();
+  Status RemoveSurplus(const std::set<std::string>& copied);
   Status CopyAndReplay();
   Status WriteForServer();
+  Status WriteBackup();
+  Status RemoveOld();
+  Status WriteControl();
   Result<std::string> ControlFile() const;
   ServerSettings Settings(const std::string& restore_command) const;
 
   const RestoreOptions& options_;
   const BaseBackup& base_;
   const VerifyOptions wal_;
-  const OutputDirectory output_;
+  std::unique_ptr<OutputDirectory> output_;
+  const LoggedDirectory* log_ = nullptr;  // the same, in place
   std::optional<ClusterInputs> in_;
   Survey survey_;
   TablespacePlan tablespaces_;
@@ -107,32 +122,78 @@ Status Restorer::CheckBase() const {
 }
 
 Status Restorer::MakeDirectories() {
-  RETURN_IF_ERROR(OutputDirectory::Begin(options_.output));
-  for (const char* name : kDirectories) RETURN_IF_ERROR(output_.MakeDirectory(name));
-  RETURN_IF_ERROR(MakeTablespaces(tablespaces_, output_));
+  RETURN_IF_ERROR(options_.delta ? OutputDirectory::BeginDelta(options_.output)
+                                 : OutputDirectory::Begin(options_.output));
+  for (const char* name : kDirectories) RETURN_IF_ERROR(output_->MakeDirectory(name));
+  RETURN_IF_ERROR(MakeTablespaces(tablespaces_, *output_));
   for (const std::string& name : in_->base_files.directories) {
     const bool is_link = name.starts_with(pg::kTablespaceLinks) &&
                          name.find('/', pg::kTablespaceLinks.size()) == name.npos;
-    if (!is_link && IsCopied(name + "/")) RETURN_IF_ERROR(output_.MakeDirectory(name));
+    if (!is_link && IsCopied(name + "/")) RETURN_IF_ERROR(output_->MakeDirectory(name));
   }
   return {};
 }
 
+// In place there is nothing to copy, but pages are to be looked at all the same.
+Result<BaseCopyResult> Restorer::Copy() {
+  if (options_.in_place && (options_.quick || !survey_.point)) return BaseCopyResult();
+  if (options_.in_place) {
+    ASSIGN_OR_RETURN(BackupReadResult read, ReadBackupFiles({.backup = &base_,
+                                                             .version = in_->control.version,
+                                                             .checksums = in_->control.checksums,
+                                                             .jobs = options_.jobs,
+                                                             .progress = options_.progress},
+                                                            in_->base_files, nullptr));
+    if (!read.unreadable.empty())
+      return MakeError(ErrorCode::kCorrupt,
+                       fmt::format("{} cannot be read", base_.Where(*read.unreadable.begin())));
+    BaseCopyResult out;
+    out.bad_pages = std::move(read.bad_pages);
+    return out;
+  }
+  return CopyBase({.base = &base_,
+                   .output = output_.get(),
+                   .version = in_->control.version,
+                   .checksums = in_->control.checksums,
+                   .quick = options_.quick,
+                   .delta = options_.delta,
+                   .with_state = !survey_.point,
+                   .jobs = options_.jobs,
+                   .progress = options_.progress},
+                  in_->base_files);
+}
+
+// Of what was there before.
+Status Restorer::RemoveSurplus(const std::set<std::string>& copied) {
+  ASSIGN_OR_RETURN(const auto names, output_->Names());
+  const pg::Version& version = *in_->control.version;
+  // A tablespace's directory may have that of another version, too.
+  const std::string own = fmt::format("/{}/", version.tablespace_directory);
+  for (const std::string& name : names) {
+    const bool is_others = name.starts_with(pg::kTablespaceLinks) && name.find(own) == name.npos;
+    if (!copied.contains(name) && name != kRestoringFile && !is_others)
+      RETURN_IF_ERROR(output_->Remove(name));
+  }
+  ASSIGN_OR_RETURN(const BaseFiles there,
+                   ListPlainFiles({options_.output, "", {}, ""}, version, true));
+  for (const std::string& name : there.directories)
+    if (pg::ParseDatabasePath(version, name) && !in_->base_files.directories.contains(name))
+      RETURN_IF_ERROR(output_->Remove(name));
+  for (const auto& [oid, tablespace] : there.tablespaces)
+    if (!in_->base_files.tablespaces.contains(oid))
+      RETURN_IF_ERROR(output_->Remove(fmt::format("{}{}", pg::kTablespaceLinks, oid)));
+  return {};
+}
+
 Status Restorer::CopyAndReplay() {
-  ASSIGN_OR_RETURN(BaseCopyResult copied, CopyBase({.base = &base_,
-                                                    .output = &output_,
-                                                    .version = in_->control.version,
-                                                    .checksums = in_->control.checksums,
-                                                    .quick = options_.quick,
-                                                    .jobs = options_.jobs,
-                                                    .progress = options_.progress},
-                                                   in_->base_files));
+  ASSIGN_OR_RETURN(BaseCopyResult copied, Copy());
   result_.files = copied.files;
   result_.bytes_copied = copied.bytes;
   result_.notes.insert(result_.notes.end(), copied.notes.begin(), copied.notes.end());
+  if (options_.delta) RETURN_IF_ERROR(RemoveSurplus(copied.names));
   result_.copy_seconds = Lap();
   if (!survey_.point) return {};
-  RollForward forward(options_, *in_, wal_, survey_, output_, copied.bad_pages,
+  RollForward forward(options_, *in_, wal_, survey_, *output_, copied.bad_pages,
                       tablespaces_.of_wal);
   RETURN_IF_ERROR(forward.Run(&result_));
   result_.replay_seconds = Lap();
@@ -172,41 +233,140 @@ Status Restorer::WriteForServer() {
                                                       is_latest ? Lsn() : survey_.end));
   // Without a label and a checkpoint to begin at, the server begins as after a crash, by its own pg_wal.
   const bool begins_after_crash = !survey_.point && !in_->has_label;
-  ASSIGN_OR_RETURN(result_.segments_copied, wal.Write(*in_->set, output_, begins_after_crash));
+  ASSIGN_OR_RETURN(result_.segments_copied, wal.Write(*in_->set, *output_, begins_after_crash));
   result_.server_restore_command = RestoreCommandOf(wal.directories(), options_.restore_command);
   ASSIGN_OR_RETURN(const auto auto_conf, base_.ReadIfThere(kAutoConf, kMaxSmallFile));
-  RETURN_IF_ERROR(output_.WriteFile(
+  RETURN_IF_ERROR(output_->WriteFile(
       kAutoConf,
       WithRecoverySettings(auto_conf.value_or(""), Settings(result_.server_restore_command))));
-  RETURN_IF_ERROR(output_.WriteFile("recovery.signal", ""));
+  RETURN_IF_ERROR(output_->WriteFile("recovery.signal", ""));
   if (in_->has_label) {
     ASSIGN_OR_RETURN(const auto label, base_.ReadWhole(kBackupLabelFile, BaseBackup::kMaxLabel));
     const std::string name = kBackupLabelFile;
-    RETURN_IF_ERROR(output_.WriteFile(survey_.point ? name + ".old" : name, label));
+    RETURN_IF_ERROR(output_->WriteFile(survey_.point ? name + ".old" : name, label));
   }
+  if (options_.in_place) RETURN_IF_ERROR(RemoveOld());
+  return WriteControl();
+}
+
+// Of what is not copied.
+Status Restorer::RemoveOld() {
+  for (const char* name :
+       {"standby.signal", "backup_manifest", kTablespaceMapFile, "postmaster.opts"})
+    RETURN_IF_ERROR(output_->Remove(name));
+  return survey_.point ? output_->Remove(kBackupLabelFile) : Status();
+}
+
+Status Restorer::WriteControl() {
   ASSIGN_OR_RETURN(const std::string control, ControlFile());
-  return output_.WriteFile(kControlBefore, control);
+  if (log_ != nullptr) return CommitInPlace(*log_, control, options_.target.Text());
+  return output_->WriteFile(kControlBefore, control);
+}
+
+// The manifest last, since it has all other files.
+Status Restorer::WriteBackup() {
+  const RestartPoint& point = *survey_.point;
+  ASSIGN_OR_RETURN(const auto wal, WalForServer::Find(*in_->set, point.checkpoint.timeline,
+                                                      point.checkpoint.redo, point.end));
+  ASSIGN_OR_RETURN(result_.segments_copied, wal.Write(*in_->set, *output_, true));
+  ASSIGN_OR_RETURN(const auto auto_conf, base_.ReadIfThere(kAutoConf, kMaxSmallFile));
+  if (auto_conf) RETURN_IF_ERROR(output_->WriteFile(kAutoConf, *auto_conf));
+  RETURN_IF_ERROR(output_->WriteFile(
+      kBackupLabelFile, BackupLabelAt(point, in_->set->segment_size(), std::time(nullptr))));
+  RETURN_IF_ERROR(WriteControl());
+  ASSIGN_OR_RETURN(const std::string manifest,
+                   MakeManifest(*output_, {.version = in_->control.version,
+                                           .system_identifier = in_->control.system_identifier,
+                                           .point = &point,
+                                           .temporary = kControlBefore,
+                                           .name = pg::kControlFile,
+                                           .jobs = options_.jobs,
+                                           .progress = options_.progress}));
+  return output_->WriteFile(kManifestFile, manifest);
+}
+
+Status Restorer::BeginOutput() {
+  if (!options_.in_place) {
+    output_ = std::make_unique<OutputDirectory>(options_.output);
+    return MakeDirectories();
+  }
+  ASSIGN_OR_RETURN(auto log, BeginInPlace(base_.path()));
+  log_ = log.get();
+  output_ = std::move(log);
+  return MakeTablespaces(tablespaces_, *output_);
+}
+
+// What only a new directory can be made of.
+Status Restorer::CheckInPlace() const {
+  ASSIGN_OR_RETURN(const auto file, base_.OpenAsItIs("PG_VERSION"));
+  if (!file || base_.kind() != "a plain directory")
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("the backup in {} is {}, and only a plain directory is restored in place: "
+                    "give --output",
+                    base_.path(), base_.kind()));
+  ASSIGN_OR_RETURN(const auto server, FindServer(base_));
+  if (!in_->has_label || server)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("\"{}\" {}, and only a base backup is restored in place: give --output",
+                    base_.path(),
+                    server ? fmt::format("is what process {} runs a server on", *server)
+                           : std::string("has no backup_label, as a cluster has none")));
+  if (survey_.point && !survey_.copied_databases.empty() &&
+      survey_.copied_databases[0] < survey_.point->start)
+    return MakeError(
+        ErrorCode::kUnsupported,
+        fmt::format("WAL makes a database as a copy of another's files in the record at {}, which "
+                    "cannot be done in place: give --output",
+                    survey_.copied_databases[0].ToString()));
+  return {};
+}
+
+// The last step, before which no server starts.
+Status Restorer::Complete() {
+  if (options_.in_place) {
+    for (const std::string& place : tablespaces_.Directories())
+      RETURN_IF_ERROR(OutputDirectory(place).Remove(kRestoringFile));
+    return FinishInPlace(base_.path(), options_.jobs, options_.syncs);
+  }
+  if (options_.syncs) {
+    if (options_.progress) options_.progress({"flushing files", 0, 0});
+    RETURN_IF_ERROR(output_->Sync(options_.jobs));
+  }
+  return output_->Complete(tablespaces_.Directories(), kControlBefore, pg::kControlFile,
+                           options_.syncs);
 }
 
 Result<RestoreResult> Restorer::Run() {
-  RETURN_IF_ERROR(OutputDirectory::CheckFree(options_.output));
+  if (!options_.in_place && !options_.delta)
+    RETURN_IF_ERROR(OutputDirectory::CheckFree(options_.output));
   ASSIGN_OR_RETURN(ClusterInputs inputs, ReadClusterInputs(wal_, base_, nullptr));
   in_.emplace(std::move(inputs));
   RETURN_IF_ERROR(CheckBase());
+  if (options_.delta)
+    RETURN_IF_ERROR(
+        OutputDirectory::CheckDelta(options_.output, in_->base_control.system_identifier));
   ASSIGN_OR_RETURN(survey_, SurveyWal(*in_, wal_, options_.target, options_.progress));
-  ASSIGN_OR_RETURN(tablespaces_, PlanTablespaces(*in_, survey_, options_.tablespaces));
+  if (options_.makes_backup && !survey_.point)
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("no checkpoint was completed between the end of the backup in {} and {}: "
+                    "there is nothing to make a new backup of",
+                    base_.path(), options_.target.Text()));
+  if (options_.in_place) RETURN_IF_ERROR(CheckInPlace());
+  if (survey_.point)
+    RETURN_IF_ERROR(CheckWorkerFiles(options_.worker, *in_->control.version, options_.engine));
+  ASSIGN_OR_RETURN(tablespaces_,
+                   PlanTablespaces(*in_, survey_, options_.tablespaces, options_.in_place,
+                                   options_.delta ? options_.output : ""));
   result_.notes = in_->wal_notes;
   result_.survey_seconds = Lap();
-  RETURN_IF_ERROR(MakeDirectories());
+  RETURN_IF_ERROR(BeginOutput());
   RETURN_IF_ERROR(CopyAndReplay());
-  RETURN_IF_ERROR(WriteForServer());
   RETURN_IF_ERROR(CheckStillTheSame(*in_));
-  if (options_.syncs) {
-    if (options_.progress) options_.progress({"flushing files", 0, 0});
-    RETURN_IF_ERROR(output_.Sync(options_.jobs));
-  }
-  RETURN_IF_ERROR(output_.Complete(tablespaces_.Directories(), kControlBefore, pg::kControlFile,
-                                   options_.syncs));
+  RETURN_IF_ERROR(options_.makes_backup ? WriteBackup() : WriteForServer());
+  RETURN_IF_ERROR(Complete());
   result_.sync_seconds = Lap();
   result_.replays = survey_.point.has_value();
   result_.start = survey_.start;
@@ -225,6 +385,21 @@ Result<RestoreResult> Restorer::Run() {
 }
 
 }  // namespace
+
+Result<bool> FinishEarlierRestore(const RestoreOptions& options, const std::string& backup) {
+  return Guarded([&]() -> Result<bool> {
+    ASSIGN_OR_RETURN(const auto target, CommittedTarget(backup));
+    if (!target) return false;
+    if (*target != options.target.Text())
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("a restore of \"{}\" in place to {} was interrupted: run it again with that "
+                      "target, to end it",
+                      backup, *target));
+    RETURN_IF_ERROR(FinishInPlace(backup, options.jobs, options.syncs));
+    return true;
+  });
+}
 
 Result<RestoreResult> Restore(const RestoreOptions& options, const BaseBackup& base) {
   return Guarded([&] { return Restorer(options, base).Run(); });

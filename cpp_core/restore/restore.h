@@ -41,7 +41,15 @@ struct RestoreOptions {
   int jobs = 1;
   uint64_t memory = uint64_t{1} << 30;
   std::string spill_directory = "/tmp";
-  bool syncs = true;   // flushes all that was written
+  bool syncs = true;  // flushes all that was written
+  // The backup itself becomes the data directory, and output means nothing. Until all that is to be done is known
+  // and flushed, the backup is as it was; after that a later call ends it (FinishEarlierRestore).
+  bool in_place = false;
+  // The output may hold an older or damaged cluster with the same system identifier: only what differs from the
+  // backup is written, and what it has not is removed.
+  bool delta = false;
+  // The output is a base backup as of the last checkpoint before the target, and no directory to start a server on.
+  bool makes_backup = false;
   bool quick = false;  // pages that WAL does not change are copied without a look at them
   ProgressFunction progress;
 };
@@ -70,6 +78,10 @@ struct RestoreResult {
 // empty, or a tablespace has no free place. kNotFound: WAL does not reach the target; the message names the
 // last point that it reaches. Nothing is written before these are known.
 Result<RestoreResult> Restore(const RestoreOptions& options, const BaseBackup& base);
+
+// Of a restore in place that was interrupted: ends it, and says whether there was one. To be called before the backup
+// is opened. kInvalidArgument: it was to another target.
+Result<bool> FinishEarlierRestore(const RestoreOptions& options, const std::string& backup);
 
 }  // namespace neon_redo
 

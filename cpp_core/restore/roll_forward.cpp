@@ -74,7 +74,7 @@ Status RollForward::Run(RestoreResult* result) {
   RETURN_IF_ERROR(CheckBadPages());
   RETURN_IF_ERROR(WriteSlrus());
   RETURN_IF_ERROR(WritePrepared());
-  return origins_.empty() ? Status()
+  return origins_.empty() ? output_.Remove(pg::kOriginFile)
                           : output_.WriteFile(pg::kOriginFile, pg::OriginFileOf(origins_));
 }
 
@@ -210,7 +210,7 @@ Status RollForward::CheckBadPages() {
   std::string still_bad;
   alignas(8) uint8_t page[kBlockSize];
   for (const auto& [tag, bad] : bad_pages_) {
-    if (made_good_.contains(tag)) continue;
+    if (made_good_.contains(tag) || files_.HasGone(tag)) continue;
     ASSIGN_OR_RETURN(const bool is_there, files.ReadOrFail(tag, page));
     if (!is_there || !CheckPage(page, tag.block, in_.control.checksums)) continue;
     if (tag.fork == kFreeSpaceMapFork || tag.fork == kVisibilityMapFork) {
@@ -239,17 +239,16 @@ Status RollForward::WriteSlrus() {
         RETURN_IF_ERROR(output_.Remove(SlruFile(kind, segment)));
   }
   std::string name;
-  FileDescriptor file;
+  std::unique_ptr<OutputFile> file;
   alignas(8) uint8_t page[kBlockSize];
   for (const SlruBlock& block : slrus_.Touched()) {
     RETURN_IF_ERROR(slrus_.ReadFinal(block, page));
     std::string next = SlruFile(block.kind, block.segment);
     if (next != name) {
-      ASSIGN_OR_RETURN(file, output_.OpenFile(next));
+      ASSIGN_OR_RETURN(file, output_.Open(next));
       name = std::move(next);
     }
-    RETURN_IF_ERROR(WriteAll(file.get(), Bytes(page, kBlockSize),
-                             uint64_t{block.block} * kBlockSize, output_.PathOf(name)));
+    RETURN_IF_ERROR(file->Write(uint64_t{block.block} * kBlockSize, Bytes(page, kBlockSize)));
   }
   return {};
 }
@@ -273,6 +272,9 @@ void RollForward::TakeOrigin(const OriginProgress& progress) {
 
 // Those that were prepared after the redo point come from WAL again.
 Status RollForward::WritePrepared() {
+  const std::string below = fmt::format("{}/", pg::kTwoPhaseDirectory);
+  for (const auto& [name, file] : in_.base_files.files)
+    if (name.starts_with(below)) RETURN_IF_ERROR(output_.Remove(name));
   for (const auto& [xid, content] : two_phase_.PreparedBefore(survey_.point->checkpoint.redo))
     RETURN_IF_ERROR(output_.WriteFile(
         pg::TwoPhasePath(version_, xid, survey_.point->checkpoint.next_xid), *content));

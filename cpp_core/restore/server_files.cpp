@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <set>
 
 #include "cpp_core/archive/segment_file.h"
 #include "cpp_core/archive/timeline_history.h"
@@ -99,11 +100,19 @@ std::string RestoreCommandOf(const std::vector<std::string>& directories,
 
 Result<WalForServer> WalForServer::Find(const WalSet& set, uint32_t timeline, Lsn from, Lsn to) {
   WalForServer out;
-  ASSIGN_OR_RETURN(const auto segments, set.Line(timeline, from));
+  ASSIGN_OR_RETURN(const auto line, set.FindLine(timeline, from));
   const uint64_t first = from.value / set.segment_size();
-  const uint64_t last = to.valid() ? to.value / set.segment_size() : UINT64_MAX;
-  for (const Segment& segment : segments)
-    if (segment.number >= first && segment.number <= last) out.segments_.push_back(segment);
+  const uint64_t last = to.valid() ? (to.value - 1) / set.segment_size() : UINT64_MAX;
+  std::set<uint64_t> found;
+  for (const Segment& segment : line.segments)
+    if (segment.number >= first && segment.number <= last && found.insert(segment.number).second)
+      out.segments_.push_back(segment);
+  const auto restored = set.Restored(line);
+  for (uint64_t number = first; restored && to.valid() && number <= last; number++) {
+    if (found.contains(number)) continue;
+    ASSIGN_OR_RETURN(auto segment, restored->Get(number));
+    if (segment) out.segments_.push_back(std::move(*segment));
+  }
   for (const Segment& segment : out.segments_) {
     if (!IsAsTheServerExpects(segment, set.segment_size())) continue;
     const std::string directory = AbsolutePath(SplitPath(segment.path).parent);
@@ -118,7 +127,7 @@ Result<uint64_t> WalForServer::Write(const WalSet& set, const OutputDirectory& o
   uint64_t written = 0;
   const uint32_t size = set.segment_size();
   for (const Segment& segment : segments_) {
-    if (segment.spooled || (!all && IsAsTheServerExpects(segment, size))) continue;
+    if (!all && (segment.spooled || IsAsTheServerExpects(segment, size))) continue;
     const std::string name = FormatSegmentName(segment.timeline, segment.number, size);
     ASSIGN_OR_RETURN(const SegmentContent content, LoadSegment(segment, size));
     ASSIGN_OR_RETURN(const FileDescriptor fd, output.OpenFile("pg_wal/" + name));

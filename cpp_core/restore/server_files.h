@@ -30,7 +30,8 @@ std::string RestoreCommandOf(const std::vector<std::string>& directories,
 // The segments of a set that a server must read.
 class WalForServer {
  public:
-  // From `from` on, up to `to`, or all if it is 0.
+  // From `from` on, up to `to`, or all if it is 0. With a restore command and no `to`, not all are known: the server
+  // asks the command itself.
   static Result<WalForServer> Find(const WalSet& set, uint32_t timeline, Lsn from, Lsn to);
 
   // Where segments lie as the server expects them.

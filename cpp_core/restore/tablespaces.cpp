@@ -1,8 +1,10 @@
 #include "cpp_core/restore/tablespaces.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <climits>
 #include <set>
 
 #include "cpp_core/base/files.h"
@@ -13,11 +15,22 @@ namespace neon_redo {
 
 namespace {
 
+// Where the link in pg_tblspc leads, if there is one and it leads to a directory; else empty.
+std::string TargetOf(const OutputDirectory& output, uint32_t oid) {
+  const std::string link = output.PathOf(fmt::format("{}{}", pg::kTablespaceLinks, oid));
+  char target[PATH_MAX];
+  const ssize_t length = readlink(link.c_str(), target, sizeof(target));
+  struct stat st;
+  const bool leads = length > 0 && stat(link.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+  return leads ? std::string(target, static_cast<size_t>(length)) : std::string();
+}
+
 class Planner {
  public:
   Planner(const ClusterInputs& inputs, const Survey& survey,
-          const std::map<std::string, std::string>& mapping)
-      : in_(inputs), survey_(survey), mapping_(mapping) {}
+          const std::map<std::string, std::string>& mapping, bool in_place,
+          const std::string& delta)
+      : in_(inputs), survey_(survey), mapping_(mapping), in_place_(in_place), delta_(delta) {}
 
   Result<TablespacePlan> Plan();
 
@@ -28,6 +41,8 @@ class Planner {
   const ClusterInputs& in_;
   const Survey& survey_;
   const std::map<std::string, std::string>& mapping_;
+  const bool in_place_;
+  const std::string& delta_;
   std::set<std::string> taken_, used_;
 };
 
@@ -75,12 +90,18 @@ Result<TablespacePlan> Planner::Plan() {
           ErrorCode::kNotFound,
           fmt::format("tablespace {} of the backup in \"{}\" is not there, or not of this version",
                       oid, base));
-    ASSIGN_OR_RETURN(plan.of_base[oid], PlaceOf(oid, tablespace.target));
+    const std::string there = delta_.empty() ? "" : TargetOf(OutputDirectory(delta_), oid);
+    if (!there.empty()) {
+      plan.of_base[oid] = there;
+      taken_.insert(there);
+    } else if (!in_place_) {
+      ASSIGN_OR_RETURN(plan.of_base[oid], PlaceOf(oid, tablespace.target));
+    }
   }
   for (const NewTablespace& made : survey_.new_tablespaces) {
     if (!survey_.point || made.start > survey_.point->start) {
       RETURN_IF_ERROR(CheckLater(made));
-    } else if (!plan.of_base.contains(made.oid) && !plan.of_wal.contains(made.oid)) {
+    } else if (!in_.base_files.tablespaces.contains(made.oid) && !plan.of_wal.contains(made.oid)) {
       ASSIGN_OR_RETURN(plan.of_wal[made.oid], PlaceOf(made.oid, made.path));
     }
   }
@@ -102,14 +123,17 @@ std::vector<std::string> TablespacePlan::Directories() const {
 }
 
 Result<TablespacePlan> PlanTablespaces(const ClusterInputs& inputs, const Survey& survey,
-                                       const std::map<std::string, std::string>& mapping) {
-  return Planner(inputs, survey, mapping).Plan();
+                                       const std::map<std::string, std::string>& mapping,
+                                       bool in_place, const std::string& delta) {
+  return Planner(inputs, survey, mapping, in_place, delta).Plan();
 }
 
 Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output) {
-  for (const std::string& place : plan.Directories())
-    RETURN_IF_ERROR(OutputDirectory::Begin(place));
+  for (const auto& [oid, place] : plan.of_wal)
+    if (!place.empty()) RETURN_IF_ERROR(OutputDirectory::Begin(place));
   for (const auto& [oid, place] : plan.of_base) {
+    if (!TargetOf(output, oid).empty()) continue;
+    if (!place.empty()) RETURN_IF_ERROR(OutputDirectory::Begin(place));
     const std::string link = fmt::format("{}{}", pg::kTablespaceLinks, oid);
     RETURN_IF_ERROR(place.empty() ? output.MakeDirectory(link) : output.MakeLink(link, place));
   }

@@ -23,10 +23,13 @@ struct TablespacePlan {
 
 // mapping: where tablespaces go, by where they were. kInvalidArgument: a place is not free, or two tablespaces
 // would share one, or a path is not absolute. Writes nothing.
+// in_place: those of the base stay where they are, and of_base has none. delta: a directory whose links, as far as
+// they are there, say where those of the base go; empty: none.
 Result<TablespacePlan> PlanTablespaces(const ClusterInputs& inputs, const Survey& survey,
-                                       const std::map<std::string, std::string>& mapping);
+                                       const std::map<std::string, std::string>& mapping,
+                                       bool in_place, const std::string& delta);
 
-// Makes the directories, marks them (OutputDirectory::Begin), and makes the links of the base's.
+// Makes the directories, marks them (OutputDirectory::Begin), and makes the links of the base's, unless they are there.
 Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output);
 
 }  // namespace neon_redo

@@ -17,11 +17,11 @@ from cluster import (
     START_TIMEOUT,
     Cluster,
     copy_module,
-    major,
     make_directory,
     neon_redo_program,
     run,
     run_neon_redo,
+    server_program,
     server_user,
     servers,
 )
@@ -116,7 +116,8 @@ class RestoreCase(unittest.TestCase):
                          output, "--module", self.module, "--format", "json", "--jobs", "2",
                          *arguments, check=check)  # fmt: skip
         if result.returncode == 0:
-            own(output, *(mapping or {}).values())
+            places = json.loads(result.stdout)["tablespaces"].values()
+            own(output, *(place for place in places if os.path.exists(place)))
         return output, result
 
     def recovered(self, backup, settings, mapping=None):
@@ -171,10 +172,11 @@ class RestoreCase(unittest.TestCase):
                 server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
             return content, log
 
-    def compare(self, backup, to, settings, *arguments, mapping=None, check=True):
+    def compare(self, backup, to, settings, *arguments, mapping=None, check=True, between=lambda: None):
         """Both ways to the same point."""
         output, result = self.restore(backup, to, *arguments, mapping=mapping)
         ours, log = self.contents(output, check)
+        between()
         theirs, _ = self.contents(self.recovered(backup, settings, mapping), False)
         self.assertEqual(ours, theirs)
         return json.loads(result.stdout), log
@@ -195,13 +197,47 @@ class Mixed(RestoreCase):
             cluster.stop()
             space = f"{cluster.directory}/backup.workload_space"
             targets = [("latest", {}), (lsn, {"recovery_target_lsn": lsn})]
-            for to, settings in targets if LONG or self.version == major() else targets[:1]:
+            for to, settings in targets if LONG else targets[:1]:
                 with self.subTest(to=to):
                     mapping = {space: f"{self.directory}/space_to_{to.replace('/', '_')}"}
                     report, log = self.compare(backup, to, settings, mapping=mapping, check=to == "latest")
                     self.assertIsNotNone(report["checkpoint_lsn"])
                     self.assertGreater(report["pages_written"], 100)
                     self.assertIn(f"redo starts at {report['redo_lsn']}", log)
+
+
+    @unittest.skipUnless(LONG, "NEON_REDO_LONG=1: many random targets")
+    def test_random_targets(self):
+        """LSNs anywhere in the WAL of a running workload with checkpoints."""
+        with self.cluster() as cluster:
+            workload.prepare(cluster, ROWS)
+            backup = workload.basebackup(cluster)
+            begin = cluster.wal_lsn()
+            workload.run(cluster, ROWS, rounds=workload.ROUNDS[:2])
+            end = cluster.wal_lsn()
+            cluster.psql("CHECKPOINT")
+            self.archive_all(cluster)
+            cluster.stop()
+
+            def clear():
+                """Tablespaces that WAL makes go to the same place both ways."""
+                for place in pathlib.Path(cluster.directory).glob("space.*/*"):
+                    shutil.rmtree(place)
+
+            random.seed(self.version)
+            first, last = (int("".join(part.zfill(8) for part in lsn.split("/")), 16) for lsn in (begin, end))
+            space = f"{cluster.directory}/backup.workload_space"
+            for number in range(20):
+                at = random.randrange(first, last)
+                lsn = f"{at >> 32:X}/{at & 0xFFFFFFFF:X}"
+                with self.subTest(lsn=lsn):
+                    mapping = {space: f"{self.directory}/space_{number}"}
+                    clear()
+                    self.compare(backup, lsn, {"recovery_target_lsn": lsn}, mapping=mapping, between=clear)
+                for path in pathlib.Path(self.directory).glob("rec*"):
+                    shutil.rmtree(path)
+                for path in pathlib.Path(self.directory).glob("space_*"):
+                    shutil.rmtree(path)
 
 
 class Small(RestoreCase):
@@ -322,6 +358,9 @@ INSERT INTO spaced SELECT generate_series(1, 1000);
             self.archive_all(cluster)
             mapping = {f"{cluster.directory}/later": f"{self.directory}/mapped"}
             self.refused_places(cluster, backup)
+            result = restore("--in-place", "--base-backup", backup, "--wal", self.archive, "--tablespace-mapping",
+                             f"{cluster.directory}/later={self.directory}/mapped", check=False)  # fmt: skip
+            self.assertIn("which cannot be done in place: give --output", result.stderr)
             output, result = self.restore(backup, "latest", mapping=mapping)
             with self.server(output, **SETTINGS_AGAIN) as server:
                 server.await_end_of_recovery()
@@ -420,12 +459,18 @@ class Ways(RestoreCase):
         with self.cluster() as primary:
             primary.psql("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)")
             backup = primary.basebackup()
+            tar = primary.basebackup("tar", "--format=tar", "--gzip")
             with Cluster("standby", standby_of=primary, version=self.version, settings=SETTINGS) as standby:
                 of_standby = self.back_up_standby(primary, standby)
                 primary.psql("INSERT INTO t VALUES (1001); CHECKPOINT; INSERT INTO t VALUES (1002)")
                 self.archive_all(primary)
                 primary.stop()
                 self.check(of_standby, "latest", 1002)
+                self.check(tar, "latest", 1002)
+                self.check(backup, "latest", 1002, "--quick", "--engine", "native", "--jobs", "1")
+                self.by_a_command(backup)
+                self.in_place(backup)
+                self.delta(backup)
                 self.packed_archive(backup)
                 # Another timeline.
                 standby.psql("ALTER SYSTEM SET archive_command = "
@@ -461,6 +506,67 @@ class Ways(RestoreCase):
             time.sleep(0.02)
         return standby.basebackup("of_standby")
 
+    def delta(self, backup):
+        """Over a cluster that has lost something, and has something that it should not have."""
+        output, first = self.restore(backup, "latest")
+        with self.server(output) as server:
+            server.await_end_of_recovery()
+            server.psql("CREATE TABLE of_its_own AS SELECT generate_series(1, 1000); CREATE DATABASE own")
+            arguments = ["--delta", "--output", server.data, "--base-backup", backup, "--wal", self.archive,
+                         "--module", self.module]  # fmt: skip
+            refused = restore(*arguments, check=False)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("runs on", refused.stderr)
+            server.stop()
+            damage(f"{server.data}/base/1/1259")
+            os.unlink(f"{server.data}/base/1/1249")
+            pathlib.Path(server.data, "base/1/999999").touch()
+            result = restore(*arguments, "--format", "json")
+            self.assertLess(json.loads(result.stdout)["bytes_copied"], json.loads(first.stdout)["bytes_copied"] / 4)
+            self.assertFalse(os.path.exists(f"{server.data}/base/1/999999"))
+            self.assertEqual(os.path.exists(f"{server.data}/base/1/1249"), True)
+            own(server.data)
+            # Its settings are the backup's again.
+            server.configure({"listen_addresses": "", "unix_socket_directories": server.directory, **RESTORED})
+            server.start()
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT max(a) FROM t"), "1002")
+            self.assertEqual(server.psql("SELECT count(*) FROM pg_database"), "3")
+            self.assertEqual(server.psql("SELECT to_regclass('of_its_own') IS NULL"), "t")
+            server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed", "--install-missing"])
+            server.stop()
+            server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
+
+    def in_place(self, backup):
+        place = f"{self.directory}/in_place"
+        shutil.copytree(backup, place)
+        own(place)
+        result = restore("--in-place", "--base-backup", place, "--wal", self.archive, "--module", self.module)
+        self.assertIn(f"Start the server, as the user that owns the files:\n  pg_ctl start -D {place}", result.stdout)
+        self.assertFalse(os.path.exists(f"{place}/neon_redo.changes"))
+        with self.server(place) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT max(a) FROM t"), "1002")
+            server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed", "--install-missing"])
+            server.stop()
+            server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
+
+    def by_a_command(self, backup):
+        """What brings the WAL here brings it to the server, too."""
+        output = f"{self.directory}/by_a_command"
+        command = f'cp {self.archive}/%f "%p"'
+        restore("--base-backup", backup, "--restore-command", command, "--output", output, "--module", self.module)
+        own(output)
+        self.assertIn(f"restore_command = '{command}'", pathlib.Path(output, "postgresql.auto.conf").read_text("utf-8"))
+        with self.server(output) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(server.psql("SELECT max(a) FROM t"), "1002")
+        made = f"{self.directory}/made_by_a_command"
+        restore("--base-backup", backup, "--restore-command", command, "--output", made, "--module", self.module,
+                "--synthetic-backup")  # fmt: skip
+        own(made)
+        run([server_program("pg_verifybackup", self.version), made])
+
     def packed_archive(self, backup):
         """The server gets what it needs in pg_wal, and no command could bring it."""
         packed = f"{self.directory}/packed"
@@ -475,20 +581,30 @@ class Ways(RestoreCase):
         shutil.copytree(primary.data, copy)
         own(copy)
         self.check(copy, "latest", 1002, wal=f"{copy}/pg_wal")
+        result = restore("--in-place", "--base-backup", copy, "--wal", f"{copy}/pg_wal", check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("has no backup_label, as a cluster has none", result.stderr)
 
     def no_checkpoint(self, primary):
         """The server has to do it all, and does."""
         primary.start()
+        primary.psql("BEGIN; INSERT INTO t VALUES (1999); PREPARE TRANSACTION 'before'; SELECT "
+                     "pg_replication_origin_create('o'); SELECT pg_replication_origin_advance('o', '0/789')")
         backup = primary.basebackup("late")
         primary.psql("INSERT INTO t VALUES (2000)")
         primary.stop("immediate")
         output, result = self.restore(backup, "latest", wal=primary.wal)
         self.assertIsNone(json.loads(result.stdout)["checkpoint_lsn"])
-        with self.server(output) as server:
+        with self.server(output, **SETTINGS_AGAIN) as server:
             server.await_end_of_recovery()
             self.assertEqual(server.psql("SELECT max(a) FROM t"), "2000")
+            self.assertEqual(server.psql("SELECT gid FROM pg_prepared_xacts"), "before")
+            self.assertEqual(server.psql("SELECT remote_lsn FROM pg_replication_origin_status"), "0/789")
 
     def minimal(self, primary):
+        primary.start()
+        primary.psql("ROLLBACK PREPARED 'before'")
+        primary.stop()
         primary.configure({"wal_level": "minimal", "max_wal_senders": 0, "archive_mode": "off"})
         primary.start()
         primary.psql("INSERT INTO t VALUES (3000)")
@@ -498,6 +614,90 @@ class Ways(RestoreCase):
             self.assertEqual(result.returncode, 2)
             self.assertIn(words, result.stderr)
             self.assertFalse(os.path.exists(output))
+
+
+class Synthetic(RestoreCase):
+    """New base backups made of older ones and the archive."""
+
+    def test_a_chain(self):
+        links = 50 if LONG else 2
+        incremental = {"summarize_wal": "on"} if self.version >= 17 else {}
+        with self.cluster(**incremental) as cluster:
+            cluster.run_as_server(["mkdir", f"{cluster.directory}/space"])
+            cluster.psql(f"CREATE TABLESPACE space LOCATION '{cluster.directory}/space'")
+            cluster.psql("CREATE TABLE t (a int PRIMARY KEY, b text); CREATE TABLE s (a int) TABLESPACE space;"
+                         "CREATE TABLE fixed AS SELECT g a FROM generate_series(1, 1000) g")  # fmt: skip
+            last = f"{cluster.directory}/space"
+            first = f"{self.directory}/first_space"
+            backup = cluster.basebackup("backup", f"--tablespace-mapping={last}={first}")
+            last = first
+            for number in range(links):
+                cluster.psql(f"INSERT INTO t SELECT g, md5(g::text) FROM generate_series({number} * 1000 + 1, "
+                             f"{number} * 1000 + 1000) g; INSERT INTO s VALUES ({number})")  # fmt: skip
+                cluster.psql(f"BEGIN; INSERT INTO s VALUES ({number}); PREPARE TRANSACTION 'p{number}'; CHECKPOINT")
+                if number > 0:
+                    cluster.psql(f"ROLLBACK PREPARED 'p{number - 1}'")
+                self.archive_all(cluster)
+                place = f"{self.directory}/space{number}"
+                backup, result = self.restore(backup, "latest", "--synthetic-backup", mapping={last: place})
+                self.assertIsNone(json.loads(result.stdout)["start_command"])
+                last = place
+                cluster.run_as_server([cluster.program("pg_verifybackup"), backup])
+            ours = f"{self.directory}/last_space"
+            output, _ = self.restore(backup, "latest", mapping={last: ours})
+            if incremental:
+                self.combine(cluster, backup)
+            with self.server(output, max_prepared_transactions=10) as server:
+                server.await_end_of_recovery()
+                server.psql(f"ROLLBACK PREPARED 'p{links - 1}'")
+                content = content_of(server)
+            cluster.psql(f"ROLLBACK PREPARED 'p{links - 1}'")
+            self.assertEqual(content, content_of(cluster))
+            cluster.stop()
+            self.verify(backup, cluster)
+            cluster.start()
+            self.in_place(backup, cluster)
+
+    def in_place(self, backup, cluster):
+        """With its tablespace, where it is."""
+        cluster.psql("INSERT INTO s SELECT generate_series(1, 5000); DELETE FROM t WHERE a < 100; VACUUM t; "
+                     "DROP TABLE fixed; CHECKPOINT; INSERT INTO s VALUES (-5)")  # fmt: skip
+        self.archive_all(cluster)
+        restore("--in-place", "--base-backup", backup, "--wal", self.archive, "--module", self.module)
+        with self.server(backup, max_prepared_transactions=10) as server:
+            server.await_end_of_recovery()
+            self.assertEqual(content_of(server), content_of(cluster))
+            server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed", "--install-missing"])
+            server.stop()
+            server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
+
+    def combine(self, cluster, backup):
+        """PostgreSQL takes it as the backup that an incremental one builds upon."""
+        cluster.psql("INSERT INTO t VALUES (-1, 'incremental')")
+        later = cluster.basebackup("later", f"--incremental={backup}/backup_manifest",
+                                   f"--tablespace-mapping={cluster.directory}/space={self.directory}/later_space")
+        combined = f"{self.directory}/combined"
+        cluster.run_as_server([cluster.program("pg_combinebackup"), "--output", combined,
+                               f"--tablespace-mapping={self.directory}/later_space={self.directory}/combined_space",
+                               backup, later])  # fmt: skip
+        with self.server(combined, max_prepared_transactions=10) as server:
+            self.assertEqual(server.psql("SELECT b FROM t WHERE a = -1"), "incremental")
+            self.assertEqual(server.psql("SELECT count(*) FROM fixed"), "1000")
+        # And so does this program, and makes a full one of both.
+        cluster.psql("INSERT INTO t VALUES (-2, 'later'); CHECKPOINT")
+        self.archive_all(cluster)
+        full, _ = self.restore(backup, "latest", "--base-backup", later, "--synthetic-backup",
+                               mapping={f"{self.directory}/later_space": f"{self.directory}/full_space"})  # fmt: skip
+        cluster.run_as_server([cluster.program("pg_verifybackup"), full])
+        with self.server(full, max_prepared_transactions=10, restore_command="false") as server:
+            self.assertEqual(server.psql("SELECT count(*) FROM t WHERE a < 0"), "2")
+
+    def verify(self, backup, cluster):
+        environment = {k: v for k, v in os.environ.items() if k != "PGDATA"}
+        result = run_neon_redo("verify", "--no-progress", "--base-backup", backup, "--wal", self.archive,
+                               "--against", cluster.data, "--module", self.module, check=False,
+                               env=environment)  # fmt: skip
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
 
 class Interrupted(RestoreCase):
@@ -531,24 +731,57 @@ class Interrupted(RestoreCase):
         restore(*self.arguments(f"{self.directory}/whole"))
         takes = time.monotonic() - began
         random.seed(1)
-        killed = 0
-        for _ in range(200 if LONG else 8):
-            command = [neon_redo_program(), "restore", "--no-progress", *self.arguments(output)]
+        for _ in range(200 if LONG else 5):
+            command = [neon_redo_program(), "restore", "--no-progress", "--no-sync", *self.arguments(output)]
             with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
                 time.sleep(random.uniform(0, takes))
                 process.kill()
                 if process.wait() == 0:
                     shutil.rmtree(output)
                     continue
-            killed += 1
             self.assert_incomplete(output)
-        self.assertGreater(killed, 2)
         restore(*self.arguments(output))
         # A directory that is complete is nobody's to write to.
         again = restore(*self.arguments(output), check=False)
         self.assertEqual(again.returncode, 2)
         self.assertIn("is not empty", again.stderr)
         self.check(output)
+
+    def in_place(self, place):
+        return ["--in-place", "--base-backup", place, "--wal", self.archive, "--module", self.module]
+
+    def test_kills_in_place(self):
+        """The backup is as it was, or no server starts; and the same command again ends it."""
+        place = f"{self.directory}/place"
+        shutil.copytree(self.backup, place)
+        own(place)
+        began = time.monotonic()
+        restore(*self.in_place(place))
+        takes = time.monotonic() - began
+        random.seed(2)
+        for _ in range(200 if LONG else 8):
+            if not os.path.exists(f"{place}/backup_label") and not os.path.exists(f"{place}/neon_redo.changes"):
+                shutil.rmtree(place)
+                shutil.copytree(self.backup, place)
+                own(place)
+            command = [neon_redo_program(), "restore", "--no-progress", "--no-sync", *self.in_place(place)]
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                time.sleep(random.uniform(0, takes))
+                process.kill()
+            has_label = os.path.exists(f"{place}/backup_label")
+            has_control = os.path.exists(f"{place}/global/pg_control")
+            if not os.path.exists(f"{place}/neon_redo.changes/target") and has_label:
+                self.assertTrue(has_control)
+                self.assertFalse(os.path.exists(f"{place}/recovery.signal"))
+            elif not has_label and has_control:
+                self.assertTrue(os.path.exists(f"{place}/recovery.signal"))
+        if os.path.exists(f"{place}/neon_redo.changes/target"):
+            other = restore(*self.in_place(place), "--to", "742", check=False)
+            self.assertIn("was interrupted: run it again with that target", other.stderr)
+        if os.path.exists(f"{place}/backup_label") or os.path.exists(f"{place}/neon_redo.changes"):
+            restore(*self.in_place(place))
+        self.assertFalse(os.path.exists(f"{place}/neon_redo.changes"))
+        self.check(place)
 
     @unittest.skipIf(os.geteuid() != 0, "only root can mount")
     def test_a_full_disk_and_one_that_cannot_be_written(self):
@@ -572,10 +805,14 @@ class Interrupted(RestoreCase):
 
 
 def load_tests(loader, _tests, _pattern):
+    """These on each server, and others on one each, since servers take their time; the long form: all on all."""
+    versions = list(servers())
+    others = {Interrupted: 0, Small: 1, Ways: 2}
     suite = unittest.TestSuite()
-    for version in servers():
-        # The others are the same for each version, and servers take their time.
-        for base in (Mixed, Special, Small, Ways, Interrupted) if LONG or version == major() else (Mixed, Special):
+    for number, version in enumerate(versions):
+        for base in (Mixed, Special, Synthetic, *others):
+            if not LONG and base in others and others[base] % len(versions) != number:
+                continue
             name = f"{base.__name__}{version}"
             case = type(name, (base,), {"version": version, "__module__": __name__})
             globals()[name] = case

@@ -9,11 +9,15 @@
 #include <string>
 #include <vector>
 
+#include "cpp_core/backup/manifest.h"
+#include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/pg/page.h"
 #include "cpp_core/restore/base_copy.h"
+#include "cpp_core/restore/change_log.h"
 #include "cpp_core/restore/file_changes.h"
 #include "cpp_core/restore/free_space.h"
+#include "cpp_core/restore/new_backup.h"
 #include "cpp_core/restore/output.h"
 #include "cpp_core/restore/server_files.h"
 #include "tests/unit/version_15.h"
@@ -212,6 +216,29 @@ TEST_F(RestoreFilesTest, ADirectoryThatHoldsSomethingIsNotFree) {
   EXPECT_FALSE(OutputDirectory::CheckFree(directory_.path() + "/file"));
 }
 
+TEST_F(RestoreFilesTest, ADeltaIsOnlyForTheSameCluster) {
+  const std::string path = directory_.path() + "/d";
+  EXPECT_TRUE(OutputDirectory::CheckDelta(path, 1));
+  fs::create_directories(path + "/global");
+  EXPECT_FALSE(OutputDirectory::CheckDelta(path, 1));  // it holds something, and no cluster
+  const std::string control = pg::EmptyControlFile(kPg15);
+  std::ofstream(path + "/global/pg_control", std::ios::binary) << control;
+  EXPECT_TRUE(OutputDirectory::CheckDelta(path, 1));
+  const Status other = OutputDirectory::CheckDelta(path, 2);
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().message.find("system identifiers 1 and 2"), std::string::npos);
+  std::ofstream(path + "/kept") << "x";
+  fs::create_directory_symlink(directory_.path(), path + "/pg_wal");
+  ASSERT_TRUE(OutputDirectory::BeginDelta(path));
+  EXPECT_TRUE(fs::exists(path + "/kept"));
+  EXPECT_FALSE(fs::is_symlink(path + "/pg_wal"));
+  EXPECT_TRUE(fs::exists(directory_.path()));
+  EXPECT_FALSE(fs::exists(path + "/global/pg_control"));
+  // Whatever ends it, it goes on.
+  EXPECT_TRUE(OutputDirectory::CheckDelta(path, 1));
+  ASSERT_TRUE(OutputDirectory::BeginDelta(path));
+}
+
 TEST_F(RestoreFilesTest, TheLastStepGivesTheControlFileItsName) {
   const std::string path = directory_.path() + "/c", space = directory_.path() + "/space";
   ASSERT_TRUE(OutputDirectory::Begin(path));
@@ -294,6 +321,128 @@ TEST(RestoreSettingsTest, TheRestoreCommand) {
   EXPECT_EQ(RestoreCommandOf({"/a"}, "get %f %p"),
             "test -f '/a/%f' && cp '/a/%f' \"%p\" || { get %f %p; }");
   EXPECT_EQ(RestoreCommandOf({}, ""), "false");
+}
+
+// What a log says, done to a directory that has some of it already.
+TEST_F(RestoreFilesTest, ALogOfChangesMayBeDoneTwice) {
+  const std::string path = directory_.path() + "/log";
+  Make("base/5/100", 9);
+  Make("base/5/101", 2);
+  std::ofstream(output_.PathOf("old")) << "x";
+  {
+    auto log = LoggedDirectory::Make(output_.path(), path);
+    ASSERT_TRUE(log) << log.error().message;
+    const LoggedDirectory& to = **log;
+    ASSERT_TRUE(to.CutFork(kPg15, {kRel, kMainFork, 0}, 3));
+    ASSERT_TRUE(to.CutFork(kPg15, {{1663, 5, 101}, kMainFork, 0}, 0));
+    auto file = to.Open("base/5/100");
+    ASSERT_TRUE(file);
+    const std::vector<uint8_t> page(kBlockSize, 7);
+    ASSERT_TRUE((*file)->Write(5 * kBlockSize, page));
+    ASSERT_TRUE(to.Open("base/5/102"));
+    ASSERT_TRUE(to.MakeDirectory("base/6"));
+    ASSERT_TRUE(to.WriteFile("base/6/PG_VERSION", "15\n"));
+    ASSERT_TRUE(to.MakeLink("pg_tblspc/16400", directory_.path()));
+    ASSERT_TRUE(to.Remove("old"));
+    // The directory is as it was.
+    EXPECT_EQ(Blocks("base/5/100"), 9);
+    EXPECT_EQ(Blocks("base/5/101"), 2);
+    EXPECT_EQ(Read("old"), "x");
+    EXPECT_FALSE(ApplyChangeLog(path, kPg15, OutputDirectory(directory_.path() + "/elsewhere")));
+    ASSERT_TRUE(to.End());
+  }
+  for (int time = 0; time < 2; time++) {
+    const Status applied = ApplyChangeLog(path, kPg15, output_);
+    ASSERT_TRUE(applied) << applied.error().message;
+    EXPECT_EQ(Blocks("base/5/100"), 6);
+    EXPECT_EQ(Read("base/5/100").substr(3 * kBlockSize),
+              std::string(2 * kBlockSize, '\0') + std::string(kBlockSize, '\7'));
+    EXPECT_EQ(Blocks("base/5/101"), -1);
+    EXPECT_EQ(Blocks("base/5/102"), 0);
+    EXPECT_EQ(Read("base/6/PG_VERSION"), "15\n");
+    EXPECT_EQ(fs::read_symlink(output_.PathOf("pg_tblspc/16400")), directory_.path());
+    EXPECT_FALSE(fs::exists(output_.PathOf("old")));
+  }
+  // Damage is no change.
+  std::string text;
+  {
+    std::stringstream all;
+    all << std::ifstream(path).rdbuf();
+    text = all.str();
+  }
+  for (const size_t at : {size_t{0}, text.size() / 2, text.size() - 1}) {
+    std::string damaged = text;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    std::ofstream(path, std::ios::trunc) << damaged;
+    const Status applied = ApplyChangeLog(path, kPg15, output_);
+    ASSERT_FALSE(applied) << at;
+    EXPECT_EQ(applied.error().code, ErrorCode::kCorrupt);
+  }
+  std::ofstream(path, std::ios::trunc) << text.substr(0, text.size() - 32);
+  EXPECT_FALSE(ApplyChangeLog(path, kPg15, output_));
+}
+
+RestartPoint SomePoint() {
+  RestartPoint point{Lsn(0x5000100), Lsn(0x5000180)};
+  point.checkpoint.redo = Lsn(0x50000D8);
+  point.checkpoint.timeline = 3;
+  return point;
+}
+
+TEST(NewBackupTest, TheLabelSaysWhereReplayBegins) {
+  const std::string text = BackupLabelAt(SomePoint(), 16 << 20, 1717156800);
+  EXPECT_EQ(text,
+            "START WAL LOCATION: 0/50000D8 (file 000000030000000000000005)\n"
+            "CHECKPOINT LOCATION: 0/5000100\n"
+            "BACKUP METHOD: streamed\n"
+            "BACKUP FROM: standby\n"
+            "START TIME: 2024-05-31 12:00:00 GMT\n"
+            "LABEL: neon-redo restore --synthetic-backup\n"
+            "START TIMELINE: 3\n");
+  const auto label = ParseBackupLabel(text);
+  ASSERT_TRUE(label);
+  EXPECT_EQ(label->start, Lsn(0x50000D8));
+  EXPECT_EQ(label->timeline, 3u);
+  EXPECT_TRUE(label->from_standby);
+}
+
+TEST_F(RestoreFilesTest, TheManifestHasAllFiles) {
+  const std::string place = directory_.path() + "/place";
+  ASSERT_TRUE(OutputDirectory::Begin(place));
+  ASSERT_TRUE(output_.MakeLink("pg_tblspc/16400", place));
+  for (const char* name :
+       {"base/5/1", "global/pg_control.new", "pg_wal/000000030000000000000005",
+        "postgresql.auto.conf", "neon_redo.restoring", "a \"quoted\" \n name", "not \xff UTF-8"})
+    ASSERT_TRUE(output_.WriteFile(name, "123456789"));
+  ASSERT_TRUE(output_.MakeDirectory("pg_tblspc/16400/PG_15_202209061"));
+  ASSERT_TRUE(output_.WriteFile("pg_tblspc/16400/PG_15_202209061/2", ""));
+  const RestartPoint point = SomePoint();
+  for (const int major : {15, 17}) {
+    const auto text = MakeManifest(output_, {.version = pg::FindVersionByMajor(major),
+                                             .system_identifier = 7000000000000000001,
+                                             .point = &point,
+                                             .temporary = "global/pg_control.new",
+                                             .name = "global/pg_control",
+                                             .jobs = 2,
+                                             .progress = {}});
+    ASSERT_TRUE(text) << text.error().message;
+    const auto manifest = ParseBackupManifest(*text);
+    ASSERT_TRUE(manifest) << manifest.error().message << "\n" << *text;
+    EXPECT_EQ(manifest->version, major == 15 ? 1 : 2);
+    EXPECT_EQ(manifest->system_identifier.value_or(0), major == 15 ? 0 : 7000000000000000001u);
+    std::vector<std::string> names;
+    for (const ManifestFile& file : manifest->files) names.push_back(file.path);
+    EXPECT_EQ(names,
+              (std::vector<std::string>{"a \"quoted\" \n name", "base/5/1", "global/pg_control",
+                                        "not \xff UTF-8", "pg_tblspc/16400/PG_15_202209061/2"}));
+    EXPECT_EQ(manifest->files[1].size, 9u);
+    EXPECT_EQ(manifest->files[1].kind, ChecksumKind::kCrc32c);
+    EXPECT_EQ(manifest->files[1].checksum, "\x83\x92\x06\xe3");  // of 123456789
+    ASSERT_EQ(manifest->wal_ranges.size(), 1u);
+    EXPECT_EQ(manifest->wal_ranges[0].timeline, 3u);
+    EXPECT_EQ(manifest->wal_ranges[0].start, Lsn(0x50000D8));
+    EXPECT_EQ(manifest->wal_ranges[0].end, Lsn(0x5000180));
+  }
 }
 
 }  // namespace

@@ -1,0 +1,33 @@
+// A restore that turns a base backup itself into the data directory. All that is to be done is written down first, and
+// flushed. Until then the backup is as it was; from then on the work is finished by whoever comes next.
+#ifndef NEON_REDO_RESTORE_IN_PLACE_H_
+#define NEON_REDO_RESTORE_IN_PLACE_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cpp_core/restore/change_log.h"
+#include "neon_redo/error.h"
+
+namespace neon_redo {
+
+// In the backup's directory.
+inline constexpr const char* kChangesDirectory = "neon_redo.changes";
+
+// The log of a new attempt. What an attempt has left that was not complete is removed. Nothing else is touched.
+Result<std::unique_ptr<LoggedDirectory>> BeginInPlace(const std::string& backup);
+
+// The log has ended. control: the content of pg_control; target: what the restore is to, for later attempts.
+Status CommitInPlace(const LoggedDirectory& log, std::string_view control, std::string_view target);
+
+// There is a log that was committed: to this target.
+Result<std::optional<std::string>> CommittedTarget(const std::string& backup);
+
+// Does what a committed log says, and removes it. No server starts on the directory meanwhile.
+Status FinishInPlace(const std::string& backup, int jobs, bool syncs);
+
+}  // namespace neon_redo
+
+#endif  // NEON_REDO_RESTORE_IN_PLACE_H_
