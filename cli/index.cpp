@@ -48,7 +48,7 @@ Outcome Run(const IndexArguments& arguments, const Options& options) {
                              arguments.index, arguments.jobs));
   const IndexCounts& counts = index->counts();
   const uint64_t segments = index->segments()->size();
-  // Behind it nothing can be found.
+  // After it nothing can be found.
   std::optional<Error> damage = index->damage();
   if (arguments.range.to && index->end() >= *arguments.range.to) damage.reset();
   if (arguments.json) {

@@ -9,14 +9,11 @@
 
 #include "cli/common_options.h"
 #include "cli/progress_bar.h"
-#include "cpp_core/base/open_files.h"
 #include "cpp_core/base/try.h"
 
 namespace neon_redo::cli {
 
 namespace {
-
-constexpr size_t kOpenFiles = 4096;  // so that threads need not open segments again and again
 
 // The XDG Base Directory Specification's $XDG_CACHE_HOME.
 Result<std::string> DirectoryOf(const std::string& directory) {
@@ -49,7 +46,6 @@ Result<std::unique_ptr<WalIndex>> OpenIndex(const WalSet& wal, const WalRange& r
   IndexOptions options;
   options.jobs = jobs;
   ASSIGN_OR_RETURN(options.directory, DirectoryOf(directory));
-  RaiseOpenFileLimit(kOpenFiles);
   ProgressBar bar(true);
   options.progress = [&](uint64_t done, uint64_t total) { bar.Show("indexing WAL", done, total); };
   auto index = WalIndex::Open(wal, range, options);
@@ -61,15 +57,6 @@ Result<std::unique_ptr<WalIndex>> OpenIndex(const WalSet& wal, const WalRange& r
     SayNotes(
         {fmt::format("{} segments were indexed; the index in \"{}\" has {} files of {} bytes",
                      counts.segments_indexed, (*index)->directory(), counts.files, counts.bytes)});
-  return index;
-}
-
-Result<std::unique_ptr<WalIndex>> OpenIndexAgain(const WalSet& wal, const WalRange& range,
-                                                 const std::string& directory) {
-  IndexOptions options;
-  ASSIGN_OR_RETURN(options.directory, DirectoryOf(directory));
-  auto index = WalIndex::Open(wal, range, options);
-  if (index) (*index)->TakeNotes();
   return index;
 }
 

@@ -20,9 +20,6 @@ Option& AddIndexJobs(Options* options, int* jobs);
 // directory of caches.
 Result<std::unique_ptr<WalIndex>> OpenIndex(const WalSet& wal, const WalRange& range,
                                             const std::string& directory, int jobs);
-// The same for another thread, of what OpenIndex has opened already: nothing is said again.
-Result<std::unique_ptr<WalIndex>> OpenIndexAgain(const WalSet& wal, const WalRange& range,
-                                                 const std::string& directory);
 
 }  // namespace neon_redo::cli
 

@@ -1,5 +1,4 @@
-// Blocks are rebuilt by several threads, each with an index and a reader of its own, and written where they
-// belong.
+// Blocks are rebuilt by several threads, which share the files of the index, and written where they belong.
 #include "cli/page_relation.h"
 
 #include <fmt/format.h>
@@ -40,7 +39,7 @@ namespace {
 constexpr uint32_t kBlocksOfItem = 32;  // rebuilt and written at once; divides kBlocksPerFile
 constexpr size_t kMostFailures = 1000;
 
-// What one thread needs.
+// What one thread needs; the last members are destroyed first.
 struct Lane {
   std::unique_ptr<WalIndex> index;
   std::unique_ptr<ChangeSource> source;
@@ -65,7 +64,7 @@ class RelationWriter {
   Status Open();
   Status CheckBackupIsComplete();
   Result<uint32_t> FindSize();
-  Status OpenLanes(uint32_t blocks);
+  void OpenLanes(uint32_t blocks);
   Status RebuildItem(size_t lane, uint32_t first);
   Status RebuildBlock(Lane* lane, uint32_t block, uint8_t* page);
   Status TakeAbsent(uint32_t block);
@@ -134,21 +133,16 @@ Result<uint32_t> RelationWriter::FindSize() {
   return *size.blocks;
 }
 
-Status RelationWriter::OpenLanes(uint32_t blocks) {
+void RelationWriter::OpenLanes(uint32_t blocks) {
   const size_t items = (blocks + kBlocksOfItem - 1) / kBlocksOfItem;
   const size_t count = std::clamp<size_t>(items, 1, static_cast<size_t>(sources_.jobs));
-  WalRange range{std::nullopt, lsn_, sources_.timeline};
-  if (inputs_->backup) range.from = inputs_->start;
-  while (lanes_.size() < count) {
-    Lane lane;
-    ASSIGN_OR_RETURN(lane.index, OpenIndexAgain(inputs_->wal, range, sources_.index));
-    lane.source = std::make_unique<IndexedChanges>(lane.index.get(), range.from.value_or(Lsn()),
-                                                   inputs_->track_commit_timestamp);
-    lanes_.push_back(std::move(lane));
-  }
-  for (Lane& lane : lanes_)
+  const Lsn from = inputs_->backup ? inputs_->start : Lsn();
+  while (lanes_.size() < count) lanes_.push_back({lanes_[0].index->Share(), nullptr, nullptr});
+  for (Lane& lane : lanes_) {
+    lane.source = std::make_unique<IndexedChanges>(lane.index.get(), from,
+                                                   inputs_->track_commit_timestamp, count);
     lane.reader = std::make_unique<PageReader>(lane.source.get(), BasePagesOf(*inputs_), worker_);
-  return {};
+  }
 }
 
 // Whether more blocks in a row than a table's may have been added without a record. A hash index gets its
@@ -278,7 +272,7 @@ Outcome RelationWriter::Run() {
   RETURN_IF_ERROR(Open());
   ASSIGN_OR_RETURN(blocks_, FindSize());
   ASSIGN_OR_RETURN(output_, RelationOutput::Create(request_.output, blocks_));
-  RETURN_IF_ERROR(OpenLanes(blocks_));
+  OpenLanes(blocks_);
   if (blocks_ > kMostAbsentInARow) {
     ASSIGN_OR_RETURN(may_have_gaps_, MayHaveGaps());
   }

@@ -56,7 +56,7 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Gathering* gather
   WalRecord record;
   Indexed indexed{.stretch = {.begin = begin, .end = begin}};
   IndexedStretch& out = indexed.stretch;
-  uint64_t told = 0, count = 0;
+  uint64_t shown = 0, count = 0;
   while (reader->Next(&record) && record.start < end) {
     RETURN_IF_ERROR(ParseRecord(record, &view));
     if (RecordFault fault = ingest.Take(view, &changes)) {
@@ -69,8 +69,8 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Gathering* gather
     out = {begin, std::min(record.end, end), record.start, record.end, view.header().crc};
     if (++count % 4096 != 0) continue;
     const uint64_t now = out.end - begin;
-    *done += now - told;
-    told = now;
+    *done += now - shown;
+    shown = now;
   }
   if (const auto& error = reader->error()) {
     // WAL may end with the rest of a record that starts before the segments.
@@ -81,8 +81,8 @@ Result<Indexed> Collect(WalReader* reader, Lsn begin, Lsn end, Gathering* gather
     else
       indexed.damage = *error;
   }
-  *done += (end - begin) - told;
-  // There is WAL behind the segments.
+  *done += (end - begin) - shown;
+  // There is WAL after the segments.
   if (record.start >= end && out.end < end) out.end = end;
   return indexed;
 }
@@ -178,6 +178,15 @@ Result<std::unique_ptr<IndexFile>> MakeIndexFile(
   return tl::unexpected(status.error());
 }
 
+Status WriteLocked(const Directory& directory, const std::string& name, Bytes content) {
+  const std::string unfinished = UnfinishedName(name);
+  ASSIGN_OR_RETURN(const FileDescriptor lock, CreateLocked(directory, unfinished));
+  Status status = WriteAll(lock.get(), content, 0, directory.PathOf(unfinished));
+  if (status) status = directory.Rename(unfinished, name);
+  if (!status) static_cast<void>(directory.Remove(unfinished));
+  return status;
+}
+
 Result<BuiltFile> BuildIndexFile(const WalSet& wal, uint32_t timeline,
                                  std::span<const Segment> segments, const Directory& directory,
                                  const std::shared_ptr<rocksdb::Cache>& cache, size_t memory,
@@ -185,7 +194,7 @@ Result<BuiltFile> BuildIndexFile(const WalSet& wal, uint32_t timeline,
   ASSIGN_OR_RETURN(IndexHeader header, BeginHeader(wal, segments));
   const Lsn begin = wal.SegmentStart(segments.front().number);
   const Lsn end = wal.SegmentStart(segments.back().number + 1);
-  // The last record may end behind the segments.
+  // The last record may end after the segments.
   const Lsn enough = end + 2 * uint64_t{wal.version().largest_record};
   ASSIGN_OR_RETURN(const auto reader,
                    OpenWal(wal, {.from = begin, .to = enough, .timeline = timeline}));

@@ -14,6 +14,7 @@
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/directory.h"
 #include "cpp_core/index/file.h"
+#include "neon_redo/bytes.h"
 #include "neon_redo/error.h"
 
 namespace neon_redo {
@@ -22,7 +23,7 @@ namespace neon_redo {
 std::string IndexFileName(std::span<const Segment> segments, uint32_t segment_size);
 
 // The segment as it is now, with the hash of its content. A file that was changed just now may change
-// again within the same tick of the file system's clock: it is described so that only the hash tells.
+// again within the same tick of the file system's clock: it is described so that only the hash decides.
 Result<IndexedSegment> DescribeSegment(const Segment& segment, uint32_t segment_size);
 // The same without the hash, which is 0.
 Result<IndexedSegment> LookAtSegment(const Segment& segment);
@@ -44,6 +45,10 @@ Result<std::unique_ptr<IndexFile>> MakeIndexFile(
     const Directory& directory, const std::string& name, bool is_large,
     const std::shared_ptr<rocksdb::Cache>& cache,
     const std::function<Status(IndexFileWriter* writer)>& write);
+
+// Writes the content under another name, with a lock, and then gives it its name. A crash of the machine may leave
+// another content there. kIo: it cannot.
+Status WriteLocked(const Directory& directory, const std::string& name, Bytes content);
 
 // Indexes segments of a line, which are neighbours, and puts the file into the directory, as one stretch.
 // timeline: of the line. memory: of entries that are gathered; more of them are written to files without a name,

@@ -3,6 +3,7 @@
 #include "cpp_core/index/cover.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "cpp_core/base/try.h"
@@ -11,10 +12,11 @@
 namespace neon_redo {
 
 Cover::Cover(std::shared_ptr<std::vector<Segment>> segments, const WalIdentity& identity,
-             SegmentRange wanted, std::vector<std::string>* notes)
+             SegmentRange wanted, ConfirmedSegments* confirmed, std::vector<std::string>* notes)
     : segments_(std::move(segments)),
       identity_(identity),
       wanted_(wanted),
+      confirmed_(confirmed),
       notes_(notes),
       records_(segments_, identity_),
       states_(segments_->size()) {}
@@ -69,13 +71,26 @@ void Cover::Put(SegmentRange range, std::shared_ptr<IndexFile> file) {
   Insert({range, std::move(file), begin, end});
 }
 
+void Cover::Share(const std::vector<IndexView>& views) {
+  std::map<const IndexFile*, std::shared_ptr<IndexFile>> files;
+  for (const IndexView& view : views) {
+    std::shared_ptr<IndexFile>& file = files[view.file.get()];
+    if (!file) file = view.file->Share();
+    Insert({view.range, file, view.begin, view.end});
+  }
+}
+
 void Cover::BeginAt(size_t segment) {
   std::erase_if(views_, [&](const IndexView& view) { return view.range.first < segment; });
   wanted_.first = segment;
 }
 
+bool Cover::IsKnown(const IndexedSegment& indexed, const IndexedSegment& now) {
+  return IsUntouched(indexed, now) || confirmed_->Has(indexed, now);
+}
+
 // Of several copies one that the file's header has, untouched, was compared with the others when the file was
-// made.
+// made. So was one with the same content.
 Status Cover::Choose(size_t at, const IndexedSegment* indexed) {
   State& state = states_[at];
   if (state.is_chosen) return {};
@@ -84,7 +99,7 @@ Status Cover::Choose(size_t at, const IndexedSegment* indexed) {
   const auto try_one = [&](const Segment& copy) {
     if (known || !copy.is_whole(identity_.segment_size)) return;
     const auto now = LookAtSegment(copy);
-    if (now && IsUntouched(*indexed, *now)) known = copy;
+    if (now && IsKnown(*indexed, *now)) known = copy;
   };
   if (!segment.copies.empty()) {
     if (indexed != nullptr) {
@@ -106,6 +121,19 @@ Status Cover::ChooseCopies(const SegmentRange& range) {
   return {};
 }
 
+Status Cover::ChooseAfter(Lsn end, const IndexedStretch& stretch) {
+  if (stretch.last_end <= end) return {};
+  const uint64_t size = identity_.segment_size;
+  return ChooseCopies(Find(end.value / size, (stretch.last_end.value - 1) / size));
+}
+
+Status Cover::ChooseAfterViews() {
+  if (views_.empty()) return {};
+  const IndexView& last = views_.back();
+  if (last.end == last.begin) return {};
+  return ChooseAfter(last.end, last.file->header().StretchOf(Lsn(last.end.value - 1)));
+}
+
 Result<bool> Cover::IsSame(size_t at, const IndexedSegment& indexed) {
   const Segment& segment = (*segments_)[at];
   if (segment.timeline != indexed.timeline || segment.number != indexed.number) return false;
@@ -114,14 +142,16 @@ Result<bool> Cover::IsSame(size_t at, const IndexedSegment& indexed) {
   if (!now) {
     ASSIGN_OR_RETURN(now, LookAtSegment(segment));
   }
-  if (IsUntouched(indexed, *now)) return true;
+  if (IsKnown(indexed, *now)) return true;
   if (now->hash == 0) {
     auto read = DescribeSegment(segment, identity_.segment_size);
     if (!read && read.error().code != ErrorCode::kCorrupt) return tl::unexpected(read.error());
     if (!read) return false;
     now = *read;
   }
-  return now->hash == indexed.hash;
+  if (now->hash != indexed.hash) return false;
+  confirmed_->Add(*now);
+  return true;
 }
 
 // It may end in a segment that is not of the file, or has changed.
@@ -138,16 +168,15 @@ Result<std::optional<IndexView>> Cover::FittingStretch(const std::shared_ptr<Ind
   const IndexHeader& header = file->header();
   const IndexedStretch& of = header.stretches[stretch];
   const uint64_t size = identity_.segment_size, number = header.segments.front().number;
-  const uint64_t behind = stretch + 1 < header.stretches.size()
-                              ? header.stretches[stretch + 1].begin.value / size
-                              : header.segments.back().number + 1;
-  SegmentRange range = Find(of.begin.value / size, behind - 1);
+  const uint64_t after = stretch + 1 < header.stretches.size()
+                             ? header.stretches[stretch + 1].begin.value / size
+                             : header.segments.back().number + 1;
+  SegmentRange range = Find(of.begin.value / size, after - 1);
   const auto& all = *segments_;
   const bool is_wanted = range.first < wanted_.end && range.end > wanted_.first;
-  if (!is_wanted || all[range.end - 1].number + 1 != behind) return std::nullopt;
+  if (!is_wanted || all[range.end - 1].number + 1 != after) return std::nullopt;
   const bool is_last = range.end == all.size();
-  if (of.end.value > behind * size || (of.end.value < behind * size && !is_last))
-    return std::nullopt;
+  if (of.end.value > after * size || (of.end.value < after * size && !is_last)) return std::nullopt;
   for (const IndexView& view : views_) {
     if (view.range.end >= range.end && view.range.first < range.end) return std::nullopt;
     if (view.range.end > range.first && view.range.end < range.end) range.first = view.range.end;
@@ -162,6 +191,8 @@ Result<std::optional<IndexView>> Cover::FittingStretch(const std::shared_ptr<Ind
     range.first = at + 1;
     break;
   }
+  // Those that are wanted lie before a segment that is missing.
+  if (range.first >= wanted_.end) return std::nullopt;
   const Lsn begin = std::max(of.begin, Lsn(all[range.first].number * size));
   return IndexView{range, file, begin, of.end};
 }
@@ -178,6 +209,7 @@ Result<std::vector<IndexView>> Cover::Fitting(const std::shared_ptr<IndexFile>& 
     const IndexedStretch& of = header.stretches[i];
     const Lsn known = is_neighbour ? out.back().end : view->end;
     if (of.last_start.valid() && of.last_end > known) {
+      RETURN_IF_ERROR(ChooseAfter(known, of));
       ASSIGN_OR_RETURN(const bool has_last, HasLastRecord(of));
       if (!has_last) continue;
     }

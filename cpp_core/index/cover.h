@@ -11,6 +11,7 @@
 
 #include "cpp_core/archive/segment.h"
 #include "cpp_core/index/build.h"
+#include "cpp_core/index/confirmed.h"
 #include "cpp_core/index/file.h"
 #include "cpp_core/index/record_source.h"
 #include "neon_redo/error.h"
@@ -38,22 +39,24 @@ struct IndexView {
 class Cover {
  public:
   // Questions are about the segments of `wanted`. What is chosen of several copies is written to
-  // *segments; notes: about copies.
+  // *segments; notes: about copies. What a hash has shown is added to *confirmed.
   Cover(std::shared_ptr<std::vector<Segment>> segments, const WalIdentity& identity,
-        SegmentRange wanted, std::vector<std::string>* notes);
+        SegmentRange wanted, ConfirmedSegments* confirmed, std::vector<std::string>* notes);
 
   // Uses the file for those stretches whose segments are what they were, as far as no other file is used
   // for them. Nothing is used of a file that another cluster's WAL made.
   Status Use(const std::shared_ptr<IndexFile>& file);
   // A file that was just made of these segments takes the place of all that were used for them.
   void Put(SegmentRange range, std::shared_ptr<IndexFile> file);
+  // Uses the same files as another thread, as if by Use.
+  void Share(const std::vector<IndexView>& views);
   // Nothing is wanted before this segment.
   void BeginAt(size_t segment);
 
   const SegmentRange& wanted() const { return wanted_; }
   // In order of LSN.
   const std::vector<IndexView>& views() const { return views_; }
-  // Drops those behind this one.
+  // Drops those after this one.
   void EndWith(size_t view) { views_.resize(view + 1); }
   // Wanted segments that no file is used for, neighbours together.
   std::vector<SegmentRange> Gaps() const;
@@ -62,6 +65,8 @@ class Cover {
   bool IsCovered(const SegmentRange& range) const;
   // Chooses of several copies of each the one to be read.
   Status ChooseCopies(const SegmentRange& range);
+  // The same of segments after the last view in which its last record ends.
+  Status ChooseAfterViews();
 
  private:
   struct State {
@@ -74,12 +79,15 @@ class Cover {
   Result<std::vector<IndexView>> Fitting(const std::shared_ptr<IndexFile>& file);
   Result<std::optional<IndexView>> FittingStretch(const std::shared_ptr<IndexFile>& file,
                                                   size_t stretch);
+  bool IsKnown(const IndexedSegment& indexed, const IndexedSegment& now);
+  Status ChooseAfter(Lsn end, const IndexedStretch& stretch);
   Result<bool> HasLastRecord(const IndexedStretch& stretch);
   void Insert(IndexView view);
 
   const std::shared_ptr<std::vector<Segment>> segments_;
   const WalIdentity identity_;
   SegmentRange wanted_;
+  ConfirmedSegments* const confirmed_;
   std::vector<std::string>* const notes_;
   RecordSource records_;
   std::vector<State> states_;  // of the segments

@@ -68,6 +68,7 @@ Status DecodeEntries(EntryKind kind, Lsn start, Bytes bytes, std::vector<IndexEn
   const uint8_t* const end = at + bytes.size();
   const auto bad = [] { return MakeError(ErrorCode::kCorrupt, "it has an entry that cannot be"); };
   IndexEntry entry{.start = start};
+  if (at == end) return bad();
   while (at != end) {
     uint64_t place, first = 0, second = 0;
     if (!Take(&at, end, &place)) return bad();

@@ -54,7 +54,7 @@ inline constexpr size_t kMostEntriesOfPart = 512;
 // Appends one entry. *last: the entry before it in this part; a first one has the start of the part.
 void EncodeEntry(EntryKind kind, const IndexEntry& entry, const IndexEntry& last, std::string* out);
 
-// All entries of a part that begins at `start`, appended. kCorrupt: these are not such bytes.
+// All entries of a part that begins at `start`, appended: at least one. kCorrupt: these are not such bytes.
 Status DecodeEntries(EntryKind kind, Lsn start, Bytes bytes, std::vector<IndexEntry>* out);
 
 }  // namespace neon_redo

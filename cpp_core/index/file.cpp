@@ -103,17 +103,23 @@ rocksdb::Options TableOptions(const std::shared_ptr<rocksdb::Cache>& cache, bool
 
 }  // namespace
 
-// Segments and stretches are neighbours, and are of the same WAL.
+// Segments and stretches are neighbours, and are of the same WAL. Each stretch but the last has WAL. What has the
+// numbers of others cannot be trusted: no product of them is taken, which may overflow.
 static bool IsOrderly(const IndexHeader& header) {
   const uint64_t size = header.segment_size, number = header.segments.front().number;
-  if (size == 0 || header.begin().value != number * size) return false;
+  if (size == 0 || header.begin().value % size != 0 || header.begin().value / size != number)
+    return false;
   for (size_t i = 0; i < header.segments.size(); i++)
     if (header.segments[i].number != number + i) return false;
   for (size_t i = 1; i < header.stretches.size(); i++)
     if (header.stretches[i].begin != header.stretches[i - 1].end ||
+        header.stretches[i].begin <= header.stretches[i - 1].begin ||
         header.stretches[i].begin.value % size != 0)
       return false;
-  return header.stretches.back().begin.value / size <= header.segments.back().number;
+  const IndexedStretch& last = header.stretches.back();
+  const uint64_t newest = header.segments.back().number;
+  return last.begin.value / size <= newest && last.begin <= last.end &&
+         (last.end == last.begin || (last.end.value - 1) / size <= newest);
 }
 
 const IndexedStretch& IndexHeader::StretchOf(Lsn start) const {
@@ -218,13 +224,28 @@ struct IndexFile::Table {
 
   const rocksdb::Options options;
   rocksdb::SstFileReader reader;
-  std::unique_ptr<rocksdb::Iterator> at;  // of one key: it uses the filter
-  std::vector<IndexEntry> part;
+  uint64_t bytes = 0;  // of the file
+  IndexHeader header{};
 };
 
-IndexFile::IndexFile(std::string path, std::string name, std::unique_ptr<Table> table)
+IndexFile::IndexFile(std::string path, std::string name, std::shared_ptr<Table> table)
     : path_(std::move(path)), name_(std::move(name)), table_(std::move(table)) {}
 IndexFile::~IndexFile() = default;
+
+const IndexHeader& IndexFile::header() const { return table_->header; }
+uint64_t IndexFile::bytes() const { return table_->bytes; }
+
+std::shared_ptr<IndexFile> IndexFile::Share() const {
+  std::shared_ptr<IndexFile> out(new IndexFile(path_, name_, table_));
+  out->ReadByKey();
+  return out;
+}
+
+void IndexFile::ReadByKey() {
+  rocksdb::ReadOptions of_key;
+  of_key.prefix_same_as_start = true;
+  at_.reset(table_->reader.NewIterator(of_key));
+}
 
 tl::unexpected<Error> IndexFile::Damaged(const std::string& what) {
   is_damaged_ = true;
@@ -241,17 +262,15 @@ Result<std::unique_ptr<IndexFile>> IndexFile::Open(const Directory& directory,
   ASSIGN_OR_RETURN(const FileDescriptor fd, directory.OpenFile(name, O_RDONLY));
   struct stat st;
   if (fstat(fd.get(), &st) != 0) return FileError("examine file", path);
-  std::unique_ptr<IndexFile> out(new IndexFile(path, called, std::make_unique<Table>(cache)));
-  out->bytes_ = static_cast<uint64_t>(st.st_size);
+  std::unique_ptr<IndexFile> out(new IndexFile(path, called, std::make_shared<Table>(cache)));
+  out->table_->bytes = static_cast<uint64_t>(st.st_size);
   const auto status = out->table_->reader.Open(NameOf(fd.get()));
   if (status.IsIOError())
     return MakeError(ErrorCode::kIo,
                      fmt::format("could not open index file \"{}\": {}", path, status.ToString()));
   if (!status.ok()) return out->Damaged(status.ToString());
   RETURN_IF_ERROR(out->ReadHeader());
-  rocksdb::ReadOptions of_key;
-  of_key.prefix_same_as_start = true;
-  out->table_->at.reset(out->table_->reader.NewIterator(of_key));
+  out->ReadByKey();
   return out;
 }
 
@@ -267,30 +286,33 @@ Status IndexFile::ReadHeader() {
   ByteReader in(BytesOf(at->value()));
   StoredHeader stored;
   if (!in.Read(&stored)) return Damaged("its header is too short");
-  if (stored.format != kFormat) return Damaged("it is of another format");
+  if (stored.format != kFormat)
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("index file \"{}\" is of another version of the program", path_));
   const uint64_t size = uint64_t{stored.segments} * sizeof(StoredSegment) +
                         uint64_t{stored.stretches} * sizeof(StoredStretch);
   if (stored.segments == 0 || stored.stretches == 0 || in.remaining() != size)
     return Damaged("its header names no segments");
-  header_ = {.system_identifier = stored.system_identifier,
-             .segment_size = stored.segment_size,
-             .is_cut = stored.is_cut != 0};
-  for (StoredSegment s; header_.segments.size() < stored.segments && in.Read(&s);)
-    header_.segments.push_back({static_cast<uint32_t>(s.timeline),
-                                s.number,
-                                s.hash,
-                                {s.device, s.inode, s.stored_size, s.modified, s.changed}});
-  for (StoredStretch s; header_.stretches.size() < stored.stretches && in.Read(&s);)
-    header_.stretches.push_back({Lsn(s.begin), Lsn(s.end), Lsn(s.last_start), Lsn(s.last_end),
-                                 static_cast<uint32_t>(s.last_crc)});
-  return IsOrderly(header_) ? Status() : Damaged("its header is no list of neighbours");
+  IndexHeader& header = table_->header;
+  header = {.system_identifier = stored.system_identifier,
+            .segment_size = stored.segment_size,
+            .is_cut = stored.is_cut != 0};
+  for (StoredSegment s; header.segments.size() < stored.segments && in.Read(&s);)
+    header.segments.push_back({static_cast<uint32_t>(s.timeline),
+                               s.number,
+                               s.hash,
+                               {s.device, s.inode, s.stored_size, s.modified, s.changed}});
+  for (StoredStretch s; header.stretches.size() < stored.stretches && in.Read(&s);)
+    header.stretches.push_back({Lsn(s.begin), Lsn(s.end), Lsn(s.last_start), Lsn(s.last_end),
+                                static_cast<uint32_t>(s.last_crc)});
+  return IsOrderly(header) ? Status() : Damaged("its header is no list of neighbours");
 }
 
 Status IndexFile::ReadBack(const PageKey& key, Lsn to, const Take& take) {
-  if (to <= header_.begin()) return {};
-  rocksdb::Iterator& at = *table_->at;
+  if (to <= header().begin()) return {};
+  rocksdb::Iterator& at = *at_;
   const EntryKind kind = EntryKindOf(key);
-  std::vector<IndexEntry>& part = table_->part;
+  std::vector<IndexEntry>& part = part_;
   for (at.SeekForPrev(Key(key, Lsn(to.value - 1)).slice()); at.Valid(); at.Prev()) {
     if (at.key().size() != kKeySize) return Damaged("it has a key of a wrong size");
     if (PageKeyOf(at.key()) != key) break;
@@ -308,7 +330,7 @@ IndexFile::Cursor::Cursor(IndexFile* file, const PageKey& first, Lsn from) : fil
   options.total_order_seek = true;
   options.fill_cache = false;
   at_.reset(file->table_->reader.NewIterator(options));
-  // A part that begins before `from` may have entries behind it.
+  // A part that begins before `from` may have entries after it.
   at_->SeekForPrev(Key(first, from).slice());
   if (!at_->status().ok()) return;
   if (!at_->Valid() || at_->key().size() != kKeySize || PageKeyOf(at_->key()) < first)

@@ -30,7 +30,7 @@ struct IndexedSegment {
   uint32_t timeline = 0;
   uint64_t number = 0;
   uint64_t hash = 0;    // XXH3, 64 bits, of its content, decompressed
-  FileIdentity file{};  // changed is 0: it does not tell versions of the content apart
+  FileIdentity file{};  // changed is 0: versions of the content may have the same one
 };
 
 // WAL that was indexed in one go: segments of the file, up to those of the next stretch. What an entry says of
@@ -76,19 +76,22 @@ class IndexFileWriter {
   std::unique_ptr<Table> table_;
 };
 
-// A file that is open. Every block of it is checked when it is read. Not thread-safe.
+// A file that is open. Every block of it is checked when it is read. Not thread-safe, but for Share.
 class IndexFile {
  public:
   // Links are not followed. kNotFound: there is no such file. kCorrupt: it is damaged, or of another
-  // format; the message names it. cache: of blocks, shared with other files. later: its name from now on.
+  // version; the message names it. cache: of blocks, shared with other files. later: its name from now on.
   static Result<std::unique_ptr<IndexFile>> Open(const Directory& directory,
                                                  const std::string& name,
                                                  const std::shared_ptr<rocksdb::Cache>& cache,
                                                  const std::string& later = {});
   ~IndexFile();
 
-  const IndexHeader& header() const { return header_; }
-  uint64_t bytes() const { return bytes_; }
+  // The same open file for another thread: descriptor, header and cache are shared.
+  std::shared_ptr<IndexFile> Share() const;
+
+  const IndexHeader& header() const;
+  uint64_t bytes() const;                            // of the file
   const std::string& name() const { return name_; }  // in the directory, unless it was replaced
   // A block of it could not be used.
   bool is_damaged() const { return is_damaged_; }
@@ -122,15 +125,16 @@ class IndexFile {
 
  private:
   struct Table;
-  IndexFile(std::string path, std::string name, std::unique_ptr<Table> table);
+  IndexFile(std::string path, std::string name, std::shared_ptr<Table> table);
   Status ReadHeader();
+  void ReadByKey();
   tl::unexpected<Error> Damaged(const std::string& what);
 
   const std::string path_, name_;
-  std::unique_ptr<Table> table_;
-  uint64_t bytes_ = 0;  // of the file
+  const std::shared_ptr<Table> table_;
+  std::unique_ptr<rocksdb::Iterator> at_;  // of one key: it uses the filter
+  std::vector<IndexEntry> part_;
   std::atomic<bool> is_damaged_{false};
-  IndexHeader header_;
 };
 
 }  // namespace neon_redo

@@ -26,11 +26,12 @@ bool StartsBefore(const IndexEntry& a, const IndexEntry& b) { return a.start < b
 
 }  // namespace
 
-IndexedChanges::IndexedChanges(WalIndex* index, Lsn from, bool track_commit_timestamp)
+IndexedChanges::IndexedChanges(WalIndex* index, Lsn from, bool track_commit_timestamp,
+                               size_t threads)
     : index_(*index),
       from_(from),
       track_commit_timestamp_(track_commit_timestamp),
-      records_(index->segments(), index->identity()),
+      records_(index->segments(), index->identity(), threads),
       ingest_({.track_commit_timestamp = true}),
       view_(*index->identity().version) {}
 

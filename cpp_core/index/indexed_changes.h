@@ -16,8 +16,9 @@ namespace neon_redo {
 class IndexedChanges : public ChangeSource {
  public:
   // Changes by records that start at `from` or later, where the base backup's replay begins.
-  // track_commit_timestamp: whether the cluster keeps them there. The index must outlive the object.
-  IndexedChanges(WalIndex* index, Lsn from, bool track_commit_timestamp);
+  // track_commit_timestamp: whether the cluster keeps them there. The index must outlive the object. threads:
+  // how many have such an object; they share the files that may be open.
+  IndexedChanges(WalIndex* index, Lsn from, bool track_commit_timestamp, size_t threads = 1);
 
   // kUnsupported: WAL between `from` and lsn was written with wal_level=minimal.
   Status CheckWalLevel(Lsn lsn);

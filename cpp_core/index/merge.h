@@ -21,7 +21,8 @@ using MergeSink =
 Status MergeParts(std::span<const IndexView> views, const MergeSink& sink);
 
 // Writes what the views answer for, which are neighbours in order of LSN, into one file of that name. Their
-// WAL is not read. Memory: a block of each, and some two bytes for each page that is named. Thread-safe. Errors as MergeParts and MakeIndexFile.
+// WAL is not read. Memory: a block of each, and some two bytes for each page that is named. Thread-safe. Errors as
+// MergeParts and MakeIndexFile.
 Result<std::unique_ptr<IndexFile>> MergeIndexFiles(std::span<const IndexView> views,
                                                    const Directory& directory,
                                                    const std::string& name,

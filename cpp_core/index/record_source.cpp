@@ -27,10 +27,10 @@ constexpr size_t kUsualRead = 256;
 
 // A page that was last whole a checkpoint ago may have records in each segment since.
 RecordSource::RecordSource(std::shared_ptr<const std::vector<Segment>> segments,
-                           const WalIdentity& identity)
+                           const WalIdentity& identity, size_t sources)
     : segments_(std::move(segments)),
       identity_(identity),
-      most_open_(std::clamp<size_t>(OpenFileLimit() / 8, 64, 256)) {}
+      most_open_(std::clamp<size_t>(OpenFileLimit() / 8 / sources, 2, 256)) {}
 
 const Segment* RecordSource::Find(uint64_t number) const {
   const auto at = std::lower_bound(segments_->begin(), segments_->end(), number,

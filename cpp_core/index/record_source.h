@@ -18,12 +18,14 @@
 
 namespace neon_redo {
 
-// Keeps up to 256 segments open, or an eighth of the process's files if that is less, but 64 at least. Up to four
-// that are compressed are kept in memory. Not thread-safe.
+// Keeps up to 256 segments open, or fewer, so that all sources together have an eighth of the process's files. Up to
+// four that are compressed are kept in memory. Not thread-safe.
 class RecordSource {
  public:
-  // segments: of a line, in order of number, without copies.
-  RecordSource(std::shared_ptr<const std::vector<Segment>> segments, const WalIdentity& identity);
+  // segments: of a line, in order of number, without copies where records are read. sources: how many such
+  // objects the process has.
+  RecordSource(std::shared_ptr<const std::vector<Segment>> segments, const WalIdentity& identity,
+               size_t sources = 1);
 
   // The record that starts there: its page headers, length and CRC are right. Valid until the next call.
   // kNotFound: there is none. Other errors: the segment cannot be read.

@@ -2,20 +2,42 @@
 // makes the page whole.
 #include "cpp_core/index/wal_index.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "cpp_core/base/try.h"
 
 namespace neon_redo {
 
-// A file that turns out to be damaged is removed, and the question asked once more when there is another.
+namespace {
+
+// Entries of a file that were passed on: up to one of them, in order of key and position.
+struct Taken {
+  Lsn begin, end;
+  std::pair<PageKey, Lsn> last{};
+
+  bool Has(const PageKey& key, Lsn start) const {
+    return begin <= start && start < end && std::pair(key, start) <= last;
+  }
+};
+
+}  // namespace
+
+// A file that turns out to be damaged is removed, and the question asked once more when there is another. Who asks has
+// looked at where the index ends: it must not end earlier by then.
 Status WalIndex::WithRepair(const std::function<Status()>& ask) {
   constexpr int kMostTimes = 8;
   for (int times = 0;; times++) {
     Status status = ask();
     if (status || status.error().code != ErrorCode::kCorrupt || times == kMostTimes) return status;
+    const Lsn had = std::min(end(), wal_.SegmentStart((*segments_)[wanted_.end - 1].number + 1));
     if (!RemoveDamaged()) return status;
     RETURN_IF_ERROR(CoverAll());
+    if (end() >= had) continue;
+    if (damage_) return tl::unexpected(*damage_);
+    return MakeError(ErrorCode::kNotFound,
+                     fmt::format("WAL from {} on has gone while it was used", end().ToString()));
   }
 }
 
@@ -67,20 +89,33 @@ Result<std::vector<IndexEntry>> WalIndex::GetAll(const PageKey& key, Lsn from, L
 
 Status WalIndex::ForEach(const PageKey& first, const PageKey& last, Lsn from, Lsn to,
                          const std::function<void(const IndexEntry&)>& take) {
-  const auto read = [&](const IndexView& view) -> Status {
-    const Lsn begin = std::max(from, view.begin), end = std::min(to, view.end);
-    IndexFile::Cursor cursor(view.file.get(), first, begin);
+  std::vector<Taken> taken;  // before a file turned out to be damaged
+  const auto read = [&](const IndexView& view, Taken* now) -> Status {
+    IndexFile::Cursor cursor(view.file.get(), first, now->begin);
     for (;;) {
       ASSIGN_OR_RETURN(const bool is_there, cursor.Next());
       if (!is_there || cursor.key() > last) return {};
-      if (first == last && cursor.part().front().start >= end) return {};
-      const auto part = EntriesBetween(cursor.part(), begin, end);
-      std::for_each(part.begin(), part.end(), take);
+      if (first == last && cursor.part().front().start >= now->end) return {};
+      for (const IndexEntry& entry : EntriesBetween(cursor.part(), now->begin, now->end)) {
+        const auto has_it = [&](const Taken& t) { return t.Has(cursor.key(), entry.start); };
+        if (std::none_of(taken.begin(), taken.end(), has_it)) take(entry);
+        now->last = {cursor.key(), entry.start};
+      }
     }
   };
   return WithRepair([&]() -> Status {
-    for (const IndexView& view : views())
-      if (view.end > from && view.begin < to) RETURN_IF_ERROR(read(view));
+    std::vector<Taken> all;
+    for (const IndexView& view : views()) {
+      if (view.end <= from || view.begin >= to) continue;
+      all.push_back({std::max(from, view.begin), std::min(to, view.end)});
+      const Status status = read(view, &all.back());
+      if (status) {
+        all.back().last = {last, all.back().end};
+        continue;
+      }
+      taken.insert(taken.end(), all.begin(), all.end());
+      return status;
+    }
     return {};
   });
 }

@@ -15,6 +15,7 @@
 #include "cpp_core/archive/wal_set.h"
 #include "cpp_core/base/directory.h"
 #include "cpp_core/index/build.h"
+#include "cpp_core/index/confirmed.h"
 #include "cpp_core/index/cover.h"
 #include "cpp_core/index/file.h"
 #include "cpp_core/wal/open.h"
@@ -54,6 +55,9 @@ class WalIndex {
   static Result<std::unique_ptr<WalIndex>> Open(const WalSet& wal, const WalRange& range,
                                                 const IndexOptions& options);
 
+  // The same for another thread, which shares the open files and the cache. Nothing is looked at again.
+  std::unique_ptr<WalIndex> Share() const;
+
   // Of the files: of the cluster, below options.directory.
   const std::string& directory() const { return directory_; }
   const IndexCounts& counts() const { return counts_; }
@@ -75,7 +79,8 @@ class WalIndex {
   // All of them that start at `from` or later, and before `to`.
   Result<std::vector<IndexEntry>> GetAll(const PageKey& key, Lsn from, Lsn to);
   // The entries of the keys from `first` to `last` of records that start at `from` or later, and before
-  // `to`. The order is that of LSNs for each key; a record may come several times.
+  // `to`. The order is that of LSNs for each key; a record may come once for each key. After an error some
+  // may have come.
   Status ForEach(const PageKey& first, const PageKey& last, Lsn from, Lsn to,
                  const std::function<void(const IndexEntry&)>& take);
   // What records before `to`, from `from` on, make of a fork's size: where a database was made in between, what
@@ -89,6 +94,7 @@ class WalIndex {
   const std::vector<IndexView>& views() const { return cover_->views(); }
   // wal_index_files.cpp
   Status ListSegments();
+  void EndAtHole(uint64_t end);
   Result<std::vector<ListedFile>> ListFiles() const;
   Status CoverAll();
   Result<bool> TryCover();
@@ -113,11 +119,13 @@ class WalIndex {
   const WalRange range_;
   IndexOptions options_;
   const std::string directory_;
-  std::optional<Directory> opened_;
+  std::shared_ptr<const Directory> opened_;
+  std::optional<ConfirmedSegments> confirmed_;
   std::shared_ptr<rocksdb::Cache> cache_;
   uint32_t timeline_ = 0;
   std::shared_ptr<std::vector<Segment>> segments_;  // of the line
   SegmentRange wanted_;
+  std::optional<Error> hole_;    // after the wanted segments, where more were asked for
   uint64_t per_group_ = 1;       // segments
   std::vector<uint64_t> sizes_;  // of files, in segments, ascending
   std::unique_ptr<Cover> cover_;

@@ -89,7 +89,8 @@ Result<std::unique_ptr<WalIndex>> WalIndex::Open(const WalSet& wal, const WalRan
   if (std::string warning = directory.OwnerWarning(); !warning.empty())
     out->notes_.push_back(std::move(warning));
   RETURN_IF_ERROR(RemoveLeftovers(directory));
-  out->opened_.emplace(std::move(directory));
+  out->opened_ = std::make_shared<const Directory>(std::move(directory));
+  out->confirmed_.emplace(out->opened_.get());
   RETURN_IF_ERROR(out->CoverAll());
   out->options_.progress = nullptr;  // it may refer to what ends with the caller
   std::set<const IndexFile*> files;
@@ -97,6 +98,41 @@ Result<std::unique_ptr<WalIndex>> WalIndex::Open(const WalSet& wal, const WalRan
     if (files.insert(view.file.get()).second) out->counts_.bytes += view.file->bytes();
   out->counts_.files = files.size();
   return out;
+}
+
+std::unique_ptr<WalIndex> WalIndex::Share() const {
+  std::unique_ptr<WalIndex> out(new WalIndex(wal_, range_, options_));
+  out->opened_ = opened_;
+  out->confirmed_.emplace(opened_.get());
+  out->cache_ = cache_;
+  out->timeline_ = timeline_;
+  // A repair may choose copies of others.
+  out->segments_ = std::make_shared<std::vector<Segment>>(*segments_);
+  out->wanted_ = wanted_;
+  out->hole_ = hole_;
+  out->per_group_ = per_group_;
+  out->sizes_ = sizes_;
+  out->damage_ = damage_;
+  out->notes_.clear();
+  out->counts_ = counts_;
+  out->cover_ = std::make_unique<Cover>(out->segments_, wal_.identity(), wanted_, &*out->confirmed_,
+                                        &out->notes_);
+  out->cover_->Share(views());
+  return out;
+}
+
+// Nothing after a segment that is missing answers questions. end: after the number of the last that is wanted.
+void WalIndex::EndAtHole(uint64_t end) {
+  const auto& all = *segments_;
+  for (size_t at = wanted_.first + 1; at < all.size() && at <= wanted_.end; at++) {
+    const uint64_t number = all[at - 1].number + 1;
+    if (number == all[at].number || number >= end) continue;
+    hole_ = Error{ErrorCode::kCorrupt,
+                  fmt::format("WAL segment \"{}\" is missing, but later segments are there",
+                              FormatSegmentName(all[at].timeline, number, wal_.segment_size()))};
+    wanted_.end = at;
+    return;
+  }
 }
 
 // Of the line, with the copies of each. Wanted are those of the groups that the range touches.
@@ -118,11 +154,14 @@ Status WalIndex::ListSegments() {
     return static_cast<size_t>(at - all.begin());
   };
   const uint64_t first = range_.from ? range_.from->value / size : 0;
-  wanted_ = {place(first), all.size()};
+  uint64_t end = all.empty() ? 0 : all.back().number + 1;
   if (range_.to) {
     const uint64_t last = range_.to->value == 0 ? 0 : (range_.to->value - 1) / size;
-    wanted_.end = std::max(wanted_.first, place((last / per_group_ + 1) * per_group_));
+    end = std::min(end, (last / per_group_ + 1) * per_group_);
   }
+  wanted_.first = place(first);
+  wanted_.end = std::max(wanted_.first, place(end));
+  EndAtHole(end);
   if (wanted_.first == wanted_.end || all[wanted_.first].number != first) return {};
   const auto is_before = [&](const Segment& s, const Segment& next) {
     return s.number + 1 == next.number && s.number / per_group_ == first / per_group_ &&
@@ -160,7 +199,12 @@ Result<std::vector<WalIndex::ListedFile>> WalIndex::ListFiles() const {
 Status WalIndex::CoverAll() {
   for (int round = 0; round < kMostRounds; round++) {
     ASSIGN_OR_RETURN(const bool is_done, TryCover());
-    if (is_done) return RemoveReplaced();
+    if (!is_done) continue;
+    if (!damage_) damage_ = hole_;
+    RETURN_IF_ERROR(cover_->ChooseAfterViews());
+    if (const Status saved = confirmed_->Save(); !saved)
+      notes_.push_back(saved.error().message + "; WAL that was compared is read again next time");
+    return RemoveReplaced();
   }
   return MakeError(
       ErrorCode::kIo,
@@ -172,7 +216,7 @@ Status WalIndex::CoverAll() {
 // False: a file has gone, or is damaged; begin again.
 Result<bool> WalIndex::TryCover() {
   damage_.reset();
-  cover_ = std::make_unique<Cover>(segments_, wal_.identity(), wanted_, &notes_);
+  cover_ = std::make_unique<Cover>(segments_, wal_.identity(), wanted_, &*confirmed_, &notes_);
   ASSIGN_OR_RETURN(const bool are_there, UseFiles());
   if (!are_there) return false;
   done_ = 0;
@@ -217,7 +261,7 @@ std::vector<SegmentRange> WalIndex::Pieces() const {
       size_t end = at + 1;
       for (const uint64_t size : sizes_) {
         const uint64_t count = size - all[at].number % size;
-        // Behind a whole group there is WAL.
+        // After a whole group there is WAL.
         if (size <= per_group_ && at + count <= gap.end && at + count < all.size())
           end = at + count;
       }
@@ -250,7 +294,7 @@ Status WalIndex::Take(const SegmentRange& piece, BuiltFile built) {
     if (std::find(notes_.begin(), notes_.end(), note) == notes_.end()) notes_.push_back(note);
   if (piece.first < cover_->wanted().first) return {};
   if (built.damage && range_.from && built.file->header().end() <= *range_.from) {
-    // Damage before the range keeps nothing behind it from being read.
+    // Damage before the range keeps nothing after it from being read.
     const uint64_t number = range_.from->value / wal_.segment_size();
     const size_t first = cover_->Find(number, number).first;
     if (piece.first < first) {
@@ -260,7 +304,7 @@ Status WalIndex::Take(const SegmentRange& piece, BuiltFile built) {
   }
   cover_->Put(piece, std::move(built.file));
   if (!built.damage) return {};
-  // Nothing behind the damage answers questions.
+  // Nothing after the damage answers questions.
   damage_ = std::move(built.damage);
   const auto at = std::find_if(views().begin(), views().end(),
                                [&](const IndexView& view) { return view.range == piece; });
@@ -304,8 +348,8 @@ std::span<const IndexView> WalIndex::ToMerge(const SegmentRange& node) const {
     at = end->range.end;
   }
   const auto count = static_cast<uint64_t>(end - first);
-  const Lsn behind = wal_.SegmentStart(newest.number + 1);
-  if (at != node.end || count < 2 || std::prev(end)->end != behind) return {};
+  const Lsn after = wal_.SegmentStart(newest.number + 1);
+  if (at != node.end || count < 2 || std::prev(end)->end != after) return {};
   if (has_large && count <= 2 * options_.fan_out) return {};
   return {first, end};
 }

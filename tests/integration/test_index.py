@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 import workload
@@ -94,6 +95,7 @@ class Interrupted(unittest.TestCase):
         )
         cls.cluster.pgbench("-i", "-q", "-s", "5")
         cls.cluster.pgbench("-n", "-c", "2", "-t", "3000")
+        cls.cluster.accounts = cls.cluster.psql("SELECT pg_relation_filepath('pgbench_accounts')")
         cls.cluster.stop()
 
     def setUp(self):
@@ -108,31 +110,54 @@ class Interrupted(unittest.TestCase):
                 "--fan-out", "2"]  # fmt: skip
 
     def files(self):
-        """The names of all files of the index."""
-        return sorted(path.name for path in pathlib.Path(self.index).rglob("*") if path.is_file())
+        """The names of all files that have entries."""
+        return sorted(path.name for path in pathlib.Path(self.index).rglob("*.sst"))
 
-    def check(self):
+    def check(self, pages=1000):
         report = json.loads(run_neon_redo(*self.arguments()).stdout)
+        # Of the others one says which files of WAL were compared.
+        others = {path.name for path in pathlib.Path(self.index).rglob("*") if path.is_file()} - set(self.files())
+        self.assertLessEqual(others, {"confirmed"})
         self.assertEqual(report["files"], len(self.files()))
-        self.assertFalse([name for name in self.files() if not name.endswith(".sst")])
-        oracle = run([ORACLE, "--wal", self.cluster.wal, "--index", self.index, "--pages", "1000"])
+        oracle = run([ORACLE, "--wal", self.cluster.wal, "--index", self.index, "--pages", str(pages)])
         self.assertEqual(json.loads(oracle.stdout)["different"], 0)
         return report
 
+    def await_files(self, program, count):
+        """Until the program has written so many files, or has ended; whether it has not."""
+        before = self.names()
+        seen = set()
+        deadline = time.monotonic() + 60
+        while program.poll() is None and time.monotonic() < deadline:
+            seen |= self.names() - before
+            if len(seen) >= count:
+                return True
+        self.assertIsNotNone(program.poll(), "it neither writes files nor ends")
+        return False
+
+    def names(self):
+        """Names and inodes of all files of the index, those in the making too."""
+        found = set()
+        for directory in pathlib.Path(self.index).iterdir():
+            with os.scandir(directory) as entries:
+                found |= {(entry.name, entry.inode()) for entry in entries}
+        return found
+
     def test_killed(self):
         chance = random.Random(1)
+        killed = 0
         for _ in range(KILLS):
             command = self.merging() if chance.random() < 0.6 else [neon_redo_program(), *self.arguments()]
             program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                program.wait(timeout=chance.uniform(0, 0.6))
-            except subprocess.TimeoutExpired:
-                pass
+            killed += self.await_files(program, chance.randint(1, 60))
             program.send_signal(signal.SIGKILL)
             program.wait()
-            if chance.random() < 0.3:
-                for path in pathlib.Path(self.index).rglob("*.sst"):
+            # Begin anew, else nothing is left to be made.
+            self.check(pages=100)
+            for path in pathlib.Path(self.index).rglob("*.sst"):
+                if chance.random() < 0.7:
                     path.unlink()
+        self.assertGreater(killed, KILLS // 3)
         self.check()
 
     def test_two_at_once(self):
@@ -157,6 +182,29 @@ class Interrupted(unittest.TestCase):
     def test_it_is_made_once(self):
         self.assertGreater(self.check()["segments_indexed"], 10)
         self.assertEqual(self.check()["segments_indexed"], 0)
+
+    def test_threads_share_files(self):
+        """Many threads of one command, with few descriptors."""
+        run(self.merging())
+        self.assertGreater(len(self.files()), 3)
+        accounts = self.cluster.accounts
+        output = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "accounts")
+        arguments = ["--wal", self.cluster.wal, "--index", self.index, "--output", output, "--jobs=16", "--lsn=end"]
+        run(["prlimit", "--nofile=100", neon_redo_program(), "page", "--relation", accounts, *arguments])
+        self.assertGreater(os.path.getsize(output), 4 << 20)
+
+    def test_a_missing_segment(self):
+        """Files of the index that were made when it was there do not hide that it is not."""
+        archive = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        names = sorted(name for name in os.listdir(self.cluster.wal) if len(name) == 24)[:8]
+        for name in names:
+            shutil.copy(os.path.join(self.cluster.wal, name), archive)
+        arguments = ["index", "--wal", archive, "--index", self.index]
+        run_neon_redo(*arguments)
+        (archive / names[4]).unlink()
+        result = run_neon_redo(*arguments, check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(f'"{names[4]}" is missing', result.stderr)
 
     def test_a_damaged_compressed_segment(self):
         """WAL before it is indexed, the command says so, and pages before it are found."""

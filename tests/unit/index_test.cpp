@@ -15,7 +15,9 @@
 #include <thread>
 
 #include "cpp_core/archive/wal_set.h"
+#include "cpp_core/base/file_identity.h"
 #include "cpp_core/index/collector.h"
+#include "cpp_core/index/confirmed.h"
 #include "cpp_core/index/indexed_changes.h"
 #include "cpp_core/index/wal_index.h"
 #include "cpp_core/pg/operations.h"
@@ -135,13 +137,52 @@ class IndexTest : public ::testing::Test {
     }
   }
 
+  // The same by the other questions, in any order: each may be the first to find that a file is damaged.
+  void CompareAll(WalIndex* index, const Entries& expected, uint32_t seed) {
+    uint64_t passed = 0;
+    std::vector<Lsn> found, wanted;
+    for (const auto& [key, all] : expected)
+      for (const IndexEntry& entry : all) wanted.push_back(entry.start);
+    const auto for_each = [&] {
+      const PageKey last{0xff, 0xffffffff, 0xffffffff, 0xffffffff, 0xff, 0xfffffffe};
+      ASSERT_TRUE(index->ForEach({}, last, Lsn(), Lsn(~uint64_t{0}), [&](const IndexEntry& entry) {
+        if (entry.size == SizeBounds() && entry.xid == 0) found.push_back(entry.start);
+      }));
+      std::sort(found.begin(), found.end());
+      std::sort(wanted.begin(), wanted.end());
+      ASSERT_EQ(found, wanted);
+      passed++;
+    };
+    const auto sizes = [&] {
+      CompareSizes(index);
+      passed++;
+    };
+    if (seed % 3 == 0) for_each();
+    if (seed % 3 == 1) sizes();
+    Compare(index, expected, seed);
+    if (seed % 3 != 0) for_each();
+    if (seed % 3 != 1 && seed % 4 == 0) sizes();
+    EXPECT_GT(passed, 0u);
+  }
+
+  // The last record of segment 3 ends with it, so that nothing but the numbers shows that 4 is missing.
+  void WriteWithSwitch() {
+    WalWriter wal(kSize, 3);
+    for (uint32_t i = 0; wal.position() < 8 * uint64_t{kSize} - 20'000; i++) {
+      wal.AppendData(kRmClog, 0x00, Numbers({i % 5}));
+      wal.Append(kRmXlog, 0x20, 10'000);
+      if (wal.position() / kSize == 3 && wal.position() % kSize > kSize / 2) wal.Switch();
+    }
+    wal.Save(wal_.path());
+  }
+
   void CompareSizes(WalIndex* index);
   void DamageFiles(int times, uint64_t group, uint64_t fan_out);
 
   std::vector<std::string> Files() const {
     std::vector<std::string> out;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(index_.path()))
-      if (entry.is_regular_file()) out.push_back(entry.path());
+      if (entry.path().extension() == ".sst") out.push_back(entry.path());
     std::sort(out.begin(), out.end());
     return out;
   }
@@ -174,7 +215,7 @@ TEST(IndexEntry, IsTheSameAfterDecoding) {
       std::string bytes;
       IndexEntry last{.start = Lsn(random() >> random() % 50 << 3)};
       const Lsn start = last.start;
-      for (size_t i = 0; i < random() % 20; i++) {
+      for (size_t i = 0; i == 0 || i < random() % 20; i++) {
         IndexEntry entry{.start = last.start + (random() >> (30 + random() % 30) << 3)};
         if (kind == EntryKind::kRecord) entry.makes_whole = random() % 2;
         if (kind == EntryKind::kSize)
@@ -193,6 +234,39 @@ TEST(IndexEntry, IsTheSameAfterDecoding) {
       decoded.clear();
       static_cast<void>(DecodeEntries(kind, start, all, &decoded));
     }
+    // A part has an entry: who reads it looks at the first.
+    std::vector<IndexEntry> none;
+    EXPECT_FALSE(DecodeEntries(kind, Lsn(8), {}, &none));
+  }
+}
+
+// Of a file whose checksums are right.
+TEST_F(IndexTest, AHeaderThatCannotBeIsDamage) {
+  const auto directory = Directory::Open(index_.path());
+  const auto open = [&](const IndexHeader& header) {
+    const FileDescriptor fd = *directory->CreateFile("x.sst");
+    const auto writer = IndexFileWriter::Create(fd.get(), "x.sst", false);
+    EXPECT_TRUE((*writer)->Finish(header));
+    return IndexFile::Open(*directory, "x.sst", nullptr);
+  };
+  const auto at = [](uint64_t number) { return Lsn(number * kSize); };
+  IndexHeader good{.system_identifier = 1, .segment_size = kSize};
+  for (uint64_t number = 3; number < 6; number++)
+    good.segments.push_back({.timeline = 1, .number = number});
+  good.stretches = {{.begin = at(3), .end = at(5)}, {.begin = at(5), .end = at(6)}};
+  ASSERT_TRUE(open(good));
+  // To and fro; past the segments; of a number that overflows.
+  IndexHeader bad[4] = {good, good, good, good};
+  bad[0].stretches = {{.begin = at(3), .end = at(1000)},
+                      {.begin = at(1000), .end = at(4)},
+                      {.begin = at(4), .end = at(6)}};
+  bad[1].stretches.back().end = at(6) + 8;
+  bad[2].stretches.back().end = Lsn(5 * kSize - 8);
+  for (IndexedSegment& segment : bad[3].segments) segment.number += uint64_t{1} << 44;
+  for (const IndexHeader& header : bad) {
+    const auto file = open(header);
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().code, ErrorCode::kCorrupt);
   }
 }
 
@@ -374,7 +448,7 @@ void IndexTest::DamageFiles(int times, uint64_t group, uint64_t fan_out) {
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<int64_t>(bytes.size()));
     const auto index = Open(1, group, fan_out);
     ASSERT_TRUE(index) << index.error().message;
-    Compare(index->get(), expected, static_cast<uint32_t>(round));
+    CompareAll(index->get(), expected, static_cast<uint32_t>(round));
     EXPECT_EQ(Files(), files);
     const bool is_told = !(*index)->TakeNotes().empty();
     told += is_told;
@@ -488,6 +562,194 @@ TEST_F(IndexTest, SegmentsThatAreGoneNeedNoNewFile) {
     Compare(index->get(), Expected(), 1);
   }
   EXPECT_EQ(Names(), (std::vector<std::string>{"3-15", "16"}));
+}
+
+// Files that were made when it was there say nothing of it.
+TEST_F(IndexTest, NothingAfterAMissingSegmentAnswers) {
+  WriteWithSwitch();
+  for (const uint64_t fan_out : {uint64_t{16}, uint64_t{2}}) {
+    ASSERT_TRUE(Open(1, kSize, fan_out));
+    const Entries before = Expected();
+    const std::string away = wal_.path() + "/away";
+    std::filesystem::rename(PathOf(4), away);
+    for (int round = 0; round < 2; round++) {
+      const auto index = Open(1, kSize, fan_out);
+      ASSERT_TRUE(index) << index.error().message;
+      ASSERT_TRUE((*index)->damage());
+      EXPECT_EQ((*index)->damage()->code, ErrorCode::kCorrupt);
+      EXPECT_NE((*index)->damage()->message.find("000000010000000000000004\" is missing"),
+                std::string::npos);
+      EXPECT_EQ((*index)->end(), Lsn(4 * kSize));
+      for (const auto& [key, all] : before) {
+        const auto after = (*index)->GetAll(key, Lsn(4 * kSize), Lsn(9 * kSize));
+        EXPECT_TRUE(after && after->empty());
+      }
+    }
+    // What is after it is no concern of those before, and the other way round.
+    const auto set = WalSet::Open(wal_.path());
+    for (const WalRange& range :
+         {WalRange{.to = Lsn(4 * kSize)}, WalRange{.from = Lsn(5 * kSize)}}) {
+      const auto index =
+          WalIndex::Open(*set, range, {.directory = index_.path() + "/a/b", .group = kSize});
+      ASSERT_TRUE(index) << index.error().message;
+      EXPECT_FALSE((*index)->damage());
+    }
+    std::filesystem::rename(away, PathOf(4));
+    const auto index = Open(1, kSize, fan_out);
+    EXPECT_FALSE((*index)->damage());
+    Compare(index->get(), Expected(), 1);
+  }
+}
+
+// A question must not be answered from less WAL than the one before it.
+TEST_F(IndexTest, WalThatIsDamagedMeanwhileIsAnError) {
+  Write(30, 3);
+  ASSERT_TRUE(Open());
+  const auto index = Open();
+  ASSERT_TRUE(index);
+  const Lsn end = (*index)->end();
+  std::fstream(PathOf(4), std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(600'000)
+      .write("xxxx", 4);
+  std::fstream(Files()[1], std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(200)
+      .write("xxxx", 4);
+  bool failed = false;
+  for (const auto& [key, all] : Expected()) {
+    const auto got = (*index)->GetAll(key, Lsn(), Lsn(~uint64_t{0}));
+    if (got) continue;
+    failed = true;
+    EXPECT_EQ(got.error().code, ErrorCode::kCorrupt);
+    break;
+  }
+  EXPECT_TRUE(failed);
+  EXPECT_LT((*index)->end(), end);
+}
+
+// A hash that was found out is not found out again.
+TEST_F(IndexTest, ACopyIsReadOnce) {
+  Write(31, 3);
+  ASSERT_TRUE(Open());
+  const auto replace = [&] {
+    std::filesystem::copy(PathOf(4), PathOf(4) + ".new");
+    std::filesystem::rename(PathOf(4) + ".new", PathOf(4));
+  };
+  replace();
+  AwaitAge(NanosecondsNow());
+  ASSERT_EQ((*Open())->counts().built, 0u);
+  const auto directory = Directory::Open(std::filesystem::path(Files()[0]).parent_path());
+  Segment segment{};
+  segment.path = PathOf(4);
+  segment.timeline = 1;
+  segment.number = 4;
+  segment.file_size = kSize;
+  const auto now = DescribeSegment(segment, kSize);
+  ASSERT_TRUE(now);
+  IndexedSegment indexed = *now;
+  indexed.file = {};
+  EXPECT_TRUE(ConfirmedSegments(&*directory).Has(indexed, *now));
+  // Of other content, and of a file that was written to, nothing is known.
+  indexed.hash++;
+  EXPECT_FALSE(ConfirmedSegments(&*directory).Has(indexed, *now));
+  indexed.hash--;
+  IndexedSegment other = *now;
+  other.file.changed++;
+  EXPECT_FALSE(ConfirmedSegments(&*directory).Has(indexed, other));
+  // A byte that is wrong makes the list useless, not wrong.
+  const std::string path = directory->PathOf("confirmed");
+  const auto size = static_cast<int64_t>(std::filesystem::file_size(path));
+  for (int64_t at = 0; at < size; at += 7) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    const auto byte = static_cast<char>(file.seekg(at).get());
+    file.seekp(at).put(static_cast<char>(byte ^ 1)).flush();
+    EXPECT_FALSE(ConfirmedSegments(&*directory).Has(indexed, *now)) << at;
+    file.seekp(at).put(byte);
+  }
+  EXPECT_TRUE(ConfirmedSegments(&*directory).Has(indexed, *now));
+}
+
+// A file that was young when it was indexed is read once more. Reading it again would write the list again.
+TEST_F(IndexTest, AListedCopyIsNotRead) {
+  Write(31, 1);
+  ASSERT_TRUE(Open());
+  AwaitAge(NanosecondsNow());
+  ASSERT_EQ((*Open())->counts().built, 0u);
+  const auto directory = Directory::Open(std::filesystem::path(Files()[0]).parent_path());
+  const std::string list = directory->PathOf("confirmed");
+  ASSERT_TRUE(std::filesystem::exists(list));
+  struct stat before, after;
+  ASSERT_EQ(stat(list.c_str(), &before), 0);
+  ASSERT_EQ((*Open())->counts().built, 0u);
+  ASSERT_EQ(stat(list.c_str(), &after), 0);
+  EXPECT_EQ(before.st_ino, after.st_ino);
+}
+
+// The last record of the range ends in a segment of which the first copy is damaged.
+TEST_F(IndexTest, TheLastRecordIsReadFromAGoodCopy) {
+  WalWriter wal(kSize);
+  std::vector<Lsn> starts;
+  while (wal.position() < 5 * uint64_t{kSize} - 20'000) {
+    if (wal.position() % kSize < kSize - 4'000) {
+      wal.AppendData(kRmClog, 0x00, Numbers({1}));
+      continue;
+    }
+    starts.push_back(wal.Append(kRmXlog, 0x20, 6'000).start);
+  }
+  wal.Save(wal_.path());
+  TempDirectory other;
+  wal.Save(other.path());
+  ASSERT_EQ(starts.size(), 1u);
+  std::fstream(PathOf(4), std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(100)
+      .write("xxxx", 4);
+  const auto set = WalSet::Open(WalSources{.directories = {wal_.path(), other.path()}});
+  ASSERT_TRUE(set);
+  const IndexOptions options{.directory = index_.path() + "/a/b", .group = kSize};
+  ASSERT_TRUE(WalIndex::Open(*set, {}, options));
+  const auto index = WalIndex::Open(*set, {.to = Lsn(4 * kSize)}, options);
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_EQ((*index)->counts().built, 0u);
+  RecordSource records((*index)->segments(), (*index)->identity());
+  const auto last = records.Read(starts[0]);
+  EXPECT_TRUE(last) << last.error().message;
+}
+
+// Threads of one command share the files, and do not look for them again.
+TEST_F(IndexTest, ThreadsShareTheFiles) {
+  Write(33, 6);
+  const Entries expected = Expected();
+  ASSERT_TRUE(OpenMerged());
+  const auto index = OpenMerged();
+  ASSERT_TRUE(index);
+  const size_t descriptors = CountEntries("/proc/self/fd");
+  std::vector<std::unique_ptr<WalIndex>> shared;
+  for (int i = 0; i < 6; i++) shared.push_back((*index)->Share());
+  EXPECT_EQ(CountEntries("/proc/self/fd"), descriptors);
+  EXPECT_EQ(shared[0]->end(), (*index)->end());
+  std::vector<std::thread> threads;
+  for (uint32_t i = 0; i < 6; i++)
+    threads.emplace_back([&, i] { CompareAll(shared[i].get(), expected, i); });
+  for (std::thread& thread : threads) thread.join();
+  // Each mends what it finds damaged.
+  for (const std::string& path : Files())
+    std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(200).write("xxxx", 4);
+  for (uint32_t i = 0; i < 6; i++) CompareAll(shared[i].get(), expected, i);
+}
+
+TEST_F(IndexTest, ThreadsIndexDamagedWalOnce) {
+  Write(4, 3);
+  std::fstream(PathOf(4), std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(600'000)
+      .write("xxxx", 4);
+  const auto index = Open();
+  ASSERT_TRUE(index);
+  struct stat before, after;
+  ASSERT_EQ(stat(Files()[1].c_str(), &before), 0);
+  const auto shared = (*index)->Share();
+  ASSERT_EQ(stat(Files()[1].c_str(), &after), 0);
+  EXPECT_EQ(after.st_ino, before.st_ino);
+  ASSERT_TRUE(shared->damage());
+  EXPECT_EQ(shared->end(), (*index)->end());
 }
 
 // Those of a process that was killed after it had merged them.
