@@ -206,12 +206,11 @@ Result<std::vector<DatabaseName>> DatabasesOf(const std::string& name, CatalogsO
   return out;
 }
 
-// The file that the name has when its database is dropped.
+// The file that the name has when its database is dropped. from: where there are names.
 Status AddLastFile(const FindArguments& arguments, Question* question, const DatabaseName& database,
-                   std::vector<RelFileNode>* out) {
+                   Lsn from, std::vector<RelFileNode>* out) {
   const PageKey key = DatabaseKey(database.tablespace, database.oid);
-  ASSIGN_OR_RETURN(const auto drops,
-                   question->index()->GetAll(key, question->from(), question->to()));
+  ASSIGN_OR_RETURN(const auto drops, question->index()->GetAll(key, from, question->to()));
   if (drops.empty()) return {};
   ASSIGN_OR_RETURN(const auto names, question->catalogs().At(drops.back().start));
   const auto table = names->FindRelation(database, arguments.question.table.table);
@@ -239,7 +238,7 @@ Result<std::vector<RelFileNode>> FilesOf(const FindArguments& arguments, Questio
                        FindFormerFiles(question->index(), &catalogs.pages(), database,
                                        arguments.question.table.table, from, question->to()));
       out.insert(out.end(), files.begin(), files.end());
-      RETURN_IF_ERROR(AddLastFile(arguments, question, database, &out));
+      RETURN_IF_ERROR(AddLastFile(arguments, question, database, from, &out));
     }
     return out;
   };
