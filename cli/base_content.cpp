@@ -23,10 +23,13 @@ namespace {
 Status CheckBasePage(const BlockTag& tag, const uint8_t* page, const pg::Version& version) {
   const auto bad = neon_redo::CheckPage(page, tag.block, true);
   if (!bad) return {};
+  const std::string what = bad->damage == Damage::kChecksum
+                               ? fmt::format("a wrong checksum ({:04X})", bad->checksum)
+                               : "a header that no page can have";
   return MakeError(ErrorCode::kCorrupt,
-                   fmt::format("block {} in file \"{}\" of the base backup is damaged, so nothing "
-                               "can be rebuilt from it: an intact backup is needed",
-                               tag.block, pg::BlockFilePath(version, tag)));
+                   fmt::format("block {} in file \"{}\" of the base backup has {}, so nothing can "
+                               "be rebuilt from it: an intact backup is needed",
+                               tag.block, pg::BlockFilePath(version, tag), what));
 }
 
 // By the sizes of the files, once they are asked for.

@@ -15,7 +15,6 @@ namespace neon_redo {
 namespace {
 
 using testing::Fields;
-using testing::kRel;
 using testing::RecordBuilder;
 using Texts = std::vector<std::string>;
 
@@ -203,10 +202,10 @@ TEST(Ingest, CommitDropsRelationsAndEndsPreparedTransactions) {
                     {.track_commit_timestamp = true}),
             (Texts{"commit_ts block 0 of commit_ts segment 0000, 1 transactions, origin 0",
                    "commit_ts block 16 of commit_ts segment 0001, 1 transactions, origin 0",
-                   "clog_committed block 0 of clog segment 0000: ClogSetCommitted transactions 33, "
-                   "timestamp 0",
-                   "clog_committed block 1 of clog segment 0000: ClogSetCommitted transactions "
-                   "40000, timestamp 0",
+                   ("clog_committed block 0 of clog segment 0000: ClogSetCommitted transactions 33, "
+                    "timestamp 0"),
+                   ("clog_committed block 1 of clog segment 0000: ClogSetCommitted transactions "
+                    "40000, timestamp 0"),
                    "finish_prepared 33"}));
   // clang-format on
   ExpectNothingPastTheEnd(kRmXact, 0xb0, prepared);

@@ -109,8 +109,10 @@ SAME(pg::kIndexTupleInfoAt, offsetof(IndexTupleData, t_info));
 SAME(pg::kIndexSizeMask, INDEX_SIZE_MASK);
 SAME(pg::kIndexHasVarwidths, INDEX_VAR_MASK);
 SAME(pg::kIndexHasNulls, INDEX_NULL_MASK);
-SAME(pg::IndexDataOffset(0), IndexInfoFindDataOffset(0));
-SAME(pg::IndexDataOffset(INDEX_NULL_MASK), IndexInfoFindDataOffset(INDEX_NULL_MASK));
+// IndexInfoFindDataOffset(), which is no macro any more.
+SAME(pg::IndexDataOffset(0), MAXALIGN(sizeof(IndexTupleData)));
+SAME(pg::IndexDataOffset(INDEX_NULL_MASK),
+     MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData)));
 SAME(pg::kIndexAltTid, INDEX_ALT_TID_MASK);
 SAME(pg::kBtreePivotHasTid, BT_PIVOT_HEAP_TID_ATTR);
 SAME(pg::kBtreePivotTidSize, MAXALIGN(sizeof(ItemPointerData)));
