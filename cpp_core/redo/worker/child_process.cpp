@@ -95,8 +95,8 @@ Result<pid_t> Launch(const LaunchPlan& plan) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   volatile LaunchFailure failure;
-  const pid_t pid = vfork();
-  if (pid == 0) RunChild(plan, &failure);
+  const pid_t pid = vfork();               // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+  if (pid == 0) RunChild(plan, &failure);  // NOLINT(clang-analyzer-unix.Vfork)
   const int vfork_error = errno;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (dumpable == 1) prctl(PR_SET_DUMPABLE, 1);
@@ -136,6 +136,7 @@ bool DoNotBlock(const FileDescriptor& fd) {
 
 std::vector<char*> ExecStrings(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
   for (const std::string& string : strings) pointers.push_back(const_cast<char*>(string.c_str()));
   pointers.push_back(nullptr);
   return pointers;
