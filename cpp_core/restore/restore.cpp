@@ -4,8 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <filesystem>
 #include <set>
 
 #include "cpp_core/backup/plain_backup.h"
@@ -68,6 +70,15 @@ VerifyOptions InputOptionsOf(const RestoreOptions& options) {
   return out;
 }
 
+// Or it is the directory itself. Links are followed.
+bool IsBelow(const std::string& path, const std::string& directory) {
+  std::error_code error;
+  const auto below = std::filesystem::weakly_canonical(path, error);
+  const auto above = std::filesystem::weakly_canonical(directory, error);
+  return !error &&
+         std::mismatch(above.begin(), above.end(), below.begin(), below.end()).first == above.end();
+}
+
 class Restorer {
  public:
   Restorer(const RestoreOptions& options, const BaseBackup& base)
@@ -78,6 +89,7 @@ class Restorer {
  private:
   double Lap();
   Status CheckBase() const;
+  Status CheckDelta() const;
   Status CheckInPlace() const;
   Status BeginOutput();
   Status Complete();
@@ -119,6 +131,21 @@ Status Restorer::CheckBase() const {
                     "and PostgreSQL cannot recover over it either",
                     base_.path()));
   return CheckNeededDirectories(base_, in_->base_files, false);
+}
+
+// What is read must not lie in what is written over.
+Status Restorer::CheckDelta() const {
+  RETURN_IF_ERROR(
+      OutputDirectory::CheckDelta(options_.output, in_->base_control.system_identifier));
+  std::vector<std::string> read = in_->set->directories();
+  read.push_back(base_.path());
+  for (const std::string& path : read)
+    if (IsBelow(path, options_.output))
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("\"{}\" lies in \"{}\", which is written over: copy it to another place",
+                      path, options_.output));
+  return {};
 }
 
 Status Restorer::MakeDirectories() {
@@ -344,9 +371,7 @@ Result<RestoreResult> Restorer::Run() {
   ASSIGN_OR_RETURN(ClusterInputs inputs, ReadClusterInputs(wal_, base_, nullptr));
   in_.emplace(std::move(inputs));
   RETURN_IF_ERROR(CheckBase());
-  if (options_.delta)
-    RETURN_IF_ERROR(
-        OutputDirectory::CheckDelta(options_.output, in_->base_control.system_identifier));
+  if (options_.delta) RETURN_IF_ERROR(CheckDelta());
   ASSIGN_OR_RETURN(survey_, SurveyWal(*in_, wal_, options_.target, options_.progress));
   if (options_.makes_backup && !survey_.point)
     return MakeError(

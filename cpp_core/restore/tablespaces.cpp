@@ -25,6 +25,12 @@ std::string TargetOf(const OutputDirectory& output, uint32_t oid) {
   return leads ? std::string(target, static_cast<size_t>(length)) : std::string();
 }
 
+bool IsSameDirectory(const std::string& a, const std::string& b) {
+  struct stat of_a, of_b;
+  return stat(a.c_str(), &of_a) == 0 && stat(b.c_str(), &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+         of_a.st_ino == of_b.st_ino;
+}
+
 class Planner {
  public:
   Planner(const ClusterInputs& inputs, const Survey& survey,
@@ -91,6 +97,12 @@ Result<TablespacePlan> Planner::Plan() {
           fmt::format("tablespace {} of the backup in \"{}\" is not there, or not of this version",
                       oid, base));
     const std::string there = delta_.empty() ? "" : TargetOf(OutputDirectory(delta_), oid);
+    if (!there.empty() && IsSameDirectory(there, tablespace.target))
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          fmt::format("tablespace {} of the backup in \"{}\" lies at \"{}\", which is written "
+                      "over: it is no copy",
+                      oid, base, there));
     if (!there.empty()) {
       plan.of_base[oid] = there;
       taken_.insert(there);

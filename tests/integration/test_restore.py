@@ -518,6 +518,15 @@ class Ways(RestoreCase):
             self.assertEqual(refused.returncode, 2)
             self.assertIn("runs on", refused.stderr)
             server.stop()
+            for lies, option in ((f"{server.data}/pg_wal", ["--wal"]), (server.data, ["--base-backup"])):
+                refused = restore(*arguments, *option, lies, check=False)
+                self.assertEqual(refused.returncode, 2)
+                self.assertTrue(os.path.exists(f"{server.data}/global/pg_control"))
+                if option == ["--wal"]:
+                    self.assertIn("which is written over: copy it to another place", refused.stderr)
+            itself = ["--delta", "--output", backup, "--base-backup", backup, "--wal", self.archive]
+            refused = restore(*itself, "--module", self.module, check=False)
+            self.assertIn("which is written over: copy it to another place", refused.stderr)
             damage(f"{server.data}/base/1/1259")
             os.unlink(f"{server.data}/base/1/1249")
             pathlib.Path(server.data, "base/1/999999").touch()
