@@ -108,7 +108,7 @@ Status WalIndex::ForEach(const PageKey& first, const PageKey& last, Lsn from, Ls
     for (const IndexView& view : views()) {
       if (view.end <= from || view.begin >= to) continue;
       all.push_back({std::max(from, view.begin), std::min(to, view.end)});
-      const Status status = read(view, &all.back());
+      Status status = read(view, &all.back());
       if (status) {
         all.back().last = {last, all.back().end};
         continue;

@@ -193,19 +193,6 @@ class Interrupted(unittest.TestCase):
         run(["prlimit", "--nofile=100", neon_redo_program(), "page", "--relation", accounts, *arguments])
         self.assertGreater(os.path.getsize(output), 4 << 20)
 
-    def test_a_missing_segment(self):
-        """Files of the index that were made when it was there do not hide that it is not."""
-        archive = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        names = sorted(name for name in os.listdir(self.cluster.wal) if len(name) == 24)[:8]
-        for name in names:
-            shutil.copy(os.path.join(self.cluster.wal, name), archive)
-        arguments = ["index", "--wal", archive, "--index", self.index]
-        run_neon_redo(*arguments)
-        (archive / names[4]).unlink()
-        result = run_neon_redo(*arguments, check=False)
-        self.assertEqual(result.returncode, 2)
-        self.assertIn(f'"{names[4]}" is missing', result.stderr)
-
     def test_a_damaged_compressed_segment(self):
         """WAL before it is indexed, the command says so, and pages before it are found."""
         archive = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))

