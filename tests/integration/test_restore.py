@@ -206,8 +206,7 @@ class Mixed(RestoreCase):
                     self.assertIn(f"redo starts at {report['redo_lsn']}", log)
 
 
-    @unittest.skipUnless(LONG, "NEON_REDO_LONG=1: many random targets")
-    def test_random_targets(self):
+    def random_targets(self):
         """LSNs anywhere in the WAL of a running workload with checkpoints."""
         with self.cluster() as cluster:
             workload.prepare(cluster, ROWS)
@@ -238,6 +237,10 @@ class Mixed(RestoreCase):
                     shutil.rmtree(path)
                 for path in pathlib.Path(self.directory).glob("space_*"):
                     shutil.rmtree(path)
+
+
+if LONG:
+    Mixed.test_random_targets = Mixed.random_targets
 
 
 class Small(RestoreCase):
