@@ -135,7 +135,8 @@ void WalIndex::EndAtHole(uint64_t end) {
   }
 }
 
-// Of the line, with the copies of each. Wanted are those of the groups that the range touches.
+// Of the line, with the copies of each. Wanted are those of the whole groups that the range touches, and others up to
+// its end.
 Status WalIndex::ListSegments() {
   ASSIGN_OR_RETURN(WalLine line, wal_.FindLine(range_.timeline, range_.from));
   timeline_ = line.timeline;
@@ -157,7 +158,9 @@ Status WalIndex::ListSegments() {
   uint64_t end = all.empty() ? 0 : all.back().number + 1;
   if (range_.to) {
     const uint64_t last = range_.to->value == 0 ? 0 : (range_.to->value - 1) / size;
-    end = std::min(end, (last / per_group_ + 1) * per_group_);
+    const uint64_t end_of_group = (last / per_group_ + 1) * per_group_;
+    // What comes after the range is not indexed before its group is whole: it may still be written.
+    end = std::min(end, end_of_group < end ? end_of_group : last + 1);
   }
   wanted_.first = place(first);
   wanted_.end = std::max(wanted_.first, place(end));
