@@ -298,10 +298,17 @@ class Chance {
   std::mt19937_64 random_;
 };
 
+// A sanitizer takes some ten times as long.
+#ifdef __SANITIZE_ADDRESS__
+constexpr int kHostilePages = 8'000;
+#else
+constexpr int kHostilePages = 100'000;
+#endif
+
 TEST(PageWordsTest, HostilePages) {
   Chance chance(21);
   std::set<std::string> types;
-  for (int i = 0; i < 100'000; i++) {
+  for (int i = 0; i < kHostilePages; i++) {
     const PageKey key = chance.Key();
     const Bytes8k page = chance.Page();
     // These have thousands of entries.
