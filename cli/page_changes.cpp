@@ -51,6 +51,11 @@ Result<PageChanges> OpenPageChanges(const PageSources& sources, const PageInputs
                                     const PageKey& key, Lsn lsn) {
   WalRange range{std::nullopt, lsn, sources.timeline};
   if (inputs.backup) range.from = inputs.start;
+  if (range.from && lsn < *range.from)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("the base backup was not complete at {}, since its WAL begins at "
+                                 "{}: an earlier backup is needed",
+                                 lsn.ToString(), range.from->ToString()));
   if (lsn == kEndOfWal) range.to = std::nullopt;
   PageChanges out;
   Lsn end;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,6 +70,22 @@ Status ListBelow(const std::string& path, bool are_tablespaces, std::vector<std:
   return {};
 }
 
+// The mark, locked. creates: there may be none yet; otherwise a restore that has ended meanwhile has removed it.
+Result<FileDescriptor> TakeMark(const std::string& path, bool creates) {
+  const std::string mark = fmt::format("{}/{}", path, kRestoringFile);
+  FileDescriptor fd(
+      open(mark.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | (creates ? O_CREAT : 0), 0600));
+  if (!fd) return FileError("open file", mark);
+  struct stat opened, named;
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0 || fstat(fd.get(), &opened) != 0 ||
+      lstat(mark.c_str(), &named) != 0 || opened.st_ino != named.st_ino)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("another restore writes into \"{}\": wait for its end", path));
+  RETURN_IF_ERROR(WriteAll(
+      fd.get(), Bytes(reinterpret_cast<const uint8_t*>(kMark.data()), kMark.size()), 0, mark));
+  return fd;
+}
+
 class DirectFile : public OutputFile {
  public:
   DirectFile(FileDescriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
@@ -105,7 +122,7 @@ Status OutputDirectory::CheckFree(const std::string& path) {
       fmt::format("directory \"{}\" is not empty: give one that is, or a new one", path));
 }
 
-Status OutputDirectory::Begin(const std::string& path) {
+Result<FileDescriptor> OutputDirectory::Begin(const std::string& path) {
   RETURN_IF_ERROR(CheckFree(path));
   std::error_code error;
   fs::create_directories(path, error);
@@ -113,11 +130,12 @@ Status OutputDirectory::Begin(const std::string& path) {
   if (chmod(path.c_str(), 0700) != 0) return FileError("set permissions of directory", path);
   const OutputDirectory self(path);
   // The mark first, and what it speaks of after it.
-  RETURN_IF_ERROR(self.WriteFile(kRestoringFile, kMark));
   ASSIGN_OR_RETURN(const auto names, NamesIn(path));
+  ASSIGN_OR_RETURN(FileDescriptor mark, TakeMark(path, names.empty()));
   for (const std::string& name : names)
     if (name != kRestoringFile) RETURN_IF_ERROR(self.Remove(name));
-  return SyncPath(path, O_RDONLY | O_DIRECTORY);
+  RETURN_IF_ERROR(SyncPath(path, O_RDONLY | O_DIRECTORY));
+  return mark;
 }
 
 Status OutputDirectory::CheckDelta(const std::string& path, uint64_t system_identifier) {
@@ -135,19 +153,20 @@ Status OutputDirectory::CheckDelta(const std::string& path, uint64_t system_iden
                   path, control.system_identifier, system_identifier));
 }
 
-Status OutputDirectory::BeginDelta(const std::string& path) {
+Result<FileDescriptor> OutputDirectory::BeginDelta(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error) return PathError(error, "create directory", path);
   if (chmod(path.c_str(), 0700) != 0) return FileError("set permissions of directory", path);
   const OutputDirectory self(path);
-  RETURN_IF_ERROR(self.WriteFile(kRestoringFile, kMark));
+  ASSIGN_OR_RETURN(FileDescriptor mark, TakeMark(path, true));
   RETURN_IF_ERROR(SyncPath(path, O_RDONLY | O_DIRECTORY));
   RETURN_IF_ERROR(self.Remove(pg::kControlFile));
   // WAL elsewhere is left alone, and the link to it goes.
   struct stat st;
   const bool is_link = lstat(self.PathOf("pg_wal").c_str(), &st) == 0 && S_ISLNK(st.st_mode);
-  return is_link ? self.Remove("pg_wal") : Status();
+  if (is_link) RETURN_IF_ERROR(self.Remove("pg_wal"));
+  return mark;
 }
 
 Result<FileDescriptor> OutputDirectory::OpenFile(std::string_view name) const {
@@ -280,8 +299,12 @@ Status OutputDirectory::Sync(int jobs) const {
 Status OutputDirectory::Complete(const std::vector<std::string>& tablespaces,
                                  std::string_view temporary, std::string_view name,
                                  bool syncs) const {
-  for (const std::string& tablespace : tablespaces)
+  // A mark that comes back after a crash would make a live tablespace look like a rest.
+  for (const std::string& tablespace : tablespaces) {
     RETURN_IF_ERROR(OutputDirectory(tablespace).Remove(kRestoringFile));
+    if (syncs) RETURN_IF_ERROR(SyncPath(tablespace, O_RDONLY | O_DIRECTORY));
+  }
+  if (syncs) RETURN_IF_ERROR(SyncPath(path_ + "/..", O_RDONLY | O_DIRECTORY));
   if (rename(PathOf(temporary).c_str(), PathOf(name).c_str()) != 0)
     return FileError("rename file", PathOf(temporary));
   const std::string above(name.substr(0, name.rfind('/')));

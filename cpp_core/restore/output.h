@@ -39,14 +39,15 @@ class OutputDirectory {
   // Of a directory that shall be written into. kInvalidArgument: something is there that is no rest of an
   // incomplete restore. Writes nothing.
   static Status CheckFree(const std::string& path);
-  // Makes it, or empties it of what an incomplete restore has left, and marks it.
-  static Status Begin(const std::string& path);
+  // Makes it, or empties it of what an incomplete restore has left, and marks it. The mark is locked as long as it is
+  // open: kInvalidArgument also if another restore has it.
+  static Result<FileDescriptor> Begin(const std::string& path);
 
   // Of a directory whose files are to be compared with a backup's: that it is free, or holds a cluster with this
   // system identifier that no server runs on.
   static Status CheckDelta(const std::string& path, uint64_t system_identifier);
   // Marks it, and leaves what is there but for global/pg_control, without which no server starts.
-  static Status BeginDelta(const std::string& path);
+  static Result<FileDescriptor> BeginDelta(const std::string& path);
 
   // To be read and written. It is made if it is not there, and so is the directory right above it.
   Result<FileDescriptor> OpenFile(std::string_view name) const;

@@ -59,6 +59,11 @@ constexpr const char* kDirectories[] = {"base",
                                         "pg_xact",
                                         "pg_wal/archive_status"};
 
+// Of which the server allows for one (check_recovery_target in access/transam/xlogrecovery.c).
+constexpr const char* kTargets[] = {"recovery_target", "recovery_target_lsn",
+                                    "recovery_target_name", "recovery_target_time",
+                                    "recovery_target_xid"};
+
 VerifyOptions InputOptionsOf(const RestoreOptions& options) {
   VerifyOptions out;
   out.wal = options.wal;
@@ -112,6 +117,7 @@ class Restorer {
   std::optional<ClusterInputs> in_;
   Survey survey_;
   TablespacePlan tablespaces_;
+  std::vector<FileDescriptor> marks_;  // locked, so that no other restore writes there
   RestoreResult result_;
   std::chrono::steady_clock::time_point lap_ = std::chrono::steady_clock::now();
 };
@@ -149,10 +155,12 @@ Status Restorer::CheckDelta() const {
 }
 
 Status Restorer::MakeDirectories() {
-  RETURN_IF_ERROR(options_.delta ? OutputDirectory::BeginDelta(options_.output)
-                                 : OutputDirectory::Begin(options_.output));
+  ASSIGN_OR_RETURN(FileDescriptor mark, options_.delta
+                                            ? OutputDirectory::BeginDelta(options_.output)
+                                            : OutputDirectory::Begin(options_.output));
+  marks_.push_back(std::move(mark));
   for (const char* name : kDirectories) RETURN_IF_ERROR(output_->MakeDirectory(name));
-  RETURN_IF_ERROR(MakeTablespaces(tablespaces_, *output_));
+  RETURN_IF_ERROR(MakeTablespaces(tablespaces_, *output_, &marks_));
   for (const std::string& name : in_->base_files.directories) {
     const bool is_link = name.starts_with(pg::kTablespaceLinks) &&
                          name.find('/', pg::kTablespaceLinks.size()) == name.npos;
@@ -233,6 +241,11 @@ ServerSettings Restorer::Settings(const std::string& restore_command) const {
   out.emplace_back("recovery_target_timeline",
                    in_->wal_timeline == begins ? "current" : std::to_string(in_->wal_timeline));
   const auto target = options_.target.Settings();
+  // Those of an earlier recovery may be in another file. An empty one does away with them, but must come before
+  // the one that is meant: each looks for others that are set.
+  for (const char* name : kTargets)
+    if (std::none_of(target.begin(), target.end(), [&](const auto& s) { return s.first == name; }))
+      out.emplace_back(name, "");
   out.insert(out.end(), target.begin(), target.end());
   if (!target.empty()) out.emplace_back("recovery_target_action", options_.target_action);
   return out;
@@ -257,7 +270,7 @@ Status Restorer::WriteForServer() {
   const bool is_latest = options_.target.kind == RestoreTarget::Kind::kLatest;
   const Lsn from = survey_.point ? survey_.point->checkpoint.redo : in_->label.start;
   ASSIGN_OR_RETURN(const auto wal, WalForServer::Find(*in_->set, in_->wal_timeline, from,
-                                                      is_latest ? Lsn() : survey_.end));
+                                                      is_latest ? Lsn() : survey_.read_end));
   // Without a label and a checkpoint to begin at, the server begins as after a crash, by its own pg_wal.
   const bool begins_after_crash = !survey_.point && !in_->has_label;
   ASSIGN_OR_RETURN(result_.segments_copied, wal.Write(*in_->set, *output_, begins_after_crash));
@@ -320,7 +333,7 @@ Status Restorer::BeginOutput() {
   ASSIGN_OR_RETURN(auto log, BeginInPlace(base_.path()));
   log_ = log.get();
   output_ = std::move(log);
-  return MakeTablespaces(tablespaces_, *output_);
+  return MakeTablespaces(tablespaces_, *output_, &marks_);
 }
 
 // What only a new directory can be made of.

@@ -91,8 +91,9 @@ std::string RestoreCommandOf(const std::vector<std::string>& directories,
   std::string out;
   for (const std::string& directory : directories) {
     const std::string path = ShellText(directory);
-    out += fmt::format("{}test -f '{}/%f' && cp '{}/%f' \"%p\"", out.empty() ? "" : " || ", path,
-                       path);
+    // && and || have one precedence.
+    out += fmt::format("{}{{ test -f '{}/%f' && cp '{}/%f' \"%p\"; }}", out.empty() ? "" : " || ",
+                       path, path);
   }
   if (command.empty()) return out.empty() ? "false" : out;
   return out.empty() ? command : fmt::format("{} || {{ {}; }}", out, command);
@@ -119,7 +120,21 @@ Result<WalForServer> WalForServer::Find(const WalSet& set, uint32_t timeline, Ls
     auto& all = out.directories_;
     if (std::find(all.begin(), all.end(), directory) == all.end()) all.push_back(directory);
   }
+  if (!out.ServerFindsThem(set.segment_size())) out.directories_.clear();
   return out;
+}
+
+// False: of a segment that several directories have, the server would take another copy.
+bool WalForServer::ServerFindsThem(uint32_t size) const {
+  return std::none_of(segments_.begin(), segments_.end(), [&](const Segment& segment) {
+    const std::string name = FormatSegmentName(segment.timeline, segment.number, size);
+    for (const std::string& directory : directories_) {
+      if (access(fmt::format("{}/{}", directory, name).c_str(), F_OK) != 0) continue;
+      return !IsAsTheServerExpects(segment, size) ||
+             AbsolutePath(SplitPath(segment.path).parent) != directory;
+    }
+    return false;
+  });
 }
 
 Result<uint64_t> WalForServer::Write(const WalSet& set, const OutputDirectory& output,
@@ -127,7 +142,8 @@ Result<uint64_t> WalForServer::Write(const WalSet& set, const OutputDirectory& o
   uint64_t written = 0;
   const uint32_t size = set.segment_size();
   for (const Segment& segment : segments_) {
-    if (!all && (segment.spooled || IsAsTheServerExpects(segment, size))) continue;
+    const bool is_found = IsAsTheServerExpects(segment, size) && !directories_.empty();
+    if (!all && (segment.spooled || is_found)) continue;
     const std::string name = FormatSegmentName(segment.timeline, segment.number, size);
     ASSIGN_OR_RETURN(const SegmentContent content, LoadSegment(segment, size));
     ASSIGN_OR_RETURN(const FileDescriptor fd, output.OpenFile("pg_wal/" + name));

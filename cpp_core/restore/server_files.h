@@ -34,13 +34,15 @@ class WalForServer {
   // asks the command itself.
   static Result<WalForServer> Find(const WalSet& set, uint32_t timeline, Lsn from, Lsn to);
 
-  // Where segments lie as the server expects them.
+  // Where segments lie as the server expects them; none if it would take another copy of one than the set does.
   const std::vector<std::string>& directories() const { return directories_; }
   // Writes all others, and the history files of timelines, to pg_wal, and says how many segments. all: also
   // those that lie as the server expects them.
   Result<uint64_t> Write(const WalSet& set, const OutputDirectory& output, bool all) const;
 
  private:
+  bool ServerFindsThem(uint32_t segment_size) const;
+
   std::vector<Segment> segments_;
   std::vector<std::string> directories_;
 };

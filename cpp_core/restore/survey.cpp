@@ -80,10 +80,11 @@ Result<bool> Surveyor::Take(const WalRecord& record) {
   RETURN_IF_ERROR(Parse(record));
   if (search_.StopsBefore(record, view_, changes_)) {
     reached_ = true;
+    out_.read_end = record.end;
     return false;
   }
   RETURN_IF_ERROR(TakeChanges(record));
-  out_.end = record.end;
+  out_.end = out_.read_end = record.end;
   reached_ = search_.StopsAfter(record, view_, changes_);
   return !reached_;
 }
@@ -159,7 +160,7 @@ Status Surveyor::Check(const WalReader& reader) const {
 Result<Survey> Surveyor::Run(const ProgressFunction& progress) {
   ASSIGN_OR_RETURN(const auto reader,
                    OpenWal(*in_.set, {.from = in_.label.start, .timeline = in_.Timeline(wal_)}));
-  out_.start = out_.end = in_.label.start;
+  out_.start = out_.end = out_.read_end = in_.label.start;
   WalRecord record;
   uint64_t records = 0;
   while (reader->Next(&record)) {

@@ -34,6 +34,7 @@ struct NewTablespace {
 struct Survey {
   std::optional<RestartPoint> point;  // none: the server has to begin at the backup's start
   Lsn start, end;                     // of what recovery replays
+  Lsn read_end;  // of what the server reads: also the record that it stops before
   std::optional<WalTime> last_transaction;
   std::vector<Lsn> copied_databases;           // starts of the records, in order
   std::vector<NewTablespace> new_tablespaces;  // in order

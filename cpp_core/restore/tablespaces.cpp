@@ -140,12 +140,18 @@ Result<TablespacePlan> PlanTablespaces(const ClusterInputs& inputs, const Survey
   return Planner(inputs, survey, mapping, in_place, delta).Plan();
 }
 
-Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output) {
-  for (const auto& [oid, place] : plan.of_wal)
-    if (!place.empty()) RETURN_IF_ERROR(OutputDirectory::Begin(place));
+Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output,
+                       std::vector<FileDescriptor>* marks) {
+  const auto begin = [marks](const std::string& place) -> Status {
+    if (place.empty()) return {};
+    ASSIGN_OR_RETURN(FileDescriptor mark, OutputDirectory::Begin(place));
+    marks->push_back(std::move(mark));
+    return {};
+  };
+  for (const auto& [oid, place] : plan.of_wal) RETURN_IF_ERROR(begin(place));
   for (const auto& [oid, place] : plan.of_base) {
     if (!TargetOf(output, oid).empty()) continue;
-    if (!place.empty()) RETURN_IF_ERROR(OutputDirectory::Begin(place));
+    RETURN_IF_ERROR(begin(place));
     const std::string link = fmt::format("{}{}", pg::kTablespaceLinks, oid);
     RETURN_IF_ERROR(place.empty() ? output.MakeDirectory(link) : output.MakeLink(link, place));
   }

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/restore/output.h"
 #include "cpp_core/restore/survey.h"
 #include "cpp_core/verify/cluster_inputs.h"
@@ -30,7 +32,9 @@ Result<TablespacePlan> PlanTablespaces(const ClusterInputs& inputs, const Survey
                                        bool in_place, const std::string& delta);
 
 // Makes the directories, marks them (OutputDirectory::Begin), and makes the links of the base's, unless they are there.
-Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output);
+// Adds the marks to *marks.
+Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output,
+                       std::vector<FileDescriptor>* marks);
 
 }  // namespace neon_redo
 

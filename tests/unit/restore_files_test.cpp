@@ -313,14 +313,45 @@ TEST(RestoreSettingsTest, SettingsOfAnEarlierRecoveryGo) {
 }
 
 TEST(RestoreSettingsTest, TheRestoreCommand) {
-  EXPECT_EQ(RestoreCommandOf({"/a"}, ""), "test -f '/a/%f' && cp '/a/%f' \"%p\"");
-  EXPECT_EQ(RestoreCommandOf({"/it's", "/100%"}, ""),
-            "test -f '/it'\\''s/%f' && cp '/it'\\''s/%f' \"%p\" || test -f '/100%%/%f' && cp "
-            "'/100%%/%f' \"%p\"");
+  EXPECT_EQ(RestoreCommandOf({"/a"}, ""), "{ test -f '/a/%f' && cp '/a/%f' \"%p\"; }");
+  EXPECT_EQ(
+      RestoreCommandOf({"/it's", "/100%"}, ""),
+      "{ test -f '/it'\\''s/%f' && cp '/it'\\''s/%f' \"%p\"; } || { test -f '/100%%/%f' && cp "
+      "'/100%%/%f' \"%p\"; }");
   EXPECT_EQ(RestoreCommandOf({}, "get %f %p"), "get %f %p");
   EXPECT_EQ(RestoreCommandOf({"/a"}, "get %f %p"),
-            "test -f '/a/%f' && cp '/a/%f' \"%p\" || { get %f %p; }");
+            "{ test -f '/a/%f' && cp '/a/%f' \"%p\"; } || { get %f %p; }");
   EXPECT_EQ(RestoreCommandOf({}, ""), "false");
+}
+
+// As a shell runs it: a file in either directory, or in none.
+TEST_F(RestoreFilesTest, TheRestoreCommandOfTwoDirectories) {
+  const std::string a = directory_.path() + "/a", b = directory_.path() + "/b";
+  for (const std::string& directory : {a, b}) std::filesystem::create_directory(directory);
+  std::ofstream(a + "/first") << "1";
+  std::ofstream(b + "/second") << "2";
+  const auto run = [&](const std::string& name) {
+    std::string command = RestoreCommandOf({a, b}, "");
+    for (const auto& [what, with] :
+         {std::pair<std::string, std::string>("%f", name), {"%p", directory_.path() + "/got"}})
+      for (size_t at; (at = command.find(what)) != command.npos;)
+        command.replace(at, what.size(), with);
+    return std::system(command.c_str());
+  };
+  EXPECT_EQ(run("first"), 0);
+  EXPECT_EQ(run("second"), 0);
+  EXPECT_NE(run("third"), 0);
+}
+
+TEST_F(RestoreFilesTest, OneRestoreWritesIntoADirectory) {
+  const std::string path = directory_.path() + "/one";
+  auto mark = OutputDirectory::Begin(path);
+  ASSERT_TRUE(mark) << mark.error().message;
+  const auto second = OutputDirectory::Begin(path);
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().message.find("another restore writes into"), std::string::npos);
+  mark->Reset();
+  EXPECT_TRUE(OutputDirectory::Begin(path));
 }
 
 // What a log says, done to a directory that has some of it already.
