@@ -36,6 +36,8 @@ std::string Check(const RestoreArguments& arguments) {
   if (!arguments.base_backup.given()) return "give --base-backup PATH, the backup to restore";
   if (arguments.restore.wal.empty() && arguments.restore.restore_command.empty())
     return "give --wal DIR or --restore-command COMMAND";
+  if (arguments.restore.restore_command.find('\n') != std::string::npos)
+    return "--restore-command must be one line, since it becomes a setting of the server";
   const RestoreOptions& restore = arguments.restore;
   if (restore.in_place ? !restore.output.empty() : restore.output.empty())
     return "give --output DIR, the directory to make, or --in-place, and not both";

@@ -227,7 +227,15 @@ Status Restorer::CopyAndReplay() {
   result_.notes.insert(result_.notes.end(), copied.notes.begin(), copied.notes.end());
   if (options_.delta) RETURN_IF_ERROR(RemoveSurplus(copied.names));
   result_.copy_seconds = Lap();
-  if (!survey_.point) return {};
+  if (!survey_.point) {
+    if (!copied.bad_pages.empty())
+      result_.notes.push_back(fmt::format(
+          "{} pages of the backup are damaged, the first is block {} of {}: recovery makes "
+          "good those of which WAL has an image; run pg_checksums --check after it",
+          copied.bad_pages.size(), copied.bad_pages.begin()->first.block,
+          pg::BlockFilePath(*in_->control.version, copied.bad_pages.begin()->first)));
+    return {};
+  }
   RollForward forward(options_, *in_, wal_, survey_, *output_, copied.bad_pages,
                       tablespaces_.of_wal);
   RETURN_IF_ERROR(forward.Run(&result_));
