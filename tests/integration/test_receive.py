@@ -34,11 +34,11 @@ def lsn(text):
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def wait_for(what, condition):
-    deadline = time.monotonic() + WAIT
+def wait_for(what, condition, seconds=WAIT):
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {WAIT} s: {what}")
+            raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.02)
 
 

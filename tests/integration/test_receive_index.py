@@ -91,10 +91,10 @@ class ReceiveIndex(unittest.TestCase):
         self.assertRegex(receiver.log(), rf'warning: the index in "{self.index}" is not made up to .*Not a directory')
         self.write()
         self.assertIsNone(receiver.process.poll())
-        # Once it is possible it is done.
+        # Once it is possible it is done: at the next attempt, which comes later after each failure.
         os.unlink(self.index)
         os.mkdir(self.index)
-        wait_for("the index", lambda: self.complete() <= self.indexed())
+        wait_for("the index", lambda: self.complete() <= self.indexed(), 4 * WAIT)
         self.assertEqual(receiver.stop(), 0, receiver.log())
         report = json.loads(run_neon_redo("index", "--wal", self.wal, "--index", self.index, "--format=json").stdout)
         self.assertIsNone(report["damage"])
