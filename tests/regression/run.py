@@ -190,7 +190,7 @@ class Judge:
             "--bindir", self.cluster.bindir, "--group", "64", "--fan-out", "4",
         ], check=False)  # fmt: skip
         report = json.loads(result.stdout or "{}")
-        self.check("pages by the index", report.get("different") == 0 and report["pages"] > INDEXED_PAGES // 4,
+        self.check("pages by the index", report.get("different") == 0 and report["pages"] > INDEXED_PAGES // 8,
                    result.stdout.strip() + result.stderr[-2000:])
 
     def known_records(self):
