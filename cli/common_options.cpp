@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <thread>
 
 #include "cli/failure.h"
 #include "cli/foreign_text.h"
@@ -84,14 +85,34 @@ void AddTimeline(Options* options, std::optional<uint32_t>* timeline, const char
                    "timeline to read (default: the highest that has the first record)");
 }
 
+namespace {
+
+// A quarter of the machine's memory, as the server's manual says of shared_buffers.
 uint64_t DefaultMemory() {
   const auto pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
   const uint64_t quarter = pages > 0 && size > 0 ? uint64_t(pages) * uint64_t(size) / 4 : 0;
   return std::max(quarter, uint64_t{256} << 20);
 }
 
+}  // namespace
+
+int DefaultJobs() {
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
+}
+
 void AddMemory(Options* options, uint64_t* bytes, const char* help) {
   options->Size("--memory=SIZE", bytes, uint64_t{16} << 20, help);
+}
+
+void AddReplayLimits(Options* options, int* jobs, uint64_t* memory) {
+  *jobs = DefaultJobs();
+  *memory = DefaultMemory();
+  options->Integer("--jobs=N", jobs, {1, 256},
+                   "number of threads, each with a worker if it needs one (default: one for each "
+                   "processor)");
+  AddMemory(options, memory,
+            "memory that the command may use, such as 512MB (default: a quarter of the machine's "
+            "memory); other pages go to a temporary file in $TMPDIR or /tmp");
 }
 
 void AddFormat(Options* options, bool* json, const char* help) {

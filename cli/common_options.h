@@ -50,10 +50,12 @@ Option& AddUntil(Options* options, std::optional<Lsn>* until, const char* help);
 // --timeline, perhaps with a short name before it
 void AddTimeline(Options* options, std::optional<uint32_t>* timeline,
                  const char* spec = "--timeline=TLI");
-// --memory; the default of commands that replay: a quarter of the machine's memory, as the server's manual says
-// of shared_buffers
-uint64_t DefaultMemory();
+// One for each processor.
+int DefaultJobs();
+// --memory
 void AddMemory(Options* options, uint64_t* bytes, const char* help);
+// --jobs and --memory of commands that replay, and their defaults
+void AddReplayLimits(Options* options, int* jobs, uint64_t* memory);
 // --format=text|json. With json the program prints errors as JSON too.
 void AddFormat(Options* options, bool* json, const char* help);
 // --no-progress

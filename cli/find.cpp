@@ -20,6 +20,7 @@
 #include "cpp_core/index/find.h"
 #include "cpp_core/index/heap_lines.h"
 #include "cpp_core/index/table_files.h"
+#include "cpp_core/pg/setting.h"
 #include "cpp_core/store/keys.h"
 #include "neon_redo/ingest.h"
 
@@ -96,16 +97,6 @@ std::vector<std::vector<Setting>> SettingsOf(const Event& event, uint32_t timeli
   return out;
 }
 
-// As a value of postgresql.conf.
-std::string Quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : PrintableLines(text)) {
-    if (c == '\'' || c == '\\') out += c;
-    out += c;
-  }
-  return out + "'";
-}
-
 class Printer {
  public:
   Printer(const FindArguments& arguments, uint32_t timeline)
@@ -134,9 +125,11 @@ class Printer {
     bool is_first = true;
     for (const auto& set : SettingsOf(event, timeline_)) {
       if (is_first) {
-        for (const auto& [name, value] : set) fmt::print("  {} = {}\n", name, Quoted(value));
+        for (const auto& [name, value] : set)
+          fmt::print("  {} = {}\n", name, pg::QuotedSetting(PrintableLines(value)));
       } else {
-        fmt::print("  # or: {} = {}\n", set[0].first, Quoted(set[0].second));
+        fmt::print("  # or: {} = {}\n", set[0].first,
+                   pg::QuotedSetting(PrintableLines(set[0].second)));
       }
       is_first = false;
     }

@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
 
 #include "cli/common_options.h"
 #include "cli/progress_bar.h"
@@ -36,7 +34,7 @@ Option& AddIndex(Options* options, std::string* directory) {
 }
 
 Option& AddIndexJobs(Options* options, int* jobs) {
-  *jobs = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
+  *jobs = DefaultJobs();
   return options->Integer("--jobs=N", jobs, {1, 256},
                           "threads that index WAL (default: one for each processor)");
 }

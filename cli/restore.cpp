@@ -8,7 +8,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cli/backup_options.h"
@@ -218,9 +217,6 @@ void AddTarget(Options* options, RestoreArguments* arguments) {
 
 CommandFunction DeclareRestore(Options* options) {
   auto arguments = std::make_shared<RestoreArguments>();
-  arguments->restore.memory = DefaultMemory();
-  arguments->restore.jobs =
-      static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
   options->Usage(
       "[OPTION]... --base-backup=PATH --wal=DIR... --output=DIR\n"
       "  neon-redo restore [OPTION]... --base-backup=PATH --wal=DIR... --in-place");
@@ -257,12 +253,7 @@ CommandFunction DeclareRestore(Options* options) {
   AddEngine(options, &arguments->restore.engine,
             "what applies records: auto (default): this process, or a sandboxed worker where it "
             "cannot; native: this process alone; worker");
-  options->Integer("--jobs=N", &arguments->restore.jobs, {1, 256},
-                   "number of threads, each with a worker if it needs one (default: one for each "
-                   "processor)");
-  AddMemory(options, &arguments->restore.memory,
-            "memory that the command may use, such as 512MB (default: a quarter of the machine's "
-            "memory); other pages go to a temporary file in $TMPDIR or /tmp");
+  AddReplayLimits(options, &arguments->restore.jobs, &arguments->restore.memory);
   AddFormat(options, &arguments->json, "text (default) or json (one object)");
   AddNoProgress(options, &arguments->no_progress);
   AddWorkerOptions(options, &arguments->restore.worker);

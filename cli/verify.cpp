@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cli/backup_options.h"
@@ -358,21 +357,13 @@ void AddEngineOptions(Options* options, VerifyArguments* arguments) {
   AddEngine(options, &arguments->verify.engine,
             "what applies records: auto (default): this process, or a sandboxed worker where it "
             "cannot; native: this process, which skips other records; worker");
-  options->Integer("--jobs=N", &arguments->verify.jobs, {1, 256},
-                   "number of threads, each with a worker if it needs one (default: one for each "
-                   "processor)");
-  AddMemory(options, &arguments->verify.memory,
-            "memory that the command may use, such as 512MB (default: a quarter of the machine's "
-            "memory); other pages go to a temporary file in $TMPDIR or /tmp");
+  AddReplayLimits(options, &arguments->verify.jobs, &arguments->verify.memory);
 }
 
 }  // namespace
 
 CommandFunction DeclareVerify(Options* options) {
   auto arguments = std::make_shared<VerifyArguments>();
-  arguments->verify.memory = DefaultMemory();
-  arguments->verify.jobs =
-      static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 256u));
   options->Usage(
       "[OPTION]... --wal=DIR... --base-backup=PATH [--against=DIR]\n"
       "  neon-redo verify [OPTION]... --wal=DIR... --base-backup=PATH --until=LSN|TIME\n"

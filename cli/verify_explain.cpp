@@ -11,7 +11,7 @@
 #include "cli/index_options.h"
 #include "cli/page_inputs.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/index/record_source.h"
+#include "cpp_core/index/indexed_records.h"
 #include "cpp_core/index/record_starts.h"
 #include "cpp_core/pg/page_name.h"
 #include "cpp_core/store/keys.h"
@@ -46,18 +46,12 @@ Result<std::vector<Lsn>> FindStarts(WalIndex* index, const PageKey& page, Lsn fr
 Result<uint64_t> ExplainByIndex(WalIndex* index, const PageKey& page, Lsn from,
                                 const ExplainSink& sink) {
   ASSIGN_OR_RETURN(const auto starts, FindStarts(index, page, from));
-  RecordSource records(index->segments(), index->identity());
-  RecordView view(*index->identity().version);
-  Ingest ingest({.track_commit_timestamp = true});
-  ChangeList changes;
+  IndexedRecords records(*index);
   uint64_t found = 0;
   for (const Lsn start : starts) {
-    ASSIGN_OR_RETURN(const WalRecord record, records.Read(start));
-    RETURN_IF_ERROR(ParseRecord(record, &view));
-    if (const RecordFault fault = ingest.Take(view, &changes))
-      return MakeError(ErrorCode::kCorrupt,
-                       fmt::format("invalid record at LSN {}: {}", start.ToString(), fault.what));
-    found += ExplainRecord(record, view, changes, page, sink);
+    RETURN_IF_ERROR(records.Read(start));
+    ASSIGN_OR_RETURN(const ChangeList* changes, records.Changes());
+    found += ExplainRecord(records.record(), records.view(), *changes, page, sink);
   }
   if (index->damage()) return tl::unexpected(*index->damage());
   return found;

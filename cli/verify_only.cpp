@@ -7,7 +7,7 @@
 
 #include "cli/index_options.h"
 #include "cpp_core/base/try.h"
-#include "cpp_core/index/record_source.h"
+#include "cpp_core/index/indexed_records.h"
 #include "cpp_core/index/record_starts.h"
 #include "cpp_core/index/wal_index.h"
 #include "cpp_core/pg/page_name.h"
@@ -20,7 +20,7 @@ namespace {
 class IndexedWal : public WantedWal {
  public:
   explicit IndexedWal(std::unique_ptr<WalIndex> index)
-      : index_(std::move(index)), records_(index_->segments(), index_->identity()) {}
+      : index_(std::move(index)), records_(*index_) {}
 
   Lsn end() const override { return index_->end(); }
   std::optional<Error> damage() const override { return index_->damage(); }
@@ -32,7 +32,7 @@ class IndexedWal : public WantedWal {
   Result<std::vector<Lsn>> FindStarts(const std::set<BlockTag>& blocks, Lsn from, Lsn to);
 
   std::unique_ptr<WalIndex> index_;
-  RecordSource records_;
+  IndexedRecords records_;
 };
 
 Result<std::vector<Lsn>> IndexedWal::FindStarts(const std::set<BlockTag>& blocks, Lsn from,
@@ -57,15 +57,8 @@ Result<std::vector<Lsn>> IndexedWal::FindStarts(const std::set<BlockTag>& blocks
 Status IndexedWal::Read(const std::set<BlockTag>& blocks, Lsn from, Lsn to, const Take& take) {
   ASSIGN_OR_RETURN(const auto starts, FindStarts(blocks, from, to));
   for (const Lsn start : starts) {
-    const auto record = records_.Read(start);
-    if (!record && record.error().code == ErrorCode::kNotFound)
-      return MakeError(
-          ErrorCode::kCorrupt,
-          fmt::format("the record at {} is not what the index in \"{}\" says: {}; remove "
-                      "that directory",
-                      start.ToString(), index_->directory(), record.error().message));
-    if (!record) return tl::unexpected(record.error());
-    ASSIGN_OR_RETURN(const bool goes_on, take(*record));
+    RETURN_IF_ERROR(records_.Read(start));
+    ASSIGN_OR_RETURN(const bool goes_on, take(records_.record()));
     if (!goes_on) break;
   }
   return {};

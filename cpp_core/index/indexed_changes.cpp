@@ -31,25 +31,12 @@ IndexedChanges::IndexedChanges(WalIndex* index, Lsn from, bool track_commit_time
     : index_(*index),
       from_(from),
       track_commit_timestamp_(track_commit_timestamp),
-      records_(index->segments(), index->identity(), threads),
-      ingest_({.track_commit_timestamp = true}),
-      view_(*index->identity().version) {}
+      records_(*index, threads),
+      ingest_({.track_commit_timestamp = true}) {}
 
 Status IndexedChanges::Read(Lsn start, Ingest* ingest) {
-  const auto bad = [&](const char* what) {
-    return MakeError(
-        ErrorCode::kCorrupt,
-        fmt::format("the record at {} is not what the index in \"{}\" says: {}; remove "
-                    "that directory",
-                    start.ToString(), index_.directory(), what));
-  };
-  auto record = records_.Read(start);
-  if (!record && record.error().code == ErrorCode::kNotFound)
-    return bad(record.error().message.c_str());
-  if (!record) return tl::unexpected(record.error());
-  record_ = *record;
-  if (const RecordFault fault = view_.Parse(record_.bytes)) return bad(fault.what);
-  if (const RecordFault fault = ingest->Take(view_, &changes_)) return bad(fault.what);
+  RETURN_IF_ERROR(records_.Read(start));
+  ASSIGN_OR_RETURN(changes_, records_.Changes(ingest));
   return {};
 }
 
@@ -58,22 +45,22 @@ Status IndexedChanges::CheckWalLevel(Lsn lsn) {
                    index_.GetAll(ClusterKey(ChangeKind::kParameters), from_, lsn));
   for (const IndexEntry& entry : entries) {
     RETURN_IF_ERROR(Read(entry.start, &ingest_));
-    if (record_.end > lsn) break;
-    for (const Change& change : changes_)
+    if (records_.record().end > lsn) break;
+    for (const Change& change : *changes_)
       if (change.kind == ChangeKind::kParameters)
-        RETURN_IF_ERROR(pg::CheckWalLevel(change.payload, record_.start));
+        RETURN_IF_ERROR(pg::CheckWalLevel(change.payload, entry.start));
   }
   return {};
 }
 
 void IndexedChanges::Append(const PageKey& key, std::vector<StoredChange>* out) {
-  for (uint32_t i = 0; i < changes_.size(); i++) {
-    const Change& change = changes_[i];
+  for (uint32_t i = 0; i < changes_->size(); i++) {
+    const Change& change = (*changes_)[i];
     ForEachKey(change, [&](const PageKey& of, bool makes_whole) {
       if (of != key) return;
       if (makes_whole) out->clear();
-      out->push_back({record_.end, i, makes_whole, {}});
-      EncodeChange(change, view_, &out->back().value);
+      out->push_back({records_.record().end, i, makes_whole, {}});
+      EncodeChange(change, records_.view(), &out->back().value);
     });
   }
 }
@@ -106,11 +93,13 @@ Result<std::vector<IndexEntry>> IndexedChanges::WithStateOf(const PageKey& key, 
 Status IndexedChanges::TakeAllBetween(Lsn from, Lsn to, Ingest* ingest) {
   ASSIGN_OR_RETURN(const auto reader,
                    OpenWal(index_.wal(), {.from = from, .timeline = index_.timeline()}));
-  while (reader->Next(&record_) && record_.start < to) {
-    RETURN_IF_ERROR(ParseRecord(record_, &view_));
-    if (const RecordFault fault = ingest->Take(view_, &changes_))
+  RecordView view(*index_.identity().version);
+  ChangeList changes;
+  for (WalRecord record; reader->Next(&record) && record.start < to;) {
+    RETURN_IF_ERROR(ParseRecord(record, &view));
+    if (const RecordFault fault = ingest->Take(view, &changes))
       return MakeError(ErrorCode::kCorrupt, fmt::format("invalid record at LSN {}: {}",
-                                                        record_.start.ToString(), fault.what));
+                                                        record.start.ToString(), fault.what));
   }
   return reader->error() ? Status(tl::unexpected(*reader->error())) : Status();
 }
@@ -129,10 +118,11 @@ Result<std::vector<StoredChange>> IndexedChanges::GetInOrder(const PageKey& key,
     if (is_setting && unknown.valid() && !ingest.state().track_commit_timestamp)
       RETURN_IF_ERROR(TakeAllBetween(unknown, entry.start, &ingest));
     RETURN_IF_ERROR(Read(entry.start, &ingest));
-    if (record_.end > lsn) break;
+    if (records_.record().end > lsn) break;
     Append(key, &out);
-    for (const Change& change : changes_)
-      if (change.kind == ChangeKind::kCheckpoint) unknown = change.flags ? Lsn() : record_.end;
+    for (const Change& change : *changes_)
+      if (change.kind == ChangeKind::kCheckpoint)
+        unknown = change.flags ? Lsn() : records_.record().end;
   }
   return out;
 }
@@ -146,7 +136,7 @@ Result<std::vector<StoredChange>> IndexedChanges::Get(const PageKey& key, Lsn ls
   // The last record may end behind the LSN, and be the one that makes the page whole.
   if (!entries.empty() && entries.back().start >= from_) {
     RETURN_IF_ERROR(Read(entries.back().start, &ingest_));
-    if (record_.end > lsn) {
+    if (records_.record().end > lsn) {
       ASSIGN_OR_RETURN(entries, index_.Get(key, entries.back().start));
     }
   }

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpp_core/index/record_source.h"
+#include "cpp_core/index/indexed_records.h"
 #include "cpp_core/index/wal_index.h"
 #include "cpp_core/store/change_source.h"
 #include "neon_redo/ingest.h"
@@ -36,12 +36,9 @@ class IndexedChanges : public ChangeSource {
   WalIndex& index_;
   const Lsn from_;
   const bool track_commit_timestamp_;
-  RecordSource records_;
-  Ingest ingest_;  // of records whose changes do not depend on others
-  // The record that was read last.
-  WalRecord record_;
-  RecordView view_;
-  ChangeList changes_;
+  IndexedRecords records_;
+  Ingest ingest_;                        // of records whose changes do not depend on others
+  const ChangeList* changes_ = nullptr;  // of the record that was read last
 };
 
 }  // namespace neon_redo

@@ -15,18 +15,6 @@ uint32_t TransactionOf(const RecordView& view) {
   return view.toplevel_xid() != 0 ? view.toplevel_xid() : view.header().xid;
 }
 
-Status IndexedRecords::Read(Lsn start) {
-  ASSIGN_OR_RETURN(record_, source_.Read(start));
-  return ParseRecord(record_, &view_);
-}
-
-Result<const ChangeList*> IndexedRecords::Changes() {
-  if (const RecordFault fault = ingest_.Take(view_, &changes_))
-    return MakeError(ErrorCode::kCorrupt,
-                     "invalid record at LSN " + record_.start.ToString() + ": " + fault.what);
-  return &changes_;
-}
-
 Status ForEachCommit(WalIndex* index, Lsn from, Lsn to,
                      const std::function<void(const IndexEntry&)>& take) {
   std::optional<Lsn> last;

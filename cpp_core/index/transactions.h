@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cpp_core/base/hash_key.h"
-#include "cpp_core/index/record_source.h"
+#include "cpp_core/index/indexed_records.h"
 #include "cpp_core/index/wal_index.h"
 #include "neon_redo/error.h"
 #include "neon_redo/ingest.h"
@@ -29,29 +29,6 @@ struct TransactionEndRecord {
 
 // The record's transaction, or the one that it is known to be a part of; 0: none.
 uint32_t TransactionOf(const RecordView& view);
-
-// Reads any record of an index's WAL. Not thread-safe.
-class IndexedRecords {
- public:
-  explicit IndexedRecords(const WalIndex& index)
-      : source_(index.segments(), index.identity()),
-        ingest_({.track_commit_timestamp = true}),
-        view_(*index.identity().version) {}
-
-  // Until the next call, record() and view() are those of the record that starts there.
-  Status Read(Lsn start);
-  const WalRecord& record() const { return record_; }
-  const RecordView& view() const { return view_; }
-  // What the record does, as far as that follows from it alone. Valid as record().
-  Result<const ChangeList*> Changes();
-
- private:
-  RecordSource source_;
-  Ingest ingest_;
-  RecordView view_;
-  WalRecord record_;
-  ChangeList changes_;
-};
 
 // Calls take for each commit that starts between these two, in the order of WAL, and once for each, whatever a
 // damaged file makes of WalIndex::ForEach.

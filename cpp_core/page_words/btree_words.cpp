@@ -7,22 +7,25 @@
 
 namespace neon_redo {
 
-bool IsIndexTuple(const PageScan& scan, const Item& item) {
-  if (item.length < pg::kIndexTupleHeaderSize) return false;
-  const uint32_t size = pg::TupleSize(scan.At(item.at));
-  return size <= item.length && size >= pg::IndexDataOffset(pg::TupleInfo(scan.At(item.at)));
-}
-
-void AddIndexTupleHeader(PageScan* scan, const Item& item) {
+std::optional<IndexData> BeginIndexTuple(PageScan* scan, const Item& item) {
+  scan->Begin("item", item.number);
+  const uint8_t* tuple = scan->At(item.at);
+  const bool has_header = item.length >= pg::kIndexTupleHeaderSize;
+  const uint16_t info = has_header ? pg::TupleInfo(tuple) : uint16_t{0};
+  const uint32_t size = info & pg::kIndexSizeMask, data = pg::IndexDataOffset(info);
+  if (!has_header || size > item.length || size < data) {
+    scan->Note("it is no index tuple");
+    return std::nullopt;
+  }
   const size_t info_at = item.at + pg::kIndexTupleInfoAt;
-  const uint16_t info = scan->Get16(info_at);
   scan->AddTid("ctid", item.at);
-  scan->AddNumber("itemlen", info & pg::kIndexSizeMask, info_at, 2);
+  scan->AddNumber("itemlen", size, info_at, 2);
   scan->Add("nulls", (info & pg::kIndexHasNulls) != 0, info_at, 2);
   scan->Add("vars", (info & pg::kIndexHasVarwidths) != 0, info_at, 2);
   if (info & pg::kIndexHasNulls)
     scan->AddBytes("null_bitmap", item.at + pg::kIndexTupleHeaderSize,
-                   pg::IndexDataOffset(info) - pg::kIndexTupleHeaderSize);
+                   data - pg::kIndexTupleHeaderSize);
+  return IndexData{item.at + data, item.at + size};
 }
 
 namespace {
@@ -60,12 +63,11 @@ bool AddPivot(PageScan* scan, const Item& item, BtreeTuple* tuple) {
 }
 
 void AddBtreeItem(PageScan* scan, const Item& item) {
-  scan->Begin("item", item.number);
-  if (!IsIndexTuple(*scan, item)) return scan->Note("it is no index tuple");
-  AddIndexTupleHeader(scan, item);
+  const auto data = BeginIndexTuple(scan, item);
+  if (!data) return;
   scan->Add("dead", item.is_dead, pg::LinePointerOffset(item.number), 0);
   const uint16_t info = pg::TupleInfo(scan->At(item.at));
-  BtreeTuple tuple{item.at + pg::IndexDataOffset(info), item.at + (info & pg::kIndexSizeMask)};
+  BtreeTuple tuple{data->begin, data->end};
   if (info & pg::kIndexAltTid) {
     const bool is_posting = scan->Get16(item.at + 4) & pg::kBtreeIsPosting;
     if (!(is_posting ? AddPosting(scan, item, &tuple) : AddPivot(scan, item, &tuple)))
@@ -105,15 +107,11 @@ void AddHashBitmap(PageScan* scan) {
 }
 
 void AddHashItem(PageScan* scan, const Item& item) {
-  scan->Begin("item", item.number);
-  if (!IsIndexTuple(*scan, item)) return scan->Note("it is no index tuple");
-  AddIndexTupleHeader(scan, item);
-  const uint16_t info = pg::TupleInfo(scan->At(item.at));
-  const uint32_t data = item.at + pg::IndexDataOffset(info);
-  const uint32_t end = item.at + (info & pg::kIndexSizeMask);
-  if (end - data < 4) return scan->Note("it has no hash code");
-  scan->Add32("data", data);
-  scan->AddBytes("more", data + 4, end - data - 4);
+  const auto data = BeginIndexTuple(scan, item);
+  if (!data) return;
+  if (data->end - data->begin < 4) return scan->Note("it has no hash code");
+  scan->Add32("data", data->begin);
+  scan->AddBytes("more", data->begin + 4, data->end - data->begin - 4);
 }
 
 }  // namespace

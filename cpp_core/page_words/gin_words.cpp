@@ -103,16 +103,13 @@ void AddEntryTids(PageScan* scan, const Item& item, uint32_t data, uint32_t end)
 }
 
 void AddGinItem(PageScan* scan, const Item& item, uint16_t flags) {
-  scan->Begin("item", item.number);
-  if (!IsIndexTuple(*scan, item)) return scan->Note("it is no index tuple");
-  AddIndexTupleHeader(scan, item);
-  const uint16_t info = pg::TupleInfo(scan->At(item.at));
-  const uint32_t data = item.at + pg::IndexDataOffset(info);
-  const uint32_t end = item.at + (info & pg::kIndexSizeMask);
-  if ((flags & gin::kLeaf) && !(flags & gin::kList)) return AddEntryTids(scan, item, data, end);
+  const auto data = BeginIndexTuple(scan, item);
+  if (!data) return;
+  if ((flags & gin::kLeaf) && !(flags & gin::kList))
+    return AddEntryTids(scan, item, data->begin, data->end);
   if (!(flags & gin::kList))
     scan->AddNumber("child", pg::GetBlockNumber(scan->At(item.at)), item.at, 4);
-  scan->AddBytes("data", data, end - data);
+  scan->AddBytes("data", data->begin, data->end - data->begin);
 }
 
 }  // namespace

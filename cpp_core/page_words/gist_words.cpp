@@ -11,13 +11,10 @@ namespace {
 std::string PageIdText(uint16_t id) { return fmt::format("{:04X}", id); }
 
 void AddGistItem(PageScan* scan, const Item& item) {
-  scan->Begin("item", item.number);
-  if (!IsIndexTuple(*scan, item)) return scan->Note("it is no index tuple");
-  AddIndexTupleHeader(scan, item);
-  const uint16_t info = pg::TupleInfo(scan->At(item.at));
-  const uint32_t data = item.at + pg::IndexDataOffset(info);
+  const auto data = BeginIndexTuple(scan, item);
+  if (!data) return;
   scan->Add("dead", item.is_dead, pg::LinePointerOffset(item.number), 0);
-  scan->AddBytes("key_data", data, item.at + (info & pg::kIndexSizeMask) - data);
+  scan->AddBytes("key_data", data->begin, data->end - data->begin);
 }
 
 namespace sp = pg::spgist;

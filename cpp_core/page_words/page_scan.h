@@ -4,6 +4,7 @@
 
 #include <bitset>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -101,10 +102,13 @@ void AddBrin(PageScan* scan);
 // In slru_words.cpp:
 void AddSlru(PageScan* scan, const SlruBlock& block);
 
-// The front of an index tuple: t_tid as it is, size and flags.
-void AddIndexTupleHeader(PageScan* scan, const Item& item);
-// Whether the item is as long as an index tuple's header says, and that fits.
-bool IsIndexTuple(const PageScan& scan, const Item& item);
+// Where the data of an index tuple lies on its page.
+struct IndexData {
+  uint32_t begin, end;
+};
+// Begins an item of an index, with its header: t_tid as it is, size and flags. Nothing, and a note, if it is no index
+// tuple: its size does not fit.
+std::optional<IndexData> BeginIndexTuple(PageScan* scan, const Item& item);
 
 }  // namespace neon_redo
 

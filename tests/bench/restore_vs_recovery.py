@@ -10,7 +10,6 @@ Nothing is flushed. They take turns; medians and spread are printed, and a line 
 --keep DIR makes the clusters in DIR, or uses those that an earlier call has left there.
 """
 
-import argparse
 import json
 import os
 import re
@@ -28,7 +27,6 @@ from verify_vs_recovery import (  # noqa: E402
     SETTINGS,
     Cluster,
     copy_module,
-    exit_on_signals,
     make_directory,
     neon_redo_program,
     say,
@@ -138,26 +136,15 @@ def measure(directory, repeats, all_jobs):
     print(json.dumps(out))
 
 
+def measure_owned(directory, repeats, jobs):
+    subprocess.run(["chmod", "a+rx", directory], check=True)
+    own(f"{directory}/wal")
+    measure(directory, repeats, jobs)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--scale", type=int, default=10)
-    parser.add_argument("--transactions", type=int, default=650_000)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--jobs", default="1,2", help="comma-separated (default: 1,2)")
-    parser.add_argument("--keep", metavar="DIR")
-    options = parser.parse_args()
-    exit_on_signals()
-    directory = options.keep or make_directory()
-    try:
-        os.makedirs(directory, exist_ok=True)
-        if not os.path.exists(os.path.join(directory, "made")):
-            base.make(directory, options.scale, options.transactions, False)
-        subprocess.run(["chmod", "a+rx", directory], check=True)
-        own(f"{directory}/wal")
-        measure(directory, options.repeats, [int(n) for n in options.jobs.split(",")])
-    finally:
-        if not options.keep:
-            shutil.rmtree(directory, ignore_errors=True)
+    options = base.parser_of(__doc__.split(":")[0]).parse_args()
+    base.run(options, lambda directory: base.make(directory, options.scale, options.transactions, False), measure_owned)
 
 
 if __name__ == "__main__":

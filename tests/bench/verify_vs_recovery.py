@@ -157,26 +157,36 @@ def measure(directory, repeats, all_jobs, images):
     print(json.dumps(out))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--scale", type=int, default=10)
-    parser.add_argument("--transactions", type=int, default=650_000)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--jobs", default="1,2", help="comma-separated (default: 1,2)")
-    parser.add_argument("--images", action="store_true")
-    parser.add_argument("--keep", metavar="DIR")
-    options = parser.parse_args()
+def run(options, make_clusters, measure_them):
+    """Makes the clusters in --keep, unless they are there, or in a directory of the run; then measures."""
     exit_on_signals()
     directory = options.keep or make_directory()
     try:
         os.makedirs(directory, exist_ok=True)
         if not os.path.exists(os.path.join(directory, "made")):
-            make(directory, options.scale, options.transactions, options.images)
-        measure(directory, options.repeats, [int(n) for n in options.jobs.split(",")],
-                options.images)
+            make_clusters(directory)
+        measure_them(directory, options.repeats, [int(n) for n in options.jobs.split(",")])
     finally:
         if not options.keep:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def parser_of(description):
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--scale", type=int, default=10)
+    parser.add_argument("--transactions", type=int, default=650_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--jobs", default="1,2", help="comma-separated (default: 1,2)")
+    parser.add_argument("--keep", metavar="DIR")
+    return parser
+
+
+def main():
+    parser = parser_of(__doc__.split(":")[0])
+    parser.add_argument("--images", action="store_true")
+    options = parser.parse_args()
+    run(options, lambda directory: make(directory, options.scale, options.transactions, options.images),
+        lambda directory, repeats, jobs: measure(directory, repeats, jobs, options.images))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,13 @@ SETTINGS_AGAIN = {"max_prepared_transactions": 10, "track_commit_timestamp": "on
 CATALOG = {15: 202209061, 17: 202406281, 18: 202506291}
 
 
+def check_pages(server):
+    """By amcheck, and by their checksums: the server is stopped then."""
+    server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed", "--install-missing"])
+    server.stop()
+    server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
+
+
 def own(*paths):
     """The server's user gets what root has written."""
     if user := server_user():
@@ -545,9 +552,7 @@ class Ways(RestoreCase):
             self.assertEqual(server.psql("SELECT max(a) FROM t"), "1002")
             self.assertEqual(server.psql("SELECT count(*) FROM pg_database"), "3")
             self.assertEqual(server.psql("SELECT to_regclass('of_its_own') IS NULL"), "t")
-            server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed", "--install-missing"])
-            server.stop()
-            server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
+            check_pages(server)
 
     def in_place(self, backup):
         place = f"{self.directory}/in_place"
@@ -559,9 +564,7 @@ class Ways(RestoreCase):
         with self.server(place) as server:
             server.await_end_of_recovery()
             self.assertEqual(server.psql("SELECT max(a) FROM t"), "1002")
-            server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed", "--install-missing"])
-            server.stop()
-            server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
+            check_pages(server)
 
     def by_a_command(self, backup):
         """What brings the WAL here brings it to the server, too."""
@@ -679,9 +682,7 @@ class Synthetic(RestoreCase):
         with self.server(backup, max_prepared_transactions=10) as server:
             server.await_end_of_recovery()
             self.assertEqual(content_of(server), content_of(cluster))
-            server.run_as_server([server.program("pg_amcheck"), "--all", "--heapallindexed", "--install-missing"])
-            server.stop()
-            server.run_as_server([server.program("pg_checksums"), "--check", "-D", server.data])
+            check_pages(server)
 
     def combine(self, cluster, backup):
         """PostgreSQL takes it as the backup that an incremental one builds upon."""

@@ -40,7 +40,7 @@ class PageReaderTest : public ::testing::Test {
     Take(RecordBuilder(kRmSmgr, 0x20)
              .Main(Fields().U32(blocks).U32(kRel.spc).U32(kRel.db).U32(kRel.rel).U32(flags)));
   }
-  Result<PageAt> Read(const PageKey& key, uint64_t lsn) {
+  Recorder Recorded(const PageKey& key) {
     Recorder recorder(key);
     Ingest ingest;
     ChangeList changes;
@@ -52,6 +52,10 @@ class PageReaderTest : public ::testing::Test {
       EXPECT_FALSE(ingest.Take(view, &changes));
       recorder.Take(changes, view, {end, end, bytes});
     }
+    return recorder;
+  }
+  Result<PageAt> Read(const PageKey& key, uint64_t lsn) {
+    Recorder recorder = Recorded(key);
     return PageReader(&recorder, {}, OfPg15()).Read(key, Lsn(lsn));
   }
   // The byte of the page, or -1 when it cannot be had.
@@ -84,18 +88,8 @@ TEST_F(PageReaderTest, PagesAtEveryLsn) {
 TEST_F(PageReaderTest, AbsentOrNotToBeHad) {
   Image(0, 1);
   Truncate(0);  // 200
-  Recorder recorder(PageKey::OfBlock({kRel, 0, 0}));
-  Ingest ingest;
-  ChangeList changes;
-  RecordView view(kPg15);
-  Lsn end;
-  for (const std::vector<uint8_t>& bytes : records_) {
-    end = end + 100;
-    ASSERT_FALSE(view.Parse(bytes));
-    ASSERT_FALSE(ingest.Take(view, &changes));
-    recorder.Take(changes, view, {end, end, bytes});
-  }
   const PageKey key = PageKey::OfBlock({kRel, 0, 0});
+  Recorder recorder = Recorded(key);
   PageReader alone(&recorder, {}, OfPg15());
   EXPECT_FALSE(alone.ReadIfThere(key, Lsn(50)));
   EXPECT_TRUE(*alone.ReadIfThere(key, Lsn(100)));
