@@ -1,5 +1,6 @@
 // neon-redo restore: rolls a base backup forward to a point, into a new data directory.
 #include "cpp_core/restore/restore.h"
+#include "cpp_core/restore/in_place.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -35,8 +36,6 @@ std::string Check(const RestoreArguments& arguments) {
   if (!arguments.base_backup.given()) return "give --base-backup PATH, the backup to restore";
   if (arguments.restore.wal.empty() && arguments.restore.restore_command.empty())
     return "give --wal DIR or --restore-command COMMAND";
-  if (arguments.restore.restore_command.find('\n') != std::string::npos)
-    return "--restore-command must be one line, since it becomes a setting of the server";
   const RestoreOptions& restore = arguments.restore;
   if (restore.in_place ? !restore.output.empty() : restore.output.empty())
     return "give --output DIR, the directory to make, or --in-place, and not both";
@@ -178,7 +177,9 @@ Outcome Run(RestoreArguments arguments) {
   restore.wal_cipher_pass_file = arguments.base_backup.options.cipher_pass_file;
   restore.output =
       WithoutSlash(restore.in_place ? arguments.base_backup.paths.back() : restore.output);
+  FileDescriptor lock;
   if (restore.in_place) {
+    ASSIGN_OR_RETURN(lock, LockInPlace(restore.output));
     ASSIGN_OR_RETURN(const bool was_begun, FinishEarlierRestore(restore, restore.output));
     if (was_begun) return SayEnded(arguments);
   }

@@ -7,10 +7,14 @@
 
 namespace neon_redo::pg {
 
-// In quotes, as guc-file.l reads it. A newline cannot be in it.
+// In quotes, as guc-file.l reads it (GUC_scanstr).
 inline std::string QuotedSetting(std::string_view value) {
   std::string out = "'";
   for (const char c : value) {
+    if (c == '\n') {
+      out += "\\n";
+      continue;
+    }
     if (c == '\'' || c == '\\') out += c;
     out += c;
   }

@@ -2,7 +2,9 @@
 // all but pg_control is in its place.
 #include "cpp_core/restore/in_place.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,6 +40,16 @@ Result<std::string> ReadFileOf(const std::string& backup, std::string_view name)
 
 }  // namespace
 
+Result<FileDescriptor> LockInPlace(const std::string& backup) {
+  FileDescriptor fd(open(backup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd && (errno == ENOENT || errno == ENOTDIR))
+    return fd;  // whoever opens it says why it is no backup
+  if (!fd) return FileError("open directory", backup);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("another restore writes into \"{}\": wait for its end", backup));
+}
+
 Result<std::unique_ptr<LoggedDirectory>> BeginInPlace(const std::string& backup) {
   const OutputDirectory directory(backup);
   RETURN_IF_ERROR(directory.Remove(kChangesDirectory));
@@ -49,6 +61,7 @@ Status CommitInPlace(const LoggedDirectory& log, std::string_view control,
                      std::string_view target) {
   RETURN_IF_ERROR(log.End());
   RETURN_IF_ERROR(WriteText(PathOf(log.path(), "pg_control"), control));
+  RETURN_IF_ERROR(log.SyncDirectory("."));
   return WriteText(PathOf(log.path(), "target"), target);
 }
 
@@ -62,6 +75,7 @@ Result<std::optional<std::string>> CommittedTarget(const std::string& backup) {
 
 Status FinishInPlace(const std::string& backup, int jobs, bool syncs) {
   const OutputDirectory directory(backup);
+  RETURN_IF_ERROR(OutputDirectory::CheckNoServer(backup));
   ASSIGN_OR_RETURN(const std::string text, ReadFileOf(backup, "PG_VERSION"));
   const pg::Version* version = pg::FindVersionByVersionFile(text);
   if (version == nullptr)
@@ -87,6 +101,9 @@ Status FinishInPlace(const std::string& backup, int jobs, bool syncs) {
         lchown(directory.PathOf(pg::kControlFile).c_str(), owner.st_uid, owner.st_gid) != 0)
       return FileError("set owner of", directory.PathOf(pg::kControlFile));
   }
+  // Without "target" nothing is committed, so that nothing is done once more to a cluster that lives.
+  RETURN_IF_ERROR(directory.Remove(fmt::format("{}/target", kChangesDirectory)));
+  if (syncs) RETURN_IF_ERROR(directory.SyncDirectory(kChangesDirectory));
   return directory.Remove(kChangesDirectory);
 }
 

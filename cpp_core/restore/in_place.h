@@ -1,5 +1,5 @@
 // A restore that turns a base backup itself into the data directory. All that is to be done is written down first, and
-// flushed. Until then the backup is as it was; from then on the work is finished by whoever comes next.
+// flushed. Until then the backup is as it was; from then on the next call ends the work.
 #ifndef NEON_REDO_RESTORE_IN_PLACE_H_
 #define NEON_REDO_RESTORE_IN_PLACE_H_
 
@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "cpp_core/base/file_descriptor.h"
 #include "cpp_core/restore/change_log.h"
 #include "neon_redo/error.h"
 
@@ -15,6 +16,9 @@ namespace neon_redo {
 
 // In the backup's directory.
 inline constexpr const char* kChangesDirectory = "neon_redo.changes";
+
+// Locked as long as it is open: for all of these. kInvalidArgument: another restore has it.
+Result<FileDescriptor> LockInPlace(const std::string& backup);
 
 // The log of a new attempt. What an attempt has left that was not complete is removed. Nothing else is touched.
 Result<std::unique_ptr<LoggedDirectory>> BeginInPlace(const std::string& backup);
@@ -25,7 +29,8 @@ Status CommitInPlace(const LoggedDirectory& log, std::string_view control, std::
 // There is a log that was committed: to this target.
 Result<std::optional<std::string>> CommittedTarget(const std::string& backup);
 
-// Does what a committed log says, and removes it. No server starts on the directory meanwhile.
+// Does what a committed log says, and removes it. No server starts on the directory meanwhile. kInvalidArgument: one
+// runs on it already.
 Status FinishInPlace(const std::string& backup, int jobs, bool syncs);
 
 }  // namespace neon_redo

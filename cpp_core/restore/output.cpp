@@ -44,7 +44,9 @@ Result<std::vector<std::string>> NamesIn(const std::string& path) {
 }
 
 Status SyncPath(const std::string& path, int flags) {
-  const FileDescriptor fd(open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW));
+  // The caller's directories, and tablespaces, may be links.
+  const int follow = flags & O_DIRECTORY ? 0 : O_NOFOLLOW;
+  const FileDescriptor fd(open(path.c_str(), flags | O_CLOEXEC | follow));
   if (!fd || fsync(fd.get()) != 0) return FileError("flush file", path);
   return {};
 }
@@ -138,14 +140,17 @@ Result<FileDescriptor> OutputDirectory::Begin(const std::string& path) {
   return mark;
 }
 
+Status OutputDirectory::CheckNoServer(const std::string& path) {
+  ASSIGN_OR_RETURN(const auto server, FindServer(*DataDirectory(path)));
+  if (!server) return {};
+  return MakeError(ErrorCode::kInvalidArgument,
+                   fmt::format("a server (process {}) runs on \"{}\": stop it", *server, path));
+}
+
 Status OutputDirectory::CheckDelta(const std::string& path, uint64_t system_identifier) {
   if (CheckFree(path)) return {};
-  const auto cluster = DataDirectory(path);
-  ASSIGN_OR_RETURN(const pg::ControlFile control, cluster->ControlFile());
-  ASSIGN_OR_RETURN(const auto server, FindServer(*cluster));
-  if (server)
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("a server (process {}) runs on \"{}\": stop it", *server, path));
+  ASSIGN_OR_RETURN(const pg::ControlFile control, DataDirectory(path)->ControlFile());
+  RETURN_IF_ERROR(CheckNoServer(path));
   if (control.system_identifier == system_identifier) return {};
   return MakeError(
       ErrorCode::kInvalidArgument,
@@ -153,7 +158,9 @@ Status OutputDirectory::CheckDelta(const std::string& path, uint64_t system_iden
                   path, control.system_identifier, system_identifier));
 }
 
-Result<FileDescriptor> OutputDirectory::BeginDelta(const std::string& path) {
+Result<FileDescriptor> OutputDirectory::BeginDelta(const std::string& path,
+                                                   uint64_t system_identifier) {
+  RETURN_IF_ERROR(CheckDelta(path, system_identifier));
   std::error_code error;
   fs::create_directories(path, error);
   if (error) return PathError(error, "create directory", path);

@@ -46,8 +46,10 @@ class OutputDirectory {
   // Of a directory whose files are to be compared with a backup's: that it is free, or holds a cluster with this
   // system identifier that no server runs on.
   static Status CheckDelta(const std::string& path, uint64_t system_identifier);
-  // Marks it, and leaves what is there but for global/pg_control, without which no server starts.
-  static Result<FileDescriptor> BeginDelta(const std::string& path);
+  // kInvalidArgument: a server runs on the directory, as far as its files say.
+  static Status CheckNoServer(const std::string& path);
+  // CheckDelta once more. Marks it, and leaves what is there but for global/pg_control, without which no server starts.
+  static Result<FileDescriptor> BeginDelta(const std::string& path, uint64_t system_identifier);
 
   // To be read and written. It is made if it is not there, and so is the directory right above it.
   Result<FileDescriptor> OpenFile(std::string_view name) const;

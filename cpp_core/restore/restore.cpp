@@ -76,12 +76,23 @@ VerifyOptions InputOptionsOf(const RestoreOptions& options) {
 }
 
 // Or it is the directory itself. Links are followed.
-bool IsBelow(const std::string& path, const std::string& directory) {
+Result<bool> IsBelow(const std::string& path, const std::string& directory) {
   std::error_code error;
   const auto below = std::filesystem::weakly_canonical(path, error);
-  const auto above = std::filesystem::weakly_canonical(directory, error);
-  return !error &&
-         std::mismatch(above.begin(), above.end(), below.begin(), below.end()).first == above.end();
+  const auto above = error ? below : std::filesystem::weakly_canonical(directory, error);
+  if (!error)
+    return std::mismatch(above.begin(), above.end(), below.begin(), below.end()).first ==
+           above.end();
+  errno = error.value();
+  return FileError("resolve path", path);
+}
+
+// What says whether a restore that was interrupted was to the same target; for people it is Text().
+std::string KeyOf(const RestoreOptions& options) {
+  std::string key = fmt::format("\n{}\n{}\n", options.target_action, options.timeline.value_or(0));
+  for (const auto& [name, value] : options.target.Settings())
+    key += fmt::format("{}={}\n", name, value);
+  return key;
 }
 
 class Restorer {
@@ -145,19 +156,23 @@ Status Restorer::CheckDelta() const {
       OutputDirectory::CheckDelta(options_.output, in_->base_control.system_identifier));
   std::vector<std::string> read = in_->set->directories();
   read.push_back(base_.path());
-  for (const std::string& path : read)
-    if (IsBelow(path, options_.output))
+  for (const BaseBackup* link : base_.Links()) read.push_back(link->path());
+  for (const std::string& path : read) {
+    ASSIGN_OR_RETURN(const bool is_below, IsBelow(path, options_.output));
+    if (is_below)
       return MakeError(
           ErrorCode::kInvalidArgument,
           fmt::format("\"{}\" lies in \"{}\", which is written over: copy it to another place",
                       path, options_.output));
+  }
   return {};
 }
 
 Status Restorer::MakeDirectories() {
-  ASSIGN_OR_RETURN(FileDescriptor mark, options_.delta
-                                            ? OutputDirectory::BeginDelta(options_.output)
-                                            : OutputDirectory::Begin(options_.output));
+  ASSIGN_OR_RETURN(FileDescriptor mark,
+                   options_.delta ? OutputDirectory::BeginDelta(options_.output,
+                                                                in_->base_control.system_identifier)
+                                  : OutputDirectory::Begin(options_.output));
   marks_.push_back(std::move(mark));
   for (const char* name : kDirectories) RETURN_IF_ERROR(output_->MakeDirectory(name));
   RETURN_IF_ERROR(MakeTablespaces(tablespaces_, *output_, &marks_));
@@ -171,7 +186,7 @@ Status Restorer::MakeDirectories() {
 
 // In place there is nothing to copy, but pages are to be looked at all the same.
 Result<BaseCopyResult> Restorer::Copy() {
-  if (options_.in_place && (options_.quick || !survey_.point)) return BaseCopyResult();
+  if (options_.in_place && options_.quick) return BaseCopyResult();
   if (options_.in_place) {
     ASSIGN_OR_RETURN(BackupReadResult read, ReadBackupFiles({.backup = &base_,
                                                              .version = in_->control.version,
@@ -302,12 +317,22 @@ Status Restorer::RemoveOld() {
   for (const char* name :
        {"standby.signal", "backup_manifest", kTablespaceMapFile, "postmaster.opts"})
     RETURN_IF_ERROR(output_->Remove(name));
+  for (const auto& [name, file] : in_->base_files.files)
+    if (name.starts_with("pg_replslot/") || name.starts_with("pg_stat/") ||
+        name.starts_with("pg_stat_tmp/"))
+      RETURN_IF_ERROR(output_->Remove(name));
+  // Marks of tablespaces that WAL makes; the links are in the log already.
+  for (const auto& [oid, place] : tablespaces_.of_wal)
+    if (!place.empty())
+      RETURN_IF_ERROR(
+          output_->Remove(fmt::format("{}{}/{}", pg::kTablespaceLinks, oid, kRestoringFile)));
   return survey_.point ? output_->Remove(kBackupLabelFile) : Status();
 }
 
 Status Restorer::WriteControl() {
   ASSIGN_OR_RETURN(const std::string control, ControlFile());
-  if (log_ != nullptr) return CommitInPlace(*log_, control, options_.target.Text());
+  if (log_ != nullptr)
+    return CommitInPlace(*log_, control, options_.target.Text() + KeyOf(options_));
   return output_->WriteFile(kControlBefore, control);
 }
 
@@ -374,6 +399,7 @@ Status Restorer::CheckInPlace() const {
 // The last step, before which no server starts.
 Status Restorer::Complete() {
   if (options_.in_place) {
+    // Of a tablespace that WAL has dropped again: there is no link to it.
     for (const std::string& place : tablespaces_.Directories())
       RETURN_IF_ERROR(OutputDirectory(place).Remove(kRestoringFile));
     return FinishInPlace(base_.path(), options_.jobs, options_.syncs);
@@ -436,12 +462,12 @@ Result<bool> FinishEarlierRestore(const RestoreOptions& options, const std::stri
   return Guarded([&]() -> Result<bool> {
     ASSIGN_OR_RETURN(const auto target, CommittedTarget(backup));
     if (!target) return false;
-    if (*target != options.target.Text())
+    if (!target->ends_with(KeyOf(options)))
       return MakeError(
           ErrorCode::kInvalidArgument,
           fmt::format("a restore of \"{}\" in place to {} was interrupted: run it again with that "
                       "target, to end it",
-                      backup, *target));
+                      backup, target->substr(0, target->find('\n'))));
     RETURN_IF_ERROR(FinishInPlace(backup, options.jobs, options.syncs));
     return true;
   });

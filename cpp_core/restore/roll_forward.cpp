@@ -192,13 +192,18 @@ Status RollForward::CopyDatabase(const Change& change) {
   RETURN_IF_ERROR(output_.Remove(name));
   RETURN_IF_ERROR(output_.MakeDirectory(name));
   std::error_code error;
-  for (std::filesystem::directory_iterator at(from, error), end; !error && at != end;
-       at.increment(error)) {
-    if (!at->is_regular_file(error) || error) continue;
-    std::filesystem::copy_file(at->path(),
-                               output_.PathOf(name + "/" + at->path().filename().string()), error);
+  std::filesystem::directory_iterator at(from, error);
+  if (error.value() == ENOENT) return {};
+  // increment() forgets the error of what was before it.
+  for (const std::filesystem::directory_iterator end; !error && at != end; at.increment(error)) {
+    std::error_code failed;
+    const std::string to = output_.PathOf(name + "/" + at->path().filename().string());
+    if (at->is_regular_file(failed)) std::filesystem::copy_file(at->path(), to, failed);
+    if (!failed) continue;
+    errno = failed.value();
+    return FileError("copy file", at->path().string());
   }
-  if (!error || error.value() == ENOENT) return {};
+  if (!error) return {};
   errno = error.value();
   return FileError("copy directory", from);
 }

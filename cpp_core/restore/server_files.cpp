@@ -88,7 +88,7 @@ std::string RestoreCommandOf(const std::vector<std::string>& directories,
                        path, path);
   }
   if (command.empty()) return out.empty() ? "false" : out;
-  return out.empty() ? command : fmt::format("{} || {{ {}; }}", out, command);
+  return out.empty() ? command : fmt::format("{} || {{ {}\n}}", out, command);
 }
 
 Result<WalForServer> WalForServer::Find(const WalSet& set, uint32_t timeline, Lsn from, Lsn to) {
@@ -138,10 +138,9 @@ Result<uint64_t> WalForServer::Write(const WalSet& set, const OutputDirectory& o
     if (!all && (segment.spooled || is_found)) continue;
     const std::string name = FormatSegmentName(segment.timeline, segment.number, size);
     ASSIGN_OR_RETURN(const SegmentContent content, LoadSegment(segment, size));
-    ASSIGN_OR_RETURN(const FileDescriptor fd, output.OpenFile("pg_wal/" + name));
-    const std::string path = output.PathOf("pg_wal/" + name);
-    RETURN_IF_ERROR(WriteAll(fd.get(), Bytes(content.bytes.get(), content.size), 0, path));
-    if (ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return FileError("extend file", path);
+    std::string bytes(reinterpret_cast<const char*>(content.bytes.get()), content.size);
+    bytes.resize(size);
+    RETURN_IF_ERROR(output.WriteFile("pg_wal/" + name, bytes));
     RETURN_IF_ERROR(WriteDone(output, name));
     written++;
   }

@@ -153,7 +153,12 @@ Status MakeTablespaces(const TablespacePlan& plan, const OutputDirectory& output
     if (!TargetOf(output, oid).empty()) continue;
     RETURN_IF_ERROR(begin(place));
     const std::string link = fmt::format("{}{}", pg::kTablespaceLinks, oid);
-    RETURN_IF_ERROR(place.empty() ? output.MakeDirectory(link) : output.MakeLink(link, place));
+    if (place.empty()) {
+      RETURN_IF_ERROR(output.MakeDirectory(link));
+      continue;
+    }
+    RETURN_IF_ERROR(output.Remove(link));  // one that leads nowhere
+    RETURN_IF_ERROR(output.MakeLink(link, place));
   }
   return {};
 }

@@ -13,13 +13,16 @@
 #include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/control_file.h"
 #include "cpp_core/pg/page.h"
+#include "cpp_core/pg/setting.h"
 #include "cpp_core/restore/base_copy.h"
 #include "cpp_core/restore/change_log.h"
 #include "cpp_core/restore/file_changes.h"
 #include "cpp_core/restore/free_space.h"
+#include "cpp_core/restore/in_place.h"
 #include "cpp_core/restore/new_backup.h"
 #include "cpp_core/restore/output.h"
 #include "cpp_core/restore/server_files.h"
+#include "cpp_core/restore/tablespaces.h"
 #include "tests/unit/version_15.h"
 #include "tests/unit/wal_writer.h"
 
@@ -229,14 +232,14 @@ TEST_F(RestoreFilesTest, ADeltaIsOnlyForTheSameCluster) {
   EXPECT_NE(other.error().message.find("system identifiers 1 and 2"), std::string::npos);
   std::ofstream(path + "/kept") << "x";
   fs::create_directory_symlink(directory_.path(), path + "/pg_wal");
-  ASSERT_TRUE(OutputDirectory::BeginDelta(path));
+  ASSERT_TRUE(OutputDirectory::BeginDelta(path, 1));
   EXPECT_TRUE(fs::exists(path + "/kept"));
   EXPECT_FALSE(fs::is_symlink(path + "/pg_wal"));
   EXPECT_TRUE(fs::exists(directory_.path()));
   EXPECT_FALSE(fs::exists(path + "/global/pg_control"));
   // Whatever ends it, it goes on.
   EXPECT_TRUE(OutputDirectory::CheckDelta(path, 1));
-  ASSERT_TRUE(OutputDirectory::BeginDelta(path));
+  ASSERT_TRUE(OutputDirectory::BeginDelta(path, 1));
 }
 
 TEST_F(RestoreFilesTest, TheLastStepGivesTheControlFileItsName) {
@@ -320,7 +323,7 @@ TEST(RestoreSettingsTest, TheRestoreCommand) {
       "'/100%%/%f' \"%p\"; }");
   EXPECT_EQ(RestoreCommandOf({}, "get %f %p"), "get %f %p");
   EXPECT_EQ(RestoreCommandOf({"/a"}, "get %f %p"),
-            "{ test -f '/a/%f' && cp '/a/%f' \"%p\"; } || { get %f %p; }");
+            "{ test -f '/a/%f' && cp '/a/%f' \"%p\"; } || { get %f %p\n}");
   EXPECT_EQ(RestoreCommandOf({}, ""), "false");
 }
 
@@ -341,6 +344,46 @@ TEST_F(RestoreFilesTest, TheRestoreCommandOfTwoDirectories) {
   EXPECT_EQ(run("first"), 0);
   EXPECT_EQ(run("second"), 0);
   EXPECT_NE(run("third"), 0);
+}
+
+TEST(RestoreSettingsTest, AValueMayHaveLines) {
+  EXPECT_EQ(pg::QuotedSetting("a 'b' \\\nc"), "'a ''b'' \\\\\\nc'");
+}
+
+TEST_F(RestoreFilesTest, OneRestoreInPlaceAtATime) {
+  auto lock = LockInPlace(output_.path());
+  ASSERT_TRUE(lock) << lock.error().message;
+  const auto second = LockInPlace(output_.path());
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().message.find("another restore writes into"), std::string::npos);
+  lock->Reset();
+  EXPECT_TRUE(LockInPlace(output_.path()));
+  EXPECT_TRUE(LockInPlace(directory_.path() + "/none"));
+}
+
+// The output, and the place of a tablespace, are links to directories; a link of an old cluster leads nowhere.
+TEST_F(RestoreFilesTest, LinksToDirectoriesAreFollowed) {
+  const std::string path = directory_.path() + "/link", space = directory_.path() + "/space";
+  for (const std::string& link : {path, space}) {
+    fs::create_directory(link + ".real");
+    fs::create_directory_symlink(link + ".real", link);
+  }
+  const auto mark = OutputDirectory::Begin(path);
+  ASSERT_TRUE(mark) << mark.error().message;
+  const OutputDirectory output(path);
+  ASSERT_TRUE(output.MakeDirectory("pg_tblspc"));
+  ASSERT_TRUE(output.MakeDirectory("global"));
+  ASSERT_TRUE(output.MakeLink("pg_tblspc/16400", directory_.path() + "/nowhere"));
+  TablespacePlan plan;
+  plan.of_base[16400] = space;
+  std::vector<FileDescriptor> marks;
+  const Status made = MakeTablespaces(plan, output, &marks);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(fs::read_symlink(path + "/pg_tblspc/16400"), space);
+  ASSERT_TRUE(output.WriteFile("global/pg_control.x", "content"));
+  const Status done = output.Complete({space}, "global/pg_control.x", "global/pg_control", true);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_FALSE(fs::exists(space + "/" + kRestoringFile));
 }
 
 TEST_F(RestoreFilesTest, OneRestoreWritesIntoADirectory) {
