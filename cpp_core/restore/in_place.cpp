@@ -13,6 +13,7 @@
 #include "cpp_core/backup/plain_backup.h"
 #include "cpp_core/base/files.h"
 #include "cpp_core/base/try.h"
+#include "cpp_core/pg/backup_label.h"
 #include "cpp_core/pg/control_file.h"
 
 namespace neon_redo {
@@ -71,6 +72,15 @@ Result<std::optional<std::string>> CommittedTarget(const std::string& backup) {
   ASSIGN_OR_RETURN(std::string target,
                    ReadFileOf(backup, fmt::format("{}/target", kChangesDirectory)));
   return target;
+}
+
+Result<bool> RemoveRest(const std::string& backup) {
+  const OutputDirectory directory(backup);
+  ASSIGN_OR_RETURN(const bool is_there, IsThere(directory.PathOf(kChangesDirectory)));
+  ASSIGN_OR_RETURN(const bool has_label, IsThere(directory.PathOf(kBackupLabelFile)));
+  if (!is_there || has_label) return false;
+  RETURN_IF_ERROR(directory.Remove(kChangesDirectory));
+  return true;
 }
 
 Status FinishInPlace(const std::string& backup, int jobs, bool syncs) {

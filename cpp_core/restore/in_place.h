@@ -29,6 +29,10 @@ Status CommitInPlace(const LoggedDirectory& log, std::string_view control, std::
 // There is a log that was committed: to this target.
 Result<std::optional<std::string>> CommittedTarget(const std::string& backup);
 
+// Removes what a restore has left that was killed when all was done: no log is committed, and the label that a base
+// backup has is gone. Says whether there was any.
+Result<bool> RemoveRest(const std::string& backup);
+
 // Does what a committed log says, and removes it. No server starts on the directory meanwhile. kInvalidArgument: one
 // runs on it already.
 Status FinishInPlace(const std::string& backup, int jobs, bool syncs);

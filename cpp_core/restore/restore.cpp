@@ -461,7 +461,7 @@ Result<RestoreResult> Restorer::Run() {
 Result<bool> FinishEarlierRestore(const RestoreOptions& options, const std::string& backup) {
   return Guarded([&]() -> Result<bool> {
     ASSIGN_OR_RETURN(const auto target, CommittedTarget(backup));
-    if (!target) return false;
+    if (!target) return RemoveRest(backup);
     if (!target->ends_with(KeyOf(options)))
       return MakeError(
           ErrorCode::kInvalidArgument,
